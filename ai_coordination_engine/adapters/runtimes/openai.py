@@ -1,0 +1,137 @@
+"""Agents that are language models behind an OpenAI-compatible chat completions endpoint."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.runtimes.web import Web
+from ai_coordination_engine.adapters.secrets import Secrets, SecretUnavailable
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.settings import OpenAIEndpoint
+
+# Parameters of the API reference's "Create chat completion" that a record may set.
+_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+    "response_format",
+)
+# Where a request goes and who pays for it is the operator's decision, never a record's.
+_OPERATORS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
+
+
+class OpenAIRuntime:
+    """Asks the model `runtime.model` at the endpoint that `runtime.endpoint` names, or else at `default`.
+
+    Address and key come from `endpoints`, names mapped to settings. Instructions become the system message,
+    followed by the thread and the input. `usage` has `input_tokens`, `output_tokens`, `total_tokens` and the
+    `model`; a text that the token limit cut short is kept, with `finish_reason: length` beside the counts.
+    """
+
+    def __init__(self, endpoints: Mapping[str, OpenAIEndpoint], secrets: Secrets, *, web: Web | None = None) -> None:
+        self._endpoints = endpoints
+        self._secrets = secrets
+        self._web = web or Web()
+
+    def run(self, request: AgentRequest) -> AgentResult:
+        """Ask once and read the answer; raises `AgentFailure`, whose message never holds the key."""
+        ends = time.monotonic() + request.timeout_seconds
+        name, endpoint = self._endpoint(request.runtime)
+        whom = f"the model endpoint {name!r}"
+        question = _question(request, endpoint)
+        key = self._key(endpoint, whom)
+        try:
+            reply = self._web.post(
+                endpoint.base_url.rstrip("/") + "/chat/completions",
+                json.dumps(question).encode(),
+                {"Authorization": f"Bearer {key}"} if key else {},
+                seconds=ends - time.monotonic(),
+                whom=whom,
+            )
+            return _read(reply.text, question, whom)
+        except AgentFailure as failure:
+            if key and key in failure.message:  # an endpoint may quote the key that it refuses
+                failure.message = failure.message.replace(key, "***")
+                failure.args = (failure.message,)
+            raise
+
+    def _endpoint(self, runtime: Mapping[str, Any]) -> tuple[str, OpenAIEndpoint]:
+        if refused := [key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS]:
+            raise AgentFailure(
+                f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are settings, "
+                "and `runtime.endpoint` names one of them"
+            )
+        name = runtime.get("endpoint") or "default"
+        if not isinstance(name, str) or name not in self._endpoints:
+            known = ", ".join(sorted(self._endpoints)) or "none"
+            raise AgentFailure(f"the model endpoint {name!r:.100} is not configured; configured: {known}")
+        return name, self._endpoints[name]
+
+    def _key(self, endpoint: OpenAIEndpoint, whom: str) -> str:
+        """The API key, or nothing for an endpoint that needs none (a model server on this machine)."""
+        key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
+        if not key and endpoint.api_key_secret:
+            try:
+                key = self._secrets.value(endpoint.api_key_secret)
+            except SecretUnavailable as error:
+                raise AgentFailure(f"the key of {whom} cannot be read: {error}", retryable=error.retryable) from error
+        key = key.strip()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise AgentFailure(f"the key of {whom} is not one line of plain text")
+        return key
+
+
+def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, Any]:
+    model = request.runtime.get("model") or endpoint.model
+    if not isinstance(model, str):
+        raise AgentFailure("`runtime.model` must name a model, since the endpoint has no default one")
+    system = [{"role": "system", "content": request.instructions}] if request.instructions else []
+    turns = [{"role": each.role, "content": each.content} for each in request.thread]
+    chosen = {name: request.runtime[name] for name in _PARAMETERS if request.runtime.get(name) is not None}
+    return {
+        "model": model,
+        "messages": [*system, *turns, {"role": "user", "content": request.input}],
+        **chosen,
+    }
+
+
+def _read(text: str, question: Mapping[str, Any], whom: str) -> AgentResult:
+    try:
+        body = json.loads(text)
+        choice = body["choices"][0]
+        message = choice["message"]
+        content, refusal = message.get("content"), message.get("refusal")
+        reason, usage = choice.get("finish_reason"), _usage(body, question)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise AgentFailure(f"{whom} answered something that is no chat completion") from error
+    if refusal or reason == "content_filter":
+        raise AgentFailure(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
+    if reason == "length":
+        # Half of a JSON document is none; half of a text may do, and the record says that it is half.
+        if not content or "response_format" in question:
+            raise AgentFailure("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
+        usage["finish_reason"] = "length"
+    if not isinstance(content, str) or not content.strip():
+        raise AgentFailure(f"the model answered nothing (finish_reason: {str(reason)[:50]})", retryable=True)
+    return answer(content, usage)
+
+
+def _usage(body: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
+    counted = body.get("usage") or {}
+    counts = {
+        "input_tokens": counted.get("prompt_tokens"),
+        "output_tokens": counted.get("completion_tokens"),
+        "total_tokens": counted.get("total_tokens"),
+    }
+    return {
+        **{name: count for name, count in counts.items() if isinstance(count, int)},
+        "model": body.get("model") or question["model"],
+    }

@@ -1,0 +1,114 @@
+"""Wake-ups on SQS: sent in batches, read from a message's body, kept for later."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.ports import Wake
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+BATCH = 10  # entries of one SendMessageBatch (Amazon SQS API reference)
+ATTEMPTS = 4  # of entries that SQS refuses inside an accepted request; whole requests are the client's to retry
+LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
+PARALLEL_BATCHES = 8
+THROTTLING = {"RequestThrottled", "ThrottlingException", "Throttling", "OverLimit", "KmsThrottled"}
+
+
+class _Body(BaseModel):
+    """A wake-up as it travels; `v` changes when a reader of the old form would misread the new one."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    v: Literal[1] = 1
+    tenant: str = Field(min_length=1)
+    session_uuid: str = Field(min_length=1)
+    session_agent_uuid: str = Field(min_length=1)
+    run_uuid: str | None = Field(None, min_length=1)
+
+
+def body_of(wake: Wake) -> str:
+    """The message body of `wake`: compact JSON."""
+    body = _Body(
+        tenant=wake.tenant,
+        session_uuid=wake.session_uuid,
+        session_agent_uuid=wake.session_agent_uuid,
+        run_uuid=wake.run_uuid,
+    )
+    return body.model_dump_json(exclude_none=True)
+
+
+def wake_from_body(body: str) -> Wake:
+    """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
+    try:
+        read = _Body.model_validate_json(body)
+    except ValidationError as error:
+        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
+        raise BadUserInput(f"the message is no wake-up: {reasons}") from error
+    return Wake(read.tenant, read.session_uuid, read.session_agent_uuid, read.run_uuid)
+
+
+class SqsQueue:
+    """`ports.Queue` on one SQS standard queue, and what a consumer of that queue needs. Thread-safe."""
+
+    def __init__(self, client: "SQSClient", queue_url: str) -> None:
+        self._client = client
+        self._url = queue_url
+        # Its threads start with the first send of more than one batch.
+        self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
+
+    def send(self, wakes: Sequence[Wake]) -> None:
+        """Enqueue all of them, batches at the same time; raises `Throttled` when SQS keeps refusing some."""
+        batches = [wakes[start : start + BATCH] for start in range(0, len(wakes), BATCH)]
+        if len(batches) == 1:
+            self._send_batch(batches[0])
+            return
+        for future in [self._pool.submit(self._send_batch, batch) for batch in batches]:
+            future.result()
+
+    def read(self, body: str) -> Wake:
+        """The wake-up in the body of a received message; raises `BadUserInput` for a body that can never be one."""
+        return wake_from_body(body)
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Keep a received message, hidden for `seconds` from now. A message that is gone is no error."""
+        wait = min(max(math.ceil(seconds), 0), LONGEST_WAIT)
+        try:
+            self._client.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=wait)
+        except ClientError as error:
+            if _code(error) not in {"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"}:
+                raise
+
+    def _send_batch(self, wakes: Sequence[Wake]) -> None:
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(number), "MessageBody": body_of(wake)} for number, wake in enumerate(wakes)
+        ]
+        refused = entries
+        for _ in range(ATTEMPTS):
+            refused = self._refused(refused)
+            if not refused:
+                return
+        raise Throttled(f"the queue refused {len(refused)} of {len(wakes)} messages; try again after a moment")
+
+    def _refused(
+        self, entries: "list[SendMessageBatchRequestEntryTypeDef]"
+    ) -> "list[SendMessageBatchRequestEntryTypeDef]":
+        try:
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+        except ClientError as error:
+            if _code(error) in THROTTLING:
+                raise Throttled("the queue is busy; try again after a moment") from error
+            raise
+        failed = {failure["Id"] for failure in answer.get("Failed", [])}
+        return [entry for entry in entries if entry["Id"] in failed]
+
+
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "").rpartition(".")[2]

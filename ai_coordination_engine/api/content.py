@@ -1,0 +1,123 @@
+"""What the arguments of a write become: checked, in the form that is stored. One function a record."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.domain import statuses
+from ai_coordination_engine.domain.graph import check_actions
+from ai_coordination_engine.domain.shapes import (
+    parse_agent_action,
+    parse_agent_actions,
+    parse_agents,
+    parse_subtask_queries,
+    stored_list,
+    stored_map,
+)
+from ai_coordination_engine.errors import BadUserInput
+
+MAX_ID = 256
+MAX_PLAIN = 4096
+_PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
+_NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
+Arguments = Mapping[str, Any]
+Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
+
+
+def check_arguments(arguments: Arguments) -> None:
+    """Raises `BadUserInput` for an id or a plain text that is empty or too long: keys and indexes cannot hold it."""
+    for name, value in arguments.items():
+        if not isinstance(value, str):
+            continue
+        wire = _wire_name(name)
+        if name.endswith("_uuid"):
+            if not value or len(value.encode()) > MAX_ID:
+                raise BadUserInput(f"{wire} must have 1 to {MAX_ID} bytes.")
+            if not value.isprintable():
+                raise BadUserInput(f"{wire} must not hold control characters.")
+        elif name in _PLAIN and len(value.encode()) > MAX_PLAIN:
+            raise BadUserInput(f"{wire} has {len(value.encode())} bytes; it takes at most {MAX_PLAIN}.")
+        elif name in _NEVER_EMPTY and not value.strip():
+            raise BadUserInput(f"{wire} is empty.")
+
+
+def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """Agents in their stored form."""
+    values = dict(given)
+    if values.get("agents") is not None:
+        values["agents"] = stored_list(parse_agents(values["agents"]))
+    return values
+
+
+def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """Subtasks and actions of the coordination's agents; those of others are dropped with a warning."""
+    values = dict(given)
+    if parent is None or not {"subtask_queries", "agent_actions"} & set(given):
+        return values
+    agents = parse_agents(context.app.records.opened(parent.agents))
+    known = {agent.agent_uuid for agent in agents}
+    if values.get("subtask_queries") is not None:
+        subtasks = parse_subtask_queries(values["subtask_queries"])
+        for subtask in subtasks:
+            if subtask.agent_uuid not in known:
+                context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
+        values["subtask_queries"] = stored_list([each for each in subtasks if each.agent_uuid in known])
+    if values.get("agent_actions") is not None:
+        actions = parse_agent_actions(values["agent_actions"])
+        for agent_uuid in actions:
+            if agent_uuid not in known:
+                context.warn(f"agentActions: {agent_uuid} is not an agent of the coordination; dropped.")
+        kept = {uuid: action for uuid, action in actions.items() if uuid in known}
+        check_actions(agents, kept)
+        values["agent_actions"] = stored_map(kept)
+    return values
+
+
+def task_schedule(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """A new schedule is `initial`."""
+    values = {"status": "initial", **given} if new else dict(given)
+    _check_word(values, "status", statuses.SCHEDULE_STATUSES)
+    return values
+
+
+def session(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """A new session is `initial`."""
+    values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
+    _check_word(values, "status", statuses.SESSION_STATUSES)
+    if values.get("subtask_queries") is not None:
+        values["subtask_queries"] = stored_list(parse_subtask_queries(values["subtask_queries"]))
+    return _counted(values, "iteration_count")
+
+
+def session_agent(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """A new session agent is `initial`, its action filled with the defaults."""
+    values = {"state": "initial", "in_degree": 0, "agent_action": {}, **given} if new else dict(given)
+    if new and values.get("agent_uuid") is None:
+        raise BadUserInput("agentUuid is needed to create a session agent.")
+    _check_word(values, "state", statuses.AGENT_STATES)
+    if new or values.get("agent_action") is not None:
+        values["agent_action"] = parse_agent_action(values["agent_action"]).complete()
+    return _counted(values, "in_degree")
+
+
+def session_run(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+    """A run as it is given."""
+    return dict(given)
+
+
+def _check_word(values: dict[str, Any], name: str, accepted: tuple[str, ...]) -> None:
+    if name in values:
+        if values[name] is None:
+            raise BadUserInput(f"{name} cannot be null; it takes one of: {', '.join(accepted)}.")
+        statuses.check_word(name, values[name], accepted)
+
+
+def _counted(values: dict[str, Any], name: str) -> dict[str, Any]:
+    if values.get(name) is not None and values[name] < 0:
+        raise BadUserInput(f"{_wire_name(name)} cannot be negative.")
+    return values
+
+
+def _wire_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

@@ -1,0 +1,259 @@
+"""The CRUD of the contract, built once: a `Resource` declares a record's arguments, the builder makes its fields.
+
+Reads top to bottom: a resolver checks its arguments, and hands key and content to the repository.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import graphene
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLResolveInfo,
+    SelectionSetNode,
+)
+
+from ai_coordination_engine.api.content import Arguments, Content, check_arguments
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.statuses import check_word
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store import guards, lists
+from ai_coordination_engine.store.entities import COORDINATION, Entity
+from ai_coordination_engine.store.table import Key
+
+Write = Callable[[Context, "Resource", Arguments], Any]
+"""Writes a record, outside the event loop."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One record on the wire. `name` is its snake_case name; `arguments` are those of `insertUpdate…` beside the key.
+
+    `conditions` gives the condition of an update and of a delete, with what it means when it does not hold.
+    """
+
+    entity: Entity
+    name: str
+    type: type[graphene.ObjectType]
+    arguments: Mapping[str, Any]
+    list_arguments: Mapping[str, Any]
+    content: Content
+    words: Mapping[str, tuple[str, ...]]
+    write: Write
+    update_condition: Callable[[Arguments], tuple[Any, str]] = lambda given: (None, "")
+    delete_condition: Callable[[Context], tuple[Any, str]] = lambda context: (None, "")
+    needs_parent: Callable[[Arguments], bool] = lambda given: False
+    delete_arguments: Mapping[str, Any] | None = None
+
+    @property
+    def title(self) -> str:
+        """The record's name in PascalCase."""
+        return "".join(part.title() for part in self.name.split("_"))
+
+
+def key_names(entity: Entity) -> tuple[str, ...]:
+    """The arguments that make a record's key; the tenant is never one."""
+    schema = {each["KeyType"]: each["AttributeName"] for each in entity.model._get_schema()["key_schema"]}
+    return (schema["RANGE"],) if entity is COORDINATION else (schema["HASH"], schema["RANGE"])
+
+
+def key_of(entity: Entity, tenant: str, given: Arguments) -> Key:
+    """The key that the arguments name."""
+    values = [given[name] for name in key_names(entity)]
+    return (tenant, values[0]) if entity is COORDINATION else (values[0], values[1])
+
+
+def parent_key_of(entity: Entity, tenant: str, given: Arguments) -> Key | None:
+    """The key of the parent that the arguments name, or None when they do not name it whole."""
+    if entity.parent is None or any(given.get(name) is None for name in key_names(entity.parent)):
+        return None
+    return key_of(entity.parent, tenant, given)
+
+
+# Queries
+
+
+def query_fields(resource: Resource) -> dict[str, Any]:
+    """The single-record and the list query of a record."""
+    single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
+    paging = {"page_number": graphene.Int(), "limit": graphene.Int(), "cursor": graphene.String()}
+    return {
+        resource.name: graphene.Field(resource.type, **single, resolver=partial(_resolve_one, resource)),
+        f"{resource.name}_list": graphene.Field(
+            _list_type(resource),
+            **paging,
+            **resource.list_arguments,
+            resolver=partial(_resolve_list, resource),
+        ),
+    }
+
+
+def _list_type(resource: Resource) -> type[graphene.ObjectType]:
+    fields = {
+        f"{resource.name}_list": graphene.List(resource.type),
+        "page_size": graphene.Int(),
+        "page_number": graphene.Int(),
+        "total": graphene.Int(),
+        "next_cursor": graphene.String(),
+        "__doc__": f"One page of {resource.entity.name}s; `total` costs a count, only when it is asked for.",
+    }
+    return type(f"{resource.title}ListType", (graphene.ObjectType,), fields)
+
+
+async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+    context: Context = info.context
+    check_arguments(given)
+    key = key_of(resource.entity, context.tenant, given)
+    return await context.call(context.app.records.get, resource.entity, context.tenant, key)
+
+
+async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+    context: Context = info.context
+    paging = {name: given.pop(name, None) for name in ("page_number", "limit", "cursor")}
+    check_arguments(given)
+    for name, accepted in resource.words.items():
+        for word in given.get(name) or ():
+            check_word(name, word or "", accepted)
+    if resource.entity is COORDINATION:
+        given.pop("endpoint_id", None)
+    page = await context.call(
+        lists.read_page,
+        context.app.records,
+        resource.entity,
+        context.tenant,
+        given,
+        with_total=_selects(info, "total"),
+        **paging,
+    )
+    return {
+        f"{resource.name}_list": page.records,
+        "page_size": page.page_size,
+        "page_number": page.page_number,
+        "total": page.total,
+        "next_cursor": page.next_cursor,
+    }
+
+
+def _selects(info: GraphQLResolveInfo, name: str) -> bool:
+    """Whether the query asks for a field of this object."""
+    return any(_selected(node.selection_set, name, info.fragments) for node in info.field_nodes)
+
+
+def _selected(selection: SelectionSetNode | None, name: str, fragments: Mapping[str, FragmentDefinitionNode]) -> bool:
+    for node in selection.selections if selection else ():
+        if isinstance(node, FieldNode):
+            if node.name.value == name:
+                return True
+        elif isinstance(node, FragmentSpreadNode):
+            if _selected(fragments[node.name.value].selection_set, name, fragments):
+                return True
+        elif _selected(node.selection_set, name, fragments):  # type: ignore[attr-defined]  # an inline fragment
+            return True
+    return False
+
+
+# Mutations
+
+
+def mutation_fields(resource: Resource) -> dict[str, Any]:
+    """The `insertUpdate…` and `delete…` mutation of a record."""
+    return {
+        f"insert_update_{resource.name}": _insert_update(resource).Field(),
+        f"delete_{resource.name}": _delete(resource).Field(),
+    }
+
+
+def _mutation(name: str, arguments: Mapping[str, Any], output: Mapping[str, Any], resolve: Any, doc: str) -> Any:
+    body = {"Arguments": type("Arguments", (), dict(arguments)), "mutate": resolve, "__doc__": doc, **output}
+    return type(name, (graphene.Mutation,), body)
+
+
+def _insert_update(resource: Resource) -> Any:
+    async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+        context: Context = info.context
+        check_arguments(given)
+        return {resource.name: await context.change(resource.write, context, resource, given)}
+
+    return _mutation(
+        f"InsertUpdate{resource.title}",
+        resource.arguments,
+        {resource.name: graphene.Field(resource.type)},
+        mutate,
+        f"Create the {resource.entity.name}, or update what is given of it.",
+    )
+
+
+def _delete(resource: Resource) -> Any:
+    async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+        context: Context = info.context
+        check_arguments(given)
+        condition, conflict = resource.delete_condition(context)
+        key = key_of(resource.entity, context.tenant, given)
+        await context.change(
+            guards.delete,
+            context.app.records,
+            resource.entity,
+            context.tenant,
+            key,
+            condition=condition,
+            conflict=conflict,
+        )
+        return {"ok": True}
+
+    arguments = {name: graphene.String(required=True) for name in key_names(resource.entity)}
+    return _mutation(
+        f"Delete{resource.title}",
+        {**arguments, **(resource.delete_arguments or {})},
+        {"ok": graphene.Boolean()},
+        mutate,
+        f"Delete the {resource.entity.name}, unless something depends on it.",
+    )
+
+
+def insert_update(context: Context, resource: Resource, given: Arguments) -> Any:
+    """Create the record when its uuid is absent or unknown, else update what is given."""
+    entity, records = resource.entity, context.app.records
+    *above, own = key_names(entity)
+    values = {name: value for name, value in given.items() if name not in (*above, own)}
+    parent_key = parent_key_of(entity, context.tenant, given)
+
+    def content(parent: Any, new: bool) -> Mapping[str, Any]:
+        return resource.content(context, values if new else _changes(entity, values), parent, new)
+
+    if given.get(own) is None:
+        key = key_of(entity, context.tenant, {**given, own: new_uuid(context.app.clock.now())})
+        return records.create(entity, context.tenant, key, content, parent_key=parent_key)
+    condition, conflict = resource.update_condition(given)
+    return records.write(
+        entity,
+        context.tenant,
+        key_of(entity, context.tenant, given),
+        content,
+        parent_key=parent_key,
+        needs_parent=resource.needs_parent(given),
+        condition=condition,
+        conflict=conflict,
+    )
+
+
+def insert_once(context: Context, resource: Resource, given: Arguments) -> Any:
+    """Create an immutable record, or find it as it is given."""
+    entity = resource.entity
+    parent_key = parent_key_of(entity, context.tenant, given)
+    if parent_key is None:
+        raise BadUserInput("coordinationUuid is needed.")
+    values = {name: value for name, value in given.items() if name not in key_names(entity)}
+    content = resource.content(context, values, None, True)
+    key = key_of(entity, context.tenant, given)
+    return context.app.records.create_once(entity, context.tenant, key, content, parent_key)
+
+
+def _changes(entity: Entity, values: Arguments) -> dict[str, Any]:
+    """What an update may change: a record never moves to another parent."""
+    fixed = key_names(entity.parent) if entity.parent else ()
+    return {name: value for name, value in values.items() if name not in fixed}

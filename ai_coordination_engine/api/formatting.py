@@ -1,0 +1,120 @@
+"""The one place where exceptions become GraphQL errors.
+
+Every error carries `extensions.code`. What the caller did not cause is `INTERNAL` and tells nothing but a
+correlation id, under which the log has the rest.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+from graphql import GraphQLError
+
+from ai_coordination_engine.api.limits import too_deep
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex
+from ai_coordination_engine.observability import logger
+
+_THROTTLING = frozenset(
+    {
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_ABORTED = ("aborted.", "nested too deeply.")
+"""How graphql-core ends the message of whatever it gave up on; it has no class for that."""
+
+
+def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, Any]]:
+    """The `errors` of a GraphQL response (GraphQL specification, "Errors").
+
+    An exception that several fields share (a batch that failed) is logged once, under one correlation id.
+    """
+    correlation_ids: dict[int, str] = {}
+    return [_formatted(error, correlation_ids) for error in errors]
+
+
+def shown_error(error: Exception) -> CoordinationError | None:
+    """What the caller is told about an exception, or `None` when that must be nothing."""
+    cause = _origin(error)
+    if isinstance(cause, CoordinationError):
+        return cause
+    if isinstance(cause, RecursionError):
+        return too_deep()
+    if _is_throttling(cause):
+        return Throttled("the backend refuses more work for now: try again after a moment")
+    if isinstance(error, GraphQLError) and _is_the_callers(error, cause):
+        return (TooComplex if error.message.endswith(_ABORTED) else BadUserInput)(error.message)
+    return None
+
+
+def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, Any]:
+    shown = shown_error(error)
+    entry: dict[str, Any] = {}
+    if shown is None:
+        correlation_id = _logged(_origin(error), correlation_ids)
+        entry["message"] = f"internal error; correlation id {correlation_id}"
+        extensions = {"code": CoordinationError.code, "correlationId": correlation_id}
+    else:
+        # The wrapper's message says where a value was wrong; its own errors have nothing to add to theirs.
+        entry["message"] = shown.message
+        extensions = {**shown.extensions, "code": shown.code}
+    if isinstance(error, GraphQLError):
+        if error.locations:
+            entry["locations"] = [location.formatted for location in error.locations]
+        if error.path:
+            entry["path"] = error.path
+    return {**entry, "extensions": extensions}
+
+
+def _logged(cause: BaseException, correlation_ids: dict[int, str]) -> str:
+    if id(cause) not in correlation_ids:
+        correlation_ids[id(cause)] = uuid4().hex
+        logger.error("unexpected error", exc_info=cause, extra={"correlation_id": correlation_ids[id(cause)]})
+    return correlation_ids[id(cause)]
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What was raised first, under the layers that graphql-core puts around it."""
+    while isinstance(error, GraphQLError) and error.original_error is not None:
+        error = error.original_error
+    return error
+
+
+def _is_the_callers(error: GraphQLError, cause: BaseException) -> bool:
+    """Whether an error is about the request: it has no path, or its origin points into the document."""
+    if isinstance(cause, GraphQLError):
+        return error.path is None or bool(cause.nodes)
+    return error.path is None and isinstance(cause, ValueError | TypeError)  # a scalar refused a value
+
+
+def _is_throttling(error: BaseException) -> bool:
+    return any(
+        code in _THROTTLING
+        for cause in _causes(error)
+        if isinstance(cause, ClientError)
+        for code in _error_codes(cause)
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _error_codes(error: ClientError) -> Sequence[str]:
+    """The code of an AWS error, and those of a cancelled transaction's items."""
+    reasons: Any = error.response.get("CancellationReasons", ())
+    return [
+        str(error.response.get("Error", {}).get("Code")),
+        *(str(reason.get("Code")) for reason in reasons),
+    ]

@@ -1,0 +1,121 @@
+"""Who may act for which tenant: pure rules, without a request and without a record.
+
+A tenant is `endpoint_id`, or `endpoint_id#part_id`. Credentials carry *grants*: `acme` (that tenant alone),
+`acme#eu` (that part alone), `acme#*` (the endpoint and each of its parts).
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from ai_coordination_engine.errors import BadUserInput, Forbidden
+
+LOCAL_ENDPOINT = "local"
+MAX_LENGTH = 128
+SEPARATOR = "#"
+WILDCARD = "*"
+
+_ASSUMED_ROLE = re.compile(r"^arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.+$")
+_ROLE = re.compile(r"^arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)$")
+
+
+def tenant_of(endpoint_id: str, part_id: str | None = None) -> str:
+    """The tenant that an endpoint and an optional part name; raises `BadUserInput` for an ill-formed id.
+
+    Neither id may hold the separator, so two different pairs are never one tenant.
+    """
+    _check_id("endpoint id", endpoint_id)
+    if part_id is None:
+        return endpoint_id
+    _check_id("part id", part_id)
+    return f"{endpoint_id}{SEPARATOR}{part_id}"
+
+
+def local_tenant(endpoint_id: str | None, part_id: str | None) -> str:
+    """The tenant on a developer's machine: path and header are believed, the default is `local`."""
+    return tenant_of(LOCAL_ENDPOINT if endpoint_id is None else endpoint_id, part_id)
+
+
+def granted_tenant(grants: Sequence[str], endpoint_id: str | None, part_id: str | None) -> str:
+    """The tenant that a request acts for, given what its credentials grant.
+
+    A request that names no endpoint takes the one that the grants leave no choice about. Raises `Forbidden`
+    for a tenant outside the grants or where there is a choice, and `BadUserInput` for an ill-formed id.
+    """
+    grants = [grant for grant in grants if _is_well_formed(grant)]
+    requested = _requested(grants, endpoint_id, part_id)
+    endpoint = requested.partition(SEPARATOR)[0]
+    if requested in grants or f"{endpoint}{SEPARATOR}{WILDCARD}" in grants:
+        return requested
+    raise Forbidden("the credentials do not allow this tenant")
+
+
+def claimed_grants(claim: object) -> list[str]:
+    """The grants in a token's claim: a list, a JSON list as text, or text separated by spaces or commas.
+
+    API Gateway's HTTP APIs flatten a list to `[a b]` (Amazon API Gateway developer guide, "JWT authorizers"):
+    a tenant in a textual claim can not hold spaces or commas. Anything else grants nothing.
+    """
+    if isinstance(claim, str):
+        claim = _claim_items(claim.strip())
+    if not isinstance(claim, list):
+        return []
+    return [item for item in claim if isinstance(item, str) and item]
+
+
+def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]]) -> list[str]:
+    """The grants of an IAM principal: those of its role, when it acts through an assumed role."""
+    principal = _canonical_principal(principal_arn)
+    return [
+        grant
+        for configured, grants in iam_tenants.items()
+        if _canonical_principal(configured) == principal
+        for grant in grants
+    ]
+
+
+def _check_id(what: str, value: object) -> None:
+    if not isinstance(value, str) or not value or len(value) > MAX_LENGTH:
+        raise BadUserInput(f"the {what} must have 1 to {MAX_LENGTH} characters")
+    if SEPARATOR in value or value == WILDCARD or not value.isprintable():
+        raise BadUserInput(f"the {what} must be printable text without '{SEPARATOR}', and not '{WILDCARD}'")
+
+
+def _is_well_formed(grant: str) -> bool:
+    """Whether the grant names a tenant, or all parts of one; an ill-formed grant (`a#b#c`) grants nothing."""
+    endpoint_id, separator, part_id = grant.partition(SEPARATOR)
+    try:
+        tenant_of(endpoint_id, part_id if separator and part_id != WILDCARD else None)
+    except BadUserInput:
+        return False
+    return True
+
+
+def _requested(grants: Sequence[str], endpoint_id: str | None, part_id: str | None) -> str:
+    if endpoint_id is not None:
+        return tenant_of(endpoint_id, part_id)
+    if part_id is None:
+        choices = {grant for grant in grants if not grant.endswith(SEPARATOR + WILDCARD)}
+    else:
+        choices = {tenant_of(grant.partition(SEPARATOR)[0], part_id) for grant in grants}
+    if len(choices) != 1:
+        raise Forbidden("name the tenant: the credentials allow none or more than one")
+    return choices.pop()
+
+
+def _claim_items(text: str) -> object:
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            text = text[1:-1]
+    return re.split(r"[\s,]+", text)
+
+
+def _canonical_principal(arn: str) -> str:
+    """Assumed-role sessions and roles as `arn:…:role/Name`: a session's ARN lacks the role's path."""
+    match = _ASSUMED_ROLE.match(arn) or _ROLE.match(arn)
+    if match is None:
+        return arn
+    partition, account, name = match.groups()
+    return f"arn:{partition}:iam::{account}:role/{name}"

@@ -1,0 +1,200 @@
+"""How large a request may be, and documents that were found to be within it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLOutputType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    NamedTypeNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_named_type,
+    is_composite_type,
+    is_list_type,
+    parse,
+    validate,
+)
+
+from ai_coordination_engine.errors import CoordinationError, TooComplex
+
+_INTROSPECTION = ("__schema", "__type")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost the server. Lengths are characters, unless the name says bytes."""
+
+    body_bytes: int = 10_000_000
+    json_depth: int = 100
+    document_length: int = 1_000_000
+    tokens: int = 10_000
+    comments: int = 1_000
+    fields: int = 500
+    """Fields and aliases of all operations, each fragment counted where it is spread."""
+    depth: int = 15
+    lists: int = 3
+    """Lists of objects inside lists of objects: what multiplies the size of a response."""
+    errors: int = 20
+    suggestions: bool = True
+    """Whether errors may suggest names of the schema ("Did you mean…")."""
+    cached_documents: int = 256
+    cached_length: int = 20_000
+
+
+class DocumentError(Exception):
+    """The document does not parse or validate; `errors` says where."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+class Documents:
+    """Parsed and validated documents of one schema; the latest are kept, by their text."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits | None = None) -> None:
+        self.schema = schema
+        self.limits = limits or Limits()
+        self._cached = lru_cache(self.limits.cached_documents)(self._prepare)
+
+    def prepare(self, source: str) -> DocumentNode:
+        """The document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a limit."""
+        if len(source) > self.limits.cached_length:
+            return self._prepare(source)
+        return self._cached(source)
+
+    def _prepare(self, source: str) -> DocumentNode:
+        try:
+            document = self._parse(source)
+            # Before the rules run: the time that they take grows faster than the number of fields.
+            self._check_cost(document)
+            errors = validate(
+                self.schema,
+                document,
+                max_errors=self.limits.errors,
+                hide_suggestions=not self.limits.suggestions,
+            )
+        except RecursionError:
+            raise too_deep() from None
+        if errors:
+            raise DocumentError(errors)
+        return document
+
+    def _parse(self, source: str) -> DocumentNode:
+        try:
+            return parse(
+                source,
+                max_lexical_tokens=self.limits.tokens,
+                max_comments=self.limits.comments,
+                max_source_length=self.limits.document_length,
+            )
+        except GraphQLError as error:
+            raise DocumentError([error]) from None
+
+    def _check_cost(self, document: DocumentNode) -> None:
+        cost = _Estimate(self.schema, document).total()
+        for name, value in zip(cost._fields, cost, strict=True):
+            allowed = getattr(self.limits, name)
+            if value > allowed:
+                raise TooComplex(f"the document exceeds the limit of {allowed} {_MEANING[name]}", limit=allowed)
+
+
+def too_deep() -> CoordinationError:
+    """The error for what is nested too deeply for the interpreter's stack."""
+    return TooComplex("the request is nested too deeply")
+
+
+class _Cost(NamedTuple):
+    """Fields in total, the longest chain of fields, the longest chain of lists of objects."""
+
+    fields: int = 0
+    depth: int = 0
+    lists: int = 0
+
+
+_MEANING = {"fields": "fields", "depth": "levels of fields", "lists": "lists of objects inside one another"}
+
+
+class _Estimate:
+    """Adds up a document's cost, each fragment once.
+
+    graphene's `depth_limit_validator` visits a fragment at every spread: thirty fragments that spread the
+    next one twice keep it busy for hours. It also fails on unknown fragments; this takes invalid documents.
+    """
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+        self._schema = schema
+        self._definitions = document.definitions
+        self._fragments: Mapping[str, FragmentDefinitionNode] = {
+            node.name.value: node for node in self._definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        self._known: dict[str, _Cost] = {}
+
+    def total(self) -> _Cost:
+        """The cost of all definitions: fragments that nothing spreads are validated too."""
+        costs = []
+        for node in self._definitions:
+            if isinstance(node, OperationDefinitionNode):
+                root = self._schema.get_root_type(node.operation)
+                costs.append(self._selection_set(node.selection_set, root))
+        unspread = [name for name in self._fragments if name not in self._known]
+        return _side_by_side(costs + [self._fragment(name) for name in unspread])
+
+    def _selection_set(self, node: SelectionSetNode | None, parent: GraphQLNamedType | None) -> _Cost:
+        if node is None:
+            return _Cost()
+        costs = []
+        for selection in node.selections:
+            if isinstance(selection, FieldNode):
+                costs.append(self._field(selection, parent))
+            elif isinstance(selection, FragmentSpreadNode):
+                costs.append(self._fragment(selection.name.value))
+            elif isinstance(selection, InlineFragmentNode):
+                inner = self._condition(selection.type_condition) or parent
+                costs.append(self._selection_set(selection.selection_set, inner))
+        return _side_by_side(costs)
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> _Cost:
+        field = getattr(parent, "fields", {}).get(node.name.value)
+        inner = self._selection_set(node.selection_set, get_named_type(field.type) if field else None)
+        if node.name.value in _INTROSPECTION:  # graphql-core's MaxIntrospectionDepthRule measures these
+            return _Cost(1 + inner.fields, 1, 0)
+        return _Cost(
+            1 + inner.fields,
+            1 + inner.depth,
+            inner.lists + _is_list_of_objects(field.type if field else None),
+        )
+
+    def _fragment(self, name: str) -> _Cost:
+        if name not in self._known and name in self._fragments:
+            self._known[name] = _Cost()  # ends a cycle; the rules report it
+            node = self._fragments[name]
+            self._known[name] = self._selection_set(node.selection_set, self._condition(node.type_condition))
+        return self._known.get(name, _Cost())
+
+    def _condition(self, node: NamedTypeNode | None) -> GraphQLNamedType | None:
+        return self._schema.get_type(node.name.value) if node is not None else None
+
+
+def _side_by_side(costs: list[_Cost]) -> _Cost:
+    if not costs:
+        return _Cost()
+    fields, depths, lists = zip(*costs, strict=True)
+    return _Cost(sum(fields), max(depths), max(lists))
+
+
+def _is_list_of_objects(field_type: GraphQLOutputType | None) -> bool:
+    if isinstance(field_type, GraphQLNonNull):
+        field_type = field_type.of_type
+    return is_list_type(field_type) and is_composite_type(get_named_type(field_type))

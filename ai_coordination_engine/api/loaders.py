@@ -1,0 +1,59 @@
+"""DataLoaders: nested fields in batches, the batches of one level at the same time."""
+
+import asyncio
+from typing import Any
+
+from aiodataloader import DataLoader
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+    Entity,
+)
+from ai_coordination_engine.store.repository import visible
+from ai_coordination_engine.store.table import Key
+
+
+class RecordLoader(DataLoader[Key, Any]):
+    """Records of one entity by key: one BatchGetItem for all that a level of the query asks for."""
+
+    def __init__(self, app: App, tenant: str, entity: Entity) -> None:
+        super().__init__()
+        self._app, self._tenant, self._entity = app, tenant, entity
+
+    async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
+        """The record under each key, or None."""
+        found = await asyncio.to_thread(self._app.records.get_many, self._entity, self._tenant, keys)
+        return [found.get(key) for key in keys]
+
+
+class ChildrenLoader(DataLoader[str, Any]):
+    """All records of one entity below each parent uuid, in order of creation: one Query a parent, at the same time."""
+
+    def __init__(self, app: App, tenant: str, entity: Entity) -> None:
+        super().__init__()
+        self._app, self._tenant, self._entity = app, tenant, entity
+
+    async def batch_load_fn(self, keys: list[str]) -> list[Any]:
+        """The children of each parent."""
+        return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
+
+    def _children(self, parent_uuid: str) -> list[Any]:
+        rows = self._app.records.table(self._entity).query_all(parent_uuid)
+        return [record for record in rows if visible(record, self._tenant)]
+
+
+class Loaders:
+    """The loaders of one request, for one tenant."""
+
+    def __init__(self, app: App, tenant: str) -> None:
+        self.coordination = RecordLoader(app, tenant, COORDINATION)
+        self.task = RecordLoader(app, tenant, TASK)
+        self.session = RecordLoader(app, tenant, SESSION)
+        self.session_agent = RecordLoader(app, tenant, SESSION_AGENT)
+        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT)
+        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN)

@@ -1,0 +1,45 @@
+"""Scalars of the contract."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import graphene
+from graphql import (
+    FloatValueNode,
+    IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
+    ValueNode,
+    VariableNode,
+)
+
+
+class JSONCamelCase(graphene.Scalar):
+    """Any JSON. Keys of the schema come in camelCase or snake_case and go out in camelCase; other keys are data and
+    stay as they are.
+    """
+
+    @staticmethod
+    def serialize(value: Any) -> Any:
+        """JSON as it goes out: the type's resolver has named the keys."""
+        return value
+
+    @staticmethod
+    def parse_value(value: Any) -> Any:
+        """JSON of a variable."""
+        return value
+
+    @classmethod
+    def parse_literal(cls, node: ValueNode, variables: Mapping[str, Any] | None = None) -> Any:
+        """JSON written into the document; variables inside take their values."""
+        if isinstance(node, ObjectValueNode):
+            return {field.name.value: cls.parse_literal(field.value, variables) for field in node.fields}
+        if isinstance(node, ListValueNode):
+            return [cls.parse_literal(value, variables) for value in node.values]
+        if isinstance(node, VariableNode):
+            return (variables or {}).get(node.name.value)
+        if isinstance(node, IntValueNode):
+            return int(node.value)
+        if isinstance(node, FloatValueNode):
+            return float(node.value)
+        return getattr(node, "value", None)  # a string, a boolean, an enum's name; null has none

@@ -1,0 +1,36 @@
+"""The schema, assembled: six resources and the operations."""
+
+from typing import Any
+
+import graphene
+
+from ai_coordination_engine.api.crud import mutation_fields, query_fields
+from ai_coordination_engine.api.operations import (
+    ExecuteForUserInput,
+    ExecuteProcedureTaskSession,
+    ask_mutation,
+    ask_query,
+    ping,
+)
+from ai_coordination_engine.api.resources import RESOURCES
+
+
+def _query() -> type[graphene.ObjectType]:
+    fields: dict[str, Any] = {"ping": ping()}
+    for resource in RESOURCES:
+        fields.update(query_fields(resource))
+    return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
+
+
+def _mutation() -> type[graphene.ObjectType]:
+    fields: dict[str, Any] = {}
+    for resource in RESOURCES:
+        fields.update(mutation_fields(resource))
+    fields["execute_procedure_task_session"] = ExecuteProcedureTaskSession.Field()
+    fields["execute_for_user_input"] = ExecuteForUserInput.Field()
+    fields["ask_operation_hub"] = ask_mutation()
+    return type("Mutation", (graphene.ObjectType,), fields)
+
+
+SCHEMA = graphene.Schema(query=_query(), mutation=_mutation())
+"""The schema of the API; `str(SCHEMA)` is its SDL."""

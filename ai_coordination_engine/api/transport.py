@@ -1,0 +1,333 @@
+"""GraphQL over HTTP, for any server: a request comes in, a response goes out, nothing else is touched.
+
+Follows the specification "GraphQL over HTTP" (graphql.github.io/graphql-over-http/draft), both media types;
+the audits of the npm package `graphql-http` hold it to that. Comments name the sections.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from math import isfinite
+from typing import Any, Protocol
+
+from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
+
+from ai_coordination_engine.api.formatting import formatted_errors, shown_error
+from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, TooComplex
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+ALLOWED_METHODS = "GET, POST"
+ALLOWED_HEADERS = "authorization, content-type, part-id"
+PREFLIGHT_SECONDS = 600
+
+_STATUS = {
+    "BAD_USER_INPUT": 400,
+    "TOO_COMPLEX": 400,
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "THROTTLED": 503,
+}
+
+
+class Context(Protocol):
+    """What a GraphQL context must have: `warnings` that resolvers append to."""
+
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. Header names are in lower case; `query` holds the decoded URL parameters in order."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A well-formed GraphQL request (section "Request Parameters")."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+class HttpError(Exception):
+    """A request that HTTP itself refuses, with its status; `error` is what the body says."""
+
+    def __init__(self, status: int, error: CoordinationError, **headers: str) -> None:
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+        self.headers = headers
+
+
+async def answer(
+    request: Request,
+    documents: Documents,
+    context: Callable[[], Context],
+    cors_origins: Sequence[str] = (),
+) -> Response:
+    """The response to one request; never raises for what the request says.
+
+    `context` makes the GraphQL context inside the running event loop, before the body is parsed, and may
+    refuse the caller with a `CoordinationError`. What it or the execution raise otherwise is for `failure`.
+    """
+    if _is_preflight(request, cors_origins):
+        return Response(204, _cors_headers(request, cors_origins) | _preflight_headers())
+    try:
+        return await _answer(request, documents, context, cors_origins)
+    except (HttpError, CoordinationError) as error:
+        return failure(request, error, cors_origins)
+
+
+def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()) -> Response:
+    """The response to a request that could not be executed, whatever the exception."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HttpError):
+        status, headers, error = error.status, error.headers, error.error
+    else:
+        shown = shown_error(error)
+        status = _STATUS.get(shown.code, 400) if shown else 500
+    if status == 401:
+        headers = {"www-authenticate": "Bearer"}
+    media_type = _negotiated(request.headers.get("accept", "")) or JSON
+    payload = {"errors": formatted_errors([error])}
+    return _response(status, payload, media_type, headers | _cors_headers(request, cors_origins))
+
+
+async def run(
+    parameters: Parameters, documents: Documents, context: Context, *, read_only: bool = False
+) -> dict[str, Any]:
+    """Execute one operation and give the GraphQL response object (GraphQL specification, "Response Format").
+
+    `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation when `read_only`.
+    """
+    try:
+        document = documents.prepare(parameters.query)
+        _check_operation(document, parameters.operation_name, read_only)
+    except DocumentError as invalid:
+        return {"errors": formatted_errors(invalid.errors)}
+    except CoordinationError as error:
+        return {"errors": formatted_errors([error])}
+    result = execute(
+        documents.schema,
+        document,
+        context_value=context,
+        variable_values=dict(parameters.variables),
+        operation_name=parameters.operation_name,
+        hide_suggestions=not documents.limits.suggestions,
+    )
+    return _response_object(await result if isawaitable(result) else result, context.warnings)
+
+
+def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
+    """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is wrong."""
+    check_json(values, limits.json_depth)
+    query, name, variables = values.get("query"), values.get("operationName"), values.get("variables")
+    if not isinstance(query, str):
+        raise BadUserInput("`query` must be a string with a GraphQL document")
+    if name is not None and not isinstance(name, str):
+        raise BadUserInput("`operationName` must be a string or null")
+    for parameter, value in (("variables", variables), ("extensions", values.get("extensions"))):
+        if value is not None and not isinstance(value, dict):
+            raise BadUserInput(f"`{parameter}` must be an object or null")
+    return Parameters(query, name or None, variables or {})
+
+
+def check_json(value: object, max_depth: int) -> None:
+    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than `max_depth`."""
+    level = [value]
+    for _ in range(max_depth + 1):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+            elif isinstance(item, str):
+                _check_text(item)
+            elif isinstance(item, float) and not isfinite(item):
+                raise BadUserInput("a number is not finite")
+        if not inner:
+            return
+        level = inner
+    raise BadUserInput(f"JSON is nested deeper than {max_depth} levels")
+
+
+async def _answer(
+    request: Request, documents: Documents, context: Callable[[], Context], cors_origins: Sequence[str]
+) -> Response:
+    if request.method not in ("GET", "POST"):
+        raise HttpError(405, BadUserInput("use GET or POST"), allow=ALLOWED_METHODS)
+    media_type = _negotiated(request.headers.get("accept", ""))
+    if media_type is None:
+        raise HttpError(406, BadUserInput(f"the response is {GRAPHQL_JSON} or {JSON}"))
+    made = context()
+    is_get = request.method == "GET"
+    values = _from_url(request) if is_get else _from_body(request, documents.limits)
+    payload = await run(parameters_from(values, documents.limits), documents, made, read_only=is_get)
+    # Sections "application/json" and "application/graphql-response+json": only the latter has a status.
+    status = 400 if media_type == GRAPHQL_JSON and "data" not in payload else 200
+    return _response(status, payload, media_type, _cors_headers(request, cors_origins))
+
+
+def _from_url(request: Request) -> dict[str, Any]:
+    """Section "GET": parameters in the URL, `variables` and `extensions` as JSON."""
+    values: dict[str, Any] = _unique(request.query)
+    for name in ("variables", "extensions"):
+        if name in values:
+            values[name] = _decoded(values[name], f"`{name}`")
+    return values
+
+
+def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
+    """Section "POST": a JSON object in UTF-8."""
+    media_type, options = _media_type(request.headers.get("content-type", ""))
+    if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
+        raise HttpError(415, BadUserInput(f"the request body must be {JSON} in UTF-8"))
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise HttpError(415, BadUserInput("the request body must not be compressed"))
+    if len(request.body) > limits.body_bytes:
+        raise HttpError(413, TooComplex(f"the request body is larger than {limits.body_bytes} bytes"))
+    values = _decoded(request.body, "the request body")
+    if not isinstance(values, dict):
+        raise BadUserInput("the request body must be one JSON object; batches are not supported")
+    return values
+
+
+def _decoded(text: bytes | str, what: str) -> Any:
+    try:
+        return json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=_unique)
+    except UnicodeDecodeError:
+        raise BadUserInput(f"{what} is not valid UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise BadUserInput(f"{what} is not JSON: {error.msg}, line {error.lineno}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits; thousands of brackets
+        raise BadUserInput(f"{what} holds a number too large or is nested too deeply") from None
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise BadUserInput("a parameter or key is given twice")
+    return values
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadUserInput("a text or key is not valid Unicode: it holds half of a surrogate pair") from None
+
+
+def _check_operation(document: DocumentNode, name: str | None, read_only: bool) -> None:
+    operation = get_operation_ast(document, name)
+    if operation is None:  # execution says what is wrong with the name
+        return
+    if operation.operation == OperationType.SUBSCRIPTION:
+        raise BadUserInput("a subscription needs a connection that stays open: use the WebSocket endpoint")
+    if read_only and operation.operation == OperationType.MUTATION:
+        raise HttpError(405, BadUserInput("a mutation must be sent with POST"), allow="POST")
+
+
+def _response_object(result: ExecutionResult, warnings: Sequence[str]) -> dict[str, Any]:
+    payload: dict[str, Any] = {}
+    if result.errors:
+        payload["errors"] = formatted_errors(result.errors)
+    if result.data is not None or not _is_request_error(result.errors or []):
+        payload["data"] = result.data
+    if warnings:
+        payload["extensions"] = {"warnings": list(warnings)}
+    return payload
+
+
+def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
+    """Whether nothing was executed: the error of a field has a path (GraphQL specification, "Errors")."""
+    return any(error.path is None for error in errors)
+
+
+def _response(status: int, payload: Mapping[str, Any], media_type: str, headers: Mapping[str, str]) -> Response:
+    body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
+    return Response(status, {**fixed, **headers}, body.encode(errors="replace"))
+
+
+def _negotiated(accept: str) -> str | None:
+    """The best of the two media types for an Accept header, or `None`; `application/json` for a vague client.
+
+    RFC 9110, "Accept": the most specific range counts for a type. Of equal weights, the one named first.
+    """
+    if not accept.strip():
+        return JSON
+    ranges = [_media_type(entry) for entry in accept.split(",")]
+    choices = []
+    for media_type in (JSON, GRAPHQL_JSON):
+        matching = [
+            (accepted != "*/*", accepted == media_type, -place, _weight(options))
+            for place, (accepted, options) in enumerate(ranges)
+            if accepted in (media_type, "application/*", "*/*")
+        ]
+        if matching:
+            *_, place, weight = max(matching)
+            choices.append((weight, place, media_type == JSON, media_type))
+    return max(choices)[-1] if choices and max(choices)[0] > 0 else None
+
+
+def _media_type(value: str) -> tuple[str, dict[str, str]]:
+    media_type, *options = value.split(";")
+    pairs = (option.partition("=") for option in options)
+    return media_type.strip().lower(), {
+        name.strip().lower(): option.strip().strip('"').lower() for name, _, option in pairs
+    }
+
+
+def _weight(options: Mapping[str, str]) -> float:
+    try:
+        weight = float(options.get("q", "1"))
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
+
+
+def _is_preflight(request: Request, cors_origins: Sequence[str]) -> bool:
+    return (
+        request.method == "OPTIONS"
+        and "access-control-request-method" in request.headers
+        and "access-control-allow-origin" in _cors_headers(request, cors_origins)
+    )
+
+
+def _cors_headers(request: Request, cors_origins: Sequence[str]) -> dict[str, str]:
+    """What lets a browser show the response to a page of another origin; nothing when none is allowed."""
+    if not cors_origins:
+        return {}
+    if "*" in cors_origins:
+        return {"access-control-allow-origin": "*"}
+    origin = request.headers.get("origin", "")
+    return {"vary": "origin"} | ({"access-control-allow-origin": origin} if origin in cors_origins else {})
+
+
+def _preflight_headers() -> dict[str, str]:
+    return {
+        "access-control-allow-methods": ALLOWED_METHODS,
+        "access-control-allow-headers": ALLOWED_HEADERS,
+        "access-control-max-age": str(PREFLIGHT_SECONDS),
+    }

@@ -1,0 +1,233 @@
+"""The object types of the contract, over the store's records."""
+
+from collections.abc import Callable
+from typing import Any
+
+import graphene
+
+from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.domain.shapes import Agent, AgentAction, AsyncTask, Shape, SubtaskQuery
+from ai_coordination_engine.store.payload import BlobReference
+
+
+def payload(of_type: Any, name: str, out: Callable[[Any], Any] = lambda value: value, **extra: Any) -> graphene.Field:
+    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored one."""
+
+    async def resolve(record: Any, info: Any) -> Any:
+        value = getattr(record, name)
+        if isinstance(value, BlobReference):
+            value = await info.context.call(info.context.app.records.opened, value)
+        return None if value is None else out(value)
+
+    return graphene.Field(of_type, resolver=resolve, **extra)
+
+
+def each(shape: type[Shape]) -> Callable[[Any], Any]:
+    """Wire values of a list of shapes."""
+    return lambda values: [shape.model_validate(value).wire() for value in values]
+
+
+def each_value(shape: type[Shape]) -> Callable[[Any], Any]:
+    """Wire values of shapes under keys that are data."""
+    return lambda values: {key: shape.model_validate(value).wire() for key, value in values.items()}
+
+
+def one(shape: type[Shape]) -> Callable[[Any], Any]:
+    """The wire value of a shape."""
+    return lambda value: shape.model_validate(value).wire()
+
+
+def endpoint_id() -> graphene.Field:
+    """The endpoint of the record's tenant."""
+    return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[0])
+
+
+def part_id() -> graphene.Field:
+    """The part of the record's tenant, if it has one."""
+    return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None)
+
+
+class CoordinationType(graphene.ObjectType):
+    """Who the agents are."""
+
+    endpoint_id = endpoint_id()
+    part_id = part_id()
+    partition_key = graphene.String()
+    coordination_uuid = graphene.String()
+    coordination_name = graphene.String()
+    coordination_description = payload(graphene.String, "coordination_description")
+    agents = payload(graphene.List(JSONCamelCase), "agents", each(Agent))
+    theme_uuid = graphene.String()
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+
+
+def coordination_field() -> graphene.Field:
+    """The coordination of a record that names it."""
+
+    def resolve(record: Any, info: Any) -> Any:
+        return info.context.loaders.coordination.load((info.context.tenant, record.coordination_uuid))
+
+    return graphene.Field(CoordinationType, resolver=resolve)
+
+
+class TaskType(graphene.ObjectType):
+    """What the agents do and who waits for whom."""
+
+    task_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    endpoint_id = endpoint_id()
+    partition_key = graphene.String()
+    task_name = graphene.String()
+    task_description = payload(graphene.String, "task_description")
+    initial_task_query = payload(graphene.String, "initial_task_query")
+    subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
+    agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+    coordination = coordination_field()
+
+
+def task_field() -> graphene.Field:
+    """The task of a record that names it."""
+
+    def resolve(record: Any, info: Any) -> Any:
+        if record.task_uuid is None or record.coordination_uuid is None:
+            return None
+        return info.context.loaders.task.load((record.coordination_uuid, record.task_uuid))
+
+    return graphene.Field(TaskType, resolver=resolve)
+
+
+class TaskScheduleType(graphene.ObjectType):
+    """When a task starts."""
+
+    schedule_uuid = graphene.String()
+    task_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    endpoint_id = endpoint_id()
+    partition_key = graphene.String()
+    schedule = graphene.String()
+    status = graphene.String()
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+    task = task_field()
+    coordination = coordination_field()
+
+
+class SessionType(graphene.ObjectType):
+    """One execution."""
+
+    session_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    task_uuid = graphene.String()
+    user_id = graphene.String()
+    endpoint_id = endpoint_id()
+    partition_key = graphene.String()
+    task_query = payload(graphene.String, "task_query")
+    input_files = payload(graphene.List(JSONCamelCase), "input_files")
+    iteration_count = graphene.Int()
+    subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
+    status = graphene.String()
+    logs = payload(graphene.String, "logs")
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+    coordination = coordination_field()
+    task = task_field()
+    session_agents = graphene.List(
+        lambda: SessionAgentType,
+        resolver=lambda record, info: info.context.loaders.session_agents.load(record.session_uuid),
+    )
+    session_runs = graphene.List(
+        lambda: SessionRunType,
+        resolver=lambda record, info: info.context.loaders.session_runs.load(record.session_uuid),
+    )
+
+
+def session_field() -> graphene.Field:
+    """The session of a record that names it."""
+
+    def resolve(record: Any, info: Any) -> Any:
+        return info.context.loaders.session.load((record.coordination_uuid, record.session_uuid))
+
+    return graphene.Field(SessionType, resolver=resolve)
+
+
+class SessionAgentType(graphene.ObjectType):
+    """The state of one agent in a session."""
+
+    session_agent_uuid = graphene.String()
+    session_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    agent_uuid = graphene.String()
+    agent_action = payload(JSONCamelCase, "agent_action", one(AgentAction))
+    user_input = payload(graphene.String, "user_input")
+    agent_input = payload(graphene.String, "agent_input")
+    agent_output = payload(graphene.String, "agent_output")
+    in_degree = graphene.Int()
+    state = graphene.String()
+    notes = payload(graphene.String, "notes")
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+    session = session_field()
+
+
+class SessionRunType(graphene.ObjectType):
+    """One attempt, immutable."""
+
+    run_uuid = graphene.String()
+    session_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    session_agent_uuid = graphene.String()
+    thread_uuid = graphene.String()
+    agent_uuid = graphene.String()
+    endpoint_id = endpoint_id()
+    partition_key = graphene.String()
+    async_task_uuid = graphene.String()
+    async_task = payload(JSONCamelCase, "async_task", one(AsyncTask))
+    updated_by = graphene.String()
+    created_at = graphene.DateTime()
+    updated_at = graphene.DateTime()
+    session = session_field()
+    session_agent = graphene.Field(
+        SessionAgentType,
+        resolver=lambda record, info: (
+            info.context.loaders.session_agent.load((record.session_uuid, record.session_agent_uuid))
+            if record.session_agent_uuid
+            else None
+        ),
+    )
+
+
+class AskOperationHubType(graphene.ObjectType):
+    """Where the answer to a question will appear."""
+
+    run_uuid = graphene.String()
+    thread_uuid = graphene.String()
+    agent_uuid = graphene.String()
+    async_task_uuid = graphene.String()
+    session_uuid = graphene.String()
+    session_agent_uuid = graphene.String()
+    coordination_uuid = graphene.String()
+    partition_key = graphene.String()
+    updated_at = graphene.DateTime()
+    session = session_field()
+
+
+class ProcedureTaskSessionType(graphene.ObjectType):
+    """A session that was started from a task."""
+
+    coordination_uuid = graphene.String()
+    session_uuid = graphene.String()
+    task_uuid = graphene.String()
+    user_id = graphene.String()
+    task_query = payload(graphene.String, "task_query")
+    partition_key = graphene.String()
+    coordination = coordination_field()
+    session = session_field()
+    task = task_field()

@@ -1,0 +1,81 @@
+"""The one place where settings become adapters and adapters become an `App`."""
+
+from functools import partial
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from pynamodb.connection import Connection
+
+from .adapters.clock import SystemClock
+from .adapters.runtimes import RuntimeRegistry
+from .adapters.s3 import S3Blobs
+from .adapters.secrets import SecretsManager
+from .adapters.sqs import SqsQueue
+from .engine.app import App
+from .settings import Settings
+from .store.models import MODELS
+from .store.repository import Repository
+from .store.table import Table
+from .store.transitions import Transitions
+
+MAX_CONNECTIONS = 64
+
+
+def build_app(settings: Settings) -> App:
+    """The application that `settings` describe. Clients are made here, once a process; S3 and secrets at first use."""
+    connection = connect()
+    session = connection.session
+    clock = SystemClock()
+    blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
+    records = Repository(connection, settings.table_prefix, blobs, clock, settings.inline_limit)
+    return App(
+        settings=settings,
+        records=records,
+        transitions=Transitions(records),
+        queue=SqsQueue(client("sqs", session), settings.queue_url),
+        runtimes=RuntimeRegistry(settings, SecretsManager()),
+        clock=clock,
+    )
+
+
+def connect() -> Connection:
+    """One connection for all tables, its client made now: botocore does not make clients thread-safely."""
+    connection = Connection(max_pool_connections=MAX_CONNECTIONS)
+    _ = connection.client
+    return connection
+
+
+def client(service: str, session: Any = None) -> Any:
+    """A botocore client; the standard AWS variables say where and as whom."""
+    config = Config(max_pool_connections=MAX_CONNECTIONS, retries={"mode": "standard", "max_attempts": 4})
+    return (session or botocore.session.get_session()).create_client(service, config=config)
+
+
+def create_tables(settings: Settings) -> list[str]:
+    """Create the tables that do not exist yet, and return their names. In the cloud the template does it."""
+    connection = connect()
+    return [
+        table.name for table in (Table(model, connection, settings.table_prefix) for model in MODELS) if table.create()
+    ]
+
+
+def create_queue_and_bucket(settings: Settings) -> Settings:
+    """Settings completed by a queue and a bucket, created where they name none."""
+    changes: dict[str, Any] = {}
+    if not settings.queue_url:
+        attributes = {"VisibilityTimeout": str(int(settings.lease_seconds) + 30)}
+        answer = client("sqs").create_queue(QueueName=f"{settings.table_prefix}-wake", Attributes=attributes)
+        changes["queue_url"] = answer["QueueUrl"]
+    if not settings.bucket:
+        changes["bucket"] = f"{settings.table_prefix}-payloads"
+        s3 = client("s3")
+        region = s3.meta.region_name
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            s3.create_bucket(Bucket=changes["bucket"], **place)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+    return settings.model_copy(update=changes)

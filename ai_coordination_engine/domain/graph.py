@@ -1,0 +1,177 @@
+"""The graph of a session: who takes part, who waits for whom, and on which thread. Pure.
+
+Every session agent has an *ordinal*; ordinals follow a topological order, so predecessors have smaller ones.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ai_coordination_engine.errors import BadUserInput
+
+from .shapes import Agent, AgentAction, SubtaskQuery
+
+MAX_AGENTS = 10_000
+MAX_EDGES = 100_000
+MAX_THREAD_TURNS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAgent:
+    """One session agent to be: its agent, what it is asked (None: the task query), its edges and its thread.
+
+    `predecessors` and `successors` are ordinals. `thread` lists the ordinals whose turns come before this one on the
+    same thread, oldest first; `thread_root` is the ordinal that opened the thread (its own, when it opens one).
+    """
+
+    ordinal: int
+    agent: Agent
+    action: AgentAction
+    subtask_query: str | None
+    predecessors: tuple[int, ...]
+    successors: tuple[int, ...]
+    thread: tuple[int, ...]
+    thread_root: int
+
+
+def check_actions(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
+    """Raises `BadUserInput` when a predecessor is not an agent of the coordination, or that names a cycle."""
+    known = {agent.agent_uuid for agent in agents}
+    for agent_uuid, action in actions.items():
+        for predecessor in action.predecessors:
+            if predecessor not in known:
+                raise BadUserInput(
+                    f"agentActions.{agent_uuid}: predecessor {predecessor[:100]!r} is not an agent of the coordination."
+                )
+    cycle = find_cycle({uuid: action.predecessors for uuid, action in actions.items()})
+    if cycle:
+        raise BadUserInput(f"agentActions: these agents wait for each other: {' -> '.join(cycle)}.", cycle=cycle)
+
+
+def find_cycle(predecessors: Mapping[str, Sequence[str]]) -> list[str]:
+    """A cycle as the agents on it in the order of execution, the first again at the end; empty when there is none."""
+    done: set[str] = set()
+    for start in predecessors:
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack = [(start, False)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                on_path.discard(path.pop())
+                done.add(node)
+            elif node in on_path:
+                return [node, *reversed(path[path.index(node) :])]
+            elif node not in done:
+                path.append(node)
+                on_path.add(node)
+                stack.append((node, True))
+                stack.extend((each, False) for each in predecessors.get(node, ()))
+    return []
+
+
+def plan(
+    agents: Sequence[Agent], subtask_queries: Sequence[SubtaskQuery], actions: Mapping[str, AgentAction]
+) -> list[PlannedAgent]:
+    """The session agents of a task, in topological order.
+
+    An agent takes part when it has a subtask, an action, or is waited for; when nobody is named, every agent of type
+    `task` does. Several subtasks of one agent are several session agents, and a successor waits for all of them.
+    Raises `BadUserInput` for what cannot be run.
+    """
+    check_actions(agents, actions)
+    by_uuid = {agent.agent_uuid: agent for agent in agents}
+    subtasks: dict[str, list[str | None]] = defaultdict(list)
+    for subtask in subtask_queries:
+        if subtask.agent_uuid in by_uuid:
+            subtasks[subtask.agent_uuid].append(subtask.subtask_query)
+    order = _topological(_participants(agents, subtasks, actions), actions)
+    ordinals: dict[str, list[int]] = {}
+    rows: list[tuple[int, str, str | None]] = []
+    for agent_uuid in order:
+        queries = subtasks[agent_uuid] or [None]
+        ordinals[agent_uuid] = list(range(len(rows), len(rows) + len(queries)))
+        rows.extend((len(rows) + index, agent_uuid, query) for index, query in enumerate(queries))
+    if len(rows) > MAX_AGENTS:
+        raise BadUserInput(f"The task has {len(rows)} subtasks to run; a session takes at most {MAX_AGENTS}.")
+    return _wire(rows, ordinals, by_uuid, actions)
+
+
+def _participants(
+    agents: Sequence[Agent], subtasks: Mapping[str, Sequence[str | None]], actions: Mapping[str, AgentAction]
+) -> list[str]:
+    named = set(subtasks)
+    for agent_uuid, action in actions.items():
+        named.add(agent_uuid)
+        named.update(action.predecessors)
+    chosen = [agent.agent_uuid for agent in agents if agent.agent_uuid in named] or [
+        agent.agent_uuid for agent in agents if agent.agent_type in (None, "task")
+    ]
+    if not chosen:
+        raise BadUserInput("The coordination has no agent that could run; give it at least one agent of type task.")
+    return chosen
+
+
+def _topological(agent_uuids: Sequence[str], actions: Mapping[str, AgentAction]) -> list[str]:
+    waits = {uuid: set(actions[uuid].predecessors) if uuid in actions else set() for uuid in agent_uuids}
+    followers: dict[str, list[str]] = defaultdict(list)
+    for uuid in agent_uuids:
+        for predecessor in waits[uuid]:
+            followers[predecessor].append(uuid)
+    ready = deque(uuid for uuid in agent_uuids if not waits[uuid])
+    order: list[str] = []
+    while ready:
+        uuid = ready.popleft()
+        order.append(uuid)
+        for follower in followers[uuid]:
+            waits[follower].discard(uuid)
+            if not waits[follower]:
+                ready.append(follower)
+    return order
+
+
+def _wire(
+    rows: Sequence[tuple[int, str, str | None]],
+    ordinals: Mapping[str, Sequence[int]],
+    by_uuid: Mapping[str, Agent],
+    actions: Mapping[str, AgentAction],
+) -> list[PlannedAgent]:
+    before = {
+        uuid: tuple(dict.fromkeys(each for name in actions[uuid].predecessors for each in ordinals[name]))
+        if uuid in actions
+        else ()
+        for uuid in ordinals
+    }
+    edges = sum(len(before[uuid]) for _, uuid, _ in rows)
+    if edges > MAX_EDGES:
+        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
+    after: dict[int, list[int]] = defaultdict(list)
+    for ordinal, uuid, _ in rows:
+        for predecessor in before[uuid]:
+            after[predecessor].append(ordinal)
+    planned: list[PlannedAgent] = []
+    for ordinal, uuid, query in rows:
+        action = actions.get(uuid) or AgentAction()
+        parent = _thread_parent(action, before[uuid], planned)
+        planned.append(
+            PlannedAgent(
+                ordinal=ordinal,
+                agent=by_uuid[uuid],
+                action=action,
+                subtask_query=query,
+                predecessors=before[uuid],
+                successors=tuple(after[ordinal]),
+                thread=(*parent.thread, parent.ordinal)[-MAX_THREAD_TURNS:] if parent else (),
+                thread_root=parent.thread_root if parent else ordinal,
+            )
+        )
+    return planned
+
+
+def _thread_parent(
+    action: AgentAction, predecessors: Sequence[int], planned: Sequence[PlannedAgent]
+) -> PlannedAgent | None:
+    """On the primary path an agent goes on with the thread of its first predecessor that is on that path too."""
+    if not action.primary_path:
+        return None
+    return next((planned[each] for each in predecessors if planned[each].action.primary_path), None)

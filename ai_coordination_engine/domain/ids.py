@@ -1,0 +1,32 @@
+"""Identifiers: version 7 uuids, so that a range key is also the order of creation (RFC 9562, section 5.7)."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+_ORDINAL_BITS = 32
+_TAIL_BITS = 42  # 12 (rand_a) + 62 (rand_b) - 32 (ordinal)
+
+
+def _uuid7(milliseconds: int, random_74_bits: int) -> str:
+    value = (milliseconds & (2**48 - 1)) << 80
+    value |= 0x7 << 76
+    value |= (random_74_bits >> 62) << 64
+    value |= 0b10 << 62
+    value |= random_74_bits & (2**62 - 1)
+    return str(UUID(int=value))
+
+
+def new_uuid(now: datetime) -> str:
+    """A fresh version 7 uuid for the instant `now`."""
+    return _uuid7(int(now.timestamp() * 1000), secrets.randbits(74))
+
+
+def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:
+    """The uuid of the session agent `ordinal` of a session created at `now`: derived, so that a retry finds it again.
+
+    Uuids of one session sort by `ordinal` (0 … 2**32 - 1) and follow the session's time of creation.
+    """
+    tail = int.from_bytes(hashlib.sha256(parent_uuid.encode()).digest()[:8], "big") >> (64 - _TAIL_BITS)
+    return _uuid7(int(now.timestamp() * 1000), (ordinal % 2**_ORDINAL_BITS) << _TAIL_BITS | tail)

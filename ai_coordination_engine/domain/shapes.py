@@ -1,0 +1,175 @@
+"""The shapes inside the JSON (contract): agents, subtask queries, agent actions.
+
+Keys of the schema come in camelCase or snake_case, are stored in snake_case and go out in camelCase. Keys that the
+schema does not know are data: kept and returned byte for byte.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from ai_coordination_engine.errors import BadUserInput
+
+RUNTIME_KINDS = ("function", "http", "openai")
+_SECRETS = {"apikey", "authorization", "password", "secret", "token", "baseurl"}
+
+
+class Shape(BaseModel):
+    """A JSON object with some keys of the schema and any others."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+    def stored(self) -> dict[str, Any]:
+        """The object as it is stored: what was given, in snake_case."""
+        return self.model_dump(exclude_unset=True)
+
+    def wire(self) -> dict[str, Any]:
+        """The object as it goes out: what was given, in camelCase."""
+        return self.model_dump(exclude_unset=True, by_alias=True)
+
+
+class Runtime(Shape):
+    """How an agent is executed; the keys beside `kind` belong to the runtime of that kind."""
+
+    kind: Literal["function", "http", "openai"]
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    response_format: Any = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        """Endpoints and keys are the server's settings: a record never stores them."""
+        for key in self.__pydantic_extra__ or {}:
+            if key.lower().replace("_", "").replace("-", "") in _SECRETS:
+                raise ValueError(f"{key} does not belong in a record; name an endpoint of the server's settings")
+        return self
+
+
+class Agent(Shape):
+    """An agent of a coordination."""
+
+    agent_uuid: str = Field(min_length=1, max_length=256)
+    agent_name: str | None = None
+    agent_description: str | None = None
+    agent_type: Literal["task", "triage", "decompose", "planning"] | None = None
+    runtime: Runtime | None = None
+
+    @property
+    def label(self) -> str:
+        """What people call the agent: its name, else its uuid."""
+        return self.agent_name or self.agent_uuid
+
+
+class SubtaskQuery(Shape):
+    """What one agent is asked to do; an agent may have several."""
+
+    agent_uuid: str = Field(min_length=1, max_length=256)
+    subtask_query: str | None = None
+
+
+class ActionFunction(Shape):
+    """The function that runs on an agent's output, by name."""
+
+    module_name: str | None = None
+    function_name: str | None = None
+
+
+class AgentAction(Shape):
+    """Whom an agent waits for, and what happens around it."""
+
+    predecessors: list[str] = []
+    primary_path: bool = True
+    user_in_the_loop: str | None = None
+    action_function: ActionFunction = ActionFunction()
+
+    def complete(self) -> dict[str, Any]:
+        """The action as it is stored, with the defaults filled in for what was not given."""
+        return {
+            "primary_path": self.primary_path,
+            "user_in_the_loop": self.user_in_the_loop,
+            "predecessors": list(self.predecessors),
+            "action_function": self.action_function.stored(),
+            **(self.__pydantic_extra__ or {}),
+        }
+
+
+class Usage(Shape):
+    """What an attempt used, as its runtime counted it."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class AsyncTask(Shape):
+    """How an attempt went: the details of a session run."""
+
+    status: str | None = None
+    attempt: int | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    error: str | None = None
+    usage: Usage | None = None
+
+
+_AGENTS = TypeAdapter(list[Agent])
+_SUBTASKS = TypeAdapter(list[SubtaskQuery])
+_ACTIONS = TypeAdapter(dict[str, AgentAction])
+_ACTION = TypeAdapter(AgentAction)
+T = TypeVar("T")
+
+
+def _parse(adapter: TypeAdapter[T], name: str, value: Any) -> T:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{_path(name, problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False)[:5]
+        )
+        raise BadUserInput(f"{problems}.") from error
+
+
+def _path(name: str, location: tuple[int | str, ...]) -> str:
+    return name + "".join(f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}" for part in location)
+
+
+def parse_agents(value: Any) -> list[Agent]:
+    """The agents of a coordination; raises `BadUserInput` for a wrong shape or an agent uuid given twice."""
+    agents = _parse(_AGENTS, "agents", value or [])
+    seen: set[str] = set()
+    for agent in agents:
+        if agent.agent_uuid in seen:
+            raise BadUserInput(f"agents: agentUuid {agent.agent_uuid!r} is given twice.")
+        seen.add(agent.agent_uuid)
+    return agents
+
+
+def parse_subtask_queries(value: Any) -> list[SubtaskQuery]:
+    """The subtask queries of a task; raises `BadUserInput`."""
+    return _parse(_SUBTASKS, "subtaskQueries", value or [])
+
+
+def parse_agent_actions(value: Any) -> dict[str, AgentAction]:
+    """The actions of a task by agent uuid (a key that is data); raises `BadUserInput`."""
+    return _parse(_ACTIONS, "agentActions", value or {})
+
+
+def parse_agent_action(value: Any) -> AgentAction:
+    """One agent's action; raises `BadUserInput`."""
+    return _parse(_ACTION, "agentAction", value or {})
+
+
+def stored_list(shapes: list[Any]) -> list[dict[str, Any]]:
+    """A list of shapes as it is stored."""
+    return [shape.stored() for shape in shapes]
+
+
+def stored_map(shapes: Mapping[str, Shape]) -> dict[str, dict[str, Any]]:
+    """Shapes by a key that is data, as they are stored."""
+    return {key: shape.stored() for key, shape in shapes.items()}

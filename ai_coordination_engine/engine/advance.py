@@ -1,0 +1,148 @@
+"""What follows from a terminal agent: edges go, successors wake, the session ends. All of it may be repeated."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.transitions import Lease
+
+from .app import App, wake
+from .busy import Busy
+from .control import skip_waiting
+
+
+def hand_on(app: App, agent: SessionAgent, lease: Lease | None) -> SessionAgent | None:
+    """Remove the edges that start at a completed agent, and return a ready successor claimed with `lease`, if any.
+
+    Without a lease nothing is claimed. Every other ready successor is enqueued; a sink ends its part of the session.
+    """
+    successors: Sequence[tuple[int, int]] = app.records.opened(agent.successors) or ()
+    if not successors:
+        finish_sink(app, agent)
+        return None
+    claimed, rest = None, list(successors)
+    if lease and rest[0][1] == 1:
+        claimed = _claim_only_child(app, agent, rest[0][0], lease)
+        rest = rest[1:] if claimed else rest
+    edges = [partial(app.transitions.finish_edge, successor_key(agent, each), agent.ordinal) for each, _ in rest]
+    ready = [each for each in app.records.parallel.run(edges) if each is not None and is_ready(each)] if edges else []
+    if lease and claimed is None:
+        claimed, ready = _claim_first(app, ready, lease)
+    app.queue.send([wake(each) for each in ready])
+    return claimed
+
+
+def successor_key(agent: SessionAgent, ordinal: int) -> Key:
+    """The key of another agent of the same session."""
+    return agent.session_uuid, child_uuid(agent.session_uuid, ordinal, agent.session_created_at)
+
+
+def is_ready(agent: SessionAgent) -> bool:
+    """Whether an agent could be claimed, or parked for its person, by whoever gets its message."""
+    return agent.in_degree == 0 and agent.state in ("initial", "pending")
+
+
+def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:
+    try:
+        return app.transitions.finish_last_edge_and_claim(successor_key(agent, ordinal), agent.ordinal, lease)
+    except Refused:
+        return None
+
+
+def _claim_first(app: App, ready: list[SessionAgent], lease: Lease) -> tuple[SessionAgent | None, list[SessionAgent]]:
+    """Claim the first ready agent that needs no person, and the others."""
+    for index, each in enumerate(ready):
+        if each.awaits_user:
+            continue
+        rest = ready[:index] + ready[index + 1 :]
+        try:
+            return app.transitions.claim(each.partition_key, (each.session_uuid, each.session_agent_uuid), lease), rest
+        except Refused:
+            return None, rest  # whoever was faster has a message of its own
+    return None, ready
+
+
+def finish_sink(app: App, agent: SessionAgent) -> None:
+    """A sink is terminal: the session is completed when it was the last (promise P6)."""
+    if not agent.sink_count:
+        return  # asked outside a task: nothing ends with it
+    key = (agent.coordination_uuid, agent.session_uuid)
+    if agent.sink_count == 1:
+        app.transitions.finish_only_sink(key, agent.ordinal)
+        return
+    session = app.transitions.finish_sink(key, agent.ordinal)
+    if session is not None and session.open_sink_count == 0 and session.status in OPEN_SESSION_STATUSES:
+        app.transitions.complete_session(key)
+
+
+def fail_session(app: App, agent: SessionAgent) -> None:
+    """A failed agent fails its session, and what nobody has claimed is skipped."""
+    if agent.sink_count == 0:
+        return  # asked outside a task: nothing ends with it
+    note = app.records.opened(agent.notes) or "no reason was given"
+    name = (app.records.opened(agent.definition) or {}).get("agent_name") or agent.agent_uuid
+    key = (agent.coordination_uuid, agent.session_uuid)
+    text = f"Agent {name} failed: {note}"
+    logs = app.records.packed(SESSION, agent.partition_key, key, {"logs": text})["logs"]
+    app.transitions.fail_session(key, logs)
+    skip_waiting(app, agent.session_uuid)
+
+
+def recover(app: App, agent: SessionAgent) -> None:
+    """Finish what a terminal agent owes, and what follows from it: its first worker may have died anywhere after.
+
+    A chain runs under the message of its first agent, so that a redelivery walks down the completed ones until it finds
+    what stands still. Raises `Busy` while somebody holds a lease below.
+    """
+    session = app.records.table(SESSION).get((agent.coordination_uuid, agent.session_uuid), consistent=True)
+    if session is None or session.status in ("completed", "cancelled", "timeout"):
+        return
+    frontier, seen = [agent], {agent.ordinal}
+    stalled: list[SessionAgent] = []
+    busy_until = 0.0
+    now = app.clock.now().timestamp()
+    while frontier:
+        below = _settle(app, frontier)
+        frontier = []
+        for each in below:
+            if each.ordinal in seen:
+                continue
+            seen.add(each.ordinal)
+            if each.state in ("completed", "failed"):
+                frontier.append(each)
+            elif is_ready(each) or (each.state == "executing" and each.lease_until < now):
+                stalled.append(each)
+            elif each.state == "executing":
+                busy_until = max(busy_until, each.lease_until)
+    app.queue.send([wake(each) for each in stalled])
+    if busy_until:
+        raise Busy(busy_until - now)
+
+
+def _settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
+    """Remove what edges are left behind these agents, and return their successors as they are now."""
+    edges: dict[Key, list[int]] = {}
+    for agent in terminal:
+        if agent.state == "failed":
+            fail_session(app, agent)
+        elif agent.state == "completed":
+            successors = app.records.opened(agent.successors) or ()
+            for ordinal, _ in successors:
+                edges.setdefault(successor_key(agent, ordinal), []).append(agent.ordinal)
+            if not successors:
+                finish_sink(app, agent)
+    calls = [
+        partial(app.transitions.finish_edge, key, ordinal) for key, ordinals in edges.items() for ordinal in ordinals
+    ]
+    latest: dict[Key, SessionAgent] = {}
+    for each in app.records.parallel.run(calls) if calls else ():
+        if each is not None:
+            key = (each.session_uuid, each.session_agent_uuid)
+            known = latest.get(key)
+            if known is None or each.in_degree < known.in_degree:
+                latest[key] = each
+    return list(latest.values())

@@ -1,0 +1,172 @@
+"""Asking one agent, outside a task: a session agent of its own, on a thread that goes on from question to question."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
+from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.table import Refused
+
+from .app import App
+
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asks. Without `agent_uuid` the triage agent, or the first, is asked; old threads end."""
+
+    coordination_uuid: str
+    user_query: str
+    user_id: str | None = None
+    agent_uuid: str | None = None
+    session_uuid: str | None = None
+    input_files: Sequence[Any] | None = None
+    receiver_email: str | None = None
+    thread_uuid: str | None = None
+    thread_life_minutes: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where the answer will be found: the run and its thread, in the session."""
+
+    run_uuid: str
+    thread_uuid: str
+    agent_uuid: str
+    session_uuid: str
+    coordination_uuid: str
+    session_agent_uuid: str
+    agent: SessionAgent
+
+
+def ask(app: App, tenant: str, question: Question) -> Asked:
+    """Enqueue the question and return where its answer will appear.
+
+    Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty question.
+    """
+    if not question.user_query.strip():
+        raise BadUserInput("userQuery is empty; ask something.")
+    coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid))
+    if coordination is None:
+        raise NotFound("There is no such coordination.")
+    agent = _choose(parse_agents(app.records.opened(coordination.agents)), question.agent_uuid)
+    session = _session(app, tenant, question)
+    asked = _write_agent(app, tenant, question, session, agent)
+    run_uuid = new_uuid(app.clock.now())
+    app.queue.send([Wake(tenant, asked.session_uuid, asked.session_agent_uuid, run_uuid)])
+    return Asked(
+        run_uuid=run_uuid,
+        thread_uuid=asked.thread_uuid,
+        agent_uuid=agent.agent_uuid,
+        session_uuid=asked.session_uuid,
+        coordination_uuid=question.coordination_uuid,
+        session_agent_uuid=asked.session_agent_uuid,
+        agent=asked,
+    )
+
+
+def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
+    if agent_uuid is not None:
+        chosen = next((agent for agent in agents if agent.agent_uuid == agent_uuid), None)
+        if chosen is None:
+            raise NotFound("There is no such agent in the coordination.")
+        return chosen
+    chosen = next((agent for agent in agents if agent.agent_type == "triage"), agents[0] if agents else None)
+    if chosen is None:
+        raise BadUserInput("The coordination has no agent that could be asked.")
+    return chosen
+
+
+def _session(app: App, tenant: str, question: Question) -> Session:
+    if question.session_uuid is not None:
+        found: Session | None = app.records.get(SESSION, tenant, (question.coordination_uuid, question.session_uuid))
+        if found is None:
+            raise NotFound("There is no such session.")
+        return found
+    key = (question.coordination_uuid, new_uuid(app.clock.now()))
+
+    def content(parent: Record | None, new: bool) -> dict[str, Any]:
+        return {
+            "status": "active",
+            "task_query": question.user_query,
+            "user_id": question.user_id,
+            "iteration_count": 0,
+            "updated_by": question.user_id or "engine",
+        }
+
+    created: Session = app.records.create(
+        SESSION, tenant, key, content, parent_key=(tenant, question.coordination_uuid)
+    )
+    return created
+
+
+def _write_agent(app: App, tenant: str, question: Question, session: Session, agent: Agent) -> SessionAgent:
+    table = app.records.table(SESSION_AGENT)
+    for _ in range(_TRIES):
+        earlier = [each for each in table.query_all(session.session_uuid, consistent=True) if each.ordinal is not None]
+        record = _agent_record(app, tenant, question, session, agent, earlier)
+        try:
+            table.put(record, SessionAgent.session_agent_uuid.does_not_exist())
+        except Refused:
+            continue  # another question took this ordinal
+        if app.records.living_parent(SESSION, tenant, (session.coordination_uuid, session.session_uuid)) is None:
+            table.delete((record.session_uuid, record.session_agent_uuid), SessionAgent.state == "initial")
+            raise NotFound("There is no such session.")
+        return record
+    raise Conflict("Too many questions reach this session at once; try again.")
+
+
+def _agent_record(
+    app: App, tenant: str, question: Question, session: Session, agent: Agent, earlier: Sequence[SessionAgent]
+) -> SessionAgent:
+    now = app.clock.now()
+    ordinal = max((each.ordinal for each in earlier), default=-1) + 1
+    session_agent_uuid = child_uuid(session.session_uuid, ordinal, session.created_at)
+    turns = _thread(question, earlier, app)
+    key = (session.session_uuid, session_agent_uuid)
+    values = {
+        "agent_action": AgentAction().complete(),
+        "definition": agent.stored(),
+        "query": question.user_query,
+        "input_files": list(question.input_files) if question.input_files else None,
+        "notes": f"The answer is for {question.receiver_email}." if question.receiver_email else None,
+    }
+    return SessionAgent(
+        *key,
+        partition_key=tenant,
+        coordination_uuid=session.coordination_uuid,
+        session_created_at=session.created_at,
+        agent_uuid=agent.agent_uuid,
+        ordinal=ordinal,
+        sink_count=0,
+        in_degree=0,
+        state="initial",
+        thread_uuid=question.thread_uuid if turns or _is_new(question, earlier) else session_agent_uuid,
+        thread=turns or None,
+        created_at=now,
+        updated_at=now,
+        updated_by=question.user_id or "engine",
+        **app.records.packed(SESSION_AGENT, tenant, key, values),
+    )
+
+
+def _thread(question: Question, earlier: Sequence[SessionAgent], app: App) -> list[int]:
+    """The ordinals of the thread's earlier turns, oldest first; none when it has outlived its life."""
+    turns = [each for each in earlier if question.thread_uuid and each.thread_uuid == question.thread_uuid]
+    life = timedelta(minutes=question.thread_life_minutes) if question.thread_life_minutes is not None else None
+    if turns and life is not None and turns[-1].updated_at < app.clock.now() - life:
+        return []
+    return [each.ordinal for each in turns if each.state == "completed"][-MAX_THREAD_TURNS:]
+
+
+def _is_new(question: Question, earlier: Sequence[SessionAgent]) -> bool:
+    """Whether the caller names a thread that this session has not seen: it becomes the thread's name."""
+    return question.thread_uuid is not None and all(each.thread_uuid != question.thread_uuid for each in earlier)

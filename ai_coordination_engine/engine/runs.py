@@ -1,0 +1,67 @@
+"""Recording attempts: exactly one immutable SessionRun each (promise P5)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ai_coordination_engine.store.entities import SESSION_RUN
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.table import Refused
+
+from .app import App
+
+
+def record(
+    app: App,
+    agent: SessionAgent,
+    started: datetime,
+    *,
+    outcome: str,
+    usage: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """Write the run of the current attempt; it may be written already. `outcome`: completed or failed."""
+    details: dict[str, Any] = {
+        "status": outcome,
+        "attempt": agent.attempt,
+        "started_at": started.isoformat(),
+        "ended_at": app.clock.now().isoformat(),
+    }
+    if usage:
+        details["usage"] = dict(usage)
+    if error is not None:
+        details["error"] = error
+    _put(app, agent, agent.run_uuid, details)
+
+
+def record_lost(app: App, agent: SessionAgent) -> None:
+    """Write the run of the attempt before this one, whose lease ran out, unless its worker did."""
+    details = {
+        "status": "lost",
+        "attempt": agent.attempt - 1,
+        "error": "The lease ran out before a result came.",
+    }
+    _put(app, agent, agent.lost_run_uuid, details)
+
+
+def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) -> None:
+    key = (agent.session_uuid, run_uuid)
+    now = app.clock.now()
+    packed = app.records.packed(SESSION_RUN, agent.partition_key, key, {"async_task": details})
+    run = SessionRun(
+        *key,
+        partition_key=agent.partition_key,
+        coordination_uuid=agent.coordination_uuid,
+        session_agent_uuid=agent.session_agent_uuid,
+        agent_uuid=agent.agent_uuid,
+        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
+        async_task_uuid=run_uuid,  # the engine ran the attempt itself: the run is the task
+        updated_by="engine",
+        created_at=now,
+        updated_at=now,
+        **packed,
+    )
+    try:
+        app.records.table(SESSION_RUN).put(run, SessionRun.run_uuid.does_not_exist())
+    except Refused:
+        return

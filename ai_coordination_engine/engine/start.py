@@ -1,0 +1,234 @@
+"""Starting a session: the task becomes session agents with their edges, and the roots go to the queue.
+
+The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard lets go of its
+coordination; then its agents, and the coordination is read again; then the roots are enqueued; last the session is
+confirmed. A start that dies on the way leaves an invisible session, and one with a `session_uuid` chosen by the client
+goes on where it stopped when it is sent again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from ai_coordination_engine.domain.graph import PlannedAgent, plan
+from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
+from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import check_in, to_json
+from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
+
+from .app import App, wake
+
+SHARED_INLINE_LIMIT = 4096  # bytes of a value that every session agent repeats
+ENGINE = "engine"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a session is started with."""
+
+    coordination_uuid: str
+    task_uuid: str
+    task_query: str | None = None
+    user_id: str | None = None
+    session_uuid: str | None = None
+    input_files: Sequence[Any] | None = None
+
+
+def execute_procedure(app: App, tenant: str, start: Start) -> Session:
+    """Start a session of a task and return it, dispatched; idempotent when the client chose `session_uuid`.
+
+    Raises `NotFound` for a coordination or task that does not exist, `BadUserInput` for a task that cannot run,
+    `Conflict` when the session uuid stands for another session.
+    """
+    task_key = (start.coordination_uuid, start.task_uuid)
+    coordination, task = app.records.parallel.pair(
+        partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid)),
+        partial(app.records.get, TASK, tenant, task_key),
+    )
+    if coordination is None:
+        raise NotFound("There is no such coordination.")
+    if task is None:
+        raise NotFound("There is no such task.")
+    app.records.open_record(coordination)
+    app.records.open_record(task)
+    planned = plan(
+        parse_agents(coordination.agents),
+        parse_subtask_queries(task.subtask_queries),
+        parse_agent_actions(task.agent_actions),
+    )
+    query = task.initial_task_query if start.task_query is None else start.task_query
+    session = _write_session(app, tenant, start, planned, task.subtask_queries, query or "")
+    if session.unconfirmed is None:
+        return session
+    agents = _session_agents(app, session, planned, query or "", start.input_files)
+    _write_agents(app, tenant, session, agents, chosen=start.session_uuid is not None)
+    app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
+    return _dispatch(app, session)
+
+
+def _write_session(
+    app: App, tenant: str, start: Start, planned: Sequence[PlannedAgent], subtask_queries: Any, query: str
+) -> Session:
+    now = app.clock.now()
+    key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
+    sinks = [each.ordinal for each in planned if not each.successors]
+    values = {
+        "task_uuid": start.task_uuid,
+        "user_id": start.user_id,
+        "task_query": query,
+        "input_files": list(start.input_files) if start.input_files is not None else None,
+        "iteration_count": 0,
+        "subtask_queries": subtask_queries,
+        "status": "initial",
+        "updated_by": start.user_id or ENGINE,
+    }
+    session = Session(
+        *key,
+        partition_key=tenant,
+        created_at=now,
+        updated_at=now,
+        unconfirmed=marks.new_mark(now),
+        open_sinks=sinks,
+        open_sink_count=len(sinks),
+        **app.records.packed(SESSION, tenant, key, values),
+    )
+    try:
+        app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
+    except Refused as refused:
+        return _started_before(app, tenant, refused.old, session)
+    return session
+
+
+def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
+    """The session that an earlier, equal start has written; its mark is renewed when that start seems dead."""
+    if old is None or old.partition_key != tenant:
+        raise NotFound("There is no such session.")
+    same = all(
+        getattr(old, name) == getattr(new, name) for name in ("task_uuid", "user_id", "task_query", "input_files")
+    )
+    if old.open_sink_count is None or not same:
+        raise Conflict("This sessionUuid stands for another session; choose a new one.")
+    if old.unconfirmed is None or marks.is_live(old.unconfirmed, app.clock.now()):
+        return cast(Session, old)
+    table = app.records.table(SESSION)
+    try:
+        return table.update(  # type: ignore[no-any-return]
+            (old.coordination_uuid, old.session_uuid),
+            [Session.unconfirmed.set(new.unconfirmed)],
+            Session.unconfirmed == old.unconfirmed,
+        )
+    except Refused as refused:
+        return _started_before(app, tenant, refused.old, new)
+
+
+def _session_agents(
+    app: App, session: Session, planned: Sequence[PlannedAgent], query: str, input_files: Sequence[Any] | None
+) -> list[SessionAgent]:
+    """The session agents of a plan; what they share and is large is written to a blob once."""
+    shared: dict[str, Any] = {}
+    prefix = f"{session.partition_key}/sessions/{session.coordination_uuid}/{session.session_uuid}/agents"
+
+    def share(value: Any) -> Any:
+        text = to_json(value)
+        if text not in shared:
+            shared[text] = check_in(app.records.blobs, prefix, value, SHARED_INLINE_LIMIT)
+        return shared[text]
+
+    sinks = sum(1 for each in planned if not each.successors)
+    degrees = [len(each.predecessors) for each in planned]
+    common: dict[str, Any] = {
+        "partition_key": session.partition_key,
+        "coordination_uuid": session.coordination_uuid,
+        "session_created_at": session.created_at,
+        "created_at": session.created_at,
+        "updated_at": session.created_at,
+        "updated_by": session.updated_by,
+        "task_query": share(query) if query else None,
+        "input_files": share(list(input_files)) if input_files else None,
+    }
+    return [
+        SessionAgent(
+            session.session_uuid,
+            _uuid(session, each.ordinal),
+            **common,
+            **_planned_values(session, each, query, degrees, share),
+            sink_count=None if each.successors else sinks,
+        )
+        for each in planned
+    ]
+
+
+def _planned_values(
+    session: Session, each: PlannedAgent, query: str, degrees: Sequence[int], share: Any
+) -> Mapping[str, Any]:
+    asked = fill_placeholders(each.subtask_query, query) if each.subtask_query else None
+    return {
+        "agent_uuid": each.agent.agent_uuid,
+        "agent_action": share(each.action.complete()),
+        "definition": share(each.agent.stored()),
+        "query": share(asked) if asked else None,
+        "ordinal": each.ordinal,
+        "state": "initial",
+        "in_degree": len(each.predecessors),
+        "unfinished": set(each.predecessors) or None,
+        "predecessors": list(each.predecessors) or None,
+        "successors": [[ordinal, degrees[ordinal]] for ordinal in each.successors] or None,
+        "thread_uuid": _uuid(session, each.thread_root),
+        "thread": list(each.thread) or None,
+        "awaits_user": each.action.user_in_the_loop or None,
+    }
+
+
+def _uuid(session: Session, ordinal: int) -> str:
+    return child_uuid(session.session_uuid, ordinal, session.created_at)
+
+
+def _write_agents(app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], *, chosen: bool) -> None:
+    """Write the agents and read the coordination again; both are taken back when it is gone."""
+    table = app.records.table(SESSION_AGENT)
+
+    def put_once(agent: SessionAgent) -> None:
+        try:
+            table.put(agent, SessionAgent.session_agent_uuid.does_not_exist())
+        except Refused:
+            return  # an earlier start wrote it, and it may be running
+
+    # Nobody else can know a uuid that was made here, so that these may be written without a condition.
+    writes: list[Any] = (
+        [partial(put_once, agent) for agent in agents]
+        if chosen
+        else [
+            partial(table.put_many, agents[index : index + BATCH_WRITE_LIMIT])
+            for index in range(0, len(agents), BATCH_WRITE_LIMIT)
+        ]
+    )
+    parent_key = (tenant, session.coordination_uuid)
+    parent = app.records.parallel.run([partial(app.records.living_parent, COORDINATION, tenant, parent_key), *writes])[
+        0
+    ]
+    if parent is None:
+        _undo(app, session, agents)
+        raise NotFound("There is no such coordination.")
+
+
+def _undo(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
+    table = app.records.table(SESSION_AGENT)
+    for agent in agents:
+        try:
+            table.delete((agent.session_uuid, agent.session_agent_uuid), SessionAgent.state == "initial")
+        except Refused:
+            continue
+    app.records.release(SESSION, (session.coordination_uuid, session.session_uuid), session.unconfirmed)
+
+
+def _dispatch(app: App, session: Session) -> Session:
+    now = app.transitions.dispatch((session.coordination_uuid, session.session_uuid), session.unconfirmed)
+    if now is None or now.unconfirmed is not None:
+        raise Conflict("Starting the session took too long and was undone; try again.")
+    return now

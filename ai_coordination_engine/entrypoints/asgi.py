@@ -1,0 +1,23 @@
+"""The API as an ASGI application, for the local server."""
+
+from starlette.applications import Starlette
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.identity import local_tenant
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
+from ai_coordination_engine.errors import Unauthenticated
+
+
+def asgi_app(app: App) -> Starlette:
+    """The API of `app`. Where the settings want credentials every request is refused: nothing here verifies them."""
+
+    def context(endpoint_id: str | None, part_id: str | None, method: str) -> Context:
+        if app.settings.auth != "local":
+            raise Unauthenticated("this server verifies no credentials: set ACE_AUTH=local to believe the path")
+        return Context(app, local_tenant(endpoint_id, part_id), method=method)
+
+    documents = Documents(SCHEMA.graphql_schema)
+    return Starlette(routes=GraphQLRoutes(documents, context, app.settings.cors_origins).routes())

@@ -1,0 +1,162 @@
+"""An embedded AWS: DynamoDB, SQS and S3 in this process, on loopback, for development and tests.
+
+Clients of this same process that were created after the start skip the socket; the answers are the same.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.handlers import BUILTIN_HANDLERS
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.request import Request
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from ai_coordination_engine.entrypoints.embedded_journal import DataDirError, Journal, unsupported
+from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services
+
+__all__ = ["DataDirError", "EmbeddedAws"]
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LOOK_AGAIN_SECONDS = 0.25  # for delayed messages and visibility timeouts, which nothing announces
+
+
+class EmbeddedAws:
+    """moto's DynamoDB, SQS and S3 behind one lock, served on 127.0.0.1 while the context is open.
+
+    Any credentials will do, but a request must be signed: a page in a browser cannot. With `data_dir` the
+    state is journaled there and survives a restart; raises `DataDirError` when the directory is in use or
+    damaged, `OSError` when the port is taken.
+    """
+
+    def __init__(self, data_dir: Path | None = None, port: int = 0) -> None:
+        self._data_dir = data_dir
+        self._port = port
+        self._changed = Condition()
+        self._closed = True
+        self._journal: Journal | None = None
+
+    def __enter__(self) -> "EmbeddedAws":
+        self._server: BaseWSGIServer = make_server(
+            "127.0.0.1", self._port, self._wsgi, threaded=True, request_handler=_Quiet
+        )
+        try:
+            self._services = Services(account=_account())
+            if self._data_dir:
+                self._journal = Journal(self._data_dir)
+                self._journal.open(self._services)
+        except BaseException:
+            self._server.server_close()
+            if self._journal:
+                self._journal.close()
+            raise
+        self.endpoint_url = f"http://127.0.0.1:{self._server.port}"
+        self._closed = False
+        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread.start()
+        BUILTIN_HANDLERS.append(("before-send", self._short_cut))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        BUILTIN_HANDLERS.remove(("before-send", self._short_cut))
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with self._changed:
+            self._services.close()
+            if self._journal:
+                self._journal.close()
+
+    def answer(self, request: Request) -> Answer:
+        """Carry out one request, alone; a ReceiveMessage waits without holding the others up."""
+        call = Call.of(request)
+        if call is None:
+            return _refusal(403, "AccessDeniedException", "Sign the request for dynamodb, sqs or s3.")
+        if self._journal and unsupported(call):
+            return _refusal(400, "UnknownOperationException", f"{call.action} cannot be journaled.")
+        if call.action == "ReceiveMessage":
+            return self._receive(call, request)
+        with self._changed:
+            answer = self._carry_out(call, request)
+            if call.service == "sqs":
+                self._changed.notify_all()
+            return answer
+
+    def _carry_out(self, call: Call, request: Request) -> Answer:
+        if self._closed:
+            return _refusal(503, "ServiceUnavailable", "The embedded AWS is shutting down.")
+        answer = self._services.answer(call, request)
+        if self._journal and answer.status < 300:
+            self._journal.record(call, request, answer, self._services)
+        return answer
+
+    def _receive(self, call: Call, request: Request) -> Answer:
+        body = json.loads(request.get_data())
+        deadline = time.monotonic() + float(body.get("WaitTimeSeconds") or 0)
+        at_once = json.dumps({**body, "WaitTimeSeconds": 0}).encode()
+        with self._changed:
+            while True:
+                once = Request.from_primitives(request.method, request.url, dict(request.headers), at_once)
+                answer = self._carry_out(call, once)
+                left = deadline - time.monotonic()
+                if answer.status >= 300 or left <= 0 or json.loads(answer.body).get("Messages"):
+                    return answer
+                self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
+                if self._closed:
+                    return answer
+
+    def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        if request.host.rsplit(":", 1)[0] not in _LOOPBACK:  # a name that a page made resolve to loopback
+            answer = _refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
+        else:
+            answer = self.answer(request)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        if request.method != "HEAD":
+            headers["content-length"] = str(len(answer.body))
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
+        return [answer.body]
+
+    def _short_cut(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        """Answer botocore's event before-send in the server's stead."""
+        if self._closed or not request.url.startswith(self.endpoint_url + "/"):
+            return None
+        sent: Any = request.body
+        body = sent.read() if hasattr(sent, "read") else sent
+        answer = self.answer(Request.from_primitives(request.method, request.url, request.headers, body))
+        headers = HTTPHeaders.from_dict(answer.headers)
+        return AWSResponse(request.url, answer.status, headers, MockRawResponse(answer.body))
+
+
+class _Quiet(MotoRequestHandler):
+    """Keeps connections open and logs no requests."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
+def _account() -> str:
+    """An account of its own: moto keeps SQS and S3 by account, for the whole process."""
+    return str(100_000_000_000 + secrets.randbelow(900_000_000_000))
+
+
+def _refusal(status: int, code: str, message: str) -> Answer:
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, body)

@@ -1,0 +1,293 @@
+"""The journal that lets the embedded AWS survive a restart, `kill -9` included.
+
+One line per request that changed something, written before the answer leaves: not the request but what it led
+to (the item, the object, the message), so that reading the journal needs no conditions and keeps only the
+last state of each. A line is handed to the operating system at once; it is not synced to the disk, which only
+a crash of the machine can tell.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from moto.core.request import Request
+
+from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services
+
+Change = dict[str, Any]
+
+_READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "Receive", "HEAD", "GET")
+_OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
+_NOT_KEPT = frozenset({"ChangeMessageVisibility", "ChangeMessageVisibilityBatch"})
+_OUTSIDE = frozenset({"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"})
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the message says why and what to do."""
+
+
+class Journal:
+    """The journal in `data_dir`, which is locked against a second server while this one is open."""
+
+    def __init__(self, data_dir: Path) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._path = data_dir / "journal.jsonl"
+        self._lock = (data_dir / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise DataDirError(
+                f"{data_dir} is in use by another server; stop it or choose another directory."
+            ) from error
+        self._receipts: dict[str, str] = {}
+        self._file: Any = None
+
+    def open(self, services: Services) -> None:
+        """Bring `services` to the journaled state, write it as the new journal, be ready to record."""
+        state = _State()
+        for number, line in self._lines():
+            try:
+                for change in json.loads(line):
+                    state.apply(change)
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataDirError(f"{self._path}:{number} is damaged; repair or remove the file.") from error
+        compacted = list(state.replay(services))
+        new = self._path.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps([change]) + "\n" for change in compacted)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        self._file = self._path.open("ab", buffering=0)
+
+    def record(self, call: Call, request: Request, answer: Answer, services: Services) -> None:
+        """Write what a successful request led to, in one line."""
+        if call.service == "sqs" and call.action == "ReceiveMessage":
+            for message in json.loads(answer.body).get("Messages", []):
+                self._receipts[message["ReceiptHandle"]] = message["MessageId"]
+        if call.action.startswith(_READS) or call.action in _NOT_KEPT:
+            return
+        changes = list(self._changes(call, request, answer, services))
+        if changes:
+            self._file.write(json.dumps(changes).encode() + b"\n")
+
+    def close(self) -> None:
+        """Release the directory."""
+        if self._file:
+            self._file.close()
+        self._lock.close()
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith("\n"):  # what a kill tore off was never acknowledged
+                    yield number, line
+
+    def _changes(self, call: Call, request: Request, answer: Answer, services: Services) -> Iterator[Change]:
+        if call.service == "s3":
+            yield from _objects(call, request, services)
+            return
+        body = json.loads(request.get_data() or b"{}")
+        if call.service == "sqs":
+            yield from self._messages(call, request, body, json.loads(answer.body or b"{}"))
+            return
+        tables = services.in_region(call.region)
+        touched = list(_touched(call.action, body))
+        for table, attributes in touched:
+            key = tables.keys(table, attributes)
+            yield {"item": table, "region": call.region, "key": key, "image": tables.image(table, key)}
+        if not touched:
+            yield _verbatim(call, request)
+
+    def _messages(self, call: Call, request: Request, body: Any, answer: Any) -> Iterator[Change]:
+        queue = str(body.get("QueueUrl", "")).rpartition("/")[2]
+        if call.action == "SendMessage":
+            yield _sent(call.region, queue, answer["MessageId"], body)
+        elif call.action == "SendMessageBatch":
+            ids = {success["Id"]: success["MessageId"] for success in answer.get("Successful", [])}
+            for entry in body["Entries"]:
+                if entry["Id"] in ids:
+                    yield _sent(call.region, queue, ids[entry["Id"]], entry)
+        elif call.action in {"DeleteMessage", "DeleteMessageBatch"}:
+            for entry in body.get("Entries", [body]):
+                message = self._receipts.pop(entry["ReceiptHandle"], None)
+                if message:
+                    yield {"deleted": message}
+        elif call.action == "PurgeQueue":
+            yield {"purged": queue}
+        else:
+            yield _verbatim(call, request)
+
+
+def unsupported(call: Call) -> bool:
+    """Whether the call changes something in a way that the journal cannot follow."""
+    return call.service == "dynamodb" and call.action in _OUTSIDE
+
+
+def _touched(action: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The table and (at least) the key attributes of every item that a request writes."""
+    if action in {"PutItem", "UpdateItem", "DeleteItem"}:
+        yield body["TableName"], body.get("Item") or body["Key"]
+    elif action == "BatchWriteItem":
+        for table, writes in body["RequestItems"].items():
+            for write in writes:
+                put = write.get("PutRequest")
+                yield table, put["Item"] if put else write["DeleteRequest"]["Key"]
+    elif action == "TransactWriteItems":
+        for item in body["TransactItems"]:
+            kind, write = next(iter(item.items()))
+            if kind != "ConditionCheck":
+                yield write["TableName"], write.get("Item") or write["Key"]
+
+
+def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:
+    kept = {key: message[key] for key in ("MessageBody", "MessageAttributes") if key in message}
+    due = time.time() + int(message.get("DelaySeconds") or 0)
+    return {"sent": message_id, "region": region, "queue": queue, "message": kept, "due": due}
+
+
+def _verbatim(call: Call, request: Request) -> Change:
+    query = request.query_string.decode()
+    return {
+        "call": list(call),
+        "method": request.method,
+        "path": request.raw_path + (f"?{query}" if query else ""),
+        "target": request.headers.get("X-Amz-Target", ""),
+        "body": base64.b64encode(request.get_data()).decode(),
+    }
+
+
+def _objects(call: Call, request: Request, services: Services) -> Iterator[Change]:
+    """The state of the objects that a request changed; a change to a bucket is kept as the request."""
+    bucket, _, key = request.raw_path.strip("/").partition("/")
+    if key:
+        paths = [request.raw_path]
+    elif request.method == "POST" and "delete" in request.args:
+        named = ElementTree.fromstring(request.get_data()).iter()  # noqa: S314  # a client of ours wrote it
+        paths = [f"/{bucket}/{key.text}" for key in named if key.tag.endswith("Key")]
+    else:
+        yield _verbatim(call, request)
+        return
+    for path in paths:
+        found = services.answer(call, _request(call, "GET", path))
+        headers = found.headers.items()
+        kept = {name: value for name, value in headers if name.lower().startswith(_OBJECT_HEADERS)}
+        body = base64.b64encode(found.body).decode() if found.status == 200 else None
+        yield {"object": path, "region": call.region, "headers": kept, "body": body}
+
+
+def _request(
+    call: Call, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Request:
+    scope = f"local/20200101/{call.region}/{call.service}/aws4_request"
+    signature = f"AWS4-HMAC-SHA256 Credential={scope}, Signature=none"
+    sent = {"Authorization": signature, "Content-Type": "application/x-amz-json-1.0", **(headers or {})}
+    return Request.from_primitives(method, f"http://127.0.0.1{path}", sent, body)
+
+
+class _State:
+    """What a journal leads to, in the order in which it must be replayed."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Change] = {}
+        self._items: dict[str, Change] = {}
+        self._objects: dict[str, Change] = {}
+        self._messages: dict[str, Change] = {}
+
+    def apply(self, change: Change) -> None:
+        """Follow one change."""
+        if "item" in change:
+            name = json.dumps([change["region"], change["item"], change["key"]], sort_keys=True)
+            _keep(self._items, name, change, change["image"])
+        elif "object" in change:
+            _keep(self._objects, change["object"], change, change["body"])
+        elif "sent" in change:
+            self._messages[change["sent"]] = change
+        elif "deleted" in change:
+            self._messages.pop(change["deleted"], None)
+        elif "purged" in change:
+            self._forget(self._messages, "queue", change["purged"])
+        else:
+            self._apply_call(change)
+
+    def replay(self, services: Services) -> Iterator[Change]:
+        """Bring `services` to this state and yield it as changes, with the messages' new ids."""
+        for change in self._calls.values():
+            call = Call(*change["call"])
+            body = base64.b64decode(change["body"])
+            target = {"X-Amz-Target": change["target"]}
+            _replayed(services, call, _request(call, change["method"], change["path"], target, body))
+            yield change
+        for change in self._items.values():
+            services.in_region(change["region"]).restore(change["item"], change["key"], change["image"])
+            yield change
+        for change in self._objects.values():
+            call = Call("s3", "PUT", change["region"])
+            body = base64.b64decode(change["body"])
+            _replayed(services, call, _request(call, "PUT", change["object"], change["headers"], body))
+            yield change
+        for change in self._messages.values():
+            yield {**change, "sent": _send_again(services, change)}
+
+    def _apply_call(self, change: Change) -> None:
+        service, action, _ = change["call"]
+        body = json.loads(base64.b64decode(change["body"]) or b"{}") if service != "s3" else {}
+        if action == "DeleteTable":
+            self._drop(body["TableName"])
+            self._forget(self._items, "item", body["TableName"])
+        elif action == "DeleteQueue":
+            queue = body["QueueUrl"].rpartition("/")[2]
+            self._drop(queue)
+            self._forget(self._messages, "queue", queue)
+        else:
+            self._calls.setdefault(json.dumps([change[key] for key in sorted(change)]), change)
+
+    def _drop(self, name: str) -> None:
+        self._calls = {text: call for text, call in self._calls.items() if _about(call) != name}
+
+    @staticmethod
+    def _forget(changes: dict[str, Change], field: str, value: str) -> None:
+        for name in [name for name, change in changes.items() if change[field] == value]:
+            del changes[name]
+
+
+def _about(change: Change) -> str:
+    """The table or the queue that a journaled call names."""
+    if change["call"][0] == "s3":
+        return ""
+    body = json.loads(base64.b64decode(change["body"]) or b"{}")
+    return str(body.get("TableName") or body.get("QueueName") or body.get("QueueUrl", "").rpartition("/")[2])
+
+
+def _keep(changes: dict[str, Change], name: str, change: Change, state: Any) -> None:
+    if state is None:
+        changes.pop(name, None)
+    else:
+        changes[name] = change
+
+
+def _send_again(services: Services, change: Change) -> str:
+    delay = min(900, max(0, round(change["due"] - time.time())))
+    call = Call("sqs", "SendMessage", change["region"])
+    url = f"http://127.0.0.1/{services.account}/{change['queue']}"
+    body = json.dumps({**change["message"], "QueueUrl": url, "DelaySeconds": delay}).encode()
+    target = {"X-Amz-Target": "AmazonSQS.SendMessage"}
+    answer = _replayed(services, call, _request(call, "POST", "/", target, body))
+    return str(json.loads(answer.body)["MessageId"])
+
+
+def _replayed(services: Services, call: Call, request: Request) -> Answer:
+    answer = services.answer(call, request)
+    if answer.status >= 300:
+        reason = answer.body.decode(errors="replace")[:200]
+        raise DataDirError(f"The journal asks for {call.service} {call.action}, which is refused: {reason}")
+    return answer

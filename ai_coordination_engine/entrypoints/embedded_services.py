@@ -1,0 +1,228 @@
+"""moto's DynamoDB, SQS and S3 as one function from a request to an answer, and fast enough for long use.
+
+moto is written for tests of a few items: it walks the whole table for a Query of one partition, copies whole
+tables for a transaction, walks the botocore model for every attribute of an answer, and reads the clock three
+times for every message in the queue when one is sent. The subclasses here avoid these four and nothing else.
+Not thread-safe: the caller holds one lock.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
+
+from moto.core.request import Request
+from moto.core.responses import ActionResult
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.utilities import dynamo_json_dump, dynamo_to_dict
+from moto.dynamodb.responses import DynamoHandler
+from moto.s3.models import s3_backends
+from moto.s3.responses import S3Response
+from moto.sqs.models import Message, Queue, sqs_backends
+from moto.sqs.responses import SQSResponse
+from werkzeug.exceptions import HTTPException
+
+SERVICES = frozenset({"dynamodb", "sqs", "s3"})
+
+_ONE = {"PutItem", "GetItem", "UpdateItem", "DeleteItem"}
+_MANY = {"Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"}
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Call(NamedTuple):
+    """What a request asks for, read from its signature and target; `action` is the HTTP method for S3."""
+
+    service: str
+    action: str
+    region: str
+
+    @classmethod
+    def of(cls, request: Request) -> "Call | None":
+        """The call, or None when the request is not signed for one of the embedded services."""
+        signature = request.headers.get("Authorization", "")
+        scope = signature.partition("Credential=")[2].partition(",")[0].split("/")
+        if len(scope) < 5 or scope[-2] not in SERVICES:
+            return None
+        action = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.method
+        return cls(scope[-2], action, scope[-3])
+
+
+class Tables(DynamoDBBackend):
+    """moto's DynamoDB whose queries read one partition and whose transactions copy the items they touch."""
+
+    def create_table(self, *args: Any, **options: Any) -> Table:
+        """Create a table that is not copied for transactions."""
+        table = super().create_table(*args, **options)
+        # transact_write_items copies every table it touches, to roll back; ours rolls back by item
+        table.__deepcopy__ = lambda memo: table  # type: ignore[attr-defined]
+        return table
+
+    def query(self, table_name: str, hash_key_dict: dict[str, Any] | None, *args: Any, **options: Any) -> Any:
+        """Query a partition as if there were no other, or an index."""
+        if options.get("index_name") or hash_key_dict is None:
+            return super().query(table_name, hash_key_dict, *args, **options)
+        table = self.get_table(table_name)
+        everything, partition = table.items, DynamoType(hash_key_dict)
+        narrowed: Any = {partition: everything[partition]} if partition in everything else {}
+        table.items = narrowed
+        try:
+            return super().query(table_name, hash_key_dict, *args, **options)
+        finally:
+            table.items = everything
+
+    def transact_write_items(self, transact_items: list[dict[str, Any]]) -> None:
+        """All or nothing."""
+        before = [(name, key, self.image(name, key)) for name, key in self._named(transact_items)]
+        try:
+            super().transact_write_items(transact_items)
+        except BaseException:
+            for name, key, image in before:
+                self.restore(name, key, image)
+            raise
+
+    def keys(self, table_name: str, attributes: dict[str, Any]) -> dict[str, Any]:
+        """The key attributes among `attributes` of an item of this table."""
+        table = self.get_table(table_name)
+        names = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
+        return {name: attributes[name] for name in names}
+
+    def image(self, table_name: str, key: dict[str, Any]) -> dict[str, Any] | None:
+        """The item as it goes over the wire, or None when there is none."""
+        item = self.get_item(table_name, key)
+        if item is None:
+            return None
+        image: dict[str, Any] = json.loads(dynamo_json_dump(dynamo_to_dict(item.attrs)))
+        return image
+
+    def restore(self, table_name: str, key: dict[str, Any], image: dict[str, Any] | None) -> None:
+        """Bring an item back to its `image`."""
+        if image is None:
+            self.delete_item(table_name, key)
+        else:
+            self.put_item(table_name, image, overwrite=True)
+
+    def _named(self, transact_items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for operation in (next(iter(item.values())) for item in transact_items):
+            if operation.get("TableName") in self.tables:
+                key = operation.get("Key") or self.keys(operation["TableName"], operation["Item"])
+                yield operation["TableName"], key
+
+
+class Messages(Queue):
+    """moto's queue that reads the clock once for all its messages."""
+
+    @property
+    def messages(self) -> list[Message]:
+        """The visible ones."""
+        now = time.time() * 1000
+        return [each for each in self._messages if each.visible_at < now and each.delayed_until <= now]
+
+    @property
+    def approximate_number_of_messages_delayed(self) -> int:
+        """How many are not due yet."""
+        now = time.time() * 1000
+        return sum(each.delayed_until > now for each in self._messages)
+
+    @property
+    def approximate_number_of_messages_not_visible(self) -> int:
+        """How many are in flight."""
+        now = time.time() * 1000
+        return sum(each.visible_at >= now for each in self._messages)
+
+
+class Services:
+    """DynamoDB, SQS and S3 of one account, empty at first."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.tables: dict[str, Tables] = {}
+
+    def answer(self, call: Call, request: Request) -> Answer:
+        """Carry the request out; whatever goes wrong is an answer."""
+        try:
+            status, headers, body = self._dispatch(call, request)
+        except HTTPException as error:
+            status, headers, body = error.code or 500, dict(error.get_headers()), error.get_body()
+        raw = body.encode() if isinstance(body, str) else body
+        return Answer(int(status), {str(name): str(value) for name, value in headers.items()}, raw)
+
+    def in_region(self, region: str) -> Tables:
+        """The tables of a region."""
+        if region not in self.tables:
+            self.tables[region] = Tables(region, self.account)
+        return self.tables[region]
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.tables.clear()
+        for backends in (sqs_backends, s3_backends):
+            backends[self.account].reset()
+            del backends[self.account]
+
+    def _dispatch(self, call: Call, request: Request) -> Any:
+        path, headers = request.raw_path.strip("/"), cast(Any, request.headers)
+        respond: Callable[..., Any]
+        if call.service == "dynamodb":
+            respond = _Dynamo(self)._dispatch
+        elif call.service == "sqs":
+            respond = _Sqs(self)._dispatch
+        else:
+            s3 = _S3(self)
+            respond = (
+                s3.key_response if "/" in path else s3.ambiguous_response if path else s3.bucket_response
+            )
+        return respond(request, request.raw_url, headers)
+
+
+class _Dynamo(DynamoHandler):
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+
+    @property
+    def dynamodb_backend(self) -> DynamoDBBackend:
+        return self.services.in_region(self.region)
+
+    def get_current_account(self) -> str:
+        return self.services.account
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        result = action_result.result
+        if self._get_action() not in _ONE | _MANY or not isinstance(result, dict):
+            return super().serialized(action_result)
+        # an answer about items is in the wire's shape already
+        body = dynamo_json_dump({name: value for name, value in result.items() if value is not None})
+        return 200, {"Content-Type": "application/x-amz-json-1.0", **self.response_headers}, body
+
+
+class _Sqs(SQSResponse):
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+
+    def get_current_account(self) -> str:
+        return self.services.account
+
+    def create_queue(self) -> Any:
+        result = super().create_queue()
+        for queue in self.sqs_backend.queues.values():
+            queue.__class__ = Messages  # type: ignore[type-abstract]
+        return result
+
+
+class _S3(S3Response):
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+
+    def get_current_account(self) -> str:
+        return self.services.account

@@ -1,0 +1,47 @@
+"""The Lambda function behind the API; Lambda finds it as `….graphql_api.handler`."""
+
+from asyncio import Runner
+from collections.abc import Callable
+from typing import Any
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.bootstrap import build_app
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.invocations import Invocations
+from ai_coordination_engine.observability import configure
+from ai_coordination_engine.settings import Settings
+
+Handler = Callable[[object, object], dict[str, Any]]
+
+
+def build_handler(app: App, runner: Runner | None = None) -> Handler:
+    """A Lambda handler that serves `app`; raises `ValueError` for settings that leave it open."""
+    settings = app.settings
+    if settings.auth == "local":
+        raise ValueError("ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`")
+
+    def context(tenant: str, method: str) -> Context:
+        return Context(app, tenant, method=method)
+
+    invocations = Invocations(settings, Documents(SCHEMA.graphql_schema), context, runner or Runner())
+
+    def handler(event: object, _context: object) -> dict[str, Any]:
+        return invocations.answer(event)
+
+    return handler
+
+
+def __getattr__(name: str) -> Handler:
+    """Build `handler` when it is first looked up.
+
+    Lambda's runtime does that in the init phase, so that SnapStart's snapshot holds the clients; importing
+    this module elsewhere reads no settings and creates nothing.
+    """
+    if name != "handler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    settings = Settings()
+    configure(settings.log_level)
+    handler = globals()[name] = build_handler(build_app(settings))
+    return handler

@@ -1,0 +1,157 @@
+"""The worker on one machine: waits on the queue and runs steps on threads of its own."""
+
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Protocol, cast
+
+from ai_coordination_engine.bootstrap import client
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Wake
+
+MOST_AT_ONCE = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
+LONGEST_POLL = 20  # seconds, likewise
+LONGEST_BACKOFF = 60.0
+AFTER_AN_ERROR = 1.0  # seconds until the queue is asked again
+
+
+class Step(Protocol):
+    """Works off one wake-up; raises `Busy` to be called again later."""
+
+    def __call__(self, wake: Wake) -> None: ...  # noqa: D102
+
+
+class Messages(Protocol):
+    """What the worker needs of the queue."""
+
+    def receive(self, most: int) -> list[dict[str, Any]]:
+        """Up to `most` messages, in the shape of SQS; empty when none came for a while."""
+
+    def read(self, body: str) -> Wake:
+        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Keep a received message, hidden for `seconds` from now."""
+
+    def delete(self, receipt: str) -> None:
+        """Remove a received message."""
+
+
+@dataclass(frozen=True)
+class SqsMessages:
+    """The queue of an app whose queue is SQS."""
+
+    sqs: Any
+    queue_url: str
+    queue: Any
+
+    def receive(self, most: int) -> list[dict[str, Any]]:
+        """A long poll."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=LONGEST_POLL,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return cast(list[dict[str, Any]], answer.get("Messages", []))
+
+    def read(self, body: str) -> Wake:
+        """As the queue itself reads it."""
+        return cast(Wake, self.queue.read(body))
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Change the message's visibility."""
+        self.queue.postpone(receipt, seconds)
+
+    def delete(self, receipt: str) -> None:
+        """Delete the message."""
+        self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=receipt)
+
+
+class LocalWorker:
+    """One thread that receives, `concurrency` threads that run; it never receives more than it can run.
+
+    All threads are daemons: a step that outlives `stop` is abandoned, its lease ends and its message comes back.
+    """
+
+    def __init__(self, step: Step, messages: Messages, concurrency: int) -> None:
+        self._step = step
+        self._messages = messages
+        self._concurrency = concurrency
+        self._free = threading.Semaphore(concurrency)
+        self._received: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._stopping = threading.Event()
+
+    @classmethod
+    def of(cls, app: App) -> "LocalWorker":
+        """The worker of an app."""
+        messages = SqsMessages(client("sqs"), app.settings.queue_url, app.queue)
+        return cls(partial(run_step, app), messages, app.settings.worker_concurrency)
+
+    def start(self) -> None:
+        """Begin to receive."""
+        for number in range(self._concurrency):
+            threading.Thread(target=self._run, name=f"ace-step-{number}", daemon=True).start()
+        threading.Thread(target=self._receive, name="ace-receive", daemon=True).start()
+
+    def stop(self, grace: float) -> bool:
+        """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it ended."""
+        self._stopping.set()
+        deadline = time.monotonic() + grace
+        return all(
+            # one slot may be held by the poll that still waits for a message
+            self._free.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            for _ in range(self._concurrency - MOST_AT_ONCE)
+        )
+
+    def _receive(self) -> None:
+        while not self._stopping.is_set():
+            self._free.acquire()
+            slots = 1
+            while slots < MOST_AT_ONCE and self._free.acquire(blocking=False):
+                slots += 1
+            messages = self._poll(slots)
+            for _ in range(slots - len(messages)):
+                self._free.release()
+            for message in messages:
+                self._received.put(message)
+
+    def _poll(self, most: int) -> list[dict[str, Any]]:
+        try:
+            return self._messages.receive(most)
+        except Exception:
+            if not self._stopping.is_set():
+                logger.exception("could not receive")
+                self._stopping.wait(AFTER_AN_ERROR)
+            return []
+
+    def _run(self) -> None:
+        while True:
+            message = self._received.get()
+            try:
+                self._work_off(message)
+            except Exception:  # the message comes back when its visibility timeout ends
+                logger.exception("could not settle a message")
+            finally:
+                self._free.release()
+
+    def _work_off(self, message: dict[str, Any]) -> None:
+        receipt = message["ReceiptHandle"]
+        try:
+            self._step(self._messages.read(message["Body"]))
+        except Busy as busy:
+            self._messages.postpone(receipt, busy.retry_after)
+        except BadUserInput as error:
+            logger.error("poison message", extra={"reason": error.message})
+            self._messages.delete(receipt)
+        except Exception:
+            logger.exception("step failed")
+            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+            self._messages.postpone(receipt, min(2.0 ** min(received, 16), LONGEST_BACKOFF))
+        else:
+            self._messages.delete(receipt)

@@ -1,0 +1,76 @@
+"""Settings: read once from the environment, validated, frozen. `os.environ` lives here alone."""
+
+from functools import cached_property
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OpenAIEndpoint(BaseModel):
+    """An OpenAI-compatible endpoint that agents may name in `runtime.endpoint`.
+
+    `api_key_secret` names a Secrets Manager secret (an ARN or a name) and is read when the first agent needs it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    base_url: str
+    api_key: SecretStr | None = None
+    api_key_secret: str | None = None
+    model: str | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set, each from the environment variable `ACE_<NAME>`.
+
+    Structured values are JSON. AWS itself is configured by the standard variables (`AWS_REGION`, `AWS_ENDPOINT_URL`…).
+    Raises pydantic's `ValidationError`, which names the variable and what it takes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ACE_", frozen=True, extra="ignore")
+
+    table_prefix: str = Field("ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the six table names")
+    queue_url: str = Field("", description="URL of the SQS queue that carries wake-ups")
+    bucket: str = Field("", description="S3 bucket for values that are too large for an item")
+    inline_limit: int = Field(48_000, ge=256, le=60_000, description="bytes above which a value goes to the bucket")
+
+    auth: Literal["jwt", "iam", "local"] = Field("jwt", description="how a tenant is proven; `local` trusts the path")
+    tenant_claim: str = Field("tenant", description="claim of the JWT that carries the allowed tenants")
+    iam_tenants: dict[str, list[str]] = Field({}, description="IAM principal ARN → allowed tenants")
+    cors_origins: list[str] = Field([], description="origins that browsers may call from; none when empty")
+
+    default_runtime: dict[str, object] = Field(
+        {"kind": "function", "name": "echo"}, description="runtime of an agent that names none"
+    )
+    functions: dict[str, str] = Field({}, description="allow-list: function name → `package.module:attribute`")
+    http_allowed_urls: list[str] = Field([], description="URL prefixes that `http` agents may call")
+    http_signing_key: SecretStr | None = Field(None, description="key of the HMAC signature on `http` agent requests")
+    openai_endpoints: dict[str, OpenAIEndpoint] = Field({}, description="name → OpenAI-compatible endpoint")
+
+    agent_timeout_seconds: float = Field(120, gt=0, le=840, description="how long one attempt of an agent may take")
+    lease_margin_seconds: float = Field(15, gt=0, le=300, description="added to the timeout to get the lease")
+    worker_concurrency: int = Field(16, ge=1, le=256, description="steps that one worker process runs at once")
+    log_level: str = Field("INFO", description="level of the structured log")
+
+    @field_validator("default_runtime")
+    @classmethod
+    def _has_kind(cls, runtime: dict[str, object]) -> dict[str, object]:
+        if not isinstance(runtime.get("kind"), str):
+            raise ValueError('must have a kind, for example {"kind": "function", "name": "echo"}')
+        return runtime
+
+    @field_validator("http_allowed_urls")
+    @classmethod
+    def _are_urls(cls, prefixes: list[str]) -> list[str]:
+        for prefix in prefixes:
+            parts = urlsplit(prefix)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{prefix!r} is no URL prefix; it begins with https:// and a host")
+        return prefixes
+
+    @cached_property
+    def lease_seconds(self) -> float:
+        """How long a claim holds, in seconds: the attempt's timeout and a margin for writing its result."""
+        return self.agent_timeout_seconds + self.lease_margin_seconds

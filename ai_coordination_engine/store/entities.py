@@ -1,0 +1,113 @@
+"""The six records as declarations: their parent, who guards their delete, and how a list narrows down."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .models import Coordination, Record, Session, SessionAgent, SessionRun, Task, TaskSchedule
+
+Filter = Callable[[Any, Any], bool]
+
+
+def equals(name: str) -> Filter:
+    """Keeps records whose attribute `name` is the value."""
+    return lambda record, value: bool(getattr(record, name) == value)
+
+
+def contains(name: str) -> Filter:
+    """Keeps records whose text `name` contains the value."""
+    return lambda record, value: value in (getattr(record, name) or "")
+
+
+def one_of(name: str) -> Filter:
+    """Keeps records whose attribute `name` is one of the values."""
+    return lambda record, value: getattr(record, name) in value
+
+
+def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
+    """Keeps session agents whose action passes `check`."""
+    return lambda record, value: check(record.agent_action or {}, value)
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete), `filters` by name.
+
+    `newest_first` is the order of its lists; without it they go in order of creation. `words` lists the plain text
+    attributes with the statuses they take.
+    """
+
+    model: type[Record]
+    parent: "Entity | None" = None
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    newest_first: bool = True
+    by_tenant: bool = False
+
+    @property
+    def name(self) -> str:
+        """The record's name as people read it."""
+        return self.model.record_name
+
+    @property
+    def guards(self) -> tuple["Entity", ...]:
+        """The records that hang below this one."""
+        return tuple(entity for entity in ENTITIES if entity.parent is self)
+
+
+COORDINATION = Entity(
+    Coordination,
+    filters={
+        "coordination_name": contains("coordination_name"),
+        "coordination_description": contains("coordination_description"),
+    },
+)
+TASK = Entity(
+    Task,
+    parent=COORDINATION,
+    by_tenant=True,
+    filters={
+        "task_name": contains("task_name"),
+        "task_description": contains("task_description"),
+        "initial_task_query": contains("initial_task_query"),
+    },
+)
+TASK_SCHEDULE = Entity(
+    TaskSchedule,
+    parent=TASK,
+    by_tenant=True,
+    filters={"coordination_uuid": equals("coordination_uuid"), "statuses": one_of("status")},
+)
+SESSION = Entity(
+    Session,
+    parent=COORDINATION,
+    by_tenant=True,
+    filters={"task_uuid": equals("task_uuid"), "user_id": equals("user_id"), "statuses": one_of("status")},
+)
+SESSION_AGENT = Entity(
+    SessionAgent,
+    parent=SESSION,
+    newest_first=False,
+    filters={
+        "coordination_uuid": equals("coordination_uuid"),
+        "agent_uuid": equals("agent_uuid"),
+        "agent_name": lambda record, value: value in ((record.definition or {}).get("agent_name") or ""),
+        "primary_path": action(lambda found, value: bool(found.get("primary_path") == value)),
+        "user_in_the_loop": action(lambda found, value: bool(found.get("user_in_the_loop") == value)),
+        "predecessor": action(lambda found, value: value in found.get("predecessors", ())),
+        "predecessors": one_of("agent_uuid"),
+        "in_degree": equals("in_degree"),
+        "states": one_of("state"),
+    },
+)
+SESSION_RUN = Entity(
+    SessionRun,
+    parent=SESSION,
+    newest_first=False,
+    filters={
+        "coordination_uuid": equals("coordination_uuid"),
+        "agent_uuid": equals("agent_uuid"),
+        "thread_uuid": equals("thread_uuid"),
+    },
+)
+
+ENTITIES: tuple[Entity, ...] = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)

@@ -1,0 +1,169 @@
+"""Lists: one Query for a page, in order of creation or the other way round, by page number or by cursor."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ai_coordination_engine.errors import BadUserInput
+
+from . import cursors
+from .entities import COORDINATION, SESSION, Entity
+from .repository import Repository, visible
+from .table import RawKey, Table
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 1000
+MAX_OFFSET = 10_000
+_Row = tuple[Any, list[str]]  # a record and its position
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list. `total` is None unless it was asked for; `next_cursor` is None at the end."""
+
+    records: list[Any]
+    page_size: int
+    page_number: int
+    total: int | None
+    next_cursor: str | None
+
+
+def read_page(
+    repository: Repository,
+    entity: Entity,
+    tenant: str,
+    where: Mapping[str, Any],
+    *,
+    limit: int | None = None,
+    page_number: int | None = None,
+    cursor: str | None = None,
+    with_total: bool = False,
+) -> Page:
+    """The records of a tenant that pass every filter in `where` (None values are no filters).
+
+    1 Query for a flat first page; filters and far pages read on until the page is full. Raises `BadUserInput` for a
+    limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and a cursor of another query.
+    """
+    size, number = _checked(limit, page_number, cursor)
+    filters = {name: value for name, value in where.items() if value is not None}
+    query = cursors.fingerprint(entity.name, tenant, filters)
+    after = cursors.decode(query, cursor) if cursor else []
+    skip = (number - 1) * size
+    want = skip + size + 1
+    rows = _rows(repository, entity, tenant, filters, after, want)
+    found = list(islice(rows, want))
+    more = len(found) == want
+    total = None
+    if with_total:
+        counted = _rows(repository, entity, tenant, filters, [], None) if after else rows
+        total = sum(1 for _ in counted) + (0 if after else len(found))
+    page = found[skip : skip + size]
+    return Page(
+        records=[record for record, _ in page],
+        page_size=size,
+        page_number=number,
+        total=total,
+        next_cursor=cursors.encode(query, page[-1][1]) if page and more else None,
+    )
+
+
+def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> tuple[int, int]:
+    size = DEFAULT_LIMIT if limit is None else limit
+    number = 1 if page_number is None else page_number
+    if not 1 <= size <= MAX_LIMIT:
+        raise BadUserInput(f"limit must be from 1 to {MAX_LIMIT}.")
+    if number < 1:
+        raise BadUserInput("pageNumber starts at 1.")
+    if cursor and number > 1:
+        raise BadUserInput("Give either a cursor or a pageNumber.")
+    if (number - 1) * size > MAX_OFFSET:
+        raise BadUserInput(f"pageNumber reaches beyond {MAX_OFFSET} records; go on with nextCursor instead.")
+    return size, number
+
+
+def _rows(
+    repository: Repository,
+    entity: Entity,
+    tenant: str,
+    filters: Mapping[str, Any],
+    after: list[str],
+    want: int | None,
+) -> Iterator[_Row]:
+    """Records that pass, with their positions, from `after` on."""
+    table = repository.table(entity)
+    hash_value = tenant if entity is COORDINATION else filters.get(table.hash_key)
+    checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
+    size = want if not checks else None
+    if hash_value is not None:
+        source = _partition(table, hash_value, entity.newest_first, after, size)
+    elif entity.by_tenant:
+        source = _tenant_index(table, tenant, entity.newest_first, after, size)
+    else:
+        source = _below_sessions(repository, table, tenant, filters, after)
+    if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
+        source = _of_task(repository, source, tenant, filters["task_uuid"])
+    for record, position in source:
+        if visible(record, tenant) is None:
+            continue
+        if checks:
+            repository.open_record(record)
+        if all(check(record, value) for check, value in checks):
+            yield record, position
+
+
+def _partition(table: Table[Any], hash_value: str, newest: bool, after: list[str], size: int | None) -> Iterator[_Row]:
+    start = _raw({table.hash_key: hash_value, table.range_key: _part(after, -1, 1)}) if after else None
+    while True:
+        records, start = table.query(hash_value, after=start, limit=size, forward=not newest)
+        for record in records:
+            yield record, [getattr(record, table.range_key)]
+        if start is None:
+            return
+
+
+def _tenant_index(table: Table[Any], tenant: str, newest: bool, after: list[str], size: int | None) -> Iterator[_Row]:
+    start = None
+    if after:
+        hash_value, range_value = _part(after, -2, 2), after[-1]
+        start = _raw({"partition_key": tenant, table.hash_key: hash_value, table.range_key: range_value})
+    while True:
+        records, start = table.query(tenant, index="by_tenant", after=start, limit=size, forward=not newest)
+        for record in records:
+            yield record, [getattr(record, table.hash_key), getattr(record, table.range_key)]
+        if start is None:
+            return
+
+
+def _below_sessions(
+    repository: Repository, table: Table[Any], tenant: str, filters: Mapping[str, Any], after: list[str]
+) -> Iterator[_Row]:
+    """Children of all sessions of a coordination or tenant: no index on the hot path of a step pays for this list."""
+    session_filters = {name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters}
+    above = after[:-1]
+    if after:
+        for record, position in _partition(table, _part(after, -2, 2), False, after[-1:], None):
+            yield record, [*above, *position]
+    for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
+        for record, position in _partition(table, session.session_uuid, False, [], None):
+            yield record, [*place, *position]
+
+
+def _of_task(repository: Repository, source: Iterator[_Row], tenant: str, task_uuid: str) -> Iterator[_Row]:
+    """The rows of one session when it runs this task; none otherwise."""
+    for row in source:
+        session = repository.get(SESSION, tenant, (row[0].coordination_uuid, row[0].session_uuid))
+        if session is not None and session.task_uuid == task_uuid:
+            yield row
+            yield from source
+        return
+
+
+def _part(position: list[str], index: int, length: int) -> str:
+    if len(position) < length:
+        raise BadUserInput("cursor is damaged; pass on nextCursor as it came.")
+    return position[index]
+
+
+def _raw(key: Mapping[str, str]) -> RawKey:
+    return {name: {"S": value} for name, value in key.items()}

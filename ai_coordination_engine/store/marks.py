@@ -1,0 +1,28 @@
+"""The marks of promise P1: a child not yet confirmed, a parent being deleted. Each is a time and a token in one string.
+
+A mark is `<ISO time in UTC>#<token>`: marks compare in the order of time, and a crashed writer's mark runs out.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+
+MARK_LIFETIME = timedelta(seconds=60)
+
+
+def new_mark(now: datetime) -> str:
+    """A mark of this writer."""
+    return f"{_text(now)}#{secrets.token_hex(8)}"
+
+
+def oldest_live(now: datetime) -> str:
+    """Marks below this text have run out."""
+    return _text(now - MARK_LIFETIME)
+
+
+def is_live(mark: str, now: datetime) -> bool:
+    """Whether the writer that set the mark may still be at work."""
+    return mark >= oldest_live(now)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

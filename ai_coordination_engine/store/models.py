@@ -1,0 +1,216 @@
+"""The six records as PynamoDB models: keys as DESIGN fixes them, attributes, no behaviour.
+
+`Meta.table_name` is the part after the prefix; `Table` adds the prefix. Attributes below a comment "engine" never reach
+the wire. `partition_key` is the tenant that owns the item.
+"""
+
+from typing import Any, ClassVar
+
+from pynamodb.attributes import (
+    Attribute,
+    NumberAttribute,
+    NumberSetAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.constants import NUMBER
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from .payload import Payload
+
+
+class IntegerAttribute(Attribute[int]):
+    """A whole number."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: int) -> str:
+        """Digits."""
+        return str(int(value))
+
+    def deserialize(self, value: str) -> int:
+        """The number."""
+        return int(value)
+
+
+class Record(Model):
+    """What every record has. `unconfirmed` and `deleting` are the marks of promise P1 (see `guards`)."""
+
+    record_name: ClassVar[str]
+
+    partition_key = UnicodeAttribute(null=True)
+    updated_by = UnicodeAttribute(null=True)
+    created_at = UTCDateTimeAttribute(null=True)
+    updated_at = UTCDateTimeAttribute(null=True)
+    unconfirmed = UnicodeAttribute(null=True)
+    deleting = UnicodeAttribute(null=True)
+
+    @classmethod
+    def payload_names(cls) -> list[str]:
+        """The attributes that may live in a blob."""
+        return [name for name, attribute in cls.get_attributes().items() if isinstance(attribute, Payload)]
+
+
+class _ByTenant(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    partition_key = UnicodeAttribute(hash_key=True)
+
+
+class TasksByTenant(_ByTenant):  # type: ignore[no-untyped-call]
+    """All tasks of a tenant, in order of creation."""
+
+    task_uuid = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "by_tenant"
+        projection = AllProjection()
+
+
+class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
+    """All schedules of a tenant, in order of creation."""
+
+    schedule_uuid = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "by_tenant"
+        projection = AllProjection()
+
+
+class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
+    """All sessions of a tenant, in order of creation."""
+
+    session_uuid = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "by_tenant"
+        projection = AllProjection()
+
+
+class Coordination(Record):
+    """Who the agents are."""
+
+    class Meta:
+        table_name = "coordinations"
+
+    record_name = "coordination"
+    endpoint_id = UnicodeAttribute(hash_key=True)  # the tenant, parts included
+    coordination_uuid = UnicodeAttribute(range_key=True)
+    coordination_name = UnicodeAttribute(null=True)
+    coordination_description = Payload(null=True)
+    agents = Payload(null=True)
+    theme_uuid = UnicodeAttribute(null=True)
+
+
+class Task(Record):
+    """What the agents do and who waits for whom."""
+
+    class Meta:
+        table_name = "tasks"
+
+    record_name = "task"
+    coordination_uuid = UnicodeAttribute(hash_key=True)
+    task_uuid = UnicodeAttribute(range_key=True)
+    task_name = UnicodeAttribute(null=True)
+    task_description = Payload(null=True)
+    initial_task_query = Payload(null=True)
+    subtask_queries = Payload(null=True)
+    agent_actions = Payload(null=True)
+    by_tenant = TasksByTenant()
+
+
+class TaskSchedule(Record):
+    """When a task starts."""
+
+    class Meta:
+        table_name = "task_schedules"
+
+    record_name = "task schedule"
+    task_uuid = UnicodeAttribute(hash_key=True)
+    schedule_uuid = UnicodeAttribute(range_key=True)
+    coordination_uuid = UnicodeAttribute(null=True)
+    schedule = UnicodeAttribute(null=True)
+    status = UnicodeAttribute(null=True)
+    by_tenant = TaskSchedulesByTenant()
+
+
+class Session(Record):
+    """One execution."""
+
+    class Meta:
+        table_name = "sessions"
+
+    record_name = "session"
+    coordination_uuid = UnicodeAttribute(hash_key=True)
+    session_uuid = UnicodeAttribute(range_key=True)
+    task_uuid = UnicodeAttribute(null=True)
+    user_id = UnicodeAttribute(null=True)
+    task_query = Payload(null=True)
+    input_files = Payload(null=True)
+    iteration_count = IntegerAttribute(null=True)
+    subtask_queries = Payload(null=True)
+    status = UnicodeAttribute(null=True)
+    logs = Payload(null=True)
+    by_tenant = SessionsByTenant()
+    # engine: the sinks that are not terminal yet, and their number
+    open_sinks = NumberSetAttribute(null=True)
+    open_sink_count = IntegerAttribute(null=True)
+
+
+class SessionAgent(Record):
+    """The state of one agent in a session."""
+
+    class Meta:
+        table_name = "session_agents"
+
+    record_name = "session agent"
+    session_uuid = UnicodeAttribute(hash_key=True)
+    session_agent_uuid = UnicodeAttribute(range_key=True)
+    coordination_uuid = UnicodeAttribute(null=True)
+    agent_uuid = UnicodeAttribute(null=True)
+    agent_action = Payload(null=True)
+    user_input = Payload(null=True)
+    agent_input = Payload(null=True)
+    agent_output = Payload(null=True)
+    in_degree = IntegerAttribute(null=True)
+    state = UnicodeAttribute(null=True)
+    notes = Payload(null=True)
+    # engine: the unfinished predecessors as ordinals (`in_degree` is their number), and the edges
+    ordinal = IntegerAttribute(null=True)
+    unfinished = NumberSetAttribute(null=True)
+    predecessors = Payload(null=True)
+    successors = Payload(null=True)
+    sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has
+    # engine: what the agent is, what it is asked, on which thread
+    definition = Payload(null=True)
+    query = Payload(null=True)
+    task_query = Payload(null=True)
+    input_files = Payload(null=True)
+    thread_uuid = UnicodeAttribute(null=True)
+    thread = Payload(null=True)
+    session_created_at = UTCDateTimeAttribute(null=True)
+    # engine: the lease. `run_uuid` names the current attempt and fences the others
+    attempt = IntegerAttribute(null=True)
+    run_uuid = UnicodeAttribute(null=True)
+    lost_run_uuid = UnicodeAttribute(null=True)
+    lease_until = NumberAttribute(null=True)
+    awaits_user = UnicodeAttribute(null=True)
+
+
+class SessionRun(Record):
+    """One attempt, immutable."""
+
+    class Meta:
+        table_name = "session_runs"
+
+    record_name = "session run"
+    session_uuid = UnicodeAttribute(hash_key=True)
+    run_uuid = UnicodeAttribute(range_key=True)
+    coordination_uuid = UnicodeAttribute(null=True)
+    session_agent_uuid = UnicodeAttribute(null=True)
+    thread_uuid = UnicodeAttribute(null=True)
+    agent_uuid = UnicodeAttribute(null=True)
+    async_task_uuid = UnicodeAttribute(null=True)
+    async_task = Payload(null=True)
+
+
+MODELS: tuple[type[Record], ...] = (Coordination, Task, TaskSchedule, Session, SessionAgent, SessionRun)

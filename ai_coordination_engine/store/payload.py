@@ -1,0 +1,73 @@
+"""Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern, promise P8)."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.attributes import Attribute
+from pynamodb.constants import STRING
+
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import Blobs
+
+_REFERENCE = "@blob:"  # never the start of a JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class BlobReference:
+    """A value that was moved to a blob under `key`."""
+
+    key: str
+
+
+class Payload(Attribute[Any]):
+    """Any JSON value, stored as its JSON text (numbers and keys stay as they are) or as a `BlobReference`."""
+
+    attr_type = STRING
+
+    def serialize(self, value: Any) -> str:
+        """JSON text, or the reference."""
+        return _REFERENCE + value.key if isinstance(value, BlobReference) else to_json(value)
+
+    def deserialize(self, value: str) -> Any:
+        """The value, or a `BlobReference`."""
+        if value.startswith(_REFERENCE):
+            return BlobReference(value.removeprefix(_REFERENCE))
+        return json.loads(value)
+
+
+def to_json(value: Any) -> str:
+    """The compact JSON text of `value`; raises `BadUserInput` for what JSON or UTF-8 cannot express."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise BadUserInput("A value is no JSON: it holds a NaN, an invalid character or too many levels.") from error
+    return text
+
+
+def check_in(blobs: Blobs, prefix: str, value: Any, inline_limit: int) -> Any:
+    """`value` itself when its JSON has at most `inline_limit` bytes, else a reference to a blob that now holds it.
+
+    The key is made of the content, so that writing again is harmless and a blob never changes.
+    """
+    if value is None or isinstance(value, BlobReference):
+        return value
+    data = to_json(value).encode()
+    if len(data) <= inline_limit:
+        return value
+    key = f"{prefix}/{hashlib.sha256(data).hexdigest()}"
+    blobs.put(key, data)
+    return BlobReference(key)
+
+
+def check_out(blobs: Blobs, value: Any) -> Any:
+    """The value behind a reference; any other value itself."""
+    return json.loads(blobs.get(value.key)) if isinstance(value, BlobReference) else value
+
+
+def references(values: Iterable[Any]) -> list[str]:
+    """The blob keys among `values`."""
+    return [value.key for value in values if isinstance(value, BlobReference)]

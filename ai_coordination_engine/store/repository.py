@@ -1,0 +1,253 @@
+"""One generic repository for the six records: every access checks the tenant, every write is conditional.
+
+A record of another tenant does not exist. Attributes that were moved to a blob come back as `BlobReference`; `opened`
+reads them when somebody wants them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pynamodb.connection import Connection
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.errors import Conflict, Immutable, NotFound
+from ai_coordination_engine.ports import Blobs, Clock
+
+from . import marks
+from .entities import ENTITIES, Entity
+from .models import Record
+from .parallel import Parallel
+from .payload import BlobReference, check_in, check_out
+from .table import Key, Refused, Table
+
+Content = Callable[[Record | None, bool], Mapping[str, Any]]
+"""Makes the attributes to write from the parent (None when it was not asked for) and whether the record is new."""
+
+
+class Repository:
+    """Reads and writes records of all six entities. Thread-safe."""
+
+    def __init__(self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int) -> None:
+        self.tables: dict[type[Record], Table[Any]] = {
+            entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
+        }
+        self.blobs = blobs
+        self.clock = clock
+        self.parallel = Parallel()
+        self._inline_limit = inline_limit
+
+    def table(self, entity: Entity) -> Table[Any]:
+        """The table that holds the entity."""
+        return self.tables[entity.model]
+
+    # Reading
+
+    def get(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = False) -> Any:
+        """The record under `key`, or None when there is none for this tenant. One GetItem."""
+        return visible(self.table(entity).get(key, consistent=consistent), tenant)
+
+    def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key]) -> dict[Key, Any]:
+        """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
+        found = self.table(entity).get_many(keys)
+        return {key: record for key, record in found.items() if visible(record, tenant)}
+
+    def opened(self, value: Any) -> Any:
+        """The value of an attribute, read from its blob when it lives there."""
+        return check_out(self.blobs, value)
+
+    def open_record(self, record: Record) -> Record:
+        """The record with every attribute in place."""
+        for name in record.payload_names():
+            if isinstance(value := getattr(record, name), BlobReference):
+                setattr(record, name, self.opened(value))
+        return record
+
+    # Writing
+
+    def write(
+        self,
+        entity: Entity,
+        tenant: str,
+        key: Key,
+        content: Content,
+        *,
+        parent_key: Key | None,
+        needs_parent: bool = False,
+        condition: Condition | None = None,
+        conflict: str = "",
+    ) -> Any:
+        """Update the record under `key`, or create it when there is none.
+
+        `parent_key` is None when the caller did not say enough to create; `condition` must hold for an update, and
+        `conflict` says what it means when it does not. Raises `NotFound`, `Conflict`.
+        """
+        parent = self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
+        table = self.table(entity)
+        try:
+            actions = self._actions(entity, tenant, key, content(parent, False))
+            return table.update(key, actions, self._exists(table, tenant, condition))
+        except Refused as refused:
+            if refused.old is None:
+                return self.create(entity, tenant, key, content, parent_key=parent_key)
+            self._explain(refused.old, entity, tenant, conflict)
+
+    def create(self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None) -> Any:
+        """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent, fill).
+
+        Until it is filled the record is invisible; it holds its parent's delete back all the same.
+        """
+        if entity.parent is None:
+            return self._create_root(entity, tenant, key, content)
+        if parent_key is None:
+            raise NotFound(f"There is no such {entity.name}; to create one, name its {entity.parent.name} too.")
+        mark = self._reserve(entity, tenant, key)
+        try:
+            parent = self._parent(entity, tenant, parent_key, consistent=True)
+            actions = self._actions(entity, tenant, key, {**content(parent, True), "created_at": self.clock.now()})
+        except Exception:  # whatever it was, the reservation must not outlive it
+            self.release(entity, key, mark)
+            raise
+        return self.confirm(entity, key, mark, actions)
+
+    def create_once(self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key) -> Any:
+        """Create an immutable record; the same content again is a success, another one raises `Immutable`."""
+        try:
+            return self.create(entity, tenant, key, lambda parent, new: content, parent_key=parent_key)
+        except _Exists as error:
+            old = self.open_record(error.old)
+            same = {name: getattr(old, name) for name in content if name not in ("updated_at", "updated_by")}
+            if all(content[name] == value for name, value in same.items()):
+                return old
+            raise Immutable(
+                f"This {entity.name} exists with another content; a {entity.name} never changes."
+            ) from error
+
+    # The steps of promise P1
+
+    def release(self, entity: Entity, key: Key, mark: str) -> None:
+        """Take an unconfirmed record back; it may be gone already."""
+        table = self.table(entity)
+        try:
+            table.delete(key, table.model.unconfirmed == mark)
+        except Refused:
+            return
+
+    def confirm(self, entity: Entity, key: Key, mark: str, actions: Sequence[Action]) -> Any:
+        """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody took it away."""
+        table = self.table(entity)
+        try:
+            return table.update(key, [*actions, table.model.unconfirmed.remove()], table.model.unconfirmed == mark)
+        except Refused as refused:
+            raise Conflict(f"Creating the {entity.name} took too long and was undone; try again.") from refused
+
+    def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
+        """The parent under `key` of a child that has just been written, or None when it is gone or going.
+
+        A delete that ran out is called off first: once its mark is removed it can no longer go through.
+        """
+        table = self.table(entity)
+        record = visible(table.get(key, consistent=True), tenant)
+        if record is None or record.deleting is None:
+            return record
+        if marks.is_live(record.deleting, self.clock.now()):
+            return None
+        try:
+            return table.update(key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
+        except Refused:
+            return self.living_parent(entity, tenant, key)
+
+    def packed(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` with the oversize ones moved to blobs."""
+        prefix = "/".join((tenant, entity.model.Meta.table_name, *key))
+        payloads = set(entity.model.payload_names())
+        return {
+            name: check_in(self.blobs, f"{prefix}/{name}", value, self._inline_limit) if name in payloads else value
+            for name, value in values.items()
+        }
+
+    # Inside
+
+    def _parent(self, entity: Entity, tenant: str, key: Key | None, *, consistent: bool = False) -> Record:
+        above = entity.parent or entity
+        read = self.living_parent if consistent else self.get
+        parent = read(above, tenant, key) if key else None
+        if parent is None:
+            raise NotFound(f"There is no such {above.name}.")
+        return parent  # type: ignore[no-any-return]
+
+    def _actions(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> list[Action]:
+        attributes = entity.model.get_attributes()
+        packed = self.packed(entity, tenant, key, {**values, "updated_at": self.clock.now()})
+        return [
+            attributes[name].remove() if value is None else attributes[name].set(value)
+            for name, value in packed.items()
+        ]
+
+    def _create_root(self, entity: Entity, tenant: str, key: Key, content: Content) -> Any:
+        table = self.table(entity)
+        now = self.clock.now()
+        values = {**content(None, True), "created_at": now, "updated_at": now}
+        packed = self.packed(entity, tenant, key, values)
+        record = table.model(*key, partition_key=tenant, **packed)
+        try:
+            table.put(record, _absent(table))
+        except Refused as refused:
+            raise Conflict(f"Somebody else is creating this {entity.name}; try again.") from refused
+        return record
+
+    def _reserve(self, entity: Entity, tenant: str, key: Key) -> str:
+        table = self.table(entity)
+        mark = marks.new_mark(self.clock.now())
+        record = table.model(*key, partition_key=tenant, unconfirmed=mark)
+        try:
+            table.put(record, _absent(table))
+        except Refused as refused:
+            old = refused.old
+            if old is None or old.partition_key != tenant:
+                raise NotFound(f"There is no such {entity.name}.") from refused
+            if old.unconfirmed is None:
+                raise _Exists(old) from refused
+            self._take_over(table, record, old, entity)
+        return mark
+
+    def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
+        busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
+        if marks.is_live(old.unconfirmed, self.clock.now()):
+            raise busy
+        try:
+            table.put(record, table.model.unconfirmed == old.unconfirmed)
+        except Refused as refused:
+            raise busy from refused
+
+    @staticmethod
+    def _exists(table: Table[Any], tenant: str, condition: Condition | None) -> Any:
+        exists = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
+        return exists & condition if condition is not None else exists
+
+    @staticmethod
+    def _explain(old: Record, entity: Entity, tenant: str, conflict: str) -> None:
+        if old.partition_key != tenant:
+            raise NotFound(f"There is no such {entity.name}.")
+        if old.unconfirmed is not None:
+            raise Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
+        raise Conflict(conflict)
+
+
+class _Exists(Conflict):
+    """A record to be created exists already; `old` is it."""
+
+    def __init__(self, old: Record) -> None:
+        super().__init__(f"This {old.record_name} exists already.")
+        self.old = old
+
+
+def visible(record: Any, tenant: str) -> Any:
+    """The record when this tenant may see it, else None."""
+    if record is None or record.partition_key != tenant or record.unconfirmed is not None:
+        return None
+    return record
+
+
+def _absent(table: Table[Any]) -> Any:
+    return table.model.get_attributes()[table.hash_key].does_not_exist()

@@ -1,0 +1,236 @@
+"""One DynamoDB table: the calls that the store makes, each exactly one request unless it says otherwise.
+
+PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused condition, one
+connection for six tables) is added here. Errors of the service become errors of ours at this boundary.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.connection import Connection
+from pynamodb.connection.base import MetaTable
+from pynamodb.constants import (
+    ATTR_DEFINITIONS,
+    ATTRIBUTES,
+    GLOBAL_SECONDARY_INDEXES,
+    INDEX_NAME,
+    ITEM,
+    KEY_SCHEMA,
+    LAST_EVALUATED_KEY,
+    TABLE_NAME,
+)
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.errors import BadUserInput, Throttled
+
+from .models import Record
+
+M = TypeVar("M", bound=Record)
+Key = tuple[str, str]
+RawKey = dict[str, Any]
+
+BATCH_GET_LIMIT = 100
+BATCH_WRITE_LIMIT = 25
+_THROTTLES = {
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+}
+
+
+class Refused(Exception):
+    """A condition did not hold; `old` is the item as it stood then, None when there was none."""
+
+    def __init__(self, old: Any) -> None:
+        super().__init__("condition refused")
+        self.old = old
+
+
+class Table(Generic[M]):
+    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load."""
+
+    def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
+        self.model = model
+        self.name = f"{prefix}-{model.Meta.table_name}"
+        self._connection = connection
+        schema = model._get_schema()
+        names = {key["KeyType"]: key["AttributeName"] for key in schema["key_schema"]}
+        self.hash_key, self.range_key = names["HASH"], names["RANGE"]
+        connection.add_meta_table(
+            MetaTable(
+                {
+                    TABLE_NAME: self.name,
+                    KEY_SCHEMA: schema["key_schema"],
+                    ATTR_DEFINITIONS: schema["attribute_definitions"],
+                    GLOBAL_SECONDARY_INDEXES: [
+                        {INDEX_NAME: index["index_name"], KEY_SCHEMA: index["key_schema"]}
+                        for index in schema["global_secondary_indexes"]
+                    ],
+                }
+            )
+        )
+
+    def get(self, key: Key, *, consistent: bool = False) -> M | None:
+        """The item under `key` (hash, range), or None."""
+        with _translated():
+            answer = self._connection.get_item(self.name, key[0], range_key=key[1], consistent_read=consistent)
+        item = answer.get(ITEM)
+        return self.model.from_raw_data(item) if item else None
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, M]:
+        """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
+        found: dict[Key, M] = {}
+        pending = [{self.hash_key: key[0], self.range_key: key[1]} for key in dict.fromkeys(keys)]
+        while pending:
+            page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
+            with _translated():
+                answer = self._connection.batch_get_item(self.name, page)  # type: ignore[arg-type]
+            for item in answer["Responses"].get(self.name, ()):
+                record = self.model.from_raw_data(item)
+                found[item[self.hash_key]["S"], item[self.range_key]["S"]] = record
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
+            pending.extend({name: value["S"] for name, value in key.items()} for key in left)
+        return found
+
+    def put(self, record: M, condition: Condition) -> None:
+        """Write the whole item; raises `Refused`."""
+        attributes = record.serialize()
+        self._write(
+            "PutItem",
+            attributes.pop(self.hash_key)["S"],
+            attributes.pop(self.range_key)["S"],
+            condition,
+            key=ITEM,
+            attributes=attributes,
+        )
+
+    def put_many(self, records: Sequence[M]) -> None:
+        """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
+        pending = [record.serialize() for record in records]
+        while pending:
+            page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
+            with _translated():
+                answer = self._connection.batch_write_item(self.name, put_items=page)
+            left = answer.get("UnprocessedItems", {}).get(self.name, ())
+            pending.extend(each["PutRequest"]["Item"] for each in left)
+
+    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> M:
+        """Change one item and return it as it is now; raises `Refused` with the item as it was."""
+        answer = self._write("UpdateItem", *key, condition, actions=actions, return_values="ALL_NEW")
+        return self.model.from_raw_data(answer[ATTRIBUTES])
+
+    def delete(self, key: Key, condition: Condition) -> M:
+        """Delete one item and return what it was; raises `Refused`."""
+        answer = self._write("DeleteItem", *key, condition, return_values="ALL_OLD")
+        return self.model.from_raw_data(answer[ATTRIBUTES])
+
+    def query(
+        self,
+        hash_value: str,
+        *,
+        index: str | None = None,
+        after: RawKey | None = None,
+        limit: int | None = None,
+        forward: bool = True,
+        consistent: bool = False,
+        range_above: str | None = None,
+    ) -> tuple[list[M], RawKey | None]:
+        """One page of the items under `hash_value`, and the key to go on from (None at the end)."""
+        condition = None
+        if range_above is not None:
+            condition = self.model.get_attributes()[self.range_key] > range_above
+        with _translated():
+            answer = self._connection.query(
+                self.name,
+                hash_value,
+                range_key_condition=condition,
+                index_name=index,
+                exclusive_start_key=after,
+                limit=limit,
+                scan_index_forward=forward,
+                consistent_read=consistent,
+            )
+        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
+
+    def query_all(self, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
+        """Every item under `hash_value` in order of the range key; one request a megabyte."""
+        after: RawKey | None = None
+        while True:
+            records, after = self.query(hash_value, after=after, consistent=consistent)
+            yield from records
+            if after is None:
+                return
+
+    def create(self) -> bool:
+        """Create the table, on demand; False when it exists."""
+        schema = self.model._get_schema()
+        request = {
+            "TableName": self.name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": schema["key_schema"],
+            "AttributeDefinitions": schema["attribute_definitions"],
+        }
+        indexes = [
+            {
+                "IndexName": each["index_name"],
+                "KeySchema": each["key_schema"],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for each in schema["global_secondary_indexes"]
+        ]
+        if indexes:
+            request["GlobalSecondaryIndexes"] = indexes
+        client: Any = self._connection.client
+        try:
+            client.create_table(**request)
+        except client.exceptions.ResourceInUseException:
+            return False
+        client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
+        return True
+
+    def _write(self, operation: str, hash_value: str, range_value: str, condition: Condition, **arguments: Any) -> Any:
+        request = self._connection.get_operation_kwargs(
+            self.name,
+            hash_value,
+            range_value,
+            condition=condition,
+            return_values_on_condition_failure="ALL_OLD",
+            **arguments,
+        )
+        try:
+            with _translated():
+                return self._connection.dispatch(operation, request)
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
+                raise
+            # PynamoDB raises its own error from botocore's, and only the latter carries the item.
+            cause = error.__cause__ or error
+            item = getattr(cause, "response", {}).get("Item")
+            raise Refused(self.model.from_raw_data(item) if item else None) from None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what DynamoDB says about load and size into coded errors; the rest stays what it is."""
+    try:
+        yield
+    except (PynamoDBException, ClientError, BotoCoreError) as error:
+        code, message = _code_and_message(error)
+        if code in _THROTTLES:
+            raise Throttled("The database refuses more work for now; try again in a moment.") from error
+        if code == "ValidationException" and "size" in message.lower():
+            raise BadUserInput("The record is too large: shorten its names and lists.") from error
+        raise
+
+
+def _code_and_message(error: Exception) -> tuple[str, str]:
+    if isinstance(error, PynamoDBException):
+        return error.cause_response_code or "", error.cause_response_message or ""
+    if isinstance(error, ClientError):
+        return error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    return "", ""

@@ -1,0 +1,217 @@
+"""The state changes of a session and its agents: each is one conditional write, named as a transition.
+
+What a transition answers says what the caller owes next. All of them may be repeated: a second try changes nothing and
+answers with what the first one left behind (promises P2, P3, P6).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+
+from .entities import SESSION, SESSION_AGENT
+from .models import Session, SessionAgent
+from .repository import Repository
+from .table import Key, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one attempt: `run_uuid` names it and fences every other, until `until` (epoch seconds)."""
+
+    run_uuid: str
+    now: float
+    until: float
+
+
+class Transitions:
+    """The transitions of one store. Thread-safe."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._agents = repository.table(SESSION_AGENT)
+        self._sessions = repository.table(SESSION)
+        self._clock = repository.clock
+
+    # A session agent
+
+    def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
+        """Take the attempt: from ready, or from an attempt whose lease ran out. Raises `Refused`."""
+        free = SessionAgent.awaits_user.does_not_exist() & (SessionAgent.partition_key == tenant)
+        ready = (SessionAgent.state.is_in("initial", "pending")) & (SessionAgent.in_degree == 0)
+        lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.now)
+        return self._agents.update(key, self._claiming(lease), free & (ready | lost))  # type: ignore[no-any-return]
+
+    def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
+        """Remove the last unfinished edge and take the first attempt, in one write. Raises `Refused`."""
+        condition = (
+            SessionAgent.unfinished.contains(edge)
+            & (SessionAgent.in_degree == 1)
+            & (SessionAgent.state == "initial")
+            & SessionAgent.awaits_user.does_not_exist()
+        )
+        return self._agents.update(  # type: ignore[no-any-return]
+            key,
+            [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0), *self._claiming(lease)],
+            condition,
+        )
+
+    def finish_edge(self, key: Key, edge: int) -> SessionAgent | None:
+        """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent."""
+        try:
+            return self._agents.update(  # type: ignore[no-any-return]
+                key,
+                [
+                    SessionAgent.unfinished.delete([edge]),
+                    SessionAgent.in_degree.add(-1),
+                    SessionAgent.updated_at.set(self._clock.now()),
+                ],
+                SessionAgent.unfinished.contains(edge),
+            )
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]
+
+    def complete(self, key: Key, run_uuid: str, *, agent_input: Any, agent_output: Any) -> SessionAgent:
+        """End the attempt well. Raises `Refused` when it is no longer the current one."""
+        return self._end(
+            key,
+            run_uuid,
+            [
+                SessionAgent.state.set("completed"),
+                SessionAgent.agent_input.set(agent_input),
+                SessionAgent.agent_output.set(agent_output),
+            ],
+        )
+
+    def fail(self, key: Key, run_uuid: str, *, agent_input: Any, notes: Any) -> SessionAgent:
+        """End the attempt and the agent with a readable note. Raises `Refused` when it is no longer the current one."""
+        return self._end(
+            key,
+            run_uuid,
+            [
+                SessionAgent.state.set("failed"),
+                SessionAgent.agent_input.set(agent_input),
+                SessionAgent.notes.set(notes),
+            ],
+        )
+
+    def skip(self, key: Key) -> SessionAgent | None:
+        """Give up an agent that nobody has claimed; the agent as it is afterwards."""
+        return self._change(
+            key,
+            [SessionAgent.state.set("skipped"), SessionAgent.updated_at.set(self._clock.now())],
+            SessionAgent.state.is_in("initial", "pending", "wait_for_user_input"),
+        )
+
+    def wait_for_user(self, key: Key) -> SessionAgent | None:
+        """Park a ready agent until its person answers; the agent as it is afterwards."""
+        return self._change(
+            key,
+            [SessionAgent.state.set("wait_for_user_input"), SessionAgent.updated_at.set(self._clock.now())],
+            (SessionAgent.state == "initial") & (SessionAgent.in_degree == 0) & SessionAgent.awaits_user.exists(),
+        )
+
+    def answer(self, tenant: str, key: Key, user_input: Any, updated_by: str | None) -> SessionAgent:
+        """Give a waiting agent the person's answer. Raises `Refused`."""
+        return self._agents.update(  # type: ignore[no-any-return]
+            key,
+            [
+                SessionAgent.state.set("pending"),
+                SessionAgent.user_input.set(user_input),
+                SessionAgent.awaits_user.remove(),
+                SessionAgent.updated_at.set(self._clock.now()),
+                *([SessionAgent.updated_by.set(updated_by)] if updated_by else []),
+            ],
+            (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant),
+        )
+
+    # A session
+
+    def dispatch(self, key: Key, mark: str) -> Session | None:
+        """Confirm a session whose roots are enqueued; a worker may have been faster. None: it was taken away."""
+        return self._change_session(
+            key,
+            [Session.status.set("dispatched"), *self._confirming()],
+            (Session.unconfirmed == mark) & (Session.status == "initial"),
+        )
+
+    def begin(self, key: Key) -> Session | None:
+        """The first agent runs."""
+        return self._change_session(
+            key,
+            [Session.status.set("in_progress"), *self._confirming()],
+            Session.status.is_in("initial", "dispatched"),
+        )
+
+    def finish_only_sink(self, key: Key, sink: int) -> Session | None:
+        """The only sink is terminal: the session is completed, in one write."""
+        return self._change_session(
+            key,
+            [
+                Session.open_sinks.delete([sink]),
+                Session.open_sink_count.set(0),
+                Session.status.set("completed"),
+                *self._confirming(),
+            ],
+            Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES),
+        )
+
+    def finish_sink(self, key: Key, sink: int) -> Session | None:
+        """One of several sinks is terminal; the session as it is afterwards."""
+        return self._change_session(
+            key,
+            [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-1), *self._confirming()],
+            Session.open_sinks.contains(sink),
+        )
+
+    def complete_session(self, key: Key) -> Session | None:
+        """Every sink is terminal."""
+        return self._change_session(
+            key,
+            [Session.status.set("completed"), *self._confirming()],
+            (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
+        )
+
+    def fail_session(self, key: Key, logs: Any) -> Session | None:
+        """The failure policy ends the session."""
+        return self._change_session(
+            key,
+            [Session.status.set("failed"), Session.logs.set(logs), *self._confirming()],
+            Session.status.is_in(*OPEN_SESSION_STATUSES),
+        )
+
+    # Inside
+
+    def _claiming(self, lease: Lease) -> list[Action]:
+        """`lost_run_uuid` keeps the attempt before this one: its worker may have died without a trace."""
+        return [
+            SessionAgent.state.set("executing"),
+            SessionAgent.attempt.add(1),
+            SessionAgent.lost_run_uuid.set(SessionAgent.run_uuid | ""),
+            SessionAgent.run_uuid.set(lease.run_uuid),
+            SessionAgent.lease_until.set(lease.until),
+            SessionAgent.updated_at.set(self._clock.now()),
+        ]
+
+    def _end(self, key: Key, run_uuid: str, actions: list[Action]) -> SessionAgent:
+        return self._agents.update(  # type: ignore[no-any-return]
+            key,
+            [*actions, SessionAgent.lease_until.remove(), SessionAgent.updated_at.set(self._clock.now())],
+            (SessionAgent.state == "executing") & (SessionAgent.run_uuid == run_uuid),
+        )
+
+    def _change(self, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
+        try:
+            return self._agents.update(key, actions, condition)  # type: ignore[no-any-return]
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]
+
+    def _confirming(self) -> list[Action]:
+        return [Session.unconfirmed.remove(), Session.updated_at.set(self._clock.now())]
+
+    def _change_session(self, key: Key, actions: list[Action], condition: Any) -> Session | None:
+        try:
+            return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]

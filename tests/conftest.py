@@ -1,0 +1,59 @@
+"""What all tests share: credentials for nobody, and the application on an in-process AWS or on DynamoDB Local."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.settings import Settings
+from tests.support import Api, Calls, Worker
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches an account: credentials are made up, the region is fixed, no endpoint is inherited."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of a developer's machine; a module overrides this fixture to change them."""
+    return Settings(auth="local", agent_timeout_seconds=30)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[App]:
+    """The whole application on an in-process AWS, with tables, queue and bucket."""
+    with mock_aws():
+        bootstrap.create_tables(settings)
+        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+
+
+@pytest.fixture
+def api(app: App) -> Iterator[Api]:
+    """A GraphQL client of the application, for the tenant `acme`."""
+    with asyncio.Runner() as runner:
+        yield Api(app, runner)
+
+
+@pytest.fixture
+def worker(app: App) -> Worker:
+    """A worker that empties the queue."""
+    return Worker(app)
+
+
+@pytest.fixture
+def calls(app: App) -> Calls:
+    """Counts the AWS calls of the application from here on."""
+    return Calls(app)

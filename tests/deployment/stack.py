@@ -1,0 +1,105 @@
+"""template.yaml as a stack: its code uploaded as `aws cloudformation package` would do, its outputs, its API."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from botocore.exceptions import WaiterError
+
+from tests.deployment.emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
+CODE_BUCKET = "code"
+
+
+def build_package() -> Path:
+    """The package as this machine can run it."""
+    target = ROOT / "build" / "host"
+    subprocess.run([sys.executable, ROOT / ".ci" / "package", "--arch", "host", "--to", target], check=True)
+    return target.with_name("host.zip")
+
+
+def upload(emulator: Emulator, package: Path) -> None:
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=CODE_BUCKET)
+    s3.upload_file(str(package), CODE_BUCKET, "package.zip")
+
+
+def template() -> str:
+    text = (ROOT / "template.yaml").read_text()
+    assert text.count("CodeUri: build/lambda/") == 2
+    return text.replace("CodeUri: build/lambda/", f"CodeUri: s3://{CODE_BUCKET}/package.zip")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack."""
+
+    emulator: Emulator
+    name: str
+    outputs: dict[str, str]
+
+    def request(self, method: str, path: str, headers: dict[str, str], **content: Any) -> httpx.Response:
+        """Call the deployed HTTP API; the emulator finds it by the host name."""
+        host = f"{self.outputs['HttpApiId']}.execute-api.localhost:{self.emulator.port}"
+        return httpx.request(
+            method, f"{self.emulator.url}{path}", headers={"host": host} | headers, timeout=60, **content
+        )
+
+    def depth(self, queue: str) -> int:
+        """How many messages a queue holds, hidden ones included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+
+def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
+    """Create the stack and wait for it; raises `RuntimeError` that says which resource failed and why."""
+    cloudformation = emulator.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=template(),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+    waiter = cloudformation.get_waiter("stack_create_complete")
+    waiter.config.delay = 1
+    try:
+        waiter.wait(StackName=name)
+    except WaiterError as error:
+        events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+        failures = [event for event in events if "FAILED" in event["ResourceStatus"]]
+        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failures]
+        raise RuntimeError("\n".join(reasons) or str(error)) from error
+    found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    stack = Stack(emulator, name, {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]})
+    _repair_numbers(stack)
+    _allow_batches(stack)
+    return stack
+
+
+def _repair_numbers(stack: Stack) -> None:
+    """Give the event source its numbers again: the emulator keeps a Number parameter as text and trips over it."""
+    functions = stack.emulator.client("lambda")
+    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        functions.update_event_source_mapping(
+            UUID=mapping["UUID"],
+            BatchSize=int(mapping["BatchSize"]),
+            ScalingConfig={"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])},
+        )
+
+
+def _allow_batches(stack: Stack) -> None:
+    """Allow an action that only the emulator knows: AWS authorizes SendMessageBatch as SendMessage."""
+    resources = stack.emulator.client("cloudformation").describe_stack_resources(StackName=stack.name)
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for resource in resources["StackResources"]:
+        if resource["ResourceType"] == "AWS::IAM::Role":
+            stack.emulator.client("iam").put_role_policy(
+                RoleName=resource["PhysicalResourceId"], PolicyName="batches", PolicyDocument=policy
+            )

@@ -1,0 +1,220 @@
+"""template.yaml, deployed with the packaged code into an AWS emulator: its API, queue and worker do the main job."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deployment import emulator, issuer
+from tests.deployment.emulator import Emulator
+from tests.deployment.issuer import Issuer
+from tests.deployment.stack import Stack, build_package, deploy, upload
+
+pytestmark = [
+    pytest.mark.deployment,
+    pytest.mark.xdist_group("deployment"),
+    pytest.mark.skipif(
+        not emulator.PYTHON.exists() and not os.environ.get("CI"),
+        reason="needs the emulator's environment: make test creates it",
+    ),
+]
+
+AUDIENCE = "ace"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    package = build_package()
+    with emulator.running(tmp_path_factory.mktemp("aws")) as running:
+        upload(running, package)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Iterator[Issuer]:
+    with issuer.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(aws: Emulator, tokens: Issuer) -> Stack:
+    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A caller of the deployed API with a token for some tenants."""
+
+    stack: Stack
+    token: str
+
+    def answer(self, document: str, *, tenant: str = "acme", **variables: Any) -> dict[str, Any]:
+        response = self.stack.request(
+            "POST",
+            f"/{tenant}/graphql",
+            {"authorization": f"Bearer {self.token}"},
+            json={"query": document, "variables": variables},
+        )
+        assert response.headers["content-type"].startswith("application/"), response.text
+        return dict(response.json())
+
+    def data(self, document: str, **variables: Any) -> dict[str, Any]:
+        answer = self.answer(document, **variables)
+        assert "errors" not in answer, answer
+        return dict(answer["data"])
+
+
+@pytest.fixture
+def client(stack: Stack, tokens: Issuer) -> Client:
+    return Client(stack, tokens.token(AUDIENCE, tenant=["acme", "other"]))
+
+
+def wait_for(what: str, seen: Any) -> Any:
+    """The first true answer of `seen`."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if found := seen():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not happen in {SECONDS} s; last: {seen()}")
+
+
+CREATE_COORDINATION = """
+mutation ($agents: [JSONCamelCase]) {
+  insertUpdateCoordination(coordinationName: "desk", agents: $agents, updatedBy: "test") {
+    coordination { coordinationUuid partitionKey }
+  }
+}"""
+
+CREATE_TASK = """
+mutation ($coordinationUuid: String!, $agentActions: JSONCamelCase) {
+  insertUpdateTask(
+    coordinationUuid: $coordinationUuid, taskName: "report", initialTaskQuery: "Hello",
+    agentActions: $agentActions, updatedBy: "test"
+  ) { task { taskUuid } }
+}"""
+
+EXECUTE = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery) {
+    procedureTaskSession { sessionUuid }
+  }
+}"""
+
+READ = """
+query ($coordinationUuid: String!, $sessionUuid: String!) {
+  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
+    status
+    sessionAgents { agentUuid state inDegree agentOutput }
+    sessionRuns { agentUuid }
+  }
+}"""
+
+
+def start_session(client: Client) -> dict[str, str]:
+    """A session of two agents and a third that waits for both."""
+    agents = [{"agentUuid": name, "agentName": name.title()} for name in ("left", "right", "join")]
+    created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]
+    assert created["partitionKey"] == "acme"
+    coordination = created["coordinationUuid"]
+    actions = {"join": {"predecessors": ["left", "right"]}}
+    task = client.data(CREATE_TASK, coordinationUuid=coordination, agentActions=actions)
+    task_uuid = task["insertUpdateTask"]["task"]["taskUuid"]
+    started = client.data(EXECUTE, coordinationUuid=coordination, taskUuid=task_uuid, taskQuery="Say hello")
+    session = started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+    return {"coordinationUuid": coordination, "sessionUuid": session}
+
+
+def test_session_runs_through_api_queue_and_worker(client: Client, stack: Stack) -> None:
+    key = start_session(client)
+
+    def ended() -> dict[str, Any] | None:
+        session = client.data(READ, **key)["session"]
+        return session if session["status"] in ("completed", "failed") else None
+
+    session = wait_for("the end of the session", ended)
+    agents = {agent["agentUuid"]: agent for agent in session["sessionAgents"]}
+    assert session["status"] == "completed"
+    assert {name: (agent["state"], agent["inDegree"]) for name, agent in agents.items()} == {
+        "left": ("completed", 0),
+        "right": ("completed", 0),
+        "join": ("completed", 0),
+    }
+    assert agents["left"]["agentOutput"] == "Say hello"
+    assert agents["join"]["agentOutput"].count("Say hello") == 3
+    assert sorted(run["agentUuid"] for run in session["sessionRuns"]) == ["join", "left", "right"]
+    wait_for("the end of the messages", lambda: stack.depth("QueueUrl") == 0)
+    assert stack.depth("DeadLetterQueueUrl") == 0
+
+
+def test_value_too_large_for_an_item_goes_through_the_bucket(client: Client, stack: Stack) -> None:
+    text = "large " * 100_000
+    created = client.data(CREATE_COORDINATION, agents=[{"agentUuid": "a", "agentDescription": text}])
+    uuid = created["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+    read = client.data("query ($uuid: String!) { coordination(coordinationUuid: $uuid) { agents } }", uuid=uuid)
+    assert read["coordination"]["agents"][0]["agentDescription"] == text
+    objects = stack.emulator.client("s3").list_objects_v2(Bucket=stack.outputs["BucketName"])
+    assert objects["KeyCount"] >= 1
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/acme/graphql", "/acme/ai_coordination_graphql"])
+def test_every_route_answers(stack: Stack, tokens: Issuer, path: str) -> None:
+    headers = {"authorization": f"Bearer {tokens.token(AUDIENCE, tenant='acme')}"}
+    posted = stack.request("POST", path, headers, json={"query": "{ ping }"})
+    got = stack.request("GET", path, headers, params={"query": "{ ping }"})
+    assert (posted.status_code, got.status_code) == (200, 200)
+    assert posted.json()["data"]["ping"].startswith("Hello at ")
+    assert got.json()["data"]["ping"].startswith("Hello at ")
+
+
+def test_caller_without_good_token_is_refused(stack: Stack, tokens: Issuer) -> None:
+    good = tokens.token(AUDIENCE, tenant="acme")
+    forged = f"{good.rpartition('.')[0]}.{tokens.token(AUDIENCE, tenant='x').rpartition('.')[2]}"
+    bad = [
+        {},
+        {"authorization": f"Bearer {tokens.token('another', tenant='acme')}"},
+        {"authorization": f"Bearer {tokens.token(AUDIENCE, lifetime=-10, tenant='acme')}"},
+        {"authorization": f"Bearer {forged}"},
+    ]
+    statuses = [stack.request("POST", "/acme/graphql", each, json={"query": "{ ping }"}).status_code for each in bad]
+    assert statuses == [401, 401, 401, 401]
+
+
+@pytest.mark.parametrize("claims", [{}, {"tenant": "other"}, {"tenant": ["a", "b"]}])
+def test_token_for_another_tenant_is_forbidden(stack: Stack, tokens: Issuer, claims: dict[str, Any]) -> None:
+    answer = Client(stack, tokens.token(AUDIENCE, **claims)).answer("{ ping }")
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
+
+
+def test_another_service_invokes_the_api(stack: Stack) -> None:
+    event = {"query": "{ ping }", "variables": {}, "operationName": None, "endpoint_id": "acme"}
+    answer = stack.emulator.client("lambda").invoke(
+        FunctionName=stack.outputs["ApiFunctionArn"], Payload=json.dumps(event).encode()
+    )
+    assert json.load(answer["Payload"])["data"]["ping"].startswith("Hello at ")
+
+
+def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:
+    stack.emulator.client("sqs").send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody="{")
+    wait_for("the poison message's end", lambda: stack.depth("DeadLetterQueueUrl") == 1)
+    stack.emulator.client("sqs").purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+
+
+def test_stack_without_an_issuer_is_refused(aws: Emulator) -> None:
+    with pytest.raises(Exception, match="JwtIssuer"):
+        deploy(aws, "open", TablePrefix="open")
+
+
+def test_emulator_listens_on_loopback_only(aws: Emulator) -> None:
+    listening = Path("/proc/net/tcp")
+    if not listening.exists():
+        pytest.skip("needs /proc")
+    rows = [line.split() for line in listening.read_text().splitlines()[1:]]
+    hosts = {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == aws.port}
+    assert hosts == {"0100007F"}

@@ -1,0 +1,16 @@
+"""Functions for tests and benchmarks, to be allow-listed: `Settings(functions={"sleep": "tests.functions:sleep"})`."""
+
+import time
+
+from ai_coordination_engine.ports import AgentRequest
+
+
+def sleep(request: AgentRequest) -> str:
+    """Answer the input after `runtime.seconds`."""
+    time.sleep(float(request.runtime.get("seconds", 0)))
+    return request.input
+
+
+def fail(request: AgentRequest) -> str:
+    """Fail with `runtime.message`."""
+    raise RuntimeError(request.runtime.get("message", "told to fail"))

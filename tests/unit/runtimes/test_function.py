@@ -1,0 +1,209 @@
+import asyncio
+import contextvars
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.adapters.runtimes.function import ENTRY_POINT_GROUP, FunctionRuntime
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+
+Requests = Callable[..., AgentRequest]
+CORRELATION = contextvars.ContextVar("CORRELATION", default="none")
+
+
+def shout(request: AgentRequest) -> str:
+    return request.input.upper() + "!" * request.runtime.get("marks", 1)
+
+
+def counted(request: AgentRequest) -> AgentResult:
+    return AgentResult("done", {"inputTokens": 3, "model": "abacus", "ok": True, "ratio": float("nan"), "x": 10**400})
+
+
+def returned(request: AgentRequest) -> Any:
+    return eval(request.input)  # noqa: S307  the tests' own expressions
+
+
+async def slept(request: AgentRequest) -> str:
+    await asyncio.sleep(float(request.input))
+    return "slept"
+
+
+def correlated(request: AgentRequest) -> str:
+    return CORRELATION.get()
+
+
+def fails(request: AgentRequest) -> str:
+    raise ValueError("the harvest was poor")
+
+
+def fails_for_now(request: AgentRequest) -> str:
+    raise AgentFailure("come back later", retryable=True, retry_after=7)
+
+
+def exits(request: AgentRequest) -> str:
+    sys.exit(3)
+
+
+def blocks(request: AgentRequest) -> str:
+    threading.Event().wait(1)
+    return "too late"
+
+
+def times_out(request: AgentRequest) -> str:
+    raise TimeoutError
+
+
+not_a_function = 42
+
+
+def allowed(*names: str) -> FunctionRuntime:
+    return FunctionRuntime({name: f"{__name__}:{name}" for name in names})
+
+
+def failure_of(runtime: FunctionRuntime, request: AgentRequest) -> AgentFailure:
+    with pytest.raises(AgentFailure) as failure:
+        runtime.run(request)
+    return failure.value
+
+
+@pytest.mark.parametrize(
+    ("name", "output"), [("echo", "two  words"), ("upper", "TWO  WORDS"), ("word_count", '{"words": 2}')]
+)
+def test_built_in_functions_need_no_setting(agent_request: Requests, name: str, output: str) -> None:
+    runtime = FunctionRuntime({})
+    assert runtime.run(agent_request(runtime={"name": name}, input="two  words")) == AgentResult(output)
+
+
+def test_an_allowed_function_gets_the_request_with_its_own_settings(agent_request: Requests) -> None:
+    request = agent_request(runtime={"name": "shout", "marks": 3}, input="hey")
+    assert allowed("shout").run(request) == AgentResult("HEY!!!")
+
+
+def test_an_allowed_function_takes_the_place_of_a_built_in_one(agent_request: Requests) -> None:
+    runtime = FunctionRuntime({"echo": f"{__name__}:shout"})
+    assert runtime.run(agent_request(runtime={"name": "echo"}, input="hey")).output == "HEY!"
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", "fails", "os:system", f"{__name__}:fails", "entry_point:fails", ["echo"], "x" * 5000]
+)
+def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Requests, name: object) -> None:
+    failure = failure_of(allowed("shout"), agent_request(runtime={"name": name}))
+    assert failure.message.endswith("is not offered; `runtime.name` is one of: echo, shout, upper, word_count")
+    assert len(failure.message) < 250
+    assert not failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("expression", "output"),
+    [
+        ("'plain'", "plain"),
+        ("None", ""),
+        ("{'a': [1, 'é', None]}", '{"a": [1, "é", null]}'),
+        ("False", "false"),
+        ("'half \\ud800 pair'", "half ? pair"),
+        ("['\\ud800']", '["?"]'),
+    ],
+)
+def test_what_a_function_returns_becomes_text(agent_request: Requests, expression: str, output: str) -> None:
+    request = agent_request(runtime={"name": "returned"}, input=expression)
+    assert allowed("returned").run(request) == AgentResult(output)
+
+
+@pytest.mark.parametrize(
+    "expression", ["object()", "float('nan')", "{(1, 2): 3}", "b'bytes'", "(x := [], x.append(x))[0]"]
+)
+def test_what_is_not_json_is_a_failure(agent_request: Requests, expression: str) -> None:
+    failure = failure_of(allowed("returned"), agent_request(runtime={"name": "returned"}, input=expression))
+    assert failure.message.startswith(
+        ("the function 'returned' failed: TypeError: ", "the function 'returned' failed: ValueError: ")
+    )
+
+
+def test_usage_is_kept_as_plain_values_under_snake_case_names(agent_request: Requests) -> None:
+    result = allowed("counted").run(agent_request(runtime={"name": "counted"}))
+    assert result == AgentResult("done", {"input_tokens": 3, "model": "abacus"})
+
+
+def test_a_coroutine_function_runs_to_its_end(agent_request: Requests) -> None:
+    assert allowed("slept").run(agent_request(runtime={"name": "slept"}, input="0.01")).output == "slept"
+
+
+def test_a_function_sees_the_callers_context_variables(agent_request: Requests) -> None:
+    token = CORRELATION.set("request-9")
+    try:
+        assert allowed("correlated").run(agent_request(runtime={"name": "correlated"})).output == "request-9"
+    finally:
+        CORRELATION.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("fails", "ValueError: the harvest was poor"),
+        ("exits", "SystemExit: 3"),
+        ("times_out", "TimeoutError"),
+    ],
+)
+def test_an_exception_becomes_a_readable_final_failure(agent_request: Requests, name: str, reason: str) -> None:
+    failure = failure_of(allowed(name), agent_request(runtime={"name": name}))
+    assert (failure.message, failure.retryable) == (f"the function {name!r} failed: {reason}", False)
+
+
+def test_a_function_may_say_itself_that_a_retry_makes_sense(agent_request: Requests) -> None:
+    failure = failure_of(allowed("fails_for_now"), agent_request(runtime={"name": "fails_for_now"}))
+    assert (failure.message, failure.retryable, failure.retry_after) == ("come back later", True, 7)
+
+
+@pytest.mark.parametrize(("name", "text"), [("blocks", ""), ("slept", "10")])
+def test_a_function_that_takes_too_long_fails_on_time(agent_request: Requests, name: str, text: str) -> None:
+    started = time.monotonic()
+    failure = failure_of(allowed(name), agent_request(runtime={"name": name}, input=text, timeout_seconds=0.1))
+    assert time.monotonic() - started < 0.9
+    assert failure.message == f"the function {name!r} did not finish within 0.1 s"
+    assert not failure.retryable
+
+
+@pytest.mark.parametrize("seconds", [0, -3.5])
+def test_no_time_left_starts_nothing(agent_request: Requests, seconds: float) -> None:
+    failure = failure_of(allowed("exits"), agent_request(runtime={"name": "exits"}, timeout_seconds=seconds))
+    assert failure.message == "the function 'exits' did not finish within 0 s"
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_package.module:run", "ModuleNotFoundError: No module named 'no_such_package'"),
+        (
+            f"{__name__}:no_such_function",
+            f"AttributeError: module '{__name__}' has no attribute 'no_such_function'",
+        ),
+        (f"{__name__}:not_a_function", "TypeError: it is set to int, which cannot be called"),
+        ("entry_point:nobody", "LookupError: 0 installed packages offer the entry point, instead of one"),
+    ],
+)
+def test_a_setting_that_leads_nowhere_is_a_readable_failure(agent_request: Requests, target: str, reason: str) -> None:
+    failure = failure_of(FunctionRuntime({"broken": target}), agent_request(runtime={"name": "broken"}))
+    assert failure.message == f"the function 'broken' failed: {reason}"
+
+
+def test_an_installed_entry_point_runs_only_when_it_is_allowed(
+    agent_request: Requests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "shop-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\nprices = {__name__}:shout\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [point.name for point in entry_points(group=ENTRY_POINT_GROUP)] == ["prices"]
+
+    by_setting = FunctionRuntime({"cost": "entry_point:prices"})
+    assert by_setting.run(agent_request(runtime={"name": "cost"}, input="hey")).output == "HEY!"
+    failure = failure_of(FunctionRuntime({}), agent_request(runtime={"name": "prices"}))
+    assert failure.message.startswith("the function 'prices' is not offered")

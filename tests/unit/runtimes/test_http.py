@@ -1,0 +1,283 @@
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
+
+Requests = Callable[..., AgentRequest]
+
+
+def failure_of(runtime: HttpRuntime, request: AgentRequest) -> AgentFailure:
+    with pytest.raises(AgentFailure) as failure:
+        runtime.run(request)
+    return failure.value
+
+
+@pytest.fixture
+def calling(server: Any, agent_request: Requests) -> Callable[..., AgentRequest]:
+    return lambda path="/agent", **given: agent_request(runtime={"kind": "http", "url": server.url + path}, **given)
+
+
+@pytest.fixture
+def runtime(server: Any) -> HttpRuntime:
+    return HttpRuntime([server.url])
+
+
+def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+    server.answers({"output": "done"})
+    runtime.run(
+        calling(
+            instructions="Be brief.",
+            user_input="yes",
+            predecessors=[PredecessorOutput("agent-0", "Reader", "a \ud800 b")],
+            input_files=[{"file_name": "a.txt", "myKey": 1}],
+            thread=[Message("user", "hello"), Message("assistant", "hi")],
+            attempt=2,
+        )
+    )
+    (received,) = server.received
+    assert (received.method, received.path) == ("POST", "/agent")
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["idempotency-key"] == "run-1"
+    assert received.json() == {
+        "tenant": "acme",
+        "sessionUuid": "session-1",
+        "sessionAgentUuid": "session-agent-1",
+        "runUuid": "run-1",
+        "attempt": 2,
+        "agentUuid": "agent-1",
+        "agentName": "Writer",
+        "instructions": "Be brief.",
+        "input": "Write a line.",
+        "query": "Write a line.",
+        "taskQuery": "A poem",
+        "userInput": "yes",
+        "predecessors": [{"agentUuid": "agent-0", "agentName": "Reader", "output": "a \ud800 b"}],
+        "inputFiles": [{"file_name": "a.txt", "myKey": 1}],
+        "threadUuid": "thread-1",
+        "thread": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}],
+        "timeoutSeconds": 5.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("answered", "result"),
+    [
+        ({"output": "fine"}, AgentResult("fine")),
+        (
+            {"output": "fine", "usage": {"inputTokens": 1, "model": "m"}},
+            AgentResult("fine", {"input_tokens": 1, "model": "m"}),
+        ),
+        ({"output": "fine", "usage": ["odd"]}, AgentResult("fine")),
+        ({"output": {"a": [1]}}, AgentResult('{"a": [1]}')),
+        ({"output": None}, AgentResult("")),
+        (b'{"output": "half \\ud800"}', AgentResult("half ?")),
+    ],
+)
+def test_a_json_answer_carries_output_and_usage(
+    server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, result: AgentResult
+) -> None:
+    server.answers(answered)
+    assert runtime.run(calling()) == result
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8", "", "text/html"])
+def test_any_other_answer_is_the_output_itself(
+    server: Any, runtime: HttpRuntime, calling: Requests, content_type: str
+) -> None:
+    server.answers("naïve \xff".encode() + b"\xff", headers={"Content-Type": content_type})
+    assert runtime.run(calling()) == AgentResult("naïve ÿ\N{REPLACEMENT CHARACTER}")
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        ({"result": "fine"}, "answered JSON without `output`"),
+        (["output"], "answered JSON without `output`"),
+        (b'{"output": ', "answered something that is not JSON"),
+        (b"", "answered something that is not JSON"),
+        (b"[" * 200_000, "answered something that is not JSON"),
+        (b'{"output": {"a": NaN}}', "answered something that is not JSON"),
+    ],
+)
+def test_a_json_answer_of_another_shape_is_a_final_failure(
+    server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, reason: str
+) -> None:
+    server.answers(answered)
+    failure = failure_of(runtime, calling())
+    assert (failure.message, failure.retryable) == (f"the agent at 127.0.0.1 {reason}", False)
+
+
+def test_a_request_is_signed_over_its_time_and_its_bytes(server: Any, calling: Requests) -> None:
+    server.answers({"output": "ok"})
+    HttpRuntime([server.url], signing_key="schlüssel", now=lambda: 1_700_000_000.9).run(calling())
+    (received,) = server.received
+    assert received.headers["x-ace-timestamp"] == "1700000000"
+    expected = hmac.new("schlüssel".encode(), b"1700000000." + received.body, hashlib.sha256).hexdigest()
+    assert received.headers["x-ace-signature"] == f"v1={expected}"
+
+
+def test_without_a_key_nothing_is_signed(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+    server.answers({"output": "ok"})
+    runtime.run(calling())
+    assert not [name for name in server.received[0].headers if name.startswith("x-ace")]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "path", "calls"),
+    [
+        ("", "/any/thing?a=../b", 1),
+        ("/", "/any", 1),
+        ("/agents", "/agents", 1),
+        ("/agents", "/agents/writer?x=1", 1),
+        ("/agents/", "/agents/writer", 1),
+        ("/agents", "/agents-of-others", 0),
+        ("/agents", "/Agents", 0),
+        ("/agents", "/agents%2Fwriter", 0),
+        ("/agents", "/other", 0),
+        ("/agents", "", 0),
+        ("/agents", "/agents/../other", 0),
+        ("/agents", "/agents/./writer", 0),
+        ("/agents", "/agents/%2e%2e/other", 0),
+        ("/agents", "/agents/%252e%252e/other", 0),
+        ("/agents", "/agents/..%2fother", 0),
+        ("/agents", "/agents/..\\other", 0),
+        ("/agents", "/agents/..;/other", 0),
+        ("/agents", "/agents/..", 0),
+        ("/agents", "/agents/\r\nX-Injected: 1", 0),
+    ],
+)
+def test_a_url_is_called_only_under_an_allowed_one(
+    server: Any, calling: Requests, allowed: str, path: str, calls: int
+) -> None:
+    server.answers({"output": "ok"})
+    runtime = HttpRuntime([server.url + allowed])
+    if calls:
+        runtime.run(calling(path))
+    else:
+        assert not failure_of(runtime, calling(path)).retryable
+    assert len(server.received) == calls
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        17,
+        "",
+        "/relative",
+        "agent.example/x",
+        "ftp://agent.example/",
+        "file:///etc/passwd",
+        "https://",
+        "https://user@agent.example/",
+        "https://agent.example:secret@evil.example/",
+        "https://agent.example@evil.example/",
+        "https://agent.example\x00/",
+        "https://xn--\u2603.example/",
+    ],
+)
+def test_what_is_no_plain_absolute_url_is_refused(agent_request: Requests, url: object) -> None:
+    failure = failure_of(HttpRuntime(["https://agent.example"]), agent_request(runtime={"url": url}))
+    assert failure.message == "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/",
+        "https://agent.example.evil.example/",
+        "https://agent.example:8443/",
+        "https://agent.example:99999/",
+        "https://evil.example/#https://agent.example/",
+        "https://evil.example/?https://agent.example/",
+        "https://evil.example\\@agent.example/",
+        "http://localhost/",
+    ],
+)
+def test_another_host_or_port_is_refused(agent_request: Requests, url: str) -> None:
+    failure = failure_of(HttpRuntime(["https://agent.example", "not a url"]), agent_request(runtime={"url": url}))
+    assert not failure.retryable
+
+
+def test_https_is_required_beyond_loopback(agent_request: Requests) -> None:
+    runtime = HttpRuntime(["http://agent.example"])
+    failure = failure_of(runtime, agent_request(runtime={"url": "http://agent.example/"}))
+    assert failure.message == "the agent at agent.example must be called by https"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: Any, runtime: HttpRuntime, calling: Requests, status: int) -> None:
+    server.answers(b"", status, headers={"Location": server.url + "/elsewhere"})
+    failure = failure_of(runtime, calling())
+    assert failure.message == f"the agent at 127.0.0.1 answered {status}, a redirect, which is not followed"
+    assert not failure.retryable
+    assert [each.path for each in server.received] == ["/agent"]
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [
+        (400, False),
+        (401, False),
+        (404, False),
+        (408, True),
+        (409, False),
+        (422, False),
+        (429, True),
+        (500, True),
+        (503, True),
+    ],
+)
+def test_the_status_says_whether_a_retry_makes_sense(
+    server: Any, runtime: HttpRuntime, calling: Requests, status: int, retryable: bool
+) -> None:
+    server.answers({"error": {"message": "no\n  luck"}}, status)
+    failure = failure_of(runtime, calling())
+    assert failure.message == f"the agent at 127.0.0.1 answered {status}: no luck"
+    assert (failure.retryable, failure.retry_after) == (retryable, None)
+
+
+@pytest.mark.parametrize("seconds", [0.3])
+def test_the_deadline_holds_for_a_silent_service(
+    server: Any, runtime: HttpRuntime, calling: Requests, seconds: float
+) -> None:
+    server.answers(b"", silent=True)
+    started = time.monotonic()
+    failure = failure_of(runtime, calling(timeout_seconds=seconds))
+    assert time.monotonic() - started < 2
+    assert (failure.message, failure.retryable) == (
+        "the agent at 127.0.0.1 did not answer within 0.3 s",
+        True,
+    )
+
+
+def test_the_deadline_holds_for_a_service_that_drips(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+    server.answers(b"x" * 1000, drip_seconds=0.05)
+    started = time.monotonic()
+    failure = failure_of(runtime, calling(timeout_seconds=0.3))
+    assert time.monotonic() - started < 2
+    assert (failure.message, failure.retryable) == (
+        "the agent at 127.0.0.1 did not answer within 0.3 s",
+        True,
+    )
+
+
+def test_nobody_there_is_worth_a_retry(agent_request: Requests, dead_url: str) -> None:
+    failure = failure_of(HttpRuntime([dead_url]), agent_request(runtime={"url": dead_url}))
+    assert failure.message == "the agent at 127.0.0.1 cannot be reached: [Errno 111] Connection refused"
+    assert failure.retryable
+
+
+def test_one_agents_cookie_does_not_travel_with_the_next_request(
+    server: Any, runtime: HttpRuntime, calling: Requests
+) -> None:
+    server.answers({"output": "ok"}, headers={"Set-Cookie": "who=acme; Path=/"})
+    runtime.run(calling(tenant="acme"))
+    runtime.run(calling(tenant="globex"))
+    assert ["cookie" in each.headers for each in server.received] == [False, False]

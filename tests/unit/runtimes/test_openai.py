@@ -1,0 +1,239 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
+from ai_coordination_engine.adapters.secrets import SecretUnavailable
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
+from ai_coordination_engine.settings import OpenAIEndpoint
+
+Requests = Callable[..., AgentRequest]
+KEY = "sk-very-secret-0123456789"
+
+
+class Vault:
+    """A fake of the port `Secrets`: a dictionary."""
+
+    def __init__(self, **secrets: str) -> None:
+        self._secrets = secrets
+
+    def value(self, name: str) -> str:
+        if name not in self._secrets:
+            raise SecretUnavailable("ResourceNotFoundException", retryable=False)
+        return self._secrets[name]
+
+
+def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content, **more.pop("message", {})}
+    return {
+        "object": "chat.completion",
+        "model": "small-1",
+        "choices": [{"index": 0, "message": message, "finish_reason": more.pop("finish_reason", "stop")}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "details": {"cached": 1}},
+        **more,
+    }
+
+
+def runtime_at(url: str, secrets: Vault | None = None, **endpoint: Any) -> OpenAIRuntime:
+    return OpenAIRuntime({"default": OpenAIEndpoint(base_url=url, **endpoint)}, secrets or Vault())
+
+
+def failure_of(runtime: OpenAIRuntime, request: AgentRequest) -> AgentFailure:
+    with pytest.raises(AgentFailure) as failure:
+        runtime.run(request)
+    return failure.value
+
+
+def test_instructions_thread_and_input_make_the_messages(server: Any, agent_request: Requests) -> None:
+    server.answers(completion())
+    thread = [Message("user", "What rhymes with moon?"), Message("assistant", "June.")]
+    request = agent_request(runtime={"model": "small"}, instructions="Be brief.", thread=thread, input="More?")
+    result = runtime_at(server.url + "/v1/").run(request)
+
+    assert result == AgentResult(
+        "Hello.", {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12, "model": "small-1"}
+    )
+    (received,) = server.received
+    assert received.path == "/v1/chat/completions"
+    assert "authorization" not in received.headers
+    assert received.json() == {
+        "model": "small",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "What rhymes with moon?"},
+            {"role": "assistant", "content": "June."},
+            {"role": "user", "content": "More?"},
+        ],
+    }
+
+
+def test_a_record_sets_the_models_parameters_and_nothing_else(server: Any, agent_request: Requests) -> None:
+    server.answers(completion('{"Answer": 1}'))
+    shape = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"additionalProperties": False}}}
+    chosen = {"temperature": 0, "max_tokens": 5, "response_format": shape, "seed": None}
+    runtime_at(server.url).run(
+        agent_request(runtime={"kind": "openai", "model": "small", "team": "blue", "n": 8, "stream": True, **chosen})
+    )
+    assert server.received[0].json() == {
+        "model": "small",
+        "messages": [{"role": "user", "content": "Write a line."}],
+        "temperature": 0,
+        "max_tokens": 5,
+        "response_format": shape,
+    }
+
+
+def test_an_endpoint_may_have_a_model_of_its_own(server: Any, agent_request: Requests) -> None:
+    server.answers(completion())
+    runtime_at(server.url, model="house").run(agent_request())
+    assert server.received[0].json()["model"] == "house"
+
+
+@pytest.mark.parametrize("model", [None, "", 4, ["small"]])
+def test_no_model_is_a_readable_failure(agent_request: Requests, dead_url: str, model: object) -> None:
+    failure = failure_of(runtime_at(dead_url), agent_request(runtime={"model": model}))
+    assert failure.message == "`runtime.model` must name a model, since the endpoint has no default one"
+
+
+def test_an_agent_names_its_endpoint(server: Any, agent_request: Requests, dead_url: str) -> None:
+    server.answers(completion())
+    endpoints = {"default": OpenAIEndpoint(base_url=dead_url), "house": OpenAIEndpoint(base_url=server.url)}
+    runtime = OpenAIRuntime(endpoints, Vault())
+    assert runtime.run(agent_request(runtime={"model": "m", "endpoint": "house"})).output == "Hello."
+    failure = failure_of(runtime, agent_request(runtime={"model": "m", "endpoint": "moon"}))
+    assert failure.message == "the model endpoint 'moon' is not configured; configured: default, house"
+    failure = failure_of(OpenAIRuntime({}, Vault()), agent_request(runtime={"model": "m"}))
+    assert failure.message == "the model endpoint 'default' is not configured; configured: none"
+
+
+@pytest.mark.parametrize("key", ["api_key", "apiKey", "API-Key", "base_url", "headers", "api_key_secret", "url"])
+def test_a_record_with_an_address_or_a_key_is_refused(server: Any, agent_request: Requests, key: str) -> None:
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m", key: KEY}))
+    assert failure.message == (
+        f"`runtime.{key}` does not belong in a record: addresses and keys are settings, "
+        "and `runtime.endpoint` names one of them"
+    )
+    assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"api_key": SecretStr(KEY)}, {"api_key": SecretStr(KEY + "\n")}, {"api_key_secret": "prod/openai"}],
+)
+def test_the_key_comes_from_settings_or_a_secret(server: Any, agent_request: Requests, how: dict[str, Any]) -> None:
+    server.answers(completion())
+    runtime_at(server.url, Vault(**{"prod/openai": KEY}), **how).run(agent_request(runtime={"model": "m"}))
+    assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_secret_that_cannot_be_read_is_a_readable_failure(server: Any, agent_request: Requests) -> None:
+    failure = failure_of(runtime_at(server.url, api_key_secret="gone"), agent_request(runtime={"model": "m"}))
+    assert failure.message == ("the key of the model endpoint 'default' cannot be read: ResourceNotFoundException")
+    assert server.received == []
+
+
+@pytest.mark.parametrize("key", ['{"api_key": "sk"}', "two\nlines", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_never_shown(server: Any, agent_request: Requests, key: str) -> None:
+    failure = failure_of(runtime_at(server.url, api_key=SecretStr(key)), agent_request(runtime={"model": "m"}))
+    assert failure.message == "the key of the model endpoint 'default' is not one line of plain text"
+
+
+def test_an_endpoint_that_quotes_the_key_does_not_reveal_it(server: Any, agent_request: Requests) -> None:
+    server.answers({"error": {"message": f"Incorrect API key provided: {KEY}."}}, 401)
+    failure = failure_of(runtime_at(server.url, api_key=SecretStr(KEY)), agent_request(runtime={"model": "m"}))
+    assert str(failure) == failure.message
+    assert failure.message == "the model endpoint 'default' answered 401: Incorrect API key provided: ***."
+    assert not failure.retryable
+
+
+def test_a_rate_limit_says_when_to_come_back(server: Any, agent_request: Requests) -> None:
+    server.answers({"error": {"message": "slow down"}}, 429, headers={"Retry-After": "21"})
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert failure.message == "the model endpoint 'default' answered 429: slow down"
+    assert (failure.retryable, failure.retry_after) == (True, 21)
+
+
+def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: Requests) -> None:
+    server.answers(b"", silent=True)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}, timeout_seconds=0.2))
+    assert failure.message == "the model endpoint 'default' did not answer within 0.2 s"
+    assert failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("answered", "message", "retryable"),
+    [
+        (completion(None, message={"refusal": "I will not."}), "the model refused: I will not.", False),
+        (
+            completion("", finish_reason="content_filter"),
+            "the model refused: the content filter stopped it",
+            False,
+        ),
+        (completion(""), "the model answered nothing (finish_reason: stop)", True),
+        (completion(" \n"), "the model answered nothing (finish_reason: stop)", True),
+        (
+            completion(None, finish_reason="tool_calls"),
+            "the model answered nothing (finish_reason: tool_calls)",
+            True,
+        ),
+        (
+            completion("", finish_reason="length"),
+            "the model reached its token limit before it had answered: raise `runtime.max_tokens`",
+            False,
+        ),
+    ],
+)
+def test_an_answer_without_content_is_a_failure(
+    server: Any, agent_request: Requests, answered: Any, message: str, retryable: bool
+) -> None:
+    server.answers(answered)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert (failure.message, failure.retryable) == (message, retryable)
+
+
+def test_a_text_cut_short_is_kept_and_marked(server: Any, agent_request: Requests) -> None:
+    server.answers(completion("Once upon", finish_reason="length"))
+    result = runtime_at(server.url).run(agent_request(runtime={"model": "m"}))
+    assert (result.output, result.usage["finish_reason"]) == ("Once upon", "length")
+
+
+def test_a_json_document_cut_short_is_a_failure(server: Any, agent_request: Requests) -> None:
+    server.answers(completion('{"a": ', finish_reason="length"))
+    request = agent_request(runtime={"model": "m", "response_format": {"type": "json_object"}})
+    assert "token limit" in failure_of(runtime_at(server.url), request).message
+
+
+@pytest.mark.parametrize(
+    ("usage", "kept"),
+    [(None, {}), ({}, {}), ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4})],
+)
+def test_usage_holds_only_what_was_counted(
+    server: Any, agent_request: Requests, usage: Any, kept: dict[str, int]
+) -> None:
+    server.answers(completion(usage=usage, model=None))
+    result = runtime_at(server.url).run(agent_request(runtime={"model": "asked"}))
+    assert result.usage == {**kept, "model": "asked"}
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b"",
+        b"<html>",
+        b"[" * 200_000,
+        [],
+        {},
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"message": None}]},
+        {"choices": "no"},
+        completion(usage=[1]),
+    ],
+)
+def test_what_is_no_chat_completion_is_a_final_failure(server: Any, agent_request: Requests, answered: Any) -> None:
+    server.answers(answered)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert failure.message == "the model endpoint 'default' answered something that is no chat completion"
+    assert not failure.retryable

@@ -1,0 +1,69 @@
+"""The real schema behind the Lambda handler and the ASGI application; the fields used here need no record."""
+
+from asyncio import Runner
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from ai_coordination_engine.entrypoints import graphql_api
+from ai_coordination_engine.entrypoints.asgi import asgi_app
+from ai_coordination_engine.entrypoints.graphql_api import build_handler
+from ai_coordination_engine.settings import Settings
+
+NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
+PONG = {"data": {"ping": "Hello at 2027-01-01T12:00:00+00:00"}}
+ASK = '{ askOperationHub(coordinationUuid: "c", userQuery: "q") { runUuid } }'
+
+
+def app(**settings: Any) -> Any:
+    """An application that has settings and a clock, and no records."""
+    return SimpleNamespace(settings=Settings(**settings), clock=SimpleNamespace(now=lambda: NOON))
+
+
+def local_client(**settings: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(asgi_app(app(**settings))), base_url="http://test")
+
+
+def test_the_handler_answers_a_direct_invocation() -> None:
+    with Runner() as runner:
+        answered = build_handler(app(auth="jwt"), runner)({"query": "{ ping }", "endpoint_id": "acme"}, None)
+    assert answered == PONG
+
+
+def test_the_handler_does_not_start_when_it_would_believe_every_caller() -> None:
+    with pytest.raises(ValueError, match="set `jwt` or `iam`"):
+        build_handler(app(auth="local"))
+
+
+def test_the_module_has_nothing_else_that_appears_when_looked_up() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        _ = graphql_api.other
+
+
+async def test_the_local_api_believes_the_path() -> None:
+    async with local_client(auth="local") as client:
+        answered = await client.post("/acme/graphql", json={"query": "{ ping }"})
+    assert answered.json() == PONG
+
+
+@pytest.mark.parametrize("auth", ["jwt", "iam"])
+async def test_the_local_api_is_closed_where_credentials_are_wanted(auth: str) -> None:
+    async with local_client(auth=auth) as client:
+        answered = await client.post("/acme/graphql", json={"query": "{ ping }"})
+    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (401, {"code": "UNAUTHENTICATED"})
+
+
+async def test_an_ill_formed_tenant_in_the_path_is_bad_user_input() -> None:
+    async with local_client(auth="local") as client:
+        answered = await client.post("/a%23b/graphql", json={"query": "{ ping }"})
+    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (400, {"code": "BAD_USER_INPUT"})
+
+
+async def test_asking_the_hub_over_get_is_refused() -> None:
+    async with local_client(auth="local") as client:
+        answered = await client.get("/graphql", params={"query": ASK})
+    (error,) = answered.json()["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}

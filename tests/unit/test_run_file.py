@@ -1,0 +1,206 @@
+"""A run file says what is wrong where, all of it at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ai_coordination_engine.entrypoints.run_file import (
+    MAX_BYTES,
+    RunFileError,
+    parse_run_file,
+    read_run_file,
+)
+
+GOOD = """\
+coordination:
+  name: Brief
+  description: Two agents
+  agents:
+    - {name: researcher, description: You search., runtime: {kind: function, name: echo}}
+    - {name: writer, uuid: w-1}
+task:
+  name: Write
+  subtasks:
+    - {agent: researcher, query: "Find {topic}"}
+    - {agent: researcher, query: Find more}
+    - {agent: w-1, query: Write it}
+  actions:
+    writer: {after: [researcher], ask: ada, primary_path: false, function: {module: m, name: f}}
+query: {topic: bees, count: 2}
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(RunFileError) as caught:
+        parse_run_file(text, "c.yaml")
+    return caught.value.message.split("\n")
+
+
+def replaced(old: str, new: str) -> list[str]:
+    assert old in GOOD
+    return problems(GOOD.replace(old, new))
+
+
+def test_a_file_becomes_what_the_api_takes() -> None:
+    run = parse_run_file(GOOD)
+    assert run.agents == [
+        {
+            "agent_uuid": "researcher",
+            "agent_name": "researcher",
+            "agent_description": "You search.",
+            "runtime": {"kind": "function", "name": "echo"},
+        },
+        {"agent_uuid": "w-1", "agent_name": "writer"},
+    ]
+    assert run.subtask_queries == [
+        {"agent_uuid": "researcher", "subtask_query": "Find {topic}"},
+        {"agent_uuid": "researcher", "subtask_query": "Find more"},
+        {"agent_uuid": "w-1", "subtask_query": "Write it"},
+    ]
+    assert run.agent_actions == {
+        "w-1": {
+            "predecessors": ["researcher"],
+            "primary_path": False,
+            "user_in_the_loop": "ada",
+            "action_function": {"module_name": "m", "function_name": "f"},
+        }
+    }
+    assert (run.coordination_name, run.coordination_description, run.task_name) == ("Brief", "Two agents", "Write")
+    assert json.loads(run.task_query) == {"topic": "bees", "count": 2}
+
+
+def test_the_names_of_the_api_are_taken_too() -> None:
+    run = parse_run_file(
+        """\
+coordination:
+  coordinationName: Brief
+  coordination_description: Two agents
+  agents:
+    - agentUuid: researcher
+      agent_name: researcher
+      agentDescription: You search.
+      runtime: {kind: function, name: echo}
+    - {agentUuid: w-1, agentName: writer}
+task:
+  taskName: Write
+  subtaskQueries:
+    - {agentUuid: researcher, subtaskQuery: "Find {topic}"}
+    - {agent_uuid: researcher, subtask_query: Find more}
+    - {agentUuid: w-1, subtaskQuery: Write it}
+  agentActions:
+    w-1:
+      predecessors: [researcher]
+      userInTheLoop: ada
+      primaryPath: false
+      actionFunction: {moduleName: m, functionName: f}
+taskQuery: {topic: bees, count: 2}
+"""
+    )
+    assert run == parse_run_file(GOOD)
+
+
+def test_uuids_follow_from_the_names_unless_given() -> None:
+    one, two = parse_run_file(GOOD), parse_run_file(GOOD.replace("topic: bees", "topic: ants"))
+    assert (one.coordination_uuid, one.task_uuid) == (two.coordination_uuid, two.task_uuid)
+    other = parse_run_file(GOOD.replace("name: Brief", "name: Other\n  uuid: c-1"))
+    assert (other.coordination_uuid, other.task_uuid != one.task_uuid) == ("c-1", True)
+
+
+@pytest.mark.parametrize("name", ["hello", "research_brief"])
+def test_the_examples_are_good(name: str) -> None:
+    assert read_run_file(Path(__file__).parents[2] / "examples" / f"{name}.yaml").agents
+
+
+def test_an_agent_that_is_not_defined_is_named_with_a_suggestion() -> None:
+    assert replaced("after: [researcher]", "after: [reseacher]") == [
+        'c.yaml:14:22: agent "reseacher" is not defined; did you mean "researcher"?'
+    ]
+    assert replaced("agent: w-1", "agent: nobody") == ['c.yaml:12:15: agent "nobody" is not defined']
+    assert replaced("    writer: {after", "    writter: {after") == [
+        'c.yaml:14:5: agent "writter" is not defined; did you mean "writer"?'
+    ]
+
+
+def test_a_cycle_is_named() -> None:
+    assert replaced("    writer: {after", "    researcher: {after: writer}\n    writer: {after") == [
+        "c.yaml:14:5: these agents wait for each other: researcher -> w-1 -> researcher"
+    ]
+    assert replaced("after: [researcher]", "after: [writer]") == [
+        "c.yaml:14:5: these agents wait for each other: w-1 -> w-1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("subtasks:", "subtask:", '9:3: task has no key "subtask"; did you mean "subtasks"?'),
+        ("query: {topic", "qury: {topic", '15:1: the file has no key "qury"; did you mean "query"?'),
+        ("ask: ada", "zzz: ada", '14:35: an action has no key "zzz"'),
+        ("  name: Brief", "  name: Brief\n  name: Again", '3:3: coordination has "name" twice'),
+        ("  name: Brief", "  name: Brief\n  coordinationName: X", '3:3: coordination has "coordinationName" twice'),
+        ("name: writer, uuid: w-1", "name: w-1", '14:5: agent "writer" is not defined'),
+        ("{name: writer, uuid: w-1}", "{name: researcher}", '6:7: agent "researcher" is defined twice'),
+        ("{name: writer, uuid: w-1}", "{uuid: null, name: null}", "6:7: an agent needs a name"),
+        ("kind: function", "kind: magic", "5:61: runtime needs a kind: one of function, http, openai"),
+        ("uuid: w-1", "uuid: w-1, type: boss", "6:39: type must be one of task, triage, decompose, planning"),
+        ("name: Write", "name: 2024", '8:9: name must be text; write "2024" in quotes'),
+        ("name: Write", "name: [a]", "8:9: name must be text"),
+        ("primary_path: false", "primary_path: maybe", "14:59: primary_path must be true or false"),
+        ("agent: w-1, query", "query", "12:7: a subtask needs an agent"),
+        ("after: [researcher]", "after: {a: b}", "14:21: after must be a list"),
+        ("count: 2", "count: .nan", "15:29: '.nan' is not a value that JSON has"),
+        ("count: 2", "count: !!python/name:os.system x", "15:29: 'x' is not a value that JSON has"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_place(old: str, new: str, expected: str) -> None:
+    assert f"c.yaml:{expected}" in replaced(old, new)
+
+
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
+    text = GOOD.replace("name: Brief", "name: 1").replace("agent: w-1", "agent: x").replace(" ask:", " asks:")
+    assert problems(text) == [
+        'c.yaml:2:9: name must be text; write "1" in quotes',
+        'c.yaml:12:15: agent "x" is not defined',
+        'c.yaml:14:35: an action has no key "asks"; did you mean "ask"?',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1:1: is empty; it needs coordination, task and query"),
+        ("a: [", "1:5: is not YAML: expected the node content, but found '<stream end>'"),
+        ("a: b\n\tc: d", "2:1: is not YAML: found character '\\t' that cannot start any token"),
+        ("a: 1\nb: \x01", "2:1: has a character that YAML forbids: #x0001"),
+        ("- a", "1:1: the file must be a mapping"),
+        ("a: 1\n---\nb: 2", "2:1: is not YAML: but found another document"),
+        ("coordination: {}\ntask: {}", "1:15: coordination needs at least one agent"),
+        ("task: {}", '1:1: the file needs the key "coordination"'),
+        ("a: *b", "1:4: is not YAML: found undefined alias 'b'"),
+        ("a: &a [*a]", "1:1: is nested deeper than 50 levels"),
+        ("[" * 5000, "1:1: is nested deeper than 50 levels"),
+        ("x" * (MAX_BYTES + 1), "1:1: is larger than 1 MB"),
+    ],
+)
+def test_what_is_no_run_file_at_all_is_said(text: str, expected: str) -> None:
+    assert problems(text) == [f"c.yaml:{expected}"]
+
+
+def test_a_bomb_of_aliases_does_not_go_off() -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join(["a0: &a0 [lol]", *levels])
+    assert problems(bomb) == ["c.yaml:1:1: has more than 100000 values when its aliases are followed"]
+
+
+def test_an_alias_is_good_for_what_repeats() -> None:
+    text = GOOD.replace("runtime: {kind", "runtime: &r {kind").replace("uuid: w-1}", "uuid: w-1, runtime: *r}")
+    assert [agent["runtime"] for agent in parse_run_file(text).agents] == [{"kind": "function", "name": "echo"}] * 2
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(RunFileError, match=r"none\.yaml:1:1: cannot be read: No such file or directory"):
+        read_run_file(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(RunFileError, match=r"latin\.yaml:1:1: is not UTF-8 text"):
+        read_run_file(tmp_path / "latin.yaml")

@@ -1,0 +1,149 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, wake_from_body
+from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.ports import Wake
+
+WAKE = Wake("acme#eu", "s-1", "sa-1")
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield boto3.session.Session().client("sqs", region_name="eu-central-1")
+
+
+@pytest.fixture
+def url(client: Any) -> str:
+    return str(client.create_queue(QueueName="wakes", Attributes={"VisibilityTimeout": "600"})["QueueUrl"])
+
+
+class Recorder:
+    """An SQS client that counts the entries of each request and refuses what it is told to."""
+
+    def __init__(self, refusals: int = 0, error: str | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self._refusals = refusals
+        self._error = error
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        self.batches.append([entry["Id"] for entry in Entries])
+        if self._error:
+            raise ClientError({"Error": {"Code": self._error, "Message": ""}}, "SendMessageBatch")
+        if len(self.batches) <= self._refusals:
+            return {"Failed": [{"Id": Entries[-1]["Id"], "SenderFault": False, "Code": "InternalError"}]}
+        return {"Successful": []}
+
+
+def received(client: Any, url: str) -> list[Wake]:
+    found = []
+    while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        found += [wake_from_body(message["Body"]) for message in messages]
+    return found
+
+
+def test_body_is_compact_versioned_json() -> None:
+    assert body_of(WAKE) == '{"v":1,"tenant":"acme#eu","session_uuid":"s-1","session_agent_uuid":"sa-1"}'
+
+
+@pytest.mark.parametrize("wake", [WAKE, Wake("a", "s", "sa", "run-1"), Wake("ü" * 128, "\N{ROCKET}", '"')])
+def test_wake_survives_the_queue(wake: Wake) -> None:
+    assert wake_from_body(body_of(wake)) == wake
+
+
+def test_reader_accepts_keys_of_a_later_writer() -> None:
+    body = json.loads(body_of(WAKE)) | {"trace": "x"}
+    assert wake_from_body(json.dumps(body)) == WAKE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "hello",
+        "[]",
+        "null",
+        "{}",
+        "[" * 100_000,
+        '{"v":2,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}',
+        '{"v":1,"tenant":"","session_uuid":"s","session_agent_uuid":"sa"}',
+        '{"v":1,"tenant":"a","session_uuid":7,"session_agent_uuid":"sa"}',
+        '{"v":1,"tenant":"a","session_uuid":"s"}',
+    ],
+    ids=lambda body: body[:20] or "empty",
+)
+def test_poison_body_is_bad_user_input(body: str) -> None:
+    with pytest.raises(BadUserInput, match="no wake-up"):
+        wake_from_body(body)
+
+
+def test_every_wake_arrives_once(client: Any, url: str) -> None:
+    wakes = [Wake("a", "s", f"sa-{number}") for number in range(25)]
+    SqsQueue(client, url).send(wakes)
+    assert sorted(wake.session_agent_uuid for wake in received(client, url)) == sorted(
+        wake.session_agent_uuid for wake in wakes
+    )
+
+
+def test_sending_nothing_calls_nothing() -> None:
+    client = Recorder()
+    SqsQueue(client, "url").send([])  # type: ignore[arg-type]
+    assert client.batches == []
+
+
+def test_batches_hold_ten() -> None:
+    client = Recorder()
+    SqsQueue(client, "url").send([WAKE] * 23)  # type: ignore[arg-type]
+    assert sorted(len(batch) for batch in client.batches) == [3, 10, 10]
+
+
+def test_only_refused_entries_are_sent_again() -> None:
+    client = Recorder(refusals=2)
+    SqsQueue(client, "url").send([WAKE] * 3)  # type: ignore[arg-type]
+    assert client.batches == [["0", "1", "2"], ["2"], ["2"]]
+
+
+def test_entries_refused_to_the_end_are_throttled() -> None:
+    client = Recorder(refusals=99)
+    with pytest.raises(Throttled, match="refused 1 of 3 messages"):
+        SqsQueue(client, "url").send([WAKE] * 3)  # type: ignore[arg-type]
+    assert len(client.batches) == 4
+
+
+@pytest.mark.parametrize("code", ["RequestThrottled", "AWS.SimpleQueueService.RequestThrottled", "OverLimit"])
+def test_throttled_request_is_throttled(code: str) -> None:
+    with pytest.raises(Throttled):
+        SqsQueue(Recorder(error=code), "url").send([WAKE])  # type: ignore[arg-type]
+
+
+def test_unknown_queue_is_not_hidden(client: Any, url: str) -> None:
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        SqsQueue(client, url + "-other").send([WAKE])
+
+
+def test_postponed_message_stays_hidden_and_comes_back(client: Any, url: str) -> None:
+    queue = SqsQueue(client, url)
+    queue.send([WAKE])
+    receipt = client.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+    queue.postpone(receipt, 30.2)
+    assert received(client, url) == []
+    queue.postpone(receipt, -1)
+    assert received(client, url) == [WAKE]
+
+
+def test_postponing_a_message_that_is_gone_is_harmless(client: Any, url: str) -> None:
+    queue = SqsQueue(client, url)
+    queue.send([WAKE])
+    receipt = client.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+    client.delete_message(QueueUrl=url, ReceiptHandle=receipt)
+    queue.postpone(receipt, 1)
+    assert received(client, url) == []

@@ -1,0 +1,123 @@
+"""What template.yaml promises, read from its text; tests/deployment runs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.models import MODELS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short functions: `!Ref x` becomes `{"Ref": "x"}`."""
+
+
+def _function(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+Loader.add_multi_constructor("!", _function)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506 - a SafeLoader
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of all resources of a type."""
+    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
+
+
+def keys(schema: list[dict[str, str]]) -> tuple[str, ...]:
+    return tuple(each["AttributeName"] for each in sorted(schema, key=lambda each: each["KeyType"]))
+
+
+def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]) -> None:
+    declared = {
+        table["TableName"]["Sub"].removeprefix("${TablePrefix}-"): (
+            keys(table["KeySchema"]),
+            {index["IndexName"]: keys(index["KeySchema"]) for index in table.get("GlobalSecondaryIndexes", [])},
+        )
+        for table in of_type(template, "AWS::DynamoDB::Table").values()
+    }
+    modelled = {}
+    for model in MODELS:
+        schema = model._get_schema()
+        indexes = schema["global_secondary_indexes"]
+        modelled[model.Meta.table_name] = (
+            keys(schema["key_schema"]),
+            {index["index_name"]: keys(index["key_schema"]) for index in indexes},
+        )
+    assert declared == modelled
+
+
+def test_tables_are_encrypted_on_demand_recoverable_and_retained(template: dict[str, Any]) -> None:
+    tables = of_type(template, "AWS::DynamoDB::Table")
+    assert len(tables) == 6
+    for name, table in tables.items():
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+
+
+def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any]) -> None:
+    roles = of_type(template, "AWS::IAM::Role")
+    assert sorted(roles) == ["ApiRole", "WorkerRole"]
+    for role in roles.values():
+        assert "ManagedPolicyArns" not in role
+        for statement in _statements(role):
+            assert statement["Resource"] != "*"
+            assert not [action for action in _listed(statement["Action"]) if "*" in action]
+
+
+def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement["If"][1] if "If" in statement else statement
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_every_route_is_authorized(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["AuthMode"]["AllowedValues"] == ["JWT", "IAM"]
+    routes = of_type(template, "AWS::ApiGatewayV2::Route").values()
+    paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
+    assert {route["RouteKey"] for route in routes} == {f"{m} {path}" for m in ("GET", "POST") for path in paths}
+    assert {str(route["AuthorizationType"]) for route in routes} == {"{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"}
+
+
+def test_visibility_timeout_is_six_times_the_workers(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    worker = resources["WorkerFunction"]["Properties"]
+    assert resources["Queue"]["Properties"]["VisibilityTimeout"] == 6 * worker["Timeout"]
+
+
+def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any]) -> None:
+    longest = template["Parameters"]["AgentTimeoutSeconds"]["MaxValue"]
+    timeout = template["Resources"]["WorkerFunction"]["Properties"]["Timeout"]
+    assert Settings(agent_timeout_seconds=longest).lease_seconds <= timeout
+
+
+def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
+    worker = template["Resources"]["WorkerFunction"]["Properties"]["Environment"]["Variables"]
+    variables = {*template["Globals"]["Function"]["Environment"]["Variables"], *worker}
+    assert variables <= {f"ACE_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_runtime_is_the_one_that_the_package_is_built_for(template: dict[str, Any]) -> None:
+    version = template["Globals"]["Function"]["Runtime"].removeprefix("python")
+    assert f'PYTHON_VERSION = "{version}"' in (ROOT / ".ci" / "package").read_text()

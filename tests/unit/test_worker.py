@@ -1,0 +1,141 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.entrypoints import worker as module
+from ai_coordination_engine.entrypoints.worker import Worker
+from ai_coordination_engine.ports import Wake
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class FakeClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class FakeContext(LambdaContext):
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
+class FakeMessages:
+    """Reads as SQS does, and remembers what was postponed and for how long."""
+
+    def __init__(self) -> None:
+        self.postponed: dict[str, float] = {}
+
+    def read(self, body: str) -> Wake:
+        return wake_from_body(body)
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        self.postponed[receipt] = seconds
+
+
+class BrokenMessages(FakeMessages):
+    def postpone(self, receipt: str, seconds: float) -> None:
+        raise ConnectionError("no queue")
+
+
+class FakeStep:
+    """Remembers its calls; raises what `outcomes` holds for a session agent."""
+
+    def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
+        self.calls: list[tuple[str, float]] = []
+        self._outcomes = outcomes or {}
+
+    def __call__(self, wake: Wake, *, deadline: float) -> None:
+        self.calls.append((wake.session_agent_uuid, deadline))
+        if error := self._outcomes.get(wake.session_agent_uuid):
+            raise error
+
+
+def message(number: int, body: str | None = None, received: int = 1) -> dict[str, Any]:
+    return {
+        "messageId": f"m-{number}",
+        "receiptHandle": f"r-{number}",
+        "body": body_of(Wake("acme", "s", f"sa-{number}")) if body is None else body,
+        "attributes": {"ApproximateReceiveCount": str(received)},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-central-1:111122223333:queue",
+    }
+
+
+def handle(step: Any, *records: dict[str, Any], messages: FakeMessages | None = None) -> list[str]:
+    """The ids of the messages that a worker keeps."""
+    with ThreadPoolExecutor(8) as pool:
+        worker = Worker(step, messages or FakeMessages(), FakeClock(), pool)
+        answer = worker.handle({"Records": list(records)}, FakeContext())
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_messages_worked_off_are_deleted() -> None:
+    step = FakeStep()
+    assert handle(step, message(1), message(2)) == []
+    assert sorted(name for name, _ in step.calls) == ["sa-1", "sa-2"]
+
+
+def test_deadline_is_when_lambda_ends() -> None:
+    step = FakeStep()
+    handle(step, message(1))
+    assert step.calls == [("sa-1", NOW.timestamp() + 60)]
+
+
+def test_records_of_a_batch_run_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def step(wake: Wake, *, deadline: float) -> None:
+        together.wait()
+
+    assert handle(step, message(1), message(2), message(3)) == []
+
+
+def test_busy_message_is_kept_until_it_may_be_free() -> None:
+    messages = FakeMessages()
+    step = FakeStep({"sa-2": Busy(12.5)})
+    assert handle(step, message(1), message(2), message(3), messages=messages) == ["m-2"]
+    assert messages.postponed == {"r-2": 12.5}
+
+
+@pytest.mark.parametrize(("received", "seconds"), [(1, 2.0), (3, 8.0), (10, 900.0), (99, 900.0)])
+def test_failed_message_comes_back_later_each_time(received: int, seconds: float) -> None:
+    messages = FakeMessages()
+    step = FakeStep({"sa-1": RuntimeError("no table")})
+    assert handle(step, message(1, received=received), messages=messages) == ["m-1"]
+    assert messages.postponed == {"r-1": seconds}
+
+
+def test_poison_message_is_left_to_the_redrive_policy() -> None:
+    messages, step = FakeMessages(), FakeStep()
+    assert handle(step, message(1, body="{"), message(2), messages=messages) == ["m-1"]
+    assert [name for name, _ in step.calls] == ["sa-2"]
+    assert messages.postponed == {"r-1": 0}
+
+
+def test_batch_that_fails_altogether_is_kept_altogether() -> None:
+    step = FakeStep({"sa-1": RuntimeError(), "sa-2": RuntimeError()})
+    assert handle(step, message(1), message(2)) == ["m-1", "m-2"]
+
+
+def test_message_that_cannot_be_postponed_is_kept_all_the_same() -> None:
+    assert handle(FakeStep({"sa-1": Busy(5)}), message(1), messages=BrokenMessages()) == ["m-1"]
+
+
+def test_importing_the_worker_builds_nothing() -> None:
+    assert "handler" not in vars(module)
+
+
+def test_worker_handles_one_event_after_another() -> None:
+    step = FakeStep()
+    with ThreadPoolExecutor(2) as pool:
+        worker = Worker(step, FakeMessages(), FakeClock(), pool)
+        for number in (1, 2):
+            assert worker.handle({"Records": [message(number)]}, FakeContext()) == {"batchItemFailures": []}
+    assert [name for name, _ in step.calls] == ["sa-1", "sa-2"]
