@@ -120,8 +120,8 @@ class Blobs(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes stored under `key`; raises `KeyError` when there are none."""
 
-    def delete(self, key: str) -> None:
-        """Remove `key`; removing what is not there is harmless."""
+    def delete_all(self, prefix: str) -> None:
+        """Remove every key that begins with `prefix`; there may be none."""
 
 
 class Clock(Protocol):

@@ -1,7 +1,8 @@
 """Large values in S3."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -10,6 +11,7 @@ from ai_coordination_engine.errors import Throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 THROTTLING = {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "Throttling", "ThrottlingException"}
 
@@ -25,24 +27,22 @@ class S3Blobs:
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; raises `Throttled` when S3 asks to slow down."""
-        try:
+        with _translated(key):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=data)
-        except ClientError as error:
-            raise _translated(error, key) from error
 
     def get(self, key: str) -> bytes:
         """The bytes under `key`; raises `KeyError` when there are none, `Throttled` when S3 asks to slow down."""
-        try:
+        with _translated(key):
             return self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            raise _translated(error, key) from error
 
-    def delete(self, key: str) -> None:
-        """Remove `key`, there or not; raises `Throttled` when S3 asks to slow down."""
-        try:
-            self._client().delete_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            raise _translated(error, key) from error
+    def delete_all(self, prefix: str) -> None:
+        """Remove every key that begins with `prefix`; raises `Throttled` when S3 asks to slow down."""
+        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        with _translated(prefix):
+            for page in pages:
+                keys: list[ObjectIdentifierTypeDef] = [{"Key": each["Key"]} for each in page.get("Contents", ())]
+                if keys:
+                    self._client().delete_objects(Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
 
     def _client(self) -> "S3Client":
         with self._lock:
@@ -51,10 +51,15 @@ class S3Blobs:
             return self._made
 
 
-def _translated(error: ClientError, key: str) -> Exception:
-    code = error.response.get("Error", {}).get("Code", "")
-    if code == "NoSuchKey":
-        return KeyError(key)
-    if code in THROTTLING:
-        return Throttled("the storage of large values is busy; try again after a moment")
-    return error
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Errors of S3 as ours; what we have no word for stays as it is."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code == "NoSuchKey":
+            raise KeyError(key) from error
+        if code in THROTTLING:
+            raise Throttled("the storage of large values is busy; try again after a moment") from error
+        raise

@@ -108,7 +108,7 @@ def _is_throttling(error: BaseException) -> bool:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or getattr(error, "cause", None)  # the latter is PynamoDB's
 
 
 def _error_codes(error: ClientError) -> Sequence[str]:

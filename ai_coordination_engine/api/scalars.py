@@ -1,6 +1,7 @@
 """Scalars of the contract."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import graphene
@@ -12,6 +13,8 @@ from graphql import (
     ValueNode,
     VariableNode,
 )
+
+from ai_coordination_engine.errors import BadUserInput
 
 
 class JSONCamelCase(graphene.Scalar):
@@ -41,5 +44,12 @@ class JSONCamelCase(graphene.Scalar):
         if isinstance(node, IntValueNode):
             return int(node.value)
         if isinstance(node, FloatValueNode):
-            return float(node.value)
+            return _finite(node.value)
         return getattr(node, "value", None)  # a string, a boolean, an enum's name; null has none
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise BadUserInput(f"{text} is no number that JSON can hold")
+    return value

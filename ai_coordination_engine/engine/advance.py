@@ -87,7 +87,7 @@ def fail_session(app: App, agent: SessionAgent) -> None:
     name = (app.records.opened(agent.definition) or {}).get("agent_name") or agent.agent_uuid
     key = (agent.coordination_uuid, agent.session_uuid)
     text = f"Agent {name} failed: {note}"
-    logs = app.records.packed(SESSION, agent.partition_key, key, {"logs": text})["logs"]
+    logs = app.records.packed(SESSION, agent.partition_key, key, {"logs": text})
     app.transitions.fail_session(key, logs)
     skip_waiting(app, agent.session_uuid)
 

@@ -8,25 +8,17 @@ from ai_coordination_engine.store.table import Refused
 from .app import App, wake
 
 
-def execute_for_user_input(
-    app: App,
-    tenant: str,
-    session_uuid: str,
-    session_agent_uuid: str,
-    user_input: str,
-    *,
-    updated_by: str | None = None,
-) -> None:
+def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str) -> None:
     """Give a waiting session agent its answer and wake it; the same answer again is a success without effect.
 
     Raises `NotFound`, or `Conflict` when the agent does not wait for one.
     """
     key = (session_uuid, session_agent_uuid)
-    packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input})["user_input"]
+    packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input})
     try:
-        agent = app.transitions.answer(tenant, key, packed, updated_by)
+        agent = app.transitions.answer(tenant, key, packed)
     except Refused as refused:
-        agent = _answered_before(tenant, refused.old, packed)
+        agent = _answered_before(tenant, refused.old, packed["user_input"])
     if agent.state == "pending":
         app.queue.send([wake(agent)])
 

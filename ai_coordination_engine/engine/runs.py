@@ -1,6 +1,7 @@
 """Recording attempts: exactly one immutable SessionRun each (promise P5)."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,12 @@ def record_lost(app: App, agent: SessionAgent) -> None:
     _put(app, agent, agent.lost_run_uuid, details)
 
 
+def forget(app: App, agent: SessionAgent) -> None:
+    """Take back the run of an attempt whose agent is gone: nothing hangs below a deleted record (promise P1)."""
+    with suppress(Refused):
+        app.records.table(SESSION_RUN).delete((agent.session_uuid, agent.run_uuid), SessionRun.run_uuid.exists())
+
+
 def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) -> None:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
@@ -61,7 +68,5 @@ def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) 
         updated_at=now,
         **packed,
     )
-    try:
+    with suppress(Refused):
         app.records.table(SESSION_RUN).put(run, SessionRun.run_uuid.does_not_exist())
-    except Refused:
-        return

@@ -6,26 +6,22 @@ confirmed. A start that dies on the way leaves an invisible session, and one wit
 goes on where it stopped when it is sent again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from ai_coordination_engine.domain.graph import PlannedAgent, plan
-from ai_coordination_engine.domain.ids import child_uuid, new_uuid
-from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.payload import check_in, to_json
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
 
 from .app import App, wake
-
-SHARED_INLINE_LIMIT = 4096  # bytes of a value that every session agent repeats
-ENGINE = "engine"
+from .planned import plan_hash, session_agents
 
 
 @dataclass(frozen=True)
@@ -63,18 +59,22 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
         parse_agent_actions(task.agent_actions),
     )
     query = task.initial_task_query if start.task_query is None else start.task_query
-    session = _write_session(app, tenant, start, planned, task.subtask_queries, query or "")
-    if session.unconfirmed is None:
-        return session
-    agents = _session_agents(app, session, planned, query or "", start.input_files)
-    _write_agents(app, tenant, session, agents, chosen=start.session_uuid is not None)
+    session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
+    agents = session_agents(app, session, planned)
+    stored = _write_session(app, tenant, session)
+    if stored.unconfirmed is None:
+        return stored
+    if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
+        agents = session_agents(app, stored, planned)
+    _write_agents(app, tenant, stored, agents, chosen=start.session_uuid is not None)
     app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
-    return _dispatch(app, session)
+    return _dispatch(app, stored)
 
 
-def _write_session(
+def _session(
     app: App, tenant: str, start: Start, planned: Sequence[PlannedAgent], subtask_queries: Any, query: str
 ) -> Session:
+    """The session to be: nobody sees it until its mark is taken off, so its status is what it will be then."""
     now = app.clock.now()
     key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
     sinks = [each.ordinal for each in planned if not each.successors]
@@ -85,10 +85,10 @@ def _write_session(
         "input_files": list(start.input_files) if start.input_files is not None else None,
         "iteration_count": 0,
         "subtask_queries": subtask_queries,
-        "status": "initial",
-        "updated_by": start.user_id or ENGINE,
+        "status": "dispatched",
+        "updated_by": start.user_id or "engine",
     }
-    session = Session(
+    return Session(
         *key,
         partition_key=tenant,
         created_at=now,
@@ -96,8 +96,13 @@ def _write_session(
         unconfirmed=marks.new_mark(now),
         open_sinks=sinks,
         open_sink_count=len(sinks),
+        plan_hash=plan_hash(planned),
         **app.records.packed(SESSION, tenant, key, values),
     )
+
+
+def _write_session(app: App, tenant: str, session: Session) -> Session:
+    """The session as it is stored now: this one, or the one that an earlier, equal start has written."""
     try:
         app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
     except Refused as refused:
@@ -106,15 +111,17 @@ def _write_session(
 
 
 def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
-    """The session that an earlier, equal start has written; its mark is renewed when that start seems dead."""
+    """The session of an earlier, equal start; its mark is renewed when that start seems dead."""
     if old is None or old.partition_key != tenant:
         raise NotFound("There is no such session.")
-    same = all(
-        getattr(old, name) == getattr(new, name) for name in ("task_uuid", "user_id", "task_query", "input_files")
-    )
-    if old.open_sink_count is None or not same:
+    same = ("task_uuid", "user_id", "task_query", "input_files")
+    if old.plan_hash is None or any(getattr(old, name) != getattr(new, name) for name in same):
         raise Conflict("This sessionUuid stands for another session; choose a new one.")
-    if old.unconfirmed is None or marks.is_live(old.unconfirmed, app.clock.now()):
+    if old.unconfirmed is None:
+        return cast(Session, old)
+    if old.plan_hash != new.plan_hash:
+        raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")
+    if marks.is_live(old.unconfirmed, app.clock.now()):
         return cast(Session, old)
     table = app.records.table(SESSION)
     try:
@@ -125,68 +132,6 @@ def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
         )
     except Refused as refused:
         return _started_before(app, tenant, refused.old, new)
-
-
-def _session_agents(
-    app: App, session: Session, planned: Sequence[PlannedAgent], query: str, input_files: Sequence[Any] | None
-) -> list[SessionAgent]:
-    """The session agents of a plan; what they share and is large is written to a blob once."""
-    shared: dict[str, Any] = {}
-    prefix = f"{session.partition_key}/sessions/{session.coordination_uuid}/{session.session_uuid}/agents"
-
-    def share(value: Any) -> Any:
-        text = to_json(value)
-        if text not in shared:
-            shared[text] = check_in(app.records.blobs, prefix, value, SHARED_INLINE_LIMIT)
-        return shared[text]
-
-    sinks = sum(1 for each in planned if not each.successors)
-    degrees = [len(each.predecessors) for each in planned]
-    common: dict[str, Any] = {
-        "partition_key": session.partition_key,
-        "coordination_uuid": session.coordination_uuid,
-        "session_created_at": session.created_at,
-        "created_at": session.created_at,
-        "updated_at": session.created_at,
-        "updated_by": session.updated_by,
-        "task_query": share(query) if query else None,
-        "input_files": share(list(input_files)) if input_files else None,
-    }
-    return [
-        SessionAgent(
-            session.session_uuid,
-            _uuid(session, each.ordinal),
-            **common,
-            **_planned_values(session, each, query, degrees, share),
-            sink_count=None if each.successors else sinks,
-        )
-        for each in planned
-    ]
-
-
-def _planned_values(
-    session: Session, each: PlannedAgent, query: str, degrees: Sequence[int], share: Any
-) -> Mapping[str, Any]:
-    asked = fill_placeholders(each.subtask_query, query) if each.subtask_query else None
-    return {
-        "agent_uuid": each.agent.agent_uuid,
-        "agent_action": share(each.action.complete()),
-        "definition": share(each.agent.stored()),
-        "query": share(asked) if asked else None,
-        "ordinal": each.ordinal,
-        "state": "initial",
-        "in_degree": len(each.predecessors),
-        "unfinished": set(each.predecessors) or None,
-        "predecessors": list(each.predecessors) or None,
-        "successors": [[ordinal, degrees[ordinal]] for ordinal in each.successors] or None,
-        "thread_uuid": _uuid(session, each.thread_root),
-        "thread": list(each.thread) or None,
-        "awaits_user": each.action.user_in_the_loop or None,
-    }
-
-
-def _uuid(session: Session, ordinal: int) -> str:
-    return child_uuid(session.session_uuid, ordinal, session.created_at)
 
 
 def _write_agents(app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], *, chosen: bool) -> None:

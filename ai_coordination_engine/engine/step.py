@@ -22,7 +22,7 @@ from ai_coordination_engine.ports import (
     PredecessorOutput,
     Wake,
 )
-from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.entities import COORDINATION, SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
 from ai_coordination_engine.store.transitions import Lease
@@ -74,12 +74,12 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
     """The claimed agent, or None when nothing is left to do for this message."""
     key = (wake.session_uuid, wake.session_agent_uuid)
     lease = new_lease(app)
-    if wake.run_uuid:
-        lease = Lease(wake.run_uuid, lease.now, lease.until)
     try:
+        if wake.run_uuid and (agent := _claim_promised(app, wake, lease)):
+            return agent
         return app.transitions.claim(wake.tenant, key, lease)
     except Refused as refused:
-        agent: SessionAgent | None = refused.old
+        agent = refused.old
     if agent is None or agent.partition_key != wake.tenant:
         return None
     if agent.state in TERMINAL_AGENT_STATES:
@@ -89,6 +89,17 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
     elif agent.in_degree == 0 and agent.awaits_user:
         app.transitions.wait_for_user(key)
     return None
+
+
+def _claim_promised(app: App, wake: Wake, lease: Lease) -> SessionAgent | None:
+    """The first attempt under the run uuid that a caller was promised; None when that attempt was made before."""
+    promised = Lease(wake.run_uuid or lease.run_uuid, lease.now, lease.until)
+    try:
+        return app.transitions.claim(wake.tenant, (wake.session_uuid, wake.session_agent_uuid), promised, first=True)
+    except Refused as refused:
+        if refused.old is None or refused.old.attempt is None:
+            raise
+        return None
 
 
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
@@ -123,9 +134,9 @@ def _complete(app: App, agent: SessionAgent, given: str, result: AgentResult) ->
         SESSION_AGENT, agent.partition_key, key, {"agent_input": given, "agent_output": result.output}
     )
     try:
-        app.transitions.complete(key, agent.run_uuid, **packed)
+        app.transitions.complete(key, agent.run_uuid, packed)
     except Refused as refused:
-        return _is_mine(refused.old, agent)
+        return _is_mine(app, refused.old, agent)
     return True
 
 
@@ -133,28 +144,34 @@ def _fail(app: App, agent: SessionAgent, given: str, note: str) -> None:
     key = (agent.session_uuid, agent.session_agent_uuid)
     packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"agent_input": given, "notes": note})
     try:
-        failed = app.transitions.fail(key, agent.run_uuid, **packed)
+        failed = app.transitions.fail(key, agent.run_uuid, packed)
     except Refused as refused:
-        if not _is_mine(refused.old, agent):
+        if not _is_mine(app, refused.old, agent):
             return
         failed = refused.old
     advance.fail_session(app, failed)
 
 
-def _is_mine(old: SessionAgent | None, agent: SessionAgent) -> bool:
-    """Whether a refused end is this attempt's own: the answer of an earlier try was lost on the way."""
-    return old is not None and old.run_uuid == agent.run_uuid and old.state in ("completed", "failed")
+def _is_mine(app: App, old: SessionAgent | None, agent: SessionAgent) -> bool:
+    """Whether a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+
+    An agent that was deleted meanwhile takes the record of the attempt with it.
+    """
+    if old is None:
+        runs.forget(app, agent)
+        return False
+    return bool(old.run_uuid == agent.run_uuid and old.state in ("completed", "failed"))
 
 
 # What an agent is given
 
 
 def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
-    definition = Agent.model_validate(app.records.opened(agent.definition) or {"agent_uuid": agent.agent_uuid})
+    definition = _definition(app, agent)
     runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
     wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
     turns = _turns(app, agent, chain, with_thread=wants_thread)
-    before = [turns[ordinal] for ordinal in agent.predecessors or () if ordinal in turns]
+    before = [turns[ordinal] for ordinal in app.records.opened(agent.predecessors) or () if ordinal in turns]
     task_query = app.records.opened(agent.task_query) or ""
     query = app.records.opened(agent.query) or task_query
     user_input = app.records.opened(agent.user_input)
@@ -181,6 +198,17 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
     )
 
 
+def _definition(app: App, agent: SessionAgent) -> Agent:
+    """What the agent was when its session started; for one that a client made, what it is now."""
+    stored = app.records.opened(agent.definition)
+    if stored is None:
+        key = (agent.partition_key, agent.coordination_uuid)
+        coordination = app.records.get(COORDINATION, agent.partition_key, key)
+        agents = app.records.opened(coordination.agents) if coordination else None
+        stored = next((each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None)
+    return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
+
+
 def _messages(turn: Turn) -> tuple[Message, Message]:
     return Message("user", turn.given), Message("assistant", turn.output)
 
@@ -199,7 +227,9 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     What else a claim owes is done at the same time: a first agent begins its session, and an attempt that took over
     records the lost one.
     """
-    wanted = dict.fromkeys([*(agent.predecessors or ()), *((agent.thread or ()) if with_thread else ())])
+    wanted = dict.fromkeys(
+        [*(app.records.opened(agent.predecessors) or ()), *((agent.thread or ()) if with_thread else ())]
+    )
     missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
     calls: list[Callable[[], Any]] = [partial(_read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:

@@ -177,9 +177,7 @@ class Services:
             respond = _Sqs(self)._dispatch
         else:
             s3 = _S3(self)
-            respond = (
-                s3.key_response if "/" in path else s3.ambiguous_response if path else s3.bucket_response
-            )
+            respond = s3.key_response if "/" in path else s3.ambiguous_response if path else s3.bucket_response
         return respond(request, request.raw_url, headers)
 
 

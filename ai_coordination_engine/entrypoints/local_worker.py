@@ -1,7 +1,6 @@
 """The worker on one machine: waits on the queue and runs steps on threads of its own."""
 
 import threading
-import time
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -83,7 +82,8 @@ class LocalWorker:
         self._step = step
         self._messages = messages
         self._concurrency = concurrency
-        self._free = threading.Semaphore(concurrency)
+        self._unfinished = 0
+        self._finished = threading.Condition()
         self._received: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._stopping = threading.Event()
 
@@ -102,22 +102,17 @@ class LocalWorker:
     def stop(self, grace: float) -> bool:
         """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it ended."""
         self._stopping.set()
-        deadline = time.monotonic() + grace
-        return all(
-            # one slot may be held by the poll that still waits for a message
-            self._free.acquire(timeout=max(0.0, deadline - time.monotonic()))
-            for _ in range(self._concurrency - MOST_AT_ONCE)
-        )
+        with self._finished:
+            return self._finished.wait_for(lambda: self._unfinished == 0, grace)
 
     def _receive(self) -> None:
         while not self._stopping.is_set():
-            self._free.acquire()
-            slots = 1
-            while slots < MOST_AT_ONCE and self._free.acquire(blocking=False):
-                slots += 1
-            messages = self._poll(slots)
-            for _ in range(slots - len(messages)):
-                self._free.release()
+            with self._finished:
+                self._finished.wait_for(lambda: self._unfinished < self._concurrency)
+                free = self._concurrency - self._unfinished
+            messages = self._poll(min(free, MOST_AT_ONCE))
+            with self._finished:
+                self._unfinished += len(messages)
             for message in messages:
                 self._received.put(message)
 
@@ -138,17 +133,22 @@ class LocalWorker:
             except Exception:  # the message comes back when its visibility timeout ends
                 logger.exception("could not settle a message")
             finally:
-                self._free.release()
+                with self._finished:
+                    self._unfinished -= 1
+                    self._finished.notify_all()
 
     def _work_off(self, message: dict[str, Any]) -> None:
         receipt = message["ReceiptHandle"]
         try:
-            self._step(self._messages.read(message["Body"]))
-        except Busy as busy:
-            self._messages.postpone(receipt, busy.retry_after)
+            wake = self._messages.read(message["Body"])
         except BadUserInput as error:
             logger.error("poison message", extra={"reason": error.message})
             self._messages.delete(receipt)
+            return
+        try:
+            self._step(wake)
+        except Busy as busy:
+            self._messages.postpone(receipt, busy.retry_after)
         except Exception:
             logger.exception("step failed")
             received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))

@@ -9,8 +9,7 @@ from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
 from . import marks
 from .entities import Entity
 from .models import Record
-from .payload import references
-from .repository import Repository
+from .repository import Repository, blob_prefix
 from .table import Key, Refused
 
 _LOOK = 25  # children read at once: the first visible one decides
@@ -75,8 +74,8 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
     except Refused as refused:
         _explain(refused.old, entity, tenant, conflict)
     else:
-        for blob in references(getattr(old, name) for name in old.payload_names()):
-            repository.blobs.delete(blob)
+        if old.has_blobs:
+            repository.blobs.delete_all(blob_prefix(entity, tenant, key))
 
 
 def _explain(old: Any, entity: Entity, tenant: str, conflict: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pynamodb.attributes import (
     Attribute,
+    BooleanAttribute,
     NumberAttribute,
     NumberSetAttribute,
     UnicodeAttribute,
@@ -35,7 +36,9 @@ class IntegerAttribute(Attribute[int]):
 
 
 class Record(Model):
-    """What every record has. `unconfirmed` and `deleting` are the marks of promise P1 (see `guards`)."""
+    """What every record has. `unconfirmed` and `deleting` are the marks of promise P1 (see `guards`);
+    `has_blobs` says that blobs may exist below the record's prefix.
+    """
 
     record_name: ClassVar[str]
 
@@ -45,6 +48,7 @@ class Record(Model):
     updated_at = UTCDateTimeAttribute(null=True)
     unconfirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
+    has_blobs = BooleanAttribute(null=True)
 
     @classmethod
     def payload_names(cls) -> list[str]:
@@ -151,9 +155,10 @@ class Session(Record):
     status = UnicodeAttribute(null=True)
     logs = Payload(null=True)
     by_tenant = SessionsByTenant()
-    # engine: the sinks that are not terminal yet, and their number
+    # engine: the sinks that are not terminal yet, and their number; what the session was planned from
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
+    plan_hash = UnicodeAttribute(null=True)
 
 
 class SessionAgent(Record):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +65,3 @@ def check_in(blobs: Blobs, prefix: str, value: Any, inline_limit: int) -> Any:
 def check_out(blobs: Blobs, value: Any) -> Any:
     """The value behind a reference; any other value itself."""
     return json.loads(blobs.get(value.key)) if isinstance(value, BlobReference) else value
-
-
-def references(values: Iterable[Any]) -> list[str]:
-    """The blob keys among `values`."""
-    return [value.key for value in values if isinstance(value, BlobReference)]

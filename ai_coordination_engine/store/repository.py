@@ -158,13 +158,16 @@ class Repository:
             return self.living_parent(entity, tenant, key)
 
     def packed(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
-        """`values` with the oversize ones moved to blobs."""
-        prefix = "/".join((tenant, entity.model.Meta.table_name, *key))
+        """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some."""
+        prefix = blob_prefix(entity, tenant, key)
         payloads = set(entity.model.payload_names())
-        return {
-            name: check_in(self.blobs, f"{prefix}/{name}", value, self._inline_limit) if name in payloads else value
+        packed = {
+            name: check_in(self.blobs, prefix + name, value, self._inline_limit) if name in payloads else value
             for name, value in values.items()
         }
+        if any(isinstance(value, BlobReference) for value in packed.values()):
+            packed["has_blobs"] = True
+        return packed
 
     # Inside
 
@@ -247,6 +250,11 @@ def visible(record: Any, tenant: str) -> Any:
     if record is None or record.partition_key != tenant or record.unconfirmed is not None:
         return None
     return record
+
+
+def blob_prefix(entity: Entity, tenant: str, key: Key) -> str:
+    """Where the blobs of a record live."""
+    return "/".join((tenant, entity.model.Meta.table_name, *key, ""))
 
 
 def _absent(table: Table[Any]) -> Any:

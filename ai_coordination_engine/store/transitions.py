@@ -4,6 +4,7 @@ What a transition answers says what the caller owes next. All of them may be rep
 answers with what the first one left behind (promises P2, P3, P6).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 
 from .entities import SESSION, SESSION_AGENT
-from .models import Session, SessionAgent
+from .models import Record, Session, SessionAgent
 from .repository import Repository
 from .table import Key, Refused
 
@@ -36,11 +37,16 @@ class Transitions:
 
     # A session agent
 
-    def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
-        """Take the attempt: from ready, or from an attempt whose lease ran out. Raises `Refused`."""
+    def claim(self, tenant: str, key: Key, lease: Lease, *, first: bool = False) -> SessionAgent:
+        """Take the attempt: from ready, or from an attempt whose lease ran out. Raises `Refused`.
+
+        With `first` only the very first attempt is taken.
+        """
         free = SessionAgent.awaits_user.does_not_exist() & (SessionAgent.partition_key == tenant)
         ready = (SessionAgent.state.is_in("initial", "pending")) & (SessionAgent.in_degree == 0)
         lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.now)
+        if first:
+            free &= SessionAgent.attempt.does_not_exist()
         return self._agents.update(key, self._claiming(lease), free & (ready | lost))  # type: ignore[no-any-return]
 
     def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
@@ -72,29 +78,13 @@ class Transitions:
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 
-    def complete(self, key: Key, run_uuid: str, *, agent_input: Any, agent_output: Any) -> SessionAgent:
-        """End the attempt well. Raises `Refused` when it is no longer the current one."""
-        return self._end(
-            key,
-            run_uuid,
-            [
-                SessionAgent.state.set("completed"),
-                SessionAgent.agent_input.set(agent_input),
-                SessionAgent.agent_output.set(agent_output),
-            ],
-        )
+    def complete(self, key: Key, run_uuid: str, values: Mapping[str, Any]) -> SessionAgent:
+        """End the attempt well, with its input and output. Raises `Refused` when it is no longer the current one."""
+        return self._end(key, run_uuid, "completed", values)
 
-    def fail(self, key: Key, run_uuid: str, *, agent_input: Any, notes: Any) -> SessionAgent:
-        """End the attempt and the agent with a readable note. Raises `Refused` when it is no longer the current one."""
-        return self._end(
-            key,
-            run_uuid,
-            [
-                SessionAgent.state.set("failed"),
-                SessionAgent.agent_input.set(agent_input),
-                SessionAgent.notes.set(notes),
-            ],
-        )
+    def fail(self, key: Key, run_uuid: str, values: Mapping[str, Any]) -> SessionAgent:
+        """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
+        return self._end(key, run_uuid, "failed", values)
 
     def skip(self, key: Key) -> SessionAgent | None:
         """Give up an agent that nobody has claimed; the agent as it is afterwards."""
@@ -112,16 +102,15 @@ class Transitions:
             (SessionAgent.state == "initial") & (SessionAgent.in_degree == 0) & SessionAgent.awaits_user.exists(),
         )
 
-    def answer(self, tenant: str, key: Key, user_input: Any, updated_by: str | None) -> SessionAgent:
+    def answer(self, tenant: str, key: Key, values: Mapping[str, Any]) -> SessionAgent:
         """Give a waiting agent the person's answer. Raises `Refused`."""
         return self._agents.update(  # type: ignore[no-any-return]
             key,
             [
                 SessionAgent.state.set("pending"),
-                SessionAgent.user_input.set(user_input),
+                *_setting(SessionAgent, values),
                 SessionAgent.awaits_user.remove(),
                 SessionAgent.updated_at.set(self._clock.now()),
-                *([SessionAgent.updated_by.set(updated_by)] if updated_by else []),
             ],
             (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant),
         )
@@ -129,19 +118,15 @@ class Transitions:
     # A session
 
     def dispatch(self, key: Key, mark: str) -> Session | None:
-        """Confirm a session whose roots are enqueued; a worker may have been faster. None: it was taken away."""
-        return self._change_session(
-            key,
-            [Session.status.set("dispatched"), *self._confirming()],
-            (Session.unconfirmed == mark) & (Session.status == "initial"),
-        )
+        """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
+        return self._change_session(key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
 
     def begin(self, key: Key) -> Session | None:
         """The first agent runs."""
         return self._change_session(
             key,
-            [Session.status.set("in_progress"), *self._confirming()],
-            Session.status.is_in("initial", "dispatched"),
+            [Session.status.set("in_progress"), self._touched()],
+            Session.status == "dispatched",
         )
 
     def finish_only_sink(self, key: Key, sink: int) -> Session | None:
@@ -152,7 +137,7 @@ class Transitions:
                 Session.open_sinks.delete([sink]),
                 Session.open_sink_count.set(0),
                 Session.status.set("completed"),
-                *self._confirming(),
+                self._touched(),
             ],
             Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
@@ -161,7 +146,7 @@ class Transitions:
         """One of several sinks is terminal; the session as it is afterwards."""
         return self._change_session(
             key,
-            [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-1), *self._confirming()],
+            [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-1), self._touched()],
             Session.open_sinks.contains(sink),
         )
 
@@ -169,15 +154,15 @@ class Transitions:
         """Every sink is terminal."""
         return self._change_session(
             key,
-            [Session.status.set("completed"), *self._confirming()],
+            [Session.status.set("completed"), self._touched()],
             (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 
-    def fail_session(self, key: Key, logs: Any) -> Session | None:
+    def fail_session(self, key: Key, values: Mapping[str, Any]) -> Session | None:
         """The failure policy ends the session."""
         return self._change_session(
             key,
-            [Session.status.set("failed"), Session.logs.set(logs), *self._confirming()],
+            [Session.status.set("failed"), *_setting(Session, values), self._touched()],
             Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 
@@ -194,10 +179,15 @@ class Transitions:
             SessionAgent.updated_at.set(self._clock.now()),
         ]
 
-    def _end(self, key: Key, run_uuid: str, actions: list[Action]) -> SessionAgent:
+    def _end(self, key: Key, run_uuid: str, state: str, values: Mapping[str, Any]) -> SessionAgent:
         return self._agents.update(  # type: ignore[no-any-return]
             key,
-            [*actions, SessionAgent.lease_until.remove(), SessionAgent.updated_at.set(self._clock.now())],
+            [
+                SessionAgent.state.set(state),
+                *_setting(SessionAgent, values),
+                SessionAgent.lease_until.remove(),
+                SessionAgent.updated_at.set(self._clock.now()),
+            ],
             (SessionAgent.state == "executing") & (SessionAgent.run_uuid == run_uuid),
         )
 
@@ -207,11 +197,16 @@ class Transitions:
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 
-    def _confirming(self) -> list[Action]:
-        return [Session.unconfirmed.remove(), Session.updated_at.set(self._clock.now())]
+    def _touched(self) -> Action:
+        return Session.updated_at.set(self._clock.now())
 
     def _change_session(self, key: Key, actions: list[Action], condition: Any) -> Session | None:
         try:
             return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
+
+
+def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
+    attributes = model.get_attributes()
+    return [attributes[name].set(value) for name, value in values.items()]

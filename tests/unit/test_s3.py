@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from ai_coordination_engine.adapters.s3 import S3Blobs
+from ai_coordination_engine.errors import Throttled
 
 
 @pytest.fixture
@@ -44,12 +45,15 @@ def test_missing_value_is_a_key_error(blobs: S3Blobs) -> None:
         blobs.get("nothing")
 
 
-def test_deleting_twice_is_harmless(blobs: S3Blobs) -> None:
-    blobs.put("a", b"1")
-    blobs.delete("a")
-    blobs.delete("a")
+def test_deleting_a_prefix_keeps_other_values(blobs: S3Blobs) -> None:
+    blobs.put("a/1", b"1")
+    blobs.put("a/2", b"2")
+    blobs.put("b/1", b"3")
+    blobs.delete_all("a/")
+    blobs.delete_all("a/")
     with pytest.raises(KeyError):
-        blobs.get("a")
+        blobs.get("a/1")
+    assert blobs.get("b/1") == b"3"
 
 
 def test_client_is_made_once_and_only_when_needed(blobs: S3Blobs, made: list[str]) -> None:
@@ -61,5 +65,15 @@ def test_client_is_made_once_and_only_when_needed(blobs: S3Blobs, made: list[str
 
 def test_missing_bucket_is_not_hidden(blobs: S3Blobs) -> None:
     other = S3Blobs(lambda: boto3.session.Session().client("s3", region_name="us-east-1"), "other")
-    with pytest.raises(ClientError, match="NoSuchBucket"):
+    with pytest.raises(ClientError, match="NoSuchBucket") as caught:
         other.get("a")
+    assert caught.value.__cause__ is None
+
+
+def test_slow_down_is_throttled() -> None:
+    class Busy:
+        def put_object(self, **_: object) -> None:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": ""}}, "PutObject")
+
+    with pytest.raises(Throttled):
+        S3Blobs(lambda: Busy(), "values").put("a", b"1")  # type: ignore[arg-type, return-value]

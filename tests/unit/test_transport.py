@@ -8,6 +8,7 @@ from uuid import UUID
 import graphene
 import pytest
 from botocore.exceptions import ClientError
+from pynamodb.exceptions import QueryError
 
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.api.transport import Context, Request, Response, answer, check_json, failure
@@ -43,6 +44,7 @@ class Query(graphene.ObjectType):
     warned = graphene.String()
     refused = graphene.String()
     throttled = graphene.String()
+    throttled_in_store = graphene.String()
     cancelled = graphene.String()
     broken = graphene.String()
     same_batch = graphene.List(graphene.String)
@@ -68,6 +70,9 @@ class Query(graphene.ObjectType):
 
     def resolve_throttled(self, info: Any) -> str:
         raise RuntimeError("Failed to query: ace-tasks") from throttling()
+
+    def resolve_throttled_in_store(self, info: Any) -> str:
+        raise QueryError("Failed to query items: ace-tasks", throttling())
 
     def resolve_cancelled(self, info: Any) -> str:
         reasons: Any = [{"Code": "None"}, {"Code": "ThrottlingError"}]
@@ -409,7 +414,7 @@ async def test_an_error_of_ours_keeps_its_code_message_and_extensions() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["throttled", "cancelled"])
+@pytest.mark.parametrize("name", ["throttled", "throttledInStore", "cancelled"])
 async def test_throttling_under_any_wrapper_is_throttled(name: str, log: Log) -> None:
     (error,) = (await execute(f"{{ {name} }}"))["errors"]
     assert error["extensions"] == {"code": "THROTTLED"}

@@ -1,0 +1,264 @@
+"""`ace`: the command line. What a command needs is imported when it runs, so that help is quick."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+from cyclopts import App, Parameter
+
+import ai_coordination_engine
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ai_coordination_engine.entrypoints.client import AgentView, SessionView
+    from ai_coordination_engine.entrypoints.run_file import RunFile
+    from ai_coordination_engine.entrypoints.server import Running
+    from ai_coordination_engine.settings import Settings
+
+# Imports inside functions are about the start: moto, uvicorn and the schema take half a second together.
+# ruff: noqa: PLC0415
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+SHOWN_LINES = 8
+
+_CURL = (
+    """curl -s {url} -H 'content-type: application/json' """
+    """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
+)
+
+_RESEARCH_BRIEF = Path(__file__).parents[2] / "examples" / "research_brief.yaml"
+
+Port = Annotated[int | None, Parameter(help="Port of the API on 127.0.0.1. Default: 8000, or any free one.")]
+DataDir = Annotated[
+    Path | None, Parameter(help="Directory in which the embedded AWS keeps its state. Default: nothing is kept.")
+]
+Aws = Annotated[
+    bool,
+    Parameter(negative=(), help="Use the AWS account that the standard variables name, not the embedded AWS."),
+]
+
+app = App(
+    name="ace",
+    help="Runs several AI agents on one job, in the order of their dependencies.",
+    version=ai_coordination_engine.__version__,
+)
+tables = App(name="tables", help="The DynamoDB tables.")
+schema = App(name="schema", help="The GraphQL schema.")
+app.command(tables)
+app.command(schema)
+
+
+class Failure(Exception):
+    """Ends the command with one clear line and an exit code."""
+
+    def __init__(self, message: str, code: int = WRONG) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@app.command
+def serve(*, port: Port = None, data_dir: DataDir = None, aws: Aws = False) -> None:
+    """Serve the API and run the agents on this machine, until Ctrl-C."""
+    from ai_coordination_engine.entrypoints.server import serving
+
+    console = _console()
+    with serving(_settings(), port=port, data_dir=data_dir, aws=aws) as running:
+        _introduce(console, running)
+        _until_stopped(console)
+
+
+@app.command
+def demo(
+    *,
+    port: Port = None,
+    data_dir: DataDir = None,
+    exit_: Annotated[bool, Parameter(name="--exit", negative=(), help="Stop after the run.")] = False,
+) -> None:
+    """Start everything, run an example coordination to its end, and keep serving until Ctrl-C.
+
+    With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are models; without, a built-in function.
+    """
+    from ai_coordination_engine.entrypoints.run_file import parse_run_file
+    from ai_coordination_engine.entrypoints.server import serving, with_a_model
+
+    console = _console()
+    plan = parse_run_file(_example(), _RESEARCH_BRIEF.name)
+    settings, model = with_a_model(_settings())
+    with serving(settings, port=port, data_dir=data_dir) as running:
+        console.print(f"[bold]{plan.coordination_name}[/], {len(plan.agents)} agents. {_runtime_note(model)}\n")
+        view = _run(console, running, plan)
+        for agent in view.agents:
+            _print_output(console, agent)
+        _introduce(console, running)
+        if not exit_:
+            _until_stopped(console)
+    if view.status != "completed":
+        raise Failure(_why(view), FAILED)
+
+
+@app.command
+def run(
+    file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
+    *,
+    query: Annotated[str | None, Parameter(help="Query in place of the file's; JSON fills {placeholders}.")] = None,
+    json_: Annotated[bool, Parameter(name="--json", negative=(), help="Print the session as JSON.")] = False,
+    data_dir: DataDir = None,
+    aws: Aws = False,
+) -> None:
+    """Run one coordination file to its end and print the result. Exits with 1 when the session failed."""
+    from dataclasses import replace
+
+    from ai_coordination_engine.entrypoints.client import as_json, results
+    from ai_coordination_engine.entrypoints.run_file import read_run_file
+    from ai_coordination_engine.entrypoints.server import serving, with_a_model
+
+    plan = read_run_file(file)
+    if query is not None:
+        plan = replace(plan, task_query=query)
+    settings, _ = with_a_model(_settings())
+    with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
+        view = _run(_console(stderr=True), running, plan)
+    if json_:
+        sys.stdout.write(as_json(view) + "\n")
+    else:
+        for agent in results(view):
+            sys.stdout.write((agent.output or "") + "\n")
+    if view.status != "completed":
+        raise Failure(_why(view), FAILED)
+
+
+@tables.command
+def create() -> None:
+    """Create the tables that do not exist yet, where the standard AWS variables point to."""
+    from ai_coordination_engine.bootstrap import create_tables
+
+    created = create_tables(_settings())
+    _console().print("\n".join(f"Created {name}." for name in created) or "All tables are there.")
+
+
+@schema.command(name="print")
+def print_schema() -> None:
+    """Print the schema of the API as SDL."""
+    from ai_coordination_engine.api.schema import SCHEMA
+
+    sys.stdout.write(f"{SCHEMA}\n")
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 good, 1 the session or the command failed, 2 wrong input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(result_action="return_value")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message, code = _explain(error)
+        sys.stderr.write(message + "\n")
+        sys.exit(code)
+    sys.exit(0)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
+    from pydantic import ValidationError
+
+    from ai_coordination_engine.errors import CoordinationError
+
+    if isinstance(error, Failure):
+        return f"ace: {error}", error.code
+    if isinstance(error, ValidationError):
+        return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
+    if isinstance(error, CoordinationError):
+        return error.message, WRONG
+    if type(error).__name__ in {"StartError", "ApiError"}:
+        return f"ace: {error}", FAILED
+    return f"ace: {type(error).__name__}: {' '.join(str(error).split())}", FAILED
+
+
+def _settings_problems(error: Any) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        yield f"ACE_{name.upper()}: {problem['msg']}"
+
+
+def _settings() -> "Settings":
+    from pydantic_settings import SettingsError
+
+    from ai_coordination_engine.settings import Settings
+
+    try:
+        return Settings()
+    except SettingsError as error:  # a structured variable that is no JSON
+        raise Failure(f"{error}; structured settings are JSON") from error
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _example() -> str:
+    try:
+        return _RESEARCH_BRIEF.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"The example is missing: {_RESEARCH_BRIEF}. Run the demo from a checkout.") from error
+
+
+def _runtime_note(model: str | None) -> str:
+    if model:
+        return f"They run on the model endpoint {model!r}."
+    return "No model is configured, so they run on the built-in function [bold]echo[/], which answers its input."
+
+
+def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView":
+    from ai_coordination_engine.entrypoints.client import Client
+    from ai_coordination_engine.entrypoints.progress import Progress
+
+    progress = Progress(console)
+    with Client(running.url) as client:
+        session_uuid = client.start(run)
+        while True:
+            with progress:
+                view = client.follow(run, session_uuid, progress.show)
+            waiting = view.waiting
+            if not waiting:
+                return view
+            for agent in waiting:
+                client.answer(view, agent, _ask(console, agent))
+
+
+def _ask(console: "Console", agent: "AgentView") -> str:
+    if not sys.stdin.isatty():
+        raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
+    return console.input(f"[bold]{agent.name}[/] asks {agent.asks}: ")
+
+
+def _why(view: "SessionView") -> str:
+    notes = [f"{agent.name}: {agent.notes or 'no reason given'}" for agent in view.agents if agent.state == "failed"]
+    return f"the session is {view.status}. {'; '.join(notes) or view.logs or ''}".strip()
+
+
+def _print_output(console: "Console", agent: "AgentView") -> None:
+    lines = (agent.output or agent.notes or "").rstrip().split("\n")
+    more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
+    console.print(f"\n[bold]{agent.name}[/] ({agent.state})")
+    console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]), markup=False)
+
+
+def _introduce(console: "Console", running: "Running") -> None:
+    for note in running.notes:
+        console.print(note)
+    console.print(f"\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}", markup=False)
+
+
+def _until_stopped(console: "Console") -> None:
+    console.print("Serving until Ctrl-C.")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Stopping.")

@@ -1,0 +1,202 @@
+"""The API's client that `ace run` and `ace demo` use: GraphQL over HTTP, as any client would."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ai_coordination_engine.entrypoints.run_file import RunFile
+
+END = frozenset({"completed", "failed", "timeout", "cancelled"})
+UPDATED_BY = "ace"
+POLL_SECONDS = 0.1
+
+_COORDINATION = """
+mutation ($coordinationUuid: String!, $name: String, $description: String, $agents: [JSONCamelCase], $by: String!) {
+  insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $name,
+      coordinationDescription: $description, agents: $agents, updatedBy: $by) {
+    coordination { coordinationUuid }
+  }
+}"""
+_TASK = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
+          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $by: String!) {
+  insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
+      taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions, updatedBy: $by) {
+    task { taskUuid }
+  }
+}"""
+_START = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery) {
+    procedureTaskSession { sessionUuid }
+  }
+}"""
+_SESSION = """
+query ($coordinationUuid: String!, $sessionUuid: String!) {
+  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
+    sessionUuid status logs
+    sessionAgents { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+  }
+}"""
+_ANSWER = """
+mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!) {
+  executeForUserInput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid, userInput: $userInput) { ok }
+}"""
+
+
+class ApiError(Exception):
+    """The API answered with errors, or not at all."""
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """One session agent as the API shows it; `final` when no other agent waits for it."""
+
+    session_agent_uuid: str
+    agent_uuid: str
+    name: str
+    state: str
+    output: str | None
+    notes: str | None
+    asks: str | None
+    final: bool
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A session as the API shows it."""
+
+    session_uuid: str
+    status: str
+    logs: str | None
+    agents: list[AgentView]
+
+    @property
+    def waiting(self) -> list[AgentView]:
+        """The agents that wait for a person."""
+        return [agent for agent in self.agents if agent.state == "wait_for_user_input"]
+
+
+class Client:
+    """Runs a run file through the API at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._http = httpx.Client(trust_env=False, timeout=30)  # no proxy stands between us and loopback
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def execute(self, document: str, **variables: Any) -> dict[str, Any]:
+        """The data of a GraphQL request; raises `ApiError`."""
+        try:
+            response = self._http.post(self._url, json={"query": document, "variables": variables})
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ApiError(f"The API does not answer: {error}") from error
+        if errors := answer.get("errors"):
+            raise ApiError("; ".join(str(error.get("message")) for error in errors))
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def start(self, run: RunFile) -> str:
+        """Save the coordination and the task, start a session, and return its uuid."""
+        ids = {"coordinationUuid": run.coordination_uuid, "taskUuid": run.task_uuid}
+        self.execute(
+            _COORDINATION,
+            coordinationUuid=run.coordination_uuid,
+            name=run.coordination_name,
+            description=run.coordination_description,
+            agents=run.agents,
+            by=UPDATED_BY,
+        )
+        self.execute(
+            _TASK,
+            **ids,
+            name=run.task_name,
+            description=run.task_description,
+            subtaskQueries=run.subtask_queries,
+            agentActions=run.agent_actions,
+            by=UPDATED_BY,
+        )
+        data = self.execute(_START, **ids, taskQuery=run.task_query)
+        return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+
+    def session(self, run: RunFile, session_uuid: str) -> SessionView:
+        """The session and its agents."""
+        data = self.execute(_SESSION, coordinationUuid=run.coordination_uuid, sessionUuid=session_uuid)
+        session = data["session"]
+        if session is None:
+            raise ApiError(f"The session {session_uuid} is gone.")
+        names = {agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"] for agent in run.agents}
+        return SessionView(session_uuid, session["status"], session["logs"], _agents(session, names))
+
+    def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
+        """Show every state of the session to `seen` until it ends or waits for a person; return the last."""
+        pause = threading.Event()
+        while True:
+            view = self.session(run, session_uuid)
+            seen(view)
+            if view.status in END or view.waiting:
+                return view
+            pause.wait(POLL_SECONDS)
+
+    def answer(self, session: SessionView, agent: AgentView, text: str) -> None:
+        """Give the answer that an agent waits for."""
+        self.execute(
+            _ANSWER,
+            sessionUuid=session.session_uuid,
+            sessionAgentUuid=agent.session_agent_uuid,
+            userInput=text,
+        )
+
+
+def _agents(session: dict[str, Any], names: dict[str, str]) -> list[AgentView]:
+    rows = session["sessionAgents"] or []
+    waited_for = {each for row in rows for each in _action(row).get("predecessors") or ()}
+    return [
+        AgentView(
+            session_agent_uuid=row["sessionAgentUuid"],
+            agent_uuid=row["agentUuid"],
+            name=names.get(row["agentUuid"], row["agentUuid"]),
+            state=row["state"] or "initial",
+            output=row["agentOutput"],
+            notes=row["notes"],
+            asks=_action(row).get("userInTheLoop"),
+            final=row["agentUuid"] not in waited_for,
+        )
+        for row in rows
+    ]
+
+
+def _action(row: dict[str, Any]) -> dict[str, Any]:
+    return row["agentAction"] or {}
+
+
+def results(view: SessionView) -> Iterator[AgentView]:
+    """The agents whose outputs are the session's result."""
+    return (agent for agent in view.agents if agent.final)
+
+
+def as_json(view: SessionView) -> str:
+    """The session for programs."""
+    agents = [
+        {
+            "agentUuid": agent.agent_uuid,
+            "agentName": agent.name,
+            "state": agent.state,
+            "output": agent.output,
+            "notes": agent.notes,
+            "final": agent.final,
+        }
+        for agent in view.agents
+    ]
+    session = {"sessionUuid": view.session_uuid, "status": view.status, "logs": view.logs, "agents": agents}
+    return json.dumps(session, ensure_ascii=False, indent=2)

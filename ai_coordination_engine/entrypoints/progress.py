@@ -1,0 +1,64 @@
+"""The states of a session's agents, shown while they change."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ai_coordination_engine.entrypoints.client import SessionView
+
+_STYLES = {
+    "executing": "cyan",
+    "wait_for_user_input": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "skipped": "dim",
+    "cancelled": "dim",
+}
+
+
+class Progress:
+    """A live table on a terminal; elsewhere one plain line for every change of a state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._states: dict[str, str] = {}
+        self._live = Live(console=console, refresh_per_second=12) if console.is_terminal else None
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, view: SessionView) -> None:
+        """Show these states."""
+        if self._live:
+            self._live.update(_table(view), refresh=True)
+            return
+        for agent in view.agents:
+            if self._states.get(agent.session_agent_uuid) != agent.state:
+                self._states[agent.session_agent_uuid] = agent.state
+                self._console.print(f"{escape(agent.name)}: {agent.state}", highlight=False)
+
+
+def _table(view: SessionView) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for agent in view.agents:
+        style = _STYLES.get(agent.state, "dim")
+        state = (
+            Spinner("dots", Text(agent.state, style), style=style)
+            if agent.state == "executing"
+            else Text(agent.state, style)
+        )
+        table.add_row(Text(agent.name, "bold"), state, Text((agent.notes or "").split("\n")[0], "dim"))
+    return table

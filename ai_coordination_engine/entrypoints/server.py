@@ -1,0 +1,162 @@
+"""The local server: the API, the worker and the queue in one process, on loopback only.
+
+AWS is the embedded one, unless `AWS_ENDPOINT_URL` names another or `aws=True` means the account of the standard
+variables. A single service can be moved out with its own variable, e.g. `AWS_ENDPOINT_URL_DYNAMODB`.
+"""
+
+import errno
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.asgi import asgi_app
+from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.observability import SERVICE, configure
+from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+GRACE_SECONDS = 5.0
+REGION = "us-east-1"
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that serves. `notes` are for the person who started it."""
+
+    app: App
+    url: str
+    aws: str
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serving(
+    settings: Settings, *, port: int | None = None, data_dir: Path | None = None, aws: bool = False
+) -> Iterator[Running]:
+    """Serve while the context is open; port None is 8000 or, when that is taken, another. Raises `StartError`."""
+    notes: list[str] = []
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(port, notes))
+        endpoint = _aws(stack, data_dir, aws)
+        _log_to_stderr(settings)
+        settings = settings.model_copy(update={"auth": "local"})  # only this machine can reach the server
+        bootstrap.create_tables(settings)
+        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        worker = LocalWorker.of(app)
+        worker.start()
+        stack.callback(worker.stop, GRACE_SECONDS)
+        stack.enter_context(_http(app, listener))
+        yield Running(app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, notes)
+
+
+def with_a_model(settings: Settings) -> tuple[Settings, str | None]:
+    """Settings whose default runtime is a model, if one is configured, and that endpoint's name.
+
+    That is the first of `ACE_OPENAI_ENDPOINTS`, or what `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` say.
+    """
+    endpoints = dict(settings.openai_endpoints)
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
+    if not endpoints and (key or base_url):
+        endpoints["default"] = OpenAIEndpoint.model_validate(
+            {
+                "base_url": base_url or "https://api.openai.com/v1",
+                "api_key": key,
+                "model": os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
+            }
+        )
+    if not endpoints or "default_runtime" in settings.model_fields_set:
+        return settings, None
+    name = next(iter(endpoints))
+    runtime = {"kind": "openai", "endpoint": name}
+    return settings.model_copy(update={"openai_endpoints": endpoints, "default_runtime": runtime}), name
+
+
+@contextmanager
+def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with listener:
+        try:
+            listener.bind((HOST, DEFAULT_PORT if port is None else port))
+        except OSError as error:
+            if port is not None or error.errno != errno.EADDRINUSE:
+                raise StartError(f"Port {port} cannot be used: {error.strerror}. Choose another.") from error
+            listener.bind((HOST, 0))
+            notes.append(f"Port {DEFAULT_PORT} is busy; using {listener.getsockname()[1]}.")
+        yield listener
+
+
+def _aws(stack: ExitStack, data_dir: Path | None, account: bool) -> str:
+    """Where AWS is, started if it is the embedded one."""
+    chosen = os.environ.get("AWS_ENDPOINT_URL")
+    if chosen or account:
+        if data_dir:
+            raise StartError("A data directory belongs to the embedded AWS; it cannot be used with another.")
+        return chosen or "the AWS account of the environment"
+    try:
+        embedded = stack.enter_context(EmbeddedAws(data_dir))
+    except DataDirError as error:
+        raise StartError(str(error)) from error
+    except OSError as error:
+        raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
+    stack.enter_context(_environment(embedded.endpoint_url))
+    return embedded.endpoint_url
+
+
+@contextmanager
+def _environment(endpoint: str) -> Iterator[None]:
+    """The standard variables, as the clients of this process are to find them."""
+    before = dict(os.environ)
+    os.environ["AWS_ENDPOINT_URL"] = endpoint
+    if not any(name.startswith("AWS_ENDPOINT_URL_") for name in before):
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+            os.environ.pop(name, None)
+        os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        os.environ |= {"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}  # data is kept by region
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    """Standard output belongs to results."""
+    configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
+    for handler in logging.getLogger(SERVICE).handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+
+
+@contextmanager
+def _http(app: App, listener: socket.socket) -> Iterator[None]:
+    # the host check keeps out pages whose name was made to resolve to loopback
+    served = TrustedHostMiddleware(asgi_app(app), allowed_hosts=[HOST, "localhost"])
+    config = uvicorn.Config(served, log_level="warning", access_log=False, lifespan="off")
+    config.timeout_graceful_shutdown = 2
+    server = uvicorn.Server(config)
+    listener.listen(2048)  # from here on connections wait instead of being refused
+    thread = threading.Thread(target=server.run, args=([listener],), name="ace-http", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE_SECONDS)

@@ -1,0 +1,98 @@
+"""The local worker settles every message once, whatever its step does."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.step import Busy
+from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import Wake
+
+
+class FakeMessages:
+    """Hands out messages, notes how they are settled; a body names what its step shall do."""
+
+    def __init__(self, *bodies: str) -> None:
+        self._waiting = [
+            {"Body": body, "ReceiptHandle": body, "Attributes": {"ApproximateReceiveCount": "3"}} for body in bodies
+        ]
+        self._changed = threading.Condition()
+        self.asked: list[int] = []
+        self.settled: dict[str, float | None] = {}
+
+    def receive(self, most: int) -> list[dict[str, Any]]:
+        with self._changed:
+            self.asked.append(most)
+            self._changed.wait_for(lambda: self._waiting, timeout=0.01)
+            taken, self._waiting = self._waiting[:most], self._waiting[most:]
+            return taken
+
+    def read(self, body: str) -> Wake:
+        if body == "poison":
+            raise BadUserInput("no wake-up")
+        return Wake("local", "s", body)
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        self._settle(receipt, seconds)
+
+    def delete(self, receipt: str) -> None:
+        self._settle(receipt, None)
+
+    def wait_for_settled(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.settled) == count, timeout=5)
+
+    def _settle(self, receipt: str, seconds: float | None) -> None:
+        with self._changed:
+            assert receipt not in self.settled
+            self.settled[receipt] = seconds
+            self._changed.notify_all()
+
+
+def step(wake: Wake) -> None:
+    if wake.session_agent_uuid == "busy":
+        raise Busy(7)
+    if wake.session_agent_uuid == "broken":
+        raise RuntimeError("step broke")
+
+
+@pytest.mark.parametrize(("body", "expected"), [("good", None), ("busy", 7), ("broken", 8.0), ("poison", None)])
+def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) -> None:
+    messages = FakeMessages(body)
+    worker = LocalWorker(step, messages, concurrency=2)
+    worker.start()
+    messages.wait_for_settled(1)
+    assert worker.stop(grace=5)
+    assert messages.settled == {body: expected}
+
+
+def test_no_more_is_received_than_can_run() -> None:
+    messages = FakeMessages(*(str(number) for number in range(10)))
+    may_end, running, most = threading.Event(), [], []
+
+    def slow(wake: Wake) -> None:
+        running.append(wake)
+        most.append(len(running))
+        may_end.wait(5)
+        running.remove(wake)
+
+    worker = LocalWorker(slow, messages, concurrency=3)
+    worker.start()
+    assert not worker.stop(grace=0.1)
+    may_end.set()
+    assert worker.stop(grace=5)
+    assert max(messages.asked) == 3
+    assert max(most) == 3
+    assert len(messages.settled) == 3
+
+
+def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
+    messages, never = FakeMessages("slow"), threading.Event()
+    worker = LocalWorker(lambda wake: bool(never.wait(5)), messages, concurrency=1)
+    worker.start()
+    threading.Event().wait(0.05)
+    assert not worker.stop(grace=0.01)
+    assert messages.settled == {}
+    never.set()
