@@ -67,6 +67,7 @@ def serve(*, port: Port = None, data_dir: DataDir = None, aws: Aws = False) -> N
 
     console = _console()
     with serving(_settings(), port=port, data_dir=data_dir, aws=aws) as running:
+        console.print(_runtime_note(running), markup=False)
         _introduce(console, running)
         _until_stopped(console)
 
@@ -80,16 +81,15 @@ def demo(
 ) -> None:
     """Start everything, run an example coordination to its end, and keep serving until Ctrl-C.
 
-    With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are models; without, a built-in function.
+    With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are a model; without, a built-in function.
     """
     from ai_coordination_engine.entrypoints.run_file import parse_run_file
-    from ai_coordination_engine.entrypoints.server import serving, with_a_model
+    from ai_coordination_engine.entrypoints.server import serving
 
     console = _console()
     plan = parse_run_file(_example(), _RESEARCH_BRIEF.name)
-    settings, model = with_a_model(_settings())
-    with serving(settings, port=port, data_dir=data_dir) as running:
-        console.print(f"[bold]{plan.coordination_name}[/], {len(plan.agents)} agents. {_runtime_note(model)}\n")
+    with serving(_settings(), port=port, data_dir=data_dir) as running:
+        console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n", markup=False)
         view = _run(console, running, plan)
         for agent in view.agents:
             _print_output(console, agent)
@@ -114,14 +114,15 @@ def run(
 
     from ai_coordination_engine.entrypoints.client import as_json, results
     from ai_coordination_engine.entrypoints.run_file import read_run_file
-    from ai_coordination_engine.entrypoints.server import serving, with_a_model
+    from ai_coordination_engine.entrypoints.server import serving
 
     plan = read_run_file(file)
     if query is not None:
         plan = replace(plan, task_query=query)
-    settings, _ = with_a_model(_settings())
-    with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
-        view = _run(_console(stderr=True), running, plan)
+    console = _console(stderr=True)
+    with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
+        console.print(_runtime_note(running))
+        view = _run(console, running, plan)
     if json_:
         sys.stdout.write(as_json(view) + "\n")
     else:
@@ -209,10 +210,12 @@ def _example() -> str:
         raise Failure(f"The example is missing: {_RESEARCH_BRIEF}. Run the demo from a checkout.") from error
 
 
-def _runtime_note(model: str | None) -> str:
-    if model:
-        return f"They run on the model endpoint {model!r}."
-    return "No model is configured, so they run on the built-in function [bold]echo[/], which answers its input."
+def _runtime_note(running: "Running") -> str:
+    if running.model:
+        return f"Agents without a runtime ask the model endpoint {running.model!r}."
+    if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
+        return f"Agents without a runtime run on {running.app.settings.default_runtime}."
+    return "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
 
 
 def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView":
@@ -235,7 +238,7 @@ def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView
 def _ask(console: "Console", agent: "AgentView") -> str:
     if not sys.stdin.isatty():
         raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
-    return console.input(f"[bold]{agent.name}[/] asks {agent.asks}: ")
+    return console.input(f"{agent.name} asks {agent.asks}: ", markup=False)
 
 
 def _why(view: "SessionView") -> str:
@@ -246,13 +249,13 @@ def _why(view: "SessionView") -> str:
 def _print_output(console: "Console", agent: "AgentView") -> None:
     lines = (agent.output or agent.notes or "").rstrip().split("\n")
     more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
-    console.print(f"\n[bold]{agent.name}[/] ({agent.state})")
+    console.print(f"\n{agent.name} ({agent.state})", style="bold", markup=False)
     console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]), markup=False)
 
 
 def _introduce(console: "Console", running: "Running") -> None:
     for note in running.notes:
-        console.print(note)
+        console.print(note, markup=False)
     console.print(f"\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}", markup=False)
 
 

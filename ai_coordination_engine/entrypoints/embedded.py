@@ -5,6 +5,7 @@ Clients of this same process that were created after the start skip the socket; 
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -22,11 +23,12 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ai_coordination_engine.entrypoints.embedded_journal import DataDirError, Journal, unsupported
-from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services
+from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services, refusal
 
 __all__ = ["DataDirError", "EmbeddedAws"]
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_HOST = "127.0.0.1"
+_LOOPBACK = (_HOST, "localhost", "[::1]")
 _LOOK_AGAIN_SECONDS = 0.25  # for delayed messages and visibility timeouts, which nothing announces
 
 
@@ -46,9 +48,10 @@ class EmbeddedAws:
         self._journal: Journal | None = None
 
     def __enter__(self) -> "EmbeddedAws":
-        self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", self._port, self._wsgi, threaded=True, request_handler=_Quiet
-        )
+        with socket.create_server((_HOST, self._port)) as listener:  # werkzeug would exit when the port is taken
+            self._server: BaseWSGIServer = make_server(
+                _HOST, 0, self._wsgi, threaded=True, request_handler=_Quiet, fd=listener.fileno()
+            )
         try:
             self._services = Services(account=_account())
             if self._data_dir:
@@ -59,7 +62,7 @@ class EmbeddedAws:
             if self._journal:
                 self._journal.close()
             raise
-        self.endpoint_url = f"http://127.0.0.1:{self._server.port}"
+        self.endpoint_url = f"http://{_HOST}:{self._server.port}"
         self._closed = False
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
@@ -85,9 +88,11 @@ class EmbeddedAws:
         """Carry out one request, alone; a ReceiveMessage waits without holding the others up."""
         call = Call.of(request)
         if call is None:
-            return _refusal(403, "AccessDeniedException", "Sign the request for dynamodb, sqs or s3.")
+            return refusal(403, "AccessDeniedException", "Sign the request for dynamodb, sqs or s3.")
         if self._journal and unsupported(call):
-            return _refusal(400, "UnknownOperationException", f"{call.action} cannot be journaled.")
+            return refusal(400, "UnknownOperationException", f"{call.action} cannot be journaled.")
+        if call.service == "sqs" and call.action == "POST":
+            return refusal(400, "UnsupportedOperation", "Use the JSON protocol of SQS.")
         if call.action == "ReceiveMessage":
             return self._receive(call, request)
         with self._changed:
@@ -98,7 +103,7 @@ class EmbeddedAws:
 
     def _carry_out(self, call: Call, request: Request) -> Answer:
         if self._closed:
-            return _refusal(503, "ServiceUnavailable", "The embedded AWS is shutting down.")
+            return refusal(503, "ServiceUnavailable", "The embedded AWS is shutting down.")
         answer = self._services.answer(call, request)
         if self._journal and answer.status < 300:
             self._journal.record(call, request, answer, self._services)
@@ -122,7 +127,7 @@ class EmbeddedAws:
     def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
         if request.host.rsplit(":", 1)[0] not in _LOOPBACK:  # a name that a page made resolve to loopback
-            answer = _refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
+            answer = refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
         else:
             answer = self.answer(request)
         headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -155,8 +160,3 @@ class _Quiet(MotoRequestHandler):
 def _account() -> str:
     """An account of its own: moto keeps SQS and S3 by account, for the whole process."""
     return str(100_000_000_000 + secrets.randbelow(900_000_000_000))
-
-
-def _refusal(status: int, code: str, message: str) -> Answer:
-    body = json.dumps({"__type": code, "message": message}).encode()
-    return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, body)

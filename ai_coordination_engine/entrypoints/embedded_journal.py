@@ -119,8 +119,9 @@ class Journal:
                     yield _sent(call.region, queue, ids[entry["Id"]], entry)
         elif call.action in {"DeleteMessage", "DeleteMessageBatch"}:
             for entry in body.get("Entries", [body]):
-                message = self._receipts.pop(entry["ReceiptHandle"], None)
+                message = self._receipts.get(entry["ReceiptHandle"])
                 if message:
+                    self._receipts = {key: value for key, value in self._receipts.items() if value != message}
                     yield {"deleted": message}
         elif call.action == "PurgeQueue":
             yield {"purged": queue}
@@ -239,20 +240,19 @@ class _State:
             yield {**change, "sent": _send_again(services, change)}
 
     def _apply_call(self, change: Change) -> None:
-        service, action, _ = change["call"]
-        body = json.loads(base64.b64decode(change["body"]) or b"{}") if service != "s3" else {}
-        if action == "DeleteTable":
-            self._drop(body["TableName"])
-            self._forget(self._items, "item", body["TableName"])
-        elif action == "DeleteQueue":
-            queue = body["QueueUrl"].rpartition("/")[2]
-            self._drop(queue)
-            self._forget(self._messages, "queue", queue)
-        else:
-            self._calls.setdefault(json.dumps([change[key] for key in sorted(change)]), change)
+        name, (_, action, _) = _about(change), change["call"]
+        if action in {"DeleteTable", "DeleteQueue"} or (action == "DELETE" and "?" not in change["path"]):
+            self._drop(name)
+            return
+        text = json.dumps([change[key] for key in sorted(change)])
+        if not (action.startswith("Create") or (action == "PUT" and "?" not in change["path"])):
+            self._calls.pop(text, None)  # what is said again counts where it is said last; a creation, first
+        self._calls.setdefault(text, change)
 
     def _drop(self, name: str) -> None:
         self._calls = {text: call for text, call in self._calls.items() if _about(call) != name}
+        self._forget(self._items, "item", name)
+        self._forget(self._messages, "queue", name)
 
     @staticmethod
     def _forget(changes: dict[str, Change], field: str, value: str) -> None:
@@ -261,9 +261,9 @@ class _State:
 
 
 def _about(change: Change) -> str:
-    """The table or the queue that a journaled call names."""
+    """The table, the queue or the bucket that a journaled call names."""
     if change["call"][0] == "s3":
-        return ""
+        return str(change["path"].partition("?")[0].strip("/"))
     body = json.loads(base64.b64decode(change["body"]) or b"{}")
     return str(body.get("TableName") or body.get("QueueName") or body.get("QueueUrl", "").rpartition("/")[2])
 

@@ -24,6 +24,8 @@ from moto.sqs.models import Message, Queue, sqs_backends
 from moto.sqs.responses import SQSResponse
 from werkzeug.exceptions import HTTPException
 
+from ai_coordination_engine.observability import logger
+
 SERVICES = frozenset({"dynamodb", "sqs", "s3"})
 
 _ONE = {"PutItem", "GetItem", "UpdateItem", "DeleteItem"}
@@ -36,6 +38,12 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    """An error as DynamoDB and SQS phrase it."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
 
 
 class Call(NamedTuple):
@@ -152,6 +160,9 @@ class Services:
             status, headers, body = self._dispatch(call, request)
         except HTTPException as error:
             status, headers, body = error.code or 500, dict(error.get_headers()), error.get_body()
+        except Exception as error:
+            logger.exception("the embedded AWS failed", extra={"service": call.service, "action": call.action})
+            return refusal(500, "InternalFailure", f"{type(error).__name__}: {error}")
         raw = body.encode() if isinstance(body, str) else body
         return Answer(int(status), {str(name): str(value) for name, value in headers.items()}, raw)
 

@@ -110,7 +110,12 @@ class LocalWorker:
             with self._finished:
                 self._finished.wait_for(lambda: self._unfinished < self._concurrency)
                 free = self._concurrency - self._unfinished
+            if self._stopping.is_set():
+                return
             messages = self._poll(min(free, MOST_AT_ONCE))
+            if self._stopping.is_set():
+                self._give_back(messages)
+                return
             with self._finished:
                 self._unfinished += len(messages)
             for message in messages:
@@ -124,6 +129,13 @@ class LocalWorker:
                 logger.exception("could not receive")
                 self._stopping.wait(AFTER_AN_ERROR)
             return []
+
+    def _give_back(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            try:
+                self._messages.postpone(message["ReceiptHandle"], 0)
+            except Exception:  # it comes back later
+                logger.exception("could not give a message back")
 
     def _run(self) -> None:
         while True:

@@ -12,10 +12,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from pydantic import SecretStr
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ai_coordination_engine import bootstrap
@@ -38,12 +39,13 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A server that serves. `notes` are for the person who started it."""
+    """A server that serves. `model` names the endpoint of agents without a runtime; `notes` are for people."""
 
     app: App
     url: str
     aws: str
-    notes: list[str] = field(default_factory=list)
+    model: str | None
+    notes: list[str]
 
 
 @contextmanager
@@ -56,51 +58,65 @@ def serving(
         listener = stack.enter_context(_listen(port, notes))
         endpoint = _aws(stack, data_dir, aws)
         _log_to_stderr(settings)
-        settings = settings.model_copy(update={"auth": "local"})  # only this machine can reach the server
+        settings, model = with_a_model(
+            settings.model_copy(update={"auth": "local"})
+        )  # only this machine can reach the server
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
         worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))
-        yield Running(app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, notes)
+        yield Running(app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, model, notes)
 
 
 def with_a_model(settings: Settings) -> tuple[Settings, str | None]:
-    """Settings whose default runtime is a model, if one is configured, and that endpoint's name.
+    """Settings whose default runtime is a model, if one is configured, and the name of its endpoint.
 
     That is the first of `ACE_OPENAI_ENDPOINTS`, or what `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` say.
+    An explicit `ACE_DEFAULT_RUNTIME` stays.
     """
-    endpoints = dict(settings.openai_endpoints)
-    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if not endpoints and (key or base_url):
-        endpoints["default"] = OpenAIEndpoint.model_validate(
-            {
-                "base_url": base_url or "https://api.openai.com/v1",
-                "api_key": key,
-                "model": os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
-            }
-        )
-    if not endpoints or "default_runtime" in settings.model_fields_set:
+    endpoints = settings.openai_endpoints or _endpoint_of_the_environment()
+    if not endpoints:
+        return settings, None
+    settings = settings.model_copy(update={"openai_endpoints": endpoints})
+    if "default_runtime" in settings.model_fields_set:
         return settings, None
     name = next(iter(endpoints))
-    runtime = {"kind": "openai", "endpoint": name}
-    return settings.model_copy(update={"openai_endpoints": endpoints, "default_runtime": runtime}), name
+    return settings.model_copy(update={"default_runtime": {"kind": "openai", "endpoint": name}}), name
+
+
+def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
+    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
+    if not key and not base_url:
+        return {}
+    endpoint = OpenAIEndpoint(
+        base_url=base_url or "https://api.openai.com/v1",
+        api_key=SecretStr(key) if key else None,
+        model=os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
+    )
+    return {"default": endpoint}
 
 
 @contextmanager
 def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # naming the protocol lets asyncio turn Nagle's algorithm off: 40 ms a request
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, DEFAULT_PORT if port is None else port))
+            _bind(listener, DEFAULT_PORT if port is None else port)
         except OSError as error:
             if port is not None or error.errno != errno.EADDRINUSE:
                 raise StartError(f"Port {port} cannot be used: {error.strerror}. Choose another.") from error
-            listener.bind((HOST, 0))
+            _bind(listener, 0)
             notes.append(f"Port {DEFAULT_PORT} is busy; using {listener.getsockname()[1]}.")
         yield listener
+
+
+def _bind(listener: socket.socket, port: int) -> None:
+    listener.bind((HOST, port))
+    listener.listen(2048)  # from here on connections wait instead of being refused
 
 
 def _aws(stack: ExitStack, data_dir: Path | None, account: bool) -> str:
@@ -152,7 +168,6 @@ def _http(app: App, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(served, log_level="warning", access_log=False, lifespan="off")
     config.timeout_graceful_shutdown = 2
     server = uvicorn.Server(config)
-    listener.listen(2048)  # from here on connections wait instead of being refused
     thread = threading.Thread(target=server.run, args=([listener],), name="ace-http", daemon=True)
     thread.start()
     try:

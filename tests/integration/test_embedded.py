@@ -197,9 +197,7 @@ def test_stopping_ends_a_long_poll() -> None:
     with EmbeddedAws() as aws:
         sqs = client("sqs", aws)
         url = sqs.create_queue(QueueName="q")["QueueUrl"]
-        waiting = threading.Thread(
-            target=lambda: answers.append(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20))
-        )
+        waiting = threading.Thread(target=lambda: answers.append(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)))
         waiting.start()
         threading.Event().wait(0.1)
     waiting.join(5)
@@ -295,9 +293,7 @@ with EmbeddedAws(Path(sys.argv[1])) as aws:
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout
     lines = [writer.stdout.readline() for _ in range(50)]
     os.kill(writer.pid, signal.SIGKILL)
@@ -341,6 +337,24 @@ def test_a_start_rewrites_the_journal_as_the_state_it_leads_to(tmp_path: Path) -
     with EmbeddedAws(tmp_path):
         assert len(journal.read_text().splitlines()) == 2
     assert json.loads(journal.read_text().splitlines()[1])[0]["image"]["n"] == {"N": "99"}
+
+
+def test_settings_of_a_table_are_those_said_last(tmp_path: Path) -> None:
+    with EmbeddedAws(tmp_path) as aws:
+        dynamodb = client("dynamodb", aws)
+        dynamodb.create_table(**TABLE)
+        for enabled in (True, False, True):
+            dynamodb.update_time_to_live(
+                TableName="t", TimeToLiveSpecification={"Enabled": enabled, "AttributeName": "ttl"}
+            )
+    with EmbeddedAws(tmp_path) as aws:
+        found = client("dynamodb", aws).describe_time_to_live(TableName="t")["TimeToLiveDescription"]
+        assert found == {"AttributeName": "ttl", "TimeToLiveStatus": "ENABLED"}
+
+
+def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:
+    with EmbeddedAws() as aws, pytest.raises(OSError, match="in use"):
+        EmbeddedAws(port=int(aws.endpoint_url.rpartition(":")[2])).__enter__()
 
 
 def test_a_data_directory_takes_one_server(tmp_path: Path) -> None:

@@ -1,0 +1,252 @@
+"""`ace` as a person uses it: a process with arguments, exit code and output."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli import main; main()"]
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
+} | {"NO_COLOR": "1", "COLUMNS": "120"}
+
+
+def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ACE, *arguments], env=ENVIRONMENT | variables, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `ace serve` and the address of its API."""
+    command = [*ACE, "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    try:
+        url = next(line.split()[-1] for line in process.stdout if line.startswith("API:"))
+        yield process, url
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def post(url: str, query: str, **options: Any) -> httpx.Response:
+    return httpx.post(url, json={"query": query}, timeout=30, **options)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ([], "Runs several AI agents"),
+        (["serve"], "Serve the API"),
+        (["demo"], "run an example coordination"),
+        (["run"], "Run one coordination file"),
+        (["tables"], "create"),
+        (["tables", "create"], "Create the tables"),
+        (["schema", "print"], "Print the schema"),
+    ],
+)
+def test_every_command_has_help(command: list[str], expected: str) -> None:
+    done = ace(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert expected in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"moto", "uvicorn", "graphene", "boto3", "botocore", "pynamodb", "httpx"}
+    code = "import sys, ai_coordination_engine.entrypoints.cli; sys.stdout.write(' '.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert heavy & set(loaded) == set()
+
+
+def test_version() -> None:
+    from ai_coordination_engine import __version__
+
+    assert ace("--version").stdout.strip() == __version__
+
+
+def test_run_prints_the_result_and_shows_progress_beside_it() -> None:
+    done = ace("run", str(EXAMPLES / "hello.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert "HELLO" in done.stdout
+    assert done.stderr.splitlines()[-1] == "shouter: completed"
+
+
+def test_run_as_json_takes_another_query() -> None:
+    done = ace("run", str(EXAMPLES / "hello.yaml"), "--json", "--query", "Ada")
+    session = json.loads(done.stdout)
+    assert (done.returncode, session["status"]) == (0, "completed")
+    assert [(agent["agentName"], agent["state"], agent["final"]) for agent in session["agents"]] == [
+        ("greeter", "completed", False),
+        ("shouter", "completed", True),
+    ]
+
+
+def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: a, runtime: {kind: function, name: nothing}}]}\n"
+        "task: {subtasks: [{agent: a, query: q}]}\n"
+    )
+    done = ace("run", str(file))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ace: the session is failed. a: ")
+
+
+def test_a_wrong_file_is_exit_code_2_with_a_line_for_each_problem(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("coordination: {agents: [{name: a}]}\ntask: {actions: {b: {}, a: {after: aa}}}\n")
+    done = ace("run", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f'{file}:2:18: agent "b" is not defined',
+        f'{file}:2:36: agent "aa" is not defined; did you mean "a"?',
+    ]
+
+
+def test_a_wrong_setting_is_named() -> None:
+    done = ace("serve", ACE_WORKER_CONCURRENCY="many")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ace: ACE_WORKER_CONCURRENCY: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_schema_print_prints_sdl() -> None:
+    done = ace("schema", "print")
+    assert done.returncode == 0
+    assert "executeProcedureTaskSession(" in done.stdout
+
+
+def test_demo_runs_to_its_end_and_says_on_what() -> None:
+    done = ace("demo", "--exit", "--port", "0")
+    assert done.returncode == 0, done.stderr
+    assert "No model is configured" in done.stdout
+    assert "editor: completed" in done.stdout
+    assert "heat pumps" in done.stdout
+    assert "curl -s http://127.0.0.1:" in done.stdout
+
+
+def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ace("serve", "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
+
+
+def test_the_default_port_gives_way_when_it_is_taken() -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8000))
+    except OSError:  # somebody else has it: as good
+        taken = socket.socket()
+    with taken:
+        done = ace("demo", "--exit")
+    assert done.returncode == 0, done.stderr
+    assert "Port 8000 is busy; using " in done.stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
+    with served() as (process, url):
+        assert post(url, "{ ping }").json()["data"]["ping"].startswith("Hello at ")
+        process.send_signal(ending)
+        assert process.wait(timeout=5) == 0
+        assert process.stderr
+        assert process.stderr.read() == ""
+
+
+def test_serve_listens_on_loopback_and_refuses_other_names() -> None:
+    with served() as (_, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert post(url, "{ ping }", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_sessions_survive_a_kill(tmp_path: Path) -> None:
+    save = 'mutation { insertUpdateCoordination(coordinationUuid: "c", updatedBy: "t") { coordination { createdAt } } }'
+    read = '{ coordination(coordinationUuid: "c") { createdAt } }'
+    with served("--data-dir", str(tmp_path)) as (process, url):
+        saved = post(url, save).json()["data"]["insertUpdateCoordination"]["coordination"]
+        process.kill()
+        process.wait()
+    with served("--data-dir", str(tmp_path)) as (_, url):
+        assert post(url, read).json()["data"]["coordination"] == saved
+        second = ace("serve", "--data-dir", str(tmp_path), "--port", "0")
+        assert second.returncode == 1
+        assert second.stderr == f"ace: {tmp_path} is in use by another server; stop it or choose another directory.\n"
+
+
+def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-west-1"}
+    with EmbeddedAws() as aws:
+        variables = {"AWS_ENDPOINT_URL": aws.endpoint_url, **keys}
+        created = ace("tables", "create", **variables)
+        assert created.returncode == 0, created.stderr
+        assert "Created ace-sessions." in created.stdout.splitlines()
+        assert ace("tables", "create", **variables).stdout == "All tables are there.\n"
+        done = ace("run", str(EXAMPLES / "hello.yaml"), **variables)
+        assert done.returncode == 0, done.stderr
+        dynamodb = boto3.client(
+            "dynamodb",
+            endpoint_url=aws.endpoint_url,
+            region_name="eu-west-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+        assert dynamodb.scan(TableName="ace-session_agents")["Count"] == 2
+
+
+class FakeModel(BaseHTTPRequestHandler):
+    """An OpenAI-compatible endpoint that answers every question with one sentence."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        answer = {
+            "model": "fake",
+            "choices": [{"message": {"role": "assistant", "content": "Model says so."}, "finish_reason": "stop"}],
+        }
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_demo_uses_a_configured_model() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FakeModel) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = ace("demo", "--exit", "--port", "0", OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1")
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert "Agents without a runtime ask the model endpoint 'default'." in done.stdout
+    assert done.stdout.count("Model says so.") == 5
+
+
+def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text("coordination: {agents: [{name: a}]}\ntask: {actions: {a: {ask: ada}}}\nquery: q\n")
+    done = ace("run", str(file))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
