@@ -104,7 +104,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     frontier, seen = [agent], {agent.ordinal}
     stalled: list[SessionAgent] = []
     busy_until = 0.0
-    now = app.clock.now().timestamp()
+    lost_before = app.lost_before()
     while frontier:
         below = _settle(app, frontier)
         frontier = []
@@ -114,13 +114,13 @@ def recover(app: App, agent: SessionAgent) -> None:
             seen.add(each.ordinal)
             if each.state in ("completed", "failed"):
                 frontier.append(each)
-            elif is_ready(each) or (each.state == "executing" and each.lease_until < now):
+            elif is_ready(each) or (each.state == "executing" and each.lease_until < lost_before):
                 stalled.append(each)
             elif each.state == "executing":
                 busy_until = max(busy_until, each.lease_until)
     app.queue.send([wake(each) for each in stalled])
     if busy_until:
-        raise Busy(busy_until - now)
+        raise Busy(busy_until - app.clock.now().timestamp())
 
 
 def _settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:

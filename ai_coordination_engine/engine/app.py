@@ -11,7 +11,11 @@ from ai_coordination_engine.store.transitions import Transitions
 
 @dataclass(frozen=True)
 class App:
-    """The settings, the store and the ports, one instance a process. Thread-safe."""
+    """The settings, the store and the ports, one instance a process. Thread-safe.
+
+    `alone_since` (epoch seconds) says that no other worker has lived since then, so that older leases are dead ones:
+    true where the state belongs to one process, as on a developer's machine.
+    """
 
     settings: Settings
     records: Repository
@@ -19,6 +23,14 @@ class App:
     queue: Queue
     runtimes: Runtimes
     clock: Clock
+    alone_since: float | None = None
+
+    def lost_before(self) -> float:
+        """Leases that end before this (epoch seconds) have run out, or their worker is known to be dead."""
+        now = self.clock.now().timestamp()
+        if self.alone_since is None:
+            return now
+        return max(now, self.alone_since + self.settings.lease_seconds)
 
 
 def wake(agent: SessionAgent) -> Wake:

@@ -7,6 +7,7 @@ goes on where it stopped when it is sent again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -66,7 +67,7 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
         return stored
     if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
         agents = session_agents(app, stored, planned)
-    _write_agents(app, tenant, stored, agents, chosen=start.session_uuid is not None)
+    _write_agents(app, tenant, stored, agents, session.unconfirmed, chosen=start.session_uuid is not None)
     app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
     return _dispatch(app, stored)
 
@@ -134,8 +135,13 @@ def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
         return _started_before(app, tenant, refused.old, new)
 
 
-def _write_agents(app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], *, chosen: bool) -> None:
-    """Write the agents and read the coordination again; both are taken back when it is gone."""
+def _write_agents(
+    app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], mark: str, *, chosen: bool
+) -> None:
+    """Write the agents and read the coordination again; what this start wrote is taken back when it is gone.
+
+    `mark` is this start's own; the session bears another while another start is at work on it.
+    """
     table = app.records.table(SESSION_AGENT)
 
     def put_once(agent: SessionAgent) -> None:
@@ -158,18 +164,24 @@ def _write_agents(app: App, tenant: str, session: Session, agents: Sequence[Sess
         0
     ]
     if parent is None:
-        _undo(app, session, agents)
+        _undo(app, session, agents, mark)
         raise NotFound("There is no such coordination.")
 
 
-def _undo(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
+def _undo(app: App, session: Session, agents: Sequence[SessionAgent], mark: str) -> None:
+    """Take back what was written, unless the session is another start's to confirm or to take back.
+
+    The session goes first, so that such a start, writing its agents after this one removed them, finds it gone.
+    """
+    key = (session.coordination_uuid, session.session_uuid)
+    if session.unconfirmed == mark:
+        app.records.release(SESSION, key, mark)
+    if app.records.table(SESSION).get(key, consistent=True) is not None:
+        return
     table = app.records.table(SESSION_AGENT)
     for agent in agents:
-        try:
+        with suppress(Refused):
             table.delete((agent.session_uuid, agent.session_agent_uuid), SessionAgent.state == "initial")
-        except Refused:
-            continue
-    app.records.release(SESSION, (session.coordination_uuid, session.session_uuid), session.unconfirmed)
 
 
 def _dispatch(app: App, session: Session) -> Session:

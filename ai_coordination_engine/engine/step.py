@@ -67,7 +67,7 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None) -> None:
 def new_lease(app: App) -> Lease:
     """A lease for an attempt that starts now."""
     now = app.clock.now()
-    return Lease(new_uuid(now), now.timestamp(), now.timestamp() + app.settings.lease_seconds)
+    return Lease(new_uuid(now), app.lost_before(), now.timestamp() + app.settings.lease_seconds)
 
 
 def _claim(app: App, wake: Wake) -> SessionAgent | None:
@@ -85,7 +85,7 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
     if agent.state in TERMINAL_AGENT_STATES:
         advance.recover(app, agent)
     elif agent.state == "executing":
-        raise Busy(max(agent.lease_until - lease.now, 0))
+        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
     elif agent.in_degree == 0 and agent.awaits_user:
         app.transitions.wait_for_user(key)
     return None
@@ -93,7 +93,7 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
 
 def _claim_promised(app: App, wake: Wake, lease: Lease) -> SessionAgent | None:
     """The first attempt under the run uuid that a caller was promised; None when that attempt was made before."""
-    promised = Lease(wake.run_uuid or lease.run_uuid, lease.now, lease.until)
+    promised = Lease(wake.run_uuid or lease.run_uuid, lease.lost_before, lease.until)
     try:
         return app.transitions.claim(wake.tenant, (wake.session_uuid, wake.session_agent_uuid), promised, first=True)
     except Refused as refused:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -63,6 +63,8 @@ def serving(
         )  # only this machine can reach the server
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        if data_dir:  # locked by this process: whoever held a lease before it started is dead
+            app = replace(app, alone_since=app.clock.now().timestamp())
         worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)

@@ -20,10 +20,13 @@ from .table import Key, Refused
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run one attempt: `run_uuid` names it and fences every other, until `until` (epoch seconds)."""
+    """The right to run one attempt: `run_uuid` names it and fences every other, until `until` (epoch seconds).
+
+    Leases that end before `lost_before` have run out, or their worker is known to be dead.
+    """
 
     run_uuid: str
-    now: float
+    lost_before: float
     until: float
 
 
@@ -44,7 +47,7 @@ class Transitions:
         """
         free = SessionAgent.awaits_user.does_not_exist() & (SessionAgent.partition_key == tenant)
         ready = (SessionAgent.state.is_in("initial", "pending")) & (SessionAgent.in_degree == 0)
-        lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.now)
+        lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.lost_before)
         if first:
             free &= SessionAgent.attempt.does_not_exist()
         return self._agents.update(key, self._claiming(lease), free & (ready | lost))  # type: ignore[no-any-return]
