@@ -106,7 +106,9 @@ def _is_throttling(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # an exception may be its own cause
+        seen.add(id(error))
         yield error
         error = error.__cause__ or getattr(error, "cause", None)  # the latter is PynamoDB's
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import boto3
 PYTHON = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "python"
 REGION = "us-east-1"
 START_SECONDS = 60
+# Ends the emulator when its input ends, which happens, too, when the tests are killed: it must never be left running.
+GUARD = '"$@" </dev/null & cat >/dev/null; kill $!; wait $!; kill -9 0'
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,16 @@ def running(folder: Path) -> Iterator[Emulator]:
     }
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
-            [PYTHON, "-m", "ministack"], env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            ["sh", "-c", GUARD, "sh", PYTHON, "-m", "ministack"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
         )
     try:
-        _wait_until_it_answers(emulator, process)
+        _wait_until_it_answers(emulator)
         yield emulator
     finally:
         _stop(process)
@@ -67,9 +75,9 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_until_it_answers(emulator: Emulator, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_it_answers(emulator: Emulator) -> None:
     end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+    while time.monotonic() < end:
         try:
             with urllib.request.urlopen(f"{emulator.url}/_ministack/health", timeout=5):
                 return
@@ -79,12 +87,11 @@ def _wait_until_it_answers(emulator: Emulator, process: subprocess.Popen[bytes])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End it and the function processes that it started: the session that was made for it."""
-    process.terminate()
+    """End it; its guard kills the function processes that it started."""
+    assert process.stdin
+    process.stdin.close()
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import WaiterError
 
-from tests.deployment.emulator import Emulator
+from tests.deployment.emulator import REGION, Emulator
 
 ROOT = Path(__file__).parents[2]
 CODE_BUCKET = "code"
@@ -43,11 +46,22 @@ class Stack:
     name: str
     outputs: dict[str, str]
 
+    @property
+    def host(self) -> str:
+        """The name of the HTTP API's host."""
+        return f"{self.outputs['HttpApiId']}.execute-api.localhost:{self.emulator.port}"
+
+    def signed(self, path: str, body: str, credentials: Credentials) -> httpx.Response:
+        """POST `body`, signed as an IAM principal."""
+        headers = {"content-type": "application/json"}
+        request = AWSRequest("POST", f"http://{self.host}{path}", data=body, headers=headers)
+        SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
+        return self.request("POST", path, dict(request.headers), content=body)
+
     def request(self, method: str, path: str, headers: dict[str, str], **content: Any) -> httpx.Response:
         """Call the deployed HTTP API; the emulator finds it by the host name."""
-        host = f"{self.outputs['HttpApiId']}.execute-api.localhost:{self.emulator.port}"
         return httpx.request(
-            method, f"{self.emulator.url}{path}", headers={"host": host} | headers, timeout=60, **content
+            method, f"{self.emulator.url}{path}", headers={"host": self.host} | headers, timeout=60, **content
         )
 
     def depth(self, queue: str) -> int:
@@ -77,9 +91,19 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
         raise RuntimeError("\n".join(reasons) or str(error)) from error
     found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     stack = Stack(emulator, name, {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]})
+    _wait_for_the_snapshot(stack)
     _repair_numbers(stack)
     _allow_batches(stack)
+    # The bucket is for TLS only, as it should be, and the emulator speaks none.
+    emulator.client("s3").delete_bucket_policy(Bucket=stack.outputs["BucketName"])
     return stack
+
+
+def _wait_for_the_snapshot(stack: Stack) -> None:
+    """Wait until the published version is active; CloudFormation itself would have waited."""
+    waiter = stack.emulator.client("lambda").get_waiter("published_version_active")
+    waiter.config.delay = 1
+    waiter.wait(FunctionName=stack.outputs["ApiFunctionArn"])
 
 
 def _repair_numbers(stack: Stack) -> None:

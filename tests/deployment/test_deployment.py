@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.credentials import Credentials
 
 from tests.deployment import emulator, issuer
 from tests.deployment.emulator import Emulator
@@ -25,7 +26,7 @@ pytestmark = [
 ]
 
 AUDIENCE = "ace"
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -111,34 +112,37 @@ READ = """
 query ($coordinationUuid: String!, $sessionUuid: String!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
     status
+    logs
     sessionAgents { agentUuid state inDegree agentOutput }
     sessionRuns { agentUuid }
   }
 }"""
 
 
-def start_session(client: Client) -> dict[str, str]:
-    """A session of two agents and a third that waits for both."""
-    agents = [{"agentUuid": name, "agentName": name.title()} for name in ("left", "right", "join")]
+def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dict[str, Any]:
+    """The ended session of two agents, `left` and `right`, and a third, `join`, that waits for both."""
     created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]
     assert created["partitionKey"] == "acme"
     coordination = created["coordinationUuid"]
     actions = {"join": {"predecessors": ["left", "right"]}}
     task = client.data(CREATE_TASK, coordinationUuid=coordination, agentActions=actions)
     task_uuid = task["insertUpdateTask"]["task"]["taskUuid"]
-    started = client.data(EXECUTE, coordinationUuid=coordination, taskUuid=task_uuid, taskQuery="Say hello")
-    session = started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
-    return {"coordinationUuid": coordination, "sessionUuid": session}
-
-
-def test_session_runs_through_api_queue_and_worker(client: Client, stack: Stack) -> None:
-    key = start_session(client)
+    started = client.data(EXECUTE, coordinationUuid=coordination, taskUuid=task_uuid, taskQuery=query)
+    session_uuid = started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
 
     def ended() -> dict[str, Any] | None:
-        session = client.data(READ, **key)["session"]
+        session = client.data(READ, coordinationUuid=coordination, sessionUuid=session_uuid)["session"]
         return session if session["status"] in ("completed", "failed") else None
 
-    session = wait_for("the end of the session", ended)
+    return dict(wait_for("the end of the session", ended))
+
+
+AGENTS = [{"agentUuid": name, "agentName": name.title()} for name in ("left", "right", "join")]
+
+
+@pytest.mark.parametrize("query", ["Say hello", "long " * 50_000], ids=["short", "too long for an item"])
+def test_session_runs_through_api_queue_and_worker(client: Client, stack: Stack, query: str) -> None:
+    session = run_session(client, AGENTS, query)
     agents = {agent["agentUuid"]: agent for agent in session["sessionAgents"]}
     assert session["status"] == "completed"
     assert {name: (agent["state"], agent["inDegree"]) for name, agent in agents.items()} == {
@@ -146,9 +150,19 @@ def test_session_runs_through_api_queue_and_worker(client: Client, stack: Stack)
         "right": ("completed", 0),
         "join": ("completed", 0),
     }
-    assert agents["left"]["agentOutput"] == "Say hello"
-    assert agents["join"]["agentOutput"].count("Say hello") == 3
+    assert agents["left"]["agentOutput"] == query
+    assert agents["join"]["agentOutput"].count(query) == 3
     assert sorted(run["agentUuid"] for run in session["sessionRuns"]) == ["join", "left", "right"]
+    wait_for("the end of the messages", lambda: stack.depth("QueueUrl") == 0)
+    assert stack.depth("DeadLetterQueueUrl") == 0
+
+
+def test_agent_that_fails_fails_its_session_with_a_note(client: Client, stack: Stack) -> None:
+    broken = {"agentUuid": "left", "runtime": {"kind": "function", "name": "unknown"}}
+    session = run_session(client, [broken, *AGENTS[1:]], "Say hello")
+    states = {agent["agentUuid"]: agent["state"] for agent in session["sessionAgents"]}
+    assert (session["status"], states["left"]) == ("failed", "failed")
+    assert "unknown" in session["logs"]
     wait_for("the end of the messages", lambda: stack.depth("QueueUrl") == 0)
     assert stack.depth("DeadLetterQueueUrl") == 0
 
@@ -204,6 +218,36 @@ def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:
     stack.emulator.client("sqs").send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody="{")
     wait_for("the poison message's end", lambda: stack.depth("DeadLetterQueueUrl") == 1)
     stack.emulator.client("sqs").purge_queue(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+
+
+@pytest.fixture(scope="module")
+def iam_stack(aws: Emulator) -> Stack:
+    tenants = json.dumps({"arn:aws:iam::000000000000:user/caller": ["acme"]})
+    return deploy(aws, "iam", TablePrefix="iam", AuthMode="IAM", IamTenants=tenants)
+
+
+def principal(aws: Emulator, name: str) -> Credentials:
+    """A user who may call every API."""
+    iam = aws.client("iam")
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="call", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def test_iam_principal_acts_for_its_tenants_alone(aws: Emulator, iam_stack: Stack) -> None:
+    body = json.dumps({"query": "{ ping coordinationList { total } }"})
+    caller, stranger = principal(aws, "caller"), principal(aws, "stranger")
+    own = iam_stack.signed("/acme/graphql", body, caller).json()
+    assert (own["data"]["ping"][:9], own["data"]["coordinationList"]) == ("Hello at ", {"total": 0})
+    refused = [
+        iam_stack.signed("/other/graphql", body, caller).json(),
+        iam_stack.signed("/acme/graphql", body, stranger).json(),
+    ]
+    assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == ["FORBIDDEN", "FORBIDDEN"]
+    assert iam_stack.request("POST", "/acme/graphql", {}, content=body).status_code == 403
 
 
 def test_stack_without_an_issuer_is_refused(aws: Emulator) -> None:

@@ -76,4 +76,4 @@ def test_slow_down_is_throttled() -> None:
             raise ClientError({"Error": {"Code": "SlowDown", "Message": ""}}, "PutObject")
 
     with pytest.raises(Throttled):
-        S3Blobs(lambda: Busy(), "values").put("a", b"1")  # type: ignore[arg-type, return-value]
+        S3Blobs(Busy, "values").put("a", b"1")  # type: ignore[arg-type, return-value]
