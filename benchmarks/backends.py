@@ -1,0 +1,74 @@
+"""The application on a backend of its own, as users run it: on the embedded AWS, or with ministack in its place."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
+from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.settings import Settings
+from tests.deployment import emulator
+
+Backend = Callable[[], AbstractContextManager[App]]
+
+NOBODY = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": emulator.REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@contextmanager
+def embedded() -> Iterator[App]:
+    """In this process."""
+    with EmbeddedAws() as aws, _application(aws.endpoint_url) as app:
+        yield app
+
+
+@contextmanager
+def ministack() -> Iterator[App]:
+    """A process beside this one; the engine and its worker stay in this one."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        emulator.running(Path(folder)) as running,
+        _application(running.url) as app,
+    ):
+        yield app
+
+
+def offered() -> Mapping[str, Backend]:
+    """The backends that this machine has."""
+    return {"embedded": embedded, "ministack": ministack} if emulator.PYTHON.exists() else {"embedded": embedded}
+
+
+@contextmanager
+def working(app: App) -> Iterator[None]:
+    """The local worker runs."""
+    worker = LocalWorker.of(app)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(grace=5)
+
+
+@contextmanager
+def _application(endpoint_url: str) -> Iterator[App]:
+    """The application; of the caller's environment nothing reaches it, an AWS account least of all."""
+    kept = dict(os.environ)
+    for name in kept:
+        if name.startswith(("AWS_", "ACE_")):
+            del os.environ[name]
+    os.environ.update(NOBODY, AWS_ENDPOINT_URL=endpoint_url)
+    try:
+        settings = Settings(auth="local", functions={"sleep": "benchmarks.functions:sleep"})
+        bootstrap.create_tables(settings)
+        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)

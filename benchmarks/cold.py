@@ -1,0 +1,70 @@
+"""The API handler's cold start, against what its libraries alone take."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.backends import NOBODY
+from benchmarks.table import Row
+
+RUNS = 9
+ROOT = Path(__file__).parents[1]
+LIBRARIES = """
+import graphene
+from pynamodb.models import Model
+from pydantic import BaseModel
+import botocore.session
+session = botocore.session.get_session()
+for name in "dynamodb", "sqs":
+    session.create_client(name)
+"""
+HANDLER = "from ai_coordination_engine.entrypoints.graphql_api import handler"
+WORKER = "from ai_coordination_engine.entrypoints.worker import handler"
+TIMED = """
+import time
+begun = time.perf_counter(), time.process_time()
+{}
+print(time.perf_counter() - begun[0], time.process_time() - begun[1])
+"""
+
+
+def measure() -> Iterator[Row]:
+    programs = {"libraries": LIBRARIES, "API handler": HANDLER, "worker": WORKER}
+    for program in programs.values():
+        _seconds(program)  # compiles to bytecode
+    runs = [{name: _seconds(program) for name, program in programs.items()} for _ in range(RUNS)]
+    for name, reach in ("API handler", "≤ 1.3 × its libraries"), ("worker", "–"):
+        wall, cpu = (median(run[name][clock] / run["libraries"][clock] for run in runs) for clock in (0, 1))
+        own, libraries = (median(run[each][0] for run in runs) * 1000 for each in (name, "libraries"))
+        yield Row(
+            f"cold start of the {name}",
+            reach,
+            f"{wall:.2f} × ({own:.0f} ms)",
+            f"new processes in turn, median of {RUNS} ratios; libraries {libraries:.0f} ms; by CPU time {cpu:.2f} ×",
+        )
+
+
+def import_times(most: int = 30) -> str:
+    """What the API handler's imports take, as `python -X importtime` tells it, the longest first."""
+    told = _run("-X", "importtime", "-c", HANDLER).stderr.splitlines()
+    times = [line.removeprefix("import time:").split("|") for line in told if line.startswith("import time:")]
+    modules = [(int(own), int(all_), name.strip()) for own, all_, name in times[1:]]
+    longest = sorted(modules, reverse=True)[:most]
+    lines = [f"{own / 1000:8.1f} {all_ / 1000:10.1f}  {name}" for own, all_, name in longest]
+    return "\n".join(["  own ms    with its  module", *lines])
+
+
+def _seconds(program: str) -> tuple[float, float]:
+    """Wall time and CPU time, without the start of the interpreter."""
+    wall, cpu = _run("-c", TIMED.format(program)).stdout.split()
+    return float(wall), float(cpu)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "ACE_AUTH": "iam", **NOBODY}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )

@@ -1,0 +1,75 @@
+"""How long an agent's successor waits for it, against one UpdateItem of the same backend."""
+
+import time
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import SessionAgent
+from benchmarks import backends, functions, sessions
+from benchmarks.table import Row
+
+RUNS, UPDATES = 7, 50
+SHAPES = {
+    "a chain of 10": (sessions.chain(10), 0.0),
+    "3 layers × 3": (sessions.layers(3, 3), 0.1),
+}
+Moments = dict[tuple[str, str], float]
+
+
+def measure() -> Iterator[Row]:
+    for name, backend in backends.offered().items():
+        with backend() as app, sessions.client(app) as api, backends.working(app):
+            completed = _completions(app)
+            for shape, (graph, seconds) in SHAPES.items():
+                plan = sessions.Plan.of(api, graph, seconds)
+                updates, waits = _updates(app, plan.run()[0]), []
+                for _ in range(RUNS):
+                    session_uuid = plan.run()[0]
+                    waits += _waits(session_uuid, graph, completed)
+                    updates += _updates(app, session_uuid)
+                wait, update = median(waits) * 1000, median(updates) * 1000
+                yield Row(
+                    f"hand-off in {shape}, {name}",
+                    "≤ 6 × one UpdateItem",
+                    f"{wait / update:.1f} × ({wait:.1f} ms)",
+                    f"completing write → successor's call, median of {len(waits)}; UpdateItem {update:.2f} ms",
+                )
+
+
+def _completions(app: App) -> Moments:
+    """Filled with the moment at which each agent's completing write was answered."""
+    moments: Moments = {}
+    table = app.records.table(SESSION_AGENT)
+
+    def note(parsed: Mapping[str, Any], **_: Any) -> None:
+        new = parsed.get("Attributes", {})
+        if "session_agent_uuid" in new and new["state"]["S"] == "completed":
+            moments[new["session_uuid"]["S"], new["agent_uuid"]["S"]] = time.perf_counter()
+
+    table._connection.client.meta.events.register("after-call.dynamodb.UpdateItem", note)
+    return moments
+
+
+def _waits(session_uuid: str, graph: sessions.Graph, completed: Moments) -> list[float]:
+    """From the last predecessor's completion to each agent's start."""
+    return [
+        functions.started[session_uuid, agent] - max(completed[session_uuid, each] for each in before)
+        for agent, before in graph.items()
+        if before
+    ]
+
+
+def _updates(app: App, session_uuid: str) -> list[float]:
+    """Seconds of single conditional UpdateItems on one of the session's agents, one after the other."""
+    table = app.records.table(SESSION_AGENT)
+    agent = next(table.query_all(session_uuid))
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    seconds = []
+    for _ in range(UPDATES):
+        begun = time.perf_counter()
+        table.update(key, [SessionAgent.updated_at.set(agent.updated_at)], SessionAgent.state == "completed")
+        seconds.append(time.perf_counter() - begun)
+    return seconds

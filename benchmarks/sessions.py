@@ -1,0 +1,96 @@
+"""Coordinations, tasks and sessions to measure with, made through GraphQL as clients make them."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.entities import SESSION
+from tests.support import Api
+
+LOOK_AGAIN_SECONDS = 0.05
+TENANT = "acme"
+Graph = Mapping[str, Sequence[str]]
+"""Agents and their predecessors."""
+
+COORDINATION = """mutation($agents: [JSONCamelCase]) {
+  insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
+    coordination { coordinationUuid } } }"""
+TASK = """mutation($c: String!, $actions: JSONCamelCase) {
+  insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin", agentActions: $actions,
+    updatedBy: "benchmark") { task { taskUuid } } }"""
+START = """mutation($c: String!, $t: String!) {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession { sessionUuid } } }"""
+
+
+def chain(length: int) -> Graph:
+    """1 → 1 → …"""
+    return {f"a{number}": [f"a{number - 1}"] if number else [] for number in range(length)}
+
+
+def diamond() -> Graph:
+    """Five agents: 1 → 2 → 1 → 1."""
+    return {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": ["d"]}
+
+
+def layers(count: int, width: int) -> Graph:
+    """Every agent waits for the whole layer before."""
+    return {
+        f"a{layer}-{place}": [f"a{layer - 1}-{each}" for each in range(width)] if layer else []
+        for layer in range(count)
+        for place in range(width)
+    }
+
+
+def fan(width: int) -> Graph:
+    """1 → width → 1."""
+    middle = [f"m{number}" for number in range(width)]
+    return {"first": [], **{each: ["first"] for each in middle}, "last": middle}
+
+
+@contextmanager
+def client(app: App) -> Iterator[Api]:
+    """A GraphQL client."""
+    with asyncio.Runner() as runner:
+        yield Api(app, runner, TENANT)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task that can be started."""
+
+    api: Api
+    coordination_uuid: str
+    task_uuid: str
+
+    @classmethod
+    def of(cls, api: Api, graph: Graph, seconds: float = 0) -> "Plan":
+        runtime = {"kind": "function", "name": "sleep", "seconds": seconds}
+        agents = [{"agentUuid": each, "runtime": runtime} for each in graph]
+        made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+        actions = {each: {"predecessors": list(before)} for each, before in graph.items() if before}
+        task = api.data(TASK, c=made, actions=actions)["insertUpdateTask"]["task"]["taskUuid"]
+        return cls(api, made, task)
+
+    def start(self) -> str:
+        """The uuid of a new session."""
+        data = self.api.data(START, c=self.coordination_uuid, t=self.task_uuid)
+        return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+
+    def run(self, timeout: float = 120) -> tuple[str, float]:
+        """A new session, and the seconds from the request to the write that completed it. A worker must run."""
+        app = self.api.app
+        begun = app.clock.now()
+        session_uuid = self.start()
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            time.sleep(LOOK_AGAIN_SECONDS)
+            session: Any = app.records.get(SESSION, TENANT, (self.coordination_uuid, session_uuid))
+            if session.status == "completed":
+                return session_uuid, (session.updated_at - begun).total_seconds()
+            if session.status == "failed":
+                raise RuntimeError(app.records.opened(session.logs))
+        raise TimeoutError(f"the session did not end within {timeout} s")
