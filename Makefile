@@ -33,7 +33,7 @@ lint: install ## check format, lint, types, layers, dependencies, spelling and t
 test: install .venv-ministack/.stamp $(if $(CI),.venv/.model.stamp) ## run the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--cov --cov-report=term) $(ARGS)
 
-bench: install ## print the benchmark table
+bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)

@@ -47,12 +47,12 @@ def offered() -> Mapping[str, Backend]:
 
 
 @contextmanager
-def working(app: App) -> Iterator[None]:
-    """The local worker runs."""
-    worker = LocalWorker.of(app)
+def working(app: App) -> Iterator[App]:
+    """The local worker runs, and hears at once what the app sends, as in the local server."""
+    app, worker = LocalWorker.of(app)
     worker.start()
     try:
-        yield
+        yield app
     finally:
         worker.stop(grace=5)
 

@@ -21,7 +21,7 @@ Moments = dict[tuple[str, str], float]
 
 def measure() -> Iterator[Row]:
     for name, backend in backends.offered().items():
-        with backend() as app, sessions.client(app) as api, backends.working(app):
+        with backend() as made, backends.working(made) as app, sessions.client(app) as api:
             completed = _completions(app)
             for shape, (graph, seconds) in SHAPES.items():
                 plan = sessions.Plan.of(api, graph, seconds)

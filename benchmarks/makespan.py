@@ -12,7 +12,7 @@ REACH = {"embedded": 2.5, "ministack": 1.5}
 
 def measure() -> Iterator[Row]:
     for name, backend in backends.offered().items():
-        with backend() as app, sessions.client(app) as api, backends.working(app):
+        with backend() as made, backends.working(made) as app, sessions.client(app) as api:
             plan = sessions.Plan.of(api, sessions.layers(LAYERS, WIDTH), SECONDS)
             plan.run()
             taken = sorted(plan.run()[1] for _ in range(RUNS))

@@ -1,7 +1,8 @@
 """The worker on one machine: waits on the queue and runs steps on threads of its own."""
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol, cast
@@ -11,7 +12,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.ports import Queue, Wake
 
 MOST_AT_ONCE = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 LONGEST_POLL = 20  # seconds, likewise
@@ -28,8 +29,8 @@ class Step(Protocol):
 class Messages(Protocol):
     """What the worker needs of the queue."""
 
-    def receive(self, most: int) -> list[dict[str, Any]]:
-        """Up to `most` messages, in the shape of SQS; empty when none came for a while."""
+    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is there now."""
 
     def read(self, body: str) -> Wake:
         """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
@@ -49,12 +50,12 @@ class SqsMessages:
     queue_url: str
     queue: Any
 
-    def receive(self, most: int) -> list[dict[str, Any]]:
-        """A long poll."""
+    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        """A long poll, or a look."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queue_url,
             MaxNumberOfMessages=most,
-            WaitTimeSeconds=LONGEST_POLL,
+            WaitTimeSeconds=LONGEST_POLL if wait else 0,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         return cast(list[dict[str, Any]], answer.get("Messages", []))
@@ -72,14 +73,31 @@ class SqsMessages:
         self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=receipt)
 
 
-class LocalWorker:
-    """One thread that receives, `concurrency` threads that run; it never receives more than it can run.
+@dataclass(frozen=True)
+class RingingQueue:
+    """A queue that rings when this process has sent something: a long poll may be slow to notice."""
 
-    All threads are daemons: a step that outlives `stop` is abandoned, its lease ends and its message comes back.
+    queue: Queue
+    bell: threading.Event
+
+    def send(self, wakes: Sequence[Wake]) -> None:
+        """Enqueue all of them."""
+        self.queue.send(wakes)
+        if wakes:
+            self.bell.set()
+
+
+class LocalWorker:
+    """Two threads that receive, `concurrency` threads that run; neither receives more than can run.
+
+    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that outlives `stop` is abandoned, its lease ends and its message comes back.
     """
 
-    def __init__(self, step: Step, messages: Messages, concurrency: int) -> None:
+    def __init__(
+        self, step: Step, messages: Messages, concurrency: int, bell: threading.Event | None = None
+    ) -> None:
         self._step = step
+        self._bell = bell or threading.Event()
         self._messages = messages
         self._concurrency = concurrency
         self._unfinished = 0
@@ -88,42 +106,58 @@ class LocalWorker:
         self._stopping = threading.Event()
 
     @classmethod
-    def of(cls, app: App) -> "LocalWorker":
-        """The worker of an app."""
+    def of(cls, app: App) -> tuple[App, "LocalWorker"]:
+        """The worker of an app, and the app whose wake-ups it hears at once."""
         messages = SqsMessages(client("sqs"), app.settings.queue_url, app.queue)
-        return cls(partial(run_step, app), messages, app.settings.worker_concurrency)
+        bell = threading.Event()
+        app = replace(app, queue=RingingQueue(app.queue, bell))
+        return app, cls(partial(run_step, app), messages, app.settings.worker_concurrency, bell)
 
     def start(self) -> None:
         """Begin to receive."""
         for number in range(self._concurrency):
             threading.Thread(target=self._run, name=f"ace-step-{number}", daemon=True).start()
-        threading.Thread(target=self._receive, name="ace-receive", daemon=True).start()
+        threading.Thread(target=self._wait, name="ace-wait", daemon=True).start()
+        threading.Thread(target=self._look, name="ace-look", daemon=True).start()
 
     def stop(self, grace: float) -> bool:
         """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it ended."""
         self._stopping.set()
+        self._bell.set()
         with self._finished:
             return self._finished.wait_for(lambda: self._unfinished == 0, grace)
 
-    def _receive(self) -> None:
+    def _wait(self) -> None:
         while not self._stopping.is_set():
-            with self._finished:
-                self._finished.wait_for(lambda: self._unfinished < self._concurrency)
-                free = self._concurrency - self._unfinished
-            if self._stopping.is_set():
-                return
-            messages = self._poll(min(free, MOST_AT_ONCE))
-            if self._stopping.is_set():
-                self._give_back(messages)
-                return
-            with self._finished:
-                self._unfinished += len(messages)
-            for message in messages:
-                self._received.put(message)
+            self._receive(wait=True)
 
-    def _poll(self, most: int) -> list[dict[str, Any]]:
+    def _look(self) -> None:
+        while not self._stopping.is_set():
+            self._bell.wait()
+            self._bell.clear()
+            while self._receive(wait=False):
+                pass  # until the queue has nothing more to give
+
+    def _receive(self, *, wait: bool) -> bool:
+        """Receive once, as much as can run; whether anything came."""
+        with self._finished:
+            self._finished.wait_for(lambda: self._unfinished < self._concurrency)
+            free = self._concurrency - self._unfinished
+        if self._stopping.is_set():
+            return False
+        messages = self._poll(min(free, MOST_AT_ONCE), wait)
+        if self._stopping.is_set():
+            self._give_back(messages)
+            return False
+        with self._finished:
+            self._unfinished += len(messages)
+        for message in messages:
+            self._received.put(message)
+        return bool(messages)
+
+    def _poll(self, most: int, wait: bool) -> list[dict[str, Any]]:
         try:
-            return self._messages.receive(most)
+            return self._messages.receive(most, wait=wait)
         except Exception:
             if not self._stopping.is_set():
                 logger.exception("could not receive")

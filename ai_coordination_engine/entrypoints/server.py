@@ -65,7 +65,7 @@ def serving(
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
         if data_dir:  # locked by this process: whoever held a lease before it started is dead
             app = replace(app, alone_since=app.clock.now().timestamp())
-        worker = LocalWorker.of(app)
+        app, worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))

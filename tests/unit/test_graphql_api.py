@@ -1,5 +1,6 @@
 """The real schema behind the Lambda handler and the ASGI application; the fields used here need no record."""
 
+import gc
 from asyncio import Runner
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -9,8 +10,8 @@ import httpx
 import pytest
 
 from ai_coordination_engine.entrypoints import graphql_api
+from ai_coordination_engine.entrypoints.api_handler import build_handler
 from ai_coordination_engine.entrypoints.asgi import asgi_app
-from ai_coordination_engine.entrypoints.graphql_api import build_handler
 from ai_coordination_engine.settings import Settings
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -41,6 +42,14 @@ def test_the_handler_does_not_start_when_it_would_believe_every_caller() -> None
 def test_the_module_has_nothing_else_that_appears_when_looked_up() -> None:
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         _ = graphql_api.other
+
+
+def test_the_handler_is_built_when_lambda_looks_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACE_AUTH", "jwt")
+    monkeypatch.setenv("ACE_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/111122223333/wake")
+    answered = graphql_api.handler({"query": "{ __typename }", "endpoint_id": "acme"}, None)
+    assert answered == {"data": {"__typename": "Query"}}
+    assert gc.isenabled()
 
 
 async def test_the_local_api_believes_the_path() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.step import Busy
-from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.entrypoints.local_worker import LocalWorker, RingingQueue
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Wake
 
@@ -22,10 +22,10 @@ class FakeMessages:
         self.asked: list[int] = []
         self.settled: dict[str, float | None] = {}
 
-    def receive(self, most: int) -> list[dict[str, Any]]:
+    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
         with self._changed:
             self.asked.append(most)
-            self._changed.wait_for(lambda: self._waiting, timeout=0.01)
+            self._changed.wait_for(lambda: self._waiting, timeout=0.01 if wait else 0)
             taken, self._waiting = self._waiting[:most], self._waiting[most:]
             return taken
 
@@ -96,3 +96,29 @@ def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
     assert not worker.stop(grace=0.01)
     assert messages.settled == {}
     never.set()
+
+
+def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> None:
+    bell, unheard = threading.Event(), threading.Event()
+
+    class DeafMessages(FakeMessages):
+        """The long poll notices nothing."""
+
+        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+            if wait:
+                unheard.wait(5)
+                return []
+            return super().receive(most, wait=False)
+
+    class Sent:
+        def send(self, wakes: Any) -> None:
+            assert list(wakes) == [Wake("local", "s", "good")]
+
+    messages = DeafMessages("good")
+    worker = LocalWorker(step, messages, concurrency=1, bell=bell)
+    worker.start()
+    RingingQueue(Sent(), bell).send([Wake("local", "s", "good")])
+    messages.wait_for_settled(1)
+    unheard.set()
+    assert worker.stop(grace=5)
+    assert messages.settled == {"good": None}

@@ -1,0 +1,30 @@
+"""The API's Lambda handler, built from an application."""
+
+from asyncio import Runner
+from collections.abc import Callable
+from typing import Any
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.invocations import Invocations
+
+Handler = Callable[[object, object], dict[str, Any]]
+
+
+def build_handler(app: App, runner: Runner | None = None) -> Handler:
+    """A Lambda handler that serves `app`; raises `ValueError` for settings that leave it open."""
+    settings = app.settings
+    if settings.auth == "local":
+        raise ValueError("ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`")
+
+    def context(tenant: str, method: str) -> Context:
+        return Context(app, tenant, method=method)
+
+    invocations = Invocations(settings, Documents(SCHEMA.graphql_schema), context, runner or Runner())
+
+    def handler(event: object, _context: object) -> dict[str, Any]:
+        return invocations.answer(event)
+
+    return handler
