@@ -8,17 +8,17 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 
-from .adapters.clock import SystemClock
-from .adapters.runtimes import RuntimeRegistry
-from .adapters.s3 import S3Blobs
-from .adapters.secrets import SecretsManager
-from .adapters.sqs import SqsQueue
-from .engine.app import App
-from .settings import Settings
-from .store.models import MODELS
-from .store.repository import Repository
-from .store.table import Table
-from .store.transitions import Transitions
+from ai_coordination_engine.adapters.clock import SystemClock
+from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.s3 import S3Blobs
+from ai_coordination_engine.adapters.secrets import SecretsManager
+from ai_coordination_engine.adapters.sqs import SqsQueue
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.models import MODELS
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.table import Table
+from ai_coordination_engine.store.transitions import Transitions
 
 MAX_CONNECTIONS = 64
 
@@ -66,8 +66,9 @@ def create_queue_and_bucket(settings: Settings) -> Settings:
     changes: dict[str, Any] = {}
     if not settings.queue_url:
         attributes = {"VisibilityTimeout": str(int(settings.lease_seconds) + 30)}
-        answer = client("sqs").create_queue(QueueName=f"{settings.table_prefix}-wake", Attributes=attributes)
-        changes["queue_url"] = answer["QueueUrl"]
+        sqs = client("sqs")
+        changes["queue_url"] = sqs.create_queue(QueueName=f"{settings.table_prefix}-wake")["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=changes["queue_url"], Attributes=attributes)
     if not settings.bucket:
         changes["bucket"] = f"{settings.table_prefix}-payloads"
         s3 = client("s3")

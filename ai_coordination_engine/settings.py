@@ -14,7 +14,7 @@ class OpenAIEndpoint(BaseModel):
     `api_key_secret` names a Secrets Manager secret (an ARN or a name) and is read when the first agent needs it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     base_url: str
     api_key: SecretStr | None = None
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     Raises pydantic's `ValidationError`, which names the variable and what it takes.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ACE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ACE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     table_prefix: str = Field("ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the six table names")
     queue_url: str = Field("", description="URL of the SQS queue that carries wake-ups")

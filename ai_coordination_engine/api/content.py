@@ -24,8 +24,11 @@ Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
 
 
-def check_arguments(arguments: Arguments) -> None:
-    """Raises `BadUserInput` for an id or a plain text that is empty or too long: keys and indexes cannot hold it."""
+def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
+    """Raises `BadUserInput` for an id or a plain text that is empty or too long: keys and indexes cannot hold it.
+
+    A filter may be an empty text: every text contains it.
+    """
     for name, value in arguments.items():
         if not isinstance(value, str):
             continue
@@ -37,7 +40,7 @@ def check_arguments(arguments: Arguments) -> None:
                 raise BadUserInput(f"{wire} must not hold control characters.")
         elif name in _PLAIN and len(value.encode()) > MAX_PLAIN:
             raise BadUserInput(f"{wire} has {len(value.encode())} bytes; it takes at most {MAX_PLAIN}.")
-        elif name in _NEVER_EMPTY and not value.strip():
+        elif name in _NEVER_EMPTY and not are_filters and not value.strip():
             raise BadUserInput(f"{wire} is empty.")
 
 
@@ -95,6 +98,8 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
     if new and values.get("agent_uuid") is None:
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
+    if "state" in given and not new:  # a state set by hand ends the attempt that may be running
+        values.update(run_uuid=None, lease_until=None)
     if new or values.get("agent_action") is not None:
         values["agent_action"] = parse_agent_action(values["agent_action"]).complete()
     return _counted(values, "in_degree")

@@ -46,7 +46,7 @@ class Resource:
     words: Mapping[str, tuple[str, ...]]
     write: Write
     update_condition: Callable[[Arguments], tuple[Any, str]] = lambda given: (None, "")
-    delete_condition: Callable[[Context], tuple[Any, str]] = lambda context: (None, "")
+    delete_condition: Callable[[Context, Arguments], tuple[Any, str]] = lambda context, given: (None, "")
     needs_parent: Callable[[Arguments], bool] = lambda given: False
     delete_arguments: Mapping[str, Any] | None = None
 
@@ -115,7 +115,7 @@ async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, 
 async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
     context: Context = info.context
     paging = {name: given.pop(name, None) for name in ("page_number", "limit", "cursor")}
-    check_arguments(given)
+    check_arguments(given, are_filters=True)
     for name, accepted in resource.words.items():
         for word in given.get(name) or ():
             check_word(name, word or "", accepted)
@@ -192,7 +192,7 @@ def _delete(resource: Resource) -> Any:
     async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
         context: Context = info.context
         check_arguments(given)
-        condition, conflict = resource.delete_condition(context)
+        condition, conflict = await context.call(resource.delete_condition, context, given)
         key = key_of(resource.entity, context.tenant, given)
         await context.change(
             guards.delete,

@@ -14,7 +14,6 @@ from ai_coordination_engine.store.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.repository import visible
 from ai_coordination_engine.store.table import Key
 
 
@@ -31,20 +30,19 @@ class RecordLoader(DataLoader[Key, Any]):
         return [found.get(key) for key in keys]
 
 
-class ChildrenLoader(DataLoader[str, Any]):
-    """All records of one entity below each parent uuid, in order of creation: one Query a parent, at the same time."""
+class ChildrenLoader(DataLoader[Key, Any]):
+    """All records of one entity below each parent key, in order of creation: one Query each, at the same time."""
 
     def __init__(self, app: App, tenant: str, entity: Entity) -> None:
         super().__init__()
         self._app, self._tenant, self._entity = app, tenant, entity
 
-    async def batch_load_fn(self, keys: list[str]) -> list[Any]:
+    async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
         """The children of each parent."""
         return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
 
-    def _children(self, parent_uuid: str) -> list[Any]:
-        rows = self._app.records.table(self._entity).query_all(parent_uuid)
-        return [record for record in rows if visible(record, self._tenant)]
+    def _children(self, parent_key: Key) -> list[Any]:
+        return list(self._app.records.children(self._entity, self._tenant, parent_key))
 
 
 class Loaders:

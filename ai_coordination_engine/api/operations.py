@@ -91,17 +91,17 @@ async def _ask(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
     if given.pop("stream", None):
         context.warn("stream: answers are not streamed yet; read the session agent's output when it is completed.")
     asked = await context.change(ask, context.app, context.tenant, Question(**given))
-    return {
-        "run_uuid": asked.run_uuid,
-        "thread_uuid": asked.thread_uuid,
-        "agent_uuid": asked.agent_uuid,
-        "async_task_uuid": asked.run_uuid,
-        "session_uuid": asked.session_uuid,
-        "session_agent_uuid": asked.session_agent_uuid,
-        "coordination_uuid": asked.coordination_uuid,
-        "partition_key": context.tenant,
-        "updated_at": asked.agent.updated_at,
-    }
+    return AskOperationHubType(
+        run_uuid=asked.run_uuid,
+        thread_uuid=asked.thread_uuid,
+        agent_uuid=asked.agent_uuid,
+        async_task_uuid=asked.run_uuid,
+        session_uuid=asked.session_uuid,
+        session_agent_uuid=asked.session_agent_uuid,
+        coordination_uuid=asked.coordination_uuid,
+        partition_key=context.tenant,
+        updated_at=asked.agent.updated_at,
+    )
 
 
 def ask_query() -> graphene.Field:

@@ -47,20 +47,27 @@ def _session_agent_update(given: Arguments) -> tuple[Any, str]:
     """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
     condition: Any = None
     conflict = "The session agent has ended; its state does not change any more."
+    by_client = SessionAgent.ordinal.does_not_exist()
     if "state" in given:
         allowed = (*statuses.OPEN_AGENT_STATES, given["state"] or "")
         condition = SessionAgent.state.is_in(*dict.fromkeys(allowed))
+        if given["state"] in statuses.OPEN_AGENT_STATES:
+            condition &= by_client
+            conflict = "The engine moves this session agent itself; by hand it can only be ended."
     if "in_degree" in given:
-        own = SessionAgent.ordinal.does_not_exist()
-        condition = own if condition is None else condition & own
+        condition = by_client if condition is None else condition & by_client
         conflict = "The engine counts inDegree of this session agent itself; it cannot be set."
     return condition, conflict
 
 
-def _session_agent_delete(context: Context) -> tuple[Any, str]:
+def _session_agent_delete(context: Context, given: Arguments) -> tuple[Any, str]:
+    """An agent that the engine planned goes only when nothing can follow from it any more (promise P4)."""
+    by_client = SessionAgent.ordinal.does_not_exist()
+    if control.is_needed(context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]):
+        return by_client, "The session still needs this agent; end the session first."
     return (
-        SessionAgent.ordinal.does_not_exist() | SessionAgent.state.is_in(*statuses.TERMINAL_AGENT_STATES),
-        "The session still needs this agent; end it first, for example with the state cancelled.",
+        by_client | SessionAgent.state.is_in(*statuses.TERMINAL_AGENT_STATES),
+        "The session agent is at work; end it first, for example with the state cancelled.",
     )
 
 

@@ -118,6 +118,10 @@ class TaskScheduleType(graphene.ObjectType):
     coordination = coordination_field()
 
 
+def _key(session: Any) -> tuple[str, str]:
+    return session.coordination_uuid, session.session_uuid
+
+
 class SessionType(graphene.ObjectType):
     """One execution."""
 
@@ -140,11 +144,11 @@ class SessionType(graphene.ObjectType):
     task = task_field()
     session_agents = graphene.List(
         lambda: SessionAgentType,
-        resolver=lambda record, info: info.context.loaders.session_agents.load(record.session_uuid),
+        resolver=lambda record, info: info.context.loaders.session_agents.load(_key(record)),
     )
     session_runs = graphene.List(
         lambda: SessionRunType,
-        resolver=lambda record, info: info.context.loaders.session_runs.load(record.session_uuid),
+        resolver=lambda record, info: info.context.loaders.session_runs.load(_key(record)),
     )
 
 

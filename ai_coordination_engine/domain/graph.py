@@ -6,10 +6,10 @@ Every session agent has an *ordinal*; ordinals follow a topological order, so pr
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
+from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.errors import BadUserInput
-
-from .shapes import Agent, AgentAction, SubtaskQuery
 
 MAX_AGENTS = 10_000
 MAX_EDGES = 100_000
@@ -91,7 +91,7 @@ def plan(
     for agent_uuid in order:
         queries = subtasks[agent_uuid] or [None]
         ordinals[agent_uuid] = list(range(len(rows), len(rows) + len(queries)))
-        rows.extend((len(rows) + index, agent_uuid, query) for index, query in enumerate(queries))
+        rows.extend(zip(ordinals[agent_uuid], repeat(agent_uuid), queries, strict=False))
     if len(rows) > MAX_AGENTS:
         raise BadUserInput(f"The task has {len(rows)} subtasks to run; a session takes at most {MAX_AGENTS}.")
     return _wire(rows, ordinals, by_uuid, actions)

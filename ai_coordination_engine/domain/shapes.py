@@ -4,6 +4,7 @@ Keys of the schema come in camelCase or snake_case, are stored in snake_case and
 schema does not know are data: kept and returned byte for byte.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
@@ -13,13 +14,23 @@ from pydantic.alias_generators import to_camel
 from ai_coordination_engine.errors import BadUserInput
 
 RUNTIME_KINDS = ("function", "http", "openai")
-_SECRETS = {"apikey", "authorization", "password", "secret", "token", "baseurl"}
+_SECRETS = ("apikey", "apikeysecret", "authorization", "password", "secret", "token", "baseurl", "credentials")
+_USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 
 
 class Shape(BaseModel):
     """A JSON object with some keys of the schema and any others."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_spelled_once(cls, value: Any) -> Any:
+        """A key in both spellings would be two values of one field."""
+        for name, setting in cls.model_fields.items() if isinstance(value, dict) else ():
+            if name != setting.alias and name in value and setting.alias in value:
+                raise ValueError(f"{setting.alias} is given twice, also as {name}")
+        return value
 
     def stored(self) -> dict[str, Any]:
         """The object as it is stored: what was given, in snake_case."""
@@ -28,6 +39,20 @@ class Shape(BaseModel):
     def wire(self) -> dict[str, Any]:
         """The object as it goes out: what was given, in camelCase."""
         return self.model_dump(exclude_unset=True, by_alias=True)
+
+
+def refuse_secrets(values: Mapping[str, Any], *, levels: int = 1) -> None:
+    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds credentials.
+
+    Looks `levels` deep, so that headers count too.
+    """
+    for key, value in values.items():
+        if key.lower().replace("_", "").replace("-", "").endswith(_SECRETS):
+            raise ValueError(f"{key[:100]} does not belong in a record; name an endpoint of the server's settings")
+        if isinstance(value, str) and _USERINFO.match(value):
+            raise ValueError(f"{key[:100]} holds credentials, which do not belong in a record")
+        if levels and isinstance(value, dict):
+            refuse_secrets(value, levels=levels - 1)
 
 
 class Runtime(Shape):
@@ -45,9 +70,7 @@ class Runtime(Shape):
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
         """Endpoints and keys are the server's settings: a record never stores them."""
-        for key in self.__pydantic_extra__ or {}:
-            if key.lower().replace("_", "").replace("-", "") in _SECRETS:
-                raise ValueError(f"{key} does not belong in a record; name an endpoint of the server's settings")
+        refuse_secrets(self.__pydantic_extra__ or {})
         return self
 
 
@@ -100,21 +123,21 @@ class AgentAction(Shape):
 
 
 class Usage(Shape):
-    """What an attempt used, as its runtime counted it."""
+    """What an attempt used, in whatever form its runtime counted it."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+    total_tokens: Any = None
 
 
 class AsyncTask(Shape):
     """How an attempt went: the details of a session run."""
 
-    status: str | None = None
-    attempt: int | None = None
-    started_at: str | None = None
-    ended_at: str | None = None
-    error: str | None = None
+    status: Any = None
+    attempt: Any = None
+    started_at: Any = None
+    ended_at: Any = None
+    error: Any = None
     usage: Usage | None = None
 
 

@@ -1,18 +1,21 @@
 """What follows from a terminal agent: edges go, successors wake, the session ends. All of it may be repeated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from ai_coordination_engine.domain.ids import child_uuid
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import (
+    OPEN_SESSION_STATUSES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.control import skip_waiting
+from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.table import Refused
 from ai_coordination_engine.store.transitions import Lease
-
-from .app import App, wake
-from .busy import Busy
-from .control import skip_waiting
 
 
 def hand_on(app: App, agent: SessionAgent, lease: Lease | None) -> SessionAgent | None:
@@ -28,17 +31,12 @@ def hand_on(app: App, agent: SessionAgent, lease: Lease | None) -> SessionAgent 
     if lease and rest[0][1] == 1:
         claimed = _claim_only_child(app, agent, rest[0][0], lease)
         rest = rest[1:] if claimed else rest
-    edges = [partial(app.transitions.finish_edge, successor_key(agent, each), agent.ordinal) for each, _ in rest]
+    edges = [partial(app.transitions.finish_edge, agent_key(agent, each), agent.ordinal) for each, _ in rest]
     ready = [each for each in app.records.parallel.run(edges) if each is not None and is_ready(each)] if edges else []
     if lease and claimed is None:
         claimed, ready = _claim_first(app, ready, lease)
     app.queue.send([wake(each) for each in ready])
     return claimed
-
-
-def successor_key(agent: SessionAgent, ordinal: int) -> Key:
-    """The key of another agent of the same session."""
-    return agent.session_uuid, child_uuid(agent.session_uuid, ordinal, agent.session_created_at)
 
 
 def is_ready(agent: SessionAgent) -> bool:
@@ -48,7 +46,7 @@ def is_ready(agent: SessionAgent) -> bool:
 
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:
     try:
-        return app.transitions.finish_last_edge_and_claim(successor_key(agent, ordinal), agent.ordinal, lease)
+        return app.transitions.finish_last_edge_and_claim(agent_key(agent, ordinal), agent.ordinal, lease)
     except Refused:
         return None
 
@@ -89,60 +87,70 @@ def fail_session(app: App, agent: SessionAgent) -> None:
     text = f"Agent {name} failed: {note}"
     logs = app.records.packed(SESSION, agent.partition_key, key, {"logs": text})
     app.transitions.fail_session(key, logs)
-    skip_waiting(app, agent.session_uuid)
+    skip_waiting(app, agent.partition_key, key)
 
 
 def recover(app: App, agent: SessionAgent) -> None:
     """Finish what a terminal agent owes, and what follows from it: its first worker may have died anywhere after.
 
-    A chain runs under the message of its first agent, so that a redelivery walks down the completed ones until it finds
+    A chain runs under the message of its first agent, so that a redelivery walks down the terminal ones until it finds
     what stands still. Raises `Busy` while somebody holds a lease below.
     """
-    session = app.records.table(SESSION).get((agent.coordination_uuid, agent.session_uuid), consistent=True)
-    if session is None or session.status in ("completed", "cancelled", "timeout"):
+    key = (agent.coordination_uuid, agent.session_uuid)
+    session = app.records.table(SESSION).get(key, consistent=True)
+    if session is None or session.status == "completed":
         return
-    frontier, seen = [agent], {agent.ordinal}
-    stalled: list[SessionAgent] = []
-    busy_until = 0.0
-    lost_before = app.lost_before()
+    if session.status in TERMINAL_SESSION_STATUSES:
+        skip_waiting(app, agent.partition_key, key)
+        return
+    frontier, expanded = [agent], {agent.ordinal}
+    standing: dict[int, SessionAgent] = {}  # an agent may be reached on several ways: its latest state counts
     while frontier:
         below = _settle(app, frontier)
         frontier = []
         for each in below:
-            if each.ordinal in seen:
+            if each.ordinal in expanded:
                 continue
-            seen.add(each.ordinal)
-            if each.state in ("completed", "failed"):
-                frontier.append(each)
-            elif is_ready(each) or (each.state == "executing" and each.lease_until < lost_before):
-                stalled.append(each)
-            elif each.state == "executing":
-                busy_until = max(busy_until, each.lease_until)
-    app.queue.send([wake(each) for each in stalled])
-    if busy_until:
-        raise Busy(busy_until - app.clock.now().timestamp())
+            standing[each.ordinal] = each
+            if each.state in TERMINAL_AGENT_STATES:
+                expanded.add(each.ordinal)
+                frontier.append(standing.pop(each.ordinal))
+    _wake_standing(app, list(standing.values()))
+
+
+def _wake_standing(app: App, standing: Sequence[SessionAgent]) -> None:
+    """Enqueue who could be claimed; raises `Busy` when others are held by a lease."""
+    lost_before = app.lost_before()
+    executing = [each for each in standing if each.state == "executing"]
+    lost = [each for each in executing if (each.lease_until or 0) < lost_before]
+    app.queue.send([wake(each) for each in [*filter(is_ready, standing), *lost]])
+    held = [each.lease_until for each in executing if (each.lease_until or 0) >= lost_before]
+    if held:
+        raise Busy(max(held) - app.clock.now().timestamp())
 
 
 def _settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
-    """Remove what edges are left behind these agents, and return their successors as they are now."""
-    edges: dict[Key, list[int]] = {}
+    """Do what these agents owe, and return their successors as they are now.
+
+    Completed ones release their edges. What follows from an agent that a person skipped or cancelled is skipped.
+    """
+    calls: list[Callable[[], SessionAgent | None]] = []
     for agent in terminal:
+        successors = app.records.opened(agent.successors) or ()
         if agent.state == "failed":
             fail_session(app, agent)
+        elif not successors:
+            finish_sink(app, agent)
         elif agent.state == "completed":
-            successors = app.records.opened(agent.successors) or ()
-            for ordinal, _ in successors:
-                edges.setdefault(successor_key(agent, ordinal), []).append(agent.ordinal)
-            if not successors:
-                finish_sink(app, agent)
-    calls = [
-        partial(app.transitions.finish_edge, key, ordinal) for key, ordinals in edges.items() for ordinal in ordinals
-    ]
-    latest: dict[Key, SessionAgent] = {}
-    for each in app.records.parallel.run(calls) if calls else ():
-        if each is not None:
-            key = (each.session_uuid, each.session_agent_uuid)
-            known = latest.get(key)
-            if known is None or each.in_degree < known.in_degree:
-                latest[key] = each
+            calls.extend(
+                partial(app.transitions.finish_edge, agent_key(agent, each), agent.ordinal) for each, _ in successors
+            )
+        else:
+            calls.extend(partial(app.transitions.skip, agent_key(agent, each)) for each, _ in successors)
+    latest: dict[int, SessionAgent] = {}
+    for found in app.records.parallel.run(calls) if calls else ():
+        if found is not None:
+            known = latest.get(found.ordinal)
+            if known is None or found.state in TERMINAL_AGENT_STATES or found.in_degree < known.in_degree:
+                latest[found.ordinal] = found
     return list(latest.values())

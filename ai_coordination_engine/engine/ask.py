@@ -6,15 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
-from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.table import Refused
-
-from .app import App
 
 _TRIES = 20
 
@@ -54,7 +56,7 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     """
     if not question.user_query.strip():
         raise BadUserInput("userQuery is empty; ask something.")
-    coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid))
+    coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True)
     if coordination is None:
         raise NotFound("There is no such coordination.")
     agent = _choose(parse_agents(app.records.opened(coordination.agents)), question.agent_uuid)
@@ -110,17 +112,24 @@ def _session(app: App, tenant: str, question: Question) -> Session:
 
 def _write_agent(app: App, tenant: str, question: Question, session: Session, agent: Agent) -> SessionAgent:
     table = app.records.table(SESSION_AGENT)
+    session_key = (session.coordination_uuid, session.session_uuid)
     for _ in range(_TRIES):
-        earlier = [each for each in table.query_all(session.session_uuid, consistent=True) if each.ordinal is not None]
+        earlier = [
+            each  # one that is not confirmed has its ordinal too
+            for each in table.query_all(session.session_uuid, consistent=True)
+            if each.ordinal is not None and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
+        ]
         record = _agent_record(app, tenant, question, session, agent, earlier)
         try:
             table.put(record, SessionAgent.session_agent_uuid.does_not_exist())
         except Refused:
             continue  # another question took this ordinal
-        if app.records.living_parent(SESSION, tenant, (session.coordination_uuid, session.session_uuid)) is None:
-            table.delete((record.session_uuid, record.session_agent_uuid), SessionAgent.state == "initial")
+        key = (record.session_uuid, record.session_agent_uuid)
+        if app.records.living_parent(SESSION, tenant, session_key) is None:
+            app.records.release(SESSION_AGENT, key, record.unconfirmed)
             raise NotFound("There is no such session.")
-        return record
+        confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, key, record.unconfirmed, [])
+        return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")
 
 
@@ -129,8 +138,8 @@ def _agent_record(
 ) -> SessionAgent:
     now = app.clock.now()
     ordinal = max((each.ordinal for each in earlier), default=-1) + 1
-    session_agent_uuid = child_uuid(session.session_uuid, ordinal, session.created_at)
-    turns = _thread(question, earlier, app)
+    session_agent_uuid = agent_key(session, ordinal)[1]
+    thread_uuid, turns = _thread(question, earlier, app)
     key = (session.session_uuid, session_agent_uuid)
     values = {
         "agent_action": AgentAction().complete(),
@@ -142,6 +151,7 @@ def _agent_record(
     return SessionAgent(
         *key,
         partition_key=tenant,
+        unconfirmed=marks.new_mark(now),
         coordination_uuid=session.coordination_uuid,
         session_created_at=session.created_at,
         agent_uuid=agent.agent_uuid,
@@ -149,7 +159,7 @@ def _agent_record(
         sink_count=0,
         in_degree=0,
         state="initial",
-        thread_uuid=question.thread_uuid if turns or _is_new(question, earlier) else session_agent_uuid,
+        thread_uuid=thread_uuid or session_agent_uuid,
         thread=turns or None,
         created_at=now,
         updated_at=now,
@@ -158,15 +168,16 @@ def _agent_record(
     )
 
 
-def _thread(question: Question, earlier: Sequence[SessionAgent], app: App) -> list[int]:
-    """The ordinals of the thread's earlier turns, oldest first; none when it has outlived its life."""
-    turns = [each for each in earlier if question.thread_uuid and each.thread_uuid == question.thread_uuid]
+def _thread(question: Question, earlier: Sequence[SessionAgent], app: App) -> tuple[str | None, list[int]]:
+    """The thread that the question goes on with (None: it opens one) and the ordinals of its turns, oldest first.
+
+    A name that this session has not seen becomes a new thread's. A turn that is not answered yet is heard if it is
+    answered when this question's agent runs.
+    """
+    known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
+    turns = [each for each in known if each.thread_uuid == question.thread_uuid]
     life = timedelta(minutes=question.thread_life_minutes) if question.thread_life_minutes is not None else None
     if turns and life is not None and turns[-1].updated_at < app.clock.now() - life:
-        return []
-    return [each.ordinal for each in turns if each.state == "completed"][-MAX_THREAD_TURNS:]
-
-
-def _is_new(question: Question, earlier: Sequence[SessionAgent]) -> bool:
-    """Whether the caller names a thread that this session has not seen: it becomes the thread's name."""
-    return question.thread_uuid is not None and all(each.thread_uuid != question.thread_uuid for each in earlier)
+        return None, []
+    heard = [each.ordinal for each in turns if each.state in ("completed", *OPEN_AGENT_STATES)]
+    return question.thread_uuid, heard[-MAX_THREAD_TURNS:]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.domain.prompts import fill_placeholders
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, to_json
@@ -19,8 +19,15 @@ Share = Callable[[Any], Any]
 
 def plan_hash(planned: Sequence[PlannedAgent]) -> str:
     """What tells one plan from another."""
-    parts = [[each.agent.stored(), each.action.complete(), each.subtask_query, each.predecessors] for each in planned]
-    return hashlib.sha256(to_json(parts).encode()).hexdigest()
+    known: dict[str, str] = {}
+    digest = hashlib.sha256()
+    for each in planned:
+        uuid = each.agent.agent_uuid
+        if uuid not in known:
+            known[uuid] = to_json([each.agent.stored(), each.action.complete()])
+            digest.update(known[uuid].encode())
+        digest.update(to_json([uuid, each.subtask_query, each.predecessors]).encode())
+    return digest.hexdigest()
 
 
 def session_agents(app: App, session: Session, planned: Sequence[PlannedAgent]) -> list[SessionAgent]:
@@ -76,7 +83,7 @@ def _values(
     session: Session, each: PlannedAgent, query: str, degrees: Sequence[int], share: Share
 ) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
-        return child_uuid(session.session_uuid, ordinal, session.created_at)
+        return agent_key(session, ordinal)[1]
 
     return {
         "session_uuid": session.session_uuid,

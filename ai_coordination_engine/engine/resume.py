@@ -1,11 +1,10 @@
 """Resuming what waits: a person answers."""
 
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
-
-from .app import App, wake
 
 
 def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str) -> None:

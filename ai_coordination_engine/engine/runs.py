@@ -5,11 +5,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from ai_coordination_engine.store.entities import SESSION_RUN
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
-
-from .app import App
 
 
 def record(
@@ -35,20 +35,31 @@ def record(
     _put(app, agent, agent.run_uuid, details)
 
 
-def record_lost(app: App, agent: SessionAgent) -> None:
-    """Write the run of the attempt before this one, whose lease ran out, unless its worker did."""
+def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
+    """Write the run of an attempt before this one, whose lease ran out, unless its worker did."""
     details = {
         "status": "lost",
-        "attempt": agent.attempt - 1,
+        "attempt": attempt,
         "error": "The lease ran out before a result came.",
     }
-    _put(app, agent, agent.lost_run_uuid, details)
+    _put(app, agent, run_uuid, details)
 
 
 def forget(app: App, agent: SessionAgent) -> None:
     """Take back the run of an attempt whose agent is gone: nothing hangs below a deleted record (promise P1)."""
     with suppress(Refused):
         app.records.table(SESSION_RUN).delete((agent.session_uuid, agent.run_uuid), SessionRun.run_uuid.exists())
+
+
+def sweep(app: App, wake: Wake) -> None:
+    """Delete what attempts of a deleted agent have left under a session that is gone too (promise P1)."""
+    table = app.records.table(SESSION_RUN)
+    for run in table.query_all(wake.session_uuid, consistent=True):
+        if run.session_agent_uuid != wake.session_agent_uuid or run.partition_key != wake.tenant:
+            continue
+        if app.records.table(SESSION).get((run.coordination_uuid, run.session_uuid), consistent=True) is None:
+            with suppress(Refused):
+                table.delete((run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
 
 
 def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) -> None:

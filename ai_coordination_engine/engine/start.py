@@ -15,14 +15,13 @@ from typing import Any, cast
 from ai_coordination_engine.domain.graph import PlannedAgent, plan
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.planned import plan_hash, session_agents
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
-
-from .app import App, wake
-from .planned import plan_hash, session_agents
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
     """
     task_key = (start.coordination_uuid, start.task_uuid)
     coordination, task = app.records.parallel.pair(
-        partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid)),
-        partial(app.records.get, TASK, tenant, task_key),
+        partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid), consistent=True),
+        partial(app.records.get, TASK, tenant, task_key, consistent=True),
     )
     if coordination is None:
         raise NotFound("There is no such coordination.")
@@ -62,14 +61,14 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
     query = task.initial_task_query if start.task_query is None else start.task_query
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
     agents = session_agents(app, session, planned)
-    stored = _write_session(app, tenant, session)
+    stored = _write_session(app, tenant, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
         return stored
     if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
         agents = session_agents(app, stored, planned)
     _write_agents(app, tenant, stored, agents, session.unconfirmed, chosen=start.session_uuid is not None)
     app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
-    return _dispatch(app, stored)
+    return _dispatch(app, stored, agents)
 
 
 def _session(
@@ -102,20 +101,25 @@ def _session(
     )
 
 
-def _write_session(app: App, tenant: str, session: Session) -> Session:
+def _write_session(app: App, tenant: str, session: Session, *, asked: bool) -> Session:
     """The session as it is stored now: this one, or the one that an earlier, equal start has written."""
     try:
         app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
     except Refused as refused:
-        return _started_before(app, tenant, refused.old, session)
+        return _started_before(app, tenant, refused.old, session, asked=asked)
     return session
 
 
-def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
-    """The session of an earlier, equal start; its mark is renewed when that start seems dead."""
+def _started_before(app: App, tenant: str, old: Any, new: Session, *, asked: bool) -> Session:
+    """The session of an earlier, equal start; its mark is renewed when that start seems dead.
+
+    The query counts when it was `asked` with the start; the task's own may have changed since.
+    """
     if old is None or old.partition_key != tenant:
         raise NotFound("There is no such session.")
-    same = ("task_uuid", "user_id", "task_query", "input_files")
+    same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
+    if old.deleting is not None:
+        raise Conflict("The session is being deleted; choose a new sessionUuid.")
     if old.plan_hash is None or any(getattr(old, name) != getattr(new, name) for name in same):
         raise Conflict("This sessionUuid stands for another session; choose a new one.")
     if old.unconfirmed is None:
@@ -132,7 +136,7 @@ def _started_before(app: App, tenant: str, old: Any, new: Session) -> Session:
             Session.unconfirmed == old.unconfirmed,
         )
     except Refused as refused:
-        return _started_before(app, tenant, refused.old, new)
+        return _started_before(app, tenant, refused.old, new, asked=asked)
 
 
 def _write_agents(
@@ -176,16 +180,21 @@ def _undo(app: App, session: Session, agents: Sequence[SessionAgent], mark: str)
     key = (session.coordination_uuid, session.session_uuid)
     if session.unconfirmed == mark:
         app.records.release(SESSION, key, mark)
-    if app.records.table(SESSION).get(key, consistent=True) is not None:
-        return
+    if app.records.table(SESSION).get(key, consistent=True) is None:
+        _remove(app, agents)
+
+
+def _remove(app: App, agents: Sequence[SessionAgent]) -> None:
     table = app.records.table(SESSION_AGENT)
     for agent in agents:
         with suppress(Refused):
             table.delete((agent.session_uuid, agent.session_agent_uuid), SessionAgent.state == "initial")
 
 
-def _dispatch(app: App, session: Session) -> Session:
+def _dispatch(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
     now = app.transitions.dispatch((session.coordination_uuid, session.session_uuid), session.unconfirmed)
+    if now is None:
+        _remove(app, agents)
     if now is None or now.unconfirmed is not None:
         raise Conflict("Starting the session took too long and was undone; try again.")
     return now

@@ -5,15 +5,18 @@ Reads top to bottom: `run_step` → `_claim` → `_attempt` → `advance.hand_on
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.engine import advance, control, runs
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
@@ -27,11 +30,10 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
 from ai_coordination_engine.store.transitions import Lease
 
-from . import advance, runs
-from .app import App
-from .busy import Busy
-
 __all__ = ["Busy", "run_step"]
+
+
+MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +69,51 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None) -> None:
 def new_lease(app: App) -> Lease:
     """A lease for an attempt that starts now."""
     now = app.clock.now()
-    return Lease(new_uuid(now), app.lost_before(), now.timestamp() + app.settings.lease_seconds)
+    run_uuid = new_uuid(now)
+    return Lease(run_uuid, app.lost_before(), now.timestamp() + app.settings.lease_seconds, token=run_uuid)
 
 
 def _claim(app: App, wake: Wake) -> SessionAgent | None:
     """The claimed agent, or None when nothing is left to do for this message."""
     key = (wake.session_uuid, wake.session_agent_uuid)
     lease = new_lease(app)
+    agent: SessionAgent | None
     try:
-        if wake.run_uuid and (agent := _claim_promised(app, wake, lease)):
-            return agent
-        return app.transitions.claim(wake.tenant, key, lease)
+        return app.transitions.claim(wake.tenant, key, replace(lease, run_uuid=wake.run_uuid or lease.run_uuid))
     except Refused as refused:
         agent = refused.old
-    if agent is None or agent.partition_key != wake.tenant:
+    if agent is None:
+        runs.sweep(app, wake)
         return None
-    if agent.state in TERMINAL_AGENT_STATES:
-        advance.recover(app, agent)
-    elif agent.state == "executing":
-        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
-    elif agent.in_degree == 0 and agent.awaits_user:
-        app.transitions.wait_for_user(key)
+    if agent.partition_key != wake.tenant:
+        return None
+    if _may_be_taken_over(agent, lease):
+        if control.is_over(app, agent):
+            return None  # nobody waits for the result any more, and attempts cost money
+        try:
+            return app.transitions.take_over(agent, lease)
+        except Refused as refused:
+            agent = refused.old
+    if agent is not None:
+        _settle_unclaimed(app, agent)
     return None
 
 
-def _claim_promised(app: App, wake: Wake, lease: Lease) -> SessionAgent | None:
-    """The first attempt under the run uuid that a caller was promised; None when that attempt was made before."""
-    promised = Lease(wake.run_uuid or lease.run_uuid, lease.lost_before, lease.until)
-    try:
-        return app.transitions.claim(wake.tenant, (wake.session_uuid, wake.session_agent_uuid), promised, first=True)
-    except Refused as refused:
-        if refused.old is None or refused.old.attempt is None:
-            raise
-        return None
+def _may_be_taken_over(agent: SessionAgent, lease: Lease) -> bool:
+    """Whether an earlier attempt has ended without a result. Without a lease it is not the engine's."""
+    if agent.state == "executing":
+        return agent.lease_until is not None and agent.lease_until < lease.lost_before
+    return agent.attempt is not None and advance.is_ready(agent) and not agent.awaits_user
+
+
+def _settle_unclaimed(app: App, agent: SessionAgent) -> None:
+    """What a message owes that came to an agent nobody can claim now."""
+    if agent.state in TERMINAL_AGENT_STATES:
+        advance.recover(app, agent)
+    elif agent.state == "executing" and agent.lease_until is not None:
+        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
+    elif agent.in_degree == 0 and agent.awaits_user:
+        app.transitions.wait_for_user((agent.session_uuid, agent.session_agent_uuid))
 
 
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
@@ -107,7 +121,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     started = app.clock.now()
     request = _request(app, agent, chain)
     try:
-        result = app.runtimes.find(request.runtime["kind"]).run(request)
+        result = _run(app, agent, request)
     except AgentFailure as failure:
         runs.record(app, agent, started, outcome="failed", error=failure.message)
         _fail(app, agent, request.input, failure.message)
@@ -118,6 +132,18 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     chain.turns[agent.ordinal] = Turn(agent.agent_uuid, request.agent_name, request.input, result.output)
     lease = new_lease(app) if _time_left(app, chain) else None
     return advance.hand_on(app, agent, lease)
+
+
+def _run(app: App, agent: SessionAgent, request: AgentRequest) -> AgentResult:
+    """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
+    if len(request.predecessors) < len(app.records.opened(agent.predecessors) or ()):
+        raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
+    if sum(len(each.output) for each in request.predecessors) > MAX_TEXT:
+        raise AgentFailure(f"The predecessors' outputs have more than {MAX_TEXT} characters together.")
+    result = app.runtimes.find(request.runtime["kind"]).run(request)
+    if len(result.output) > MAX_TEXT:
+        raise AgentFailure(f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}.")
+    return result
 
 
 def _time_left(app: App, chain: Chain) -> bool:
@@ -172,6 +198,9 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
     wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
     turns = _turns(app, agent, chain, with_thread=wants_thread)
     before = [turns[ordinal] for ordinal in app.records.opened(agent.predecessors) or () if ordinal in turns]
+    outputs = [(turn.name, turn.output) for turn in before]
+    if sum(len(output) for _, output in outputs) > MAX_TEXT:
+        outputs = []  # too much to be composed; `_run` says so
     task_query = app.records.opened(agent.task_query) or ""
     query = app.records.opened(agent.query) or task_query
     user_input = app.records.opened(agent.user_input)
@@ -186,7 +215,7 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
         agent_name=definition.label,
         runtime=runtime,
         instructions=str(runtime.get("instructions") or definition.agent_description or ""),
-        input=compose_input(query, [(turn.name, turn.output) for turn in before], user_input),
+        input=compose_input(query, outputs, user_input),
         query=query,
         task_query=task_query,
         user_input=user_input,
@@ -225,7 +254,7 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     """The turns of predecessors and thread, from the chain's memory and at most one batch read.
 
     What else a claim owes is done at the same time: a first agent begins its session, and an attempt that took over
-    records the lost one.
+    records the lost ones.
     """
     wanted = dict.fromkeys(
         [*(app.records.opened(agent.predecessors) or ()), *((agent.thread or ()) if with_thread else ())]
@@ -234,17 +263,17 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     calls: list[Callable[[], Any]] = [partial(_read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:
         calls.append(partial(app.transitions.begin, (agent.coordination_uuid, agent.session_uuid)))
-    if agent.lost_run_uuid:
-        calls.append(partial(runs.record_lost, app, agent))
+    calls.extend(
+        partial(runs.record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid in agent.lost_runs or ()
+    )
     results = app.records.parallel.run(calls) if calls else []
     read: dict[int, Turn] = results[0] if missing else {}
     return {**chain.turns, **read}
 
 
 def _read_turns(app: App, agent: SessionAgent, ordinals: list[int]) -> dict[int, Turn]:
-    created: datetime = agent.session_created_at
-    keys = {(agent.session_uuid, child_uuid(agent.session_uuid, each, created)): each for each in ordinals}
-    found = app.records.get_many(SESSION_AGENT, agent.partition_key, list(keys))
+    keys = {agent_key(agent, each): each for each in ordinals}
+    found = app.records.get_many(SESSION_AGENT, agent.partition_key, list(keys), consistent=True)
     return {keys[key]: _turn(app, record) for key, record in found.items() if record.state == "completed"}
 
 

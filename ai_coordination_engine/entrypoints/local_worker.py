@@ -90,12 +90,11 @@ class RingingQueue:
 class LocalWorker:
     """Two threads that receive, `concurrency` threads that run; neither receives more than can run.
 
-    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that outlives `stop` is abandoned, its lease ends and its message comes back.
+    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that outlives `stop`
+    is abandoned, its lease ends and its message comes back.
     """
 
-    def __init__(
-        self, step: Step, messages: Messages, concurrency: int, bell: threading.Event | None = None
-    ) -> None:
+    def __init__(self, step: Step, messages: Messages, concurrency: int, bell: threading.Event | None = None) -> None:
         self._step = step
         self._bell = bell or threading.Event()
         self._messages = messages

@@ -8,6 +8,8 @@ from typing import Any
 
 from ai_coordination_engine.errors import BadUserInput
 
+_MAX_PART = 256  # characters of a key's value, four bytes each at most
+
 
 def fingerprint(*parts: Any) -> str:
     """What tells one query from another: entity, tenant and filters."""
@@ -25,8 +27,13 @@ def decode(query: str, cursor: str) -> list[str]:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, RecursionError) as error:
         raise BadUserInput("cursor is damaged; pass on nextCursor as it came.") from error
-    if not isinstance(found, list) or not all(isinstance(part, str) and part for part in found) or len(found) < 2:
+    if not isinstance(found, list) or len(found) < 2 or not all(_is_key(part) for part in found):
         raise BadUserInput("cursor is damaged; pass on nextCursor as it came.")
     if found[0] != query:
         raise BadUserInput("cursor belongs to another query; start again without it.")
     return found[1:]
+
+
+def _is_key(part: Any) -> bool:
+    """Whether this can be the value of a key: anything else DynamoDB would refuse, or could not even be sent."""
+    return isinstance(part, str) and 0 < len(part) <= _MAX_PART and part.isprintable()

@@ -4,7 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .models import Coordination, Record, Session, SessionAgent, SessionRun, Task, TaskSchedule
+from ai_coordination_engine.store.models import (
+    Coordination,
+    Record,
+    Session,
+    SessionAgent,
+    SessionRun,
+    Task,
+    TaskSchedule,
+)
 
 Filter = Callable[[Any, Any], bool]
 

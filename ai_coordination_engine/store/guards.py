@@ -1,18 +1,19 @@
 """Guarded deletes (promise P1): mark the record, look for children consistently, then delete it or unmark it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
+from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.entities import Entity
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.repository import Repository, blob_prefix, is_below
+from ai_coordination_engine.store.table import Key, Refused
 
-from . import marks
-from .entities import Entity
-from .models import Record
-from .repository import Repository, blob_prefix
-from .table import Key, Refused
-
-_LOOK = 25  # children read at once: the first visible one decides
+_LOOK = 25  # children read at once: one decides, and so few are counted on the way
+_Look = tuple[int, bool]  # how many children stand in the way, and whether these are all
 
 
 def delete(
@@ -26,7 +27,7 @@ def delete(
 ) -> None:
     """Delete the record when it has no dependents.
 
-    1 call without guards; with n guarding children n + 2, or n + 2 and a count when there are some. `condition` must
+    1 call without guards, else 2 and one for each record that guards, and one more to count many. `condition` must
     hold beside, and `conflict` says what it means when it does not. Raises `NotFound`, `HasDependents`, `Conflict`.
     """
     table = repository.table(entity)
@@ -37,8 +38,8 @@ def delete(
         _remove(repository, entity, tenant, key, owned, conflict)
         return
     mark = _mark(repository, entity, tenant, key, owned)
-    looks = [partial(_has_child, repository, child, tenant, key[1]) for child in entity.guards]
-    if not any(repository.parallel.run(looks)):
+    looks = repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
+    if not any(count for count, _ in looks):
         _remove(
             repository,
             entity,
@@ -50,7 +51,7 @@ def delete(
         return
     with suppress(Refused):  # it ran out and somebody took it off
         table.update(key, [table.model.deleting.remove()], table.model.deleting == mark)
-    raise _has_dependents(repository, entity, tenant, key[1])
+    raise _has_dependents(repository, entity, tenant, key, looks)
 
 
 def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: Any) -> str:
@@ -64,7 +65,8 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
             owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now))),
         )
     except Refused as refused:
-        _explain(refused.old, entity, tenant, f"Somebody else is deleting this {entity.name}.")
+        if refused.old is None or refused.old.deleting != mark:  # else the answer to a first try was lost
+            _explain(refused.old, entity, tenant, f"Somebody else is deleting this {entity.name}.")
     return mark
 
 
@@ -72,6 +74,8 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
     try:
         old = repository.table(entity).delete(key, condition)
     except Refused as refused:
+        if refused.old is None and entity.guards:
+            return  # it was there when it was marked: the answer to a first try was lost
         _explain(refused.old, entity, tenant, conflict)
     else:
         if old.has_blobs:
@@ -84,35 +88,39 @@ def _explain(old: Any, entity: Entity, tenant: str, conflict: str) -> None:
     raise Conflict(conflict)
 
 
-def _has_child(repository: Repository, child: Entity, tenant: str, parent_uuid: str) -> bool:
-    """Whether a child stands in the way; reservations of crashed writers are swept aside."""
+def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -> _Look:
+    """The children that stand in the way; reservations of crashed writers are swept aside."""
     table = repository.table(child)
     after = None
     while True:
-        records, after = table.query(parent_uuid, after=after, limit=_LOOK, consistent=True)
-        for record in records:
-            if record.partition_key == tenant and not _swept(repository, child, tenant, record):
-                return True
-        if after is None:
-            return False
+        records, after = table.query(parent_key[1], after=after, limit=_LOOK, consistent=True)
+        own = (each for each in records if each.partition_key == tenant and is_below(each, child, parent_key))
+        count = sum(1 for record in own if not _swept(repository, child, tenant, record))
+        if count or after is None:
+            return count, after is None
 
 
 def _swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
+    """Whether the record is gone: the reservation of a writer that crashed, and first what hung below it."""
     if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
         return False
     table = repository.table(entity)
     key = (getattr(record, table.hash_key), getattr(record, table.range_key))
+    mark = record.unconfirmed
+    if entity.guards:  # a writer that was only slow must not confirm it while its children go
+        mark = marks.new_mark(repository.clock.now())
+        unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
+        try:
+            table.update(key, [unconfirmed.set(mark), deleting.set(mark)], unconfirmed == record.unconfirmed)
+        except Refused as refused:
+            return refused.old is None
     for child in entity.guards:
         below = repository.table(child)
         for each in below.query_all(key[1], consistent=True):
-            if each.partition_key == tenant:
-                _forget(
-                    repository,
-                    child,
-                    (key[1], getattr(each, below.range_key)),
-                    below.model.partition_key == tenant,
-                )
-    return _forget(repository, entity, key, table.model.unconfirmed == record.unconfirmed)
+            if each.partition_key == tenant and is_below(each, child, key):
+                child_key = (key[1], getattr(each, below.range_key))
+                _forget(repository, child, child_key, below.model.partition_key == tenant)
+    return _forget(repository, entity, key, table.model.unconfirmed == mark)
 
 
 def _forget(repository: Repository, entity: Entity, key: Key, condition: Any) -> bool:
@@ -123,10 +131,12 @@ def _forget(repository: Repository, entity: Entity, key: Key, condition: Any) ->
     return True
 
 
-def _has_dependents(repository: Repository, entity: Entity, tenant: str, uuid: str) -> HasDependents:
+def _has_dependents(
+    repository: Repository, entity: Entity, tenant: str, key: Key, looks: Sequence[_Look]
+) -> HasDependents:
     counts = {
-        child.name: sum(1 for each in repository.table(child).query_all(uuid) if each.partition_key == tenant)
-        for child in entity.guards
+        child.name: count if is_all else sum(1 for _ in repository.children(child, tenant, key))
+        for child, (count, is_all) in zip(entity.guards, looks, strict=True)
     }
     found = {name: count for name, count in counts.items() if count}
     words = " and ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in found.items())

@@ -6,11 +6,10 @@ from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.errors import BadUserInput
-
-from . import cursors
-from .entities import COORDINATION, SESSION, Entity
-from .repository import Repository, visible
-from .table import RawKey, Table
+from ai_coordination_engine.store import cursors
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, Entity
+from ai_coordination_engine.store.repository import Repository, visible
+from ai_coordination_engine.store.table import RawKey, Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000

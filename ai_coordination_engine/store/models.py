@@ -18,7 +18,7 @@ from pynamodb.constants import NUMBER
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
-from .payload import Payload
+from ai_coordination_engine.store.payload import Payload
 
 
 class IntegerAttribute(Attribute[int]):
@@ -36,7 +36,7 @@ class IntegerAttribute(Attribute[int]):
 
 
 class Record(Model):
-    """What every record has. `unconfirmed` and `deleting` are the marks of promise P1 (see `guards`);
+    """What every record has. `unconfirmed` (then `confirmed`) and `deleting` are the marks of promise P1;
     `has_blobs` says that blobs may exist below the record's prefix.
     """
 
@@ -47,6 +47,7 @@ class Record(Model):
     created_at = UTCDateTimeAttribute(null=True)
     updated_at = UTCDateTimeAttribute(null=True)
     unconfirmed = UnicodeAttribute(null=True)
+    confirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
     has_blobs = BooleanAttribute(null=True)
 
@@ -196,8 +197,9 @@ class SessionAgent(Record):
     # engine: the lease. `run_uuid` names the current attempt and fences the others
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
-    lost_run_uuid = UnicodeAttribute(null=True)
+    lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
     lease_until = NumberAttribute(null=True)
+    lease_token = UnicodeAttribute(null=True)
     awaits_user = UnicodeAttribute(null=True)
 
 

@@ -4,8 +4,9 @@ A record of another tenant does not exist. Attributes that were moved to a blob 
 reads them when somebody wants them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from pynamodb.connection import Connection
 from pynamodb.expressions.condition import Condition
@@ -13,13 +14,12 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
-
-from . import marks
-from .entities import ENTITIES, Entity
-from .models import Record
-from .parallel import Parallel
-from .payload import BlobReference, check_in, check_out
-from .table import Key, Refused, Table
+from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.entities import COORDINATION, ENTITIES, Entity
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.parallel import Parallel
+from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
+from ai_coordination_engine.store.table import Key, Refused, Table
 
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
 """Makes the attributes to write from the parent (None when it was not asked for) and whether the record is new."""
@@ -47,10 +47,15 @@ class Repository:
         """The record under `key`, or None when there is none for this tenant. One GetItem."""
         return visible(self.table(entity).get(key, consistent=consistent), tenant)
 
-    def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key]) -> dict[Key, Any]:
+    def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Any]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
-        found = self.table(entity).get_many(keys)
+        found = self.table(entity).get_many(keys, consistent=consistent)
         return {key: record for key, record in found.items() if visible(record, tenant)}
+
+    def children(self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False) -> Iterator[Any]:
+        """Every visible record of an entity below a parent, in order of creation. One Query a megabyte."""
+        rows = self.table(entity).query_all(parent_key[1], consistent=consistent)
+        return (record for record in rows if visible(record, tenant) and is_below(record, entity, parent_key))
 
     def opened(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
@@ -101,9 +106,9 @@ class Repository:
             return self._create_root(entity, tenant, key, content)
         if parent_key is None:
             raise NotFound(f"There is no such {entity.name}; to create one, name its {entity.parent.name} too.")
-        mark = self._reserve(entity, tenant, key)
+        mark = self._reserve(entity, tenant, key, parent_key)
         try:
-            parent = self._parent(entity, tenant, parent_key, consistent=True)
+            parent = self._parent(entity, tenant, parent_key, new_child=True)
             actions = self._actions(entity, tenant, key, {**content(parent, True), "created_at": self.clock.now()})
         except Exception:  # whatever it was, the reservation must not outlive it
             self.release(entity, key, mark)
@@ -137,8 +142,14 @@ class Repository:
         """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody took it away."""
         table = self.table(entity)
         try:
-            return table.update(key, [*actions, table.model.unconfirmed.remove()], table.model.unconfirmed == mark)
+            return table.update(
+                key,
+                [*actions, table.model.unconfirmed.remove(), table.model.confirmed.set(mark)],
+                table.model.unconfirmed == mark,
+            )
         except Refused as refused:
+            if refused.old is not None and refused.old.confirmed == mark:  # the answer to a first try was lost
+                return refused.old
             raise Conflict(f"Creating the {entity.name} took too long and was undone; try again.") from refused
 
     def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
@@ -171,10 +182,14 @@ class Repository:
 
     # Inside
 
-    def _parent(self, entity: Entity, tenant: str, key: Key | None, *, consistent: bool = False) -> Record:
+    def _parent(self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False) -> Record:
         above = entity.parent or entity
-        read = self.living_parent if consistent else self.get
-        parent = read(above, tenant, key) if key else None
+        if key is None:
+            parent = None
+        elif new_child:
+            parent = self.living_parent(above, tenant, key)
+        else:
+            parent = self.get(above, tenant, key, consistent=True)
         if parent is None:
             raise NotFound(f"There is no such {above.name}.")
         return parent  # type: ignore[no-any-return]
@@ -199,10 +214,11 @@ class Repository:
             raise Conflict(f"Somebody else is creating this {entity.name}; try again.") from refused
         return record
 
-    def _reserve(self, entity: Entity, tenant: str, key: Key) -> str:
+    def _reserve(self, entity: Entity, tenant: str, key: Key, parent_key: Key) -> str:
         table = self.table(entity)
         mark = marks.new_mark(self.clock.now())
-        record = table.model(*key, partition_key=tenant, unconfirmed=mark)
+        above = {} if entity.parent is COORDINATION else {"coordination_uuid": parent_key[0]}
+        record = table.model(*key, partition_key=tenant, unconfirmed=mark, **above)
         try:
             table.put(record, _absent(table))
         except Refused as refused:
@@ -252,9 +268,14 @@ def visible(record: Any, tenant: str) -> Any:
     return record
 
 
+def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
+    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may share the uuid."""
+    return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
+
+
 def blob_prefix(entity: Entity, tenant: str, key: Key) -> str:
-    """Where the blobs of a record live."""
-    return "/".join((tenant, entity.model.Meta.table_name, *key, ""))
+    """Where the blobs of a record live; no record's place lies within another's."""
+    return "/".join(quote(f"={part}", safe="=") for part in (tenant, entity.model.Meta.table_name, *key)) + "/"
 
 
 def _absent(table: Table[Any]) -> Any:

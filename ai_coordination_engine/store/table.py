@@ -26,8 +26,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.errors import BadUserInput, Throttled
-
-from .models import Record
+from ai_coordination_engine.store.models import Record
 
 M = TypeVar("M", bound=Record)
 Key = tuple[str, str]
@@ -35,6 +34,7 @@ RawKey = dict[str, Any]
 
 BATCH_GET_LIMIT = 100
 BATCH_WRITE_LIMIT = 25
+MAX_REFUSALS = 20  # of a batch that DynamoDB leaves unfinished
 _THROTTLES = {
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
@@ -82,42 +82,47 @@ class Table(Generic[M]):
         item = answer.get(ITEM)
         return self.model.from_raw_data(item) if item else None
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, M]:
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
         """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
         found: dict[Key, M] = {}
+        refusals = 0
         pending = [{self.hash_key: key[0], self.range_key: key[1]} for key in dict.fromkeys(keys)]
         while pending:
             page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
             with _translated():
-                answer = self._connection.batch_get_item(self.name, page)  # type: ignore[arg-type]
+                answer = self._connection.batch_get_item(self.name, page, consistent_read=consistent)  # type: ignore[arg-type]
             for item in answer["Responses"].get(self.name, ()):
                 record = self.model.from_raw_data(item)
                 found[item[self.hash_key]["S"], item[self.range_key]["S"]] = record
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
             pending.extend({name: value["S"] for name, value in key.items()} for key in left)
+            refusals = _counted(refusals, left)
         return found
 
     def put(self, record: M, condition: Condition) -> None:
-        """Write the whole item; raises `Refused`."""
+        """Write the whole item; raises `Refused`, but not when this very item stands there already.
+
+        The client repeats a write whose answer was lost, and the repeat must not be taken for somebody else's.
+        """
         attributes = record.serialize()
-        self._write(
-            "PutItem",
-            attributes.pop(self.hash_key)["S"],
-            attributes.pop(self.range_key)["S"],
-            condition,
-            key=ITEM,
-            attributes=attributes,
-        )
+        hash_value, range_value = attributes.pop(self.hash_key)["S"], attributes.pop(self.range_key)["S"]
+        try:
+            self._write("PutItem", hash_value, range_value, condition, key=ITEM, attributes=attributes)
+        except Refused as refused:
+            if refused.old is None or refused.old.serialize() != record.serialize():
+                raise
 
     def put_many(self, records: Sequence[M]) -> None:
         """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
         pending = [record.serialize() for record in records]
+        refusals = 0
         while pending:
             page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
             with _translated():
                 answer = self._connection.batch_write_item(self.name, put_items=page)
             left = answer.get("UnprocessedItems", {}).get(self.name, ())
             pending.extend(each["PutRequest"]["Item"] for each in left)
+            refusals = _counted(refusals, left)
 
     def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
@@ -172,13 +177,13 @@ class Table(Generic[M]):
         request = {
             "TableName": self.name,
             "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": schema["key_schema"],
+            "KeySchema": _hash_first(schema["key_schema"]),
             "AttributeDefinitions": schema["attribute_definitions"],
         }
         indexes = [
             {
                 "IndexName": each["index_name"],
-                "KeySchema": each["key_schema"],
+                "KeySchema": _hash_first(each["key_schema"]),
                 "Projection": {"ProjectionType": "ALL"},
             }
             for each in schema["global_secondary_indexes"]
@@ -212,6 +217,20 @@ class Table(Generic[M]):
             cause = error.__cause__ or error
             item = getattr(cause, "response", {}).get("Item")
             raise Refused(self.model.from_raw_data(item) if item else None) from None
+
+
+def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
+    """The order that DynamoDB insists on; PynamoDB has the names in alphabetical order."""
+    return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")
+
+
+def _counted(refusals: int, left: Sequence[Any]) -> int:
+    """How often a batch was left unfinished; raises `Throttled` when that does not end."""
+    if not left:
+        return refusals
+    if refusals >= MAX_REFUSALS:
+        raise Throttled("The database refuses more work for now; try again in a moment.")
+    return refusals + 1
 
 
 @contextmanager

@@ -4,18 +4,23 @@ What a transition answers says what the caller owes next. All of them may be rep
 answers with what the first one left behind (promises P2, P3, P6).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.table import Key, Refused
 
-from .entities import SESSION, SESSION_AGENT
-from .models import Record, Session, SessionAgent
-from .repository import Repository
-from .table import Key, Refused
+_READY = (
+    SessionAgent.state.is_in("initial", "pending")
+    & (SessionAgent.in_degree == 0)
+    & SessionAgent.awaits_user.does_not_exist()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Lease:
     run_uuid: str
     lost_before: float
     until: float
+    token: str  # of this very try to claim: a run uuid may have been promised, and then several tries share it
 
 
 class Transitions:
@@ -40,17 +46,24 @@ class Transitions:
 
     # A session agent
 
-    def claim(self, tenant: str, key: Key, lease: Lease, *, first: bool = False) -> SessionAgent:
-        """Take the attempt: from ready, or from an attempt whose lease ran out. Raises `Refused`.
+    def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
+        """Take the first attempt of a ready agent. Raises `Refused`."""
+        condition = _READY & SessionAgent.attempt.does_not_exist() & (SessionAgent.partition_key == tenant)
+        return self._take(key, [], lease, condition)
 
-        With `first` only the very first attempt is taken.
+    def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
+        """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.
+
+        `lost_runs` keeps every attempt before it: their workers may have died without a trace, one after the other.
         """
-        free = SessionAgent.awaits_user.does_not_exist() & (SessionAgent.partition_key == tenant)
-        ready = (SessionAgent.state.is_in("initial", "pending")) & (SessionAgent.in_degree == 0)
         lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.lost_before)
-        if first:
-            free &= SessionAgent.attempt.does_not_exist()
-        return self._agents.update(key, self._claiming(lease), free & (ready | lost))  # type: ignore[no-any-return]
+        runs = [*(old.lost_runs or ()), [old.attempt, old.run_uuid]]
+        return self._take(
+            (old.session_uuid, old.session_agent_uuid),
+            [SessionAgent.lost_runs.set(runs)],
+            lease,
+            (_READY | lost) & (SessionAgent.run_uuid == old.run_uuid),
+        )
 
     def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
         """Remove the last unfinished edge and take the first attempt, in one write. Raises `Refused`."""
@@ -60,11 +73,8 @@ class Transitions:
             & (SessionAgent.state == "initial")
             & SessionAgent.awaits_user.does_not_exist()
         )
-        return self._agents.update(  # type: ignore[no-any-return]
-            key,
-            [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0), *self._claiming(lease)],
-            condition,
-        )
+        edges = [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0)]
+        return self._take(key, edges, lease, condition)
 
     def finish_edge(self, key: Key, edge: int) -> SessionAgent | None:
         """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent."""
@@ -171,16 +181,21 @@ class Transitions:
 
     # Inside
 
-    def _claiming(self, lease: Lease) -> list[Action]:
-        """`lost_run_uuid` keeps the attempt before this one: its worker may have died without a trace."""
-        return [
+    def _take(self, key: Key, actions: Sequence[Action], lease: Lease, condition: Any) -> SessionAgent:
+        claiming = [
             SessionAgent.state.set("executing"),
             SessionAgent.attempt.add(1),
-            SessionAgent.lost_run_uuid.set(SessionAgent.run_uuid | ""),
             SessionAgent.run_uuid.set(lease.run_uuid),
             SessionAgent.lease_until.set(lease.until),
+            SessionAgent.lease_token.set(lease.token),
             SessionAgent.updated_at.set(self._clock.now()),
         ]
+        try:
+            return self._agents.update(key, [*actions, *claiming], condition)  # type: ignore[no-any-return]
+        except Refused as refused:
+            if refused.old is None or refused.old.lease_token != lease.token or refused.old.state != "executing":
+                raise
+            return refused.old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
 
     def _end(self, key: Key, run_uuid: str, state: str, values: Mapping[str, Any]) -> SessionAgent:
         return self._agents.update(  # type: ignore[no-any-return]

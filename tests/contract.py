@@ -1,0 +1,124 @@
+"""The names and types of the wire contract, as tables: `!` marks what is required."""
+
+SPECIAL = {
+    "createdAt": "DateTime",
+    "updatedAt": "DateTime",
+    "agents": "[JSONCamelCase]",
+    "subtaskQueries": "[JSONCamelCase]",
+    "inputFiles": "[JSONCamelCase]",
+    "agentActions": "JSONCamelCase",
+    "agentAction": "JSONCamelCase",
+    "asyncTask": "JSONCamelCase",
+    "iterationCount": "Int",
+    "inDegree": "Int",
+    "pageNumber": "Int",
+    "pageSize": "Int",
+    "limit": "Int",
+    "total": "Int",
+    "threadLifeMinutes": "Int",
+    "primaryPath": "Boolean",
+    "stream": "Boolean",
+    "ok": "Boolean",
+    "statuses": "[String]",
+    "states": "[String]",
+    "predecessors": "[String]",
+    "coordination": "CoordinationType",
+    "task": "TaskType",
+    "taskSchedule": "TaskScheduleType",
+    "session": "SessionType",
+    "sessionAgent": "SessionAgentType",
+    "sessionRun": "SessionRunType",
+    "sessionAgents": "[SessionAgentType]",
+    "sessionRuns": "[SessionRunType]",
+    "procedureTaskSession": "ProcedureTaskSessionType",
+}
+"""Types by name; what is not named here is a `String`."""
+
+TYPES = {
+    "CoordinationType": "endpointId partId partitionKey coordinationUuid coordinationName coordinationDescription "
+    "agents themeUuid updatedBy createdAt updatedAt",
+    "TaskType": "taskUuid coordinationUuid endpointId partitionKey taskName taskDescription initialTaskQuery "
+    "subtaskQueries agentActions updatedBy createdAt updatedAt coordination",
+    "TaskScheduleType": "scheduleUuid taskUuid coordinationUuid endpointId partitionKey schedule status updatedBy "
+    "createdAt updatedAt task coordination",
+    "SessionType": "sessionUuid coordinationUuid taskUuid userId endpointId partitionKey taskQuery inputFiles "
+    "iterationCount subtaskQueries status logs updatedBy createdAt updatedAt coordination task sessionAgents "
+    "sessionRuns",
+    "SessionAgentType": "sessionAgentUuid sessionUuid coordinationUuid agentUuid agentAction userInput agentInput "
+    "agentOutput inDegree state notes updatedBy createdAt updatedAt session",
+    "SessionRunType": "runUuid sessionUuid coordinationUuid sessionAgentUuid threadUuid agentUuid endpointId "
+    "partitionKey asyncTaskUuid asyncTask updatedBy createdAt updatedAt session sessionAgent",
+    "AskOperationHubType": "runUuid threadUuid agentUuid asyncTaskUuid sessionUuid coordinationUuid partitionKey "
+    "updatedAt session",
+    "ProcedureTaskSessionType": "coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey coordination "
+    "session task",
+}
+ASK = (
+    "coordinationUuid! userQuery! userId agentUuid sessionUuid inputFiles receiverEmail threadUuid stream "
+    "threadLifeMinutes"
+)
+QUERIES = {
+    "ping": ("", "String"),
+    "coordination": ("coordinationUuid!", "CoordinationType"),
+    "coordinationList": ("pageNumber limit coordinationName coordinationDescription", "coordinationList"),
+    "task": ("coordinationUuid! taskUuid!", "TaskType"),
+    "taskList": (
+        "pageNumber limit coordinationUuid taskName taskDescription initialTaskQuery",
+        "taskList",
+    ),
+    "taskSchedule": ("taskUuid! scheduleUuid!", "TaskScheduleType"),
+    "taskScheduleList": ("pageNumber limit taskUuid coordinationUuid statuses", "taskScheduleList"),
+    "session": ("coordinationUuid! sessionUuid!", "SessionType"),
+    "sessionList": ("pageNumber limit coordinationUuid taskUuid userId statuses", "sessionList"),
+    "sessionAgent": ("sessionUuid! sessionAgentUuid!", "SessionAgentType"),
+    "sessionAgentList": (
+        "pageNumber limit sessionUuid coordinationUuid taskUuid agentUuid agentName primaryPath userInTheLoop "
+        "predecessor predecessors inDegree states",
+        "sessionAgentList",
+    ),
+    "sessionRun": ("sessionUuid! runUuid!", "SessionRunType"),
+    "sessionRunList": ("pageNumber limit sessionUuid coordinationUuid agentUuid threadUuid", "sessionRunList"),
+    "askOperationHub": (ASK, "AskOperationHubType"),
+}
+MUTATIONS = {
+    "insertUpdateCoordination": (
+        "coordinationUuid coordinationName coordinationDescription agents themeUuid updatedBy!",
+        "coordination",
+    ),
+    "deleteCoordination": ("coordinationUuid!", "ok"),
+    "insertUpdateTask": (
+        "coordinationUuid! taskUuid taskName! taskDescription initialTaskQuery subtaskQueries agentActions updatedBy!",
+        "task",
+    ),
+    "deleteTask": ("coordinationUuid! taskUuid!", "ok"),
+    "insertUpdateTaskSchedule": (
+        "taskUuid! scheduleUuid coordinationUuid schedule status updatedBy!",
+        "taskSchedule",
+    ),
+    "deleteTaskSchedule": ("taskUuid! scheduleUuid!", "ok"),
+    "insertUpdateSession": (
+        "coordinationUuid! sessionUuid taskUuid userId taskQuery inputFiles iterationCount subtaskQueries status logs "
+        "updatedBy!",
+        "session",
+    ),
+    "deleteSession": ("coordinationUuid! sessionUuid!", "ok"),
+    "insertUpdateSessionAgent": (
+        "sessionUuid! sessionAgentUuid coordinationUuid agentUuid agentAction userInput agentInput agentOutput "
+        "inDegree state notes updatedBy!",
+        "sessionAgent",
+    ),
+    "deleteSessionAgent": ("sessionUuid! sessionAgentUuid!", "ok"),
+    "insertUpdateSessionRun": (
+        "sessionUuid! runUuid! threadUuid! agentUuid! coordinationUuid! asyncTaskUuid! sessionAgentUuid updatedBy!",
+        "sessionRun",
+    ),
+    "deleteSessionRun": ("sessionUuid! runUuid! coordinationUuid", "ok"),
+    "executeProcedureTaskSession": ("coordinationUuid! taskUuid! userId taskQuery", "procedureTaskSession"),
+    "executeForUserInput": ("sessionUuid! sessionAgentUuid! userInput!", "ok"),
+}
+
+
+def type_of(name: str) -> str:
+    """The type of a field or an argument; `name!` is required."""
+    bare = name.removesuffix("!")
+    return SPECIAL.get(bare, "String") + ("!" if name.endswith("!") else "")

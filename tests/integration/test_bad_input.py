@@ -1,0 +1,182 @@
+"""What no client should send: always a coded error, and nothing half-written."""
+
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.models import SessionAgent
+from tests.documents import ROOTS, code, data, error, field_of
+from tests.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
+from tests.support import Api, Calls
+
+HUGE = "ß" * 2_500_000  # 5 MB of UTF-8
+TEXTS = {
+    "coordinationDescription",
+    "taskDescription",
+    "initialTaskQuery",
+    "taskQuery",
+    "logs",
+    "userInput",
+    "agentInput",
+    "agentOutput",
+    "notes",
+    "userQuery",
+    "receiverEmail",
+    "agentName",
+    "userInTheLoop",
+    "predecessor",
+}
+"""String arguments that take 5 MB: what is written goes to the bucket, what is searched is found nowhere."""
+MAY_BE_EMPTY = (TEXTS - {"userQuery"}) | {"userId", "cursor"}
+FILTERS_THAT_MAY_BE_EMPTY = {"coordinationName", "taskName"}
+
+
+@pytest.fixture
+def app(shared_app: App) -> App:
+    return shared_app
+
+
+@pytest.fixture
+def api(api: Api, tenant: str) -> Api:
+    return api.as_tenant(tenant)
+
+
+@pytest.fixture
+def world(api: Api) -> World:
+    return World(api)
+
+
+def strings(field: str) -> list[str]:
+    return [name for name, argument in field_of(field).args.items() if str(argument.type).strip("!") == "String"]
+
+
+def wait_for_user(app: App, world: World) -> None:
+    app.records.tables[SessionAgent].update(
+        (world["sessionUuid"], world["sessionAgentUuid"]),
+        [SessionAgent.state.set("wait_for_user_input"), SessionAgent.user_input.remove()],
+        SessionAgent.session_uuid.exists(),
+    )
+
+
+# Strings of no and of five million bytes, in every argument that there is
+
+
+def check_every_string(api: Api, app: App, field: str, world: World, value: str, allowed: set[str]) -> None:
+    """The value in each argument that is a string: those in `allowed` succeed, the others change nothing."""
+    if field == "executeForUserInput":
+        wait_for_user(app, world)
+    before = items(app)
+    creations = (False, True) if field in WRITES else (False,)
+    for name in set(strings(field)) - allowed:
+        for new in creations:
+            refused = error(api, field, **{**valid(field, world, new=new), name: value})
+            assert (name, refused["code"]) == (name, "BAD_USER_INPUT")
+            assert len(refused["message"]) < 500
+    assert items(app) == before
+    for name in set(strings(field)) & allowed:
+        for new in creations:
+            data(api, field, **{**valid(field, world, new=new), name: value})
+
+
+FIELDS = pytest.mark.parametrize("field", sorted({*ROOTS["mutation"].fields, *ROOTS["query"].fields} - {"ping"}))
+
+
+@FIELDS
+def test_a_string_of_five_megabytes_is_stored_or_refused(field: str, api: Api, world: World, app: App) -> None:
+    check_every_string(api, app, field, world, HUGE, TEXTS)
+
+
+@FIELDS
+def test_an_empty_string_is_stored_or_refused(field: str, api: Api, world: World, app: App) -> None:
+    allowed = MAY_BE_EMPTY | (FILTERS_THAT_MAY_BE_EMPTY if field.endswith("List") else set())
+    check_every_string(api, app, field, world, "", allowed)
+
+
+@pytest.mark.parametrize("name", ["coordinationName", "updatedBy"])
+def test_spaces_are_no_name(name: str, api: Api) -> None:
+    assert code(api, "insertUpdateCoordination", **{"updatedBy": "ann", name: " \n"}) == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("uuid", ["a\x00b", "\n", "\x7f", "\u2028", "\u200b", "x" * 257, "ß" * 129])
+def test_an_id_that_no_key_can_hold_is_refused(uuid: str, api: Api, app: App) -> None:
+    before = items(app)
+    assert code(api, "insertUpdateCoordination", coordinationUuid=uuid, updatedBy="ann") == "BAD_USER_INPUT"
+    assert code(api, "coordination", coordinationUuid=uuid) == "BAD_USER_INPUT"
+    assert items(app) == before
+
+
+@pytest.mark.parametrize("uuid", ["x" * 256, "ß" * 128, "a b/c#d?e=f&g", "../..", "😀"])
+def test_an_id_is_any_other_text(uuid: str, api: Api) -> None:
+    made = COORDINATION.put(api, {}, coordinationUuid=uuid, coordinationDescription="x" * 100_000)
+    assert made["coordinationUuid"] == uuid
+    assert COORDINATION.get(api, made)["coordinationDescription"] == "x" * 100_000
+    assert COORDINATION.delete(api, made) == {"ok": True}
+
+
+def test_many_plain_texts_at_their_longest_still_fit(api: Api, world: World) -> None:
+    made = SESSION.put(api, world, userId="x" * 4096, updatedBy="y" * 4096, taskUuid="z" * 256)
+    assert (made["userId"], made["updatedBy"]) == ("x" * 4096, "y" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("insertUpdateSession", "iterationCount"), ("insertUpdateSessionAgent", "inDegree")]
+)
+@pytest.mark.parametrize("number", [-1, 2**31, 1.5, "1", True])
+def test_a_number_out_of_range_is_refused(field: str, name: str, number: Any, api: Api, world: World, app: App) -> None:
+    before = items(app)
+    for new in (False, True):
+        assert code(api, field, **{**valid(field, world, new=new), name: number}) == "BAD_USER_INPUT"
+    assert items(app) == before
+
+
+# Parents that are not there
+
+
+@pytest.mark.parametrize("field", sorted({*WRITES} - {"insertUpdateCoordination"}))
+def test_an_unknown_parent_is_not_found(field: str, api: Api, world: World, app: App) -> None:
+    case = WRITES[field]
+    before = items(app)
+    for name in case.parents:
+        for own in ({case.uuid: "chosen"}, {} if case is not SESSION_RUN else {case.uuid: "other"}):
+            arguments = {**valid(field, world, new=True), name: "unknown", **own}
+            refused = error(api, field, **arguments)
+            assert refused["code"] == "NOT_FOUND"
+            assert refused["message"].startswith("There is no such ")
+    assert items(app) == before
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_delete_of_what_is_not_there_is_not_found(case: Any, api: Api, world: World, app: App) -> None:
+    before = items(app)
+    for name in case.keys:
+        arguments = {key: world[key] for key in case.keys} | {name: "unknown"}
+        assert code(api, f"delete{case.title}", **arguments) == "NOT_FOUND"
+    assert items(app) == before
+
+
+def test_starting_and_asking_what_is_not_there_is_not_found(api: Api, world: World, app: App, calls: Calls) -> None:
+    before = items(app)
+    both = {"coordinationUuid": world["coordinationUuid"], "taskUuid": world["taskUuid"]}
+    for name in both:
+        assert code(api, "executeProcedureTaskSession", **{**both, name: "unknown"}) == "NOT_FOUND"
+    question = {"coordinationUuid": world["coordinationUuid"], "userQuery": "q"}
+    for name in ("coordinationUuid", "agentUuid", "sessionUuid"):
+        assert code(api, "askOperationHub", **{**question, name: "unknown"}) == "NOT_FOUND"
+    agent = {"sessionUuid": world["sessionUuid"], "sessionAgentUuid": world["sessionAgentUuid"], "userInput": "y"}
+    for name in ("sessionUuid", "sessionAgentUuid"):
+        assert code(api, "executeForUserInput", **{**agent, name: "unknown"}) == "NOT_FOUND"
+    assert code(api, "executeForUserInput", **agent) == "CONFLICT"  # it waits for nobody
+    assert items(app) == before
+    assert "SendMessageBatch" not in calls.taken()
+
+
+def test_a_task_that_nobody_can_run_is_refused(api: Api, app: App, calls: Calls) -> None:
+    above = COORDINATION.put(api, {})
+    task = TASK.put(api, above)
+    before = items(app)
+    both = {"coordinationUuid": above["coordinationUuid"], "taskUuid": task["taskUuid"]}
+    assert code(api, "executeProcedureTaskSession", **both) == "BAD_USER_INPUT"
+    assert code(api, "askOperationHub", coordinationUuid=above["coordinationUuid"], userQuery="q") == "BAD_USER_INPUT"
+    assert items(app) == before
+    assert "SendMessageBatch" not in calls.taken()

@@ -1,0 +1,350 @@
+"""Starting a session: who takes part, what it costs, and that a client may repeat it."""
+
+from collections import Counter
+from contextlib import suppress
+from random import Random
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
+from ai_coordination_engine.store import guards
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
+from ai_coordination_engine.store.models import Session
+from tests.sessions import (
+    TENANT,
+    Crash,
+    Stage,
+    Turns,
+    check_promises,
+    check_redelivery_changes_nothing,
+    stage_of,
+    tripping,
+)
+from tests.support import Api, Calls, Worker
+
+DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
+CHAIN = {"a": "", "b": "a", "c": "b", "d": "c", "e": "d"}
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+# Who takes part
+
+
+def test_session_agents_have_the_in_degrees_of_their_graph(stage: Stage) -> None:
+    session = stage.start(stage.define({**DIAMOND, "e": "ad"}))
+    agents = stage.agents(session.session_uuid)
+    assert [(each.agent_uuid, each.in_degree, each.state) for each in agents] == [
+        ("a", 0, "initial"),
+        ("b", 1, "initial"),
+        ("c", 1, "initial"),
+        ("d", 2, "initial"),
+        ("e", 2, "initial"),
+    ]
+    assert session.status == "dispatched"
+    assert [wake.session_agent_uuid for wake in stage.queue.sent] == [agents[0].session_agent_uuid]
+
+
+def test_several_subtasks_of_an_agent_are_several_session_agents_and_a_successor_waits_for_all(stage: Stage) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": f"part {number}"} for number in range(3)]
+    session = stage.start(stage.define({"a": "", "b": "a"}, subtasks=[*subtasks, {"agent_uuid": "b"}]))
+    agents = stage.agents(session.session_uuid)
+    assert [(each.agent_uuid, each.in_degree) for each in agents] == [("a", 0), ("a", 0), ("a", 0), ("b", 3)]
+    stage.drain()
+    check_promises(stage, session)
+    requests = stage.runtime.requests
+    assert sorted(request.input for request in requests[:3]) == ["part 0", "part 1", "part 2"]
+    assert requests[3].input == "begin" + "\n\nOutput of a:\nA" * 3
+
+
+def test_a_session_agent_of_several_that_wait_has_edges_of_its_own(stage: Stage) -> None:
+    subtasks = [{"agent_uuid": uuid, "subtask_query": f"{uuid}{number}"} for uuid in "ab" for number in range(2)]
+    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, subtasks=[*subtasks, {"agent_uuid": "c"}]))
+    assert [each.in_degree for each in stage.agents(session.session_uuid)] == [0, 0, 2, 2, 2]
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_agents_that_nobody_names_do_not_take_part(stage: Stage) -> None:
+    names = stage.define({"a": "", "b": "a", "idle": ""})
+    assert set(stage.states(stage.start(names).session_uuid)) == {"a", "b"}
+
+
+def test_without_any_name_every_agent_of_type_task_takes_part(stage: Stage) -> None:
+    names = stage.define(
+        {"a": "", "b": "", "t": ""}, agents={"t": {"agent_type": "triage"}, "b": {"agent_type": "task"}}
+    )
+    assert set(stage.states(stage.start(names).session_uuid)) == {"a", "b"}
+
+
+def test_a_task_without_agents_cannot_be_started(stage: Stage) -> None:
+    names = stage.define({"t": ""}, agents={"t": {"agent_type": "triage"}})
+    with pytest.raises(BadUserInput, match="no agent that could run"):
+        stage.start(names)
+    assert stage.queue.sent == []
+
+
+def test_unknown_coordinations_and_tasks_are_not_found_and_leave_nothing(stage: Stage) -> None:
+    coordination, task = stage.define({"a": ""})
+    for names in ((coordination, "nobody"), ("nobody", task)):
+        with pytest.raises(NotFound):
+            stage.start(names)
+    with pytest.raises(NotFound):
+        execute_procedure(stage.app, "other", Start(coordination, task))
+    assert list(stage.looking.table(SESSION).query_all(coordination)) == []
+
+
+# What the agents are asked
+
+
+def test_placeholders_are_filled_from_a_json_task_query(stage: Stage) -> None:
+    names = stage.define(
+        {"a": ""}, subtasks=[{"agent_uuid": "a", "subtask_query": "{greeting}, {who}! {count} {unknown} {list}"}]
+    )
+    stage.start(names, task_query='{"greeting": "Hello", "who": "Ann", "count": 3, "list": [1, "é"]}')
+    stage.drain()
+    assert [request.input for request in stage.runtime.requests] == ['Hello, Ann! 3 {unknown} [1, "é"]']
+
+
+def test_a_task_query_that_is_no_object_fills_nothing(stage: Stage) -> None:
+    stage.start(stage.define({"a": ""}, subtasks=[{"agent_uuid": "a", "subtask_query": "{who}"}]), task_query="[1]")
+    stage.drain()
+    assert [request.input for request in stage.runtime.requests] == ["{who}"]
+
+
+def test_an_agent_without_a_subtask_is_asked_the_task_query(stage: Stage) -> None:
+    names = stage.define({"a": ""})
+    stage.start(names)
+    stage.start(names, task_query="mine")
+    stage.drain()
+    assert [request.input for request in stage.runtime.requests] == ["begin", "mine"]
+
+
+def test_a_large_task_query_goes_to_a_blob_and_is_shared_by_the_agents(stage: Stage) -> None:
+    text = "long " * 20_000
+    names = stage.define(dict.fromkeys("abcdefgh", ""), subtasks=[{"agent_uuid": uuid} for uuid in "abcdefgh"])
+    session = stage.start(names, task_query=text)
+    agents = stage.agents(session.session_uuid)
+    assert len({each.task_query for each in agents}) == 1
+    assert len(stage.blobs.puts) == len(set(stage.blobs.puts)) <= 2
+    stage.drain()
+    assert {request.input for request in stage.runtime.requests} == {text}
+
+
+# What it costs
+
+
+START = """mutation($c: String!, $t: String!) {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession { sessionUuid } } }"""
+
+
+def define(app: App, graph: dict[str, str]) -> tuple[str, str]:
+    return stage_of(app).define(graph)
+
+
+def test_starting_five_agents_costs_seven_calls(app: App, api: Api, calls: Calls) -> None:
+    names = define(app, {"a": "", "b": "a", "c": "a", "d": "bc", "e": "d"})
+    api.data(START, c=names[0], t=names[1])
+    assert calls.taken() == {
+        "GetItem": 3,  # the coordination, the task, and the coordination again when everything is written
+        "PutItem": 1,
+        "BatchWriteItem": 1,
+        "SendMessageBatch": 1,
+        "UpdateItem": 1,
+    }
+
+
+def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
+    names = define(app, CHAIN)
+    calls, worker = Calls(app), Worker(app)
+    worker.client.meta.events.register("before-call.*.*", calls._count)
+    api.data(START, c=names[0], t=names[1])
+    assert worker.drain() == 1
+    taken = calls.taken()
+    assert taken == {
+        "GetItem": 3,
+        "BatchWriteItem": 1,
+        "SendMessageBatch": 1,
+        "ReceiveMessage": 2,  # the message, and that there is no other
+        "DeleteMessage": 1,
+        "PutItem": 6,  # the session and five runs
+        "UpdateItem": 1 + 1 + 1 + 5 + 4 + 1,  # dispatch, claim, begin, complete, last edge and claim, the end
+    }
+    assert sum(taken.values()) <= 30
+
+
+# Repeating
+
+
+def check_one_session(stage: Stage, session: Session, agents: int = 4) -> None:
+    sessions = list(stage.looking.table(SESSION).query_all(session.coordination_uuid))
+    assert [each.session_uuid for each in sessions] == [session.session_uuid]
+    assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == list("abcde"[:agents])
+
+
+def test_a_start_with_the_same_uuid_again_changes_nothing(stage: Stage) -> None:
+    names = stage.define(DIAMOND)
+    first = stage.start(names, session_uuid="mine")
+    second = stage.start(names, session_uuid="mine")
+    assert first.serialize() == second.serialize()
+    check_one_session(stage, first)
+    assert len(stage.queue.sent) == 1
+    stage.drain()
+    before = stage.everything(first)
+    assert stage.start(names, session_uuid="mine").status == "completed"
+    assert stage.everything(first) == before
+
+
+def test_the_same_uuid_for_something_else_is_a_conflict(stage: Stage) -> None:
+    names = stage.define(DIAMOND)
+    session = stage.start(names, session_uuid="mine")
+    before = stage.everything(session)
+    for other in ({"task_query": "other"}, {"user_id": "ann"}, {"input_files": ["f"]}):
+        with pytest.raises(Conflict):
+            stage.start(names, session_uuid="mine", **other)
+    assert stage.everything(session) == before
+
+
+def test_a_uuid_of_another_tenants_session_is_not_found(stage: Stage) -> None:
+    coordination, task = stage.define(DIAMOND)
+    record = Session(coordination, "theirs", partition_key="other", status="active", open_sink_count=1)
+    stage.looking.table(SESSION).put(record, Session.session_uuid.does_not_exist())
+    with pytest.raises(NotFound):
+        stage.start((coordination, task), session_uuid="theirs")
+    assert stage.agents("theirs") == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_concurrent_starts_with_one_uuid_make_one_session(app: App, seed: int) -> None:
+    stage = stage_of(app)
+    names = stage.define(DIAMOND)
+    turns = Turns(Random(seed))
+    stage.boundary.reach = lambda name: turns.pause()
+    turns.run([lambda: (stage.start(names, session_uuid="mine"), None)[1]] * 3)
+    stage.boundary.reach = lambda name: None
+    session = stage.looking.get(SESSION, TENANT, (names[0], "mine"))
+    assert session.status == "dispatched"
+    check_one_session(stage, session)
+    stage.drain()
+    check_promises(stage, session)
+    assert sorted(stage.runtime.ran()) == list("abcd")
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "workers", "a long time", "both"])
+def test_a_client_may_repeat_a_start_that_died_at_any_point(app: App, meanwhile: str) -> None:
+    stage = stage_of(app)
+    graph = {"a": "", "b": "", "c": "ab", "d": "c"}
+    point = 1
+    while True:
+        names = stage.define(graph)
+        died = False
+        with tripping(stage, point):
+            try:
+                session = stage.start(names, session_uuid="mine-" + names[0])
+            except Crash:
+                died = True
+        if meanwhile in ("workers", "both"):
+            stage.drain()
+        if meanwhile in ("a long time", "both"):
+            stage.clock.advance(61)
+        session = stage.start(names, session_uuid="mine-" + names[0])
+        worked = meanwhile in ("workers", "both")
+        assert session.status in (("dispatched", "in_progress", "completed") if worked else ("dispatched",))
+        check_one_session(stage, session)
+        stage.drain()
+        check_promises(stage, session)
+        check_redelivery_changes_nothing(stage, session)
+        stage.queue.sent.clear()
+        if not died:
+            break
+        point += 1
+    assert point == 23  # 11 calls, before and after
+
+
+def test_a_repeated_start_dies_at_any_point_too(app: App) -> None:
+    stage = stage_of(app)
+    point = 1
+    while True:
+        names = stage.define({"a": "", "b": "a"})
+        with tripping(stage, 12), pytest.raises(Crash):
+            stage.start(names, session_uuid="mine-" + names[0])
+        stage.clock.advance(61)
+        with tripping(stage, point) as second:
+            session = stage.until_it_succeeds(lambda: stage.start(names, session_uuid="mine-" + names[0]))  # noqa: B023
+        check_one_session(stage, session, 2)
+        stage.drain()
+        check_promises(stage, session)
+        if not second.trips:
+            return
+        point += 1
+
+
+# The coordination goes away meanwhile
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+def test_whatever_a_start_and_a_delete_do_to_each_other_nothing_is_left_half_done(app: App, starts: int) -> None:
+    stage = stage_of(app)
+    outcomes = Counter(race(stage.renew(Random(seed)), Random(seed), starts) for seed in range(25))
+    assert outcomes["started", "HasDependents"] > 0
+    assert outcomes["nothing", "deleted"] > 0
+
+
+def race(stage: Stage, random: Random, starts: int) -> tuple[str, str]:
+    """One start, or the same one several times, against the delete of the task and the coordination."""
+    names = stage.define({"a": "", "b": "a"})
+    coordination, mine = names[0], f"mine-{names[0]}"
+    deleted: list[str] = []
+
+    def start() -> None:
+        with suppress(NotFound, Conflict):
+            stage.start(names, session_uuid=mine)
+
+    def delete() -> None:
+        guards.delete(stage.app.records, TASK, TENANT, names)
+        try:
+            guards.delete(stage.app.records, COORDINATION, TENANT, (TENANT, coordination))
+            deleted.append("deleted")
+        except CoordinationError as error:
+            deleted.append(type(error).__name__)
+
+    turns = Turns(random)
+    stage.boundary.reach = lambda name: turns.pause()
+    turns.run([start] * starts + [delete])
+    stage.boundary.reach = lambda name: None
+    session = stage.looking.table(SESSION).get((coordination, mine), consistent=True)
+    if session is None:
+        stage.drain()
+        assert (stage.agents(mine), stage.runs(mine)) == ([], [])
+        return "nothing", deleted[0]
+    assert deleted == ["HasDependents"]
+    check_one_session(stage, session, 2)
+    stage.drain()
+    check_promises(stage, session)
+    return "started", deleted[0]
+
+
+def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_nothing_is_left(app: App) -> None:
+    stage = stage_of(app)
+    point = 1
+    while True:
+        names = stage.define({"a": "", "b": "a"})
+        mine = f"mine-{names[0]}"
+        with tripping(stage, point) as tripwire, suppress(Crash):
+            stage.start(names, session_uuid=mine)
+        if not tripwire.trips or stage.queue.sent:
+            break  # from here on the session runs, and holds the coordination back
+        stage.clock.advance(61)
+        guards.delete(stage.app.records, TASK, TENANT, names)
+        guards.delete(stage.app.records, COORDINATION, TENANT, (TENANT, names[0]))
+        with pytest.raises(NotFound):
+            stage.start(names, session_uuid=mine)
+        assert list(stage.looking.table(SESSION).query_all(names[0])) == []
+        assert stage.agents(mine) == []
+        point += 1
+    assert point == 14

@@ -1,0 +1,345 @@
+"""Each transition is one conditional write that may be repeated: on moto and on Amazon's DynamoDB Local."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.transitions import Lease
+from tests.dynamodb_local import Store
+
+TENANT = "acme"
+FIRST = Lease("run-1", lost_before=100, until=200, token="run-1")
+SECOND = Lease("run-2", lost_before=201, until=300, token="run-2")
+
+
+class Agents:
+    """Makes session agents and sessions as a start leaves them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.act: Any = store.app.transitions  # PynamoDB's types know no absent attribute
+
+    def new(self, **values: Any) -> Key:
+        key = (str(uuid4()), str(uuid4()))
+        record = SessionAgent(*key, **{"partition_key": TENANT, "state": "initial", "in_degree": 0, **values})
+        self.store.records.table(SESSION_AGENT).put(record, SessionAgent.session_uuid.does_not_exist())
+        return key
+
+    def session(self, sinks: int, **values: Any) -> Key:
+        key = (str(uuid4()), str(uuid4()))
+        given = {"status": "dispatched", "open_sinks": range(sinks), "open_sink_count": sinks, **values}
+        record = Session(*key, partition_key=TENANT, **given)
+        self.store.records.table(SESSION).put(record, Session.session_uuid.does_not_exist())
+        return key
+
+    def stored(self, key: Key, entity: Any = SESSION_AGENT) -> dict[str, Any]:
+        record = self.store.records.table(entity).get(key, consistent=True)
+        assert record is not None
+        return dict(record.serialize())
+
+
+@pytest.fixture
+def agents(store: Store) -> Agents:
+    return Agents(store)
+
+
+def refused(agents: Agents, key: Key, call: Callable[[], Any], entity: Any = SESSION_AGENT) -> Any:
+    """The item that a refused transition names, which it has not changed."""
+    before = agents.stored(key, entity)
+    with pytest.raises(Refused) as answer:
+        call()
+    assert agents.stored(key, entity) == before
+    assert answer.value.old.serialize() == before
+    return answer.value.old
+
+
+# Claiming
+
+
+@pytest.mark.parametrize("state", ["initial", "pending"])
+def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
+    key = agents.new(state=state)
+    agent = agents.act.claim(TENANT, key, FIRST)
+    assert (agent.state, agent.attempt, agent.run_uuid, agent.lease_until) == ("executing", 1, "run-1", 200)
+    assert refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND)).run_uuid == "run-1"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"in_degree": 1, "unfinished": [3]},
+        {"awaits_user": "ann"},
+        {"state": "wait_for_user_input", "awaits_user": "ann"},
+        {"state": "completed"},
+        {"state": "failed"},
+        {"state": "skipped"},
+        {"state": "cancelled"},
+        {"partition_key": "other"},
+    ],
+    ids=str,
+)
+def test_an_agent_that_is_not_ready_is_not_claimed(agents: Agents, values: dict[str, Any]) -> None:
+    key = agents.new(**values)
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+
+
+def test_a_claim_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
+    key = agents.new()
+    first = agents.act.claim(TENANT, key, FIRST)
+    again = agents.act.claim(TENANT, key, FIRST)
+    assert (again.serialize(), again.attempt) == (first.serialize(), 1)
+    copy = Lease("run-1", lost_before=100, until=200, token="another copy of the message")
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, copy))
+
+
+def test_a_put_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
+    record = SessionAgent("s-lost", "a", partition_key=TENANT, state="initial", unfinished=[1, 2])
+    table, absent = agents.store.records.table(SESSION_AGENT), SessionAgent.session_uuid.does_not_exist()
+    table.put(record, absent)
+    table.put(record, absent)
+    with pytest.raises(Refused):
+        table.put(SessionAgent("s-lost", "a", partition_key=TENANT, state="pending"), absent)
+
+
+def test_an_agent_that_does_not_exist_is_refused_without_one(agents: Agents) -> None:
+    with pytest.raises(Refused) as answer:
+        agents.act.claim(TENANT, ("no", "body"), FIRST)
+    assert answer.value.old is None
+
+
+def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> None:
+    key = agents.new()
+    old = agents.act.claim(TENANT, key, FIRST)
+    early = Lease("run-2", lost_before=200, until=300, token="run-2")
+    refused(agents, key, lambda: agents.act.take_over(old, early))
+    agent = agents.act.take_over(old, SECOND)
+    assert (agent.attempt, agent.run_uuid, agent.lost_runs) == (2, "run-2", [[1, "run-1"]])
+    late = Lease("run-3", lost_before=400, until=500, token="run-3")
+    refused(agents, key, lambda: agents.act.take_over(old, late))  # `old` is not the current attempt any more
+    agent = agents.act.take_over(agent, late)
+    assert (agent.attempt, agent.lost_runs) == (3, [[1, "run-1"], [2, "run-2"]])
+
+
+def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
+    """On DynamoDB Local: moto in process does not make a call atomic, so that it is asked one by one."""
+    key = agents.new()
+
+    def claim(number: int) -> str:
+        try:
+            return str(
+                agents.act.claim(
+                    TENANT, key, Lease(f"run-{number}", lost_before=0, until=9, token=str(number))
+                ).run_uuid
+            )
+        except Refused:
+            return ""
+
+    winners = [each for each in at_once(agents, claim, 16) if each]
+    assert len(winners) == 1
+    assert agents.stored(key)["run_uuid"] == {"S": winners[0]}
+
+
+def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any]:
+    atomic = "127.0.0.1" in str(next(iter(agents.store.records.tables.values()))._connection.client.meta.endpoint_url)
+    with ThreadPoolExecutor(16 if atomic else 1) as pool:
+        return list(pool.map(call, range(number)))
+
+
+# Edges
+
+
+def test_a_named_edge_is_removed_once(agents: Agents) -> None:
+    key = agents.new(in_degree=2, unfinished=[0, 7])
+    for _ in range(2):
+        agent = agents.act.finish_edge(key, 7)
+        assert agent is not None
+        assert (agent.in_degree, agent.unfinished, agent.state) == (1, {0}, "initial")
+    for _ in range(2):
+        agent = agents.act.finish_edge(key, 0)
+        assert agent is not None
+        assert (agent.in_degree, agent.unfinished) == (0, None)
+
+
+def test_an_edge_that_never_was_and_an_agent_that_never_was(agents: Agents) -> None:
+    key = agents.new(in_degree=1, unfinished=[0])
+    before = agents.stored(key)
+    assert agents.act.finish_edge(key, 5) is not None
+    assert agents.stored(key) == before
+    assert agents.act.finish_edge(("no", "body"), 5) is None
+
+
+def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
+    key = agents.new(in_degree=50, unfinished=range(50))
+
+    def remove(number: int) -> int:
+        agent = agents.act.finish_edge(key, number % 50)
+        assert agent is not None
+        return int(agent.in_degree)
+
+    degrees = at_once(agents, remove, 100)
+    assert set(degrees) == set(range(50))
+    stored = agents.stored(key)
+    assert stored["in_degree"] == {"N": "0"}
+    assert "unfinished" not in stored
+
+
+def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
+    key = agents.new(in_degree=1, unfinished=[4])
+    agent = agents.act.finish_last_edge_and_claim(key, 4, FIRST)
+    assert (agent.in_degree, agent.unfinished, agent.state, agent.attempt) == (0, None, "executing", 1)
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 4, SECOND))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"in_degree": 2, "unfinished": [4, 5]},
+        {"in_degree": 1, "unfinished": [5]},
+        {"in_degree": 1, "unfinished": [4], "awaits_user": "ann"},
+        {"in_degree": 1, "unfinished": [4], "state": "skipped"},
+    ],
+    ids=str,
+)
+def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(agents: Agents, values: dict[str, Any]) -> None:
+    key = agents.new(**values)
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 4, FIRST))
+
+
+# Ends
+
+
+def test_only_the_current_attempt_ends_the_agent(agents: Agents) -> None:
+    key = agents.new()
+    old = agents.act.claim(TENANT, key, FIRST)
+    agents.act.take_over(old, SECOND)
+    late = {"agent_input": "x", "agent_output": "late"}
+    refused(agents, key, lambda: agents.act.complete(key, "run-1", late))
+    refused(agents, key, lambda: agents.act.fail(key, "run-1", {"agent_input": "x", "notes": "late"}))
+    agent = agents.act.complete(key, "run-2", {"agent_input": "x", "agent_output": {"é": 1.5}})
+    assert (agent.state, agent.agent_output, agent.lease_until) == ("completed", {"é": 1.5}, None)
+    refused(agents, key, lambda: agents.act.complete(key, "run-2", late))
+    refused(agents, key, lambda: agents.act.fail(key, "run-2", {"agent_input": "x", "notes": "late"}))
+
+
+def test_a_failure_leaves_its_note(agents: Agents) -> None:
+    key = agents.new()
+    agents.act.claim(TENANT, key, FIRST)
+    agent = agents.act.fail(key, "run-1", {"agent_input": "x", "notes": "no"})
+    assert (agent.state, agent.notes, agent.lease_until) == ("failed", "no", None)
+
+
+@pytest.mark.parametrize("state", ["initial", "pending", "wait_for_user_input"])
+def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
+    key = agents.new(state=state, in_degree=1, unfinished=[0])
+    for _ in range(2):
+        agent = agents.act.skip(key)
+        assert agent is not None
+        assert agent.state == "skipped"
+
+
+@pytest.mark.parametrize("state", ["executing", "completed", "failed", "cancelled"])
+def test_what_somebody_claimed_is_not_skipped(agents: Agents, state: str) -> None:
+    key = agents.new(state=state)
+    before = agents.stored(key)
+    agents.act.skip(key)
+    assert agents.stored(key) == before
+
+
+# A person
+
+
+def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
+    key = agents.new(awaits_user="ann")
+    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "early"}))
+    for _ in range(2):
+        agent = agents.act.wait_for_user(key)
+        assert agent is not None
+        assert agent.state == "wait_for_user_input"
+    refused(agents, key, lambda: agents.act.answer("other", key, {"user_input": "theirs"}))
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    agent = agents.act.answer(TENANT, key, {"user_input": "blue"})
+    assert (agent.state, agent.user_input, agent.awaits_user) == ("pending", "blue", None)
+    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "red"}))
+    agent = agents.act.wait_for_user(key)
+    assert agent is not None
+    assert agent.state == "pending"
+    assert agents.act.claim(TENANT, key, FIRST).user_input == "blue"
+
+
+def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> None:
+    key = agents.new(awaits_user="ann", in_degree=1, unfinished=[0])
+    before = agents.stored(key)
+    agents.act.wait_for_user(key)
+    assert agents.stored(key) == before
+
+
+# Sessions
+
+
+def test_a_session_is_confirmed_by_its_own_mark_alone(agents: Agents) -> None:
+    key = agents.session(1, unconfirmed="mark")
+    session = agents.act.dispatch(key, "other")
+    assert session is not None
+    assert session.unconfirmed == "mark"
+    for _ in range(2):
+        session = agents.act.dispatch(key, "mark")
+        assert session is not None
+        assert (session.unconfirmed, session.status) == (None, "dispatched")
+    assert agents.act.dispatch(("no", "body"), "mark") is None
+
+
+def test_a_session_begins_once(agents: Agents) -> None:
+    key = agents.session(1)
+    session = agents.act.begin(key)
+    assert session is not None
+    assert session.status == "in_progress"
+    session = agents.act.finish_only_sink(key, 0)
+    assert session is not None
+    assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
+    before = agents.stored(key, SESSION)
+    tries: list[Callable[[], Any]] = [
+        lambda: agents.act.begin(key),
+        lambda: agents.act.finish_only_sink(key, 0),
+        lambda: agents.act.finish_sink(key, 0),
+        lambda: agents.act.complete_session(key),
+        lambda: agents.act.fail_session(key, {"logs": "late"}),
+    ]
+    for again in tries:
+        session = again()
+        assert session is not None
+        assert session.status == "completed"
+    assert agents.stored(key, SESSION) == before
+
+
+def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) -> None:
+    key = agents.session(3, status="in_progress")
+    for sink, left in ((1, 2), (1, 2), (0, 1)):
+        session = agents.act.finish_sink(key, sink)
+        assert session is not None
+        assert session.open_sink_count == left
+    session = agents.act.complete_session(key)
+    assert session is not None
+    assert session.status == "in_progress"  # one is open
+    session = agents.act.finish_sink(key, 2)
+    assert session is not None
+    assert (session.open_sink_count, session.open_sinks) == (0, None)
+    session = agents.act.complete_session(key)
+    assert session is not None
+    assert session.status == "completed"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "timeout"])
+def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> None:
+    key = agents.session(1, status=status)
+    agents.act.begin(key)
+    agents.act.finish_only_sink(key, 0)
+    agents.act.finish_sink(key, 0)
+    agents.act.complete_session(key)
+    agents.act.fail_session(key, {"logs": "late"})
+    assert agents.stored(key, SESSION)["status"] == {"S": status}

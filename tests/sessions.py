@@ -1,0 +1,333 @@
+"""What the tests of the engine drive sessions with: an application on fakes, histories with crashes, the promises."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, TypeVar
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.parallel import Parallel
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.transitions import Transitions
+from tests.fakes import Behaviour, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+
+TENANT = "acme"
+T = TypeVar("T")
+Graph = Mapping[str, Sequence[str]]
+"""Whom each agent waits for."""
+
+
+class Crash(BaseException):
+    """The process dies here; nobody may catch it."""
+
+
+class Boundary:
+    """The border between the engine and the world: `reach` runs before and after every side effect."""
+
+    def __init__(self) -> None:
+        self.reach: Callable[[str], None] = lambda name: None
+
+    def __call__(self, name: str) -> None:
+        self.reach(name)
+
+
+class Tripwire:
+    """Dies at the points with these numbers, and stays dead until it is revived."""
+
+    def __init__(self, *trip_at: int) -> None:
+        self.points = 0
+        self.trips = 0
+        self._trip_at = trip_at
+        self._dead = False
+
+    def __call__(self, name: str) -> None:
+        if not self._dead:
+            self.points += 1
+            if self.points in self._trip_at:
+                self._dead = True
+                self.trips += 1
+        if self._dead:
+            raise Crash(name)
+
+    def revive(self) -> None:
+        """A new process takes over."""
+        self._dead = False
+
+
+class OneByOne(Parallel):
+    """Makes the calls in the caller's thread, one after the other, in an order that `order` draws when there is one."""
+
+    def __init__(self, order: Random | None = None) -> None:
+        self._order = order
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        numbers = list(range(len(calls)))
+        if self._order:
+            self._order.shuffle(numbers)
+        results = {number: calls[number]() for number in numbers}
+        return [results[number] for number in range(len(calls))]
+
+
+@dataclass
+class Stage:
+    """An application on the real store with every other port faked."""
+
+    app: App
+    clock: FakeClock
+    queue: FakeQueue
+    runtime: FakeRuntime
+    blobs: FakeBlobs
+    boundary: Boundary
+    looking: Repository  # a connection of its own: what a test reads is no side effect
+    requests: Counter[str] = field(default_factory=Counter)
+
+    def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
+        """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""
+        self.boundary.reach = lambda name: None
+        self.app.records.parallel = OneByOne(order)
+        self.queue.sent.clear()
+        self.queue.waiting.clear()
+        self.runtime.requests.clear()
+        self.runtime.behaviours = dict(behaviours or {})
+        return self
+
+    # Defining and starting
+
+    def define(
+        self,
+        graph: Graph,
+        *,
+        subtasks: Sequence[Mapping[str, Any]] = (),
+        actions: Mapping[str, Mapping[str, Any]] | None = None,
+        agents: Mapping[str, Mapping[str, Any]] | None = None,
+        query: str = "begin",
+    ) -> tuple[str, str]:
+        """A coordination and a task: every agent of the graph, whom it waits for, and what else its action says."""
+        coordination, task = new_uuid(self.clock.now()), new_uuid(self.clock.now())
+        described = [{"agent_uuid": name, **(agents or {}).get(name, {})} for name in graph]
+        extra = actions or {}
+        content = {"agents": described, "coordination_name": "c", "updated_by": "me"}
+        self.app.records.create(COORDINATION, TENANT, (TENANT, coordination), lambda *_: content, parent_key=None)
+        work = {
+            "task_name": "t",
+            "initial_task_query": query,
+            "subtask_queries": [dict(each) for each in subtasks],
+            "agent_actions": {
+                name: {"predecessors": list(before), **extra.get(name, {})}
+                for name, before in graph.items()
+                if before or name in extra
+            },
+            "updated_by": "me",
+        }
+        self.app.records.create(TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination))
+        return coordination, task
+
+    def start(self, names: tuple[str, str], **arguments: Any) -> Session:
+        """Start a session of what `define` answered."""
+        return execute_procedure(self.app, TENANT, Start(*names, **arguments))
+
+    # Working
+
+    def drain(self, *, deadline: float | None = None) -> int:
+        """One worker empties the queue; a crash kills it and redelivers its message, `Busy` lets the lease run out.
+
+        Answers how often it crashed.
+        """
+        crashes = 0
+        while delivery := self.queue.receive():
+            try:
+                run_step(self.app, delivery.wake, deadline=deadline)
+                self.queue.delete(delivery)
+            except Busy as busy:
+                self.queue.put_back(delivery)
+                self.clock.advance(busy.retry_after + 1)
+            except Crash:
+                crashes += 1
+                self._revive()
+                self.queue.put_back(delivery)
+        return crashes
+
+    def until_it_succeeds(self, call: Callable[[], T]) -> T:
+        """A client that repeats its request when the server dies."""
+        while True:
+            try:
+                return call()
+            except Crash:
+                self._revive()
+
+    def _revive(self) -> None:
+        if isinstance(self.boundary.reach, Tripwire):
+            self.boundary.reach.revive()
+
+    # Looking
+
+    def session(self, session: Session) -> Session:
+        """The session as it is now, confirmed or not."""
+        found = self.looking.table(SESSION).get((session.coordination_uuid, session.session_uuid), consistent=True)
+        assert found is not None
+        return found  # type: ignore[no-any-return]
+
+    def agents(self, session_uuid: str) -> list[SessionAgent]:
+        """The session agents in order of their ordinals."""
+        return list(self.looking.table(SESSION_AGENT).query_all(session_uuid, consistent=True))
+
+    def agent(self, session_uuid: str, agent_uuid: str) -> SessionAgent:
+        """The only session agent of this agent."""
+        (found,) = [each for each in self.agents(session_uuid) if each.agent_uuid == agent_uuid]
+        return found
+
+    def states(self, session_uuid: str) -> dict[str, str]:
+        """The states by agent."""
+        return {each.agent_uuid: each.state for each in self.agents(session_uuid)}
+
+    def runs(self, session_uuid: str) -> list[SessionRun]:
+        """The session runs in order of creation."""
+        return list(self.looking.table(SESSION_RUN).query_all(session_uuid, consistent=True))
+
+    def everything(self, session: Session) -> list[dict[str, Any]]:
+        """Every item of the session as it is stored."""
+        records = [
+            self.session(session),
+            *self.agents(session.session_uuid),
+            *self.runs(session.session_uuid),
+        ]
+        return [record.serialize() for record in records]
+
+
+def stage_of(
+    app: App,
+    *,
+    behaviours: Mapping[str, Behaviour] | None = None,
+    wants_thread: bool = False,
+    inline_limit: int | None = None,
+    order: Random | None = None,
+    threads: int = 0,
+) -> Stage:
+    """`app` with every port but the store faked; its store's calls go one by one unless `threads` are given."""
+    boundary, clock = Boundary(), FakeClock()
+    blobs = FakeBlobs(boundary)
+    connection = bootstrap.connect()
+    limit = inline_limit or app.settings.inline_limit
+    records = Repository(connection, app.settings.table_prefix, blobs, clock, limit)
+    records.parallel = Parallel(threads) if threads else OneByOne(order)
+    queue = FakeQueue(boundary)
+    runtime = FakeRuntime(behaviours, wants_thread=wants_thread, reach=boundary)
+    fake = replace(
+        app,
+        records=records,
+        transitions=Transitions(records),
+        queue=queue,
+        runtimes=runtime,
+        clock=clock,
+    )
+    stage = Stage(fake, clock, queue, runtime, blobs, boundary, app.records)
+
+    def count(model: Any, **_: Any) -> None:
+        stage.requests[model.name] += 1
+        boundary(model.name)
+
+    client: Any = connection.client
+    client.meta.events.register("before-call.dynamodb", count)
+    client.meta.events.register("after-call.dynamodb", lambda model, **_: boundary(model.name))
+    return stage
+
+
+@contextmanager
+def tripping(stage: Stage, *at: int) -> Iterator[Tripwire]:
+    """The stage with crashes at the points with these numbers."""
+    tripwire = Tripwire(*at)
+    stage.boundary.reach = tripwire
+    try:
+        yield tripwire
+    finally:
+        stage.boundary.reach = lambda name: None
+
+
+class Turns:
+    """Runs workers at the same time, one side effect at a time; `random` draws whose turn it is.
+
+    The store makes each call atomic, so that these are all the interleavings there are; and they can be repeated.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._mine = threading.local()
+        self._go: dict[int, threading.Semaphore] = {}
+        self._back = threading.Semaphore(0)
+        self._errors: list[BaseException] = []
+
+    def pause(self) -> None:
+        """Let others go first; returns at once outside a worker."""
+        number = getattr(self._mine, "number", None)
+        if number is not None:
+            self._back.release()
+            self._go[number].acquire()
+
+    def run(self, workers: Sequence[Callable[[], None]]) -> None:
+        """Run all of them to their end; raises the first error of any."""
+        self._errors = []
+        self._go = {number: threading.Semaphore(0) for number in range(len(workers))}
+        alive = {
+            number: threading.Thread(target=self._work, args=(number, work), daemon=True)
+            for number, work in enumerate(workers)
+        }
+        for thread in alive.values():
+            thread.start()
+        while self._go:
+            number = self._random.choice(sorted(self._go))
+            self._go[number].release()
+            self._back.acquire()
+        for thread in alive.values():
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _work(self, number: int, work: Callable[[], None]) -> None:
+        self._mine.number = number
+        self._go[number].acquire()
+        try:
+            work()
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            del self._go[number]
+            self._back.release()
+
+
+def check_promises(stage: Stage, session: Session, *, status: str = "completed") -> None:
+    """P2–P6 at the end of a history."""
+    agents: list[Any] = stage.agents(session.session_uuid)
+    found: Any = stage.session(session)  # PynamoDB's types know no absent attribute
+    assert (found.status, found.unconfirmed) == (status, None)
+    if status == "completed":
+        assert {each.state for each in agents} == {"completed"}
+        assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents)
+        assert (found.open_sink_count, found.open_sinks) == (0, None)
+    for each in agents:
+        assert each.in_degree == len(each.unfinished or ())
+        assert each.state != "executing"
+    attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in stage.runs(session.session_uuid))
+    expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
+    assert attempts == Counter(expected)
+    started = Counter(request.run_uuid for request in stage.runtime.requests)
+    assert set(started.values()) <= {1}
+    assert stage.queue.waiting == []
+
+
+def check_redelivery_changes_nothing(stage: Stage, session: Session) -> None:
+    """P4: every message that was ever sent, once more."""
+    before, requests = stage.everything(session), len(stage.runtime.requests)
+    for wake in list(stage.queue.sent):
+        run_step(stage.app, wake)
+    assert stage.everything(session) == before
+    assert len(stage.runtime.requests) == requests
+    assert stage.queue.waiting == []
