@@ -14,27 +14,29 @@ from ai_coordination_engine.store.models import (
     TaskSchedule,
 )
 
-Filter = Callable[[Any, Any], bool]
+Read = Callable[[str], Any]
+"""Reads an attribute of a record, from its blob when it lives there."""
+Filter = Callable[[Read, Any], bool]
 
 
 def equals(name: str) -> Filter:
     """Keeps records whose attribute `name` is the value."""
-    return lambda record, value: bool(getattr(record, name) == value)
+    return lambda read, value: bool(read(name) == value)
 
 
 def contains(name: str) -> Filter:
     """Keeps records whose text `name` contains the value."""
-    return lambda record, value: value in (getattr(record, name) or "")
+    return lambda read, value: value in (read(name) or "")
 
 
 def one_of(name: str) -> Filter:
     """Keeps records whose attribute `name` is one of the values."""
-    return lambda record, value: getattr(record, name) in value
+    return lambda read, value: read(name) in value
 
 
 def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
     """Keeps session agents whose action passes `check`."""
-    return lambda record, value: check(record.agent_action or {}, value)
+    return lambda read, value: check(read("agent_action") or {}, value)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ SESSION_AGENT = Entity(
     filters={
         "coordination_uuid": equals("coordination_uuid"),
         "agent_uuid": equals("agent_uuid"),
-        "agent_name": lambda record, value: value in ((record.definition or {}).get("agent_name") or ""),
+        "agent_name": lambda read, value: value in ((read("definition") or {}).get("agent_name") or ""),
         "primary_path": action(lambda found, value: bool(found.get("primary_path") == value)),
         "user_in_the_loop": action(lambda found, value: bool(found.get("user_in_the_loop") == value)),
         "predecessor": action(lambda found, value: value in found.get("predecessors", ())),

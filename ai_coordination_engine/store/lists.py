@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import BadUserInput
@@ -14,12 +14,18 @@ from ai_coordination_engine.store.table import RawKey, Table
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
-_Row = tuple[Any, list[str]]  # a record and its position
+MAX_READ = 12_000  # rows that one page may cost
+MAX_COUNTED = 100_000  # rows that a total may cost
+_FIRST = " "  # sorts before every printable range key
+_Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list. `total` is None unless it was asked for; `next_cursor` is None at the end."""
+    """One page of a list; `next_cursor` is None at the end, and a page before it may be short or empty.
+
+    `total` is None unless it was asked for and can be counted.
+    """
 
     records: list[Any]
     page_size: int
@@ -49,22 +55,43 @@ def read_page(
     query = cursors.fingerprint(entity.name, tenant, filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
-    want = skip + size + 1
-    rows = _rows(repository, entity, tenant, filters, after, want)
-    found = list(islice(rows, want))
-    more = len(found) == want
+    rows = _rows(repository, entity, tenant, filters, after, skip + size + 1)
+    found, end = _take(rows, skip + size + 1)
     total = None
     if with_total:
-        counted = _rows(repository, entity, tenant, filters, [], None) if after else rows
-        total = sum(1 for _ in counted) + (0 if after else len(found))
+        counted = _count(_rows(repository, entity, tenant, filters, [], None)) if after else _count(rows)
+        total = counted if after or counted is None else counted + len(found)
     page = found[skip : skip + size]
+    if len(found) > skip + size:
+        end = page[-1][1]
     return Page(
         records=[record for record, _ in page],
         page_size=size,
         page_number=number,
         total=total,
-        next_cursor=cursors.encode(query, page[-1][1]) if page and more else None,
+        next_cursor=cursors.encode(query, end) if end else None,
     )
+
+
+def _take(rows: Iterator[_Row], want: int) -> tuple[list[_Row], list[str] | None]:
+    """The first `want` rows that pass, and the position to go on from when reading was stopped before the end."""
+    found: list[_Row] = []
+    for number, (record, position) in enumerate(rows, 1):
+        if record is not None:
+            found.append((record, position))
+        if len(found) == want or number == MAX_READ:
+            return found, position
+    return found, None
+
+
+def _count(rows: Iterator[_Row]) -> int | None:
+    """How many rows pass; None when counting them would take too long."""
+    count = 0
+    for number, (record, _) in enumerate(rows, 1):
+        count += record is not None
+        if number == MAX_COUNTED:
+            return None
+    return count
 
 
 def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> tuple[int, int]:
@@ -89,7 +116,7 @@ def _rows(
     after: list[str],
     want: int | None,
 ) -> Iterator[_Row]:
-    """Records that pass, with their positions, from `after` on."""
+    """Records with their positions, from `after` on; those that do not pass as None."""
     table = repository.table(entity)
     hash_value = tenant if entity is COORDINATION else filters.get(table.hash_key)
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
@@ -104,11 +131,14 @@ def _rows(
         source = _of_task(repository, source, tenant, filters["task_uuid"])
     for record, position in source:
         if visible(record, tenant) is None:
+            yield None, position
             continue
-        if checks:
-            repository.open_record(record)
-        if all(check(record, value) for check, value in checks):
-            yield record, position
+        read = partial(_read, repository, record)
+        yield (record if all(check(read, value) for check, value in checks) else None), position
+
+
+def _read(repository: Repository, record: Any, name: str) -> Any:
+    return repository.opened(getattr(record, name))
 
 
 def _partition(table: Table[Any], hash_value: str, newest: bool, after: list[str], size: int | None) -> Iterator[_Row]:
@@ -144,6 +174,9 @@ def _below_sessions(
         for record, position in _partition(table, _part(after, -2, 2), False, after[-1:], None):
             yield record, [*above, *position]
     for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
+        yield None, [*place, _FIRST]
+        if session is None:
+            continue
         for record, position in _partition(table, session.session_uuid, False, [], None):
             yield record, [*place, *position]
 

@@ -3,10 +3,13 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store import lists
 from tests.documents import code, data, error
 from tests.records import (
     CASES,
     COORDINATION,
+    SESSION,
+    SESSION_AGENT,
     TASK,
     Case,
 )
@@ -77,3 +80,35 @@ def test_a_cursor_serves_its_own_query_only(api: Api) -> None:
 @pytest.mark.parametrize("word", ["nobody", "", None, "Active", "active "])
 def test_an_unknown_status_in_a_filter_is_refused(field: str, name: str, word: str | None, api: Api) -> None:
     assert code(api, field, **{name: ["initial", word]}) == "BAD_USER_INPUT"
+
+
+def test_a_page_that_would_cost_too_much_ends_early_and_goes_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "MAX_READ", 4)
+    above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
+    made = [SESSION.put(api, above, userId="ann" if each == 0 else "bob") for each in range(6)]
+    query = """query($c: String, $cursor: String) {
+      sessionList(coordinationUuid: $c, userId: "ann", cursor: $cursor) { sessionList { sessionUuid } nextCursor } }"""
+    first = api.data(query, c=above["coordinationUuid"])["sessionList"]
+    assert first["sessionList"] == []
+    second = api.data(query, c=above["coordinationUuid"], cursor=first["nextCursor"])["sessionList"]
+    assert second == {"sessionList": [{"sessionUuid": made[0]["sessionUuid"]}], "nextCursor": None}
+
+
+def test_a_walk_through_sessions_ends_early_and_goes_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "MAX_READ", 4)
+    above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
+    made = []
+    for each in range(5):
+        session = SESSION.put(api, above)
+        keys = {**above, "sessionUuid": session["sessionUuid"]}
+        made.append(SESSION_AGENT.put(api, keys, notes=str(each))["sessionAgentUuid"])
+    query = """query($c: String, $cursor: String) {
+      sessionAgentList(coordinationUuid: $c, cursor: $cursor) {
+        sessionAgentList { sessionAgentUuid } nextCursor } }"""
+    found, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        page = api.data(query, c=above["coordinationUuid"], cursor=cursor)["sessionAgentList"]
+        found += [each["sessionAgentUuid"] for each in page["sessionAgentList"]]
+        cursor, pages = page["nextCursor"], pages + 1
+    assert found == made[::-1]
+    assert pages == 3
