@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 
-.PHONY: help install fmt lint test bench demo package lock clean
+.PHONY: help install fmt lint test cover bench demo package lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -31,7 +31,10 @@ lint: install ## check format, lint, types, layers, dependencies, spelling and t
 
 # Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
 test: install .venv-ministack/.stamp $(if $(CI),.venv/.model.stamp) ## run the whole suite
-	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--cov --cov-report=term) $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 15 $(ARGS)
+
+cover: install ## run the suite and print what it covers (about twice the time)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -14,7 +14,7 @@ from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.table import Table
@@ -42,7 +42,7 @@ def build_app(settings: Settings) -> App:
 
 def connect() -> Connection:
     """One connection for all tables, its client made now: botocore does not make clients thread-safely."""
-    connection = Connection(max_pool_connections=MAX_CONNECTIONS)
+    connection = Connection(region=aws_region(), max_pool_connections=MAX_CONNECTIONS)
     _ = connection.client
     return connection
 
@@ -50,7 +50,7 @@ def connect() -> Connection:
 def client(service: str, session: Any = None) -> Any:
     """A botocore client; the standard AWS variables say where and as whom."""
     config = Config(max_pool_connections=MAX_CONNECTIONS, retries={"mode": "standard", "max_attempts": 4})
-    return (session or botocore.session.get_session()).create_client(service, config=config)
+    return (session or botocore.session.get_session()).create_client(service, aws_region(), config=config)
 
 
 def create_tables(settings: Settings) -> list[str]:

@@ -1,5 +1,6 @@
 """Settings: read once from the environment, validated, frozen. `os.environ` lives here alone."""
 
+import os
 from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
@@ -74,3 +75,8 @@ class Settings(BaseSettings):
     def lease_seconds(self) -> float:
         """How long a claim holds, in seconds: the attempt's timeout and a margin for writing its result."""
         return self.agent_timeout_seconds + self.lease_margin_seconds
+
+
+def aws_region() -> str | None:
+    """The region of `AWS_REGION`, which Lambda sets and botocore does not read; None leaves botocore's own order."""
+    return os.environ.get("AWS_REGION") or None

@@ -10,7 +10,7 @@ from ai_coordination_engine.domain.statuses import (
 )
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.control import skip_waiting
+from ai_coordination_engine.engine.control import give_up_lost, skip_waiting
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import SessionAgent
@@ -102,6 +102,8 @@ def recover(app: App, agent: SessionAgent) -> None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:
         skip_waiting(app, agent.partition_key, key)
+        if held_until := give_up_lost(app, agent.partition_key, key):
+            raise Busy(held_until - app.clock.now().timestamp())
         return
     frontier, expanded = [agent], {agent.ordinal}
     standing: dict[int, SessionAgent] = {}  # an agent may be reached on several ways: its latest state counts

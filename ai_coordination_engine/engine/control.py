@@ -3,6 +3,7 @@
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -45,3 +46,24 @@ def skip_waiting(app: App, tenant: str, session_key: Key) -> None:
     ]
     if waiting:
         app.records.parallel.run(waiting)
+
+
+def give_up_lost(app: App, tenant: str, session_key: Key) -> float:
+    """End the agents of a session that has ended whose workers died; may be repeated.
+
+    Returns until when (epoch seconds) others are held by a lease, 0 when there are none.
+    """
+    rows = app.records.children(SESSION_AGENT, tenant, session_key, consistent=True)
+    executing = [each for each in rows if each.state == "executing" and each.lease_until is not None]
+    lost_before = app.lost_before()
+    for each in executing:
+        if each.lease_until < lost_before:
+            give_up(app, each)
+    return max((each.lease_until for each in executing if each.lease_until >= lost_before), default=0)
+
+
+def give_up(app: App, agent: SessionAgent) -> None:
+    """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
+    for attempt, run_uuid in [*(agent.lost_runs or ()), (agent.attempt, agent.run_uuid)]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    app.transitions.give_up(agent)

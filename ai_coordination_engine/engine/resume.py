@@ -1,7 +1,7 @@
 """Resuming what waits: a person answers."""
 
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
@@ -12,6 +12,8 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
 
     Raises `NotFound`, or `Conflict` when the agent does not wait for one.
     """
+    if not user_input.strip():
+        raise BadUserInput("userInput is empty; an answer cannot be taken back.")
     key = (session_uuid, session_agent_uuid)
     packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input})
     try:

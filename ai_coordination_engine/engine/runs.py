@@ -40,7 +40,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
     details = {
         "status": "lost",
         "attempt": attempt,
-        "error": "The lease ran out before a result came.",
+        "error": "No result came: the lease ran out, or the process that ran it ended.",
     }
     _put(app, agent, run_uuid, details)
 

@@ -17,6 +17,7 @@ from ai_coordination_engine.engine import advance, control, runs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
@@ -34,6 +35,9 @@ __all__ = ["Busy", "run_step"]
 
 
 MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
+
+
+_LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
         return None
     if _may_be_taken_over(agent, lease):
         if control.is_over(app, agent):
-            return None  # nobody waits for the result any more, and attempts cost money
+            control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
+            return None
         try:
             return app.transitions.take_over(agent, lease)
         except Refused as refused:
@@ -120,18 +125,26 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = app.clock.now()
     request = _request(app, agent, chain)
+    _log("attempt started", agent)
     try:
         result = _run(app, agent, request)
     except AgentFailure as failure:
+        _log("attempt failed", agent, reason=failure.message)
         runs.record(app, agent, started, outcome="failed", error=failure.message)
         _fail(app, agent, request.input, failure.message)
         return None
+    _log("attempt completed", agent)
     runs.record(app, agent, started, outcome="completed", usage=result.usage)
     if not _complete(app, agent, request.input, result):
         return None
     chain.turns[agent.ordinal] = Turn(agent.agent_uuid, request.agent_name, request.input, result.output)
     lease = new_lease(app) if _time_left(app, chain) else None
     return advance.hand_on(app, agent, lease)
+
+
+def _log(event: str, agent: SessionAgent, **details: str) -> None:
+    """One line an event; ids only, never what an agent was given or answered."""
+    logger.info(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
 
 
 def _run(app: App, agent: SessionAgent, request: AgentRequest) -> AgentResult:

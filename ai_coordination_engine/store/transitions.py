@@ -107,6 +107,18 @@ class Transitions:
             SessionAgent.state.is_in("initial", "pending", "wait_for_user_input"),
         )
 
+    def give_up(self, agent: SessionAgent) -> SessionAgent | None:
+        """End the attempt of a dead worker for good; the agent as it is afterwards."""
+        return self._change(
+            (agent.session_uuid, agent.session_agent_uuid),
+            [
+                SessionAgent.state.set("skipped"),
+                SessionAgent.lease_until.remove(),
+                SessionAgent.updated_at.set(self._clock.now()),
+            ],
+            (SessionAgent.run_uuid == agent.run_uuid) & SessionAgent.state.is_in("executing", "pending", "initial"),
+        )
+
     def wait_for_user(self, key: Key) -> SessionAgent | None:
         """Park a ready agent until its person answers; the agent as it is afterwards."""
         return self._change(

@@ -61,7 +61,7 @@ def stage(shared_app: App) -> Stage:
 slow = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=not CI,
+    derandomize=True,
     print_blob=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
