@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from ai_coordination_engine.observability import configure
 from benchmarks import backends, calls, cold, fanout, handoff, makespan, package
 from benchmarks.table import Row, markdown
 
@@ -18,6 +19,7 @@ MEASURES = {
 
 
 def main() -> None:
+    configure("WARNING")  # as the local server does
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", action="append", choices=MEASURES, help="measure this; may be repeated")
     parser.add_argument("--importtime", action="store_true", help="list what the API handler's imports take, and stop")

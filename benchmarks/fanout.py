@@ -14,7 +14,7 @@ RUNS = {50: 7, 100: 5, 200: 3, 500: 1}
 def measure() -> Iterator[Row]:
     each: dict[int, float] = {}
     with backends.embedded() as made, backends.working(made) as app, sessions.client(app) as api:
-        meter = Meter(app)
+        meter = Meter(made)
         sessions.Plan.of(api, sessions.fan(min(RUNS))).run()
         for width, runs in RUNS.items():
             plan = sessions.Plan.of(api, sessions.fan(width))
