@@ -7,6 +7,7 @@ Reads top to bottom: `run_step` → `_claim` → `_attempt` → `advance.hand_on
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Event
 from typing import Any
 
 from ai_coordination_engine.domain.ids import new_uuid
@@ -52,19 +53,24 @@ class Turn:
 
 @dataclass
 class Chain:
-    """What one call has run so far: successors need not read it back. `deadline` is the last moment (epoch seconds)."""
+    """What one call has run so far: successors need not read it back.
+
+    `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
+    """
 
     deadline: float | None
+    stopping: Event | None
     turns: dict[int, Turn] = field(default_factory=dict)
 
 
-def run_step(app: App, wake: Wake, *, deadline: float | None = None) -> None:
+def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None) -> None:
     """Do the work that `wake` may stand for, and what follows from it as long as there is time.
 
-    `deadline` is in epoch seconds of the clock; None is no limit. Returns when the message may be deleted: the work is
+    `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set, what follows is left to other
+    workers. Returns when the message may be deleted: the work is
     done, was done before, or another message stands for it. Raises `Busy` when the message must be kept for later.
     """
-    chain = Chain(deadline)
+    chain = Chain(deadline, stopping)
     agent = _claim(app, wake)
     while agent is not None:
         agent = _attempt(app, agent, chain)
@@ -161,6 +167,8 @@ def _run(app: App, agent: SessionAgent, request: AgentRequest) -> AgentResult:
 
 def _time_left(app: App, chain: Chain) -> bool:
     """Whether another attempt, at its longest, would end before the deadline."""
+    if chain.stopping is not None and chain.stopping.is_set():
+        return False
     if chain.deadline is None:
         return True
     return app.clock.now().timestamp() + app.settings.lease_seconds <= chain.deadline

@@ -94,7 +94,14 @@ class LocalWorker:
     is abandoned, its lease ends and its message comes back.
     """
 
-    def __init__(self, step: Step, messages: Messages, concurrency: int, bell: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        step: Step,
+        messages: Messages,
+        concurrency: int,
+        bell: threading.Event | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._step = step
         self._bell = bell or threading.Event()
         self._messages = messages
@@ -102,15 +109,16 @@ class LocalWorker:
         self._unfinished = 0
         self._finished = threading.Condition()
         self._received: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
 
     @classmethod
     def of(cls, app: App) -> tuple[App, "LocalWorker"]:
         """The worker of an app, and the app whose wake-ups it hears at once."""
         messages = SqsMessages(client("sqs"), app.settings.queue_url, app.queue)
-        bell = threading.Event()
+        bell, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=RingingQueue(app.queue, bell))
-        return app, cls(partial(run_step, app), messages, app.settings.worker_concurrency, bell)
+        step = partial(run_step, app, stopping=stopping)
+        return app, cls(step, messages, app.settings.worker_concurrency, bell, stopping)
 
     def start(self) -> None:
         """Begin to receive."""

@@ -1,5 +1,6 @@
 """One step: what it costs, when it hands on by message, and what keeps a message."""
 
+from threading import Event
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def test_a_hand_on_by_message_reads_what_the_chain_does_not_remember(stage: Stag
     stage.drain(deadline=stage.clock.now().timestamp() + 1)
     assert stage.requests == {"UpdateItem": 2 + 2 + 1 + 2, "PutItem": 2, "BatchGetItem": 1}
     assert len(stage.queue.sent) == 2
+    check_promises(stage, session)
+
+
+def test_a_worker_that_is_stopping_leaves_what_follows_to_others(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    stopping = Event()
+    stopping.set()
+    delivery = stage.queue.receive(0)
+    assert delivery is not None
+    run_step(stage.app, delivery.wake, stopping=stopping)
+    stage.queue.delete(delivery)
+    assert stage.runtime.ran() == ["a"]
+    assert len(stage.queue.waiting) == 1
+    stage.drain()
     check_promises(stage, session)
 
 
