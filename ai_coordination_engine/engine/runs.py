@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
@@ -21,7 +22,10 @@ def record(
     usage: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Write the run of the current attempt; it may be written already. `outcome`: completed or failed."""
+    """Write the run of the current attempt; it may be written already. `outcome`: completed or failed.
+
+    Attempts before it that have left no run until now are recorded as lost: until here a late result was in time.
+    """
     details: dict[str, Any] = {
         "status": outcome,
         "attempt": agent.attempt,
@@ -32,7 +36,8 @@ def record(
         details["usage"] = dict(usage)
     if error is not None:
         details["error"] = error
-    _put(app, agent, agent.run_uuid, details)
+    lost = [partial(record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid in agent.lost_runs or ()]
+    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, details), *lost])
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:

@@ -274,8 +274,7 @@ def _timeout(app: App, chain: Chain) -> float:
 def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, Turn]:
     """The turns of predecessors and thread, from the chain's memory and at most one batch read.
 
-    What else a claim owes is done at the same time: a first agent begins its session, and an attempt that took over
-    records the lost ones.
+    What else a claim owes is done at the same time: a first agent begins its session.
     """
     wanted = dict.fromkeys(
         [*(app.records.opened(agent.predecessors) or ()), *((agent.thread or ()) if with_thread else ())]
@@ -284,9 +283,6 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     calls: list[Callable[[], Any]] = [partial(_read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:
         calls.append(partial(app.transitions.begin, (agent.coordination_uuid, agent.session_uuid)))
-    calls.extend(
-        partial(runs.record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid in agent.lost_runs or ()
-    )
     results = app.records.parallel.run(calls) if calls else []
     read: dict[int, Turn] = results[0] if missing else {}
     return {**chain.turns, **read}

@@ -1,5 +1,6 @@
 """How sessions end, what late results change (nothing), and what a person's writes mean."""
 
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -95,6 +96,32 @@ def test_a_late_result_of_an_attempt_that_was_taken_over_changes_nothing(stage: 
     assert (agent.attempt, agent.agent_output) == (2, "in time")
     assert stage.runtime.ran() == ["a", "a", "b"]
     assert details(stage, session) == [("a", 1, "lost"), ("a", 2, "completed"), ("b", 1, "completed")]
+
+
+def test_a_late_result_is_recorded_while_the_attempt_that_took_over_still_runs(stage: Stage) -> None:
+    second_begun, first_ended = Event(), Event()
+    others: list[Thread] = []
+
+    def slow(request: AgentRequest) -> str:
+        if request.attempt > 1:
+            second_begun.set()
+            assert first_ended.wait(10)
+            return "in time"
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+        others.append(Thread(target=run_step, args=(stage.app, stage.queue.sent[0])))
+        others[0].start()
+        assert second_begun.wait(10)
+        return "late"
+
+    stage.runtime.behaviours["a"] = slow
+    session = stage.start(stage.define({"a": ""}))
+    run_step(stage.app, stage.queue.sent[0])
+    first_ended.set()
+    others[0].join()
+    stage.drain()
+    check_promises(stage, session)
+    assert details(stage, session) == [("a", 1, "completed"), ("a", 2, "completed")]
+    assert stage.agent(session.session_uuid, "a").agent_output == "in time"
 
 
 def test_a_late_failure_of_an_attempt_that_was_taken_over_does_not_fail_the_session(stage: Stage) -> None:
