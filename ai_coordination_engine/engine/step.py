@@ -34,10 +34,7 @@ from ai_coordination_engine.store.transitions import Lease
 
 __all__ = ["Busy", "run_step"]
 
-
 MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
-
-
 _LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
 
 
@@ -67,8 +64,8 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
     """Do the work that `wake` may stand for, and what follows from it as long as there is time.
 
     `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set, what follows is left to other
-    workers. Returns when the message may be deleted: the work is
-    done, was done before, or another message stands for it. Raises `Busy` when the message must be kept for later.
+    workers. Returns when the message may be deleted: the work is done, was done before, or another message stands for
+    it. Raises `Busy` when the message must be kept for later.
     """
     chain = Chain(deadline, stopping)
     agent = _claim(app, wake)
@@ -155,7 +152,7 @@ def _log(event: str, agent: SessionAgent, **details: str) -> None:
 
 def _run(app: App, agent: SessionAgent, request: AgentRequest) -> AgentResult:
     """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
-    if len(request.predecessors) < len(app.records.opened(agent.predecessors) or ()):
+    if len(request.predecessors) < len(agent.predecessors):
         raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
     if sum(len(each.output) for each in request.predecessors) > MAX_TEXT:
         raise AgentFailure(f"The predecessors' outputs have more than {MAX_TEXT} characters together.")
@@ -214,11 +211,12 @@ def _is_mine(app: App, old: SessionAgent | None, agent: SessionAgent) -> bool:
 
 
 def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
+    agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
     definition = _definition(app, agent)
     runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
     wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
     turns = _turns(app, agent, chain, with_thread=wants_thread)
-    before = [turns[ordinal] for ordinal in app.records.opened(agent.predecessors) or () if ordinal in turns]
+    before = [turns[ordinal] for ordinal in agent.predecessors if ordinal in turns]
     outputs = [(turn.name, turn.output) for turn in before]
     if sum(len(output) for _, output in outputs) > MAX_TEXT:
         outputs = []  # too much to be composed; `_run` says so
@@ -276,9 +274,7 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
 
     What else a claim owes is done at the same time: a first agent begins its session.
     """
-    wanted = dict.fromkeys(
-        [*(app.records.opened(agent.predecessors) or ()), *((agent.thread or ()) if with_thread else ())]
-    )
+    wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
     missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
     calls: list[Callable[[], Any]] = [partial(_read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:
