@@ -1,5 +1,6 @@
 """The one place where settings become adapters and adapters become an `App`."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -8,19 +9,24 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 
+from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.clock import SystemClock
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings, aws_region
+from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.table import Table
 from ai_coordination_engine.store.transitions import Transitions
 
 MAX_CONNECTIONS = 64
+MAX_RECEIVES = 10  # then a message whose step raises each time becomes a dead letter; as in template.yaml
 
 
 def build_app(settings: Settings) -> App:
@@ -34,8 +40,11 @@ def build_app(settings: Settings) -> App:
         settings=settings,
         records=records,
         transitions=Transitions(records),
+        steering=Steering(records),
+        async_tasks=AsyncTasks(records),
         queue=SqsQueue(client("sqs", session), settings.queue_url),
         runtimes=RuntimeRegistry(settings, SecretsManager()),
+        actions=AllowedActionFunctions(settings.action_functions),
         clock=clock,
     )
 
@@ -61,14 +70,38 @@ def create_tables(settings: Settings) -> list[str]:
     ]
 
 
+def dead_letter_queue(settings: Settings) -> str:
+    """The URL of the queue that takes what the queue of `settings` gives up on; raises `NotFound` when it has none."""
+    sqs = client("sqs")
+    asked = sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
+    policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
+    if not policy:
+        raise NotFound("The queue has no dead-letter queue.")
+    _, _, _, _, account, name = policy["deadLetterTargetArn"].split(":")
+    return str(sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
+
+
+def _create_queue(settings: Settings) -> str:
+    """The URL of the queue, created with its dead-letter queue if need be."""
+    sqs = client("sqs")
+    name = f"{settings.table_prefix}-wake"
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"MessageRetentionPeriod": "1209600"})
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+    attributes = {
+        "VisibilityTimeout": str(int(settings.lease_seconds) + 30),
+        "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}),
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    return url
+
+
 def create_queue_and_bucket(settings: Settings) -> Settings:
     """Settings completed by a queue and a bucket, created where they name none."""
     changes: dict[str, Any] = {}
     if not settings.queue_url:
-        attributes = {"VisibilityTimeout": str(int(settings.lease_seconds) + 30)}
-        sqs = client("sqs")
-        changes["queue_url"] = sqs.create_queue(QueueName=f"{settings.table_prefix}-wake")["QueueUrl"]
-        sqs.set_queue_attributes(QueueUrl=changes["queue_url"], Attributes=attributes)
+        changes["queue_url"] = _create_queue(settings)
     if not settings.bucket:
         changes["bucket"] = f"{settings.table_prefix}-payloads"
         s3 = client("s3")

@@ -68,23 +68,60 @@ class AgentRequest:
 
 @dataclass(frozen=True, slots=True)
 class AgentResult:
-    """What an attempt produced. `usage`: what the runtime counted, e.g. `input_tokens`, `output_tokens`, `model`."""
+    """What an attempt produced. `usage`: what the runtime counted, e.g. `input_tokens`, `output_tokens`, `model`.
+
+    With an `async_task_uuid` the answer is "pending": a long job goes on elsewhere, and `completeAsyncTask` brings its
+    output. It must be heard of within `heartbeat_seconds` (None: the policy's, or the setting's).
+    """
 
     output: str
     usage: Mapping[str, Any] = field(default_factory=dict)
+    async_task_uuid: str | None = None
+    heartbeat_seconds: float | None = None
 
 
 class AgentFailure(Exception):
     """An attempt failed. The message is shown in the session agent's notes: readable, and without secrets.
 
     `retryable` says whether the same request may succeed later, `retry_after` (seconds) when the other side said so.
+    `error_class` is what a policy's `retryOn` names: one of `domain.policies.ERROR_CLASSES`.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        error_class: str = "error",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retryable = retryable
         self.retry_after = retry_after
+        self.error_class = error_class
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """What an action function is given: the agent's answer, and the agents (uuids) that wait for it."""
+
+    tenant: str
+    session_uuid: str
+    session_agent_uuid: str
+    agent_uuid: str
+    agent_name: str
+    output: str
+    task_query: str
+    successors: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What an action function decides: another output (None: as it was), the successors to go on with (None: all)."""
+
+    output: str | None = None
+    successors: Sequence[str] | None = None
 
 
 class AgentRuntime(Protocol):
@@ -104,11 +141,21 @@ class Runtimes(Protocol):
         """Whether runtimes of this kind use `AgentRequest.thread`, so that it is worth reading."""
 
 
+class ActionFunctions(Protocol):
+    """Runs the functions that the operator allows after an agent has answered."""
+
+    def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
+        """Run the function of that name; raises `AgentFailure`, also when it is not allowed."""
+
+
 class Queue(Protocol):
     """Carries wake-ups. Returns only when every message has been accepted."""
 
-    def send(self, wakes: Sequence[Wake]) -> None:
-        """Enqueue all of them, in batches; raises `Throttled` when the queue refuses some after retries."""
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        """Enqueue all of them, in batches, to be seen after `delay` seconds (900 at most; more is cut).
+
+        Raises `Throttled` when the queue refuses some after retries.
+        """
 
 
 class Blobs(Protocol):

@@ -1,12 +1,16 @@
 """Settings: read once from the environment, validated, frozen. `os.environ` lives here alone."""
 
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_PREFIX = "ACE_"
 
 
 class OpenAIEndpoint(BaseModel):
@@ -30,7 +34,7 @@ class Settings(BaseSettings):
     Raises pydantic's `ValidationError`, which names the variable and what it takes.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ACE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     table_prefix: str = Field("ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the six table names")
     queue_url: str = Field("", description="URL of the SQS queue that carries wake-ups")
@@ -51,6 +55,17 @@ class Settings(BaseSettings):
     openai_endpoints: dict[str, OpenAIEndpoint] = Field({}, description="name → OpenAI-compatible endpoint")
 
     agent_timeout_seconds: float = Field(120, gt=0, le=840, description="how long one attempt of an agent may take")
+    agent_attempts: int = Field(3, ge=1, le=100, description="attempts of an agent whose failures may be retried")
+    backoff_seconds: float = Field(1, ge=0, le=900, description="wait before the second attempt; then it doubles")
+    max_backoff_seconds: float = Field(60, ge=0, le=900, description="longest wait between two attempts")
+    heartbeat_seconds: float = Field(
+        3600, ge=1, le=2_592_000, description="a long job must be heard of within this time"
+    )
+    action_functions: dict[str, str] = Field(
+        {}, description="allow-list: `module.function` of an action → `package.module:attribute`"
+    )
+    webhook_key: SecretStr | None = Field(None, description="master key of the signatures on `/async-tasks`")
+    watch_seconds: float = Field(900, ge=10, le=86_400, description="the sweep looks after sessions that take longer")
     lease_margin_seconds: float = Field(15, gt=0, le=300, description="added to the timeout to get the lease")
     worker_concurrency: int = Field(16, ge=1, le=256, description="steps that one worker process runs at once")
     log_level: str = Field("INFO", description="level of the structured log")
@@ -61,6 +76,13 @@ class Settings(BaseSettings):
         if not isinstance(runtime.get("kind"), str):
             raise ValueError('must have a kind, for example {"kind": "function", "name": "echo"}')
         return runtime
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_level(cls, level: str) -> str:
+        if level.upper() not in LOG_LEVELS:
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+        return level.upper()
 
     @field_validator("http_allowed_urls")
     @classmethod
@@ -75,6 +97,16 @@ class Settings(BaseSettings):
     def lease_seconds(self) -> float:
         """How long a claim holds, in seconds: the attempt's timeout and a margin for writing its result."""
         return self.agent_timeout_seconds + self.lease_margin_seconds
+
+
+def unknown_variables() -> Iterator[tuple[str, str | None]]:
+    """The variables `ACE_…` that are no setting, each with the setting that may have been meant."""
+    from difflib import get_close_matches  # noqa: PLC0415  # the command line's; a cold start does without
+
+    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(_PREFIX) and name.upper() not in known:
+            yield name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
 
 
 def aws_region() -> str | None:

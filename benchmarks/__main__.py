@@ -5,14 +5,16 @@ import sys
 import time
 
 from ai_coordination_engine.observability import configure
-from benchmarks import backends, calls, cold, fanout, handoff, makespan, package
+from benchmarks import backends, calls, cold, crowd, fanout, handoff, makespan, package, steps
 from benchmarks.table import Row, markdown
 
 MEASURES = {
     "calls": calls.measure,
+    "steps": steps.measure,
     "makespan": makespan.measure,
     "handoff": handoff.measure,
     "fanout": fanout.measure,
+    "crowd": crowd.measure,
     "cold": cold.measure,
     "package": package.measure,
 }

@@ -22,6 +22,8 @@ NOBODY = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+FUNCTIONS = {name: f"benchmarks.functions:{name}" for name in ("sleep", "numbers", "job", "refused")}
+
 
 @contextmanager
 def embedded() -> Iterator[App]:
@@ -66,7 +68,7 @@ def _application(endpoint_url: str) -> Iterator[App]:
             del os.environ[name]
     os.environ.update(NOBODY, AWS_ENDPOINT_URL=endpoint_url)
     try:
-        settings = Settings(auth="local", functions={"sleep": "benchmarks.functions:sleep"})
+        settings = Settings(auth="local", functions=FUNCTIONS)
         bootstrap.create_tables(settings)
         yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
     finally:

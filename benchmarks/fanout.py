@@ -1,37 +1,91 @@
-"""How the time and the cost of a session grow with the number of its agents."""
+"""How the time and the memory of a session grow with the number of its agents.
 
+Each backend is measured by a process of its own, which is the engine, its worker and (embedded) its AWS:
+`python -m benchmarks.fanout ministack` prints what it found.
+"""
+
+import json
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from statistics import median
+from typing import Any
 
+from ai_coordination_engine.observability import configure
 from benchmarks import backends, sessions
 from benchmarks.meter import Meter
 from benchmarks.table import Row
 
-RUNS = {50: 7, 100: 5, 200: 3, 500: 1}
-"""How often each width is run."""
+NARROW, WIDE = 200, 2000
+RUNS = {NARROW: 3, WIDE: 1}
+REACH = {"ministack": 60, "embedded": 150}
+MEMORY = 500  # MB, with ministack
 
 
 def measure() -> Iterator[Row]:
-    each: dict[int, float] = {}
-    with backends.embedded() as made, backends.working(made) as app, sessions.client(app) as api:
+    for name in sorted(backends.offered(), reverse=True):
+        found = _measured(name)
+        each = {width: found["fan"][str(width)] / width * 1000 for width in RUNS}
+        for width, runs in RUNS.items():
+            yield Row(
+                f"1 → {width:,} → 1, {name}",
+                f"≤ {REACH[name]} s" if width == WIDE else "completes",
+                f"{found['fan'][str(width)]:.1f} s, {each[width]:.1f} ms an agent",
+                f"request to completing write, median of {runs}; {found['units'][str(width)]:.1f} WCU an agent",
+            )
+        yield Row(
+            f"an agent's time at {WIDE:,} against {NARROW}, {name}",
+            "linear: 1 ×",
+            f"{each[WIDE] / each[NARROW]:.2f} ×",
+            f"{each[WIDE]:.1f} ms / {each[NARROW]:.1f} ms",
+        )
+        yield Row(
+            f"a map over {WIDE:,}, {name}",
+            "completes",
+            f"{found['map']:.1f} s, {found['map'] / WIDE * 1000:.1f} ms an element",
+            "one run, the list's own agent included",
+        )
+        yield Row(
+            f"memory for 1 → {WIDE:,} → 1, {name}",
+            f"≤ {MEMORY} MB" if name == "ministack" else "–",
+            f"{found['memory']:.0f} MB",
+            f"largest resident set of our process; {found['idle']:.0f} MB before the first session",
+        )
+
+
+def _measured(name: str) -> Any:
+    command = [sys.executable, "-m", "benchmarks.fanout", name]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def _measure_here(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"fan": {}, "units": {}}
+    with backends.offered()[name]() as made, backends.working(made) as app, sessions.client(app) as api:
+        sessions.Plan.of(api, sessions.fan(20)).run()
+        found["idle"] = _resident()
         meter = Meter(made)
-        sessions.Plan.of(api, sessions.fan(min(RUNS))).run()
         for width, runs in RUNS.items():
             plan = sessions.Plan.of(api, sessions.fan(width))
             meter.taken()
-            seconds = median(plan.run()[1] for _ in range(runs))
-            units = meter.taken().writes / runs / width
-            each[width] = seconds / width * 1000
-            yield Row(
-                f"fan-out 1 → {width} → 1, embedded",
-                "completes",
-                f"{seconds:.2f} s, {each[width]:.1f} ms an agent",
-                f"request to completing write, median of {runs}; {units:.1f} WCU an agent",
-            )
-    first, last = min(RUNS), max(RUNS)
-    yield Row(
-        f"an agent's time at {last} against {first}",
-        "grows linearly: 1 ×",
-        f"{each[last] / each[first]:.2f} ×",
-        f"{each[last]:.1f} ms / {each[first]:.1f} ms",
-    )
+            found["fan"][width] = median(plan.run(timeout=400)[1] for _ in range(runs))
+            found["units"][width] = meter.taken().writes / runs / width
+        found["memory"] = _resident()
+        plan = sessions.Plan.of(
+            api,
+            {"list": [], "each": ["list"], "last": ["each"]},
+            runtimes={"list": {"name": "numbers", "count": WIDE}},
+            more={"each": {"map": {"over": "list"}}},
+        )
+        found["map"] = plan.run(timeout=400)[1]
+    return found
+
+
+def _resident() -> float:
+    """The largest resident set until now, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    configure("WARNING")
+    print(json.dumps(_measure_here(sys.argv[1])))

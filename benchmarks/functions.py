@@ -1,15 +1,35 @@
-"""The agent that benchmarks run. It notes when it was called."""
+"""The agents that benchmarks run. They note when they were called, and when they were done."""
 
 import time
 
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 started: dict[tuple[str, str], float] = {}
 """`time.perf_counter()` at each call, by session and agent."""
+ended: dict[tuple[str, str], float] = {}
+"""Likewise at each return."""
 
 
 def sleep(request: AgentRequest) -> str:
-    """Answer with the agent's uuid after `runtime.seconds`."""
+    """Answer after `runtime.seconds` with the agent's uuid, or with text of `runtime.size` bytes."""
     started[request.session_uuid, request.agent_uuid] = time.perf_counter()
     time.sleep(float(request.runtime.get("seconds", 0)))
-    return request.agent_uuid
+    size = request.runtime.get("size")
+    output = "x" * int(size) if size else request.agent_uuid
+    ended[request.session_uuid, request.agent_uuid] = time.perf_counter()
+    return output
+
+
+def numbers(request: AgentRequest) -> list[int]:
+    """A list of `runtime.count` numbers, for a map."""
+    return list(range(int(request.runtime["count"])))
+
+
+def job(request: AgentRequest) -> AgentResult:
+    """A long job that goes on elsewhere."""
+    return AgentResult("", async_task_uuid=request.run_uuid, heartbeat_seconds=600)
+
+
+def refused(request: AgentRequest) -> str:
+    """Fail so that a retry may succeed, in ten minutes."""
+    raise AgentFailure("the model is busy", retryable=True, retry_after=600, error_class="rate_limit")

@@ -7,7 +7,7 @@ The emulators do not report capacity as AWS does, so it is computed from what go
 import math
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,20 +41,56 @@ class Taken:
         return f"{calls}; {self.reads:g} RCU + {self.writes} WCU"
 
 
+@dataclass(frozen=True)
+class Index:
+    """A global secondary index: its keys and its table's, and what else it holds (None: everything)."""
+
+    keys: tuple[str, ...]
+    table_keys: tuple[str, ...]
+    others: Collection[str] | None
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any], table_keys: tuple[str, ...]) -> "Index":
+        """From PynamoDB's schema of an index."""
+        projection = schema["projection"]
+        others = None if projection["ProjectionType"] == "ALL" else projection.get("NonKeyAttributes", ())
+        return cls(tuple(key["AttributeName"] for key in schema["key_schema"]), table_keys, others)
+
+    def entry(self, item: Item) -> Item:
+        """What the index holds of an item: nothing when the item lacks one of its keys."""
+        if not all(name in item for name in self.keys):
+            return {}
+        if self.others is None:
+            return item
+        held = {*self.keys, *self.table_keys, *self.others}
+        return {name: value for name, value in item.items() if name in held}
+
+    def units(self, before: Item, after: Item) -> int:
+        """What a change of the item costs here: nothing, a write, or two when the entry moves to another key."""
+        old, new = self.entry(before), self.entry(after)
+        if old == new:
+            return 0
+        if old and new and any(old[name] != new[name] for name in self.keys):
+            return _write_units(old) + _write_units(new)
+        return max(_write_units(each) for each in (old, new) if each)
+
+
 class Meter:
     """Counts every call of the clients that it is attached to. Thread-safe."""
 
     def __init__(self, app: App, *clients: Any) -> None:
         self._lock = threading.Lock()
         self._now = Taken()
-        self._sizes: dict[tuple[str, str, str], int] = {}
+        self._items: dict[tuple[str, str, str], Item] = {}
         self._keys: dict[str, tuple[str, str]] = {}
-        self._indexes: dict[str, list[str]] = {}
+        self._indexes: dict[str, list[Index]] = {}
         for model in MODELS:
             table = app.records.tables[model]
-            self._keys[table.name] = (table.hash_key, table.range_key)
-            indexes = model._get_schema()["global_secondary_indexes"]
-            self._indexes[table.name] = [key["AttributeName"] for index in indexes for key in index["key_schema"]]
+            keys = (table.hash_key, table.range_key)
+            self._keys[table.name] = keys
+            self._indexes[table.name] = [
+                Index.of(index, keys) for index in model._get_schema()["global_secondary_indexes"]
+            ]
         connection = app.records.tables[MODELS[0]]._connection
         for each in (connection.client, app.queue._client, *clients):  # type: ignore[attr-defined]
             each.meta.events.register("before-parameter-build.*.*", self._before)
@@ -80,24 +116,33 @@ class Meter:
                 for write in writes:
                     self._write(table, write["PutRequest"]["Item"])
         elif operation in {"PutItem", "UpdateItem", "DeleteItem"}:
-            refused = "Error" in parsed
-            after = parsed.get("Item") if refused else parsed.get("Attributes") or parameters.get("Item")
-            self._write(parameters["TableName"], after or {}, refused=refused)
+            self._count_write(operation, parameters, parsed)
         elif operation in {"GetItem", "BatchGetItem", "Query"}:
             self._now.reads += _read_units(parameters, parsed)
 
-    def _write(self, table: str, item: Item, *, refused: bool = False) -> None:
-        """Add one write: the larger of the item before and after, and the same again for an index that holds it."""
-        size = size_of(item)
-        if not item:
-            self._now.writes += 1
-            return
-        key = (table, *(item[name]["S"] for name in self._keys[table]))
-        before = self._sizes.get(key, 0)
-        units = max(1, math.ceil(max(size, before) / WRITE_UNIT))
-        indexed = bool(self._indexes[table]) and all(name in item for name in self._indexes[table])
-        self._now.writes += units * (2 if indexed and not refused else 1)
-        self._sizes[key] = size
+    def _count_write(self, operation: str, parameters: dict[str, Any], parsed: dict[str, Any]) -> None:
+        table = parameters["TableName"]
+        if "Error" in parsed:  # a refused write costs what it would have written over, and no index
+            self._now.writes += _write_units(parsed.get("Item") or {})
+        elif operation == "DeleteItem":
+            self._write(table, {}, gone=parsed.get("Attributes") or {})
+        else:
+            self._write(table, parsed.get("Attributes") or parameters.get("Item") or {})
+
+    def _write(self, table: str, item: Item, *, gone: Item | None = None) -> None:
+        """Add one write: the larger of the item before and after, and what it changes in each index."""
+        key = (table, *((item or gone or {})[name]["S"] for name in self._keys[table]))
+        before = gone if gone is not None else self._items.get(key, {})
+        self._now.writes += max(_write_units(before), _write_units(item))
+        self._now.writes += sum(index.units(before, item) for index in self._indexes[table])
+        if item:
+            self._items[key] = item
+        else:
+            self._items.pop(key, None)
+
+
+def _write_units(item: Item) -> int:
+    return max(1, math.ceil(size_of(item) / WRITE_UNIT))
 
 
 def _read_units(parameters: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
@@ -126,6 +171,8 @@ def _value_size(value: Mapping[str, Any]) -> int:
         return len(content.encode())
     if kind == "N":
         return len(content.strip("-0.")) // 2 + 2
-    if kind == "NS":
-        return sum(_value_size({"N": each}) for each in content)
+    if kind in {"NS", "SS"}:
+        return sum(_value_size({kind[0]: each}) for each in content)
+    if kind in {"BOOL", "NULL"}:
+        return 1
     raise ValueError(f"no record has an attribute of type {kind}")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
@@ -67,11 +68,26 @@ class Plan:
     task_uuid: str
 
     @classmethod
-    def of(cls, api: Api, graph: Graph, seconds: float = 0) -> "Plan":
-        runtime = {"kind": "function", "name": "sleep", "seconds": seconds}
-        agents = [{"agentUuid": each, "runtime": runtime} for each in graph]
+    def of(
+        cls,
+        api: Api,
+        graph: Graph,
+        seconds: float = 0,
+        *,
+        runtimes: Mapping[str, Mapping[str, Any]] | None = None,
+        more: Mapping[str, Mapping[str, Any]] | None = None,
+        **runtime: Any,
+    ) -> "Plan":
+        """Agents of `graph` that take `seconds`; `runtimes` and `more` (of actions) by agent, where they differ."""
+        usual = {"kind": "function", "name": "sleep", "seconds": seconds, **runtime}
+        agents = [{"agentUuid": each, "runtime": {**usual, **(runtimes or {}).get(each, {})}} for each in graph]
         made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
-        actions = {each: {"predecessors": list(before)} for each, before in graph.items() if before}
+        extra = more or {}
+        actions = {
+            each: {"predecessors": list(before), **extra.get(each, {})}
+            for each, before in graph.items()
+            if before or each in extra
+        }
         task = api.data(TASK, c=made, actions=actions)["insertUpdateTask"]["task"]["taskUuid"]
         return cls(api, made, task)
 
@@ -85,12 +101,17 @@ class Plan:
         app = self.api.app
         begun = app.clock.now()
         session_uuid = self.start()
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            time.sleep(LOOK_AGAIN_SECONDS)
+        return session_uuid, (self.ended(session_uuid, timeout) - begun).total_seconds()
+
+    def ended(self, session_uuid: str, timeout: float = 120) -> datetime:
+        """Wait for the session; the moment of the write that completed it."""
+        app = self.api.app
+        begun = time.monotonic()
+        while (waited := time.monotonic() - begun) < timeout:
+            time.sleep(max(LOOK_AGAIN_SECONDS, waited / 50))  # who looks takes time from those who work
             session: Any = app.records.get(SESSION, TENANT, (self.coordination_uuid, session_uuid))
             if session.status == "completed":
-                return session_uuid, (session.updated_at - begun).total_seconds()
+                return session.updated_at  # type: ignore[no-any-return]
             if session.status == "failed":
                 raise RuntimeError(app.records.opened(session.logs))
         raise TimeoutError(f"the session did not end within {timeout} s")

@@ -19,6 +19,7 @@ SPECIAL = {
     "primaryPath": "Boolean",
     "stream": "Boolean",
     "ok": "Boolean",
+    "usage": "JSONCamelCase",
     "statuses": "[String]",
     "states": "[String]",
     "predecessors": "[String]",
@@ -52,6 +53,53 @@ TYPES = {
     "updatedAt session",
     "ProcedureTaskSessionType": "coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey coordination "
     "session task",
+}
+ADDED = {
+    "TaskType": {"onFailure": "String"},
+    "SessionType": {"definition": "JSONCamelCase"},
+    "SessionAgentType": {
+        "attempt": "Int",
+        "dueAt": "DateTime",
+        "notBefore": "DateTime",
+        "leaseUntil": "DateTime",
+        "whyNotRunning": "WhyNotRunningType",
+    },
+    "AskOperationHubType": {"sessionAgentUuid": "String"},
+    "WhyNotRunningType": {
+        "code": "String",
+        "message": "String",
+        "until": "DateTime",
+        "waitsFor": "[SessionAgentType]",
+        "details": "JSONCamelCase",
+    },
+    "UserInboxType": {
+        "sessionAgentList": "[SessionAgentType]",
+        "pageSize": "Int",
+        "pageNumber": "Int",
+        "total": "Int",
+        "nextCursor": "String",
+    },
+    "CompleteAsyncTask": {"ok": "Boolean", "sessionAgent": "SessionAgentType"},
+    "HeartbeatAsyncTask": {"ok": "Boolean"},
+}
+"""What this server offers beyond the contract, by type."""
+STEERED = "idempotencyKey updatedBy"
+ADDED_QUERIES = {
+    "userInbox": ("pageNumber limit cursor userInTheLoop coordinationUuid", "UserInboxType"),
+}
+ADDED_MUTATIONS = {
+    **{
+        f"{verb}Session": (f"coordinationUuid! sessionUuid! {STEERED}", "session")
+        for verb in ("cancel", "pause", "resume", "retry", "reconcile")
+    },
+    "rerunSessionAgent": (f"sessionUuid! sessionAgentUuid! {STEERED}", "session"),
+    "forkSession": (
+        "coordinationUuid! sessionUuid! fromSessionAgentUuid taskQuery subtaskQuery inputFiles newSessionUuid userId "
+        + STEERED,
+        "session",
+    ),
+    "completeAsyncTask": ("asyncTaskUuid! result error usage", "ok sessionAgent"),
+    "heartbeatAsyncTask": ("asyncTaskUuid!", "ok"),
 }
 ASK = (
     "coordinationUuid! userQuery! userId agentUuid sessionUuid inputFiles receiverEmail threadUuid stream "

@@ -14,6 +14,8 @@ ROOTS: Mapping[str, GraphQLObjectType] = {
     "query": SCHEMA.graphql_schema.query_type,
 }
 
+ELSEWHERE = ("definition",)  # leaves that are read from other records
+
 
 def root_of(field: str) -> str:
     """Whether the field is a mutation or a query; what is both is a mutation."""
@@ -27,9 +29,10 @@ def field_of(field: str) -> GraphQLField:
 
 @cache
 def leaves(type_name: str) -> str:
-    """A selection of everything in a type that has no fields of its own."""
+    """A selection of everything in a type that has no fields of its own, but for what is read from other records."""
     fields = cast(GraphQLObjectType, SCHEMA.graphql_schema.type_map[type_name]).fields
-    return " ".join(name for name, field in fields.items() if is_leaf_type(get_named_type(field.type)))
+    own = (name for name, field in fields.items() if is_leaf_type(get_named_type(field.type)))
+    return " ".join(name for name in own if name not in ELSEWHERE)
 
 
 def selection_of(field: str) -> str:
@@ -40,6 +43,7 @@ def selection_of(field: str) -> str:
     inner = [
         name if is_leaf_type(named) else f"{name} {{ {leaves(named.name)} }}"
         for name, part in answer.fields.items()
+        if name not in ELSEWHERE
         if is_leaf_type(named := get_named_type(part.type)) or not answer.name.endswith("Type") or "List" in name
     ]
     return f"{{ {' '.join(inner)} }}"

@@ -4,10 +4,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import Any
 
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult, Wake
 
+LONGEST_DELAY = 900  # seconds, of SQS
 Reach = Callable[[str], None]
 """Called with the name of a side effect, once before and once after it; may raise, as a process that dies there."""
 
@@ -26,41 +29,57 @@ class FakeClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
+        self._now += timedelta(microseconds=ceil(seconds * 1_000_000))  # up: what waits for then must be due
 
 
 @dataclass(eq=False)
 class Delivery:
-    """A message on the queue."""
+    """A message on the queue, in sight from `visible_at` (epoch seconds) on."""
 
     wake: Wake
     deleted: bool = False
+    visible_at: float = 0
 
 
 class FakeQueue:
     """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever accepted."""
 
-    def __init__(self, reach: Reach = _pass) -> None:
+    def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
         self.waiting: list[Delivery] = []
         self.refuses = False
         self._reach = reach
+        self._clock = clock or FakeClock()
         self._lock = threading.Lock()
 
-    def send(self, wakes: Sequence[Wake]) -> None:
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        visible_at = self._clock.now().timestamp() + min(delay, LONGEST_DELAY)
         for wake in wakes:
             self._reach("send")
             if self.refuses:
                 raise Throttled("the queue refuses")
             with self._lock:
                 self.sent.append(wake)
-                self.waiting.append(Delivery(wake))
+                self.waiting.append(Delivery(wake, visible_at=visible_at))
             self._reach("send")
 
     def receive(self, index: int = 0) -> Delivery | None:
-        """Take a message out of sight; None when there is none."""
+        """Take a message out of sight; None when none is in sight."""
+        now = self._clock.now().timestamp()
         with self._lock:
-            return self.waiting.pop(index % len(self.waiting)) if self.waiting else None
+            visible = [each for each in self.waiting if each.visible_at <= now]
+            if not visible:
+                return None
+            chosen = visible[index % len(visible)]
+            self.waiting.remove(chosen)
+            return chosen
+
+    def next_visible_in(self) -> float | None:
+        """Seconds until a delayed message comes into sight; None when there is none."""
+        now = self._clock.now().timestamp()
+        with self._lock:
+            times = [each.visible_at - now for each in self.waiting if each.visible_at > now]
+        return min(times, default=None)
 
     def put_back(self, delivery: Delivery) -> None:
         """A message that was received comes into sight again, unless it was deleted."""
@@ -98,7 +117,23 @@ class FakeBlobs:
             del self.kept[key]
 
 
-Behaviour = Callable[[AgentRequest], str]
+class FakeActions:
+    """`ports.ActionFunctions`: functions by `module.function`; `requests` keeps every call."""
+
+    def __init__(self, reach: Reach = _pass) -> None:
+        self.functions: dict[str, Callable[[ActionRequest], ActionResult]] = {}
+        self.requests: list[ActionRequest] = []
+        self._reach = reach
+
+    def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
+        self._reach("act")
+        self.requests.append(request)
+        result = self.functions[f"{module_name}.{function_name}"](request)
+        self._reach("act")
+        return result
+
+
+Behaviour = Callable[[AgentRequest], str | AgentResult]
 
 
 class FakeRuntime:
@@ -131,17 +166,19 @@ class FakeRuntime:
         behaviour = self.behaviours.get(request.agent_uuid)
         output = behaviour(request) if behaviour else request.agent_name.upper()
         self._reach("run")
-        return AgentResult(output)
+        return output if isinstance(output, AgentResult) else AgentResult(output)
 
     def ran(self) -> list[str]:
         """The agents in the order their attempts began."""
         return [request.agent_uuid for request in self.requests]
 
 
-def failing(message: str) -> Behaviour:
-    """The behaviour of an agent that fails."""
+def failing(message: str, times: int | None = None, **failure: Any) -> Behaviour:
+    """The behaviour of an agent that fails: always, or `times` attempts of each session agent; then it answers "ok"."""
 
     def fail(request: AgentRequest) -> str:
-        raise AgentFailure(message)
+        if times is not None and request.attempt > times:
+            return "ok"
+        raise AgentFailure(message, **failure)
 
     return fail

@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
-from tests.fakes import Behaviour, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+from tests.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
 
 TENANT = "acme"
 T = TypeVar("T")
@@ -86,6 +89,7 @@ class Stage:
     queue: FakeQueue
     runtime: FakeRuntime
     blobs: FakeBlobs
+    actions: FakeActions
     boundary: Boundary
     looking: Repository  # a connection of its own: what a test reads is no side effect
     requests: Counter[str] = field(default_factory=Counter)
@@ -110,10 +114,12 @@ class Stage:
         actions: Mapping[str, Mapping[str, Any]] | None = None,
         agents: Mapping[str, Mapping[str, Any]] | None = None,
         query: str = "begin",
+        on_failure: str | None = None,
     ) -> tuple[str, str]:
         """A coordination and a task: every agent of the graph, whom it waits for, and what else its action says."""
         coordination, task = new_uuid(self.clock.now()), new_uuid(self.clock.now())
-        described = [{"agent_uuid": name, **(agents or {}).get(name, {})} for name in graph]
+        names = [*graph, *(name for name in agents or {} if name not in graph)]
+        described = [{"agent_uuid": name, **(agents or {}).get(name, {})} for name in names]
         extra = actions or {}
         content = {"agents": described, "coordination_name": "c", "updated_by": "me"}
         self.app.records.create(COORDINATION, TENANT, (TENANT, coordination), lambda *_: content, parent_key=None)
@@ -127,6 +133,7 @@ class Stage:
                 if before or name in extra
             },
             "updated_by": "me",
+            **({"on_failure": on_failure} if on_failure else {}),
         }
         self.app.records.create(TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination))
         return coordination, task
@@ -143,7 +150,7 @@ class Stage:
         Answers how often it crashed.
         """
         crashes = 0
-        while delivery := self.queue.receive():
+        while delivery := self._receive():
             try:
                 run_step(self.app, delivery.wake, deadline=deadline)
                 self.queue.delete(delivery)
@@ -155,6 +162,14 @@ class Stage:
                 self._revive()
                 self.queue.put_back(delivery)
         return crashes
+
+    def _receive(self) -> Delivery | None:
+        """The next message; when only delayed ones are left, the time is advanced to the first of them."""
+        delivery = self.queue.receive()
+        if delivery is None and (seconds := self.queue.next_visible_in()) is not None:
+            self.clock.advance(seconds + 0.001)  # floats and microseconds differ
+            delivery = self.queue.receive()
+        return delivery
 
     def until_it_succeeds(self, call: Callable[[], T]) -> T:
         """A client that repeats its request when the server dies."""
@@ -219,17 +234,21 @@ def stage_of(
     limit = inline_limit or app.settings.inline_limit
     records = Repository(connection, app.settings.table_prefix, blobs, clock, limit)
     records.parallel = Parallel(threads) if threads else OneByOne(order)
-    queue = FakeQueue(boundary)
+    queue = FakeQueue(boundary, clock)
+    actions = FakeActions(boundary)
     runtime = FakeRuntime(behaviours, wants_thread=wants_thread, reach=boundary)
     fake = replace(
         app,
         records=records,
         transitions=Transitions(records),
+        steering=Steering(records),
+        async_tasks=AsyncTasks(records),
         queue=queue,
         runtimes=runtime,
+        actions=actions,
         clock=clock,
     )
-    stage = Stage(fake, clock, queue, runtime, blobs, boundary, app.records)
+    stage = Stage(fake, clock, queue, runtime, blobs, actions, boundary, app.records)
 
     def count(model: Any, **_: Any) -> None:
         stage.requests[model.name] += 1
@@ -303,18 +322,23 @@ class Turns:
             self._back.release()
 
 
-def check_promises(stage: Stage, session: Session, *, status: str = "completed") -> None:
-    """P2–P6 at the end of a history."""
+def check_promises(
+    stage: Stage, session: Session, *, status: str = "completed", states: Mapping[str, str] | None = None
+) -> None:
+    """P2–P6 at the end of a history. `states` by agent, where a completed session's are not all `completed`."""
     agents: list[Any] = stage.agents(session.session_uuid)
     found: Any = stage.session(session)  # PynamoDB's types know no absent attribute
     assert (found.status, found.unconfirmed) == (status, None)
-    if status == "completed":
-        assert {each.state for each in agents} == {"completed"}
+    if status == "completed" or states:
+        expected_states = {"completed"} if not states else None
+        assert expected_states is None or {each.state for each in agents} == expected_states
         assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents)
         assert (found.open_sink_count, found.open_sinks) == (0, None)
+    if states:
+        assert stage.states(session.session_uuid) == states
     for each in agents:
         assert each.in_degree == len(each.unfinished or ())
-        assert each.state != "executing"
+        assert each.state in TERMINAL_AGENT_STATES
     attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in stage.runs(session.session_uuid))
     expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
     assert attempts == Counter(expected)

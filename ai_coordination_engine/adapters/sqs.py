@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BATCH = 10  # entries of one SendMessageBatch (Amazon SQS API reference)
 ATTEMPTS = 4  # of entries that SQS refuses inside an accepted request; whole requests are the client's to retry
 LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
+LONGEST_DELAY = 900  # seconds, of a new message (Amazon SQS API reference)
 PARALLEL_BATCHES = 8
 THROTTLING = {"RequestThrottled", "ThrottlingException", "Throttling", "OverLimit", "KmsThrottled"}
 
@@ -64,13 +65,17 @@ class SqsQueue:
         # Its threads start with the first send of more than one batch.
         self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
 
-    def send(self, wakes: Sequence[Wake]) -> None:
-        """Enqueue all of them, batches at the same time; raises `Throttled` when SQS keeps refusing some."""
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at most).
+
+        Raises `Throttled` when SQS keeps refusing some.
+        """
+        seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
         batches = [wakes[start : start + BATCH] for start in range(0, len(wakes), BATCH)]
         if len(batches) == 1:
-            self._send_batch(batches[0])
+            self._send_batch(batches[0], seconds)
             return
-        for future in [self._pool.submit(self._send_batch, batch) for batch in batches]:
+        for future in [self._pool.submit(self._send_batch, batch, seconds) for batch in batches]:
             future.result()
 
     def read(self, body: str) -> Wake:
@@ -86,10 +91,12 @@ class SqsQueue:
             if _code(error) not in {"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"}:
                 raise
 
-    def _send_batch(self, wakes: Sequence[Wake]) -> None:
+    def _send_batch(self, wakes: Sequence[Wake], seconds: int) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": body_of(wake)} for number, wake in enumerate(wakes)
         ]
+        for entry in entries if seconds else ():
+            entry["DelaySeconds"] = seconds
         refused = entries
         for _ in range(ATTEMPTS):
             refused = self._refused(refused)

@@ -6,6 +6,7 @@ from typing import Any
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
 from ai_coordination_engine.domain.shapes import (
     parse_agent_action,
     parse_agent_actions,
@@ -20,6 +21,16 @@ MAX_ID = 256
 MAX_PLAIN = 4096
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
+_OF_AN_ATTEMPT = (
+    "run_uuid",
+    "lease_until",
+    "not_before",
+    "async_task_uuid",
+    "acting",
+    "due_at",
+    "inbox",
+    "waits_since",
+)
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
 
@@ -38,6 +49,9 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
                 raise BadUserInput(f"{wire} must have 1 to {MAX_ID} bytes.")
             if not value.isprintable():
                 raise BadUserInput(f"{wire} must not hold control characters.")
+        elif name == "idempotency_key":
+            if not 1 <= len(value) <= MAX_ID or not value.isprintable():
+                raise BadUserInput(f"{wire} must have 1 to {MAX_ID} printable characters.")
         elif name in _PLAIN and len(value.encode()) > MAX_PLAIN:
             raise BadUserInput(f"{wire} has {len(value.encode())} bytes; it takes at most {MAX_PLAIN}.")
         elif name in _NEVER_EMPTY and not are_filters and not value.strip():
@@ -55,6 +69,8 @@ def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> 
 def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
     """Subtasks and actions of the coordination's agents; those of others are dropped with a warning."""
     values = dict(given)
+    if values.get("on_failure") is not None:
+        statuses.check_word("onFailure", values["on_failure"], ON_FAILURE)
     if parent is None or not {"subtask_queries", "agent_actions"} & set(given):
         return values
     agents = parse_agents(context.app.records.opened(parent.agents))
@@ -72,6 +88,7 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
                 context.warn(f"agentActions: {agent_uuid} is not an agent of the coordination; dropped.")
         kept = {uuid: action for uuid, action in actions.items() if uuid in known}
         check_actions(agents, kept)
+        check_rules(agents, kept)
         values["agent_actions"] = stored_map(kept)
     return values
 
@@ -99,7 +116,9 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
     if "state" in given and not new:  # a state set by hand ends the attempt that may be running
-        values.update(run_uuid=None, lease_until=None)
+        values.update(dict.fromkeys(_OF_AN_ATTEMPT))
+    if values.get("state") == "wait_for_user_input":
+        values.update(inbox=context.tenant, waits_since=context.app.clock.now().isoformat(timespec="microseconds"))
     if new or values.get("agent_action") is not None:
         values["agent_action"] = parse_agent_action(values["agent_action"]).complete()
     return _counted(values, "in_degree")

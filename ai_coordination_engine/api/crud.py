@@ -81,19 +81,26 @@ def parent_key_of(entity: Entity, tenant: str, given: Arguments) -> Key | None:
 def query_fields(resource: Resource) -> dict[str, Any]:
     """The single-record and the list query of a record."""
     single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
-    paging = {"page_number": graphene.Int(), "limit": graphene.Int(), "cursor": graphene.String()}
     return {
         resource.name: graphene.Field(resource.type, **single, resolver=partial(_resolve_one, resource)),
-        f"{resource.name}_list": graphene.Field(
-            _list_type(resource),
-            **paging,
-            **resource.list_arguments,
-            resolver=partial(_resolve_list, resource),
-        ),
+        f"{resource.name}_list": list_field(resource, f"{resource.title}ListType"),
     }
 
 
-def _list_type(resource: Resource) -> type[graphene.ObjectType]:
+def list_field(resource: Resource, type_name: str, description: str | None = None) -> graphene.Field:
+    """A query for a page of records; `type_name` is the type of its answer."""
+    return graphene.Field(
+        _list_type(resource, type_name),
+        page_number=graphene.Int(),
+        limit=graphene.Int(),
+        cursor=graphene.String(),
+        **resource.list_arguments,
+        resolver=partial(_resolve_list, resource),
+        description=description,
+    )
+
+
+def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
     fields = {
         f"{resource.name}_list": graphene.List(resource.type),
         "page_size": graphene.Int(),
@@ -102,7 +109,7 @@ def _list_type(resource: Resource) -> type[graphene.ObjectType]:
         "next_cursor": graphene.String(),
         "__doc__": f"One page of {resource.entity.name}s; `total` costs a count, only when it is asked for.",
     }
-    return type(f"{resource.title}ListType", (graphene.ObjectType,), fields)
+    return type(name, (graphene.ObjectType,), fields)
 
 
 async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:

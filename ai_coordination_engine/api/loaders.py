@@ -1,10 +1,12 @@
 """DataLoaders: nested fields in batches, the batches of one level at the same time."""
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiodataloader import DataLoader
 
+from ai_coordination_engine.engine import async_tasks, inputs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.entities import (
     COORDINATION,
@@ -14,6 +16,7 @@ from ai_coordination_engine.store.entities import (
     TASK,
     Entity,
 )
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Key
 
 
@@ -45,6 +48,39 @@ class ChildrenLoader(DataLoader[Key, Any]):
         return list(self._app.records.children(self._entity, self._tenant, parent_key))
 
 
+class RecordsLoader(DataLoader[Any, Any]):
+    """What the engine works out for session agents, all of a level at once.
+
+    `work_out` takes the application and the records and answers by session agent uuid.
+    """
+
+    def __init__(self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, Any]]) -> None:
+        super().__init__(get_cache_key=_agent_key)
+        self._app, self._work_out = app, work_out
+
+    async def batch_load_fn(self, agents: list[SessionAgent]) -> list[Any]:
+        """The value of each agent."""
+        found = await asyncio.to_thread(self._work_out, self._app, agents)
+        return [found.get(agent.session_agent_uuid) for agent in agents]
+
+
+class AsyncTaskLoader(DataLoader[str, Any]):
+    """The states of long jobs by uuid, None for what is unknown."""
+
+    def __init__(self, app: App, tenant: str) -> None:
+        super().__init__()
+        self._app, self._tenant = app, tenant
+
+    async def batch_load_fn(self, uuids: list[str]) -> list[Any]:
+        """The state of each."""
+        found = await asyncio.to_thread(async_tasks.states, self._app, self._tenant, uuids)
+        return [found.get(uuid) for uuid in uuids]
+
+
+def _agent_key(agent: SessionAgent) -> Key:
+    return agent.session_uuid, agent.session_agent_uuid
+
+
 class Loaders:
     """The loaders of one request, for one tenant."""
 
@@ -55,3 +91,6 @@ class Loaders:
         self.session_agent = RecordLoader(app, tenant, SESSION_AGENT)
         self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT)
         self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN)
+        self.agent_input = RecordsLoader(app, inputs.given)
+        self.in_degree = RecordsLoader(app, inputs.in_degrees)
+        self.async_task = AsyncTaskLoader(app, tenant)

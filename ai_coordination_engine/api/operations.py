@@ -52,18 +52,22 @@ class ExecuteForUserInput(graphene.Mutation):
         session_uuid = graphene.String(required=True)
         session_agent_uuid = graphene.String(required=True)
         user_input = graphene.String(required=True)
+        idempotency_key = graphene.String()
 
     ok = graphene.Boolean()
 
     @staticmethod
-    async def mutate(
-        root: Any, info: GraphQLResolveInfo, session_uuid: str, session_agent_uuid: str, user_input: str
-    ) -> Any:
-        """Answers when the agent's message is accepted."""
+    async def mutate(root: Any, info: GraphQLResolveInfo, **given: str) -> Any:
+        """Answers when the agent's message is accepted. The key is not needed: the answer itself tells a repetition."""
         context: Context = info.context
-        check_arguments({"session_uuid": session_uuid, "session_agent_uuid": session_agent_uuid})
+        check_arguments(given)
         await context.change(
-            execute_for_user_input, context.app, context.tenant, session_uuid, session_agent_uuid, user_input
+            execute_for_user_input,
+            context.app,
+            context.tenant,
+            given["session_uuid"],
+            given["session_agent_uuid"],
+            given["user_input"],
         )
         return {"ok": True}
 

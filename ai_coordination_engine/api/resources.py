@@ -1,5 +1,6 @@
 """The six records on the wire: arguments and rules, as the contract lists them."""
 
+from dataclasses import replace
 from typing import Any
 
 import graphene
@@ -114,6 +115,7 @@ TASK = Resource(
         "initial_task_query": _text(),
         "subtask_queries": _objects(),
         "agent_actions": JSONCamelCase(),
+        "on_failure": _text(),
         "updated_by": _required(),
     },
     list_arguments={
@@ -234,5 +236,13 @@ SESSION_RUN = Resource(
     write=insert_once,
     delete_arguments={"coordination_uuid": _text()},
 )
+
+INBOX = replace(
+    SESSION_AGENT,
+    entity=entities.INBOX,
+    list_arguments={"user_in_the_loop": _text(), "coordination_uuid": _text()},
+    words={},
+)
+"""What waits for a person."""
 
 RESOURCES = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)

@@ -4,7 +4,8 @@ from typing import Any
 
 import graphene
 
-from ai_coordination_engine.api.crud import mutation_fields, query_fields
+from ai_coordination_engine.api.controls import CONTROLS
+from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
 from ai_coordination_engine.api.operations import (
     ExecuteForUserInput,
     ExecuteProcedureTaskSession,
@@ -12,13 +13,14 @@ from ai_coordination_engine.api.operations import (
     ask_query,
     ping,
 )
-from ai_coordination_engine.api.resources import RESOURCES
+from ai_coordination_engine.api.resources import INBOX, RESOURCES
 
 
 def _query() -> type[graphene.ObjectType]:
     fields: dict[str, Any] = {"ping": ping()}
     for resource in RESOURCES:
         fields.update(query_fields(resource))
+    fields["user_inbox"] = list_field(INBOX, "UserInboxType", "What waits for a person, the latest first.")
     return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
 
 
@@ -29,6 +31,7 @@ def _mutation() -> type[graphene.ObjectType]:
     fields["execute_procedure_task_session"] = ExecuteProcedureTaskSession.Field()
     fields["execute_for_user_input"] = ExecuteForUserInput.Field()
     fields["ask_operation_hub"] = ask_mutation()
+    fields.update({name: control.Field() for name, control in CONTROLS.items()})
     return type("Mutation", (graphene.ObjectType,), fields)
 
 

@@ -29,6 +29,7 @@ _STATUS = {
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
+    "CONFLICT": 409,
     "THROTTLED": 503,
 }
 
@@ -108,7 +109,7 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
         headers = {"www-authenticate": "Bearer"}
     media_type = _negotiated(request.headers.get("accept", "")) or JSON
     payload = {"errors": formatted_errors([error])}
-    return _response(status, payload, media_type, headers | _cors_headers(request, cors_origins))
+    return response(status, payload, media_type, headers | _cors_headers(request, cors_origins))
 
 
 async def run(
@@ -185,7 +186,7 @@ async def _answer(
     payload = await run(parameters_from(values, documents.limits), documents, made, read_only=is_get)
     # Sections "application/json" and "application/graphql-response+json": only the latter has a status.
     status = 400 if media_type == GRAPHQL_JSON and "data" not in payload else 200
-    return _response(status, payload, media_type, _cors_headers(request, cors_origins))
+    return response(status, payload, media_type, _cors_headers(request, cors_origins))
 
 
 def _from_url(request: Request) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _from_url(request: Request) -> dict[str, Any]:
     values: dict[str, Any] = _unique(request.query)
     for name in ("variables", "extensions"):
         if name in values:
-            values[name] = _decoded(values[name], f"`{name}`")
+            values[name] = decoded(values[name], f"`{name}`")
     return values
 
 
@@ -206,13 +207,14 @@ def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
         raise HttpError(415, BadUserInput("the request body must not be compressed"))
     if len(request.body) > limits.body_bytes:
         raise HttpError(413, TooComplex(f"the request body is larger than {limits.body_bytes} bytes"))
-    values = _decoded(request.body, "the request body")
+    values = decoded(request.body, "the request body")
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object; batches are not supported")
     return values
 
 
-def _decoded(text: bytes | str, what: str) -> Any:
+def decoded(text: bytes | str, what: str) -> Any:
+    """The JSON value of a text; raises `BadUserInput` that calls it `what`."""
     try:
         return json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=_unique)
     except UnicodeDecodeError:
@@ -264,7 +266,8 @@ def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
     return any(error.path is None for error in errors)
 
 
-def _response(status: int, payload: Mapping[str, Any], media_type: str, headers: Mapping[str, str]) -> Response:
+def response(status: int, payload: Mapping[str, Any], media_type: str, headers: Mapping[str, str]) -> Response:
+    """A response whose body is JSON."""
     body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
     return Response(status, {**fixed, **headers}, body.encode(errors="replace"))

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import graphene
+from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api.progress import agent_input, async_task, in_degree, moment, why_not_running
 from ai_coordination_engine.api.scalars import JSONCamelCase
-from ai_coordination_engine.domain.shapes import Agent, AgentAction, AsyncTask, Shape, SubtaskQuery
+from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
+from ai_coordination_engine.engine.definition import pinned
 from ai_coordination_engine.store.payload import BlobReference
 
 
@@ -84,6 +87,7 @@ class TaskType(graphene.ObjectType):
     initial_task_query = payload(graphene.String, "initial_task_query")
     subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
+    on_failure = graphene.String()
     updated_by = graphene.String()
     created_at = graphene.DateTime()
     updated_at = graphene.DateTime()
@@ -122,6 +126,11 @@ def _key(session: Any) -> tuple[str, str]:
     return session.coordination_uuid, session.session_uuid
 
 
+async def _definition(session: Any, info: Any) -> Any:
+    agents = await info.context.loaders.session_agents.load(_key(session))
+    return await info.context.call(pinned, info.context.app, agents)
+
+
 class SessionType(graphene.ObjectType):
     """One execution."""
 
@@ -150,6 +159,11 @@ class SessionType(graphene.ObjectType):
         lambda: SessionRunType,
         resolver=lambda record, info: info.context.loaders.session_runs.load(_key(record)),
     )
+    definition = graphene.Field(
+        JSONCamelCase,
+        resolver=_definition,
+        description="What it was started with, whatever the coordination and the task have become since.",
+    )
 
 
 def session_field() -> graphene.Field:
@@ -170,15 +184,34 @@ class SessionAgentType(graphene.ObjectType):
     agent_uuid = graphene.String()
     agent_action = payload(JSONCamelCase, "agent_action", one(AgentAction))
     user_input = payload(graphene.String, "user_input")
-    agent_input = payload(graphene.String, "agent_input")
+    agent_input = graphene.Field(graphene.String, resolver=agent_input)
     agent_output = payload(graphene.String, "agent_output")
-    in_degree = graphene.Int()
+    in_degree = graphene.Field(graphene.Int, resolver=in_degree)
     state = graphene.String()
     notes = payload(graphene.String, "notes")
+    attempt = graphene.Int(description="The number of the latest attempt.")
+    due_at = moment("due_at", "When its wait for a person or a long job ends.")
+    not_before = moment("not_before", "When the next attempt may begin.")
+    lease_until = moment("lease_until", "Until when the current attempt is its worker's.")
+    why_not_running = graphene.Field(
+        lambda: WhyNotRunningType, resolver=why_not_running, description="The first thing to ask when it stands still."
+    )
     updated_by = graphene.String()
     created_at = graphene.DateTime()
     updated_at = graphene.DateTime()
     session = session_field()
+
+
+class WhyNotRunningType(graphene.ObjectType):
+    """Why a session agent is not running, as a code and in words; also that it runs, or how it ended."""
+
+    code = graphene.String()
+    message = graphene.String()
+    until = graphene.DateTime(description="When this ends by itself, at the latest.")
+    waits_for = graphene.List(SessionAgentType, description="The first agents that must end before.")
+    details = graphene.Field(
+        JSONCamelCase, resolver=lambda why, info: {to_camel(name): value for name, value in why.details.items()}
+    )
 
 
 class SessionRunType(graphene.ObjectType):
@@ -193,7 +226,7 @@ class SessionRunType(graphene.ObjectType):
     endpoint_id = endpoint_id()
     partition_key = graphene.String()
     async_task_uuid = graphene.String()
-    async_task = payload(JSONCamelCase, "async_task", one(AsyncTask))
+    async_task = graphene.Field(JSONCamelCase, resolver=async_task)
     updated_by = graphene.String()
     created_at = graphene.DateTime()
     updated_at = graphene.DateTime()

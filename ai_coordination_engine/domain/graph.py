@@ -13,6 +13,7 @@ from ai_coordination_engine.errors import BadUserInput
 
 MAX_AGENTS = 10_000
 MAX_EDGES = 100_000
+MAX_COUNTED = 1_000  # predecessors of a join that needs only some of them
 MAX_THREAD_TURNS = 50
 
 
@@ -145,6 +146,7 @@ def _wire(
     edges = sum(len(before[uuid]) for _, uuid, _ in rows)
     if edges > MAX_EDGES:
         raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
+    _check_joins(actions, before)
     after: dict[int, list[int]] = defaultdict(list)
     for ordinal, uuid, _ in rows:
         for predecessor in before[uuid]:
@@ -166,6 +168,18 @@ def _wire(
             )
         )
     return planned
+
+
+def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequence[int]]) -> None:
+    for uuid, ordinals in before.items():
+        action = actions.get(uuid)
+        if action is None or action.join not in ("any", "quorum"):
+            continue
+        if len(ordinals) > MAX_COUNTED:
+            count = f"at most {MAX_COUNTED} predecessors; this has {len(ordinals)}."
+            raise BadUserInput(f"agentActions.{uuid}.join: {action.join} takes {count}")
+        if (action.quorum or 1) > len(ordinals):
+            raise BadUserInput(f"agentActions.{uuid}.quorum: {action.quorum} of {len(ordinals)} can never be reached.")
 
 
 def _thread_parent(

@@ -30,3 +30,10 @@ def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:
     """
     tail = int.from_bytes(hashlib.sha256(parent_uuid.encode()).digest()[:8], "big") >> (64 - _TAIL_BITS)
     return _uuid7(int(now.timestamp() * 1000), (ordinal % 2**_ORDINAL_BITS) << _TAIL_BITS | tail)
+
+
+def sibling_uuid(uuid: str, ordinal: int) -> str:
+    """The uuid of the session agent `ordinal` in the session of another one, whose uuid `child_uuid` made."""
+    value = UUID(uuid).int
+    tail = value & (2**_TAIL_BITS - 1)
+    return _uuid7(value >> 80, (ordinal % 2**_ORDINAL_BITS) << _TAIL_BITS | tail)

@@ -41,3 +41,14 @@ def compose_input(query: str, predecessors: Sequence[tuple[str, str]], user_inpu
     if user_input is not None:
         parts.append(f"Answer of the user:\n{user_input}")
     return "\n\n".join(parts)
+
+
+def fill_element(text: str, element: Any, index: int) -> str:
+    """What one element of a map is asked: `{item}`, `{index}` and the element's own keys filled in.
+
+    A text that names none of them is followed by the element.
+    """
+    shown = element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
+    values = {**(element if isinstance(element, dict) else {}), "item": element, "index": index}
+    filled = fill_placeholders(text, json.dumps(values, ensure_ascii=False))
+    return filled if text and filled != text else "\n\n".join(part for part in (text, f"Item:\n{shown}") if part)

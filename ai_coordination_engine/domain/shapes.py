@@ -6,11 +6,22 @@ schema does not know are data: kept and returned byte for byte.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from math import isfinite
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.domain.policies import ERROR_CLASSES
 from ai_coordination_engine.errors import BadUserInput
 
 RUNTIME_KINDS = ("function", "http", "openai")
@@ -74,6 +85,44 @@ class Runtime(Shape):
         return self
 
 
+def _number(value: Any) -> Any:
+    """A number as it was given: JSON's `true` is none, and neither is what JSON cannot hold."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError("must be a number")
+    return value
+
+
+def _error_class(value: str) -> str:
+    if value not in ERROR_CLASSES:
+        raise ValueError(f"{value[:100]!r} is no class of errors; it takes {', '.join(ERROR_CLASSES)}")
+    return value
+
+
+Number = Annotated[Any, PlainValidator(_number)]
+Whole = Annotated[int, Field(strict=True)]
+
+
+class Policy(Shape):
+    """What happens when an attempt of an agent fails; what is not given the server's settings say. Seconds."""
+
+    attempts: Annotated[Whole, Field(ge=1, le=100)] | None = None
+    backoff_seconds: Annotated[Number, Field(ge=0, le=900)] | None = None
+    backoff_factor: Annotated[Number, Field(ge=1, le=10)] | None = None
+    max_backoff_seconds: Annotated[Number, Field(ge=0, le=900)] | None = None
+    timeout_seconds: Annotated[Number, Field(gt=0, le=840)] | None = None
+    retry_on: list[Annotated[str, AfterValidator(_error_class)]] | None = None
+    heartbeat_seconds: Annotated[Number, Field(ge=1, le=2_592_000)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """A null would look like a value to whoever merges policies."""
+        for name in type(self).model_fields:
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{to_camel(name)} is null; leave it out")
+        return self
+
+
 class Agent(Shape):
     """An agent of a coordination."""
 
@@ -82,6 +131,7 @@ class Agent(Shape):
     agent_description: str | None = None
     agent_type: Literal["task", "triage", "decompose", "planning"] | None = None
     runtime: Runtime | None = None
+    policy: Policy | None = None
 
     @property
     def label(self) -> str:
@@ -103,22 +153,41 @@ class ActionFunction(Shape):
     function_name: str | None = None
 
 
+class MapRule(Shape):
+    """One session agent for each element of a list: the output of the predecessor `over`, or `items` (a JMESPath) of
+    it.
+    """
+
+    over: str = Field(min_length=1, max_length=256)
+    items: str | None = None
+    join: Literal["all", "all_terminal"] = "all"
+
+
 class AgentAction(Shape):
-    """Whom an agent waits for, and what happens around it."""
+    """Whom an agent waits for, and what happens around it. Whether its keys agree is `rules.check_rules`."""
 
     predecessors: list[str] = []
     primary_path: bool = True
     user_in_the_loop: str | None = None
     action_function: ActionFunction = ActionFunction()
+    join: Literal["all", "any", "quorum", "all_terminal"] = "all"
+    quorum: Whole | None = None
+    conditions: dict[str, str] | None = None
+    map: MapRule | None = None
+    policy: Policy | None = None
+    fallback: str | None = None
+    answer_schema: Any = None
+    answer_within_seconds: Number | None = None
+    default_answer: str | None = None
 
     def complete(self) -> dict[str, Any]:
-        """The action as it is stored, with the defaults filled in for what was not given."""
+        """The action as it is stored, with the defaults of the contract filled in for what was not given."""
         return {
             "primary_path": self.primary_path,
             "user_in_the_loop": self.user_in_the_loop,
             "predecessors": list(self.predecessors),
             "action_function": self.action_function.stored(),
-            **(self.__pydantic_extra__ or {}),
+            **self.stored(),
         }
 
 
@@ -137,7 +206,9 @@ class AsyncTask(Shape):
     attempt: Any = None
     started_at: Any = None
     ended_at: Any = None
+    heartbeat_until: Any = None
     error: Any = None
+    error_class: Any = None
     usage: Usage | None = None
 
 

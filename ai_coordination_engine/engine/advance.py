@@ -1,52 +1,107 @@
-"""What follows from a terminal agent: edges go, successors wake, the session ends. All of it may be repeated."""
+"""What follows from a terminal agent: edges go, successors wake or are skipped, the session ends. May be repeated."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
     OPEN_SESSION_STATUSES,
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
+from ai_coordination_engine.engine import rules, timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.control import give_up_lost, skip_waiting
-from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.ending import end_agents, skip_waiting
+from ai_coordination_engine.engine.inputs import label
+from ai_coordination_engine.engine.keys import agent_key, edge, family
+from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges, judge
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
 from ai_coordination_engine.store.transitions import Lease
 
+MAX_LOGS = 2_000  # characters: the session's own row stays small
 
-def hand_on(app: App, agent: SessionAgent, lease: Lease | None) -> SessionAgent | None:
-    """Remove the edges that start at a completed agent, and return a ready successor claimed with `lease`, if any.
 
-    Without a lease nothing is claimed. Every other ready successor is enqueued; a sink ends its part of the session.
+@dataclass
+class Followers:
+    """The successors as they are after an edge is gone: those that are ready, and those that are skipped by it."""
+
+    ready: list[SessionAgent] = field(default_factory=list)
+    skipped: list[SessionAgent] = field(default_factory=list)
+
+    def add(self, agent: SessionAgent | None) -> None:
+        """Sort an agent in."""
+        if agent is None:
+            return
+        if agent.state == "skipped":
+            self.skipped.append(agent)
+        elif is_ready(agent):
+            self.ready.append(agent)
+
+
+def hand_on(app: App, agent: SessionAgent, lease: Lease | None, output: str | None = None) -> SessionAgent | None:
+    """Release the edges that start at an agent that has ended, and return a ready successor claimed with `lease`.
+
+    Without a lease nothing is claimed. Every other ready successor is enqueued, what cannot run any more is skipped
+    and what follows from that too; a sink ends its part of the session. `output` spares reading it.
     """
-    successors: Sequence[tuple[int, int]] = app.records.opened(agent.successors) or ()
-    if not successors:
+    judged = _judged(app, agent, output)
+    if not judged:
         finish_sink(app, agent)
         return None
-    claimed, rest = None, list(successors)
-    if lease and rest[0][1] == 1:
-        claimed = _claim_only_child(app, agent, rest[0][0], lease)
-        rest = rest[1:] if claimed else rest
-    edges = [partial(app.transitions.finish_edge, agent_key(agent, each), agent.ordinal) for each, _ in rest]
-    ready = [each for each in app.records.parallel.run(edges) if each is not None and is_ready(each)] if edges else []
+    claimed = None
+    (first, verdict), *rest = judged
+    if lease and verdict is Verdict.PASSES and (first.in_degree, first.join) == (1, "all") and _is_planned(agent):
+        claimed = _claim_only_child(app, agent, first.ordinal, lease)
+        judged = rest if claimed else judged
+    followers = _release(app, [(agent, way, verdict) for way, verdict in judged])
+    _skip_on(app, followers)
+    ready = followers.ready
     if lease and claimed is None:
         claimed, ready = _claim_first(app, ready, lease)
     app.queue.send([wake(each) for each in ready])
     return claimed
 
 
+def ended(app: App, agent: SessionAgent) -> None:
+    """Everything that follows from an agent that has just ended as failed."""
+    if rules.fails_session(app, agent):
+        fail_session(app, agent)
+    else:
+        hand_on(app, agent, None)
+
+
 def is_ready(agent: SessionAgent) -> bool:
-    """Whether an agent could be claimed, or parked for its person, by whoever gets its message."""
-    return agent.in_degree == 0 and agent.state in ("initial", "pending")
+    """Whether an agent could be claimed, or parked for its person, by whoever gets its message; perhaps later."""
+    return (
+        agent.state in ("initial", "pending")
+        and agent.run_uuid is None
+        and agent.paused is None
+        and (agent.in_degree == 0 if agent.missing is None else agent.missing <= 0)
+    )
+
+
+def _is_planned(agent: SessionAgent) -> bool:
+    return agent.map_ordinal is None
+
+
+def _judged(app: App, agent: SessionAgent, output: str | None = None) -> list[tuple[Edge, Verdict]]:
+    outgoing = edges(app.records.opened(agent.successors))
+    if output is None and agent.state == "completed" and any(way.condition for way in outgoing):
+        output = app.records.opened(agent.agent_output)
+    chosen = app.records.opened(agent.chosen)
+    verdicts = judge(outgoing, agent.state, blamed=bool(agent.blamed), chosen=chosen, output=output)
+    return list(zip(outgoing, verdicts, strict=True))
 
 
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:
     try:
-        return app.transitions.finish_last_edge_and_claim(agent_key(agent, ordinal), agent.ordinal, lease)
+        return app.transitions.finish_last_edge_and_claim(agent_key(agent, ordinal), edge(agent), lease)
     except Refused:
         return None
 
@@ -54,7 +109,7 @@ def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease)
 def _claim_first(app: App, ready: list[SessionAgent], lease: Lease) -> tuple[SessionAgent | None, list[SessionAgent]]:
     """Claim the first ready agent that needs no person, and the others."""
     for index, each in enumerate(ready):
-        if each.awaits_user:
+        if each.awaits_user or each.not_before:
             continue
         rest = ready[:index] + ready[index + 1 :]
         try:
@@ -64,30 +119,113 @@ def _claim_first(app: App, ready: list[SessionAgent], lease: Lease) -> tuple[Ses
     return None, ready
 
 
+# Edges
+
+
+def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, Verdict]]) -> Followers:
+    calls = [partial(release, app, agent, way, verdict) for agent, way, verdict in released]
+    followers = Followers()
+    for each in app.records.parallel.run(calls) if calls else ():
+        followers.add(each)
+    return followers
+
+
+def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> SessionAgent | None:
+    """Take one edge off its successor; the successor as it is afterwards, None while a tally of it is open."""
+    key = agent_key(agent, way.ordinal)
+    if verdict is Verdict.PASSES or way.join == "all_terminal":
+        return _finish(app, agent, way, arrives=way.join in COUNTED)
+    blamed = verdict is Verdict.BLAMED
+    if way.join == "all":
+        values = _skip_note(app, agent, blamed=blamed)
+        if tallies.how_many(way.in_degree, way.join):
+            _finish(app, agent, way)
+            return app.transitions.skip(key, agent.epoch or 0, values)
+        return app.transitions.block(key, edge(agent), values)
+    joined = app.transitions.finish_edge(key, edge(agent), blamed=blamed)
+    if joined is None or joined.state not in OPEN_AGENT_STATES or (joined.missing or 0) <= joined.in_degree:
+        return joined
+    return app.transitions.skip(key, agent.epoch or 0, _skip_note(app, agent, blamed=bool(joined.blamed)))
+
+
+def _finish(app: App, agent: SessionAgent, way: Edge, *, arrives: bool = False) -> SessionAgent | None:
+    key = agent_key(agent, way.ordinal)
+    count = tallies.how_many(way.in_degree, way.join)
+    if not count:
+        return app.transitions.finish_edge(key, edge(agent), arrives=arrives)
+    tally_key = tallies.join_key(key, family(agent.ordinal), agent.ordinal % count)
+    tally = app.transitions.finish_edge(tally_key, edge(agent))
+    if tally is None or tally.in_degree:
+        return None
+    return app.transitions.finish_edge(key, edge(tally), width=tally.width)
+
+
+def _skip_note(app: App, agent: SessionAgent, *, blamed: bool) -> dict[str, object]:
+    if not blamed:
+        return {}
+    note = f"Skipped: agent {label(app, agent)} failed." if agent.state == "failed" else app.records.opened(agent.notes)
+    return {"blamed": True, "notes": (note or "Skipped: an agent before it failed.")[:MAX_LOGS]}
+
+
+def _skip_on(app: App, followers: Followers) -> None:
+    """What follows from skipped agents: skips go on until the sinks, and joins that tolerate them become ready."""
+    seen: set[int] = set()
+    while followers.skipped:
+        skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
+        seen |= set(skipped)
+        followers.skipped = []
+        edges_of = [(each, *judged) for each in skipped.values() for judged in _judged(app, each)]
+        for each in skipped.values():
+            if not app.records.opened(each.successors):
+                finish_sink(app, each)
+        further = _release(app, edges_of)
+        followers.ready.extend(further.ready)
+        followers.skipped.extend(further.skipped)
+    followers.ready = list({each.ordinal: each for each in followers.ready}.values())
+
+
+# The session
+
+
 def finish_sink(app: App, agent: SessionAgent) -> None:
-    """A sink is terminal: the session is completed when it was the last (promise P6)."""
+    """A sink is terminal: the session ends when it was the last (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
     key = (agent.coordination_uuid, agent.session_uuid)
+    blamed = agent.state == "failed" or (agent.state == "skipped" and bool(agent.blamed))
+    logs = _logs(app, agent) if blamed else None
     if agent.sink_count == 1:
-        app.transitions.finish_only_sink(key, agent.ordinal)
+        values = {} if logs is None else {"blamed": True, "logs": logs}
+        app.transitions.session.finish_only_sink(key, edge(agent), "failed" if blamed else "completed", values)
         return
-    session = app.transitions.finish_sink(key, agent.ordinal)
+    sink, width = edge(agent), 1
+    if count := tallies.how_many(agent.sink_count):
+        tally_key = tallies.sink_key(agent, agent.ordinal % count)
+        tally = app.transitions.finish_edge(tally_key, edge(agent), blamed=blamed)
+        if tally is None or tally.in_degree:
+            return
+        sink, width, blamed = edge(tally), tally.width, bool(tally.blamed)
+    session = app.transitions.session.finish_sink(key, sink, width=width, blamed=blamed, logs=logs)
     if session is not None and session.open_sink_count == 0 and session.status in OPEN_SESSION_STATUSES:
-        app.transitions.complete_session(key)
+        app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
     """A failed agent fails its session, and what nobody has claimed is skipped."""
     if agent.sink_count == 0:
         return  # asked outside a task: nothing ends with it
-    note = app.records.opened(agent.notes) or "no reason was given"
-    name = (app.records.opened(agent.definition) or {}).get("agent_name") or agent.agent_uuid
     key = (agent.coordination_uuid, agent.session_uuid)
-    text = f"Agent {name} failed: {note}"
-    logs = app.records.packed(SESSION, agent.partition_key, key, {"logs": text})
-    app.transitions.fail_session(key, logs)
+    app.transitions.session.fail_session(key, agent.epoch or 0, {"logs": _logs(app, agent)})
     skip_waiting(app, agent.partition_key, key)
+
+
+def _logs(app: App, agent: SessionAgent) -> str:
+    note = app.records.opened(agent.notes) or "no reason was given"
+    ending = "failed" if agent.state == "failed" else "did not run"
+    return f"Agent {label(app, agent)} {ending}: {note}"[:MAX_LOGS]
+
+
+# Recovery
 
 
 def recover(app: App, agent: SessionAgent) -> None:
@@ -98,17 +236,16 @@ def recover(app: App, agent: SessionAgent) -> None:
     """
     key = (agent.coordination_uuid, agent.session_uuid)
     session = app.records.table(SESSION).get(key, consistent=True)
-    if session is None or session.status == "completed":
+    if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:
-        skip_waiting(app, agent.partition_key, key)
-        if held_until := give_up_lost(app, agent.partition_key, key):
+        if held_until := end_agents(app, session):
             raise Busy(held_until - app.clock.now().timestamp())
         return
     frontier, expanded = [agent], {agent.ordinal}
     standing: dict[int, SessionAgent] = {}  # an agent may be reached on several ways: its latest state counts
     while frontier:
-        below = _settle(app, frontier)
+        below = settle(app, frontier)
         frontier = []
         for each in below:
             if each.ordinal in expanded:
@@ -117,38 +254,20 @@ def recover(app: App, agent: SessionAgent) -> None:
             if each.state in TERMINAL_AGENT_STATES:
                 expanded.add(each.ordinal)
                 frontier.append(standing.pop(each.ordinal))
-    _wake_standing(app, list(standing.values()))
+    rouse(app, list(standing.values()))
 
 
-def _wake_standing(app: App, standing: Sequence[SessionAgent]) -> None:
-    """Enqueue who could be claimed; raises `Busy` when others are held by a lease."""
-    lost_before = app.lost_before()
-    executing = [each for each in standing if each.state == "executing"]
-    lost = [each for each in executing if (each.lease_until or 0) < lost_before]
-    app.queue.send([wake(each) for each in [*filter(is_ready, standing), *lost]])
-    held = [each.lease_until for each in executing if (each.lease_until or 0) >= lost_before]
-    if held:
-        raise Busy(max(held) - app.clock.now().timestamp())
-
-
-def _settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
-    """Do what these agents owe, and return their successors as they are now.
-
-    Completed ones release their edges. What follows from an agent that a person skipped or cancelled is skipped.
-    """
+def settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
+    """Do what these agents owe, and return their successors as they are now."""
     calls: list[Callable[[], SessionAgent | None]] = []
     for agent in terminal:
-        successors = app.records.opened(agent.successors) or ()
-        if agent.state == "failed":
+        if agent.state == "failed" and rules.fails_session(app, agent):
             fail_session(app, agent)
-        elif not successors:
+            continue
+        judged = _judged(app, agent)
+        if not judged:
             finish_sink(app, agent)
-        elif agent.state == "completed":
-            calls.extend(
-                partial(app.transitions.finish_edge, agent_key(agent, each), agent.ordinal) for each, _ in successors
-            )
-        else:
-            calls.extend(partial(app.transitions.skip, agent_key(agent, each)) for each, _ in successors)
+        calls.extend(partial(release, app, agent, way, verdict) for way, verdict in judged)
     latest: dict[int, SessionAgent] = {}
     for found in app.records.parallel.run(calls) if calls else ():
         if found is not None:
@@ -156,3 +275,31 @@ def _settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
             if known is None or found.state in TERMINAL_AGENT_STATES or found.in_degree < known.in_degree:
                 latest[found.ordinal] = found
     return list(latest.values())
+
+
+def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
+    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
+    lost_before = app.lost_before()
+    held = [each.lease_until for each in standing if each.lease_until is not None and each.lease_until >= lost_before]
+    now: list[Wake] = []
+    for each in standing:
+        if each.paused is not None:
+            continue
+        if each.state == "wait_for_user_input":
+            if each.due_at is not None:
+                timers.wake_at(app, each, each.due_at)
+        elif each.not_before is not None and is_ready(each):
+            timers.wake_at(app, each, each.not_before)
+        elif _can_move(each, lost_before):
+            now.append(wake(each))
+    app.queue.send(now)
+    if held:
+        raise Busy(max(held) - app.clock.now().timestamp())
+
+
+def _can_move(agent: SessionAgent, lost_before: float) -> bool:
+    """Whether a wake-up may have something to do: a claim, a takeover, a long job's end, a map's elements."""
+    if agent.lease_until is not None:
+        return bool(agent.lease_until < lost_before)
+    waits = agent.async_task_uuid is not None or (agent.mapped is not None and not agent.elements_sent)
+    return is_ready(agent) or (agent.state == "pending" and waits)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from ai_coordination_engine.ports import Clock, Queue, Runtimes, Wake
+from ai_coordination_engine.ports import ActionFunctions, Clock, Queue, Runtimes, Wake
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 
 
@@ -20,8 +22,11 @@ class App:
     settings: Settings
     records: Repository
     transitions: Transitions
+    steering: Steering
+    async_tasks: AsyncTasks
     queue: Queue
     runtimes: Runtimes
+    actions: ActionFunctions
     clock: Clock
     alone_since: float | None = None
 

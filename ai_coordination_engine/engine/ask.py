@@ -153,7 +153,6 @@ def _agent_record(
         partition_key=tenant,
         unconfirmed=marks.new_mark(now),
         coordination_uuid=session.coordination_uuid,
-        session_created_at=session.created_at,
         agent_uuid=agent.agent_uuid,
         ordinal=ordinal,
         sink_count=0,

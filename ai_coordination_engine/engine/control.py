@@ -1,19 +1,134 @@
-"""What a person's writes mean for a running session."""
+"""What a person's writes mean for a running session: cancel, pause, resume, and records that are ended by hand.
 
+Each is one conditional write on the session, from which everything else follows by `reconcile_session`: a crash after
+it loses nothing.
+"""
+
+from collections.abc import Callable
 from functools import partial
 
+from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.ending import end_agents, give_up, give_up_lost, skip_waiting
+from ai_coordination_engine.engine.reconcile import SOON, find, reconcile_session
+from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.table import Key
+from ai_coordination_engine.store.steering import Order
+from ai_coordination_engine.store.table import Refused
+
+__all__ = [
+    "agent_ended",
+    "cancel_session",
+    "give_up",
+    "give_up_lost",
+    "is_needed",
+    "is_over",
+    "pause_session",
+    "resume_session",
+    "session_ended",
+    "skip_waiting",
+]
+
+_TRIES = 10
+_Write = Callable[[Session, Order, float], object]
+
+
+def cancel_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """End an open session now; what runs is fenced. Cancelling a cancelled one is a success without effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended otherwise.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.cancel(_key(session), order, watch_at)
+
+    order = Order.of(updated_by, idempotency_key, "cancel")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "cancelled", write)
+
+
+def pause_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Let nothing more begin in an open session; attempts that run go on to their end. Again has no effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.pause(_key(session), order, new_uuid(app.clock.now()), watch_at)
+
+    order = Order.of(updated_by, idempotency_key, "pause")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "paused", write)
+
+
+def resume_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Let a paused session go on. For an open one that is not paused it is a success without effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.resume(_key(session), order, watch_at) if session.status == "paused" else None
+
+    order = Order.of(updated_by, idempotency_key, "resume")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "", write)
+
+
+def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: str, write: _Write) -> Session:
+    """Make the write unless the session has that status `already`, or has seen the order; then what follows from it."""
+    reconcile = partial(reconcile_session, app, tenant, *key)
+    session = find(app, tenant, key)
+    for _ in range(_TRIES):
+        if order.was_carried_out(session) or session.status == already:
+            break
+        if session.restart is not None and session.status == "in_transit":
+            reconcile()  # first it is set back as a whole
+        elif session.status in TERMINAL_SESSION_STATUSES:
+            raise Conflict(f"The session has ended: its status is {session.status}.", status=session.status)
+        try:
+            write(session, order, app.clock.now().timestamp() + SOON)
+            break
+        except Refused:
+            session = find(app, tenant, key)
+    else:
+        raise Conflict("Too much happens to this session at once; try again in a moment.")
+    return reconcile()
 
 
 def session_ended(app: App, session: Session) -> None:
-    """A session was ended by hand: what nobody has claimed is skipped, late results change nothing."""
+    """A session was ended by hand: its agents end as if the engine had ended it, late results change nothing."""
     if session.open_sink_count is not None:
-        skip_waiting(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+        end_agents(app, session)
+
+
+def agent_ended(app: App, agent: SessionAgent) -> None:
+    """An agent was ended by hand: a worker finishes what follows from it."""
+    if agent.ordinal is not None:
+        app.queue.send([wake(agent)])
 
 
 def is_over(app: App, agent: SessionAgent) -> bool:
@@ -31,39 +146,5 @@ def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str)
     return session is not None and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES
 
 
-def agent_ended(app: App, agent: SessionAgent) -> None:
-    """An agent was ended by hand: a worker finishes what follows from it."""
-    if agent.ordinal is not None:
-        app.queue.send([wake(agent)])
-
-
-def skip_waiting(app: App, tenant: str, session_key: Key) -> None:
-    """Give up every agent of the session that nobody has claimed; may be repeated."""
-    waiting = [
-        partial(app.transitions.skip, (each.session_uuid, each.session_agent_uuid))
-        for each in app.records.children(SESSION_AGENT, tenant, session_key, consistent=True)
-        if each.state in ("initial", "pending", "wait_for_user_input") and each.ordinal is not None
-    ]
-    if waiting:
-        app.records.parallel.run(waiting)
-
-
-def give_up_lost(app: App, tenant: str, session_key: Key) -> float:
-    """End the agents of a session that has ended whose workers died; may be repeated.
-
-    Returns until when (epoch seconds) others are held by a lease, 0 when there are none.
-    """
-    rows = app.records.children(SESSION_AGENT, tenant, session_key, consistent=True)
-    executing = [each for each in rows if each.state == "executing" and each.lease_until is not None]
-    lost_before = app.lost_before()
-    for each in executing:
-        if each.lease_until < lost_before:
-            give_up(app, each)
-    return max((each.lease_until for each in executing if each.lease_until >= lost_before), default=0)
-
-
-def give_up(app: App, agent: SessionAgent) -> None:
-    """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
-    for attempt, run_uuid in [*(agent.lost_runs or ()), (agent.attempt, agent.run_uuid)]:
-        runs.record_lost(app, agent, attempt, run_uuid)
-    app.transitions.give_up(agent)
+def _key(session: Session) -> tuple[str, str]:
+    return session.coordination_uuid, session.session_uuid

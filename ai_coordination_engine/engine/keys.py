@@ -1,8 +1,12 @@
 """Keys of the session agents that the engine makes: they follow from the session and an ordinal."""
 
-from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.domain.graph import MAX_AGENTS
+from ai_coordination_engine.domain.ids import child_uuid, sibling_uuid
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
+
+MAX_ELEMENTS = 10_000  # of one map
+_EPOCH = 2**40  # beyond every ordinal
 
 
 def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
@@ -11,6 +15,35 @@ def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
     Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of one uuid in two
     coordinations share the partition of their agents.
     """
-    created_at = of.session_created_at if isinstance(of, SessionAgent) else of.created_at
+    if isinstance(of, SessionAgent):
+        return of.session_uuid, sibling_uuid(of.session_agent_uuid, ordinal)
     session = f"{of.partition_key}/{of.coordination_uuid}/{of.session_uuid}"
-    return of.session_uuid, child_uuid(session, ordinal, created_at)
+    return of.session_uuid, child_uuid(session, ordinal, of.created_at)
+
+
+def family(ordinal: int) -> int:
+    """What tells the elements of one expansion of a map from all others: 0 for the agents of the plan."""
+    return ordinal // MAX_ELEMENTS
+
+
+def element_ordinal(map_ordinal: int, generation: int, index: int) -> int:
+    """The ordinal of an element of a map; every expansion (`generation`, from 1) has elements of its own."""
+    return ((generation - 1) * (MAX_AGENTS + 1) + map_ordinal + 1) * MAX_ELEMENTS + index
+
+
+def edge(agent: SessionAgent) -> int:
+    """The name of the edges that start at an agent.
+
+    Setting an agent back renames them, so that a late worker who still releases the old ones changes nothing.
+    """
+    return edge_name(agent.ordinal, agent.epoch)
+
+
+def edge_name(ordinal: int, epoch: int | None) -> int:
+    """The name of the edges that start at the agent `ordinal` once it is set back to `epoch` (None: it never was)."""
+    return ordinal + (epoch or 0) * _EPOCH
+
+
+def ordinal_of(edge: int) -> int:
+    """The ordinal of the agent at which the edge starts."""
+    return edge % _EPOCH

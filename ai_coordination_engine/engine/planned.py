@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.verdicts import COUNTED, Edge
+from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, to_json
@@ -17,10 +21,10 @@ SHARED_INLINE_LIMIT = 4096  # bytes of a value that many session agents repeat
 Share = Callable[[Any], Any]
 
 
-def plan_hash(planned: Sequence[PlannedAgent]) -> str:
+def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
     """What tells one plan from another."""
     known: dict[str, str] = {}
-    digest = hashlib.sha256()
+    digest = hashlib.sha256((on_failure or "").encode())
     for each in planned:
         uuid = each.agent.agent_uuid
         if uuid not in known:
@@ -30,37 +34,74 @@ def plan_hash(planned: Sequence[PlannedAgent]) -> str:
     return digest.hexdigest()
 
 
-def session_agents(app: App, session: Session, planned: Sequence[PlannedAgent]) -> list[SessionAgent]:
+@dataclass(frozen=True)
+class Plan:
+    """The agents of a session to be, all agents of its coordination by uuid, and the policy for failures."""
+
+    agents: Sequence[PlannedAgent]
+    by_uuid: Mapping[str, Agent]
+    on_failure: str | None = None
+
+    def sinks(self) -> list[int]:
+        """The ordinals of the agents nobody waits for."""
+        return [each.ordinal for each in self.agents if not each.successors]
+
+
+def session_agents(app: App, session: Session, planned: Plan) -> list[SessionAgent]:
     """The session agents of a plan. What they share and is large is written to one blob, below the session's prefix.
 
     Marks `session.has_blobs` when there is such a blob.
     """
-    share = _sharing(app, session)
+    share = sharing(app, session)
     query = app.records.opened(session.task_query) or ""
     input_files = app.records.opened(session.input_files)
-    degrees = [len(each.predecessors) for each in planned]
     common = {
         "partition_key": session.partition_key,
         "coordination_uuid": session.coordination_uuid,
-        "session_created_at": session.created_at,
         "created_at": session.created_at,
         "updated_at": session.created_at,
         "updated_by": session.updated_by,
         "task_query": share(query or None),
         "input_files": share(input_files),
     }
-    sinks = sum(1 for each in planned if not each.successors)
+    sinks = len(planned.sinks())
     return [
         SessionAgent(
             **common,
-            **_values(session, each, query, degrees, share),
+            **_values(session, planned, each, query, share),
+            lease_seconds=_lease_seconds(app, each),
             sink_count=None if each.successors else sinks,
         )
-        for each in planned
+        for each in planned.agents
     ]
 
 
-def _sharing(app: App, session: Session) -> Share:
+def session_tallies(session: Session, planned: Plan) -> list[SessionAgent]:
+    """The tallies of the wide joins of a plan, and of its sinks when there are many."""
+    found = []
+    for each in planned.agents:
+        if count := tallies.how_many(len(each.predecessors), each.action.join):
+            key = agent_key(session, each.ordinal)
+            found += [
+                tallies.tally(tallies.join_key(key, 0, number), session, edges)
+                for number, edges in tallies.spread(each.predecessors, count).items()
+            ]
+    sinks = planned.sinks()
+    if count := tallies.how_many(len(sinks)):
+        found += [
+            tallies.tally(tallies.sink_key(session, number), session, edges)
+            for number, edges in tallies.spread(sinks, count).items()
+        ]
+    return found
+
+
+def open_sinks(planned: Plan) -> list[int]:
+    """What the session counts off until it ends: its sinks, or tallies of them."""
+    sinks = planned.sinks()
+    return list(tallies.spread(sinks, count)) if (count := tallies.how_many(len(sinks))) else sinks
+
+
+def sharing(app: App, session: Session) -> Share:
     """Checks a value in once, however many agents hold it."""
     key = (session.coordination_uuid, session.session_uuid)
     prefix = blob_prefix(SESSION, session.partition_key, key) + "agents"
@@ -79,12 +120,11 @@ def _sharing(app: App, session: Session) -> Share:
     return share
 
 
-def _values(
-    session: Session, each: PlannedAgent, query: str, degrees: Sequence[int], share: Share
-) -> Mapping[str, Any]:
+def _values(session: Session, planned: Plan, each: PlannedAgent, query: str, share: Share) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
+    tally = tallies.how_many(len(each.predecessors), each.action.join)
     return {
         "session_uuid": session.session_uuid,
         "session_agent_uuid": uuid(each.ordinal),
@@ -95,10 +135,57 @@ def _values(
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
-        "unfinished": set(each.predecessors) or None,
+        "unfinished": set(range(tally)) if tally else set(each.predecessors) or None,
+        "tallies": tally or None,
+        "missing": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
-        "successors": share([[ordinal, degrees[ordinal]] for ordinal in each.successors] or None),
+        "successors": share([_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None),
+        "rules": share(_rules(planned, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
         "awaits_user": each.action.user_in_the_loop or None,
     }
+
+
+def _missing(each: PlannedAgent) -> int | None:
+    if each.action.join not in COUNTED or not each.predecessors:
+        return None
+    return each.action.quorum if each.action.join == "quorum" else 1
+
+
+def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
+    after = planned.agents[successor]
+    return Edge(
+        successor,
+        len(after.predecessors),
+        after.action.join,
+        (after.action.conditions or {}).get(each.agent.agent_uuid),
+        after.agent.agent_uuid if each.action.action_function.function_name else None,
+    )
+
+
+def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
+    """What `engine.rules` reads, each only where it says something."""
+    action = each.action
+    policy = {
+        **(each.agent.policy.stored() if each.agent.policy else {}),
+        **(action.policy.stored() if action.policy else {}),
+    }
+    after = [planned.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
+    given = {
+        "policy": {name: value for name, value in policy.items() if value is not None},
+        "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
+        "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
+        "map": action.map.stored() if action.map else None,
+        "successor_uuids": list(dict.fromkeys(after)) if action.action_function.function_name else None,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _lease_seconds(app: App, each: PlannedAgent) -> float | None:
+    """How long a claim holds when the agent's policy says so; its fallback may take as long."""
+    policies = [policy for policy in (each.action.policy, each.agent.policy) if policy]
+    own = next((policy.timeout_seconds for policy in policies if policy.timeout_seconds), None)
+    if own is None or each.action.fallback:
+        return None
+    return min(float(own), app.settings.agent_timeout_seconds) + app.settings.lease_margin_seconds

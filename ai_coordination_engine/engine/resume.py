@@ -1,27 +1,67 @@
-"""Resuming what waits: a person answers."""
+"""What ends the wait for a person: an answer, or the time that they have for it."""
 
-from ai_coordination_engine.engine.app import App, wake
+from typing import Any
+
+from ai_coordination_engine.domain.answers import check_answer
+from ai_coordination_engine.engine import advance, timers
+from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.table import Key, Refused
 
 
 def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str) -> None:
     """Give a waiting session agent its answer and wake it; the same answer again is a success without effect.
 
-    Raises `NotFound`, or `Conflict` when the agent does not wait for one.
+    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the answer is not what the
+    action's `answerSchema` describes. The agent of a paused session takes its answer too, and goes on later.
     """
     if not user_input.strip():
         raise BadUserInput("userInput is empty; an answer cannot be taken back.")
     key = (session_uuid, session_agent_uuid)
+    waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    if waiting is None:
+        raise NotFound("There is no such session agent.")
+    schema = _action(app, waiting).get("answer_schema")
+    if schema is not None and waiting.state == "wait_for_user_input":
+        check_answer(schema, user_input)
     packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input})
     try:
         agent = app.transitions.answer(tenant, key, packed)
     except Refused as refused:
         agent = _answered_before(tenant, refused.old, packed["user_input"])
     if agent.state == "pending":
-        app.queue.send([wake(agent)])
+        timers.end_wait(app, agent)
+
+
+def expire(app: App, agent: SessionAgent) -> None:
+    """The time for an answer is over: the agent goes on with the default one, or fails without; it may be repeated."""
+    action = _action(app, agent)
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    if (default := action.get("default_answer")) is not None:
+        _answer_by_default(app, agent.partition_key, key, default)
+        return
+    note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
+    packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"notes": note})
+    failed = app.transitions.fail_waiting(agent, packed)
+    if failed is not None and failed.state == "failed":
+        advance.ended(app, failed)
+
+
+def _answer_by_default(app: App, tenant: str, key: Key, answer: str) -> None:
+    packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": answer})
+    agent: SessionAgent | None
+    try:
+        agent = app.transitions.answer(tenant, key, packed)
+    except Refused as refused:
+        agent = refused.old  # the person was faster, but who wrote their answer down may have died there
+    if agent is not None and agent.state == "pending":
+        timers.end_wait(app, agent)
+
+
+def _action(app: App, agent: SessionAgent) -> dict[str, Any]:
+    return app.records.opened(agent.agent_action) or {}
 
 
 def _answered_before(tenant: str, old: SessionAgent | None, packed: object) -> SessionAgent:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
@@ -21,8 +22,12 @@ def record(
     outcome: str,
     usage: Mapping[str, Any] | None = None,
     error: str | None = None,
+    error_class: str | None = None,
+    async_task_uuid: str | None = None,
 ) -> None:
-    """Write the run of the current attempt; it may be written already. `outcome`: completed or failed.
+    """Write the run of the current attempt; it may be written already. `outcome`: completed, failed or pending.
+
+    A pending one names the long job, whose state is kept elsewhere.
 
     Attempts before it that have left no run until now are recorded as lost: until here a late result was in time.
     """
@@ -30,14 +35,14 @@ def record(
         "status": outcome,
         "attempt": agent.attempt,
         "started_at": started.isoformat(),
-        "ended_at": app.clock.now().isoformat(),
+        "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
+        "usage": dict(usage) if usage else None,
+        "error": error,
+        "error_class": error_class,
     }
-    if usage:
-        details["usage"] = dict(usage)
-    if error is not None:
-        details["error"] = error
+    given = {name: value for name, value in details.items() if value is not None}
     lost = [partial(record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid in agent.lost_runs or ()]
-    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, details), *lost])
+    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, async_task_uuid), *lost])
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
@@ -46,6 +51,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
         "status": "lost",
         "attempt": attempt,
         "error": "No result came: the lease ran out, or the process that ran it ended.",
+        "error_class": "lost",
     }
     _put(app, agent, run_uuid, details)
 
@@ -67,7 +73,9 @@ def sweep(app: App, wake: Wake) -> None:
                 table.delete((run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
 
 
-def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) -> None:
+def _put(
+    app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any], async_task_uuid: str | None = None
+) -> None:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
     packed = app.records.packed(SESSION_RUN, agent.partition_key, key, {"async_task": details})
@@ -76,13 +84,12 @@ def _put(app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any]) 
         partition_key=agent.partition_key,
         coordination_uuid=agent.coordination_uuid,
         session_agent_uuid=agent.session_agent_uuid,
-        agent_uuid=agent.agent_uuid,
+        agent_uuid=rules.executed_by(app, agent),
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
-        async_task_uuid=run_uuid,  # the engine ran the attempt itself: the run is the task
+        async_task_uuid=async_task_uuid or run_uuid,  # else the engine runs the attempt itself: the run is the task
         updated_by="engine",
         created_at=now,
         updated_at=now,
         **packed,
     )
-    with suppress(Refused):
-        app.records.table(SESSION_RUN).put(run, SessionRun.run_uuid.does_not_exist())
+    app.records.table(SESSION_RUN).put_new(run)

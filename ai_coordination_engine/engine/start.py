@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from ai_coordination_engine.domain.graph import PlannedAgent, plan
+from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.planned import plan_hash, session_agents
+from ai_coordination_engine.engine.planned import Plan, open_sinks, plan_hash, session_agents, session_tallies
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
 
 
@@ -53,11 +55,7 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
         raise NotFound("There is no such task.")
     app.records.open_record(coordination)
     app.records.open_record(task)
-    planned = plan(
-        parse_agents(coordination.agents),
-        parse_subtask_queries(task.subtask_queries),
-        parse_agent_actions(task.agent_actions),
-    )
+    planned = _plan(coordination, task)
     query = task.initial_task_query if start.task_query is None else start.task_query
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
     agents = session_agents(app, session, planned)
@@ -66,18 +64,23 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
         return stored
     if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
         agents = session_agents(app, stored, planned)
-    _write_agents(app, tenant, stored, agents, session.unconfirmed, chosen=start.session_uuid is not None)
+    records = [*session_tallies(stored, planned), *agents]
+    write_agents(app, tenant, stored, records, session.unconfirmed, chosen=start.session_uuid is not None)
     app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
-    return _dispatch(app, stored, agents)
+    return confirm(app, stored, records)
 
 
-def _session(
-    app: App, tenant: str, start: Start, planned: Sequence[PlannedAgent], subtask_queries: Any, query: str
-) -> Session:
+def _plan(coordination: Any, task: Any) -> Plan:
+    agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
+    check_rules(agents, actions)  # the coordination may have changed since the task was written
+    planned = plan(agents, parse_subtask_queries(task.subtask_queries), actions)
+    return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure)
+
+
+def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str) -> Session:
     """The session to be: nobody sees it until its mark is taken off, so its status is what it will be then."""
     now = app.clock.now()
     key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
-    sinks = [each.ordinal for each in planned if not each.successors]
     values = {
         "task_uuid": start.task_uuid,
         "user_id": start.user_id,
@@ -94,9 +97,11 @@ def _session(
         created_at=now,
         updated_at=now,
         unconfirmed=marks.new_mark(now),
-        open_sinks=sinks,
-        open_sink_count=len(sinks),
-        plan_hash=plan_hash(planned),
+        open_sinks=open_sinks(planned),
+        open_sink_count=len(planned.sinks()),
+        plan_hash=plan_hash(planned.agents, planned.on_failure),
+        watch=watch_shard(key[1]),
+        watch_at=now.timestamp() + app.settings.watch_seconds,
         **app.records.packed(SESSION, tenant, key, values),
     )
 
@@ -139,24 +144,19 @@ def _started_before(app: App, tenant: str, old: Any, new: Session, *, asked: boo
         return _started_before(app, tenant, refused.old, new, asked=asked)
 
 
-def _write_agents(
+def write_agents(
     app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], mark: str, *, chosen: bool
 ) -> None:
-    """Write the agents and read the coordination again; what this start wrote is taken back when it is gone.
+    """Write agents and tallies, and read the coordination again; what this start wrote is taken back when it is gone.
 
     `mark` is this start's own; the session bears another while another start is at work on it.
     """
     table = app.records.table(SESSION_AGENT)
-
-    def put_once(agent: SessionAgent) -> None:
-        try:
-            table.put(agent, SessionAgent.session_agent_uuid.does_not_exist())
-        except Refused:
-            return  # an earlier start wrote it, and it may be running
-
     # Nobody else can know a uuid that was made here, so that these may be written without a condition.
     writes: list[Any] = (
-        [partial(put_once, agent) for agent in agents]
+        [
+            partial(table.put_new, agent) for agent in agents
+        ]  # an earlier start may have written it, and it may be running
         if chosen
         else [
             partial(table.put_many, agents[index : index + BATCH_WRITE_LIMIT])
@@ -188,11 +188,13 @@ def _remove(app: App, agents: Sequence[SessionAgent]) -> None:
     table = app.records.table(SESSION_AGENT)
     for agent in agents:
         with suppress(Refused):
-            table.delete((agent.session_uuid, agent.session_agent_uuid), SessionAgent.state == "initial")
+            unused = (SessionAgent.state == "initial") | SessionAgent.width.exists()
+            table.delete((agent.session_uuid, agent.session_agent_uuid), unused)
 
 
-def _dispatch(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
-    now = app.transitions.dispatch((session.coordination_uuid, session.session_uuid), session.unconfirmed)
+def confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
+    """Make a session visible whose roots are enqueued; raises `Conflict` when it was taken away."""
+    now = app.transitions.session.dispatch((session.coordination_uuid, session.session_uuid), session.unconfirmed)
     if now is None:
         _remove(app, agents)
     if now is None or now.unconfirmed is not None:

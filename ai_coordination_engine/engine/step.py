@@ -1,63 +1,34 @@
 """One step: claim a session agent, run it, record the attempt, end it, hand on; then the next of the chain.
 
-Reads top to bottom: `run_step` → `_claim` → `_attempt` → `advance.hand_on`. The message is the caller's to delete when
-`run_step` returns: until then everything it owes can be found again from the agent it names (promise P4).
+Reads top to bottom: `run_step` → `_begin` → `_attempt` → `_conclude` → `advance.hand_on`. The message is the caller's
+to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+import secrets
+from dataclasses import replace
+from random import Random
 from threading import Event
-from typing import Any
 
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.domain.prompts import compose_input
-from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
-from ai_coordination_engine.engine import advance, control, runs
+from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import Chain, run
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.inputs import turn
+from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import (
-    AgentFailure,
-    AgentRequest,
-    AgentResult,
-    Message,
-    PredecessorOutput,
-    Wake,
-)
-from ai_coordination_engine.store.entities import COORDINATION, SESSION_AGENT
+from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
+from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
 from ai_coordination_engine.store.transitions import Lease
 
-__all__ = ["Busy", "run_step"]
+__all__ = ["Busy", "poison", "run_step"]
 
-MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
+MOST_LOST = 5  # attempts in a row whose process died; what kills its worker is not tried for ever
 _LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What an agent was given and what it answered."""
-
-    agent_uuid: str
-    name: str
-    given: str
-    output: str
-
-
-@dataclass
-class Chain:
-    """What one call has run so far: successors need not read it back.
-
-    `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
-    """
-
-    deadline: float | None
-    stopping: Event | None
-    turns: dict[int, Turn] = field(default_factory=dict)
+_RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
 
 def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None) -> None:
@@ -68,23 +39,61 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
     it. Raises `Busy` when the message must be kept for later.
     """
     chain = Chain(deadline, stopping)
-    agent = _claim(app, wake)
+    agent = _begin(app, wake, chain)
     while agent is not None:
-        agent = _attempt(app, agent, chain)
+        with _LetGo(app, agent):
+            agent = _attempt(app, agent, chain)
+
+
+def poison(app: App, wake: Wake, reason: str) -> None:
+    """A message cannot be worked off and goes to the dead-letter queue: its agent and its session fail.
+
+    `reason` is shown to people: readable, and without secrets.
+    """
+    agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
+    if agent is None:
+        return
+    if agent.state == "executing" and agent.run_uuid is not None:
+        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+    failed = app.transitions.fail_poisoned(agent, {"notes": f"Its message is in the dead-letter queue: {reason}"})
+    advance.fail_session(app, failed or agent)
 
 
 def new_lease(app: App) -> Lease:
     """A lease for an attempt that starts now."""
     now = app.clock.now()
-    run_uuid = new_uuid(now)
-    return Lease(run_uuid, app.lost_before(), now.timestamp() + app.settings.lease_seconds, token=run_uuid)
+    return Lease(
+        run_uuid=new_uuid(now),
+        lost_before=app.lost_before(),
+        now=now.timestamp(),
+        seconds=app.settings.lease_seconds,
+        token=secrets.token_hex(4),
+    )
 
 
-def _claim(app: App, wake: Wake) -> SessionAgent | None:
+class _LetGo:
+    """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
+    lease. A process that dies cannot do so.
+    """
+
+    def __init__(self, app: App, agent: SessionAgent) -> None:
+        self._app, self._agent = app, agent
+
+    def __enter__(self) -> None:
+        """The lease is held already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            self._app.transitions.let_go(self._agent)
+
+
+# Beginning
+
+
+def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     """The claimed agent, or None when nothing is left to do for this message."""
     key = (wake.session_uuid, wake.session_agent_uuid)
     lease = new_lease(app)
-    agent: SessionAgent | None
     try:
         return app.transitions.claim(wake.tenant, key, replace(lease, run_uuid=wake.run_uuid or lease.run_uuid))
     except Refused as refused:
@@ -92,57 +101,145 @@ def _claim(app: App, wake: Wake) -> SessionAgent | None:
     if agent is None:
         runs.sweep(app, wake)
         return None
-    if agent.partition_key != wake.tenant:
-        return None
-    if _may_be_taken_over(agent, lease):
-        if control.is_over(app, agent):
-            control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
-            return None
-        try:
-            return app.transitions.take_over(agent, lease)
-        except Refused as refused:
-            agent = refused.old
-    if agent is not None:
-        _settle_unclaimed(app, agent)
+    return _settle(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
+
+
+def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+    """What a message owes that came to an agent which nobody can claim now; a successor that was claimed, if any."""
+    held = agent.lease_until is not None and agent.lease_until >= lease.lost_before
+    if agent.state in TERMINAL_AGENT_STATES:
+        _settle_ended(app, agent, held=held)
+    elif agent.paused is not None:
+        return None  # resuming the session sends what is owed
+    elif held:
+        raise Busy(max(agent.lease_until - lease.now, 0))
+    elif agent.state == "executing":
+        return _take_over(app, agent, lease, chain) if agent.lease_until is not None else None  # else it is not ours
+    elif agent.state == "wait_for_user_input":
+        _look_at_wait(app, agent, lease.now)
+    elif agent.run_uuid is not None:
+        return _resume(app, agent, lease, chain)
+    else:
+        _settle_standing(app, agent)
     return None
 
 
-def _may_be_taken_over(agent: SessionAgent, lease: Lease) -> bool:
-    """Whether an earlier attempt has ended without a result. Without a lease it is not the engine's."""
-    if agent.state == "executing":
-        return agent.lease_until is not None and agent.lease_until < lease.lost_before
-    return agent.attempt is not None and advance.is_ready(agent) and not agent.awaits_user
+def _settle_ended(app: App, agent: SessionAgent, *, held: bool) -> None:
+    if agent.lease_until is not None:  # cancelled while it ran
+        if held:
+            raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
+        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+    advance.recover(app, agent)
 
 
-def _settle_unclaimed(app: App, agent: SessionAgent) -> None:
-    """What a message owes that came to an agent nobody can claim now."""
-    if agent.state in TERMINAL_AGENT_STATES:
-        advance.recover(app, agent)
-    elif agent.state == "executing" and agent.lease_until is not None:
-        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
-    elif agent.in_degree == 0 and agent.awaits_user:
-        app.transitions.wait_for_user((agent.session_uuid, agent.session_agent_uuid))
+def _settle_standing(app: App, agent: SessionAgent) -> None:
+    if agent.mapped is not None and not agent.elements_sent:
+        maps.go_on(app, agent)
+    elif not advance.is_ready(agent):
+        return
+    elif agent.awaits_user:
+        _park(app, agent)
+    elif agent.not_before is not None:
+        timers.wake_at(app, agent, agent.not_before)
+
+
+def _park(app: App, agent: SessionAgent) -> None:
+    """The agent waits for its person; no message waits with it, but one comes when the wait runs out."""
+    within = (app.records.opened(agent.agent_action) or {}).get("answer_within_seconds")
+    due_at = app.clock.now().timestamp() + within if within is not None else None
+    parked = app.transitions.wait_for_user(agent, due_at)
+    if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
+        timers.wake_at(app, parked, parked.due_at)
+
+
+def _look_at_wait(app: App, agent: SessionAgent, now: float) -> None:
+    if agent.due_at is None:
+        return
+    if agent.due_at <= now:
+        resume.expire(app, agent)
+    else:
+        timers.wake_at(app, agent, agent.due_at)
+
+
+def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+    """The next attempt of an agent whose worker died."""
+    if control.is_over(app, agent):
+        control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
+        control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
+        return None
+    if len(agent.lost_runs or ()) + 1 >= MOST_LOST:
+        for attempt, run_uuid in [*(agent.lost_runs or ()), (agent.attempt, agent.run_uuid)]:
+            runs.record_lost(app, agent, attempt, run_uuid)
+        note = f"{MOST_LOST} attempts in a row ended without a result: the process that ran them died each time."
+        failed = app.transitions.fail_poisoned(agent, {"notes": note})
+        if failed is not None and failed.state == "failed":
+            advance.ended(app, failed)
+        return None
+    try:
+        return app.transitions.take_over(agent, lease)
+    except Refused as refused:
+        return _settle(app, refused.old, lease, chain) if refused.old is not None else None
+
+
+def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+    """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
+    result: AgentResult | AgentFailure | None
+    try:
+        result = AgentResult(app.records.opened(agent.agent_output) or "") if agent.acting else _look(app, agent)
+    except AgentFailure as failure:
+        result = failure
+    if result is None:
+        return None
+    try:
+        held = app.transitions.resume_attempt(agent, lease)
+    except Refused as refused:
+        return _settle(app, refused.old, lease, chain) if refused.old is not None else None
+    with _LetGo(app, held):
+        if isinstance(result, AgentFailure):
+            return _failed(app, held, result)
+        return _conclude(app, held, result.output, chain)
+
+
+def _look(app: App, agent: SessionAgent) -> AgentResult | None:
+    return async_tasks.look(app, agent) if agent.async_task_uuid is not None else None
+
+
+# An attempt
 
 
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = app.clock.now()
-    request = _request(app, agent, chain)
     _log("attempt started", agent)
     try:
-        result = _run(app, agent, request)
+        result = _result(app, agent, chain)
+        if result is None:
+            return None
+        if result.async_task_uuid is not None:
+            _log("attempt goes on elsewhere", agent)
+            async_tasks.wait(app, agent, started, result)
+            return None
+        if not action.is_set(app, agent):
+            check_output(edges(app.records.opened(agent.successors)), result.output)
     except AgentFailure as failure:
         _log("attempt failed", agent, reason=failure.message)
-        runs.record(app, agent, started, outcome="failed", error=failure.message)
-        _fail(app, agent, request.input, failure.message)
-        return None
+        runs.record(app, agent, started, outcome="failed", error=failure.message, error_class=failure.error_class)
+        return _failed(app, agent, failure)
     _log("attempt completed", agent)
     runs.record(app, agent, started, outcome="completed", usage=result.usage)
-    if not _complete(app, agent, request.input, result):
-        return None
-    chain.turns[agent.ordinal] = Turn(agent.agent_uuid, request.agent_name, request.input, result.output)
-    lease = new_lease(app) if _time_left(app, chain) else None
-    return advance.hand_on(app, agent, lease)
+    return _conclude(app, agent, result.output, chain)
+
+
+def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | None:
+    """What the runtime answers, or the elements of a map; None when a map has been expanded."""
+    if not maps.is_map(app, agent):
+        return run(app, agent, chain)
+    if agent.mapped is not None:
+        return maps.gather(app, agent)
+    try:
+        return maps.expand(app, agent)
+    except Refused:
+        return None  # the lease was lost
 
 
 def _log(event: str, agent: SessionAgent, **details: str) -> None:
@@ -150,151 +247,73 @@ def _log(event: str, agent: SessionAgent, **details: str) -> None:
     logger.info(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
 
 
-def _run(app: App, agent: SessionAgent, request: AgentRequest) -> AgentResult:
-    """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
-    if len(request.predecessors) < len(agent.predecessors):
-        raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
-    if sum(len(each.output) for each in request.predecessors) > MAX_TEXT:
-        raise AgentFailure(f"The predecessors' outputs have more than {MAX_TEXT} characters together.")
-    result = app.runtimes.find(request.runtime["kind"]).run(request)
-    if len(result.output) > MAX_TEXT:
-        raise AgentFailure(f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}.")
-    return result
-
-
-def _time_left(app: App, chain: Chain) -> bool:
-    """Whether another attempt, at its longest, would end before the deadline."""
-    if chain.stopping is not None and chain.stopping.is_set():
-        return False
-    if chain.deadline is None:
-        return True
-    return app.clock.now().timestamp() + app.settings.lease_seconds <= chain.deadline
-
-
-def _complete(app: App, agent: SessionAgent, given: str, result: AgentResult) -> bool:
-    """End the attempt well; False when it had lost its lease, so that its result changes nothing."""
-    key = (agent.session_uuid, agent.session_agent_uuid)
-    packed = app.records.packed(
-        SESSION_AGENT, agent.partition_key, key, {"agent_input": given, "agent_output": result.output}
-    )
+def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
+    """End an attempt that has its result, and hand on; nothing when it had lost its lease."""
     try:
-        app.transitions.complete(key, agent.run_uuid, packed)
-    except Refused as refused:
-        return _is_mine(app, refused.old, agent)
-    return True
+        completed = _complete(app, agent, output)
+    except AgentFailure as failure:
+        _log("action failed", agent, reason=failure.message)
+        return _failed(app, agent, failure)
+    if completed is None:
+        return None
+    text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
+    chain.turns[agent.ordinal] = turn(app, completed, text)
+    lease = new_lease(app) if chain.has_time(app) else None
+    return advance.hand_on(app, completed, lease, text)
 
 
-def _fail(app: App, agent: SessionAgent, given: str, note: str) -> None:
-    key = (agent.session_uuid, agent.session_agent_uuid)
-    packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"agent_input": given, "notes": note})
+def _complete(app: App, agent: SessionAgent, output: str) -> SessionAgent | None:
+    values: dict[str, object] = {"agent_output": output}
     try:
-        failed = app.transitions.fail(key, agent.run_uuid, packed)
+        if action.is_set(app, agent):
+            if not agent.acting:
+                agent = app.transitions.act(agent, new_lease(app), _packed(app, agent, values))
+            decided = action.run(app, agent, output)
+            values = {
+                "agent_output": output if decided.output is None else decided.output,
+                **({} if decided.successors is None else {"chosen": list(decided.successors)}),
+            }
+            check_output(edges(app.records.opened(agent.successors)), str(values["agent_output"]))
+        return app.transitions.complete(agent, _packed(app, agent, values))
     except Refused as refused:
-        if not _is_mine(app, refused.old, agent):
-            return
-        failed = refused.old
-    advance.fail_session(app, failed)
+        return _mine(app, refused.old, agent, "completed")
 
 
-def _is_mine(app: App, old: SessionAgent | None, agent: SessionAgent) -> bool:
-    """Whether a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+def _packed(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values)
+
+
+def _mine(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
+    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
 
     An agent that was deleted meanwhile takes the record of the attempt with it.
     """
     if old is None:
         runs.forget(app, agent)
-        return False
-    return bool(old.run_uuid == agent.run_uuid and old.state in ("completed", "failed"))
+        return None
+    if old.state == "cancelled" and old.run_uuid == agent.run_uuid:
+        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
+    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
+    return old if mine else None
 
 
-# What an agent is given
-
-
-def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
-    agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
-    definition = _definition(app, agent)
-    runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
-    wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
-    turns = _turns(app, agent, chain, with_thread=wants_thread)
-    before = [turns[ordinal] for ordinal in agent.predecessors if ordinal in turns]
-    outputs = [(turn.name, turn.output) for turn in before]
-    if sum(len(output) for _, output in outputs) > MAX_TEXT:
-        outputs = []  # too much to be composed; `_run` says so
-    task_query = app.records.opened(agent.task_query) or ""
-    query = app.records.opened(agent.query) or task_query
-    user_input = app.records.opened(agent.user_input)
-    thread = [turns[ordinal] for ordinal in agent.thread or () if ordinal in turns] if wants_thread else []
-    return AgentRequest(
-        tenant=agent.partition_key,
-        session_uuid=agent.session_uuid,
-        session_agent_uuid=agent.session_agent_uuid,
-        run_uuid=agent.run_uuid,
-        attempt=agent.attempt,
-        agent_uuid=agent.agent_uuid,
-        agent_name=definition.label,
-        runtime=runtime,
-        instructions=str(runtime.get("instructions") or definition.agent_description or ""),
-        input=compose_input(query, outputs, user_input),
-        query=query,
-        task_query=task_query,
-        user_input=user_input,
-        predecessors=[PredecessorOutput(turn.agent_uuid, turn.name, turn.output) for turn in before],
-        input_files=app.records.opened(agent.input_files) or [],
-        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
-        thread=[message for turn in thread for message in _messages(turn)],
-        timeout_seconds=_timeout(app, chain),
-    )
-
-
-def _definition(app: App, agent: SessionAgent) -> Agent:
-    """What the agent was when its session started; for one that a client made, what it is now."""
-    stored = app.records.opened(agent.definition)
-    if stored is None:
-        key = (agent.partition_key, agent.coordination_uuid)
-        coordination = app.records.get(COORDINATION, agent.partition_key, key)
-        agents = app.records.opened(coordination.agents) if coordination else None
-        stored = next((each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None)
-    return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
-
-
-def _messages(turn: Turn) -> tuple[Message, Message]:
-    return Message("user", turn.given), Message("assistant", turn.output)
-
-
-def _timeout(app: App, chain: Chain) -> float:
-    limit = app.settings.agent_timeout_seconds
-    if chain.deadline is None:
-        return limit
-    left = chain.deadline - app.settings.lease_margin_seconds - app.clock.now().timestamp()
-    return max(1.0, min(limit, left))
-
-
-def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, Turn]:
-    """The turns of predecessors and thread, from the chain's memory and at most one batch read.
-
-    What else a claim owes is done at the same time: a first agent begins its session.
-    """
-    wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
-    missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
-    calls: list[Callable[[], Any]] = [partial(_read_turns, app, agent, missing)] if missing else []
-    if agent.ordinal == 0 and agent.sink_count != 0:
-        calls.append(partial(app.transitions.begin, (agent.coordination_uuid, agent.session_uuid)))
-    results = app.records.parallel.run(calls) if calls else []
-    read: dict[int, Turn] = results[0] if missing else {}
-    return {**chain.turns, **read}
-
-
-def _read_turns(app: App, agent: SessionAgent, ordinals: list[int]) -> dict[int, Turn]:
-    keys = {agent_key(agent, each): each for each in ordinals}
-    found = app.records.get_many(SESSION_AGENT, agent.partition_key, list(keys), consistent=True)
-    return {keys[key]: _turn(app, record) for key, record in found.items() if record.state == "completed"}
-
-
-def _turn(app: App, record: SessionAgent) -> Turn:
-    definition = app.records.opened(record.definition) or {}
-    return Turn(
-        record.agent_uuid,
-        definition.get("agent_name") or record.agent_uuid,
-        app.records.opened(record.agent_input) or "",
-        app.records.opened(record.agent_output) or "",
-    )
+def _failed(app: App, agent: SessionAgent, failure: AgentFailure) -> SessionAgent | None:
+    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed."""
+    policy, failures, now = rules.policy(app, agent), (agent.failures or 0) + 1, app.clock.now().timestamp()
+    values: dict[str, object] = {"notes": failure.message, "failures": failures}
+    retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
+    try:
+        if (retries or rules.fallback(app, agent)) and not control.is_over(app, agent):
+            wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else 0
+            if not retries:
+                values |= {"failures": 0, "on_fallback": True}
+            later = app.transitions.retry_later(agent, now + wait, _packed(app, agent, values))
+            timers.wake_at(app, later, now + wait)
+            return None
+        failed: SessionAgent | None = app.transitions.fail(agent, _packed(app, agent, values))
+    except Refused as refused:
+        failed = _mine(app, refused.old, agent, "failed")
+    if failed is not None:
+        advance.ended(app, failed)
+    return None

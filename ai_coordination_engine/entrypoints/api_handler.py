@@ -2,11 +2,13 @@
 
 from asyncio import Runner
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.invocations import Invocations
 
@@ -22,7 +24,9 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
     def context(tenant: str, method: str) -> Context:
         return Context(app, tenant, method=method)
 
-    invocations = Invocations(settings, Documents(SCHEMA.graphql_schema), context, runner or Runner())
+    invocations = Invocations(
+        settings, Documents(SCHEMA.graphql_schema), context, runner or Runner(), partial(answer_webhook, app=app)
+    )
 
     def handler(event: object, _context: object) -> dict[str, Any]:
         return invocations.answer(event)

@@ -1,13 +1,16 @@
 """The API as an ASGI application, for the local server."""
 
+from functools import partial
+
 from starlette.applications import Starlette
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.identity import local_tenant
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
+from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes, webhook_route
 from ai_coordination_engine.errors import Unauthenticated
 
 
@@ -20,4 +23,5 @@ def asgi_app(app: App) -> Starlette:
         return Context(app, local_tenant(endpoint_id, part_id), method=method)
 
     documents = Documents(SCHEMA.graphql_schema)
-    return Starlette(routes=GraphQLRoutes(documents, context, app.settings.cors_origins).routes())
+    graphql = GraphQLRoutes(documents, context, app.settings.cors_origins).routes()
+    return Starlette(routes=[*graphql, webhook_route(partial(answer_webhook, app=app), documents.limits)])

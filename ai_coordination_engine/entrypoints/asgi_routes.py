@@ -1,6 +1,6 @@
-"""GraphQL over HTTP as Starlette routes."""
+"""GraphQL over HTTP, and the reports of long jobs, as Starlette routes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,8 +8,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
-from ai_coordination_engine.api.limits import Documents
-from ai_coordination_engine.api.transport import Context, Request, answer, failure
+from ai_coordination_engine.api.limits import Documents, Limits
+from ai_coordination_engine.api.transport import Context, Request, Response, answer, failure
+from ai_coordination_engine.api.webhooks import PATH
 
 PATHS = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
 METHODS = ("GET", "POST", "OPTIONS", "HEAD", "PUT", "PATCH", "DELETE")
@@ -29,22 +30,38 @@ class GraphQLRoutes:
         return [Route(path, self._endpoint, methods=METHODS) for path in PATHS]
 
     async def _endpoint(self, http: HttpRequest) -> HttpResponse:
-        headers: dict[str, str] = {}
-        for name, value in http.headers.items():
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-        request = Request(http.method, headers, http.query_params.multi_items(), await self._body(http))
-        made = partial(self.context, http.path_params.get("endpoint_id"), headers.get("part-id"), request.method)
+        request = await _request(http, self.documents.limits.body_bytes)
+        part_id = request.headers.get("part-id")
+        made = partial(self.context, http.path_params.get("endpoint_id"), part_id, request.method)
         try:
             response = await answer(request, self.documents, made, self.cors_origins)
         except Exception as error:
             response = failure(request, error, self.cors_origins)
         return HttpResponse(response.body, response.status, response.headers)
 
-    async def _body(self, http: HttpRequest) -> bytes:
-        """The body, or as much of it as shows that it is too large."""
-        body = bytearray()
-        async for chunk in http.stream():
-            body += chunk
-            if len(body) > self.documents.limits.body_bytes:
-                break
-        return bytes(body)
+
+def webhook_route(webhook: Callable[[Request], Awaitable[Response]], limits: Limits) -> Route:
+    """The route on which long jobs report."""
+
+    async def endpoint(http: HttpRequest) -> HttpResponse:
+        request = await _request(http, limits.body_bytes)
+        try:
+            response = await webhook(request)
+        except Exception as error:
+            response = failure(request, error)
+        return HttpResponse(response.body, response.status, response.headers)
+
+    return Route(PATH, endpoint, methods=METHODS)
+
+
+async def _request(http: HttpRequest, max_bytes: int) -> Request:
+    """The request with its body, or as much of that as shows that it is too large."""
+    headers: dict[str, str] = {}
+    for name, value in http.headers.items():
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    body = bytearray()
+    async for chunk in http.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            break
+    return Request(http.method, headers, http.query_params.multi_items(), bytes(body))

@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +15,9 @@ import ai_coordination_engine
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ai_coordination_engine.entrypoints.client import AgentView, SessionView
+    from ai_coordination_engine.engine.app import App as Engine
+    from ai_coordination_engine.entrypoints.client import AgentView, Client, SessionView
+    from ai_coordination_engine.entrypoints.dead_letters import DeadLetter, DeadLetters
     from ai_coordination_engine.entrypoints.run_file import RunFile
     from ai_coordination_engine.entrypoints.server import Running
     from ai_coordination_engine.settings import Settings
@@ -48,7 +51,9 @@ app = App(
 )
 tables = App(name="tables", help="The DynamoDB tables.")
 schema = App(name="schema", help="The GraphQL schema.")
+dlq = App(name="dlq", help="The dead-letter queue: messages whose step failed each time.")
 app.command(tables)
+app.command(dlq)
 app.command(schema)
 
 
@@ -122,6 +127,8 @@ def run(
     console = _console(stderr=True)
     with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
         console.print(_runtime_note(running))
+        if data_dir:
+            _note_open_sessions(console, running)
         view = _run(console, running, plan)
     if json_:
         sys.stdout.write(as_json(view) + "\n")
@@ -139,6 +146,82 @@ def create() -> None:
 
     created = create_tables(_settings())
     _console().print("\n".join(f"Created {name}." for name in created) or "All tables are there.")
+
+
+@dlq.command(name="list")
+def list_dead_letters(*, data_dir: DataDir = None, aws: Aws = False) -> None:
+    """List what is in the dead-letter queue, and leave it there."""
+    from ai_coordination_engine.entrypoints.dead_letters import listed
+
+    with _dead_letters(data_dir, aws) as (_, letters):
+        found = listed(letters)
+    _console().print("\n".join(map(_letter_line, found)) or "There are no dead letters.", markup=False)
+
+
+@dlq.command
+def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
+    """Bring dead letters back, so that their sessions go on. Exits with 1 when some have to stay."""
+    from ai_coordination_engine.entrypoints import dead_letters
+
+    console, stay = _console(), 0
+    with _dead_letters(data_dir, aws) as (engine, letters):
+        count = 0
+        for letter, done in dead_letters.redrive(engine, letters):
+            count += 1
+            stay += not done
+            console.print(f"{_letter_line(letter)}: {done or 'stays'}", markup=False)
+    if not count:
+        console.print("There are no dead letters.")
+    elif data_dir and count > stay:
+        console.print(f"They are worked off by: ace serve --data-dir {data_dir}", markup=False)
+    if stay:
+        raise Failure(f"{stay} of {count} dead letters stay where they are.", FAILED)
+
+
+@contextmanager
+def _dead_letters(data_dir: Path | None, aws: bool) -> Iterator[tuple["Engine", "DeadLetters"]]:
+    from ai_coordination_engine import bootstrap
+    from ai_coordination_engine.entrypoints.dead_letters import DeadLetters
+    from ai_coordination_engine.entrypoints.server import chosen_aws, has_endpoint, log_to_stderr
+
+    settings = _settings()
+    log_to_stderr(settings)
+    elsewhere = aws or has_endpoint()
+    if not elsewhere and not data_dir:
+        raise Failure("Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.")
+    if elsewhere and not settings.queue_url:
+        raise Failure("Set ACE_QUEUE_URL to the URL of the queue, and ACE_BUCKET to the name of the bucket.")
+    with chosen_aws(data_dir, aws=aws):
+        if not elsewhere:
+            bootstrap.create_tables(settings)
+            settings = bootstrap.create_queue_and_bucket(settings)
+        engine = bootstrap.build_app(settings)
+        yield engine, DeadLetters.of(engine)
+
+
+def _letter_line(letter: "DeadLetter") -> str:
+    head = f"{letter.message_id}  {letter.sent:%Y-%m-%d %H:%M:%SZ}  "
+    wake = letter.wake
+    if wake is None:
+        return head + f"unreadable ({letter.problem})"
+    problem = f" ({letter.problem})" if letter.problem else ""
+    return head + f"tenant {wake.tenant}, session {wake.session_uuid}, agent {wake.session_agent_uuid}{problem}"
+
+
+@app.command(name="webhook-key")
+def webhook_key(
+    tenant: Annotated[str, Parameter(help="The endpoint id, or endpointId#partId.")],
+) -> None:
+    """Print the key with which the long jobs of a tenant sign what they report to /async-tasks."""
+    from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
+    from ai_coordination_engine.api.webhooks import tenant_key
+
+    master = _settings().webhook_key
+    if master is None:
+        raise Failure("Set ACE_WEBHOOK_KEY to the server's master key; the tenant's key follows from it.")
+    endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
+    checked = tenant_of(endpoint_id, part_id if separator else None)
+    sys.stdout.write(tenant_key(master.get_secret_value(), checked) + "\n")
 
 
 @schema.command(name="print")
@@ -189,8 +272,10 @@ def _settings_problems(error: Any) -> Iterator[str]:
 def _settings() -> "Settings":
     from pydantic_settings import SettingsError
 
-    from ai_coordination_engine.settings import Settings
+    from ai_coordination_engine.settings import Settings, unknown_variables
 
+    for name, meant in unknown_variables():
+        sys.stderr.write(f"ace: {name} is no setting" + (f"; did you mean {meant}?\n" if meant else ".\n"))
     try:
         return Settings()
     except SettingsError as error:  # a structured variable that is no JSON
@@ -225,6 +310,7 @@ def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView
     progress = Progress(console)
     with Client(running.url) as client:
         session_uuid = client.start(run)
+        console.print(f"Session {session_uuid}", markup=False)
         while True:
             with progress:
                 view = client.follow(run, session_uuid, progress.show)
@@ -232,13 +318,43 @@ def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView
             if not waiting:
                 return view
             for agent in waiting:
-                client.answer(view, agent, _ask(console, agent))
+                _ask(console, client, view, agent)
 
 
-def _ask(console: "Console", agent: "AgentView") -> str:
+def _ask(console: "Console", client: "Client", view: "SessionView", agent: "AgentView") -> None:
+    """Show a person what the agent is given, and ask until the API takes the answer."""
+    from ai_coordination_engine.entrypoints.client import ApiError
+
     if not sys.stdin.isatty():
         raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
-    return console.input(f"{agent.name} asks {agent.asks}: ", markup=False)
+    given = client.given(view, agent)
+    if given:
+        console.print(f"\n{agent.name} is given:", style="bold", markup=False)
+        console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")), markup=False)
+    while True:
+        try:
+            text = console.input(f"{agent.name} asks {agent.asks}: ", markup=False)
+        except EOFError as error:
+            raise Failure(f"{agent.name} still waits for an answer of {agent.asks}.", FAILED) from error
+        if not text.strip():
+            continue
+        try:
+            client.answer(view, agent, text)
+        except ApiError as error:
+            console.print(str(error), markup=False)
+            if error.code == "BAD_USER_INPUT":
+                continue
+            if error.code != "CONFLICT":  # somebody else was faster, or the wait is over
+                raise
+        return
+
+
+def _note_open_sessions(console: "Console", running: "Running") -> None:
+    from ai_coordination_engine.entrypoints.client import Client
+
+    with Client(running.url) as client:
+        for session in client.open_sessions():
+            console.print(f"Open from before, and going on: session {session}", markup=False)
 
 
 def _why(view: "SessionView") -> str:

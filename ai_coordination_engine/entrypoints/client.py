@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,10 @@ mutation ($coordinationUuid: String!, $name: String, $description: String, $agen
 }"""
 _TASK = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
-          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $by: String!) {
+          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String, $by: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
-      taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions, updatedBy: $by) {
+      taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
+      onFailure: $onFailure, updatedBy: $by) {
     task { taskUuid }
   }
 }"""
@@ -49,8 +51,23 @@ mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!
 }"""
 
 
+_GIVEN = """
+query ($sessionUuid: String!, $sessionAgentUuid: String!) {
+  sessionAgent(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid) { agentInput }
+}"""
+_OPEN = """
+query ($statuses: [String]) {
+  sessionList(statuses: $statuses, limit: 20) { sessionList { sessionUuid status task { taskName } } }
+}"""
+_OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
+
+
 class ApiError(Exception):
-    """The API answered with errors, or not at all."""
+    """The API answered with errors, or not at all; `code` is the first error's."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -103,7 +120,8 @@ class Client:
         except (httpx.HTTPError, ValueError) as error:
             raise ApiError(f"The API does not answer: {error}") from error
         if errors := answer.get("errors"):
-            raise ApiError("; ".join(str(error.get("message")) for error in errors))
+            code = str((errors[0].get("extensions") or {}).get("code", ""))
+            raise ApiError("; ".join(str(error.get("message")) for error in errors), code)
         data: dict[str, Any] = answer["data"]
         return data
 
@@ -125,6 +143,7 @@ class Client:
             description=run.task_description,
             subtaskQueries=run.subtask_queries,
             agentActions=run.agent_actions,
+            onFailure=run.on_failure or "fail_fast",
             by=UPDATED_BY,
         )
         data = self.execute(_START, **ids, taskQuery=run.task_query)
@@ -151,6 +170,19 @@ class Client:
             # watching a large session must not slow it down
             pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
+    def given(self, session: SessionView, agent: AgentView) -> str:
+        """What a waiting agent is given: its subtask and its predecessors' outputs."""
+        data = self.execute(_GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid)
+        return str((data["sessionAgent"] or {}).get("agentInput") or "")
+
+    def open_sessions(self) -> list[str]:
+        """The newest sessions that have not ended, each as a text for people."""
+        rows = self.execute(_OPEN, statuses=list(_OPEN_STATUSES))["sessionList"]["sessionList"]
+        return [
+            f"{row['sessionUuid']} ({(row['task'] or {}).get('taskName') or 'no task'}, {row['status']})"
+            for row in rows
+        ]
+
     def answer(self, session: SessionView, agent: AgentView, text: str) -> None:
         """Give the answer that an agent waits for."""
         self.execute(
@@ -164,19 +196,28 @@ class Client:
 def _agents(session: dict[str, Any], names: dict[str, str]) -> list[AgentView]:
     rows = session["sessionAgents"] or []
     waited_for = {each for row in rows for each in _action(row).get("predecessors") or ()}
-    return [
-        AgentView(
-            session_agent_uuid=row["sessionAgentUuid"],
-            agent_uuid=row["agentUuid"],
-            name=names.get(row["agentUuid"], row["agentUuid"]),
-            state=row["state"] or "initial",
-            output=row["agentOutput"],
-            notes=row["notes"],
-            asks=_action(row).get("userInTheLoop"),
-            final=row["agentUuid"] not in waited_for,
+    maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
+    elements: Counter[str] = Counter()
+    agents = []
+    for row in rows:
+        uuid = row["agentUuid"]
+        name, is_element = names.get(uuid, uuid), uuid in maps and not _action(row).get("map")
+        if is_element:  # of a map, which has the outputs of all of them as its own
+            name = f"{name}[{elements[uuid]}]"
+            elements[uuid] += 1
+        agents.append(
+            AgentView(
+                session_agent_uuid=row["sessionAgentUuid"],
+                agent_uuid=uuid,
+                name=name,
+                state=row["state"] or "initial",
+                output=row["agentOutput"],
+                notes=row["notes"],
+                asks=_action(row).get("userInTheLoop"),
+                final=uuid not in waited_for and not is_element,
+            )
         )
-        for row in rows
-    ]
+    return agents
 
 
 def _action(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ Change = dict[str, Any]
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "Receive", "HEAD", "GET")
 _OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
 _NOT_KEPT = frozenset({"ChangeMessageVisibility", "ChangeMessageVisibilityBatch"})
+_NO_ACCOUNT = "0" * 12  # in place of the account's number, which every start draws anew
+_HOST = re.compile(rb"http://127\.0\.0\.1:\d+/")
 _OUTSIDE = frozenset({"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"})
 
 
@@ -72,9 +75,11 @@ class Journal:
         if call.service == "sqs" and call.action == "ReceiveMessage":
             for message in json.loads(answer.body).get("Messages", []):
                 self._receipts[message["ReceiptHandle"]] = message["MessageId"]
-        if call.action.startswith(_READS) or call.action in _NOT_KEPT:
+            changes = [{"moved": message, "to": queue} for message, queue in services.moved(call.region)]
+        elif call.action.startswith(_READS) or call.action in _NOT_KEPT:
             return
-        changes = list(self._changes(call, request, answer, services))
+        else:
+            changes = list(self._changes(call, request, answer, services))
         if changes:
             self._file.write(json.dumps(changes).encode() + b"\n")
 
@@ -98,7 +103,7 @@ class Journal:
             return
         body = json.loads(request.get_data() or b"{}")
         if call.service == "sqs":
-            yield from self._messages(call, request, body, json.loads(answer.body or b"{}"))
+            yield from self._messages(call, request, body, json.loads(answer.body or b"{}"), services.account)
             return
         tables = services.in_region(call.region)
         touched = list(_touched(call.action, body))
@@ -108,7 +113,7 @@ class Journal:
         if not touched:
             yield _verbatim(call, request)
 
-    def _messages(self, call: Call, request: Request, body: Any, answer: Any) -> Iterator[Change]:
+    def _messages(self, call: Call, request: Request, body: Any, answer: Any, account: str) -> Iterator[Change]:
         queue = str(body.get("QueueUrl", "")).rpartition("/")[2]
         if call.action == "SendMessage":
             yield _sent(call.region, queue, answer["MessageId"], body)
@@ -126,7 +131,7 @@ class Journal:
         elif call.action == "PurgeQueue":
             yield {"purged": queue}
         else:
-            yield _verbatim(call, request)
+            yield _verbatim(call, request, account)
 
 
 def unsupported(call: Call) -> bool:
@@ -156,14 +161,16 @@ def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:
     return {"sent": message_id, "region": region, "queue": queue, "message": kept, "due": due}
 
 
-def _verbatim(call: Call, request: Request) -> Change:
+def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Change:
     query = request.query_string.decode()
+    # without the account and the port, so that what is said at every start reads the same
+    body = _HOST.sub(b"http://127.0.0.1/", request.get_data().replace(account.encode(), _NO_ACCOUNT.encode()))
     return {
         "call": list(call),
         "method": request.method,
         "path": request.raw_path + (f"?{query}" if query else ""),
         "target": request.headers.get("X-Amz-Target", ""),
-        "body": base64.b64encode(request.get_data()).decode(),
+        "body": base64.b64encode(body).decode(),
     }
 
 
@@ -215,6 +222,9 @@ class _State:
             self._messages[change["sent"]] = change
         elif "deleted" in change:
             self._messages.pop(change["deleted"], None)
+        elif "moved" in change:
+            if message := self._messages.get(change["moved"]):
+                self._messages[change["moved"]] = {**message, "queue": change["to"]}
         elif "purged" in change:
             self._forget(self._messages, "queue", change["purged"])
         else:
@@ -224,7 +234,7 @@ class _State:
         """Bring `services` to this state and yield it as changes, with the messages' new ids."""
         for change in self._calls.values():
             call = Call(*change["call"])
-            body = base64.b64decode(change["body"])
+            body = base64.b64decode(change["body"]).replace(_NO_ACCOUNT.encode(), services.account.encode())
             target = {"X-Amz-Target": change["target"]}
             _replayed(services, call, _request(call, change["method"], change["path"], target, body))
             yield change

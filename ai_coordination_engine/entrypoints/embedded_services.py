@@ -8,7 +8,7 @@ Not thread-safe: the caller holds one lock.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from moto.core.request import Request
@@ -75,12 +75,16 @@ class Tables(DynamoDBBackend):
         return table
 
     def query(self, table_name: str, hash_key_dict: dict[str, Any] | None, *args: Any, **options: Any) -> Any:
-        """Query a partition as if there were no other, or an index."""
-        if options.get("index_name") or hash_key_dict is None:
-            return super().query(table_name, hash_key_dict, *args, **options)
+        """Query a partition, or that of an index, as if there were no other."""
         table = self.get_table(table_name)
-        everything, partition = table.items, DynamoType(hash_key_dict)
-        narrowed: Any = {partition: everything[partition]} if partition in everything else {}
+        everything = table.items
+        if options.get("index_name"):
+            narrowed = _holding(everything, options.get("hash_key_conditions") or ())
+        elif hash_key_dict is None:
+            return super().query(table_name, hash_key_dict, *args, **options)
+        else:
+            partition = DynamoType(hash_key_dict)
+            narrowed = {partition: everything[partition]} if partition in everything else {}
         table.items = narrowed
         try:
             return super().query(table_name, hash_key_dict, *args, **options)
@@ -125,8 +129,27 @@ class Tables(DynamoDBBackend):
                 yield operation["TableName"], key
 
 
+def _holding(items: Any, conditions: Sequence[tuple[str, dict[str, Any]]]) -> Any:
+    """The items (of a table with a range key) whose attributes have these values."""
+    wanted = [(name, DynamoType(value)) for name, value in conditions]
+
+    def holds(item: Any) -> bool:
+        return all(name in item.attrs and item.attrs[name] == value for name, value in wanted)
+
+    found = {hash_key: {key: item for key, item in rows.items() if holds(item)} for hash_key, rows in items.items()}
+    return {hash_key: rows for hash_key, rows in found.items() if rows}
+
+
 class Messages(Queue):
-    """moto's queue that reads the clock once for all its messages."""
+    """moto's queue that reads the clock once for all its messages, and tells which came to it as dead letters."""
+
+    dead: list[str]
+
+    def add_message(self, message: Message) -> None:
+        """Take a message in; one that was received before was moved here by a redrive policy."""
+        super().add_message(message)
+        if message.approximate_receive_count:
+            self.dead.append(message.id)
 
     @property
     def messages(self) -> list[Message]:
@@ -171,6 +194,13 @@ class Services:
         if region not in self.tables:
             self.tables[region] = Tables(region, self.account)
         return self.tables[region]
+
+    def moved(self, region: str) -> Iterator[tuple[str, str]]:
+        """The ids of the messages that became dead letters since the last call, and their new queues."""
+        for queue in sqs_backends[self.account][region].queues.values():
+            dead = cast(Messages, queue).dead
+            while dead:
+                yield dead.pop(), queue.name
 
     def close(self) -> None:
         """Forget everything."""
@@ -224,7 +254,9 @@ class _Sqs(SQSResponse):
     def create_queue(self) -> Any:
         result = super().create_queue()
         for queue in self.sqs_backend.queues.values():
-            queue.__class__ = Messages  # type: ignore[type-abstract]
+            if not isinstance(queue, Messages):
+                queue.__class__ = Messages  # type: ignore[type-abstract]
+                cast(Messages, queue).dead = []
         return result
 
 

@@ -7,7 +7,7 @@ developer guide, "Invoking function URLs"; Elastic Load Balancing, "Lambda funct
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from ai_coordination_engine.api.identity import claimed_grants, granted_tenant, principal_grants
 from ai_coordination_engine.api.transport import Request, Response
+from ai_coordination_engine.api.webhooks import PATH
 from ai_coordination_engine.errors import BadUserInput, NotFound, Unauthenticated
 from ai_coordination_engine.settings import Settings
 
@@ -63,13 +64,18 @@ def response_to(event: Event, kind: Kind, response: Response) -> dict[str, Any]:
     return result | {"headers": dict(response.headers)}
 
 
+def is_webhook(event: Event, kind: Kind) -> bool:
+    """Whether a long job reports: such a request proves its tenant by its signature."""
+    return _segments(event, kind) == PATH.strip("/").split("/")
+
+
 def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
     """The tenant that the event acts for, proven by what the gateway verified.
 
     Raises `NotFound` for another path than the API's, `Unauthenticated` without verified credentials (a load
     balancer verifies none), `Forbidden` for a tenant that they do not allow, `BadUserInput` for no tenant.
     """
-    endpoint_id = _endpoint_id(event, kind)
+    endpoint_id = _endpoint_id(_segments(event, kind))
     grants = _grants(event, kind, settings)
     return granted_tenant(grants, endpoint_id, _headers(event).get("part-id"))
 
@@ -89,12 +95,17 @@ def _grants(event: Event, kind: Kind, settings: Settings) -> list[str]:
     raise Unauthenticated("the request carries no credentials that were verified")
 
 
-def _endpoint_id(event: Event, kind: Kind) -> str | None:
-    """`/graphql` names no endpoint, `/{endpoint_id}/graphql` one; a stage may stand before either."""
+def _segments(event: Event, kind: Kind) -> list[str]:
+    """The path, without the stage that may stand before it."""
     path = event["rawPath"] if kind is Kind.V2 else event["path"]
     segments = [unquote(segment, errors="surrogateescape") for segment in path.strip("/").split("/")]
     if kind is Kind.V2 and segments[0] == event["requestContext"].get("stage"):
-        segments = segments[1:]
+        return segments[1:]
+    return segments
+
+
+def _endpoint_id(segments: Sequence[str]) -> str | None:
+    """`/graphql` names no endpoint, `/{endpoint_id}/graphql` one."""
     match segments:
         case ["graphql"]:
             return None

@@ -2,7 +2,7 @@
 
 import json
 from asyncio import Runner
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from ai_coordination_engine.api.transport import (
 )
 from ai_coordination_engine.entrypoints.http_events import (
     Kind,
+    is_webhook,
     kind_of,
     request_from,
     response_to,
@@ -37,13 +38,14 @@ LAMBDA_BYTES = 6_291_456
 class Invocations:
     """Answers the events of one Lambda container, one at a time, on an event loop that it keeps.
 
-    `context` makes the GraphQL context of a tenant and an HTTP method.
+    `context` makes the GraphQL context of a tenant and an HTTP method, `webhook` answers the reports of long jobs.
     """
 
     settings: Settings
     documents: Documents
     context: Callable[[str, str], Context]
     runner: Runner
+    webhook: Callable[[Request], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, Any]:
         """The answer to any event whatsoever; never raises."""
@@ -57,6 +59,8 @@ class Invocations:
         request = Request("POST", {})
         try:
             request = request_from(event, kind)
+            if is_webhook(event, kind):
+                return response_to(event, kind, await self.webhook(request))
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)
             _check_size(response)

@@ -1,7 +1,7 @@
 """The worker on one machine: waits on the queue and runs steps on threads of its own."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
@@ -9,8 +9,9 @@ from typing import Any, Protocol, cast
 
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.entrypoints import deliveries
+from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, Wake
 
@@ -26,17 +27,11 @@ class Step(Protocol):
     def __call__(self, wake: Wake) -> None: ...  # noqa: D102
 
 
-class Messages(Protocol):
+class Messages(deliveries.Messages, Protocol):
     """What the worker needs of the queue."""
 
     def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
         """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is there now."""
-
-    def read(self, body: str) -> Wake:
-        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
-
-    def postpone(self, receipt: str, seconds: float) -> None:
-        """Keep a received message, hidden for `seconds` from now."""
 
     def delete(self, receipt: str) -> None:
         """Remove a received message."""
@@ -64,6 +59,10 @@ class SqsMessages:
         """As the queue itself reads it."""
         return cast(Wake, self.queue.read(body))
 
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        """As the queue itself sends."""
+        self.queue.send(wakes, delay=delay)
+
     def postpone(self, receipt: str, seconds: float) -> None:
         """Change the message's visibility."""
         self.queue.postpone(receipt, seconds)
@@ -80,10 +79,10 @@ class RingingQueue:
     queue: Queue
     bell: threading.Event
 
-    def send(self, wakes: Sequence[Wake]) -> None:
-        """Enqueue all of them."""
-        self.queue.send(wakes)
-        if wakes:
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        """Enqueue all of them; delayed ones are left to the long poll."""
+        self.queue.send(wakes, delay=delay)
+        if wakes and delay <= 0:
             self.bell.set()
 
 
@@ -99,12 +98,14 @@ class LocalWorker:
         step: Step,
         messages: Messages,
         concurrency: int,
+        poison: Callable[[Wake, str], None],
         bell: threading.Event | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self._step = step
         self._bell = bell or threading.Event()
         self._messages = messages
+        self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF)
         self._concurrency = concurrency
         self._unfinished = 0
         self._finished = threading.Condition()
@@ -118,7 +119,8 @@ class LocalWorker:
         bell, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=RingingQueue(app.queue, bell))
         step = partial(run_step, app, stopping=stopping)
-        return app, cls(step, messages, app.settings.worker_concurrency, bell, stopping)
+        concurrency = app.settings.worker_concurrency
+        return app, cls(step, messages, concurrency, partial(poison, app), bell, stopping)
 
     def start(self) -> None:
         """Begin to receive."""
@@ -191,20 +193,10 @@ class LocalWorker:
                     self._finished.notify_all()
 
     def _work_off(self, message: dict[str, Any]) -> None:
-        receipt = message["ReceiptHandle"]
-        try:
-            wake = self._messages.read(message["Body"])
-        except BadUserInput as error:
-            logger.error("poison message", extra={"reason": error.message})
-            self._messages.delete(receipt)
-            return
-        try:
-            self._step(wake)
-        except Busy as busy:
-            self._messages.postpone(receipt, busy.retry_after)
-        except Exception:
-            logger.exception("step failed")
-            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-            self._messages.postpone(receipt, min(2.0 ** min(received, 16), LONGEST_BACKOFF))
+        received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+        delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
+        seconds = self._deliveries.work_off(delivery, self._step)
+        if seconds is None:
+            self._messages.delete(message["ReceiptHandle"])
         else:
-            self._messages.delete(receipt)
+            self._messages.postpone(message["ReceiptHandle"], seconds)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -20,9 +21,11 @@ from pydantic import SecretStr
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
 from ai_coordination_engine.observability import SERVICE, configure
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -56,8 +59,8 @@ def serving(
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
-        endpoint = _aws(stack, data_dir, aws)
-        _log_to_stderr(settings)
+        endpoint = stack.enter_context(chosen_aws(data_dir, aws=aws))
+        log_to_stderr(settings)
         settings, model = with_a_model(
             settings.model_copy(update={"auth": "local"})
         )  # only this machine can reach the server
@@ -68,6 +71,9 @@ def serving(
         app, worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
+        sweep = LocalSweep(partial(reconcile.sweep, app))
+        sweep.start()
+        stack.callback(sweep.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))
         yield Running(app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, model, notes)
 
@@ -121,21 +127,28 @@ def _bind(listener: socket.socket, port: int) -> None:
     listener.listen(2048)  # from here on connections wait instead of being refused
 
 
-def _aws(stack: ExitStack, data_dir: Path | None, account: bool) -> str:
-    """Where AWS is, started if it is the embedded one."""
-    chosen = os.environ.get("AWS_ENDPOINT_URL")
-    if chosen or account:
+def has_endpoint() -> bool:
+    """Whether the standard variable names an AWS."""
+    return bool(os.environ.get("AWS_ENDPOINT_URL"))
+
+
+@contextmanager
+def chosen_aws(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
+    """Where AWS is while the context is open, started if it is the embedded one. Raises `StartError`."""
+    if aws or has_endpoint():
         if data_dir:
             raise StartError("A data directory belongs to the embedded AWS; it cannot be used with another.")
-        return chosen or "the AWS account of the environment"
-    try:
-        embedded = stack.enter_context(EmbeddedAws(data_dir))
-    except DataDirError as error:
-        raise StartError(str(error)) from error
-    except OSError as error:
-        raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
-    stack.enter_context(_environment(embedded.endpoint_url))
-    return embedded.endpoint_url
+        yield os.environ.get("AWS_ENDPOINT_URL") or "the AWS account of the environment"
+        return
+    with ExitStack() as stack:
+        try:
+            embedded = stack.enter_context(EmbeddedAws(data_dir))
+        except DataDirError as error:
+            raise StartError(str(error)) from error
+        except OSError as error:
+            raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
+        stack.enter_context(_environment(embedded.endpoint_url))
+        yield embedded.endpoint_url
 
 
 @contextmanager
@@ -155,8 +168,8 @@ def _environment(endpoint: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _log_to_stderr(settings: Settings) -> None:
-    """Standard output belongs to results."""
+def log_to_stderr(settings: Settings) -> None:
+    """Standard output belongs to results; people see warnings only, unless they ask for more."""
     configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):

@@ -21,8 +21,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.bootstrap import build_app
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery, Messages
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.ports import Clock, Wake
 from ai_coordination_engine.settings import Settings
@@ -39,18 +39,8 @@ class Step(Protocol):
         """Work off `wake` before `deadline` (epoch seconds); raises `Busy` to be called again later."""
 
 
-class Messages(Protocol):
-    """What a consumer needs of the queue besides sending."""
-
-    def read(self, body: str) -> Wake:
-        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
-
-    def postpone(self, receipt: str, seconds: float) -> None:
-        """Keep a received message, hidden for `seconds` from now."""
-
-
-class _Poison(Exception):
-    """A message that can never be worked off."""
+class _Kept(Exception):
+    """A message that stays on the queue."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class Worker:
     """Turns SQS events into steps."""
 
     step: Step
-    messages: Messages
+    deliveries: Deliveries
     clock: Clock
     pool: ThreadPoolExecutor
 
@@ -73,44 +63,25 @@ class Worker:
         return async_process_partial_response(event, run, processor)
 
     def _work_off(self, record: SQSRecord, deadline: float) -> None:
-        """Run one message's step. Whatever is raised, after having been logged here, keeps the message."""
+        """Run one message's step; raises what keeps the message."""
+        received = int(record.attributes.approximate_receive_count or 1)
+        delivery = Delivery(record.body, record.message_id, received)
+        seconds = self.deliveries.work_off(delivery, partial(self.step, deadline=deadline))
+        if seconds is None:
+            return
         try:
-            self.step(self._wake(record), deadline=deadline)
-        except Busy as busy:
-            self._keep(record, busy.retry_after)
-            raise
-        except _Poison:
-            self._keep(record, 0)  # nothing to wait for: the redrive policy moves it to the dead-letter queue
-            raise
-        except Exception:
-            logger.exception("step failed", extra={"message_id": record.message_id})
-            self._keep(record, _backoff(record))
-            raise
-
-    def _wake(self, record: SQSRecord) -> Wake:
-        try:
-            return self.messages.read(record.body)
-        except BadUserInput as error:
-            logger.error("poison message", extra={"message_id": record.message_id, "reason": error.message})
-            raise _Poison(record.message_id) from error
-
-    def _keep(self, record: SQSRecord, seconds: float) -> None:
-        try:
-            self.messages.postpone(record.receipt_handle, seconds)
+            self.deliveries.messages.postpone(record.receipt_handle, seconds)
         except Exception:  # it comes back when its visibility timeout ends, only later
             logger.exception("could not postpone", extra={"message_id": record.message_id})
-
-
-def _backoff(record: SQSRecord) -> float:
-    received = int(record.attributes.approximate_receive_count or 1)
-    return min(2.0 ** min(received, 16), LONGEST_BACKOFF)
+        raise _Kept(record.message_id)
 
 
 def build_handler(app: App) -> Handler:
     """A Lambda handler that works for `app`."""
     messages = cast(Messages, app.queue)  # in Lambda the queue is SQS
+    deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
     pool = ThreadPoolExecutor(app.settings.worker_concurrency, thread_name_prefix="ace-step")
-    return Worker(partial(run_step, app), messages, app.clock, pool).handle
+    return Worker(partial(run_step, app), deliveries, app.clock, pool).handle
 
 
 def __getattr__(name: str) -> Handler:

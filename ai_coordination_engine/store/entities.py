@@ -1,7 +1,7 @@
 """The six records as declarations: their parent, who guards their delete, and how a list narrows down."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ai_coordination_engine.store.models import (
@@ -43,8 +43,9 @@ def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
 class Entity:
     """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete), `filters` by name.
 
-    `newest_first` is the order of its lists; without it they go in order of creation. `words` lists the plain text
-    attributes with the statuses they take.
+    `newest_first` is the order of its lists; without it they go in order of creation. Without its hash key a list goes
+    over `index`: its name, its hash attribute (whose value is the tenant) and its range attribute; `by_tenant` is the
+    usual one.
     """
 
     model: type[Record]
@@ -52,6 +53,7 @@ class Entity:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     newest_first: bool = True
     by_tenant: bool = False
+    index: tuple[str, str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -109,6 +111,8 @@ SESSION_AGENT = Entity(
         "states": one_of("state"),
     },
 )
+INBOX = replace(SESSION_AGENT, newest_first=True, index=("inbox", "inbox", "waits_since"))
+"""Session agents that wait for a person, as a list of their own: no record, and nobody's child."""
 SESSION_RUN = Entity(
     SessionRun,
     parent=SESSION,

@@ -95,12 +95,12 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -
     while True:
         records, after = table.query(parent_key[1], after=after, limit=_LOOK, consistent=True)
         own = (each for each in records if each.partition_key == tenant and is_below(each, child, parent_key))
-        count = sum(1 for record in own if not _swept(repository, child, tenant, record))
+        count = sum(1 for record in own if not swept(repository, child, tenant, record))
         if count or after is None:
             return count, after is None
 
 
-def _swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
+def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
     """Whether the record is gone: the reservation of a writer that crashed, and first what hung below it."""
     if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
         return False

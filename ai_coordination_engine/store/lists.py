@@ -52,7 +52,7 @@ def read_page(
     """
     size, number = _checked(limit, page_number, cursor)
     filters = {name: value for name, value in where.items() if value is not None}
-    query = cursors.fingerprint(entity.name, tenant, filters)
+    query = cursors.fingerprint(entity.name, entity.index, tenant, filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
     rows = _rows(repository, entity, tenant, filters, after, skip + size + 1)
@@ -123,8 +123,9 @@ def _rows(
     size = want if not checks else None
     if hash_value is not None:
         source = _partition(table, hash_value, entity.newest_first, after, size)
-    elif entity.by_tenant:
-        source = _tenant_index(table, tenant, entity.newest_first, after, size)
+    elif entity.by_tenant or entity.index:
+        index = entity.index or ("by_tenant", "partition_key", table.range_key)
+        source = _tenant_index(table, tenant, index, entity.newest_first, after, size)
     else:
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
@@ -151,15 +152,18 @@ def _partition(table: Table[Any], hash_value: str, newest: bool, after: list[str
             return
 
 
-def _tenant_index(table: Table[Any], tenant: str, newest: bool, after: list[str], size: int | None) -> Iterator[_Row]:
+def _tenant_index(
+    table: Table[Any], tenant: str, index: tuple[str, str, str], newest: bool, after: list[str], size: int | None
+) -> Iterator[_Row]:
+    name, hash_name, range_name = index
+    names = list(dict.fromkeys((table.hash_key, table.range_key, range_name)))
     start = None
     if after:
-        hash_value, range_value = _part(after, -2, 2), after[-1]
-        start = _raw({"partition_key": tenant, table.hash_key: hash_value, table.range_key: range_value})
+        start = _raw({hash_name: tenant} | {each: _part(after, at, len(names)) for at, each in enumerate(names)})
     while True:
-        records, start = table.query(tenant, index="by_tenant", after=start, limit=size, forward=not newest)
+        records, start = table.query(tenant, index=name, after=start, limit=size, forward=not newest)
         for record in records:
-            yield record, [getattr(record, table.hash_key), getattr(record, table.range_key)]
+            yield record, [getattr(record, each) for each in names]
         if start is None:
             return
 

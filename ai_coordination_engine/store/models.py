@@ -12,10 +12,11 @@ from pynamodb.attributes import (
     NumberAttribute,
     NumberSetAttribute,
     UnicodeAttribute,
+    UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
 from ai_coordination_engine.store.payload import Payload
@@ -91,6 +92,28 @@ class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
         projection = AllProjection()
 
 
+class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Open sessions by the time at which the sweep looks at them; sparse."""
+
+    watch = UnicodeAttribute(hash_key=True)
+    watch_at = NumberAttribute(range_key=True)
+
+    class Meta:
+        index_name = "to_watch"
+        projection = IncludeProjection(["partition_key"])
+
+
+class Inbox(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Session agents that wait for a person, by tenant, in the order in which they began to wait; sparse."""
+
+    inbox = UnicodeAttribute(hash_key=True)
+    waits_since = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "inbox"
+        projection = AllProjection()
+
+
 class Coordination(Record):
     """Who the agents are."""
 
@@ -120,6 +143,7 @@ class Task(Record):
     initial_task_query = Payload(null=True)
     subtask_queries = Payload(null=True)
     agent_actions = Payload(null=True)
+    on_failure = UnicodeAttribute(null=True)
     by_tenant = TasksByTenant()
 
 
@@ -156,10 +180,21 @@ class Session(Record):
     status = UnicodeAttribute(null=True)
     logs = Payload(null=True)
     by_tenant = SessionsByTenant()
-    # engine: the sinks that are not terminal yet, and their number; what the session was planned from
+    # engine: the sinks (or tallies of them) that are not terminal yet, and the number of sinks in them
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
-    plan_hash = UnicodeAttribute(null=True)
+    plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
+    blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
+    # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
+    pause_token = UnicodeAttribute(null=True)
+    paused_from = UnicodeAttribute(null=True)
+    restart = Payload(null=True)
+    epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
+    control_keys = UnicodeSetAttribute(null=True)
+    # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended or only waits
+    watch = UnicodeAttribute(null=True)
+    watch_at = NumberAttribute(null=True)
+    to_watch = SessionsToWatch()
 
 
 class SessionAgent(Record):
@@ -180,27 +215,51 @@ class SessionAgent(Record):
     in_degree = IntegerAttribute(null=True)
     state = UnicodeAttribute(null=True)
     notes = Payload(null=True)
-    # engine: the unfinished predecessors as ordinals (`in_degree` is their number), and the edges
+    # engine: the unfinished predecessors (or tallies of them) as ordinals; `in_degree` is the number of predecessors
     ordinal = IntegerAttribute(null=True)
+    epoch = IntegerAttribute(null=True)  # how often the agent was set back; its edges are named by it
     unfinished = NumberSetAttribute(null=True)
+    missing = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
     predecessors = Payload(null=True)
-    successors = Payload(null=True)
-    sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has
-    # engine: what the agent is, what it is asked, on which thread
+    successors = Payload(null=True)  # [[ordinal, its in_degree, its join, its condition], …]; the last two if not plain
+    sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has; 0: asked outside a task
+    width = IntegerAttribute(null=True)  # on a tally: how many predecessors it stands for
+    tallies = IntegerAttribute(null=True)  # on a wide join: how many tallies it has
+    blamed = BooleanAttribute(null=True)  # skipped because of a failure
+    chosen = Payload(null=True)  # the successors (agent uuids) that the action function chose; absent: all
+    # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the session starts
     definition = Payload(null=True)
     query = Payload(null=True)
     task_query = Payload(null=True)
     input_files = Payload(null=True)
     thread_uuid = UnicodeAttribute(null=True)
     thread = Payload(null=True)
-    session_created_at = UTCDateTimeAttribute(null=True)
+    rules = Payload(null=True)
     # engine: the lease. `run_uuid` names the current attempt and fences the others
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
     lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
+    lease_seconds = NumberAttribute(null=True)  # how long a claim holds; absent: as the settings say
     lease_until = NumberAttribute(null=True)
     lease_token = UnicodeAttribute(null=True)
+    # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch seconds)
+    failures = IntegerAttribute(null=True)
+    on_fallback = BooleanAttribute(null=True)
+    not_before = NumberAttribute(null=True)
+    # engine: why it stands still. `due_at` (epoch seconds) ends the wait for a person or a long job
     awaits_user = UnicodeAttribute(null=True)
+    async_task_uuid = UnicodeAttribute(null=True)
+    due_at = NumberAttribute(null=True)
+    acting = BooleanAttribute(null=True)  # the agent has answered, its action function runs
+    paused = UnicodeAttribute(null=True)
+    inbox = UnicodeAttribute(null=True)
+    waits_since = UnicodeAttribute(null=True)
+    waiting = Inbox()
+    # engine: a map's number of elements once it is expanded; and of which map an element is
+    mapped = IntegerAttribute(null=True)
+    generation = IntegerAttribute(null=True)  # how often it was expanded
+    elements_sent = BooleanAttribute(null=True)  # all elements are written and enqueued
+    map_ordinal = IntegerAttribute(null=True)
 
 
 class SessionRun(Record):

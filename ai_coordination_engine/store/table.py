@@ -6,6 +6,7 @@ connection for six tables) is added here. Errors of the service become errors of
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -75,6 +76,12 @@ class Table(Generic[M]):
             )
         )
 
+    def holding(self, model: type[Record]) -> "Table[Any]":
+        """The same table for internal items of another model, which lie beside its records under like keys."""
+        other: Table[Any] = copy(self)
+        other.model = model
+        return other
+
     def get(self, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
         with _translated():
@@ -111,6 +118,13 @@ class Table(Generic[M]):
         except Refused as refused:
             if refused.old is None or refused.old.serialize() != record.serialize():
                 raise
+
+    def put_new(self, record: M) -> None:
+        """Write the whole item unless there is one under its key, of whatever content."""
+        try:
+            self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
+        except Refused:
+            return
 
     def put_many(self, records: Sequence[M]) -> None:
         """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
@@ -172,7 +186,7 @@ class Table(Generic[M]):
                 return
 
     def create(self) -> bool:
-        """Create the table, on demand; False when it exists."""
+        """Create the table, on demand; False when it exists, which then gets the indexes that it lacks."""
         schema = self.model._get_schema()
         request = {
             "TableName": self.name,
@@ -184,7 +198,7 @@ class Table(Generic[M]):
             {
                 "IndexName": each["index_name"],
                 "KeySchema": _hash_first(each["key_schema"]),
-                "Projection": {"ProjectionType": "ALL"},
+                "Projection": each["projection"],
             }
             for each in schema["global_secondary_indexes"]
         ]
@@ -194,9 +208,28 @@ class Table(Generic[M]):
         try:
             client.create_table(**request)
         except client.exceptions.ResourceInUseException:
+            self._add_indexes(schema["attribute_definitions"], indexes)
             return False
-        client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
+        self._wait()
         return True
+
+    def _add_indexes(self, definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]) -> None:
+        """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon DynamoDB API")."""
+        client: Any = self._connection.client
+        described = client.describe_table(TableName=self.name)["Table"].get("GlobalSecondaryIndexes", ())
+        known = {each["IndexName"] for each in described}
+        for index in indexes:
+            if index["IndexName"] not in known:
+                client.update_table(
+                    TableName=self.name,
+                    AttributeDefinitions=definitions,
+                    GlobalSecondaryIndexUpdates=[{"Create": index}],
+                )
+                self._wait()
+
+    def _wait(self) -> None:
+        client: Any = self._connection.client
+        client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
 
     def _write(self, operation: str, hash_value: str, range_value: str, condition: Condition, **arguments: Any) -> Any:
         request = self._connection.get_operation_kwargs(

@@ -1,54 +1,52 @@
-"""The state changes of a session and its agents: each is one conditional write, named as a transition.
+"""The state changes of session agents: each is one conditional write, named as a transition.
 
 What a transition answers says what the caller owes next. All of them may be repeated: a second try changes nothing and
 answers with what the first one left behind (promises P2, P3, P6).
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.session_transitions import SessionTransitions, setting
 from ai_coordination_engine.store.table import Key, Refused
-
-_READY = (
-    SessionAgent.state.is_in("initial", "pending")
-    & (SessionAgent.in_degree == 0)
-    & SessionAgent.awaits_user.does_not_exist()
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run one attempt: `run_uuid` names it and fences every other, until `until` (epoch seconds).
+    """The right to run one attempt: `run_uuid` names it and fences every other.
 
-    Leases that end before `lost_before` have run out, or their worker is known to be dead.
+    It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for `seconds`. Leases that
+    end before `lost_before` have run out, or their worker is known to be dead.
     """
 
     run_uuid: str
     lost_before: float
-    until: float
+    now: float
+    seconds: float
     token: str  # of this very try to claim: a run uuid may have been promised, and then several tries share it
 
 
 class Transitions:
-    """The transitions of one store. Thread-safe."""
+    """The transitions of one store: of session agents, and of their sessions under `session`. Thread-safe."""
 
     def __init__(self, repository: Repository) -> None:
+        self.session = SessionTransitions(repository)
         self._agents = repository.table(SESSION_AGENT)
-        self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
-    # A session agent
+    # A session agent: its attempts
 
     def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
-        """Take the first attempt of a ready agent. Raises `Refused`."""
-        condition = _READY & SessionAgent.attempt.does_not_exist() & (SessionAgent.partition_key == tenant)
+        """Take the next attempt of a ready agent that nobody holds. Raises `Refused`."""
+        condition = _ready(lease.now) & (SessionAgent.partition_key == tenant)
         return self._take(key, [], lease, condition)
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
@@ -56,76 +54,212 @@ class Transitions:
 
         `lost_runs` keeps every attempt before it: their workers may have died without a trace, one after the other.
         """
-        lost = (SessionAgent.state == "executing") & (SessionAgent.lease_until < lease.lost_before)
         runs = [*(old.lost_runs or ()), [old.attempt, old.run_uuid]]
         return self._take(
-            (old.session_uuid, old.session_agent_uuid),
+            _key(old),
             [SessionAgent.lost_runs.set(runs)],
             lease,
-            (_READY | lost) & (SessionAgent.run_uuid == old.run_uuid),
+            (SessionAgent.state == "executing")
+            & (SessionAgent.lease_until < lease.lost_before)
+            & (SessionAgent.run_uuid == old.run_uuid)
+            & SessionAgent.paused.does_not_exist(),
         )
 
+    def resume_attempt(self, old: SessionAgent, lease: Lease) -> SessionAgent:
+        """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises `Refused`."""
+        free = SessionAgent.lease_until.does_not_exist() | (SessionAgent.lease_until < lease.lost_before)
+        held = [SessionAgent.lease_until.set(_until(lease)), SessionAgent.lease_token.set(lease.token)]
+        condition = (
+            (SessionAgent.state == "pending")
+            & (SessionAgent.run_uuid == old.run_uuid)
+            & SessionAgent.paused.does_not_exist()
+            & free
+        )
+        return self._hold(_key(old), [*held, self._now()], lease, condition, "pending")
+
+    def let_go(self, agent: SessionAgent) -> None:
+        """The lease of an attempt that ended unexpectedly has run out now."""
+        self._change(_key(agent), [SessionAgent.lease_until.set(0)], _held_by(agent))
+
     def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
-        """Remove the last unfinished edge and take the first attempt, in one write. Raises `Refused`."""
+        """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""
         condition = (
             SessionAgent.unfinished.contains(edge)
             & (SessionAgent.in_degree == 1)
             & (SessionAgent.state == "initial")
+            & SessionAgent.run_uuid.does_not_exist()
             & SessionAgent.awaits_user.does_not_exist()
+            & SessionAgent.paused.does_not_exist()
         )
         edges = [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0)]
         return self._take(key, edges, lease, condition)
 
-    def finish_edge(self, key: Key, edge: int) -> SessionAgent | None:
-        """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent."""
+    def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
+        """End the attempt well, with its output. Raises `Refused` when it is no longer the current one."""
+        return self._end(agent, "completed", values)
+
+    def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
+        """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
+        return self._end(agent, "failed", values)
+
+    def retry_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
+        """End the attempt; another one may begin at `not_before` (epoch seconds). Raises `Refused`."""
+        removed = (SessionAgent.run_uuid, SessionAgent.lost_runs, *_ATTEMPT)
+        try:
+            return self._agents.update(  # type: ignore[no-any-return]
+                _key(agent),
+                [
+                    SessionAgent.state.set("pending"),
+                    SessionAgent.not_before.set(not_before),
+                    *setting(SessionAgent, values),
+                    *(attribute.remove() for attribute in removed),
+                    self._now(),
+                ],
+                _held_by(agent),
+            )
+        except Refused as refused:
+            old = refused.old
+            if old is None or (old.state, old.attempt, old.not_before) != ("pending", agent.attempt, not_before):
+                raise
+            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
+
+    def act(self, agent: SessionAgent, lease: Lease, values: Mapping[str, Any]) -> SessionAgent:
+        """The agent has answered; its action function runs under the renewed lease. Raises `Refused`."""
+        actions = [
+            SessionAgent.state.set("pending"),
+            SessionAgent.acting.set(True),
+            SessionAgent.lease_until.set(_until(lease)),
+            *setting(SessionAgent, values),
+            self._now(),
+        ]
+        return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+
+    def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent | None:
+        """A long job goes on elsewhere; None when the attempt was no longer the current one."""
+        actions = [
+            SessionAgent.state.set("pending"),
+            SessionAgent.async_task_uuid.set(async_task_uuid),
+            SessionAgent.due_at.set(due_at),
+            SessionAgent.has_blobs.set(True),  # its output may come as one, at any time
+            SessionAgent.lease_until.remove(),
+            self._now(),
+        ]
+        try:
+            return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+        except Refused as refused:
+            old = refused.old
+            mine = old is not None and (old.run_uuid, old.async_task_uuid) == (agent.run_uuid, async_task_uuid)
+            return old if mine else None
+
+    def expand(self, agent: SessionAgent, elements: int, unfinished: Sequence[int], tallies: int) -> SessionAgent:
+        """A claimed map waits for its elements now; the claim was no attempt. Raises `Refused`."""
+        before = agent.attempt - 1 - len(agent.lost_runs or ())
+        attempt = SessionAgent.attempt.set(before) if before else SessionAgent.attempt.remove()
+        generation = (agent.generation or 0) + 1
+        actions = [
+            attempt,
+            SessionAgent.state.set("pending"),
+            SessionAgent.mapped.set(elements),
+            SessionAgent.generation.set(generation),
+            SessionAgent.in_degree.set(elements),
+            SessionAgent.unfinished.set(set(unfinished)),
+            SessionAgent.tallies.set(tallies) if tallies else SessionAgent.tallies.remove(),
+            *(each.remove() for each in (SessionAgent.run_uuid, SessionAgent.lost_runs, SessionAgent.missing)),
+            *(each.remove() for each in (*_ATTEMPT, SessionAgent.elements_sent)),
+            self._now(),
+        ]
+        try:
+            return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+        except Refused as refused:
+            old = refused.old
+            if old is None or (old.state, old.generation, old.mapped) != ("pending", generation, elements):
+                raise
+            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
+
+    def elements_sent(self, agent: SessionAgent) -> None:
+        """All elements of the map's current expansion are written and enqueued."""
+        self._change(
+            _key(agent),
+            [SessionAgent.elements_sent.set(True)],
+            (SessionAgent.mapped.exists()) & (SessionAgent.generation == agent.generation),
+        )
+
+    def take_back(self, element: SessionAgent) -> None:
+        """Delete an element of a map that no longer waits for it, unless it has begun."""
+        with suppress(Refused):
+            self._agents.delete(_key(element), _UNCLAIMED & SessionAgent.attempt.does_not_exist())
+
+    def pause_element(self, element: SessionAgent, token: str) -> None:
+        """Mark an element of a map that is paused."""
+        self._change(_key(element), [SessionAgent.paused.set(token)], _UNCLAIMED)
+
+    # A session agent: its edges
+
+    def finish_edge(
+        self, key: Key, edge: int, *, width: int = 1, arrives: bool = False, blamed: bool = False
+    ) -> SessionAgent | None:
+        """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent.
+
+        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs only some.
+        """
+        actions = self._removing(edge, width)
+        if arrives:
+            actions.append(SessionAgent.missing.add(-1))
+        if blamed:
+            actions.append(SessionAgent.blamed.set(True))
+        return self._change(key, actions, SessionAgent.unfinished.contains(edge))
+
+    def block(self, key: Key, edge: int, values: Mapping[str, Any]) -> SessionAgent | None:
+        """Remove one named edge of an agent that needs all of them, which skips it; the agent as it is afterwards."""
         try:
             return self._agents.update(  # type: ignore[no-any-return]
                 key,
                 [
                     SessionAgent.unfinished.delete([edge]),
                     SessionAgent.in_degree.add(-1),
-                    SessionAgent.updated_at.set(self._clock.now()),
+                    *self._skipping(),
+                    *setting(SessionAgent, values),
                 ],
-                SessionAgent.unfinished.contains(edge),
+                SessionAgent.unfinished.contains(edge) & _UNCLAIMED,
             )
         except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
+            if refused.old is None or edge not in (refused.old.unfinished or ()):
+                return refused.old  # type: ignore[no-any-return]
+            return self.finish_edge(key, edge)  # ended, or taken by hand
 
-    def complete(self, key: Key, run_uuid: str, values: Mapping[str, Any]) -> SessionAgent:
-        """End the attempt well, with its input and output. Raises `Refused` when it is no longer the current one."""
-        return self._end(key, run_uuid, "completed", values)
-
-    def fail(self, key: Key, run_uuid: str, values: Mapping[str, Any]) -> SessionAgent:
-        """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
-        return self._end(key, run_uuid, "failed", values)
-
-    def skip(self, key: Key) -> SessionAgent | None:
-        """Give up an agent that nobody has claimed; the agent as it is afterwards."""
-        return self._change(
-            key,
-            [SessionAgent.state.set("skipped"), SessionAgent.updated_at.set(self._clock.now())],
-            SessionAgent.state.is_in("initial", "pending", "wait_for_user_input"),
-        )
+    def skip(self, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
+        """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""
+        old = SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
+        return self._change(key, [*self._skipping(), *setting(SessionAgent, values)], _UNCLAIMED & old)
 
     def give_up(self, agent: SessionAgent) -> SessionAgent | None:
         """End the attempt of a dead worker for good; the agent as it is afterwards."""
         return self._change(
-            (agent.session_uuid, agent.session_agent_uuid),
-            [
-                SessionAgent.state.set("skipped"),
-                SessionAgent.lease_until.remove(),
-                SessionAgent.updated_at.set(self._clock.now()),
-            ],
+            _key(agent),
+            [SessionAgent.lease_until.remove(), *self._skipping()],
             (SessionAgent.run_uuid == agent.run_uuid) & SessionAgent.state.is_in("executing", "pending", "initial"),
         )
 
-    def wait_for_user(self, key: Key) -> SessionAgent | None:
+    # A session agent: its person
+
+    def wait_for_user(self, agent: SessionAgent, due_at: float | None) -> SessionAgent | None:
         """Park a ready agent until its person answers; the agent as it is afterwards."""
-        return self._change(
-            key,
-            [SessionAgent.state.set("wait_for_user_input"), SessionAgent.updated_at.set(self._clock.now())],
-            (SessionAgent.state == "initial") & (SessionAgent.in_degree == 0) & SessionAgent.awaits_user.exists(),
+        condition = (
+            SessionAgent.state.is_in("initial", "pending")
+            & _COMPLETE
+            & SessionAgent.run_uuid.does_not_exist()
+            & SessionAgent.awaits_user.exists()
         )
+        now = self._clock.now()
+        actions = [
+            SessionAgent.state.set("wait_for_user_input"),
+            SessionAgent.inbox.set(agent.partition_key),
+            SessionAgent.waits_since.set(f"{now.isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"),
+            self._now(),
+        ]
+        if due_at is not None:
+            actions.append(SessionAgent.due_at.set(due_at))
+        return self._change(_key(agent), actions, condition)
 
     def answer(self, tenant: str, key: Key, values: Mapping[str, Any]) -> SessionAgent:
         """Give a waiting agent the person's answer. Raises `Refused`."""
@@ -133,62 +267,39 @@ class Transitions:
             key,
             [
                 SessionAgent.state.set("pending"),
-                *_setting(SessionAgent, values),
+                *setting(SessionAgent, values),
                 SessionAgent.awaits_user.remove(),
-                SessionAgent.updated_at.set(self._clock.now()),
+                *(attribute.remove() for attribute in _WAIT),
+                self._now(),
             ],
             (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant),
         )
 
-    # A session
-
-    def dispatch(self, key: Key, mark: str) -> Session | None:
-        """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
-        return self._change_session(key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
-
-    def begin(self, key: Key) -> Session | None:
-        """The first agent runs."""
-        return self._change_session(
-            key,
-            [Session.status.set("in_progress"), self._touched()],
-            Session.status == "dispatched",
-        )
-
-    def finish_only_sink(self, key: Key, sink: int) -> Session | None:
-        """The only sink is terminal: the session is completed, in one write."""
-        return self._change_session(
-            key,
+    def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
+        """The wait for a person has run out; the agent as it is afterwards."""
+        return self._change(
+            _key(agent),
             [
-                Session.open_sinks.delete([sink]),
-                Session.open_sink_count.set(0),
-                Session.status.set("completed"),
-                self._touched(),
+                SessionAgent.state.set("failed"),
+                *setting(SessionAgent, values),
+                *(attribute.remove() for attribute in _WAIT),
+                self._now(),
             ],
-            Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES),
+            SessionAgent.state == "wait_for_user_input",
         )
 
-    def finish_sink(self, key: Key, sink: int) -> Session | None:
-        """One of several sinks is terminal; the session as it is afterwards."""
-        return self._change_session(
-            key,
-            [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-1), self._touched()],
-            Session.open_sinks.contains(sink),
-        )
-
-    def complete_session(self, key: Key) -> Session | None:
-        """Every sink is terminal."""
-        return self._change_session(
-            key,
-            [Session.status.set("completed"), self._touched()],
-            (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
-        )
-
-    def fail_session(self, key: Key, values: Mapping[str, Any]) -> Session | None:
-        """The failure policy ends the session."""
-        return self._change_session(
-            key,
-            [Session.status.set("failed"), *_setting(Session, values), self._touched()],
-            Session.status.is_in(*OPEN_SESSION_STATUSES),
+    def fail_poisoned(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
+        """End an agent whose step cannot be worked off; the agent as it is afterwards."""
+        same = SessionAgent.run_uuid == agent.run_uuid if agent.run_uuid else SessionAgent.run_uuid.does_not_exist()
+        return self._change(
+            _key(agent),
+            [
+                SessionAgent.state.set("failed"),
+                *setting(SessionAgent, values),
+                *(attribute.remove() for attribute in (*_ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
+                self._now(),
+            ],
+            SessionAgent.state.is_in(*OPEN_AGENT_STATES) & same,
         )
 
     # Inside
@@ -198,28 +309,40 @@ class Transitions:
             SessionAgent.state.set("executing"),
             SessionAgent.attempt.add(1),
             SessionAgent.run_uuid.set(lease.run_uuid),
-            SessionAgent.lease_until.set(lease.until),
+            SessionAgent.lease_until.set(_until(lease)),
             SessionAgent.lease_token.set(lease.token),
-            SessionAgent.updated_at.set(self._clock.now()),
+            SessionAgent.not_before.remove(),
+            self._now(),
         ]
+        return self._hold(key, [*actions, *claiming], lease, condition, "executing")
+
+    def _hold(self, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str) -> SessionAgent:
         try:
-            return self._agents.update(key, [*actions, *claiming], condition)  # type: ignore[no-any-return]
+            return self._agents.update(key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
-            if refused.old is None or refused.old.lease_token != lease.token or refused.old.state != "executing":
+            if refused.old is None or (refused.old.lease_token, refused.old.state) != (lease.token, state):
                 raise
             return refused.old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
 
-    def _end(self, key: Key, run_uuid: str, state: str, values: Mapping[str, Any]) -> SessionAgent:
+    def _end(self, agent: SessionAgent, state: str, values: Mapping[str, Any]) -> SessionAgent:
+        removed = (each for each in _ATTEMPT if each is not SessionAgent.lease_token)  # it tells whose end it was
         return self._agents.update(  # type: ignore[no-any-return]
-            key,
+            _key(agent),
             [
                 SessionAgent.state.set(state),
-                *_setting(SessionAgent, values),
-                SessionAgent.lease_until.remove(),
-                SessionAgent.updated_at.set(self._clock.now()),
+                *setting(SessionAgent, values),
+                *(attribute.remove() for attribute in removed),
+                self._now(),
             ],
-            (SessionAgent.state == "executing") & (SessionAgent.run_uuid == run_uuid),
+            _held_by(agent),
         )
+
+    def _removing(self, edge: int, width: int) -> list[Action]:
+        return [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.add(-width), self._now()]
+
+    def _skipping(self) -> list[Action]:
+        waits = (attribute.remove() for attribute in (*_WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
+        return [SessionAgent.state.set("skipped"), *waits, self._now()]
 
     def _change(self, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
         try:
@@ -227,16 +350,49 @@ class Transitions:
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 
-    def _touched(self) -> Action:
-        return Session.updated_at.set(self._clock.now())
-
-    def _change_session(self, key: Key, actions: list[Action], condition: Any) -> Session | None:
-        try:
-            return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
-        except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
+    def _now(self) -> Action:
+        return SessionAgent.updated_at.set(self._clock.now())
 
 
-def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
-    attributes = model.get_attributes()
-    return [attributes[name].set(value) for name, value in values.items()]
+def _key(agent: SessionAgent) -> Key:
+    return agent.session_uuid, agent.session_agent_uuid
+
+
+def _ready(now: float) -> Any:
+    """Whether an agent may be claimed: nobody holds it, nothing keeps it back, enough predecessors are through."""
+    return (
+        SessionAgent.state.is_in("initial", "pending")
+        & _COMPLETE
+        & SessionAgent.run_uuid.does_not_exist()
+        & SessionAgent.awaits_user.does_not_exist()
+        & SessionAgent.paused.does_not_exist()
+        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))
+    )
+
+
+def _held_by(agent: SessionAgent) -> Any:
+    """Whether the attempt that `agent` shows is still the current one, held by the same worker."""
+    return (
+        SessionAgent.state.is_in("executing", "pending")
+        & (SessionAgent.run_uuid == agent.run_uuid)
+        & (SessionAgent.lease_token == agent.lease_token)
+        & SessionAgent.lease_until.exists()
+    )
+
+
+def _until(lease: Lease) -> Any:
+    return (SessionAgent.lease_seconds | lease.seconds) + lease.now
+
+
+_COMPLETE = (SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0)) | (SessionAgent.missing <= 0)
+_UNCLAIMED = (
+    SessionAgent.state.is_in("initial", "pending", "wait_for_user_input") & SessionAgent.lease_until.does_not_exist()
+)
+_WAIT = (SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.due_at)
+_ATTEMPT = (
+    SessionAgent.lease_until,
+    SessionAgent.lease_token,
+    SessionAgent.async_task_uuid,
+    SessionAgent.due_at,
+    SessionAgent.acting,
+)

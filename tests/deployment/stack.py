@@ -34,7 +34,7 @@ def upload(emulator: Emulator, package: Path) -> None:
 
 def template() -> str:
     text = (ROOT / "template.yaml").read_text()
-    assert text.count("CodeUri: build/lambda/") == 2
+    assert text.count("CodeUri: build/lambda/") == 3
     return text.replace("CodeUri: build/lambda/", f"CodeUri: s3://{CODE_BUCKET}/package.zip")
 
 
@@ -63,6 +63,12 @@ class Stack:
         return httpx.request(
             method, f"{self.emulator.url}{path}", headers={"host": self.host} | headers, timeout=60, **content
         )
+
+    def resource(self, logical_id: str) -> str:
+        """The physical id of a resource."""
+        resources = self.emulator.client("cloudformation").describe_stack_resources(StackName=self.name)
+        found = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources["StackResources"]}
+        return str(found[logical_id])
 
     def depth(self, queue: str) -> int:
         """How many messages a queue holds, hidden ones included."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.credentials import Credentials
 
+from ai_coordination_engine.api.webhooks import signature, tenant_key
 from tests.deployment import emulator, issuer
 from tests.deployment.emulator import Emulator
 from tests.deployment.issuer import Issuer
@@ -26,6 +27,7 @@ pytestmark = [
 ]
 
 AUDIENCE = "ace"
+MASTER_KEY = "a master key"
 SECONDS = 120
 
 
@@ -45,7 +47,8 @@ def tokens() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def stack(aws: Emulator, tokens: Issuer) -> Stack:
-    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE)
+    aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)
+    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret="webhook")
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,27 @@ def test_another_service_invokes_the_api(stack: Stack) -> None:
     assert json.load(answer["Payload"])["data"]["ping"].startswith("Hello at ")
 
 
+def test_reports_of_long_jobs_need_a_signature_and_nothing_else(stack: Stack) -> None:
+    body = json.dumps({"tenant": "acme", "asyncTaskUuid": "unknown", "result": "done"})
+    unsigned = stack.request("POST", "/async-tasks", {"content-type": "application/json"}, content=body)
+    assert unsigned.status_code == 401
+    timestamp = str(int(time.time()))
+    headers = {
+        "content-type": "application/json",
+        "x-ace-timestamp": timestamp,
+        "x-ace-signature": signature(tenant_key(MASTER_KEY, "acme"), timestamp, body.encode()),
+    }
+    assert stack.request("POST", "/async-tasks", headers, content=body).status_code == 404
+
+
+def test_a_schedule_starts_the_sweep_which_may_do_what_it_must(stack: Stack) -> None:
+    function, rule = stack.resource("SweepFunction"), stack.resource("SweepRule")
+    targets = stack.emulator.client("events").list_targets_by_rule(Rule=rule)["Targets"]
+    assert [target["Arn"].rpartition(":")[2] for target in targets] == [function]
+    answer = stack.emulator.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    assert json.load(answer["Payload"]) == {"sessions": 0}
+
+
 def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:
     stack.emulator.client("sqs").send_message(QueueUrl=stack.outputs["QueueUrl"], MessageBody="{")
     wait_for("the poison message's end", lambda: stack.depth("DeadLetterQueueUrl") == 1)
@@ -248,6 +272,10 @@ def test_iam_principal_acts_for_its_tenants_alone(aws: Emulator, iam_stack: Stac
     ]
     assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == ["FORBIDDEN", "FORBIDDEN"]
     assert iam_stack.request("POST", "/acme/graphql", {}, content=body).status_code == 403
+
+
+def test_stack_without_a_master_key_takes_no_reports(iam_stack: Stack) -> None:
+    assert iam_stack.request("POST", "/async-tasks", {}, content="{}").status_code == 404
 
 
 def test_stack_without_an_issuer_is_refused(aws: Emulator) -> None:

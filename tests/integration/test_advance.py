@@ -165,17 +165,22 @@ def test_a_run_of_every_attempt_is_kept_when_one_worker_after_the_other_dies(sta
 # A person ends it
 
 
-def test_a_session_that_is_cancelled_skips_what_waits(stage: Stage, api: Api) -> None:
+def test_a_session_that_is_cancelled_by_hand_cancels_what_waits(stage: Stage, api: Api) -> None:
     session = stage.start(stage.define(DIAMOND, actions={"b": {"user_in_the_loop": "ann"}}))
     stage.drain()
     api.data(END, c=session.coordination_uuid, s=session.session_uuid, status="cancelled")
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "completed", "d": "skipped"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "cancelled",
+        "c": "completed",
+        "d": "cancelled",
+    }
     check_promises(stage, session, status="cancelled")
 
 
-def test_results_after_the_cancellation_change_nothing_else(stage: Stage, api: Api) -> None:
+def test_results_after_the_cancellation_change_nothing_else(stage: Stage) -> None:
     def cancel(request: AgentRequest) -> str:
-        api.data(END, c=session.coordination_uuid, s=session.session_uuid, status="cancelled")
+        control.cancel_session(stage.app, TENANT, session.coordination_uuid, session.session_uuid)
         return "late"
 
     stage.runtime.behaviours["a"] = cancel
@@ -184,7 +189,7 @@ def test_results_after_the_cancellation_change_nothing_else(stage: Stage, api: A
     check_promises(stage, session, status="cancelled")
     assert stage.runtime.ran() == ["a"]
     states = stage.states(session.session_uuid)
-    assert (states["b"], states["c"]) == ("skipped", "skipped")
+    assert states == {"a": "cancelled", "b": "cancelled", "c": "cancelled"}
     assert details(stage, session) == [("a", 1, "completed")]
     check_redelivery_changes_nothing(stage, session)
 

@@ -43,7 +43,7 @@ def test_the_triage_agent_is_asked_and_its_run_has_the_promised_uuid(stage: Stag
     assert (run.run_uuid, run.thread_uuid, run.agent_uuid) == (asked.run_uuid, asked.thread_uuid, "desk")
     assert run.session_agent_uuid == asked.session_agent_uuid
     (agent,) = stage.agents(asked.session_uuid)
-    assert (agent.state, agent.agent_input, agent.agent_output) == ("completed", "What time is it?", "DESK")
+    assert (agent.state, agent.query, agent.agent_output) == ("completed", "What time is it?", "DESK")
     session = stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid))
     assert (session.status, session.user_id, session.task_query) == ("active", "ann", "What time is it?")
     check_redelivery_changes_nothing(stage, session)

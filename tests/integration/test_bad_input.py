@@ -79,7 +79,8 @@ def check_every_string(api: Api, app: App, field: str, world: World, value: str,
             data(api, field, **{**valid(field, world, new=new), name: value})
 
 
-FIELDS = pytest.mark.parametrize("field", sorted({*ROOTS["mutation"].fields, *ROOTS["query"].fields} - {"ping"}))
+ELSEWHERE = {"ping", "forkSession", "completeAsyncTask", "heartbeatAsyncTask"}  # they need work that is under way
+FIELDS = pytest.mark.parametrize("field", sorted({*ROOTS["mutation"].fields, *ROOTS["query"].fields} - ELSEWHERE))
 
 
 @FIELDS

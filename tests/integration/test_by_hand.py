@@ -79,7 +79,7 @@ def test_sessions_of_one_uuid_do_not_touch_each_other(api: Api, worker: Worker, 
     theirs = api.as_tenant(other)
     assert len(start(theirs, "c2")["sessionAgents"]) == 4
     theirs.data(CANCEL, c="c2", s="s")
-    assert states(session(theirs, "c2")) == ["skipped"] * 4
+    assert states(session(theirs, "c2")) == ["cancelled"] * 4
     assert states(session(api, "c")) == ["initial"] * 4
     worker.drain()
     found = session(api, "c")

@@ -1,7 +1,10 @@
 """`ace` as a person uses it: a process with arguments, exit code and output."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +20,7 @@ import boto3
 import httpx
 import pytest
 
+from ai_coordination_engine.api.webhooks import tenant_key
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -63,6 +67,10 @@ def post(url: str, query: str, **options: Any) -> httpx.Response:
         (["tables"], "create"),
         (["tables", "create"], "Create the tables"),
         (["schema", "print"], "Print the schema"),
+        (["dlq"], "redrive"),
+        (["dlq", "list"], "List what is in the dead-letter queue"),
+        (["dlq", "redrive"], "Bring dead letters back"),
+        (["webhook-key"], "Print the key"),
     ],
 )
 def test_every_command_has_help(command: list[str], expected: str) -> None:
@@ -112,6 +120,21 @@ def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> 
     assert done.stderr.splitlines()[-1].startswith("ace: the session is failed. a: ")
 
 
+def test_the_result_of_a_map_is_its_list_once(tmp_path: Path) -> None:
+    file = tmp_path / "map.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: lister}, {name: worker, runtime: {kind: function, name: upper}}]}\n"
+        "task:\n"
+        "  subtasks:\n"
+        """    - {agent: lister, query: '["ant", "bee"]'}\n"""
+        "    - {agent: worker, query: 'About {item}'}\n"
+        "  actions: {worker: {after: lister, map: lister}}\n"
+    )
+    done = ace("run", str(file))
+    assert (done.returncode, done.stdout) == (0, '["ABOUT ANT", "ABOUT BEE"]\n')
+    assert {"worker: completed", "worker[0]: completed", "worker[1]: completed"} <= set(done.stderr.splitlines())
+
+
 def test_a_wrong_file_is_exit_code_2_with_a_line_for_each_problem(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("coordination: {agents: [{name: a}]}\ntask: {actions: {b: {}, a: {after: aa}}}\n")
@@ -128,6 +151,27 @@ def test_a_wrong_setting_is_named() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("ace: ACE_WORKER_CONCURRENCY: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:
+    done = ace("webhook-key", "acme", ACE_FUNCTION="{}", ACE_ZEBRA="1", ACE_LOG_LEVEL="loud")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "ace: ACE_FUNCTION is no setting; did you mean ACE_FUNCTIONS?",
+        "ace: ACE_ZEBRA is no setting.",
+        "ace: ACE_LOG_LEVEL: Value error, must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+    ]
+    assert ace("webhook-key", "acme", ACE_LOG_LEVEL="debug", ACE_WEBHOOK_KEY="m").returncode == 0
+
+
+def test_webhook_key_prints_the_key_of_one_tenant() -> None:
+    keys = {tenant: ace("webhook-key", tenant, ACE_WEBHOOK_KEY="master").stdout for tenant in ("acme", "acme#eu")}
+    assert keys == {tenant: tenant_key("master", tenant) + "\n" for tenant in keys}
+    assert len(set(keys.values())) == 2
+    unset = ace("webhook-key", "acme")
+    assert (unset.returncode, unset.stdout) == (2, "")
+    assert unset.stderr.startswith("ace: Set ACE_WEBHOOK_KEY ")
+    assert ace("webhook-key", "a#b#c", ACE_WEBHOOK_KEY="master").returncode == 2
 
 
 def test_schema_print_prints_sdl() -> None:
@@ -242,6 +286,48 @@ def test_demo_uses_a_configured_model() -> None:
     assert done.returncode == 0, done.stderr
     assert "Agents without a runtime ask the model endpoint 'default'." in done.stdout
     assert done.stdout.count("Model says so.") == 5
+
+
+def talk(command: list[str], answers: list[bytes]) -> tuple[int, str]:
+    """Run a command on a terminal and type an answer whenever it asks; its exit code and what it showed."""
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(command, env=ENVIRONMENT | {"TERM": "dumb"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown, waiting = b"", list(answers)
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(mine, 4096):
+            shown += piece
+            if waiting and shown.count(b"asks ada: ") > len(answers) - len(waiting):
+                os.write(mine, waiting.pop(0))
+    os.close(mine)
+    return process.wait(timeout=10), shown.decode().replace("\r\n", "\n")
+
+
+def test_a_person_is_shown_what_the_agent_is_given_and_asked_until_the_answer_fits(tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: writer}, {name: judge}]}\n"
+        "task:\n"
+        '  subtasks: [{agent: writer, query: A draft about bees}, {agent: judge, query: "Is it good?"}]\n'
+        '  actions: {judge: {after: writer, ask: ada, answer_schema: {enum: ["yes", "no"]}}}\n'
+    )
+    code, shown = talk([*ACE, "run", str(file)], [b"\n", b"perhaps\n", b"yes\n"])
+    assert code == 0, shown
+    assert "Session 0" in shown
+    assert "judge is given:\n  Is it good?" in shown
+    assert shown.index("A draft about bees") < shown.index("judge asks ada: ")
+    assert shown.count("judge asks ada: ") == 3
+    assert re.search("judge +completed", shown)
+
+
+def test_a_run_with_a_data_directory_says_what_is_open_from_before(tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text("coordination: {agents: [{name: a}]}\ntask: {name: Ask, actions: {a: {ask: ada}}}\nquery: q\n")
+    assert ace("run", str(file), "--data-dir", str(tmp_path / "data")).returncode == 1
+    done = ace("run", str(EXAMPLES / "hello.yaml"), "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Open from before, and going on: session ")]
+    assert line.endswith(" (Ask, dispatched)")
 
 
 def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import Request, answer
 from ai_coordination_engine.domain.statuses import AGENT_STATES, SCHEDULE_STATUSES, SESSION_STATUSES
 from ai_coordination_engine.engine.app import App
-from tests.contract import ASK, MUTATIONS, QUERIES, TYPES, type_of
+from tests.contract import ADDED, ADDED_MUTATIONS, ADDED_QUERIES, ASK, MUTATIONS, QUERIES, TYPES, type_of
 from tests.documents import ROOTS, code, data, document, error, send
 from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, TASK_SCHEDULE, Case, World, items
 from tests.support import DOCUMENTS, Api, Worker
@@ -89,9 +89,31 @@ def check_arguments_of(field: Any, arguments: str) -> None:
     assert not any(kind.endswith("!") for kind in extra.values()), "a new argument must be optional"
 
 
+@pytest.mark.parametrize("name", ADDED)
+def test_a_type_has_what_is_offered_beyond_the_contract_and_no_more(name: str) -> None:
+    fields = {field: str(value.type) for field, value in SCHEMA.graphql_schema.type_map[name].fields.items()}
+    of_the_contract = TYPES.get(name, "").split()
+    assert {field: kind for field, kind in fields.items() if field not in of_the_contract} == ADDED[name]
+
+
+@pytest.mark.parametrize("name", [*ADDED_QUERIES, *ADDED_MUTATIONS])
+def test_an_operation_beyond_the_contract_has_its_arguments_and_its_answer(name: str) -> None:
+    arguments, answers = {**ADDED_QUERIES, **ADDED_MUTATIONS}[name]
+    field = ROOTS["query" if name in ADDED_QUERIES else "mutation"].fields[name]
+    assert {each: str(value.type) for each, value in field.args.items()} == {
+        each.removesuffix("!"): type_of(each) for each in arguments.split()
+    }
+    if name in ADDED_QUERIES:
+        assert str(field.type) == answers
+    else:
+        assert {inner: str(value.type) for inner, value in field.type.fields.items()} == {
+            each: type_of(each) for each in answers.split()
+        }
+
+
 def test_nothing_else_is_offered() -> None:
-    assert set(ROOTS["query"].fields) == set(QUERIES)
-    assert set(ROOTS["mutation"].fields) == {*MUTATIONS, "askOperationHub"}
+    assert set(ROOTS["query"].fields) == {*QUERIES, *ADDED_QUERIES}
+    assert set(ROOTS["mutation"].fields) == {*MUTATIONS, *ADDED_MUTATIONS, "askOperationHub"}
     assert SCHEMA.graphql_schema.subscription_type is None
 
 

@@ -25,6 +25,9 @@ class Shape:
     status: str = "completed"
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     actions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    on_failure: str | None = None
+    states: Mapping[str, str] | None = None
     every: int = 1
 
 
@@ -42,6 +45,41 @@ SHAPES = {
     "fan": Shape(fan(5), every=EVERY),
     "failure": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, "failed", {"b": failing("no idea")}, every=EVERY),
     "person": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, actions={"b": {"user_in_the_loop": "ann"}}, every=EVERY),
+    "retry": Shape({"a": "", "b": "a", "c": "b"}, behaviours={"b": failing("later", times=2, retryable=True)}),
+    "fallback": Shape(
+        {"a": "", "b": "a", "c": "b"},
+        behaviours={"b": failing("never")},
+        actions={"b": {"fallback": "spare"}},
+        agents={"spare": {}},
+    ),
+    "skip": Shape(
+        {"a": "", "b": "a", "c": "b", "d": "a", "e": "cd"},
+        behaviours={"a": lambda request: '{"go": false}'},
+        actions={"b": {"conditions": {"a": "go"}}, "e": {"join": "any"}},
+        states={"a": "completed", "b": "skipped", "c": "skipped", "d": "completed", "e": "completed"},
+        every=EVERY,
+    ),
+    "continue": Shape(
+        {"a": "", "b": "a", "c": "a", "d": "bc", "e": "c"},
+        "failed",
+        {"b": failing("no idea")},
+        on_failure="continue",
+        states={"a": "completed", "b": "failed", "c": "completed", "d": "skipped", "e": "completed"},
+        every=EVERY,
+    ),
+    "tolerated": Shape(
+        {"a": "", "b": "", "c": "ab"},
+        behaviours={"b": failing("no idea")},
+        actions={"c": {"join": "all_terminal"}},
+        states={"a": "completed", "b": "failed", "c": "completed"},
+        every=EVERY,
+    ),
+    "map": Shape(
+        {"a": "", "m": "a", "z": "m"},
+        behaviours={"a": lambda request: '["x", "y", "z"]'},
+        actions={"m": {"map": {"over": "a"}}},
+        every=EVERY,
+    ),
     "person first": Shape({"a": "", "b": "a"}, actions={"a": {"user_in_the_loop": "ann"}}),
 }
 
@@ -49,13 +87,13 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_worker_may_die_at_any_point(app: App, shape: Shape, capsys: pytest.CaptureFixture[str]) -> None:
     stage = stage_of(app, behaviours=shape.behaviours)
-    names = stage.define(shape.graph, actions=shape.actions)
+    names = stage.define(shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure)
     point, tried = 1, 0
     while True:
         session = stage.start(names)
         with tripping(stage, point) as tripwire:
             work(stage, session)
-        check_promises(stage, session, status=shape.status)
+        check_promises(stage, session, status=shape.status, states=shape.states)
         check_redelivery_changes_nothing(stage, session)
         stage.queue.sent.clear()
         if not tripwire.trips:

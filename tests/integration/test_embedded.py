@@ -113,6 +113,44 @@ def test_the_answers_are_those_of_moto() -> None:
         assert dialogue(client("dynamodb", aws)) == expected
 
 
+def paged(dynamodb: Any) -> list[Any]:
+    """The pages of a sparse index, three items a page, and of one of its partitions that holds nothing."""
+    index = {
+        "IndexName": "by_colour",
+        "KeySchema": [{"AttributeName": "colour", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["kept"]},
+    }
+    types = [
+        *TABLE["AttributeDefinitions"],
+        *({"AttributeName": n, "AttributeType": t} for n, t in (("colour", "S"), ("n", "N"))),
+    ]
+    dynamodb.create_table(**{**TABLE, "AttributeDefinitions": types, "GlobalSecondaryIndexes": [index]})
+    for number in range(20):
+        colour = [{"colour": {"S": "red"}}, {"colour": {"S": "blue"}}, {}][number % 3]
+        more = {"n": {"N": str(-number)}, "kept": {"S": "k"}, "left_out": {"S": "l"}, **colour}
+        dynamodb.put_item(TableName="t", Item={**item(number), "a": {"S": str(number % 4)}, **more})
+    answers, page = [], {}
+    for colour in ("red", "green"):
+        values = {":c": {"S": colour}}
+        query = {"KeyConditionExpression": "colour = :c", "ExpressionAttributeValues": values, "Limit": 3}
+        while True:
+            answer = dynamodb.query(TableName="t", IndexName="by_colour", **query, **page)
+            answers.append((answer["Items"], answer["Count"], answer.get("LastEvaluatedKey")))
+            if "LastEvaluatedKey" not in answer:
+                break
+            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        page = {}
+    return answers
+
+
+def test_an_index_is_paged_as_by_moto() -> None:
+    with mock_aws():
+        expected = paged(boto3.client("dynamodb", **CREDENTIALS))
+    assert [count for _, count, _ in expected] == [3, 3, 1, 0]
+    with EmbeddedAws() as aws:
+        assert paged(client("dynamodb", aws)) == expected
+
+
 def test_a_client_of_another_process_gets_the_same_answers_over_the_socket() -> None:
     with EmbeddedAws() as aws:
         here = dialogue(client("dynamodb", aws))
@@ -271,6 +309,63 @@ def test_what_a_dropped_table_or_queue_held_stays_gone(tmp_path: Path) -> None:
     with EmbeddedAws(tmp_path) as aws:
         assert client("dynamodb", aws).scan(TableName="t")["Count"] == 0
         assert "QueueUrls" not in client("sqs", aws).list_queues()
+
+
+def test_a_delayed_message_survives_a_restart_and_comes_when_it_is_due(tmp_path: Path) -> None:
+    with EmbeddedAws(tmp_path) as aws:
+        sqs = client("sqs", aws)
+        url = sqs.create_queue(QueueName="q")["QueueUrl"]
+        entries = [{"Id": "1", "MessageBody": "soon", "DelaySeconds": 1}]
+        sqs.send_message_batch(
+            QueueUrl=url, Entries=[*entries, {"Id": "2", "MessageBody": "late", "DelaySeconds": 900}]
+        )
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    with EmbeddedAws(tmp_path) as aws:
+        sqs = client("sqs", aws)
+        url = sqs.get_queue_url(QueueName="q")["QueueUrl"]
+        came = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+        assert [message["Body"] for message in came] == ["soon"]
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def redriving(sqs: Any, most: int) -> tuple[str, str]:
+    """A queue whose messages go to another after so many receipts, and that other one."""
+    dead, url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "q"))
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": most})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
+    return url, dead
+
+
+def take(sqs: Any, url: str) -> list[str]:
+    """The bodies of the messages in sight, which stay there."""
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    return [message["Body"] for message in messages]
+
+
+def test_a_message_received_too_often_is_a_dead_letter_and_stays_one_after_a_restart(tmp_path: Path) -> None:
+    with EmbeddedAws(tmp_path) as aws:
+        sqs = client("sqs", aws)
+        url, dead = redriving(sqs, 2)
+        sqs.send_message(QueueUrl=url, MessageBody="bad")
+        assert [take(sqs, url) for _ in range(3)] == [["bad"], ["bad"], []]
+        assert take(sqs, dead) == ["bad"]
+    with EmbeddedAws(tmp_path) as aws:  # in another account, so that the policy names another queue
+        sqs = client("sqs", aws)
+        url, dead = redriving(sqs, 2)
+        assert (take(sqs, url), take(sqs, dead)) == ([], ["bad"])
+        sqs.send_message(QueueUrl=url, MessageBody="worse")
+        assert [take(sqs, url) for _ in range(3)] == [["worse"], ["worse"], []]
+        found = sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10)["Messages"]
+        for message in found:
+            sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+        assert sorted(message["Body"] for message in found) == ["bad", "worse"]
+    lines = len((tmp_path / "journal.jsonl").read_text().splitlines())
+    with EmbeddedAws(tmp_path) as aws:
+        url, dead = redriving(client("sqs", aws), 2)
+        assert (take(client("sqs", aws), url), take(client("sqs", aws), dead)) == ([], [])
+    with EmbeddedAws(tmp_path):  # two queues and a policy, however often they were set up
+        assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 3 < lines
 
 
 WRITER = """

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.inputs import given
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, PredecessorOutput
@@ -61,7 +62,7 @@ def test_a_duplicate_message_costs_one_write_that_is_refused(stage: Stage) -> No
     stage.drain()
     stage.requests.clear()
     run_step(stage.app, stage.queue.sent[0])
-    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}  # and a look whether its session has ended
+    assert stage.requests == {"UpdateItem": 1, "GetItem": 1, "Query": 1}  # its session has ended; has all in it?
     check_redelivery_changes_nothing(stage, session)
 
 
@@ -175,7 +176,8 @@ def test_an_agent_is_given_its_subtask_then_the_outputs_it_waited_for(stage: Sta
     assert (request.query, request.task_query, request.instructions) == ("do d", "begin", "Sum up.")
     assert (request.runtime["kind"], request.runtime["url"]) == ("http", "u")
     assert request.input_files == [{"url": "s3://x"}]
-    assert stage.agent(session.session_uuid, "d").agent_input == request.input
+    d = stage.agent(session.session_uuid, "d")
+    assert (d.agent_input, given(stage.app, [d])) == (None, {d.session_agent_uuid: request.input})  # it follows
     assert stage.runtime.requests[0].runtime == stage.app.settings.default_runtime
 
 
@@ -198,4 +200,4 @@ def test_a_long_failure_note_fails_the_session_all_the_same(app: App) -> None:
     stage.drain()
     found: Any = stage.session(session)
     assert found.status == "failed"
-    assert stage.app.records.opened(found.logs) == "Agent a failed: " + "x" * 50_000
+    assert stage.app.records.opened(found.logs) == ("Agent a failed: " + "x" * 50_000)[:2000]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +15,8 @@ from ai_coordination_engine.store.transitions import Lease
 from tests.dynamodb_local import Store
 
 TENANT = "acme"
-FIRST = Lease("run-1", lost_before=100, until=200, token="run-1")
-SECOND = Lease("run-2", lost_before=201, until=300, token="run-2")
+FIRST = Lease("run-1", lost_before=100, now=110, seconds=90, token="run-1")
+SECOND = Lease("run-2", lost_before=201, now=210, seconds=90, token="run-2")
 
 
 class Agents:
@@ -37,6 +38,9 @@ class Agents:
         record = Session(*key, partition_key=TENANT, **given)
         self.store.records.table(SESSION).put(record, Session.session_uuid.does_not_exist())
         return key
+
+    def record(self, key: Key) -> Any:
+        return self.store.records.table(SESSION_AGENT).get(key, consistent=True)
 
     def stored(self, key: Key, entity: Any = SESSION_AGENT) -> dict[str, Any]:
         record = self.store.records.table(entity).get(key, consistent=True)
@@ -81,6 +85,10 @@ def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
         {"state": "skipped"},
         {"state": "cancelled"},
         {"partition_key": "other"},
+        {"run_uuid": "run-0"},
+        {"paused": "token"},
+        {"not_before": 110.5},
+        {"in_degree": 0, "missing": 1},
     ],
     ids=str,
 )
@@ -89,12 +97,24 @@ def test_an_agent_that_is_not_ready_is_not_claimed(agents: Agents, values: dict[
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
 
 
+@pytest.mark.parametrize("values", [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "missing": 0}], ids=str)
+def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
+    agents: Agents, values: dict[str, Any]
+) -> None:
+    agent = agents.act.claim(TENANT, agents.new(**values), FIRST)
+    assert (agent.state, agent.not_before) == ("executing", None)
+
+
+def test_an_agents_own_lease_counts(agents: Agents) -> None:
+    assert agents.act.claim(TENANT, agents.new(lease_seconds=7), FIRST).lease_until == 117
+
+
 def test_a_claim_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
     key = agents.new()
     first = agents.act.claim(TENANT, key, FIRST)
     again = agents.act.claim(TENANT, key, FIRST)
     assert (again.serialize(), again.attempt) == (first.serialize(), 1)
-    copy = Lease("run-1", lost_before=100, until=200, token="another copy of the message")
+    copy = replace(FIRST, token="another copy of the message")
     refused(agents, key, lambda: agents.act.claim(TENANT, key, copy))
 
 
@@ -116,11 +136,11 @@ def test_an_agent_that_does_not_exist_is_refused_without_one(agents: Agents) -> 
 def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> None:
     key = agents.new()
     old = agents.act.claim(TENANT, key, FIRST)
-    early = Lease("run-2", lost_before=200, until=300, token="run-2")
+    early = replace(SECOND, lost_before=200)
     refused(agents, key, lambda: agents.act.take_over(old, early))
     agent = agents.act.take_over(old, SECOND)
     assert (agent.attempt, agent.run_uuid, agent.lost_runs) == (2, "run-2", [[1, "run-1"]])
-    late = Lease("run-3", lost_before=400, until=500, token="run-3")
+    late = Lease("run-3", lost_before=400, now=410, seconds=90, token="run-3")
     refused(agents, key, lambda: agents.act.take_over(old, late))  # `old` is not the current attempt any more
     agent = agents.act.take_over(agent, late)
     assert (agent.attempt, agent.lost_runs) == (3, [[1, "run-1"], [2, "run-2"]])
@@ -133,9 +153,7 @@ def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
     def claim(number: int) -> str:
         try:
             return str(
-                agents.act.claim(
-                    TENANT, key, Lease(f"run-{number}", lost_before=0, until=9, token=str(number))
-                ).run_uuid
+                agents.act.claim(TENANT, key, replace(FIRST, run_uuid=f"run-{number}", token=str(number))).run_uuid
             )
         except Refused:
             return ""
@@ -217,28 +235,104 @@ def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(agents: Agents, 
 def test_only_the_current_attempt_ends_the_agent(agents: Agents) -> None:
     key = agents.new()
     old = agents.act.claim(TENANT, key, FIRST)
-    agents.act.take_over(old, SECOND)
-    late = {"agent_input": "x", "agent_output": "late"}
-    refused(agents, key, lambda: agents.act.complete(key, "run-1", late))
-    refused(agents, key, lambda: agents.act.fail(key, "run-1", {"agent_input": "x", "notes": "late"}))
-    agent = agents.act.complete(key, "run-2", {"agent_input": "x", "agent_output": {"é": 1.5}})
+    current = agents.act.take_over(old, SECOND)
+    for act in ends(agents, old):
+        refused(agents, key, act)
+    assert agents.act.wait_for_task(old, "job", 500) is None
+    agent = agents.act.complete(current, {"agent_output": {"é": 1.5}})
     assert (agent.state, agent.agent_output, agent.lease_until) == ("completed", {"é": 1.5}, None)
-    refused(agents, key, lambda: agents.act.complete(key, "run-2", late))
-    refused(agents, key, lambda: agents.act.fail(key, "run-2", {"agent_input": "x", "notes": "late"}))
+    for act in ends(agents, current):
+        refused(agents, key, act)
+
+
+def ends(agents: Agents, agent: Any) -> list[Callable[[], Any]]:
+    return [
+        lambda: agents.act.complete(agent, {"agent_output": "late"}),
+        lambda: agents.act.fail(agent, {"notes": "late"}),
+        lambda: agents.act.retry_later(agent, 500, {"notes": "late"}),
+        lambda: agents.act.act(agent, SECOND, {"agent_output": "late"}),
+        lambda: agents.act.expand(agent, 1, [7], 0),
+    ]
 
 
 def test_a_failure_leaves_its_note(agents: Agents) -> None:
-    key = agents.new()
-    agents.act.claim(TENANT, key, FIRST)
-    agent = agents.act.fail(key, "run-1", {"agent_input": "x", "notes": "no"})
+    agent = agents.act.fail(agents.act.claim(TENANT, agents.new(), FIRST), {"notes": "no"})
     assert (agent.state, agent.notes, agent.lease_until) == ("failed", "no", None)
+
+
+def test_a_failed_attempt_makes_room_for_the_next_after_the_backoff(agents: Agents) -> None:
+    key = agents.new()
+    claimed = agents.act.claim(TENANT, key, FIRST)
+    for _ in range(2):  # the client may repeat it
+        agent = agents.act.retry_later(claimed, 205, {"notes": "busy", "failures": 1})
+        assert (agent.state, agent.run_uuid, agent.lease_until, agent.not_before) == ("pending", None, None, 205)
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, replace(SECOND, now=204)))
+    agent = agents.act.claim(TENANT, key, SECOND)
+    assert (agent.attempt, agent.run_uuid, agent.not_before, agent.failures) == (2, "run-2", None, 1)
+
+
+def test_an_attempt_with_its_result_goes_on_with_the_action_function(agents: Agents) -> None:
+    key = agents.new()
+    agent = agents.act.act(agents.act.claim(TENANT, key, FIRST), replace(FIRST, now=150), {"agent_output": "raw"})
+    assert (agent.state, agent.acting, agent.agent_output, agent.lease_until) == ("pending", True, "raw", 240)
+    refused(agents, key, lambda: agents.act.resume_attempt(agent, SECOND))
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND))
+    other = agents.act.resume_attempt(agent, replace(SECOND, lost_before=241))
+    assert (other.attempt, other.run_uuid, other.lease_token) == (1, "run-1", "run-2")
+    refused(agents, key, lambda: agents.act.complete(agent, {"agent_output": "late"}))
+    assert agents.act.complete(other, {"agent_output": "done"}).agent_output == "done"
+
+
+def test_a_long_job_holds_no_lease_and_is_resumed_once(agents: Agents) -> None:
+    key = agents.new()
+    claimed = agents.act.claim(TENANT, key, FIRST)
+    for _ in range(2):
+        agent = agents.act.wait_for_task(claimed, "job", 500)
+        assert (agent.state, agent.async_task_uuid, agent.due_at, agent.lease_until) == ("pending", "job", 500, None)
+    held = agents.act.resume_attempt(agent, SECOND)
+    assert (held.attempt, held.run_uuid, held.lease_until) == (1, "run-1", 300)
+    refused(agents, key, lambda: agents.act.resume_attempt(agent, replace(SECOND, token="other")))
+    done = agents.act.complete(held, {"agent_output": "x"})
+    assert (done.state, done.async_task_uuid, done.due_at) == ("completed", None, None)
+
+
+def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: Agents) -> None:
+    key = agents.new()
+    lost = agents.act.claim(TENANT, key, FIRST)
+    agent = agents.act.expand(agents.act.take_over(lost, SECOND), 250, [0, 1, 2], 3)
+    assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", None, None, None)
+    assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (250, 250, {0, 1, 2}, 1)
+    for tally in (0, 1, 1):
+        agent = agents.act.finish_edge(key, tally, width=100)
+    assert (agent.in_degree, agent.unfinished) == (50, {2})
+    agents.act.finish_edge(key, 2, width=50)
+    assert agents.act.claim(TENANT, key, SECOND).attempt == 1
+
+
+def test_an_edge_that_is_off_skips_who_needs_all(agents: Agents) -> None:
+    key = agents.new(in_degree=2, unfinished=[0, 7])
+    for _ in range(2):
+        agent = agents.act.block(key, 7, {"blamed": True, "notes": "why"})
+        assert (agent.state, agent.in_degree, agent.unfinished) == ("skipped", 1, {0})
+        assert (agent.blamed, agent.notes) == (True, "why")
+    agent = agents.act.block(key, 0, {})
+    assert (agent.state, agent.in_degree, agent.unfinished) == ("skipped", 0, None)
+    assert agents.act.block(("no", "body"), 0, {}) is None
+
+
+def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:
+    key = agents.new(in_degree=3, unfinished=[0, 1, 2], missing=2)
+    for edge in (1, 1, 2):
+        agent = agents.act.finish_edge(key, edge, arrives=True)
+    assert (agent.in_degree, agent.missing) == (1, 0)
+    assert agents.act.claim(TENANT, key, FIRST).state == "executing"
 
 
 @pytest.mark.parametrize("state", ["initial", "pending", "wait_for_user_input"])
 def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
     key = agents.new(state=state, in_degree=1, unfinished=[0])
     for _ in range(2):
-        agent = agents.act.skip(key)
+        agent = agents.act.skip(key, 0, {})
         assert agent is not None
         assert agent.state == "skipped"
 
@@ -247,7 +341,7 @@ def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
 def test_what_somebody_claimed_is_not_skipped(agents: Agents, state: str) -> None:
     key = agents.new(state=state)
     before = agents.stored(key)
-    agents.act.skip(key)
+    agents.act.skip(key, 0, {})
     assert agents.stored(key) == before
 
 
@@ -258,15 +352,17 @@ def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
     key = agents.new(awaits_user="ann")
     refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "early"}))
     for _ in range(2):
-        agent = agents.act.wait_for_user(key)
+        agent = agents.act.wait_for_user(agents.record(key), 500)
         assert agent is not None
-        assert agent.state == "wait_for_user_input"
+        assert (agent.state, agent.inbox, agent.due_at) == ("wait_for_user_input", TENANT, 500)
+        assert agent.waits_since.endswith(f"#{key[1]}")
     refused(agents, key, lambda: agents.act.answer("other", key, {"user_input": "theirs"}))
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
     agent = agents.act.answer(TENANT, key, {"user_input": "blue"})
     assert (agent.state, agent.user_input, agent.awaits_user) == ("pending", "blue", None)
+    assert (agent.inbox, agent.waits_since, agent.due_at) == (None, None, None)
     refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "red"}))
-    agent = agents.act.wait_for_user(key)
+    agent = agents.act.wait_for_user(agents.record(key), 500)
     assert agent is not None
     assert agent.state == "pending"
     assert agents.act.claim(TENANT, key, FIRST).user_input == "blue"
@@ -275,7 +371,7 @@ def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
 def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> None:
     key = agents.new(awaits_user="ann", in_degree=1, unfinished=[0])
     before = agents.stored(key)
-    agents.act.wait_for_user(key)
+    agents.act.wait_for_user(agents.record(key), 500)
     assert agents.stored(key) == before
 
 
@@ -284,31 +380,31 @@ def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> 
 
 def test_a_session_is_confirmed_by_its_own_mark_alone(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark")
-    session = agents.act.dispatch(key, "other")
+    session = agents.act.session.dispatch(key, "other")
     assert session is not None
     assert session.unconfirmed == "mark"
     for _ in range(2):
-        session = agents.act.dispatch(key, "mark")
+        session = agents.act.session.dispatch(key, "mark")
         assert session is not None
         assert (session.unconfirmed, session.status) == (None, "dispatched")
-    assert agents.act.dispatch(("no", "body"), "mark") is None
+    assert agents.act.session.dispatch(("no", "body"), "mark") is None
 
 
 def test_a_session_begins_once(agents: Agents) -> None:
     key = agents.session(1)
-    session = agents.act.begin(key)
+    session = agents.act.session.begin(key)
     assert session is not None
     assert session.status == "in_progress"
-    session = agents.act.finish_only_sink(key, 0)
+    session = agents.act.session.finish_only_sink(key, 0, "completed", {})
     assert session is not None
     assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
     before = agents.stored(key, SESSION)
     tries: list[Callable[[], Any]] = [
-        lambda: agents.act.begin(key),
-        lambda: agents.act.finish_only_sink(key, 0),
-        lambda: agents.act.finish_sink(key, 0),
-        lambda: agents.act.complete_session(key),
-        lambda: agents.act.fail_session(key, {"logs": "late"}),
+        lambda: agents.act.session.begin(key),
+        lambda: agents.act.session.finish_only_sink(key, 0, "completed", {}),
+        lambda: agents.act.session.finish_sink(key, 0),
+        lambda: agents.act.session.end_session(key, "completed"),
+        lambda: agents.act.session.fail_session(key, 0, {"logs": "late"}),
     ]
     for again in tries:
         session = again()
@@ -320,16 +416,16 @@ def test_a_session_begins_once(agents: Agents) -> None:
 def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) -> None:
     key = agents.session(3, status="in_progress")
     for sink, left in ((1, 2), (1, 2), (0, 1)):
-        session = agents.act.finish_sink(key, sink)
+        session = agents.act.session.finish_sink(key, sink)
         assert session is not None
         assert session.open_sink_count == left
-    session = agents.act.complete_session(key)
+    session = agents.act.session.end_session(key, "completed")
     assert session is not None
     assert session.status == "in_progress"  # one is open
-    session = agents.act.finish_sink(key, 2)
+    session = agents.act.session.finish_sink(key, 2)
     assert session is not None
     assert (session.open_sink_count, session.open_sinks) == (0, None)
-    session = agents.act.complete_session(key)
+    session = agents.act.session.end_session(key, "completed")
     assert session is not None
     assert session.status == "completed"
 
@@ -337,9 +433,9 @@ def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "timeout"])
 def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> None:
     key = agents.session(1, status=status)
-    agents.act.begin(key)
-    agents.act.finish_only_sink(key, 0)
-    agents.act.finish_sink(key, 0)
-    agents.act.complete_session(key)
-    agents.act.fail_session(key, {"logs": "late"})
+    agents.act.session.begin(key)
+    agents.act.session.finish_only_sink(key, 0, "completed", {})
+    agents.act.session.finish_sink(key, 0)
+    agents.act.session.end_session(key, "completed")
+    agents.act.session.fail_session(key, 0, {"logs": "late"})
     assert agents.stored(key, SESSION)["status"] == {"S": status}

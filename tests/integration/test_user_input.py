@@ -120,11 +120,11 @@ def test_an_answer_that_dies_at_any_point_is_repeated_and_the_agent_runs_once(ap
         if not tripwire.trips:
             break
         point += 1
-    assert point == 5  # one write and one message, before and after
+    assert point == 9  # a read, the answer, the watch and a message, before and after
 
 
 def test_an_answer_that_was_written_but_not_enqueued_waits_for_the_repetition(stage: Stage, waiting: Session) -> None:
-    with tripping(stage, 2), pytest.raises(Crash):
+    with tripping(stage, 4), pytest.raises(Crash):
         answer(stage, waiting, "blue")
     stage.drain()
     assert stage.states(waiting.session_uuid)["b"] == "pending"

@@ -313,10 +313,16 @@ class Query(graphene.ObjectType):
 DOCUMENTS = Documents(graphene.Schema(query=Query).graphql_schema)
 
 
+async def fake_webhook(request: Request) -> Response:
+    if request.headers.get("x-ace-signature") == "broken":
+        raise RuntimeError("ace-session_runs")
+    return Response(200, {"content-type": "application/json"}, request.body)
+
+
 @pytest.fixture
 def invocations() -> Iterator[Invocations]:
     with asyncio.Runner() as runner:
-        yield Invocations(JWT, DOCUMENTS, FakeContext, runner)
+        yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook)
 
 
 def test_an_http_event_is_answered_for_its_tenant(invocations: Invocations) -> None:
@@ -338,6 +344,22 @@ def test_a_get_event_is_answered(invocations: Invocations) -> None:
     event = v2("/graphql", jwt("acme")) | {"rawQueryString": "query=%7Bmethod%7D", "body": None}
     event["requestContext"]["http"]["method"] = "GET"
     assert invocations.answer(event)["body"] == '{"data":{"method":"GET"}}'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [v2("/async-tasks", body="{}"), v2("/prod/async-tasks", stage="prod", body="{}"), v1("/async-tasks", body="{}")],
+)
+def test_a_long_job_reports_without_a_token(invocations: Invocations, event: dict[str, Any]) -> None:
+    answered = invocations.answer(event)
+    assert (answered["statusCode"], answered["body"]) == (200, "{}")
+
+
+def test_a_report_that_fails_unexpectedly_tells_nothing(invocations: Invocations) -> None:
+    answered = invocations.answer(v2("/async-tasks", x_ace_signature="broken"))
+    (error,) = json.loads(answered["body"])["errors"]
+    assert (answered["statusCode"], error["extensions"]["code"]) == (500, "INTERNAL")
+    assert "ace-session_runs" not in answered["body"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The local worker settles every message once, whatever its step does."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,13 +15,15 @@ from ai_coordination_engine.ports import Wake
 class FakeMessages:
     """Hands out messages, notes how they are settled; a body names what its step shall do."""
 
-    def __init__(self, *bodies: str) -> None:
+    def __init__(self, *bodies: str, received: int = 3) -> None:
+        attributes = {"ApproximateReceiveCount": str(received)}
         self._waiting = [
-            {"Body": body, "ReceiptHandle": body, "Attributes": {"ApproximateReceiveCount": "3"}} for body in bodies
+            {"Body": body, "MessageId": f"m-{body}", "ReceiptHandle": body, "Attributes": attributes} for body in bodies
         ]
         self._changed = threading.Condition()
         self.asked: list[int] = []
         self.settled: dict[str, float | None] = {}
+        self.sent: list[tuple[str, float]] = []
 
     def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
         with self._changed:
@@ -33,6 +36,9 @@ class FakeMessages:
         if body == "poison":
             raise BadUserInput("no wake-up")
         return Wake("local", "s", body)
+
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        self.sent += [(wake.session_agent_uuid, delay) for wake in wakes]
 
     def postpone(self, receipt: str, seconds: float) -> None:
         self._settle(receipt, seconds)
@@ -51,6 +57,10 @@ class FakeMessages:
             self._changed.notify_all()
 
 
+def poison(wake: Wake, reason: str) -> None:
+    raise AssertionError("nothing is given up after three receipts")
+
+
 def step(wake: Wake) -> None:
     if wake.session_agent_uuid == "busy":
         raise Busy(7)
@@ -58,14 +68,41 @@ def step(wake: Wake) -> None:
         raise RuntimeError("step broke")
 
 
-@pytest.mark.parametrize(("body", "expected"), [("good", None), ("busy", 7), ("broken", 8.0), ("poison", None)])
+@pytest.mark.parametrize(("body", "expected"), [("good", None), ("busy", None), ("broken", 8.0), ("poison", 0)])
 def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) -> None:
     messages = FakeMessages(body)
-    worker = LocalWorker(step, messages, concurrency=2)
+    worker = LocalWorker(step, messages, 2, poison)
     worker.start()
     messages.wait_for_settled(1)
     assert worker.stop(grace=5)
     assert messages.settled == {body: expected}
+    assert messages.sent == ([("busy", 7)] if body == "busy" else [])
+
+
+def test_a_message_that_fails_for_the_last_time_is_given_up() -> None:
+    messages, given_up = FakeMessages("broken", received=10), []
+    worker = LocalWorker(step, messages, 1, lambda wake, reason: given_up.append((wake, reason)))
+    worker.start()
+    messages.wait_for_settled(1)
+    assert worker.stop(grace=5)
+    assert messages.settled == {"broken": 0}
+    assert given_up == [(Wake("local", "s", "broken"), "RuntimeError (message m-broken); the log has the rest")]
+
+
+def test_only_what_can_be_received_at_once_rings() -> None:
+    bell, sent = threading.Event(), []
+
+    class Sent:
+        def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+            sent.append((list(wakes), delay))
+
+    wake = Wake("local", "s", "a")
+    RingingQueue(Sent(), bell).send([wake], delay=3)
+    RingingQueue(Sent(), bell).send([])
+    assert not bell.is_set()
+    RingingQueue(Sent(), bell).send([wake])
+    assert bell.is_set()
+    assert sent == [([wake], 3), ([], 0), ([wake], 0)]
 
 
 def test_no_more_is_received_than_can_run() -> None:
@@ -78,7 +115,7 @@ def test_no_more_is_received_than_can_run() -> None:
         may_end.wait(5)
         running.remove(wake)
 
-    worker = LocalWorker(slow, messages, concurrency=3)
+    worker = LocalWorker(slow, messages, 3, poison)
     worker.start()
     assert not worker.stop(grace=0.1)
     may_end.set()
@@ -90,7 +127,7 @@ def test_no_more_is_received_than_can_run() -> None:
 
 def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
     messages, never = FakeMessages("slow"), threading.Event()
-    worker = LocalWorker(lambda wake: bool(never.wait(5)), messages, concurrency=1)
+    worker = LocalWorker(lambda wake: bool(never.wait(5)), messages, 1, poison)
     worker.start()
     threading.Event().wait(0.05)
     assert not worker.stop(grace=0.01)
@@ -111,11 +148,11 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
             return super().receive(most, wait=False)
 
     class Sent:
-        def send(self, wakes: Any) -> None:
+        def send(self, wakes: Any, *, delay: float = 0) -> None:
             assert list(wakes) == [Wake("local", "s", "good")]
 
     messages = DeafMessages("good")
-    worker = LocalWorker(step, messages, concurrency=1, bell=bell)
+    worker = LocalWorker(step, messages, 1, poison, bell=bell)
     worker.start()
     RingingQueue(Sent(), bell).send([Wake("local", "s", "good")])
     messages.wait_for_settled(1)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from ai_coordination_engine.domain.shapes import (
     Agent,
     AgentAction,
+    MapRule,
+    Policy,
     parse_agent_action,
     parse_agent_actions,
     parse_agents,
@@ -20,7 +22,10 @@ from ai_coordination_engine.errors import BadUserInput
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
 KNOWN = {
-    name for field, info in {**Agent.model_fields, **AgentAction.model_fields}.items() for name in (field, info.alias)
+    name
+    for shape in (Agent, AgentAction, Policy, MapRule)
+    for field, info in shape.model_fields.items()
+    for name in (field, info.alias)
 }
 UNKNOWN = st.dictionaries(st.text().filter(lambda key: key not in KNOWN), JSON, max_size=5)
 
@@ -111,6 +116,78 @@ def test_an_action_is_completed_with_the_defaults_of_the_contract() -> None:
     }
 
 
+def test_the_rules_of_an_action_are_kept_as_they_were_given() -> None:
+    given = {
+        "predecessors": ["A-1_b"],
+        "join": "quorum",
+        "quorum": 1,
+        "conditions": {"A-1_b": "max_score > `1`"},
+        "map": {"over": "A-1_b", "items": "x", "join": "all_terminal", "my_key": 1},
+        "policy": {"attempts": 5, "backoffSeconds": 0.5, "retryOn": ["timeout"], "x_Y": None},
+        "fallback": "c_d",
+        "answerSchema": {"type": "object", "properties": {"first_name": {"maxLength": 3}, "lastName": {}}},
+        "answerWithinSeconds": 60,
+        "defaultAnswer": '{"first_name": "x"}',
+    }
+    action = parse_agent_action(given)
+    stored = {
+        **{name: given[name] for name in ("predecessors", "join", "quorum", "conditions", "map", "fallback")},
+        "policy": {"attempts": 5, "backoff_seconds": 0.5, "retry_on": ["timeout"], "x_Y": None},
+        "answer_schema": given["answerSchema"],
+        "answer_within_seconds": 60,
+        "default_answer": given["defaultAnswer"],
+    }
+    assert text(action.wire()) == text(given)
+    assert text(action.stored()) == text(stored)
+    defaults = {"primary_path": True, "user_in_the_loop": None, "action_function": {}}
+    assert text(action.complete()) == text({**defaults, **stored})
+    assert text(AgentAction.model_validate(action.complete()).wire()) == text(
+        {"primaryPath": True, "userInTheLoop": None, "actionFunction": {}, **given}
+    )
+
+
+@given(UNKNOWN, UNKNOWN)
+def test_schemas_and_unknown_keys_of_rules_are_data(schema: dict[str, Any], unknown: dict[str, Any]) -> None:
+    action = parse_agent_action({"answerSchema": schema, "policy": unknown, "map": {"over": "a", **unknown}})
+    for kept in (action.stored()["answer_schema"], action.wire()["answerSchema"]):
+        assert text(kept) == text(schema)
+    for kept in (action.stored()["policy"], action.wire()["policy"]):
+        assert text(kept) == text(unknown)
+
+
+def test_an_agent_may_have_a_policy() -> None:
+    (agent,) = parse_agents([{"agentUuid": "a", "policy": {"timeoutSeconds": 5}}])
+    assert agent.stored() == {"agent_uuid": "a", "policy": {"timeout_seconds": 5}}
+    assert agent.policy is not None
+    assert agent.policy.timeout_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted", "refused"),
+    [
+        ("attempts", [1, 100], [-1, 0, 101, 1.5, True, "3", None]),
+        ("backoffSeconds", [0, 0.5, 900], [-1, 900.5, True, "1", float("nan"), float("inf"), 10**400, None]),
+        ("backoffFactor", [1, 10], [0.9, 10.1, True, None]),
+        ("maxBackoffSeconds", [0, 900], [-0.1, 901, None]),
+        ("timeoutSeconds", [0.1, 840], [0, -1, 841, None]),
+        ("retryOn", [[], ["timeout", "rate_limit"]], ["timeout", ["late"], [1], None]),
+        ("heartbeatSeconds", [1, 2_592_000], [0, 0.5, 2_592_001, None]),
+    ],
+)
+def test_a_policy_is_within_its_bounds(key: str, accepted: list[Any], refused: list[Any]) -> None:
+    for value in accepted:
+        assert parse_agent_action({"policy": {key: value}}).wire() == {"policy": {key: value}}
+    for value in refused:
+        with pytest.raises(BadUserInput, match=rf"^agentAction\.policy(\.{key}.*)?: "):
+            parse_agent_action({"policy": {key: value}})
+
+
+def test_minus_one_attempts_are_refused_with_the_place() -> None:
+    with pytest.raises(BadUserInput) as caught:
+        parse_agent_actions({"a-1": {"policy": {"attempts": -1}}})
+    assert caught.value.message == "agentActions.a-1.policy.attempts: Input should be greater than or equal to 1."
+
+
 @pytest.mark.parametrize("secret", ["apiKey", "API_KEY", "api-key", "Authorization", "token", "baseUrl", "password"])
 def test_a_runtime_holds_no_secret(secret: str) -> None:
     with pytest.raises(BadUserInput, match=rf"agents\[0\].runtime: .*{secret} does not belong in a record"):
@@ -158,6 +235,15 @@ def test_a_long_list_of_problems_is_cut() -> None:
         ({"a": {"predecessors": [1]}}, r"^agentActions.a.predecessors\[0\]: "),
         ({"a": {"primaryPath": "perhaps"}}, r"^agentActions.a.primaryPath: "),
         ({"a": {"actionFunction": None}}, r"^agentActions.a.actionFunction: "),
+        ({"a": {"join": "most"}}, r"^agentActions.a.join: "),
+        ({"a": {"quorum": True}}, r"^agentActions.a.quorum: "),
+        ({"a": {"conditions": ["b"]}}, r"^agentActions.a.conditions: "),
+        ({"a": {"conditions": {"b": 5}}}, r"^agentActions.a.conditions.b: "),
+        ({"a": {"map": {}}}, r"^agentActions.a.map.over: "),
+        ({"a": {"map": {"over": "b", "join": "any"}}}, r"^agentActions.a.map.join: "),
+        ({"a": {"fallback": 5}}, r"^agentActions.a.fallback: "),
+        ({"a": {"answerWithinSeconds": "1"}}, r"^agentActions.a.answerWithinSeconds: "),
+        ({"a": {"defaultAnswer": {}}}, r"^agentActions.a.defaultAnswer: "),
     ],
 )
 def test_a_wrong_action_is_named_with_its_agent(actions: Any, words: str) -> None:

@@ -32,11 +32,13 @@ class Recorder:
 
     def __init__(self, refusals: int = 0, error: str | None = None) -> None:
         self.batches: list[list[str]] = []
+        self.delays: list[int | None] = []
         self._refusals = refusals
         self._error = error
 
-    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+    def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self.batches.append([entry["Id"] for entry in Entries])
+        self.delays += [entry.get("DelaySeconds") for entry in Entries]
         if self._error:
             raise ClientError({"Error": {"Code": self._error, "Message": ""}}, "SendMessageBatch")
         if len(self.batches) <= self._refusals:
@@ -98,6 +100,22 @@ def test_sending_nothing_calls_nothing() -> None:
     client = Recorder()
     SqsQueue(client, "url").send([])  # type: ignore[arg-type]
     assert client.batches == []
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [(0, None), (-3, None), (0.1, 1), (7, 7), (899.5, 900), (900, 900), (86_400, 900)]
+)
+def test_a_delay_is_whole_seconds_up_to_what_sqs_takes(delay: float, seconds: int | None) -> None:
+    client = Recorder()
+    SqsQueue(client, "url").send([WAKE] * 11, delay=delay)  # type: ignore[arg-type]
+    assert client.delays == [seconds] * 11
+
+
+def test_a_delayed_message_is_not_seen_at_once(client: Any, url: str) -> None:
+    SqsQueue(client, url).send([WAKE], delay=900)
+    assert received(client, url) == []
+    counted = client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    assert counted["Attributes"] == {"ApproximateNumberOfMessagesDelayed": "1"}
 
 
 def test_batches_hold_ten() -> None:

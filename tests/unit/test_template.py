@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.models import MODELS
+from ai_coordination_engine.store.models import MODELS, SessionRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,11 +44,19 @@ def keys(schema: list[dict[str, str]]) -> tuple[str, ...]:
     return tuple(each["AttributeName"] for each in sorted(schema, key=lambda each: each["KeyType"]))
 
 
+def types(definitions: list[dict[str, str]]) -> dict[str, str]:
+    return {each["AttributeName"]: each["AttributeType"] for each in definitions}
+
+
 def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]) -> None:
     declared = {
         table["TableName"]["Sub"].removeprefix("${TablePrefix}-"): (
             keys(table["KeySchema"]),
-            {index["IndexName"]: keys(index["KeySchema"]) for index in table.get("GlobalSecondaryIndexes", [])},
+            types(table["AttributeDefinitions"]),
+            {
+                index["IndexName"]: (keys(index["KeySchema"]), index["Projection"])
+                for index in table.get("GlobalSecondaryIndexes", [])
+            },
         )
         for table in of_type(template, "AWS::DynamoDB::Table").values()
     }
@@ -57,7 +66,8 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
         indexes = schema["global_secondary_indexes"]
         modelled[model.Meta.table_name] = (
             keys(schema["key_schema"]),
-            {index["index_name"]: keys(index["key_schema"]) for index in indexes},
+            types(schema["attribute_definitions"]),
+            {index["index_name"]: (keys(index["key_schema"]), index["projection"]) for index in indexes},
         )
     assert declared == modelled
 
@@ -74,7 +84,7 @@ def test_tables_are_encrypted_on_demand_recoverable_and_retained(template: dict[
 
 def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any]) -> None:
     roles = of_type(template, "AWS::IAM::Role")
-    assert sorted(roles) == ["ApiRole", "WorkerRole"]
+    assert sorted(roles) == ["ApiRole", "SweepRole", "WorkerRole"]
     for role in roles.values():
         assert "ManagedPolicyArns" not in role
         for statement in _statements(role):
@@ -94,16 +104,49 @@ def _listed(value: str | list[str]) -> list[str]:
 
 def test_every_route_is_authorized(template: dict[str, Any]) -> None:
     assert template["Parameters"]["AuthMode"]["AllowedValues"] == ["JWT", "IAM"]
-    routes = of_type(template, "AWS::ApiGatewayV2::Route").values()
+    routes = of_type(template, "AWS::ApiGatewayV2::Route")
+    signed = routes.pop("PostAsyncTasks")  # the function checks the signature, and has a key or no such route
+    assert (signed["RouteKey"], signed["AuthorizationType"]) == ("POST /async-tasks", "NONE")
+    assert template["Resources"]["PostAsyncTasks"]["Condition"] == "HasWebhookSecret"
     paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
-    assert {route["RouteKey"] for route in routes} == {f"{m} {path}" for m in ("GET", "POST") for path in paths}
-    assert {str(route["AuthorizationType"]) for route in routes} == {"{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"}
+    found = {route["RouteKey"] for route in routes.values()}
+    assert found == {f"{method} {path}" for method in ("GET", "POST") for path in paths}
+    assert {str(route["AuthorizationType"]) for route in routes.values()} == {"{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"}
 
 
-def test_visibility_timeout_is_six_times_the_workers(template: dict[str, Any]) -> None:
-    resources = template["Resources"]
-    worker = resources["WorkerFunction"]["Properties"]
-    assert resources["Queue"]["Properties"]["VisibilityTimeout"] == 6 * worker["Timeout"]
+def test_a_message_stays_hidden_while_its_worker_may_run_and_not_much_longer(template: dict[str, Any]) -> None:
+    queue = template["Resources"]["Queue"]["Properties"]
+    assert queue["VisibilityTimeout"] == template["Resources"]["WorkerFunction"]["Properties"]["Timeout"] + 30
+
+
+def test_a_message_is_received_as_often_as_the_worker_counts(template: dict[str, Any]) -> None:
+    queue = template["Resources"]["Queue"]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
+
+
+def test_the_sweep_ends_before_it_starts_again(template: dict[str, Any]) -> None:
+    assert template["Resources"]["SweepRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert template["Resources"]["SweepFunction"]["Properties"]["Timeout"] < 60
+
+
+def test_long_jobs_go_when_they_have_ended_and_no_run_does(template: dict[str, Any]) -> None:
+    times = {
+        name: table["TimeToLiveSpecification"]
+        for name, table in of_type(template, "AWS::DynamoDB::Table").items()
+        if "TimeToLiveSpecification" in table
+    }
+    assert times == {"SessionRuns": {"AttributeName": "expires_at", "Enabled": True}}
+    assert "expires_at" not in SessionRun.get_attributes()
+
+
+def test_every_function_has_its_alarms(template: dict[str, Any]) -> None:
+    watched = {
+        (each["Dimensions"][0]["Value"]["Ref"], each["MetricName"])
+        for each in of_type(template, "AWS::CloudWatch::Alarm").values()
+        if each["Namespace"] == "AWS/Lambda"
+    }
+    functions = of_type(template, "AWS::Serverless::Function")
+    assert watched == {(name, metric) for name in functions for metric in ("Errors", "Throttles")}
 
 
 def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any]) -> None:
@@ -113,8 +156,8 @@ def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any])
 
 
 def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
-    worker = template["Resources"]["WorkerFunction"]["Properties"]["Environment"]["Variables"]
-    variables = {*template["Globals"]["Function"]["Environment"]["Variables"], *worker}
+    functions = [template["Globals"]["Function"], *of_type(template, "AWS::Serverless::Function").values()]
+    variables = {name for each in functions for name in each.get("Environment", {}).get("Variables", ())}
     assert variables <= {f"ACE_{name.upper()}" for name in Settings.model_fields}
 
 

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.entrypoints import worker as module
+from ai_coordination_engine.entrypoints.deliveries import Deliveries
 from ai_coordination_engine.entrypoints.worker import Worker
+from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import Wake
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -31,6 +34,7 @@ class FakeMessages:
 
     def __init__(self) -> None:
         self.postponed: dict[str, float] = {}
+        self.sent: list[tuple[str, float]] = []
 
     def read(self, body: str) -> Wake:
         return wake_from_body(body)
@@ -38,8 +42,27 @@ class FakeMessages:
     def postpone(self, receipt: str, seconds: float) -> None:
         self.postponed[receipt] = seconds
 
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        self.sent += [(wake.session_agent_uuid, delay) for wake in wakes]
+
+
+class FakePoison:
+    """Remembers what was given up, and why."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.given_up: list[tuple[str, str]] = []
+        self._error = error
+
+    def __call__(self, wake: Wake, reason: str) -> None:
+        if self._error:
+            raise self._error
+        self.given_up.append((wake.session_agent_uuid, reason))
+
 
 class BrokenMessages(FakeMessages):
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        raise ConnectionError("no queue")
+
     def postpone(self, receipt: str, seconds: float) -> None:
         raise ConnectionError("no queue")
 
@@ -68,10 +91,11 @@ def message(number: int, body: str | None = None, received: int = 1) -> dict[str
     }
 
 
-def handle(step: Any, *records: dict[str, Any], messages: FakeMessages | None = None) -> list[str]:
+def handle(step: Any, *records: dict[str, Any], messages: FakeMessages | None = None, poison: Any = None) -> list[str]:
     """The ids of the messages that a worker keeps."""
     with ThreadPoolExecutor(8) as pool:
-        worker = Worker(step, messages or FakeMessages(), FakeClock(), pool)
+        deliveries = Deliveries(messages or FakeMessages(), poison or FakePoison(), module.LONGEST_BACKOFF)
+        worker = Worker(step, deliveries, FakeClock(), pool)
         answer = worker.handle({"Records": list(records)}, FakeContext())
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -97,19 +121,53 @@ def test_records_of_a_batch_run_at_the_same_time() -> None:
     assert handle(step, message(1), message(2), message(3)) == []
 
 
-def test_busy_message_is_kept_until_it_may_be_free() -> None:
+def test_busy_message_is_sent_anew_for_when_it_may_be_free() -> None:
     messages = FakeMessages()
     step = FakeStep({"sa-2": Busy(12.5)})
-    assert handle(step, message(1), message(2), message(3), messages=messages) == ["m-2"]
-    assert messages.postponed == {"r-2": 12.5}
+    assert handle(step, message(1), message(2, received=10), message(3), messages=messages) == []
+    assert (messages.sent, messages.postponed) == ([("sa-2", 12.5)], {})
 
 
-@pytest.mark.parametrize(("received", "seconds"), [(1, 2.0), (3, 8.0), (10, 900.0), (99, 900.0)])
+def test_busy_message_does_not_come_back_at_once() -> None:
+    messages = FakeMessages()
+    assert handle(FakeStep({"sa-1": Busy(0)}), message(1), messages=messages) == []
+    assert messages.sent == [("sa-1", 1)]
+
+
+class FullMessages(FakeMessages):
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        raise Throttled("the queue refuses")
+
+
+def test_busy_message_that_cannot_be_sent_anew_is_kept() -> None:
+    messages = FullMessages()
+    assert handle(FakeStep({"sa-1": Busy(12.5)}), message(1), messages=messages) == ["m-1"]
+    assert messages.postponed == {"r-1": 12.5}
+
+
+@pytest.mark.parametrize(("received", "seconds"), [(1, 2.0), (3, 8.0), (9, 512.0)])
 def test_failed_message_comes_back_later_each_time(received: int, seconds: float) -> None:
+    messages, poison = FakeMessages(), FakePoison()
+    step = FakeStep({"sa-1": RuntimeError("no table")})
+    assert handle(step, message(1, received=received), messages=messages, poison=poison) == ["m-1"]
+    assert (messages.postponed, poison.given_up) == ({"r-1": seconds}, [])
+
+
+@pytest.mark.parametrize("received", [10, 11])
+def test_message_that_fails_for_the_last_time_is_given_up_and_left_to_the_redrive_policy(received: int) -> None:
+    messages, poison = FakeMessages(), FakePoison()
+    step = FakeStep({"sa-1": RuntimeError("password: hunter2")})
+    assert handle(step, message(1, received=received), messages=messages, poison=poison) == ["m-1"]
+    assert messages.postponed == {"r-1": 0}
+    assert poison.given_up == [("sa-1", "RuntimeError (message m-1); the log has the rest")]
+
+
+def test_message_that_cannot_be_given_up_comes_back_later() -> None:
     messages = FakeMessages()
     step = FakeStep({"sa-1": RuntimeError("no table")})
-    assert handle(step, message(1, received=received), messages=messages) == ["m-1"]
-    assert messages.postponed == {"r-1": seconds}
+    broken = FakePoison(ConnectionError("no table"))
+    assert handle(step, message(1, received=10), messages=messages, poison=broken) == ["m-1"]
+    assert messages.postponed == {"r-1": 900}
 
 
 def test_poison_message_is_left_to_the_redrive_policy() -> None:
@@ -135,7 +193,7 @@ def test_importing_the_worker_builds_nothing() -> None:
 def test_worker_handles_one_event_after_another() -> None:
     step = FakeStep()
     with ThreadPoolExecutor(2) as pool:
-        worker = Worker(step, FakeMessages(), FakeClock(), pool)
+        worker = Worker(step, Deliveries(FakeMessages(), FakePoison(), 900), FakeClock(), pool)
         for number in (1, 2):
             assert worker.handle({"Records": [message(number)]}, FakeContext()) == {"batchItemFailures": []}
     assert [name for name, _ in step.calls] == ["sa-1", "sa-2"]

@@ -60,7 +60,8 @@ class RuntimeRegistry:
         """The one runtime for `kind`, loaded now if need be; raises `AgentFailure` naming the known kinds."""
         found = _kind(kind)
         if found is None:
-            raise AgentFailure(f"the runtime kind {kind!r:.100} is unknown; known kinds: {', '.join(_KINDS)}")
+            message = f"the runtime kind {kind!r:.100} is unknown; known kinds: {', '.join(_KINDS)}"
+            raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:
                 self._loaded[kind] = found.load(self._settings, self._secrets)

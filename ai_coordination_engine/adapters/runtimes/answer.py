@@ -1,15 +1,12 @@
 """Turns what an agent answered into an `AgentResult` that every store and every client can carry."""
 
 import json
-import re
-from collections.abc import Mapping
-from typing import Any
 
+from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentResult
 
-_USAGE_ENTRIES = 20
-_USAGE_TEXT = 200
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_UUID_BYTES = 256
+_LONGEST_HEARTBEAT = 2_592_000  # seconds, 30 days, as the setting
 
 
 def answer(output: object, usage: object = None) -> AgentResult:
@@ -18,7 +15,22 @@ def answer(output: object, usage: object = None) -> AgentResult:
     Of `usage` only numbers and short texts are kept, under snake_case names. Half surrogates, which JSON can
     carry and UTF-8 cannot, become `?`. Raises `ValueError`, `TypeError` or `RecursionError` if it is no JSON.
     """
-    return AgentResult(_text(output), _usage(usage))
+    return AgentResult(_text(output), plain_usage(usage))
+
+
+def pending(async_task_uuid: object, heartbeat_seconds: object = None) -> AgentResult:
+    """The result that says: the output comes later, from the long job of this uuid. Raises `ValueError`."""
+    if not isinstance(async_task_uuid, str) or not async_task_uuid.isprintable():
+        raise ValueError("asyncTaskUuid must be printable text")
+    if not 1 <= len(async_task_uuid.encode("utf-8", "replace")) <= _UUID_BYTES:
+        raise ValueError(f"asyncTaskUuid must have 1 to {_UUID_BYTES} bytes")
+    if heartbeat_seconds is None:
+        return AgentResult("", async_task_uuid=async_task_uuid)
+    if not isinstance(heartbeat_seconds, int | float) or isinstance(heartbeat_seconds, bool):
+        raise ValueError("heartbeatSeconds must be a number")
+    if not 1 <= heartbeat_seconds <= _LONGEST_HEARTBEAT:
+        raise ValueError(f"heartbeatSeconds must be from 1 to {_LONGEST_HEARTBEAT}")
+    return AgentResult("", async_task_uuid=async_task_uuid, heartbeat_seconds=float(heartbeat_seconds))
 
 
 def _text(output: object) -> str:
@@ -26,19 +38,3 @@ def _text(output: object) -> str:
         return ""
     text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "replace").decode()
-
-
-def _usage(usage: object) -> dict[str, Any]:
-    if not isinstance(usage, Mapping):
-        return {}
-    kept = [(str(name), value) for name, value in usage.items() if _is_plain(value)][:_USAGE_ENTRIES]
-    return {
-        _text(_HUMP.sub("_", name).lower()): _text(value) if isinstance(value, str) else value for name, value in kept
-    }
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, str):
-        return len(value) <= _USAGE_TEXT
-    # Within what a JSON reader holds exactly; not a number and infinity fail the comparison.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53

@@ -6,13 +6,13 @@ import ipaddress
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
-from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.runtimes.answer import answer, pending
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
@@ -24,7 +24,8 @@ _DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")  # a step `.` or `..`, with
 class HttpRuntime:
     """Posts the attempt to `runtime.url`, which must lie under one of `allowed_urls`, and reads the answer.
 
-    The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or text.
+    The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or text; or, for a
+    long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional), whose output comes later.
     `Idempotency-Key` is the run's uuid: a service that sees one twice may answer what it answered before.
 
     With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the hexadecimal
@@ -60,11 +61,13 @@ class HttpRuntime:
     def _checked(self, text: object) -> httpx.URL:
         url = _parsed(text) if isinstance(text, str) else None
         if url is None:
-            raise AgentFailure("`runtime.url` must be an absolute http(s) URL without credentials or `..`")
+            message = "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
+            raise AgentFailure(message, error_class="invalid_request")
         if url.scheme != "https" and not _is_loopback(url.host):
-            raise AgentFailure(f"the agent at {url.host} must be called by https")
+            raise AgentFailure(f"the agent at {url.host} must be called by https", error_class="not_allowed")
         if not any(_is_under(url, prefix) for prefix in self._allowed):
-            raise AgentFailure(f"the URL of the agent at {url.host} is not among those allowed by the settings")
+            message = f"the URL of the agent at {url.host} is not among those allowed by the settings"
+            raise AgentFailure(message, error_class="not_allowed")
         return url
 
 
@@ -135,8 +138,23 @@ def _read(reply: Reply, whom: str) -> AgentResult:
         return answer(reply.text)
     try:
         body = json.loads(reply.text)
-        if isinstance(body, dict) and "output" in body:
-            return answer(body["output"], body.get("usage"))
     except (ValueError, RecursionError) as error:
-        raise AgentFailure(f"{whom} answered something that is not JSON") from error
-    raise AgentFailure(f"{whom} answered JSON without `output`")
+        message = f"{whom} answered something that is not JSON"
+        raise AgentFailure(message, error_class="invalid_output") from error
+    if isinstance(body, dict) and body.get("asyncTaskUuid") is not None:
+        return _pending(body, whom)
+    if not isinstance(body, dict) or "output" not in body:
+        message = f"{whom} answered JSON without `output` or `asyncTaskUuid`"
+        raise AgentFailure(message, error_class="invalid_output")
+    try:
+        return answer(body["output"], body.get("usage"))
+    except (ValueError, RecursionError) as error:  # NaN, which Python's reader takes
+        message = f"{whom} answered something that is not JSON"
+        raise AgentFailure(message, error_class="invalid_output") from error
+
+
+def _pending(body: Mapping[str, Any], whom: str) -> AgentResult:
+    try:
+        return pending(body["asyncTaskUuid"], body.get("heartbeatSeconds"))
+    except ValueError as error:
+        raise AgentFailure(f"{whom} answered: {error}", error_class="invalid_output") from error

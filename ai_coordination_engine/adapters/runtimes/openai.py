@@ -67,12 +67,14 @@ class OpenAIRuntime:
         if refused := [key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS]:
             raise AgentFailure(
                 f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are settings, "
-                "and `runtime.endpoint` names one of them"
+                "and `runtime.endpoint` names one of them",
+                error_class="not_allowed",
             )
         name = runtime.get("endpoint") or "default"
         if not isinstance(name, str) or name not in self._endpoints:
             known = ", ".join(sorted(self._endpoints)) or "none"
-            raise AgentFailure(f"the model endpoint {name!r:.100} is not configured; configured: {known}")
+            message = f"the model endpoint {name!r:.100} is not configured; configured: {known}"
+            raise AgentFailure(message, error_class="not_allowed")
         return name, self._endpoints[name]
 
     def _key(self, endpoint: OpenAIEndpoint, whom: str) -> str:
@@ -82,17 +84,22 @@ class OpenAIRuntime:
             try:
                 key = self._secrets.value(endpoint.api_key_secret)
             except SecretUnavailable as error:
-                raise AgentFailure(f"the key of {whom} cannot be read: {error}", retryable=error.retryable) from error
+                raise AgentFailure(
+                    f"the key of {whom} cannot be read: {error}",
+                    retryable=error.retryable,
+                    error_class="unavailable" if error.retryable else "not_allowed",
+                ) from error
         key = key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise AgentFailure(f"the key of {whom} is not one line of plain text")
+            raise AgentFailure(f"the key of {whom} is not one line of plain text", error_class="not_allowed")
         return key
 
 
 def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, Any]:
     model = request.runtime.get("model") or endpoint.model
     if not isinstance(model, str):
-        raise AgentFailure("`runtime.model` must name a model, since the endpoint has no default one")
+        message = "`runtime.model` must name a model, since the endpoint has no default one"
+        raise AgentFailure(message, error_class="invalid_request")
     system = [{"role": "system", "content": request.instructions}] if request.instructions else []
     turns = [{"role": each.role, "content": each.content} for each in request.thread]
     chosen = {name: request.runtime[name] for name in _PARAMETERS if request.runtime.get(name) is not None}
@@ -111,17 +118,21 @@ def _read(text: str, question: Mapping[str, Any], whom: str) -> AgentResult:
         content, refusal = message.get("content"), message.get("refusal")
         reason, usage = choice.get("finish_reason"), _usage(body, question)
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise AgentFailure(f"{whom} answered something that is no chat completion") from error
+        raise _unusable(f"{whom} answered something that is no chat completion") from error
     if refusal or reason == "content_filter":
-        raise AgentFailure(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
+        raise _unusable(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
     if reason == "length":
         # Half of a JSON document is none; half of a text may do, and the record says that it is half.
         if not content or "response_format" in question:
-            raise AgentFailure("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
+            raise _unusable("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
         usage["finish_reason"] = "length"
     if not isinstance(content, str) or not content.strip():
-        raise AgentFailure(f"the model answered nothing (finish_reason: {str(reason)[:50]})", retryable=True)
+        raise _unusable(f"the model answered nothing (finish_reason: {str(reason)[:50]})", retryable=True)
     return answer(content, usage)
+
+
+def _unusable(message: str, *, retryable: bool = False) -> AgentFailure:
+    return AgentFailure(message, retryable=retryable, error_class="invalid_output")
 
 
 def _usage(body: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,14 +14,15 @@ from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, ru
 from ai_coordination_engine.ports import AgentFailure
 
 ANSWER_LIMIT = 5_000_000
+LONGEST_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
 _DETAIL_LIMIT = 300
 # What repeating the same request cannot mend.
 _FINAL_ERRORS = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
-    httpx.DecodingError,
     httpx.TooManyRedirects,
 )
+_ERROR_CLASSES = {408: "timeout", 429: "rate_limit"}
 _LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
@@ -56,14 +57,21 @@ class Web:
         try:
             return run_within(seconds, lambda: self._post(url, body, headers, seconds, whom))
         except (DeadlinePassed, httpx.TimeoutException) as error:
-            raise AgentFailure(f"{whom} did not answer within {max(seconds, 0):.3g} s", retryable=True) from error
+            message = f"{whom} did not answer within {max(seconds, 0):.3g} s"
+            raise AgentFailure(message, retryable=True, error_class="timeout") from error
         except httpx.InvalidURL as error:
-            raise AgentFailure(f"{whom} has an invalid URL") from error
+            raise AgentFailure(f"{whom} has an invalid URL", error_class="invalid_request") from error
+        except httpx.DecodingError as error:
+            raise AgentFailure(f"{whom} answered what does not decode", error_class="invalid_output") from error
         except httpx.RequestError as error:
             # Only an operating system's message is quoted: others may quote a header.
             reason = str(error) if isinstance(error, httpx.NetworkError) else type(error).__name__
             final = isinstance(error, _FINAL_ERRORS)
-            raise AgentFailure(f"{whom} cannot be reached: {reason}", retryable=not final) from error
+            raise AgentFailure(
+                f"{whom} cannot be reached: {reason}",
+                retryable=not final,
+                error_class="invalid_request" if final else "unavailable",
+            ) from error
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, whom: str) -> Reply:
         ends = time.monotonic() + seconds
@@ -74,7 +82,8 @@ class Web:
             for part in response.iter_bytes():
                 size += len(part)
                 if size > ANSWER_LIMIT:
-                    raise AgentFailure(f"{whom} answered more than {ANSWER_LIMIT // 1_000_000} MB")
+                    limit = ANSWER_LIMIT // 1_000_000
+                    raise AgentFailure(f"{whom} answered more than {limit} MB", error_class="invalid_output")
                 if time.monotonic() > ends:  # nobody waits any longer: let the connection go
                     raise DeadlinePassed(seconds)
                 parts.append(part)
@@ -87,11 +96,15 @@ class Web:
 def _refused(response: httpx.Response, text: str, whom: str) -> AgentFailure:
     status = response.status_code
     if response.has_redirect_location:
-        return AgentFailure(f"{whom} answered {status}, a redirect, which is not followed")
+        return AgentFailure(
+            f"{whom} answered {status}, a redirect, which is not followed", error_class="invalid_request"
+        )
+    error_class = "unavailable" if status >= 500 else _ERROR_CLASSES.get(status, "invalid_request")
     return AgentFailure(
         f"{whom} answered {status}{_detail(text)}",
-        retryable=status in (408, 429) or status >= 500,
+        retryable=error_class != "invalid_request",
         retry_after=_retry_after(response.headers.get("Retry-After", "")),
+        error_class=error_class,
     )
 
 
@@ -113,11 +126,11 @@ def _detail(text: str) -> str:
 def _retry_after(value: str) -> float | None:
     """Seconds from now, for either form of the header; None when it is absent or says nothing."""
     if value.isascii() and value.isdigit():
-        return float(value[:9])
+        return min(float(value[:9]), LONGEST_RETRY_AFTER)
     try:
         then = parsedate_to_datetime(value)
     except ValueError:
         return None
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
-    return max(0.0, (then - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (then - datetime.now(UTC)).total_seconds()), LONGEST_RETRY_AFTER)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.runtimes.function import ENTRY_POINT_GROUP, FunctionRuntime
+from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP
+from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 Requests = Callable[..., AgentRequest]
@@ -38,6 +39,10 @@ def correlated(request: AgentRequest) -> str:
     return CORRELATION.get()
 
 
+def job(request: AgentRequest) -> AgentResult:
+    return AgentResult("ignored", async_task_uuid=request.input, heartbeat_seconds=60)
+
+
 def fails(request: AgentRequest) -> str:
     raise ValueError("the harvest was poor")
 
@@ -48,6 +53,10 @@ def fails_for_now(request: AgentRequest) -> str:
 
 def exits(request: AgentRequest) -> str:
     sys.exit(3)
+
+
+def gives_up(request: AgentRequest) -> str:
+    raise asyncio.CancelledError
 
 
 def blocks(request: AgentRequest) -> str:
@@ -97,7 +106,7 @@ def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Reques
     failure = failure_of(allowed("shout"), agent_request(runtime={"name": name}))
     assert failure.message.endswith("is not offered; `runtime.name` is one of: echo, shout, upper, word_count")
     assert len(failure.message) < 250
-    assert not failure.retryable
+    assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,15 @@ def test_what_is_not_json_is_a_failure(agent_request: Requests, expression: str)
     assert failure.message.startswith(
         ("the function 'returned' failed: TypeError: ", "the function 'returned' failed: ValueError: ")
     )
+    assert failure.error_class == "invalid_output"
+
+
+def test_a_function_may_leave_its_answer_to_a_long_job(agent_request: Requests) -> None:
+    result = allowed("job").run(agent_request(runtime={"name": "job"}, input="job-7"))
+    assert result == AgentResult("", async_task_uuid="job-7", heartbeat_seconds=60)
+    failure = failure_of(allowed("job"), agent_request(runtime={"name": "job"}, input=""))
+    assert failure.message == "the function 'job' failed: ValueError: asyncTaskUuid must have 1 to 256 bytes"
+    assert failure.error_class == "invalid_output"
 
 
 def test_usage_is_kept_as_plain_values_under_snake_case_names(agent_request: Requests) -> None:
@@ -148,12 +166,14 @@ def test_a_function_sees_the_callers_context_variables(agent_request: Requests) 
     [
         ("fails", "ValueError: the harvest was poor"),
         ("exits", "SystemExit: 3"),
+        ("gives_up", "CancelledError"),
         ("times_out", "TimeoutError"),
     ],
 )
 def test_an_exception_becomes_a_readable_final_failure(agent_request: Requests, name: str, reason: str) -> None:
     failure = failure_of(allowed(name), agent_request(runtime={"name": name}))
     assert (failure.message, failure.retryable) == (f"the function {name!r} failed: {reason}", False)
+    assert failure.error_class == "error"
 
 
 def test_a_function_may_say_itself_that_a_retry_makes_sense(agent_request: Requests) -> None:
@@ -167,7 +187,7 @@ def test_a_function_that_takes_too_long_fails_on_time(agent_request: Requests, n
     failure = failure_of(allowed(name), agent_request(runtime={"name": name}, input=text, timeout_seconds=0.1))
     assert time.monotonic() - started < 0.9
     assert failure.message == f"the function {name!r} did not finish within 0.1 s"
-    assert not failure.retryable
+    assert (failure.error_class, failure.retryable) == ("timeout", False)
 
 
 @pytest.mark.parametrize("seconds", [0, -3.5])
@@ -191,6 +211,7 @@ def test_no_time_left_starts_nothing(agent_request: Requests, seconds: float) ->
 def test_a_setting_that_leads_nowhere_is_a_readable_failure(agent_request: Requests, target: str, reason: str) -> None:
     failure = failure_of(FunctionRuntime({"broken": target}), agent_request(runtime={"name": "broken"}))
     assert failure.message == f"the function 'broken' failed: {reason}"
+    assert failure.error_class == "not_allowed"
 
 
 def test_an_installed_entry_point_runs_only_when_it_is_allowed(

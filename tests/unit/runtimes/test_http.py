@@ -97,8 +97,8 @@ def test_any_other_answer_is_the_output_itself(
 @pytest.mark.parametrize(
     ("answered", "reason"),
     [
-        ({"result": "fine"}, "answered JSON without `output`"),
-        (["output"], "answered JSON without `output`"),
+        ({"result": "fine"}, "answered JSON without `output` or `asyncTaskUuid`"),
+        (["output"], "answered JSON without `output` or `asyncTaskUuid`"),
         (b'{"output": ', "answered something that is not JSON"),
         (b"", "answered something that is not JSON"),
         (b"[" * 200_000, "answered something that is not JSON"),
@@ -281,3 +281,52 @@ def test_one_agents_cookie_does_not_travel_with_the_next_request(
     runtime.run(calling(tenant="acme"))
     runtime.run(calling(tenant="globex"))
     assert ["cookie" in each.headers for each in server.received] == [False, False]
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize(
+    ("answered", "result"),
+    [
+        ({"asyncTaskUuid": "job-1"}, AgentResult("", async_task_uuid="job-1")),
+        ({"asyncTaskUuid": "job-1", "output": None}, AgentResult("", async_task_uuid="job-1")),
+        (
+            {"asyncTaskUuid": "ü" * 128, "heartbeatSeconds": 30},
+            AgentResult("", async_task_uuid="ü" * 128, heartbeat_seconds=30),
+        ),
+        ({"asyncTaskUuid": None, "output": "done"}, AgentResult("done")),
+    ],
+)
+def test_a_long_job_is_answered_by_its_uuid(
+    server: Any, runtime: HttpRuntime, calling: Requests, status: int, answered: Any, result: AgentResult
+) -> None:
+    server.answers(answered, status)
+    assert runtime.run(calling()) == result
+
+
+@pytest.mark.parametrize(
+    ("answered", "message"),
+    [
+        ({"asyncTaskUuid": ""}, "asyncTaskUuid must have 1 to 256 bytes"),
+        ({"asyncTaskUuid": "ü" * 129}, "asyncTaskUuid must have 1 to 256 bytes"),
+        ({"asyncTaskUuid": "a\nb"}, "asyncTaskUuid must be printable text"),
+        ({"asyncTaskUuid": 7}, "asyncTaskUuid must be printable text"),
+        ({"asyncTaskUuid": "j", "heartbeatSeconds": "30"}, "heartbeatSeconds must be a number"),
+        ({"asyncTaskUuid": "j", "heartbeatSeconds": True}, "heartbeatSeconds must be a number"),
+        ({"asyncTaskUuid": "j", "heartbeatSeconds": 0}, "heartbeatSeconds must be from 1 to 2592000"),
+        ({"asyncTaskUuid": "j", "heartbeatSeconds": float("nan")}, "heartbeatSeconds must be from 1 to 2592000"),
+    ],
+)
+def test_a_long_job_with_an_unfit_uuid_or_heartbeat_is_a_final_failure(
+    server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, message: str
+) -> None:
+    server.answers(answered, 202)
+    failure = failure_of(runtime, calling())
+    assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 answered: {message}", "invalid_output")
+    assert not failure.retryable
+
+
+def test_what_the_settings_do_not_allow_has_a_class_of_its_own(agent_request: Requests) -> None:
+    request = agent_request(runtime={"kind": "http", "url": "https://elsewhere.example/agent"})
+    assert failure_of(HttpRuntime([]), request).error_class == "not_allowed"
+    nothing = agent_request(runtime={"kind": "http", "url": None})
+    assert failure_of(HttpRuntime([]), nothing).error_class == "invalid_request"

@@ -237,3 +237,43 @@ def test_what_is_no_chat_completion_is_a_final_failure(server: Any, agent_reques
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
     assert failure.message == "the model endpoint 'default' answered something that is no chat completion"
     assert not failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("runtime", "endpoint", "error_class"),
+    [
+        ({"model": "m", "endpoint": "other"}, {}, "not_allowed"),
+        ({"model": "m", "api_key": "k"}, {}, "not_allowed"),
+        ({"model": "m"}, {"api_key_secret": "unknown"}, "not_allowed"),
+        ({"model": "m"}, {"api_key": SecretStr("two\nlines")}, "not_allowed"),
+        ({}, {}, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_asked_says_of_which_class_it_is(
+    server: Any, agent_request: Requests, runtime: Any, endpoint: Any, error_class: str
+) -> None:
+    failure = failure_of(runtime_at(server.url, **endpoint), agent_request(runtime=runtime))
+    assert (failure.error_class, failure.retryable, server.received) == (error_class, False, [])
+
+
+@pytest.mark.parametrize(
+    ("answered", "status", "error_class"),
+    [
+        (completion(None), 200, "invalid_output"),
+        (completion(message={"refusal": "no"}), 200, "invalid_output"),
+        ([], 200, "invalid_output"),
+        ({}, 400, "invalid_request"),
+        ({}, 500, "unavailable"),
+    ],
+)
+def test_what_was_answered_says_of_which_class_it_is(
+    server: Any, agent_request: Requests, answered: Any, status: int, error_class: str
+) -> None:
+    server.answers(answered, status)
+    assert failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"})).error_class == error_class
+
+
+def test_a_model_that_is_asked_too_often_says_when_to_come_back(server: Any, agent_request: Requests) -> None:
+    server.answers({"error": {"message": "slow down"}}, 429, headers={"Retry-After": "20"})
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert (failure.error_class, failure.retryable, failure.retry_after) == ("rate_limit", True, 20)

@@ -42,7 +42,8 @@ def test_a_larger_answer_is_a_final_failure(server: Any) -> None:
         ("1.5", None),
         ("soon", None),
         ("", None),
-        ("9" * 5000, 999_999_999),
+        ("9" * 5000, 86_400),
+        ("Fri, 02 Jan 2099 00:00:00 GMT", 86_400),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
@@ -52,6 +53,34 @@ def test_both_forms_of_retry_after_are_understood(server: Any, status: int, head
         failure = failure_of(Web(), server.url)
     assert (failure.message, failure.retryable) == (f"it answered {status}", True)
     assert failure.retry_after == seconds
+    assert failure.error_class == {429: "rate_limit", 503: "unavailable"}[status]
+
+
+@pytest.mark.parametrize(
+    ("status", "error_class", "retryable"),
+    [
+        (302, "invalid_request", False),
+        (400, "invalid_request", False),
+        (401, "invalid_request", False),
+        (404, "invalid_request", False),
+        (408, "timeout", True),
+        (429, "rate_limit", True),
+        (500, "unavailable", True),
+        (599, "unavailable", True),
+    ],
+)
+def test_a_status_tells_the_class_of_the_failure(server: Any, status: int, error_class: str, retryable: bool) -> None:
+    server.answers(b"", status, headers={"Location": "/elsewhere"} if status == 302 else {})
+    failure = failure_of(Web(), server.url)
+    assert (failure.error_class, failure.retryable) == (error_class, retryable)
+
+
+def test_nobody_there_is_unavailable_and_too_slow_a_timeout(server: Any, dead_url: str) -> None:
+    assert failure_of(Web(), dead_url).error_class == "unavailable"
+    server.answers(b"late", silent=True)
+    with pytest.raises(AgentFailure) as failure:
+        Web().post(server.url, b"{}", {}, seconds=0.1, whom="it")
+    assert (failure.value.error_class, failure.value.retryable) == ("timeout", True)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +122,8 @@ def test_every_error_of_the_http_library_becomes_a_failure(kind: type[httpx.Requ
 def test_a_body_that_does_not_decode_is_a_final_failure(server: Any) -> None:
     server.answers(b"no gzip", headers={"Content-Encoding": "gzip"})
     failure = failure_of(Web(), server.url)
-    assert (failure.message, failure.retryable) == ("it cannot be reached: DecodingError", False)
+    assert (failure.message, failure.error_class) == ("it answered what does not decode", "invalid_output")
+    assert not failure.retryable
 
 
 def test_an_invalid_url_is_a_final_failure() -> None:

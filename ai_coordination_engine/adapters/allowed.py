@@ -1,0 +1,57 @@
+"""Functions that the operator allows: found by a name in the settings, loaded when one is first called."""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from ai_coordination_engine.ports import AgentFailure
+
+ENTRY_POINT_GROUP = "ai_coordination_engine.functions"
+_ENTRY_POINT = "entry_point:"
+_MESSAGE_LIMIT = 1000
+
+
+class AllowedFunctions:
+    """The functions of an allow-list, and built-in ones that it does not replace. Thread-safe.
+
+    `allowed` maps a name to `package.module:attribute`, or to `entry_point:NAME` for an installed entry point
+    of the group `ai_coordination_engine.functions`. A record only chooses a name: nothing else is imported.
+    """
+
+    def __init__(self, allowed: Mapping[str, str], built_in: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+        self._allowed = allowed
+        self._functions = {name: each for name, each in (built_in or {}).items() if name not in allowed}
+
+    @property
+    def names(self) -> list[str]:
+        """The names that may be called, in order."""
+        return sorted({*self._functions, *self._allowed})
+
+    def find(self, name: str, called: str) -> Callable[[Any], Any]:
+        """The function of an allowed name, known to people as `called`; raises `AgentFailure` when it does not load."""
+        if name not in self._functions:
+            try:
+                self._functions[name] = _load(self._allowed[name])
+            except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
+                raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="not_allowed") from error
+        return self._functions[name]
+
+
+def reason_of(error: BaseException) -> str:
+    """What foreign code raised, for people."""
+    return f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT].rstrip(": ")
+
+
+def _load(target: str) -> Callable[[Any], Any]:
+    if not target.startswith(_ENTRY_POINT):
+        function = pkgutil.resolve_name(target)
+    else:
+        found = entry_points(group=ENTRY_POINT_GROUP, name=target.removeprefix(_ENTRY_POINT))
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} installed packages offer the entry point, instead of one")
+        (point,) = found
+        function = point.load()
+    if not callable(function):
+        raise TypeError(f"it is set to {type(function).__name__}, which cannot be called")
+    return function  # type: ignore[no-any-return]

@@ -1,0 +1,75 @@
+"""Fields that say how an agent or an attempt is getting on: worked out when they are asked for, never stored."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import graphene
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.domain.shapes import AsyncTask
+from ai_coordination_engine.engine import explain
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.tallies import is_wide
+
+
+def moment(name: str, description: str) -> graphene.Field:
+    """A field over an attribute that holds epoch seconds."""
+
+    def resolve(record: Any, info: Any) -> datetime | None:
+        seconds = getattr(record, name)
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+    return graphene.Field(graphene.DateTime, resolver=resolve, description=description)
+
+
+async def agent_input(agent: SessionAgent, info: Any) -> Any:
+    """What the agent was given, or would be: as a client wrote it, else worked out from what it depends on."""
+    context: Context = info.context
+    if agent.agent_input is not None:
+        return await _opened(context, agent.agent_input)
+    waits = agent.state == "wait_for_user_input"  # its person needs to see what the question is about
+    if agent.ordinal is None or (agent.attempt is None and not waits):
+        return None
+    return await context.loaders.agent_input.load(agent)
+
+
+async def in_degree(agent: SessionAgent, info: Any) -> Any:
+    """The unfinished predecessors; those of a wide join are counted where they are kept."""
+    if not agent.in_degree or not is_wide(agent):
+        return agent.in_degree
+    context: Context = info.context
+    return await context.loaders.in_degree.load(agent)
+
+
+async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
+    """From the session, and the first of the agents that this one waits for."""
+    context: Context = info.context
+    loaders = context.loaders
+    session = await loaders.session.load((agent.coordination_uuid, agent.session_uuid))
+    tallies = [each for each in await loaders.session_agent.load_many(explain.tally_keys(agent)) if each]
+    others = [each for each in await loaders.session_agent.load_many(explain.neighbours(agent, tallies)) if each]
+    scene = explain.Scene(
+        session=session,
+        others=others,
+        unfinished=await in_degree(agent, info) or 0,
+        now=context.app.clock.now().timestamp(),
+        lost_before=context.app.lost_before(),
+    )
+    return explain.explain(agent, scene)
+
+
+async def async_task(run: SessionRun, info: Any) -> Any:
+    """How the attempt went. The run of a long job says "pending" for good; over it goes what has become of the job."""
+    context: Context = info.context
+    found = await _opened(context, run.async_task)
+    if found is None:
+        return None
+    if found.get("status") == "pending" and run.async_task_uuid:
+        state = await context.loaders.async_task.load(run.async_task_uuid) or {}
+        found = {**found, **{name: value for name, value in state.items() if value is not None}}
+    return AsyncTask.model_validate(found).wire()
+
+
+async def _opened(context: Context, value: Any) -> Any:
+    return await context.call(context.app.records.opened, value) if isinstance(value, BlobReference) else value

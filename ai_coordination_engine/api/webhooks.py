@@ -1,0 +1,117 @@
+"""`POST /async-tasks`: a long job that runs elsewhere reports without a token, by a signature of its own.
+
+The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, or any JSON), `error` (a text) and
+`heartbeat` (true), and optionally `usage`. Two headers prove it: `X-Ace-Timestamp` (Unix seconds) and
+`X-Ace-Signature`: `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot and the body, under the tenant's key.
+"""
+
+import hashlib
+import hmac
+from asyncio import to_thread
+from collections.abc import Mapping
+from typing import Any
+
+from ai_coordination_engine.api.content import check_arguments
+from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
+from ai_coordination_engine.api.limits import Limits
+from ai_coordination_engine.api.transport import (
+    JSON,
+    HttpError,
+    Request,
+    Response,
+    check_json,
+    decoded,
+    failure,
+    response,
+)
+from ai_coordination_engine.engine import async_tasks
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, NotFound, TooComplex, Unauthenticated
+
+PATH = "/async-tasks"
+MAX_AGE = 300
+"""Seconds by which the timestamp may differ from the server's clock."""
+_LIMITS = Limits()
+_ENDINGS = ("result", "error", "heartbeat")
+
+
+def tenant_key(master: str, tenant: str) -> str:
+    """The key with which a tenant's jobs sign; it follows from the master key, and no other tenant's from it."""
+    return _hex(master, f"async-tasks/{tenant}".encode())
+
+
+def signature(key: str, timestamp: str, body: bytes) -> str:
+    """The value of `X-Ace-Signature`."""
+    return "v1=" + _hex(key, timestamp.encode() + b"." + body)
+
+
+async def answer_webhook(request: Request, app: App) -> Response:
+    """The response to one report.
+
+    200 `{"ok": true}`, also for a repetition; 400 for a bad body, 401 for a bad signature, 404 for an unknown task or
+    a server without a key, 409 for a task that has ended otherwise, 413 for too large a body.
+    """
+    try:
+        tenant, values = _verified(request, app)
+        await to_thread(_report, app, tenant, values)
+    except (HttpError, CoordinationError) as error:
+        return failure(request, error)
+    return response(200, {"ok": True}, JSON, {})
+
+
+def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
+    """The tenant that has signed, and what the body says."""
+    master = app.settings.webhook_key
+    if master is None:
+        raise NotFound("this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY")
+    if request.method != "POST":
+        raise HttpError(405, BadUserInput("use POST"), allow="POST")
+    if len(request.body) > _LIMITS.body_bytes:
+        raise HttpError(413, TooComplex(f"the request body is larger than {_LIMITS.body_bytes} bytes"))
+    timestamp = request.headers.get("x-ace-timestamp", "")
+    now = app.clock.now().timestamp()
+    if not (timestamp.isascii() and timestamp.isdecimal() and abs(int(timestamp[:12]) - now) <= MAX_AGE):
+        raise Unauthenticated(f"X-Ace-Timestamp is missing or not within {MAX_AGE} seconds of this server's clock")
+    values = decoded(request.body, "the request body")
+    if not isinstance(values, dict):
+        raise BadUserInput("the request body must be one JSON object")
+    check_json(values, _LIMITS.json_depth)
+    tenant = _tenant(values.get("tenant"))
+    expected = signature(tenant_key(master.get_secret_value(), tenant), timestamp, request.body)
+    given = request.headers.get("x-ace-signature", "")
+    if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+        raise Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+    return tenant, values
+
+
+def _report(app: App, tenant: str, values: Mapping[str, Any]) -> None:
+    uuid = values.get("asyncTaskUuid")
+    if not isinstance(uuid, str):
+        raise BadUserInput("`asyncTaskUuid` must be a string")
+    check_arguments({"async_task_uuid": uuid})
+    endings = [name for name in _ENDINGS if values.get(name) is not None]
+    if len(endings) != 1:
+        raise BadUserInput("give one of `result`, `error` and `heartbeat`")
+    usage = values.get("usage")
+    if usage is not None and not isinstance(usage, dict):
+        raise BadUserInput("`usage` must be an object or null")
+    if endings == ["heartbeat"]:
+        if values["heartbeat"] is not True:
+            raise BadUserInput("`heartbeat` must be true")
+        async_tasks.heartbeat(app, tenant, uuid)
+        return
+    error = values.get("error")
+    if error is not None and not isinstance(error, str):
+        raise BadUserInput("`error` must be a string")
+    async_tasks.complete_async_task(app, tenant, uuid, result=values.get("result"), error=error, usage=usage)
+
+
+def _tenant(value: object) -> str:
+    if not isinstance(value, str):
+        raise BadUserInput("`tenant` must be a string: the endpoint id, or `endpointId#partId`")
+    endpoint_id, separator, part_id = value.partition(SEPARATOR)
+    return tenant_of(endpoint_id, part_id if separator else None)
+
+
+def _hex(key: str, message: bytes) -> str:
+    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

@@ -1,0 +1,133 @@
+"""One attempt: what the agent is given, and what its runtime answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event
+from typing import Any
+
+from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.engine import inputs, rules
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.inputs import MAX_TEXT, Turn
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
+from ai_coordination_engine.store.entities import COORDINATION
+from ai_coordination_engine.store.models import SessionAgent
+
+
+@dataclass
+class Chain:
+    """What one call has run so far (outputs, and what agents were given), so that successors need not read it back.
+
+    `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
+    """
+
+    deadline: float | None
+    stopping: Event | None
+    turns: dict[int, Turn] = field(default_factory=dict)
+    given: dict[int, str] = field(default_factory=dict)
+
+    def has_time(self, app: App) -> bool:
+        """Whether another attempt, at its longest, would end before the deadline."""
+        if self.stopping is not None and self.stopping.is_set():
+            return False
+        return self.deadline is None or app.clock.now().timestamp() + app.settings.lease_seconds <= self.deadline
+
+    def timeout(self, app: App, limit: float) -> float:
+        """Seconds that an attempt may take which begins now, `limit` at most."""
+        if self.deadline is None:
+            return limit
+        left = self.deadline - app.settings.lease_margin_seconds - app.clock.now().timestamp()
+        return max(1.0, min(limit, left))
+
+
+def run(app: App, agent: SessionAgent, chain: Chain) -> AgentResult:
+    """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
+    request = _request(app, agent, chain)
+    chain.given[agent.ordinal] = request.input
+    result = app.runtimes.find(request.runtime["kind"]).run(request)
+    if len(result.output) > MAX_TEXT:
+        message = f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}."
+        raise AgentFailure(message, error_class="invalid_output")
+    return result
+
+
+def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
+    agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
+    definition = _definition(app, agent)
+    runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
+    wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
+    turns = _turns(app, agent, chain, with_thread=wants_thread)
+    before = inputs.passing(app, agent, turns)
+    _check(app, agent, before)
+    task_query = app.records.opened(agent.task_query) or ""
+    return AgentRequest(
+        tenant=agent.partition_key,
+        session_uuid=agent.session_uuid,
+        session_agent_uuid=agent.session_agent_uuid,
+        run_uuid=agent.run_uuid,
+        attempt=agent.attempt,
+        agent_uuid=definition.agent_uuid,
+        agent_name=definition.label,
+        runtime=runtime,
+        instructions=str(runtime.get("instructions") or definition.agent_description or ""),
+        input=inputs.composed(app, agent, before),
+        query=app.records.opened(agent.query) or task_query,
+        task_query=task_query,
+        user_input=app.records.opened(agent.user_input),
+        predecessors=[PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before],
+        input_files=app.records.opened(agent.input_files) or [],
+        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
+        thread=_messages(app, agent, chain, turns) if wants_thread else [],
+        timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
+    )
+
+
+def _check(app: App, agent: SessionAgent, before: list[Turn]) -> None:
+    """Raises `AgentFailure` when an output is missing that must be there, or all of them are too much."""
+    join = (app.records.opened(agent.agent_action) or {}).get("join", "all")
+    if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors):
+        raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
+    if sum(len(each.output) for each in before) > MAX_TEXT:
+        raise AgentFailure(f"The predecessors' outputs have more than {MAX_TEXT} characters together.")
+
+
+def _definition(app: App, agent: SessionAgent) -> Agent:
+    """What the agent, or its fallback, was when its session started; for one that a client made, what it is now."""
+    stored = rules.of(app, agent)["fallback"] if agent.on_fallback else app.records.opened(agent.definition)
+    if stored is None:
+        key = (agent.partition_key, agent.coordination_uuid)
+        coordination = app.records.get(COORDINATION, agent.partition_key, key)
+        agents = app.records.opened(coordination.agents) if coordination else None
+        stored = next((each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None)
+    return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
+
+
+def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, Turn]:
+    """The turns of predecessors and thread, from the chain's memory and at most one batch read.
+
+    What else a claim owes is done at the same time: a first agent begins its session.
+    """
+    wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
+    missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
+    calls: list[Callable[[], Any]] = [partial(inputs.read_turns, app, agent, missing)] if missing else []
+    if agent.ordinal == 0 and agent.sink_count != 0:
+        calls.append(partial(app.transitions.session.begin, (agent.coordination_uuid, agent.session_uuid)))
+    results = app.records.parallel.run(calls) if calls else []
+    read: dict[int, Turn] = results[0] if missing else {}
+    return {**chain.turns, **read}
+
+
+def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn]) -> list[Message]:
+    """The earlier turns of the agent's thread: what each was given, and what it answered."""
+    thread = [each for each in agent.thread or () if each in turns]
+    told = dict(chain.given)
+    if missing := [each for each in thread if each not in told]:
+        found = inputs.read(app, agent, missing)
+        given = inputs.given(app, found)
+        told |= {each.ordinal: given[each.session_agent_uuid] for each in found}
+    return [
+        message
+        for each in thread
+        for message in (Message("user", told.get(each, "")), Message("assistant", turns[each].output))
+    ]

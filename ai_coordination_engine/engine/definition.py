@@ -1,0 +1,49 @@
+"""What a session was started with: its agents, their actions and subtasks, as its session agents keep them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
+
+
+def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
+    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders filled) and
+    `onFailure`. None when the engine planned none of these agents.
+
+    What many agents share is read once. Elements of maps are left out: their map stands for them.
+    """
+    kept: dict[str, Any] = {}
+
+    def opened(value: Any) -> Any:
+        if not isinstance(value, BlobReference):
+            return value
+        if value.key not in kept:
+            kept[value.key] = app.records.opened(value)
+        return kept[value.key]
+
+    planned = [each for each in agents if each.definition is not None and each.map_ordinal is None]
+    if not planned:
+        return None
+    found: dict[str, Any] = {}
+    actions: dict[str, Any] = {}
+    subtasks: list[dict[str, Any]] = []
+    on_failure = "fail_fast"
+    for each in planned:
+        if each.agent_uuid not in actions:
+            rules = opened(each.rules) or {}
+            on_failure = rules.get("on_failure") or on_failure
+            found[each.agent_uuid] = Agent.model_validate(opened(each.definition)).wire()
+            actions[each.agent_uuid] = AgentAction.model_validate(opened(each.agent_action) or {}).wire()
+            if fallback := rules.get("fallback"):
+                found.setdefault(fallback["agent_uuid"], Agent.model_validate(fallback).wire())
+        if (query := opened(each.query)) is not None:
+            subtasks.append({"agentUuid": each.agent_uuid, "subtaskQuery": query})
+    return {
+        "agents": list(found.values()),
+        "agentActions": actions,
+        "subtaskQueries": subtasks,
+        "onFailure": on_failure,
+    }

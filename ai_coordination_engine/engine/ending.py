@@ -1,0 +1,90 @@
+"""How the agents of a session end that has ended itself: what waits is given up, what is cancelled is fenced, and every
+attempt is recorded. All of it may be repeated.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import runs
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key
+
+
+def agents_of(app: App, session: Session) -> list[SessionAgent]:
+    """The session's agents that the engine made, in order of their ordinals. One Query a megabyte."""
+    key = (session.coordination_uuid, session.session_uuid)
+    rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
+    return sorted((each for each in rows if each.ordinal is not None), key=lambda each: each.ordinal)
+
+
+def end_agents(app: App, session: Session) -> float:
+    """End every agent of a session that has ended, as it was when `session` was read.
+
+    In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
+    (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none.
+    """
+    while True:
+        rows = agents_of(app, session)
+        calls: list[Callable[[], Any]] = [*_endings(app, session, rows)]
+        if not calls:
+            break
+        app.records.parallel.run(calls)
+    lost_before = app.lost_before()
+    for each in rows:
+        if _owes_runs(each) and (each.lease_until or 0) < lost_before:
+            _record(app, each)
+    held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or _owes_runs(each))
+    return max((until for until in held if until >= lost_before), default=0)
+
+
+def skip_waiting(app: App, tenant: str, session_key: Key) -> None:
+    """Give up every agent of a session that has ended which nobody holds."""
+    give_up_lost(app, tenant, session_key)
+
+
+def give_up_lost(app: App, tenant: str, session_key: Key) -> float:
+    """End the agents of a session that has ended, those whose workers died too.
+
+    Returns until when (epoch seconds) others are held by a lease, 0 when there are none.
+    """
+    session = app.records.get(SESSION, tenant, session_key, consistent=True)
+    if session is None or session.status not in TERMINAL_SESSION_STATUSES:
+        return 0  # it has begun again since
+    return end_agents(app, session)
+
+
+def give_up(app: App, agent: SessionAgent) -> None:
+    """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
+    app.steering.end(agent, "skipped", agent.epoch or 0)
+    _record(app, agent, state="skipped")
+
+
+def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], Any]]:
+    epoch, lost_before = session.epoch or 0, app.lost_before()
+    ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
+    if session.status == "cancelled":
+        return [partial(app.steering.end, each, "cancelled", epoch) for each in ending]
+    lost = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
+    return [partial(app.steering.end, each, "skipped", epoch) for each in lost if _is_the_engines(each)]
+
+
+def _is_the_engines(agent: SessionAgent) -> bool:
+    """Without a lease an executing agent is the client's own."""
+    return agent.state != "executing" or agent.lease_until is not None
+
+
+def _owes_runs(agent: SessionAgent) -> bool:
+    """Whether an agent that was ended in the middle of an attempt may have attempts without a run."""
+    return agent.state in ("cancelled", "skipped") and (agent.lease_until is not None or bool(agent.lost_runs))
+
+
+def _record(app: App, agent: SessionAgent, state: str | None = None) -> None:
+    current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
+    for attempt, run_uuid in [*(agent.lost_runs or ()), *current]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    agent.state = state or agent.state
+    app.steering.close(agent)

@@ -1,0 +1,216 @@
+"""Why a session agent is not running: in a code for programs and in words for people. Pure.
+
+The caller reads what `neighbours` and `tally_keys` name and hands it to `explain`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine.inputs import tally_family
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.table import Key
+from ai_coordination_engine.store.tallies import is_wide, join_key
+
+NAMED = 10
+"""How many of the agents that are waited for the answer names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """`until`: when it ends by itself, at the latest. `waits_for`: the first agents that must end first."""
+
+    code: str
+    message: str
+    until: datetime | None = None
+    waits_for: Sequence[SessionAgent] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known beside the agent: its session, some agents it waits for, how many it waits for in all, the time.
+
+    Leases that end before `lost_before` (epoch seconds) have run out.
+    """
+
+    session: Session | None
+    others: Sequence[SessionAgent]
+    unfinished: int
+    now: float
+    lost_before: float
+
+
+def tally_keys(agent: SessionAgent) -> list[Key]:
+    """The first tallies of a wide join that waits: they know whom it waits for."""
+    if not is_wide(agent) or agent.state not in ("initial", "pending"):
+        return []
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    return [join_key(key, tally_family(agent), int(number)) for number in sorted(agent.unfinished or ())[:1]]
+
+
+def neighbours(agent: SessionAgent, tallies: Sequence[SessionAgent]) -> list[Key]:
+    """The keys of the first agents that this one waits for, or because of which it was skipped."""
+    if agent.ordinal is None:
+        return []
+    if agent.state == "skipped":
+        before = agent.predecessors if isinstance(agent.predecessors, list) else []
+    elif agent.state not in ("initial", "pending"):
+        before = []
+    elif is_wide(agent):
+        before = [each for tally in tallies for each in sorted(tally.unfinished or ())]
+    else:
+        before = sorted(agent.unfinished or ())
+    return [agent_key(agent, each) for each in before[:NAMED]]
+
+
+def explain(agent: SessionAgent, scene: Scene) -> Why:
+    """Why the agent is not running, or that it is, or how it ended."""
+    if agent.state in TERMINAL_AGENT_STATES:
+        return _ended(agent, scene)
+    if agent.ordinal is None:
+        return Why("NOT_PLANNED", "A client wrote this agent; the engine does not run it and clients move its state.")
+    if agent.state == "executing" or agent.acting:
+        return _running(agent, scene)
+    if scene.session is None or scene.session.status in TERMINAL_SESSION_STATUSES:
+        status = "gone" if scene.session is None else scene.session.status
+        return Why("SESSION_ENDED", f"The session is {status}; nothing is begun in it any more.")
+    if scene.session.restart is not None and scene.session.status == "in_transit":
+        return Why("RESTARTING", "The session is being set back to run again; reconcileSession finishes that.")
+    why = _standing(agent, scene)
+    if agent.paused or scene.session.status == "paused":
+        message = f"The session is paused; resumeSession lets it go on. Then: {why.message}"
+        return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
+    return why
+
+
+def _ended(agent: SessionAgent, scene: Scene) -> Why:
+    if agent.state == "completed":
+        return Why("COMPLETED", "It has run and completed.")
+    if agent.state == "failed":
+        return Why("FAILED", f"It has failed{_because(agent)}.")
+    if agent.state == "cancelled":
+        return Why("CANCELLED", f"It was cancelled{_because(agent)}.")
+    culprits = [each for each in scene.others if each.state in ("failed", "skipped", "cancelled")]
+    if culprits and agent.blamed:
+        message = f"It was skipped because of a failure before it: {_listed(culprits)}."
+    elif scene.session is not None and scene.session.status in ("failed", "cancelled", "timeout"):
+        message = f"It was skipped: the session is {scene.session.status}; retrySession tries again."
+    elif culprits:
+        message = f"It was skipped because of what was skipped before it: {_listed(culprits)}."
+    else:
+        message = (
+            f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a person ended it."
+        )
+    return Why("SKIPPED", message, details={"blamed": bool(agent.blamed)})
+
+
+def _running(agent: SessionAgent, scene: Scene) -> Why:
+    what = "The action function on its answer" if agent.acting else f"Attempt {agent.attempt}"
+    details = {"attempt": agent.attempt}
+    if agent.lease_until is None:
+        return Why("EXECUTING", "A client says that it is executing; the engine holds no lease.", details=details)
+    until = _time(agent.lease_until)
+    if agent.lease_until < scene.lost_before:
+        again = _watched(scene.session)
+        message = f"{what} was lost: its lease ran out at {until.isoformat()}. {again[0]}"
+        return Why("LEASE_EXPIRED", message, until=again[1], details=details)
+    if agent.acting:
+        return Why("ACTING", f"{what} runs, until {until.isoformat()} at the latest.", until, details=details)
+    return Why("EXECUTING", f"It is running: {what.lower()} has until {until.isoformat()}.", until, details=details)
+
+
+def _standing(agent: SessionAgent, scene: Scene) -> Why:
+    if agent.state == "wait_for_user_input":
+        return _waits_for_user(agent)
+    if agent.async_task_uuid:
+        until = _time(agent.due_at)
+        message = f"It waits for the long job {agent.async_task_uuid}; completeAsyncTask ends it."
+        if until:
+            message += f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
+        return Why("WAITS_FOR_ASYNC_TASK", message, until, details={"async_task_uuid": agent.async_task_uuid})
+    if (agent.in_degree or 0) > 0 and (agent.missing is None or agent.missing > 0):
+        return _waits_for_others(agent, scene)
+    if agent.not_before is not None and agent.not_before > scene.now:
+        until = _time(agent.not_before)
+        message = f"Attempt {agent.attempt or 0} failed{_because(agent)}; the next begins at {until.isoformat()}."
+        return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
+    again = _watched(scene.session)
+    return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
+
+
+def _waits_for_user(agent: SessionAgent) -> Why:
+    action = agent.agent_action if isinstance(agent.agent_action, dict) else {}
+    person = agent.awaits_user or action.get("user_in_the_loop") or "a person"
+    message = f"It waits for {person}; executeForUserInput gives the answer."
+    until = _time(agent.due_at)
+    if until:
+        then = "the default answer is taken" if action.get("default_answer") is not None else "it has failed"
+        message += f" Without one at {until.isoformat()} {then}."
+    since = (agent.waits_since or "").partition("#")[0] or None  # the agent's uuid follows, which makes it unique
+    return Why("WAITS_FOR_USER", message, until, details={"user": person, "since": since})
+
+
+def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
+    open_now = [each for each in scene.others if each.state not in TERMINAL_AGENT_STATES]
+    more = scene.unfinished - len(scene.others)
+    words = _listed(scene.others) + (f", and {more} more" if more > 0 else "")
+    details: dict[str, Any] = {"unfinished": scene.unfinished}
+    if agent.mapped is not None:
+        message = f"It waits for {scene.unfinished} of its {agent.mapped} elements: {words}."
+        return Why("WAITS_FOR_ELEMENTS", message, None, open_now, {**details, "elements": agent.mapped})
+    if agent.missing is not None:
+        details["missing"] = agent.missing
+        message = f"It needs {agent.missing} more of {_predecessors(scene)}: {words}."
+    else:
+        message = f"It waits for {_predecessors(scene)}: {words}."
+    if len(open_now) < len(scene.others):
+        message += f" Those that have ended hand on in a moment. {_watched(scene.session)[0]}"
+    return Why("WAITS_FOR_PREDECESSORS", message, None, open_now or scene.others, details)
+
+
+def _predecessors(scene: Scene) -> str:
+    return "1 unfinished predecessor" if scene.unfinished == 1 else f"{scene.unfinished} unfinished predecessors"
+
+
+def _watched(session: Session | None) -> tuple[str, datetime | None]:
+    """What happens if nobody moves on: the sweep."""
+    until = _time(session.watch_at) if session is not None else None
+    if until is None:
+        return "reconcileSession sends lost messages again.", None
+    return f"The sweep looks after it at {until.isoformat()}; reconcileSession does so now.", until
+
+
+def _listed(agents: Sequence[SessionAgent]) -> str:
+    return ", ".join(f"{_label(each)} ({_doing(each)})" for each in agents) or "none of them can be read"
+
+
+def _doing(agent: SessionAgent) -> str:
+    if agent.state == "wait_for_user_input":
+        return f"waits for {agent.awaits_user or 'a person'}"
+    if agent.async_task_uuid and agent.state == "pending":
+        return "waits for a long job"
+    return f"executing, attempt {agent.attempt}" if agent.state == "executing" else str(agent.state)
+
+
+def _label(agent: SessionAgent) -> str:
+    """The agent's name where the record holds it, else its uuid: a blob is not read for it."""
+    name = agent.definition.get("agent_name") if isinstance(agent.definition, dict) else None
+    index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
+    return (name or agent.agent_uuid or "?") + index
+
+
+def _because(agent: SessionAgent) -> str:
+    notes = agent.notes
+    if notes is None or isinstance(notes, BlobReference):
+        return ""
+    text = str(notes)
+    return f" ({text if len(text) <= 300 else text[:300] + '…'})"
+
+
+def _time(seconds: float | None) -> Any:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,305 @@
+"""Forking: a new session from a point of another one. What completed before that point is taken over with its results,
+the rest is as if it had just been planned, perhaps with other input.
+
+It is written in the order of a start: the session, which nobody sees yet and which says what it takes over; its agents;
+then it is confirmed, and everything else follows by reconciling it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.ending import agents_of
+from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
+from ai_coordination_engine.engine.planned import Share, sharing
+from ai_coordination_engine.engine.reconcile import find, reconcile_session
+from ai_coordination_engine.engine.reset import as_planned, descendants, tally_count
+from ai_coordination_engine.engine.start import write_agents
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store import marks, tallies
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.session_transitions import watch_shard
+from ai_coordination_engine.store.steering import Order
+from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.tallies import how_many
+
+_PINNED = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
+_RESULTS = ("agent_output", "user_input", "chosen")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is asked of the fork instead: `subtask_query` of the agent `start` (an ordinal), from which it runs."""
+
+    start: int | None
+    task_query: str | None
+    subtask_query: str | None
+    input_files: Sequence[Any] | None
+
+
+def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    from_session_agent_uuid: str | None = None,
+    task_query: str | None = None,
+    subtask_query: str | None = None,
+    input_files: Sequence[Any] | None = None,
+    new_session_uuid: str | None = None,
+    user_id: str | None = None,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Start a session that takes over what completed in another, but for one agent and all that follows from it.
+
+    Changed input applies to what runs. Idempotent with a `new_session_uuid` or an idempotency key. Raises `NotFound`,
+    `BadUserInput`, or `Conflict` when the new session's uuid stands for another session.
+    """
+    source = find(app, tenant, (coordination_uuid, session_uuid))
+    if source.plan_hash is None:
+        raise Conflict("The session was not started from a task; only those can be forked.", status=source.status)
+    agents = [each for each in agents_of(app, source) if each.sink_count != 0]
+    start = _start(agents, from_session_agent_uuid)
+    if subtask_query is not None and start is None:
+        raise BadUserInput("subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid.")
+    changes = Changes(start, task_query, subtask_query, input_files)
+    given = [session_uuid, from_session_agent_uuid, task_query, subtask_query, repr(input_files), user_id]
+    order = Order.of(updated_by, idempotency_key or new_session_uuid or "", "fork", *given)
+    named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
+    derived = child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
+    fork = Fork(app, source, agents, changes)
+    return fork.write((coordination_uuid, new_session_uuid or derived), order, user_id)
+
+
+def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
+    if uuid is None:
+        return None
+    for each in agents:
+        if each.session_agent_uuid == uuid:
+            if each.map_ordinal is not None:
+                raise BadUserInput("fromSessionAgentUuid is an element of a map; name the map, or an agent before it.")
+            return int(each.ordinal)
+    raise NotFound("There is no such session agent in the session.")
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A session to be, made of the agents of another."""
+
+    app: App
+    source: Session
+    agents: Sequence[SessionAgent]
+    changes: Changes
+
+    def write(self, key: Key, order: Order, user_id: str | None) -> Session:
+        """Write and confirm the fork, or go on where an earlier try died; the session once it is under way."""
+        app, tenant = self.app, self.source.partition_key
+        session = self._stored(self._session(key, order, user_id), order)
+        if session.unconfirmed is not None:
+            kept = set(app.records.opened(session.restart)["kept"])
+            records = self._records(session, kept)
+            write_agents(app, tenant, session, records, session.unconfirmed, chosen=True)
+            try:
+                app.steering.dispatch_fork(key, session.unconfirmed)
+            except Refused as refused:
+                if refused.old is None or refused.old.unconfirmed is not None:
+                    raise Conflict("Forking the session took too long and was undone; try again.") from refused
+        return reconcile_session(app, tenant, *key)
+
+    # The session
+
+    def _session(self, key: Key, order: Order, user_id: str | None) -> Session:
+        source, now = self.source, self.app.clock.now()
+        kept = self._kept()
+        changed = self.changes.input_files
+        values = {
+            "task_uuid": source.task_uuid,
+            "user_id": user_id or source.user_id,
+            "task_query": self._task_query,
+            "input_files": list(changed) if changed is not None else self.app.records.opened(source.input_files),
+            "iteration_count": 0,
+            "subtask_queries": self._subtask_queries(),
+            "status": "in_progress" if 0 in kept else "dispatched",
+            "updated_by": order.by or user_id or "engine",
+            "restart": {"kept": sorted(kept)},
+        }
+        sinks = [each for each in self.agents if each.sink_count]
+        if not sinks:
+            raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
+        count = how_many(sinks[0].sink_count or 0)
+        return Session(
+            *key,
+            partition_key=source.partition_key,
+            created_at=now,
+            updated_at=now,
+            unconfirmed=marks.new_mark(now),
+            open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
+            open_sink_count=len(sinks),
+            plan_hash=source.plan_hash,
+            control_keys={order.digest},
+            watch=watch_shard(key[1]),
+            watch_at=now.timestamp() + self.app.settings.watch_seconds,
+            **self.app.records.packed(SESSION, source.partition_key, key, values),
+        )
+
+    def _stored(self, session: Session, order: Order) -> Session:
+        """The session as it is stored now: this one, or the one that an earlier, equal fork has written."""
+        table = self.app.records.table(SESSION)
+        try:
+            table.put(session, Session.session_uuid.does_not_exist())
+            return session
+        except Refused as refused:
+            old: Session | None = refused.old
+        if old is None or old.partition_key != session.partition_key:
+            raise NotFound("There is no such session.")
+        if not order.was_carried_out(old) or old.deleting is not None:
+            raise Conflict("This newSessionUuid stands for another session; choose a new one.")
+        if old.unconfirmed is None or marks.is_live(old.unconfirmed, self.app.clock.now()):
+            return old
+        key = (old.coordination_uuid, old.session_uuid)
+        try:
+            renewed: Session = table.update(
+                key, [Session.unconfirmed.set(session.unconfirmed)], Session.unconfirmed == old.unconfirmed
+            )
+            return renewed
+        except Refused:
+            return self._stored(session, order)
+
+    def _kept(self) -> set[int]:
+        """The ordinals of what is taken over: completed, and not after the point of the fork."""
+        start = self.changes.start
+        again = set() if start is None else descendants(self.app, self.agents, start)
+        kept = {each.ordinal: each for each in self.agents if each.state == "completed" and each.ordinal not in again}
+        return {ordinal for ordinal, each in kept.items() if self._is_kept_element(each, kept)}
+
+    @staticmethod
+    def _is_kept_element(agent: SessionAgent, kept: dict[int, SessionAgent]) -> bool:
+        """Whether an element belongs to what its map, which is kept too, was made of; True for other agents."""
+        if agent.map_ordinal is None:
+            return True
+        parent = kept.get(agent.map_ordinal)
+        if parent is None or parent.mapped is None:
+            return False
+        return family(agent.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
+
+    @property
+    def _task_query(self) -> str:
+        changed = self.changes.task_query
+        return changed if changed is not None else self.app.records.opened(self.source.task_query) or ""
+
+    def _subtask_queries(self) -> Any:
+        """The subtasks of the source, with the changed one in its place."""
+        subtasks = [dict(each) for each in self.app.records.opened(self.source.subtask_queries) or ()]
+        if self.changes.subtask_query is None:
+            return subtasks or None
+        agent = next(each for each in self.agents if each.ordinal == self.changes.start)
+        changed = {"agent_uuid": agent.agent_uuid, "subtask_query": self.changes.subtask_query}
+        places = [place for place, each in enumerate(subtasks) if each["agent_uuid"] == agent.agent_uuid]
+        index = self._siblings(agent).index(agent.ordinal)
+        if index < len(places):
+            subtasks[places[index]] = changed
+        else:
+            subtasks.append(changed)
+        return subtasks
+
+    def _siblings(self, agent: SessionAgent) -> list[int]:
+        """The ordinals of the subtasks of the same agent, in the order of the task."""
+        return [
+            each.ordinal for each in self.agents if each.agent_uuid == agent.agent_uuid and each.map_ordinal is None
+        ]
+
+    # Its agents
+
+    def _records(self, session: Session, kept: set[int]) -> list[SessionAgent]:
+        share = sharing(self.app, session)
+        taken = [each for each in self.agents if each.ordinal in kept]
+        if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
+            raise Conflict("The session was run again while it was forked; fork it anew, with another uuid.")
+        fresh = [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
+        copied = [self._copy(session, each, share) for each in taken]
+        return [
+            *copied,
+            *(record for each in fresh for record in self._fresh(session, each, share)),
+            *self._sinks(session),
+        ]
+
+    def _copy(self, session: Session, agent: SessionAgent, share: Share) -> SessionAgent:
+        """A completed agent with its results; its attempts stay where they were made."""
+        key = agent_key(session, agent.ordinal)
+        results = {name: self.app.records.opened(getattr(agent, name)) for name in _RESULTS}
+        return SessionAgent(
+            **self._common(session, agent),
+            **{name: share(self.app.records.opened(getattr(agent, name))) for name in _PINNED},
+            **self.app.records.packed(SESSION_AGENT, session.partition_key, key, results),
+            state="completed",
+            in_degree=0,
+            mapped=agent.mapped,
+            elements_sent=agent.elements_sent,
+            map_ordinal=agent.map_ordinal,
+        )
+
+    def _fresh(self, session: Session, agent: SessionAgent, share: Share) -> list[SessionAgent]:
+        """An agent that is to run, and the tallies of a wide join."""
+        app, key = self.app, agent_key(session, agent.ordinal)
+        pinned = {name: app.records.opened(getattr(agent, name)) for name in _PINNED} | self._changed(agent)
+        present = {each.ordinal for each in self.agents}
+        before = [each for each in pinned["predecessors"] or () if each in present]
+        made = SessionAgent(
+            **self._common(session, agent),
+            **{name: share(value) for name, value in pinned.items()},
+            **as_planned(app, agent, before),
+        )
+        count = tally_count(app, agent)
+        spread = tallies.spread(before, count) if count else {}
+        return [made, *(tallies.tally(tallies.join_key(key, 0, number), made, each) for number, each in spread.items())]
+
+    def _changed(self, agent: SessionAgent) -> dict[str, Any]:
+        changes = self.changes
+        values: dict[str, Any] = {}
+        if changes.input_files is not None:
+            values["input_files"] = list(changes.input_files)
+        if changes.task_query is not None:
+            values["task_query"] = changes.task_query or None
+            subtasks = self.app.records.opened(self.source.subtask_queries) or ()
+            own = [each.get("subtask_query") for each in subtasks if each["agent_uuid"] == agent.agent_uuid]
+            index = self._siblings(agent).index(agent.ordinal)
+            raw = own[index] if index < len(own) else None
+            values["query"] = fill_placeholders(raw, changes.task_query) if raw else None
+        if changes.subtask_query is not None and agent.ordinal == changes.start:
+            values["query"] = fill_placeholders(changes.subtask_query, self._task_query)
+        return values
+
+    def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
+        threads = {each.session_agent_uuid: each.ordinal for each in self.agents}
+        root = threads.get(agent.thread_uuid)
+        return {
+            "session_uuid": session.session_uuid,
+            "session_agent_uuid": agent_key(session, agent.ordinal)[1],
+            "partition_key": session.partition_key,
+            "coordination_uuid": session.coordination_uuid,
+            "agent_uuid": agent.agent_uuid,
+            "ordinal": agent.ordinal,
+            "sink_count": agent.sink_count,
+            "lease_seconds": agent.lease_seconds,
+            "generation": agent.generation,
+            "thread_uuid": agent.thread_uuid if root is None else agent_key(session, root)[1],
+            "thread": self.app.records.opened(agent.thread),
+            "created_at": session.created_at,
+            "updated_at": session.created_at,
+            "updated_by": session.updated_by,
+        }
+
+    def _sinks(self, session: Session) -> list[SessionAgent]:
+        ordinals = [each.ordinal for each in self.agents if each.sink_count]
+        sinks = next(each.sink_count for each in self.agents if each.sink_count)
+        count = how_many(sinks or 0)
+        key = partial(tallies.sink_key, session)
+        spread = tallies.spread(ordinals, count) if count else {}
+        return [tallies.tally(key(number), session, each) for number, each in spread.items()]

@@ -1,0 +1,116 @@
+"""What an agent is given: its subtask and the outputs of the predecessors whose edges pass. It follows, unstored."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.prompts import compose_input
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, ordinal_of
+from ai_coordination_engine.engine.verdicts import Verdict, edges, judge
+from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import SessionAgent
+
+MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A completed agent and its output. `to` holds the ordinals of the successors to which it passes."""
+
+    ordinal: int
+    agent_uuid: str
+    name: str
+    output: str
+    to: frozenset[int]
+
+
+def turn(app: App, agent: SessionAgent, output: str | None = None) -> Turn:
+    """The turn of a completed agent; `output` spares reading it."""
+    definition = app.records.opened(agent.definition) or {}
+    text = output if output is not None else app.records.opened(agent.agent_output) or ""
+    outgoing = edges(app.records.opened(agent.successors))
+    chosen = app.records.opened(agent.chosen)
+    verdicts = judge(outgoing, "completed", blamed=False, chosen=chosen, output=text)
+    return Turn(
+        agent.ordinal,
+        agent.agent_uuid,
+        definition.get("agent_name") or agent.agent_uuid,
+        text,
+        frozenset(edge.ordinal for edge, verdict in zip(outgoing, verdicts, strict=True) if verdict is Verdict.PASSES),
+    )
+
+
+def read_turns(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, Turn]:
+    """The turns of those agents of the same session that have completed. One BatchGetItem per 100."""
+    return {each.ordinal: turn(app, each) for each in read(app, of, ordinals) if each.state == "completed"}
+
+
+def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAgent]:
+    """Agents of the same session, by ordinal. One BatchGetItem per 100."""
+    keys = {agent_key(of, each): each for each in ordinals}
+    found = app.records.get_many(SESSION_AGENT, of.partition_key, list(keys), consistent=True) if keys else {}
+    return [found[key] for key in keys if key in found]
+
+
+def passing(app: App, agent: SessionAgent, turns: Mapping[int, Turn]) -> list[Turn]:
+    """The turns of the predecessors that pass to this agent, in the order of the predecessors.
+
+    An element of a map gets those that pass to the map itself.
+    """
+    to = agent.ordinal if agent.map_ordinal is None else agent.map_ordinal
+    before: Sequence[int] = app.records.opened(agent.predecessors) or ()
+    return [turns[each] for each in before if each in turns and to in turns[each].to]
+
+
+def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> str:
+    """The text that the agent is given after these turns."""
+    query = app.records.opened(agent.query) or app.records.opened(agent.task_query) or ""
+    return compose_input(query, [(each.name, each.output) for each in before], app.records.opened(agent.user_input))
+
+
+def given(app: App, agents: Sequence[SessionAgent]) -> dict[str, str]:
+    """What each of these agents (of any sessions, one tenant) was given, by its uuid."""
+    by_session: dict[tuple[str, str], list[SessionAgent]] = {}
+    for agent in agents:
+        by_session.setdefault((agent.coordination_uuid, agent.session_uuid), []).append(agent)
+    answers: dict[str, str] = {}
+    for group in by_session.values():
+        wanted: dict[int, None] = {}
+        for agent in group:
+            wanted.update(dict.fromkeys(app.records.opened(agent.predecessors) or ()))
+        turns = {
+            each.ordinal: turn(app, each) for each in group if each.ordinal in wanted and each.state == "completed"
+        }
+        turns |= read_turns(app, group[0], [each for each in wanted if each not in turns])
+        for agent in group:
+            answers[agent.session_agent_uuid] = composed(app, agent, passing(app, agent, turns))
+    return answers
+
+
+def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
+    """The predecessors that are still unfinished of each of these wide joins, from their tallies, by uuid."""
+    reads = [partial(_unfinished, app, agent) for agent in agents]
+    counts = app.records.parallel.run(reads) if reads else []
+    return {agent.session_agent_uuid: count for agent, count in zip(agents, counts, strict=True)}
+
+
+def _unfinished(app: App, agent: SessionAgent) -> int:
+    source = tally_family(agent)
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    keys = [tallies.join_key(key, source, ordinal_of(int(each))) for each in agent.unfinished or ()]
+    found = app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True) if keys else {}
+    return sum(each.in_degree for each in found.values())
+
+
+def tally_family(agent: SessionAgent) -> int:
+    """Under which family the tallies of this wide join are kept."""
+    return family(element_ordinal(agent.ordinal, agent.generation, 0)) if agent.mapped is not None else 0
+
+
+def label(app: App, agent: SessionAgent) -> str:
+    """What people call the agent."""
+    definition: Mapping[str, Any] = app.records.opened(agent.definition) or {}
+    return definition.get("agent_name") or agent.agent_uuid

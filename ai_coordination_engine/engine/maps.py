@@ -1,0 +1,199 @@
+"""Maps: one session agent for each element of a predecessor's list, and a join over them, which is the map itself.
+
+A claimed map is expanded: it waits as `pending` for its elements, which are written and enqueued page by page. When all
+have ended it is claimed again, and its output is the list of theirs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.conditions import select
+from ai_coordination_engine.domain.prompts import fill_element
+from ai_coordination_engine.domain.shapes import AgentAction
+from ai_coordination_engine.engine import inputs, rules
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge_name, element_ordinal, family
+from ai_coordination_engine.engine.verdicts import Edge
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import SessionAgent
+
+PAGE = 100  # elements that are written and enqueued together
+
+
+def is_map(app: App, agent: SessionAgent) -> bool:
+    """Whether the agent runs once for each element of a list."""
+    return "map" in rules.of(app, agent)
+
+
+def expand(app: App, agent: SessionAgent) -> AgentResult | None:
+    """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
+
+    Raises `AgentFailure` for an output that is no list, or too long a list, and `Refused` when the lease was lost.
+    """
+    elements = _elements(app, agent)
+    if not elements:
+        return AgentResult("[]")
+    ordinals = [element_ordinal(agent.ordinal, (agent.generation or 0) + 1, index) for index in range(len(elements))]
+    count = tallies.how_many(len(elements))
+    unfinished = [edge_name(each, agent.epoch) for each in (range(count) if count else ordinals)]
+    expanded = app.transitions.expand(agent, len(elements), unfinished, count)
+    _start(app, expanded, elements)
+    return None
+
+
+def go_on(app: App, agent: SessionAgent) -> None:
+    """Finish an expansion whose worker may have died; may be repeated."""
+    _start(app, agent, _elements(app, agent))
+
+
+def gather(app: App, agent: SessionAgent) -> AgentResult:
+    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100."""
+    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)]
+    found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
+    outputs = [_output(app, found.get(each)) for each in ordinals]
+    text = json.dumps(outputs, ensure_ascii=False)
+    return AgentResult(text)
+
+
+def _output(app: App, element: SessionAgent | None) -> Any:
+    if element is None or element.state != "completed":
+        return None
+    text = app.records.opened(element.agent_output) or ""
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _elements(app: App, agent: SessionAgent) -> Sequence[Any]:
+    rule: Mapping[str, Any] = rules.of(app, agent)["map"]
+    ordinals: Sequence[int] = app.records.opened(agent.predecessors) or ()
+    before = inputs.passing(app, agent, inputs.read_turns(app, agent, ordinals))
+    lists = [_list(each, rule) for each in before if each.agent_uuid == rule["over"]]
+    elements = [element for each in lists for element in each]
+    if not lists:
+        raise AgentFailure("The agent that the map is over gave no output.", error_class="invalid_output")
+    if len(elements) > MAX_ELEMENTS:
+        raise AgentFailure(
+            f"The map is over {len(elements)} elements; it takes at most {MAX_ELEMENTS}.", error_class="invalid_output"
+        )
+    return elements
+
+
+def _list(turn: inputs.Turn, rule: Mapping[str, Any]) -> list[Any]:
+    expression = rule.get("items")
+    whose = f"The output of {turn.name}" if not expression else f"What {expression} finds in the output of {turn.name}"
+    try:
+        value = json.loads(turn.output)
+        found = select(expression, value) if expression else value
+    except BadUserInput as error:
+        raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error
+    except (ValueError, RecursionError) as error:
+        message = f"The output of {turn.name} is no JSON, but the map needs a list."
+        raise AgentFailure(message, error_class="invalid_output") from error
+    if not isinstance(found, list):
+        raise AgentFailure(f"{whose} is no list, but the map needs one.", error_class="invalid_output")
+    return found
+
+
+def _start(app: App, agent: SessionAgent, elements: Sequence[Any]) -> None:
+    """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these."""
+    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(elements))]
+    _put_once(app, _tallies(agent, ordinals))
+    template = _template(app, agent)
+    query = app.records.opened(agent.query) or ""
+    for start in range(0, len(elements), PAGE):
+        page = [
+            _element(app, agent, template, ordinal, fill_element(query, element, index))
+            for index, (ordinal, element) in enumerate(zip(ordinals, elements, strict=True))
+            if start <= index < start + PAGE
+        ]
+        _put_once(app, page)
+        if not _still_waits(app, agent, page):
+            return
+        app.queue.send([wake(each) for each in page])
+    app.transitions.elements_sent(agent)
+
+
+def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
+    """Whether the map still waits for these elements; else they are taken back. Paused like the map where it is."""
+    now = app.records.table(SESSION_AGENT).get((agent.session_uuid, agent.session_agent_uuid), consistent=True)
+    if now is None or (now.state, now.generation) != ("pending", agent.generation):
+        app.records.parallel.run([partial(app.transitions.take_back, each) for each in page])
+        return False
+    if now.paused is not None:
+        app.records.parallel.run([partial(app.transitions.pause_element, each, now.paused) for each in page])
+    return True
+
+
+def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
+    if agent.tallies is None:
+        return []
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    made = [
+        tallies.tally(
+            tallies.join_key(key, family(ordinals[0]), number), agent, {edge_name(each, agent.epoch) for each in found}
+        )
+        for number, found in tallies.spread(ordinals, agent.tallies).items()
+    ]
+    for each in made:
+        each.epoch = agent.epoch
+    return made
+
+
+def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
+    """What all elements of the map share."""
+    given = rules.of(app, agent)
+    kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure")}
+    now = app.clock.now()
+    before: Sequence[int] = app.records.opened(agent.predecessors) or ()
+    action = AgentAction.model_validate(app.records.opened(agent.agent_action) or {})
+    edge = Edge(agent.ordinal, agent.mapped, given["map"].get("join", "all"))
+    return {
+        "partition_key": agent.partition_key,
+        "coordination_uuid": agent.coordination_uuid,
+        "agent_uuid": agent.agent_uuid,
+        "agent_action": AgentAction(primary_path=action.primary_path).complete(),
+        "definition": agent.definition,
+        "task_query": agent.task_query,
+        "input_files": agent.input_files,
+        "predecessors": _others(app, agent, before, given["map"]["over"]) or None,
+        "successors": [edge.stored()],
+        "rules": kept or None,
+        "lease_seconds": agent.lease_seconds,
+        "state": "initial",
+        "epoch": agent.epoch,
+        "in_degree": 0,
+        "map_ordinal": agent.ordinal,
+        "created_at": now,
+        "updated_at": now,
+        "updated_by": agent.updated_by,
+    }
+
+
+def _others(app: App, agent: SessionAgent, before: Sequence[int], over: str) -> list[int]:
+    """The predecessors that each element hears too: all but the list itself."""
+    if len(before) == 1:
+        return []
+    return [each.ordinal for each in inputs.read(app, agent, before) if each.agent_uuid != over]
+
+
+def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: str) -> SessionAgent:
+    key = agent_key(agent, ordinal)
+    packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"query": query})
+    values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}
+    return SessionAgent(session_uuid=key[0], session_agent_uuid=key[1], **values)
+
+
+def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
+    """Write what is not there yet: an earlier worker may have written some, and they may be running."""
+    table = app.records.table(SESSION_AGENT)
+    if records:
+        app.records.parallel.run([partial(table.put_new, each) for each in records])

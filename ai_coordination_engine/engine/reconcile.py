@@ -1,0 +1,185 @@
+"""Reconciling a session: every message and write that it owes is found again from what is stored, and made up for.
+
+All of it may be repeated at any time, beside any worker. It is what the sweep does with sessions that have not moved
+for a while, what an operator does after a disaster, and the second half of every control.
+"""
+
+from contextlib import suppress
+from functools import partial
+
+from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
+    OPEN_SESSION_STATUSES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine import rules
+from ai_coordination_engine.engine.advance import is_ready, rouse, settle
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.ending import agents_of, end_agents
+from ai_coordination_engine.engine.keys import edge, ordinal_of
+from ai_coordination_engine.engine.reset import go_on
+from ai_coordination_engine.engine.verdicts import edges
+from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.store import guards
+from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key
+from ai_coordination_engine.store.tallies import how_many
+
+SOON = 60.0  # seconds until the sweep looks whether a control was finished
+_AT_ONCE = 100  # sessions of one sweep
+
+
+def find(app: App, tenant: str, key: Key) -> Session:
+    """The session as it is now; raises `NotFound`."""
+    session: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
+    if session is None:
+        raise NotFound("There is no such session.")
+    return session
+
+
+def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
+    """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
+    key = (coordination_uuid, session_uuid)
+    session = find(app, tenant, key)
+    if session.restart is not None and session.status == "in_transit":
+        session = go_on(app, session)
+    agents = _settled(app, session)
+    session = find(app, tenant, key)
+    if session.status in TERMINAL_SESSION_STATUSES:
+        held_until = end_agents(app, session)
+        app.steering.rewatch(session, held_until + 1 if held_until else None)
+    elif session.status == "paused":
+        agents = _mark(app, session)
+        app.steering.rewatch(session, _next_look(app, agents, paused=True))
+    else:
+        agents = _unmark(app, session, agents)
+        _rouse(app, agents)
+        app.steering.rewatch(session, _next_look(app, agents))
+    return find(app, tenant, key)
+
+
+def sweep(app: App) -> int:
+    """Reconcile sessions whose time to be looked at has come, at most 100; returns how many.
+
+    Each is put off first, so that one which cannot be reconciled keeps no other waiting.
+    """
+    now = app.clock.now().timestamp()
+    due = app.steering.due(now, _AT_ONCE)
+    for each in due:
+        key = (each.coordination_uuid, each.session_uuid)
+        app.steering.rewatch(each, now + app.settings.watch_seconds)
+        session = app.records.table(SESSION).get(key, consistent=True)
+        if session is None:
+            continue
+        if session.unconfirmed is not None:  # a start that may have died
+            guards.swept(app.records, SESSION, session.partition_key, session)
+        elif session.partition_key == each.partition_key:
+            reconcile_session(app, each.partition_key, *key)
+    return len(due)
+
+
+# What is owed
+
+
+def _settled(app: App, session: Session) -> list[SessionAgent]:
+    """The session's agents once nothing is left to do for those that have ended, or the session has ended."""
+    key = (session.coordination_uuid, session.session_uuid)
+    agents = agents_of(app, session)
+    settled: set[int] = set()  # once is enough; that an edge is gone from a tally cannot be seen here
+    while session.status not in TERMINAL_SESSION_STATUSES:
+        by_ordinal = {each.ordinal: each for each in agents}
+        owing = [each for each in agents if edge(each) not in settled and _owes(app, session, each, by_ordinal)]
+        if not owing:
+            break
+        settled.update(edge(each) for each in owing)
+        settle(app, owing)
+        session, agents = find(app, session.partition_key, key), agents_of(app, session)
+    if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
+        app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
+    return agents
+
+
+def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
+    """Whether an agent that has ended has left something undone that others wait for."""
+    if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
+        return False
+    if agent.state == "failed" and (agent.epoch or 0) >= (session.epoch or 0) and rules.fails_session(app, agent):
+        return True
+    outgoing = edges(app.records.opened(agent.successors))
+    if not outgoing:
+        return _is_named(agent, session.open_sinks, how_many(agent.sink_count or 0))
+    for way in outgoing:
+        after = agents.get(way.ordinal)
+        count = how_many(way.in_degree, way.join)
+        if after is not None and after.state in OPEN_AGENT_STATES and _is_named(agent, after.unfinished, count):
+            return True
+    return False
+
+
+def _is_named(agent: SessionAgent, unfinished: set[float] | None, tallies: int) -> bool:
+    """Whether the agent is among the unfinished, or one of the tallies which it may be in."""
+    if not tallies:
+        return edge(agent) in (unfinished or ())
+    return agent.ordinal % tallies in {ordinal_of(int(each)) for each in unfinished or ()}
+
+
+def _mark(app: App, session: Session) -> list[SessionAgent]:
+    """Mark what has not ended in a paused session; the agents as they are then.
+
+    A pause that is over by then takes its own marks off again: who resumed it may not have seen them.
+    """
+    while True:
+        agents = agents_of(app, session)
+        unmarked = [each for each in agents if each.state in OPEN_AGENT_STATES and each.paused is None]
+        if not unmarked or session.pause_token is None:
+            break
+        app.records.parallel.run([partial(app.steering.mark, each, session.pause_token) for each in unmarked])
+    now = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+    if now.pause_token == session.pause_token:
+        return agents
+    agents = _unmark(app, session, agents)
+    if now.status in OPEN_SESSION_STATUSES and now.status != "paused":
+        _rouse(app, agents)
+    return agents
+
+
+def _unmark(app: App, session: Session, agents: list[SessionAgent]) -> list[SessionAgent]:
+    """Take off the marks of pauses that are over; the agents as they are then.
+
+    A session is paused before its agents are marked: read after them, it tells which marks are of no current pause.
+    """
+    while any(each.paused is not None for each in agents):
+        now = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+        stray = [each for each in agents if each.paused is not None and each.paused != now.pause_token]
+        if not stray:
+            break
+        app.records.parallel.run([partial(app.steering.unmark, each) for each in stray])
+        agents = agents_of(app, session)
+    return agents
+
+
+def _rouse(app: App, agents: list[SessionAgent]) -> None:
+    with suppress(Busy):  # there is no message of ours that must be kept
+        rouse(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
+
+
+def _next_look(app: App, agents: list[SessionAgent], *, paused: bool = False) -> float | None:
+    """When the sweep should look again (epoch seconds); None while the session only waits."""
+    now = app.clock.now().timestamp()
+    later = now + app.settings.watch_seconds
+    times = []
+    for each in agents:
+        if each.state not in OPEN_AGENT_STATES:
+            continue
+        if each.lease_until is not None:
+            times.append(max(later, each.lease_until))
+        elif paused:
+            continue
+        elif each.due_at is not None:
+            times.append(each.due_at if each.due_at > now else later)
+        elif is_ready(each) or each.acting or (each.mapped is not None and not each.elements_sent):
+            times.append(later)
+    return min(times, default=None)

@@ -1,0 +1,229 @@
+"""Setting a session back (retry, rerun): what is to run again becomes as if it had just been planned.
+
+The session's new epoch is written first, with what is to be done. Then every agent is set back, once an epoch, with
+*all* its predecessors unfinished: those that keep their results release their edges once more when the session is
+reconciled, so that joins, conditions and tallies are counted by the same code as ever. Edges are named by the epoch
+of the agent at which they start; late workers release old ones and change nothing. Whoever finds a session in
+transit goes on where another one died.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from ai_coordination_engine.engine import rules
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.ending import agents_of
+from ai_coordination_engine.engine.keys import edge, edge_name, element_ordinal, family
+from ai_coordination_engine.engine.verdicts import COUNTED, edges
+from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.tallies import how_many
+
+
+def go_on(app: App, session: Session) -> Session:
+    """Set back what the session's `restart` says, and let the session go on; the session as it is then."""
+    start = (app.records.opened(session.restart) or {}).get("from")
+    while True:
+        scene = Scene(app, agents_of(app, session), session.epoch, start)
+        if not (calls := scene.calls()):
+            break
+        app.records.parallel.run(calls)
+    refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_tallies(session)]
+    app.records.parallel.run([*refills] or [lambda: None])
+    now = app.clock.now().timestamp()
+    try:
+        return app.steering.restarted(session, scene.open_sinks(), now + app.settings.watch_seconds)
+    except Refused as refused:  # somebody else was faster, or ended it by hand
+        return refused.old or session
+
+
+def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int]:
+    """The ordinals of the agent `start` and of all that follow from it."""
+    after = {each.ordinal: [way.ordinal for way in edges(app.records.opened(each.successors))] for each in agents}
+    found, frontier = {start}, [start]
+    while frontier:
+        further = {each for ordinal in frontier for each in after.get(ordinal, ())} - found
+        found |= further
+        frontier = list(further)
+    return found
+
+
+def is_kept(agent: SessionAgent) -> bool:
+    """Whether a retry keeps the agent as it is: it has completed, or a condition or a choice has skipped it."""
+    return bool(agent.state == "completed" or (agent.state == "skipped" and not agent.blamed))
+
+
+def tally_count(app: App, agent: SessionAgent) -> int:
+    """The tallies of a planned agent: as many as its predecessors take it to have, some of which may be deleted."""
+    join: str = (app.records.opened(agent.agent_action) or {}).get("join", "all")
+    return how_many(len(app.records.opened(agent.predecessors) or ()), join)
+
+
+def as_planned(app: App, agent: SessionAgent, names: Sequence[int], epoch: int | None = None) -> dict[str, Any]:
+    """What a planned agent, or an element, begins with that waits for the edges of these names; None is no value."""
+    action: Mapping[str, Any] = app.records.opened(agent.agent_action) or {}
+    count = tally_count(app, agent) if agent.map_ordinal is None else 0
+    counted = action.get("join") in COUNTED and bool(names)
+    return {
+        "state": "initial",
+        "in_degree": len(names),
+        "unfinished": {edge_name(number, epoch) for number in range(count)} or set(names) or None,
+        "tallies": count or None,
+        "missing": (action.get("quorum") or 1) if counted else None,
+        "awaits_user": action.get("user_in_the_loop") or None,
+    }
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The agents of a session that is being set back to `epoch`, and what is to be done with each.
+
+    `start` is the ordinal from which everything runs again, whatever became of it; None: only what did not end well.
+    """
+
+    app: App
+    agents: list[SessionAgent]
+    epoch: int
+    start: int | None
+
+    def calls(self) -> list[Callable[[], Any]]:
+        """The writes that come next; none when all agents are set back. An agent that changed is looked at again.
+
+        First running attempts are taken along, for one that has ended meanwhile may have to be set back. Elements come
+        before their map, tallies before their join: an edge that is released in between must find its place in a join
+        that is to be filled yet, or in one that is full.
+        """
+        steering, epoch = self.app.steering, self.epoch
+        if adopted := [each for each in self._behind if self._is_adopted(each)]:
+            return [partial(steering.adopt, each, epoch) for each in adopted]
+        targets = [each for each in self._behind if each.ordinal in self._targets]
+        targets = [each for each in targets if each.map_ordinal is not None] or targets
+        if tallied := [tally for each in targets for tally in self._tallies(each)]:
+            self.app.records.parallel.run([partial(steering.refill, each, epoch) for each in tallied])
+        return [partial(steering.reset, each, epoch, self._values(each)) for each in targets]
+
+    def open_sinks(self) -> list[int]:
+        """The names of the sinks, or of their tallies."""
+        sinks = self._sinks
+        if count := how_many(sinks[0].sink_count):
+            return [edge_name(number, self.epoch) for number in sorted({each.ordinal % count for each in sinks})]
+        return [self._name(each.ordinal) for each in sinks]
+
+    def sink_tallies(self, session: Session) -> list[SessionAgent]:
+        """The tallies of many sinks, full."""
+        count = how_many(self._sinks[0].sink_count)
+        ordinals = [each.ordinal for each in self._sinks]
+        return self._full(session, ordinals, count, partial(tallies.sink_key, session)) if count else []
+
+    # What is to be done
+
+    @cached_property
+    def _by_ordinal(self) -> dict[int, SessionAgent]:
+        return {each.ordinal: each for each in self.agents}
+
+    @cached_property
+    def _sinks(self) -> list[SessionAgent]:
+        return [each for each in self.agents if each.sink_count]
+
+    @cached_property
+    def _behind(self) -> list[SessionAgent]:
+        """The task's agents that this epoch has not seen yet; what was asked outside the task is left alone."""
+        return [each for each in self.agents if (each.epoch or 0) < self.epoch and each.sink_count != 0]
+
+    @cached_property
+    def _again(self) -> set[int]:
+        return set() if self.start is None else descendants(self.app, self.agents, self.start)
+
+    @cached_property
+    def _targets(self) -> set[int]:
+        planned = {each.ordinal for each in self._behind if each.map_ordinal is None and self._runs_again(each)}
+        expanded = {each for each in planned if self._stays_expanded(self._by_ordinal[each], planned)}
+        elements = {
+            each.ordinal
+            for each in self._behind
+            if each.map_ordinal in expanded and self._is_current(each) and self._runs_again(each)
+        }
+        return planned | elements
+
+    def _runs_again(self, agent: SessionAgent) -> bool:
+        return agent.ordinal in self._again or not (is_kept(agent) or self._is_adopted(agent))
+
+    def _is_adopted(self, agent: SessionAgent) -> bool:
+        """Whether a running attempt goes on. A map's is short, and its elements must be of its own epoch."""
+        if agent.state != "executing" or agent.ordinal in self._again or "map" in rules.of(self.app, agent):
+            return False
+        return agent.map_ordinal is None or self._is_current(agent)
+
+    def _is_current(self, element: SessionAgent) -> bool:
+        """Whether an element is of its map's latest expansion."""
+        parent = self._by_ordinal.get(element.map_ordinal)
+        if parent is None or parent.mapped is None:
+            return False
+        return family(element.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
+
+    def _stays_expanded(self, agent: SessionAgent, targets: Container[int]) -> bool:
+        """Whether a map that is set back keeps its elements: its list stays, and all of them are there."""
+        if agent.mapped is None or not agent.elements_sent or agent.ordinal == self.start:
+            return False
+        return not any(
+            each in targets or (self._by_ordinal[each].epoch or 0) == self.epoch for each in self._predecessors(agent)
+        )
+
+    # What it is set back to
+
+    def _values(self, agent: SessionAgent) -> dict[str, Any]:
+        """The attributes of the agent as it was planned, or expanded; None removes a value."""
+        if not self._stays_expanded(agent, self._targets):
+            before = self._before(agent)
+            values = as_planned(self.app, agent, [self._name(each) for each in before], self.epoch)
+            return {**values, "mapped": None, "elements_sent": None}
+        count = how_many(agent.mapped)
+        before = self._before(agent)
+        names = [edge_name(each, self.epoch) for each in range(count)] or [self._name(each) for each in before]
+        return {
+            "state": "pending",
+            "in_degree": len(before),
+            "unfinished": set(names) or None,
+            "tallies": count or None,
+        }
+
+    def _tallies(self, agent: SessionAgent) -> list[SessionAgent]:
+        count, before = self._tally_count(agent), self._before(agent)
+        key = (agent.session_uuid, agent.session_agent_uuid)
+        return self._full(agent, before, count, partial(tallies.join_key, key, family(before[0]))) if count else []
+
+    def _full(
+        self, of: Session | SessionAgent, ordinals: Sequence[int], count: int, key: Callable[[int], Key]
+    ) -> list[SessionAgent]:
+        spread = tallies.spread(ordinals, count)
+        return [
+            tallies.tally(key(number), of, {self._name(each) for each in found}) for number, found in spread.items()
+        ]
+
+    def _tally_count(self, agent: SessionAgent) -> int:
+        """As many as their predecessors take them for, some of which may be deleted."""
+        if self._stays_expanded(agent, self._targets):
+            return how_many(agent.mapped)
+        if agent.map_ordinal is not None:
+            return 0
+        return tally_count(self.app, agent)
+
+    def _before(self, agent: SessionAgent) -> list[int]:
+        """Whom the agent waits for; nobody waits for a deleted one."""
+        if agent.map_ordinal is not None:
+            return []  # what it hears has completed
+        if not self._stays_expanded(agent, self._targets):
+            return self._predecessors(agent)
+        ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)]
+        return [each for each in ordinals if each in self._by_ordinal]
+
+    def _predecessors(self, agent: SessionAgent) -> list[int]:
+        ordinals: Sequence[int] = self.app.records.opened(agent.predecessors) or ()
+        return [each for each in ordinals if each in self._by_ordinal]
+
+    def _name(self, ordinal: int) -> int:
+        """The name of the edges that start at an agent, once all are set back."""
+        return edge_name(ordinal, self.epoch) if ordinal in self._targets else edge(self._by_ordinal[ordinal])

@@ -1,0 +1,110 @@
+"""The dead-letter queue for an operator: what is in it, and how it comes back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from ai_coordination_engine.bootstrap import client, dead_letter_queue
+from ai_coordination_engine.engine import restart
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.deliveries import Messages
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Wake
+
+HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
+_MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why."""
+
+    message_id: str
+    receipt: str
+    sent: datetime
+    wake: Wake | None
+    problem: str = ""
+
+
+class DeadLetters:
+    """The letters of the queue at `url`; `read` turns a body into a wake-up."""
+
+    def __init__(self, sqs: Any, url: str, read: Callable[[str], Wake], wait_seconds: int = 1) -> None:
+        self._sqs = sqs
+        self._wait_seconds = wait_seconds
+        self._url = url
+        self._read = read
+
+    @classmethod
+    def of(cls, app: App, wait_seconds: int = 1) -> "DeadLetters":
+        """The dead letters of an app whose queue is SQS; raises `NotFound` when its queue has no such queue."""
+        return cls(client("sqs"), dead_letter_queue(app.settings), cast(Messages, app.queue).read, wait_seconds)
+
+    def all(self) -> Iterator[DeadLetter]:
+        """Every letter once, hidden for a while from then on."""
+        seen: set[str] = set()
+        while messages := [each for each in self._receive() if each["MessageId"] not in seen]:
+            seen.update(each["MessageId"] for each in messages)
+            yield from (self._letter(each) for each in messages)
+
+    def put_back(self, letter: DeadLetter) -> None:
+        """Show the letter again."""
+        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+
+    def delete(self, letter: DeadLetter) -> None:
+        """Remove the letter."""
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
+
+    def _receive(self) -> list[dict[str, Any]]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=_MOST,
+            WaitTimeSeconds=self._wait_seconds,  # a long poll asks all servers of SQS
+            VisibilityTimeout=HIDDEN_SECONDS,
+            MessageSystemAttributeNames=["SentTimestamp"],
+        )
+        return list(answer.get("Messages", []))
+
+    def _letter(self, message: dict[str, Any]) -> DeadLetter:
+        sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+        wake, problem = None, ""
+        try:
+            wake = self._read(message["Body"])
+        except BadUserInput as error:
+            problem = error.message
+        return DeadLetter(message["MessageId"], message["ReceiptHandle"], sent, wake, problem)
+
+
+def listed(letters: DeadLetters) -> list[DeadLetter]:
+    """Every letter, left where it is."""
+    found = list(letters.all())
+    for letter in found:
+        letters.put_back(letter)
+    return found
+
+
+def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
+    """Bring every letter back and say of each what was done: its session goes on, and its message is sent again.
+
+    What cannot be read, or brought back for now, stays, and `problem` of the letter says why.
+    """
+    kept: list[DeadLetter] = []
+    for letter in letters.all():
+        if letter.wake is None:
+            kept.append(letter)
+            yield letter, ""
+            continue
+        try:
+            revived = restart.revive(app, letter.wake)
+            app.queue.send([letter.wake])
+        except Exception as error:  # the others may fare better
+            logger.exception("could not redrive", extra={"message_id": letter.message_id})
+            kept.append(letter)
+            yield replace(letter, problem=f"{type(error).__name__}: {error}"), ""
+            continue
+        letters.delete(letter)
+        yield letter, "its session goes on" if revived else "sent again; its session had nothing to make up for"
+    for letter in kept:
+        letters.put_back(letter)

@@ -1,0 +1,79 @@
+"""What becomes of a received message, whoever received it: worked off, sent anew for later, kept, or given up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Wake
+
+
+class Messages(Protocol):
+    """What a consumer needs of the queue."""
+
+    def read(self, body: str) -> Wake:
+        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
+
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+        """As `ports.Queue`."""
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Keep a received message, hidden for `seconds` from now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it was received, for the `received`-th time."""
+
+    body: str
+    message_id: str
+    received: int
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Decides what becomes of messages. `poison` ends what a wake-up stands for, whose step raises each time.
+
+    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near that: it is sent anew.
+    """
+
+    messages: Messages
+    poison: Callable[[Wake, str], None]
+    longest_backoff: float
+
+    def work_off(self, delivery: Delivery, step: Callable[[Wake], None]) -> float | None:
+        """Run the step of a message; None: delete it, otherwise how many seconds to keep it hidden."""
+        try:
+            wake = self.messages.read(delivery.body)
+        except BadUserInput as error:
+            logger.error("poison message", extra={"message_id": delivery.message_id, "reason": error.message})
+            return 0  # nothing to wait for: the redrive policy moves it to the dead-letter queue
+        try:
+            step(wake)
+        except Busy as busy:
+            return self._send_anew(wake, delivery, busy.retry_after)
+        except Exception as error:
+            logger.exception("step failed", extra={"message_id": delivery.message_id})
+            if delivery.received >= MAX_RECEIVES and self._give_up(wake, delivery, error):
+                return 0
+            return min(2.0 ** min(delivery.received, 16), self.longest_backoff)
+        return None
+
+    def _send_anew(self, wake: Wake, delivery: Delivery, seconds: float) -> float | None:
+        try:
+            self.messages.send([wake], delay=max(seconds, 1))
+        except Exception:  # this one will do, only that it counts as one more receipt
+            logger.exception("could not send anew", extra={"message_id": delivery.message_id})
+            return seconds
+        return None
+
+    def _give_up(self, wake: Wake, delivery: Delivery, error: Exception) -> bool:
+        try:
+            self.poison(wake, f"{type(error).__name__} (message {delivery.message_id}); the log has the rest")
+        except Exception:  # the sweep finds what stands still
+            logger.exception("could not give up", extra={"message_id": delivery.message_id})
+            return False
+        return True

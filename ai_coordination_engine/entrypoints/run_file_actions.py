@@ -1,0 +1,155 @@
+"""The actions of a run file: whom each agent waits for, and by which rules it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic.alias_generators import to_camel
+
+from ai_coordination_engine.domain.graph import find_cycle
+from ai_coordination_engine.domain.rules import check_rules
+from ai_coordination_engine.domain.shapes import Agent, parse_agent_actions
+from ai_coordination_engine.entrypoints.yaml_nodes import Reader, did_you_mean, is_null, keys_of
+from ai_coordination_engine.errors import BadUserInput
+
+_ACTION = keys_of(
+    predecessors="after",
+    primary_path="",
+    user_in_the_loop="ask",
+    action_function="function",
+    join="",
+    quorum="",
+    conditions="when",
+    map="",
+    policy="retry",
+    fallback="",
+    answer_schema="",
+    answer_within_seconds="",
+    default_answer="",
+)
+_FUNCTION = keys_of(module_name="module", function_name="name")
+_MAP = keys_of(over="", items="", join="")
+_POLICY = keys_of(
+    attempts="",
+    backoff_seconds="",
+    backoff_factor="",
+    max_backoff_seconds="",
+    timeout_seconds="",
+    retry_on="",
+    heartbeat_seconds="",
+)
+
+
+def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[str, str]) -> str | None:
+    """The uuid of the agent that `node` names; `references` has the uuid of each name."""
+    name = reader.text(node, "an agent's name")
+    if node is None or name is None:
+        return None
+    if name not in references:
+        reader.problem(node, f'agent "{name}" is not defined{did_you_mean(name, references)}')
+    return references.get(name)
+
+
+def read_policy(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+    """What happens when an attempt fails."""
+    return {key: reader.value(each) for key, each in reader.mapping(node, "retry", _POLICY).items()}
+
+
+class Actions:
+    """Reads the actions, and remembers where each stands: `found` is in the shape of the API, by agent uuid."""
+
+    def __init__(self, reader: Reader, references: Mapping[str, str]) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+        self._reader = reader
+        self._references = references
+        self._keys: dict[str, yaml.Node] = {}
+        self._fields: dict[str, dict[str, yaml.Node]] = {}
+
+    def read(self, node: yaml.Node | None) -> None:
+        """Read the mapping of agents to actions, and check that no agents wait for each other."""
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            agent_uuid = self._reference(key)
+            if agent_uuid in self.found:
+                self._reader.problem(key, f'actions has agent "{key.value}" twice')
+            elif agent_uuid and not is_null(value):
+                self._keys[agent_uuid] = key
+                self._fields[agent_uuid] = self._reader.mapping(value, "an action", _ACTION)
+                self.found[agent_uuid] = self._action(self._fields[agent_uuid])
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            self._reader.problem(node, "actions must be a mapping of agents")
+        cycle = find_cycle({name: action.get("predecessors", ()) for name, action in self.found.items()})
+        if cycle:
+            self._reader.problem(self._keys[cycle[0]], f"these agents wait for each other: {' -> '.join(cycle)}")
+
+    def check(self, agents: list[Agent]) -> None:
+        """Note what the API would refuse, each at its place."""
+        for agent_uuid, action in self.found.items():
+            try:
+                check_rules(agents, parse_agent_actions({agent_uuid: action}))
+            except BadUserInput as error:
+                message = error.message.replace(f"agentActions.{agent_uuid[:100]}.", "")
+                self._reader.problem(self._place(agent_uuid, message), message)
+
+    def _place(self, agent_uuid: str, message: str) -> yaml.Node:
+        """The value of the key with whose name the message begins, or else the agent's."""
+        fields = {name: node for key, node in self._fields[agent_uuid].items() for name in (key, to_camel(key))}
+        named = [name for name in fields if message.startswith(name)]
+        return fields[max(named, key=len)] if named else self._keys[agent_uuid]
+
+    def _action(self, fields: Mapping[str, yaml.Node]) -> dict[str, Any]:
+        read: dict[str, Any] = {
+            "predecessors": self._predecessors,
+            "primary_path": self._primary_path,
+            "action_function": self._function,
+            "map": self._map,
+            "policy": lambda node: read_policy(self._reader, node),
+            "fallback": self._reference,
+            "user_in_the_loop": lambda node: self._reader.text(node, "ask"),
+            "join": lambda node: self._reader.text(node, "join"),
+            "default_answer": lambda node: self._reader.text(node, "default_answer"),
+            "conditions": lambda node: self._conditions(node, fields.get("predecessors")),
+        }
+        return {key: read.get(key, self._reader.value)(node) for key, node in fields.items()}
+
+    def _reference(self, node: yaml.Node | None) -> str | None:
+        return read_reference(self._reader, node, self._references)
+
+    def _predecessors(self, node: yaml.Node) -> list[str]:
+        names = [node] if isinstance(node, yaml.ScalarNode) else self._reader.sequence(node, "after")
+        found = [self._reference(name) for name in names]
+        return list(dict.fromkeys(each for each in found if each))
+
+    def _primary_path(self, node: yaml.Node) -> Any:
+        value = self._reader.value(node)
+        if not isinstance(value, bool):
+            self._reader.problem(node, "primary_path must be true or false")
+        return value
+
+    def _function(self, node: yaml.Node) -> dict[str, Any]:
+        function = self._reader.mapping(node, "function", _FUNCTION)
+        return {key: self._reader.text(each, key) for key, each in function.items()}
+
+    def _map(self, node: yaml.Node) -> dict[str, Any]:
+        """`map: rows` is short for `map: {over: rows}`."""
+        if isinstance(node, yaml.ScalarNode):
+            return {"over": self._reference(node)}
+        fields = self._reader.mapping(node, "map", _MAP)
+        return {
+            key: self._reference(each) if key == "over" else self._reader.text(each, key)
+            for key, each in fields.items()
+        }
+
+    def _conditions(self, node: yaml.Node, after: yaml.Node | None) -> dict[str, Any]:
+        """`when: expression` will do for an agent with one predecessor; otherwise a mapping names them."""
+        if isinstance(node, yaml.ScalarNode):
+            names = [after] if isinstance(after, yaml.ScalarNode) else getattr(after, "value", [])
+            if len(names) != 1:
+                self._reader.problem(node, "when must say which predecessor it is about, as {name: expression}")
+                return {}
+            uuid = self._references.get(str(names[0].value))
+            return {uuid: self._reader.text(node, "when")} if uuid else {}
+        if not isinstance(node, yaml.MappingNode):
+            self._reader.problem(node, "when must be a mapping of predecessors")
+            return {}
+        found = [(self._reference(key), self._reader.text(each, "when")) for key, each in node.value]
+        return {uuid: expression for uuid, expression in found if uuid}

@@ -1,0 +1,112 @@
+"""The state changes of a session: each is one conditional write that may be repeated, named as a transition."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.models import Record, Session
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.table import Key, Refused
+
+SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there
+
+
+def watch_shard(session_uuid: str) -> str:
+    """The hash key of the sweep's index under which a session is watched."""
+    return f"{zlib.crc32(session_uuid.encode()) % SHARDS:02d}"
+
+
+def setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
+    """The update that sets these attributes."""
+    attributes = model.get_attributes()
+    return [attributes[name].set(value) for name, value in values.items()]
+
+
+class SessionTransitions:
+    """The transitions of the sessions of one store. Thread-safe."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._sessions = repository.table(SESSION)
+        self._clock = repository.clock
+
+    def dispatch(self, key: Key, mark: str) -> Session | None:
+        """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
+        return self._change_session(key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
+
+    def begin(self, key: Key) -> Session | None:
+        """The first agent runs."""
+        return self._change_session(
+            key,
+            [Session.status.set("in_progress"), self._touched()],
+            Session.status == "dispatched",
+        )
+
+    def finish_only_sink(self, key: Key, sink: int, status: str, values: Mapping[str, Any]) -> Session | None:
+        """The only sink is terminal: the session ends with `status`, in one write."""
+        return self._change_session(
+            key,
+            [
+                Session.open_sinks.delete([sink]),
+                Session.open_sink_count.set(0),
+                *self._ending(status),
+                *setting(Session, values),
+            ],
+            Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES),
+        )
+
+    def finish_sink(
+        self, key: Key, sink: int, *, width: int = 1, blamed: bool = False, logs: Any = None
+    ) -> Session | None:
+        """One of several sinks (or a tally of them) is terminal; the session as it is afterwards.
+
+        `blamed`: because of a failure; `logs` says which, unless an earlier one said so.
+        """
+        actions = [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-width), self._touched()]
+        if blamed:
+            actions.append(Session.blamed.set(True))
+        if logs is not None:
+            actions.append(Session.logs.set(Session.logs | logs))
+        return self._change_session(key, actions, Session.open_sinks.contains(sink))
+
+    def end_session(self, key: Key, status: str) -> Session | None:
+        """Every sink is terminal."""
+        return self._change_session(
+            key,
+            self._ending(status),
+            (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
+        )
+
+    def fail_session(self, key: Key, epoch: int, values: Mapping[str, Any]) -> Session | None:
+        """The failure policy ends the session, unless it was set back since the `epoch` of the agent that failed."""
+        return self._change_session(
+            key,
+            [*self._ending("failed"), *setting(Session, values)],
+            Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
+        )
+
+    def watch(self, key: Key, at: float) -> Session | None:
+        """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway."""
+        return self._change_session(
+            key,
+            [Session.watch.set(watch_shard(key[1])), Session.watch_at.set(at)],
+            Session.status.is_in(*OPEN_SESSION_STATUSES)
+            & (Session.watch_at.does_not_exist() | (Session.watch_at > at)),
+        )
+
+    # Inside
+
+    def _ending(self, status: str) -> list[Action]:
+        return [Session.status.set(status), Session.watch.remove(), Session.watch_at.remove(), self._touched()]
+
+    def _touched(self) -> Action:
+        return Session.updated_at.set(self._clock.now())
+
+    def _change_session(self, key: Key, actions: list[Action], condition: Any) -> Session | None:
+        try:
+            return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]

@@ -1,0 +1,290 @@
+"""The state changes of a session that a person steers: each is one conditional write, named as a transition.
+
+`epoch` says how often a session was set back (retry, rerun). Whatever ends, cancels or sets back an agent names the
+epoch that it means, so that what is late changes nothing in a session that has begun again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
+from ai_coordination_engine.store.table import Key, Refused
+
+_WAITS = (
+    SessionAgent.inbox,
+    SessionAgent.waits_since,
+    SessionAgent.due_at,
+    SessionAgent.not_before,
+    SessionAgent.async_task_uuid,
+    SessionAgent.acting,
+    SessionAgent.paused,
+)
+_OF_AN_ATTEMPT = (
+    *_WAITS,
+    SessionAgent.run_uuid,
+    SessionAgent.lease_until,
+    SessionAgent.lease_token,
+    SessionAgent.blamed,
+    SessionAgent.chosen,
+    SessionAgent.notes,
+    SessionAgent.agent_input,
+    SessionAgent.agent_output,
+    SessionAgent.user_input,
+    SessionAgent.failures,
+    SessionAgent.on_fallback,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody asks for: who, and the short hash by which a repetition is recognised (None: it is not)."""
+
+    by: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, by: str | None, idempotency_key: str | None, *what: str | None) -> "Order":
+        """The order to do `what`; the same key for something else is another order."""
+        if idempotency_key is None:
+            return cls(by)
+        text = json.dumps([idempotency_key, *what])
+        return cls(by, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    def was_carried_out(self, session: Session) -> bool:
+        """Whether the session has seen this order."""
+        return self.digest is not None and self.digest in (session.control_keys or ())
+
+
+class Steering:
+    """The steering transitions of one store. Thread-safe. All of them raise `Refused` unless they say otherwise."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._agents = repository.table(SESSION_AGENT)
+        self._sessions = repository.table(SESSION)
+        self._clock = repository.clock
+
+    # A session
+
+    def cancel(self, key: Key, order: Order, watch_at: float) -> Session:
+        """End an open session; its agents are ended after it."""
+        removed = (Session.pause_token, Session.paused_from, Session.restart)
+        return self._steer(
+            key,
+            order,
+            [Session.status.set("cancelled"), *_removing(removed), *_watching(key, watch_at)],
+            Session.status.is_in(*OPEN_SESSION_STATUSES) & Session.restart.does_not_exist(),
+        )
+
+    def pause(self, key: Key, order: Order, token: str, watch_at: float) -> Session:
+        """Pause an open session that is not paused; its agents are marked after it."""
+        unpaused = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
+        return self._steer(
+            key,
+            order,
+            [
+                Session.paused_from.set(Session.status),
+                Session.status.set("paused"),
+                Session.pause_token.set(token),
+                *_watching(key, watch_at),
+            ],
+            Session.status.is_in(*unpaused) & Session.restart.does_not_exist(),
+        )
+
+    def resume(self, key: Key, order: Order, watch_at: float) -> Session:
+        """Let a paused session go on; its agents' marks are taken off after it."""
+        return self._steer(
+            key,
+            order,
+            [
+                Session.status.set(Session.paused_from | "in_progress"),
+                *_removing((Session.paused_from, Session.pause_token)),
+                *_watching(key, watch_at),
+            ],
+            Session.status == "paused",
+        )
+
+    def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
+        """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
+        key = (seen.coordination_uuid, seen.session_uuid)
+        removed = (Session.blamed, Session.open_sinks, Session.pause_token, Session.paused_from)
+        return self._steer(
+            key,
+            order,
+            [
+                Session.status.set("in_transit"),
+                Session.epoch.set((seen.epoch or 0) + 1),
+                Session.open_sink_count.set(sinks),
+                *_setting(Session, values),
+                *_removing(removed),
+                *_watching(key, watch_at),
+            ],
+            (Session.status == seen.status) & _same(Session.epoch, seen.epoch),
+        )
+
+    def restarted(self, session: Session, open_sinks: Iterable[int], watch_at: float) -> Session:
+        """All agents are set back: the session goes on."""
+        key = (session.coordination_uuid, session.session_uuid)
+        return self._steer(
+            key,
+            Order(),
+            [
+                Session.status.set("in_progress"),
+                Session.open_sinks.set(set(open_sinks)),
+                Session.restart.remove(),
+                *_watching(key, watch_at),
+            ],
+            (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
+        )
+
+    def dispatch_fork(self, key: Key, mark: str) -> Session:
+        """Confirm a fork whose agents are all written, so that it is seen."""
+        return self._sessions.update(  # type: ignore[no-any-return]
+            key, _removing((Session.unconfirmed, Session.restart)), Session.unconfirmed == mark
+        )
+
+    def rewatch(self, session: Session, at: float | None) -> None:
+        """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
+        says. Never raises `Refused`.
+        """
+        key = (session.coordination_uuid, session.session_uuid)
+        as_seen = _same(Session.watch_at, session.watch_at)
+        with suppress(Refused):
+            if at is None:
+                actions = _removing((Session.watch, Session.watch_at))
+                self._sessions.update(key, actions, as_seen & Session.watch_at.exists())
+            else:
+                later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
+                self._sessions.update(key, _watching(key, at), Session.session_uuid.exists() & (as_seen | later))
+
+    def due(self, before: float, limit: int) -> list[Session]:
+        """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and
+        `watch_at`. One Query a shard.
+        """
+        found: list[Session] = []
+        for shard in range(SHARDS):
+            left = limit - len(found)
+            if left <= 0:
+                break
+            page, _ = self._sessions.query(f"{shard:02d}", index="to_watch", limit=left)
+            found.extend(each for each in page if each.watch_at < before)
+        return found
+
+    # A session agent
+
+    def end(self, agent: SessionAgent, state: str, epoch: int) -> None:
+        """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt keeps its lease, until
+        its run is recorded. Only cancelling takes a living lease. Never raises `Refused`.
+        """
+        condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & _until_epoch(epoch)
+        actions = [SessionAgent.state.set(state), *_removing(_WAITS), self._now()]
+        if state == "skipped":
+            actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
+            condition &= _same(SessionAgent.run_uuid, agent.run_uuid)
+            condition &= _same(SessionAgent.lease_until, agent.lease_until)
+        with suppress(Refused):
+            self._agents.update(_key(agent), actions, condition)
+
+    def close(self, agent: SessionAgent) -> None:
+        """The runs of an agent that was ended are recorded. Never raises `Refused`."""
+        condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
+        with suppress(Refused):
+            actions = _removing((SessionAgent.lease_until, SessionAgent.lost_runs))
+            self._agents.update(_key(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch))
+
+    def mark(self, agent: SessionAgent, token: str) -> None:
+        """Pause an agent that has not ended. Never raises `Refused`."""
+        condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & SessionAgent.paused.does_not_exist()
+        with suppress(Refused):
+            self._agents.update(_key(agent), [SessionAgent.paused.set(token)], condition)
+
+    def unmark(self, agent: SessionAgent) -> None:
+        """Take off the pause that the agent shows. Never raises `Refused`."""
+        with suppress(Refused):
+            self._agents.update(_key(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused)
+
+    def adopt(self, agent: SessionAgent, epoch: int) -> None:
+        """Take a running attempt along into a new epoch. Never raises `Refused`."""
+        condition = (SessionAgent.state == "executing") & (SessionAgent.run_uuid == agent.run_uuid)
+        with suppress(Refused):
+            self._agents.update(_key(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch))
+
+    def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
+        """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
+        changed meanwhile, it has to be looked at again.
+
+        An attempt whose run may not be recorded yet is left to the next one.
+        """
+        runs = [*(agent.lost_runs or ()), *([[agent.attempt, agent.run_uuid]] if agent.lease_until is not None else [])]
+        given = {**values, "epoch": epoch, "lost_runs": runs if agent.state not in ("completed", "failed") else None}
+        kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
+        with suppress(Refused):
+            self._agents.update(
+                _key(agent),
+                [*_setting(SessionAgent, given), *_removing(kept), self._now()],
+                (SessionAgent.state == agent.state)
+                & _same(SessionAgent.run_uuid, agent.run_uuid)
+                & _same(SessionAgent.lease_until, agent.lease_until)
+                & _before_epoch(epoch),
+            )
+
+    def refill(self, tally: SessionAgent, epoch: int) -> None:
+        """Write a tally anew, once an epoch. Never raises `Refused`."""
+        tally.epoch = epoch
+        with suppress(Refused):
+            self._agents.put(tally, _before_epoch(epoch))
+
+    # Inside
+
+    def _steer(self, key: Key, order: Order, actions: list[Action], condition: Any) -> Session:
+        actions = [*actions, Session.updated_at.set(self._clock.now())]
+        if order.by is not None:
+            actions.append(Session.updated_by.set(order.by))
+        if order.digest is not None:
+            actions.append(Session.control_keys.add({order.digest}))
+            condition &= ~Session.control_keys.contains(order.digest)
+        return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
+
+    def _now(self) -> Action:
+        return SessionAgent.updated_at.set(self._clock.now())
+
+
+def _key(agent: SessionAgent) -> Key:
+    return agent.session_uuid, agent.session_agent_uuid
+
+
+def _same(attribute: Any, value: Any) -> Any:
+    return attribute.does_not_exist() if value is None else attribute == value
+
+
+def _before_epoch(epoch: int) -> Any:
+    return SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch < epoch)
+
+
+def _until_epoch(epoch: int) -> Any:
+    return SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
+
+
+def _removing(attributes: Iterable[Any]) -> list[Action]:
+    return [attribute.remove() for attribute in attributes]
+
+
+def _watching(key: Key, at: float) -> list[Action]:
+    return [Session.watch.set(watch_shard(key[1])), Session.watch_at.set(at)]
+
+
+def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
+    attributes = model.get_attributes()
+    return [
+        attributes[name].remove() if value is None or value == [] else attributes[name].set(value)
+        for name, value in values.items()
+    ]

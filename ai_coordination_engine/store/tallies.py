@@ -1,0 +1,56 @@
+"""Tallies: the unfinished predecessors of a wide join, spread over small items, so that an edge costs one unit.
+
+A join of thousands would be rewritten by each of them, at a cost that grows with its width. Instead each predecessor
+leaves a tally of about a hundred, and the last one of a tally takes it off the join, by its whole width. A session of
+many sinks is counted in the same way.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key
+
+TALLY = 100  # predecessors of a join, or sinks of a session, that need no tallies
+_INTERNAL = "\x1f"  # no uuid of a client begins with it: those are printable
+
+
+def how_many(edges: int, join: str = "all") -> int:
+    """The tallies over which so many predecessors are spread; 0 when the join counts them itself."""
+    return -(-edges // TALLY) if edges > TALLY and join in ("all", "all_terminal") else 0
+
+
+def spread(edges: Iterable[int], tallies: int) -> Mapping[int, set[int]]:
+    """The edges (ordinals) by the number of their tally."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for edge in edges:
+        found[edge % tallies].add(edge)
+    return found
+
+
+def is_wide(agent: SessionAgent) -> bool:
+    """Whether the agent's `unfinished` holds tallies, so that its `in_degree` falls by their width."""
+    return agent.tallies is not None
+
+
+def join_key(join: Key, family: int, number: int) -> Key:
+    """The key of a tally of the session agent under `join`; `family` tells expansions of a map apart."""
+    return f"{_INTERNAL}tally/{join[0]}/{join[1]}/{family}", f"{number:06d}"
+
+
+def sink_key(of: Session | SessionAgent, number: int) -> Key:
+    """The key of a tally of the sinks of a session, or of an agent's session."""
+    return f"{_INTERNAL}sinks/{of.partition_key}/{of.coordination_uuid}/{of.session_uuid}", f"{number:06d}"
+
+
+def tally(key: Key, of: Session | SessionAgent, edges: set[int]) -> SessionAgent:
+    """A new tally of these edges; its ordinal is its number."""
+    return SessionAgent(
+        *key,
+        ordinal=int(key[1]),
+        partition_key=of.partition_key,
+        coordination_uuid=of.coordination_uuid,
+        unfinished=edges,
+        in_degree=len(edges),
+        width=len(edges),
+    )

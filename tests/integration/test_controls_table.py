@@ -1,0 +1,129 @@
+"""What each control does in each status of a session: the table of docs/controls.md, cell by cell."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.domain.statuses import SESSION_STATUSES
+from ai_coordination_engine.engine import control
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.async_tasks import complete_async_task
+from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.errors import CoordinationError
+from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.steering import Order
+from tests.sessions import TENANT, Stage, stage_of
+from tests.steered import cancel, fork_from, names, pause, put_right, rerun, resume, retry
+
+LINES = (Path(__file__).parents[2] / "docs/controls.md").read_text().splitlines()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")]
+START = next(number for number, row in enumerate(ROWS) if row[0] == "status")
+HEAD, TABLE = ROWS[START], ROWS[START + 2 :]
+CELLS = [(row[0], column, cell) for row in TABLE for column, cell in zip(HEAD[1:], row[1:], strict=True)]
+
+
+def answer(stage: Stage, session: Session) -> None:
+    uuid = stage.agent(session.session_uuid, "person").session_agent_uuid
+    execute_for_user_input(stage.app, TENANT, session.session_uuid, uuid, "a new answer")
+
+
+def finish_job(stage: Stage, session: Session) -> None:
+    complete_async_task(stage.app, TENANT, f"job-{session.session_uuid}", result="a new result")
+
+
+CONTROLS: dict[str, Callable[[Stage, Session], Any]] = {
+    "cancelSession": cancel,
+    "pauseSession": pause,
+    "resumeSession": resume,
+    "retrySession": retry,
+    "rerunSessionAgent": lambda stage, session: rerun(stage, session, "person"),
+    "forkSession": fork_from,
+    "reconcileSession": put_right,
+    "executeForUserInput": answer,
+    "completeAsyncTask": finish_job,
+}
+MOVED = {"executeForUserInput": "person", "completeAsyncTask": "job"}
+
+
+@pytest.fixture(scope="module")
+def stage(shared_app: App) -> Stage:
+    """One stage for all cells: their sessions have nothing in common."""
+    found = stage_of(shared_app)
+    found.runtime.behaviours["job"] = pending
+    return found
+
+
+def pending(request: AgentRequest) -> AgentResult:
+    return AgentResult("", async_task_uuid=f"job-{request.session_uuid}")
+
+
+def by_hand(stage: Stage, session: Session, status: str) -> None:
+    table = stage.app.records.table(SESSION)
+    ended = table.update(names(session), [Session.status.set(status)], Session.session_uuid.exists())
+    if status in ("failed", "timeout"):
+        control.session_ended(stage.app, ended)
+
+
+def put_into(stage: Stage, status: str) -> Session:
+    """A session of that status in which a person is asked and a long job goes on, if it can be."""
+    stage.queue.waiting.clear()
+    graph = {"first": "", "person": ["first"], "job": ["first"], "last": ["person", "job"]}
+    session = stage.start(stage.define(graph, actions={"person": {"user_in_the_loop": "ann"}}))
+    work(stage)
+    if status in ("cancelled", "in_transit"):
+        cancel(stage, session)
+    if status == "in_transit":
+        packed = {"restart": {"from": None}}
+        stage.app.steering.set_back(stage.session(session), Order(), packed, 1, stage.clock.now().timestamp() + 60)
+    elif status == "paused":
+        pause(stage, session)
+    elif status == "completed":
+        uuid = stage.agent(session.session_uuid, "person").session_agent_uuid
+        execute_for_user_input(stage.app, TENANT, session.session_uuid, uuid, "yes")
+        complete_async_task(stage.app, TENANT, f"job-{session.session_uuid}", result="done")
+        work(stage)
+    elif status not in ("cancelled", "in_progress"):
+        by_hand(stage, session, status)
+    assert stage.session(session).status == status
+    return session
+
+
+def work(stage: Stage) -> None:
+    """A worker takes what is in sight; the deadline of the job is not."""
+    while delivery := stage.queue.receive():
+        run_step(stage.app, delivery.wake)
+        stage.queue.delete(delivery)
+
+
+@pytest.mark.parametrize(("status", "column", "cell"), CELLS, ids=[f"{status}-{column}" for status, column, _ in CELLS])
+def test_a_control_does_what_the_table_says(stage: Stage, status: str, column: str, cell: str) -> None:
+    session = put_into(stage, status)
+    before = stage.states(session.session_uuid)
+    try:
+        answered = CONTROLS[column](stage, session)
+    except CoordinationError as error:
+        assert (error.code, stage.session(session).status) == (cell, status)
+        assert stage.states(session.session_uuid) == before
+        return
+    if cell == "new":
+        assert answered.session_uuid != session.session_uuid
+        assert (stage.session(session).status, stage.states(session.session_uuid)) == (status, before)
+    elif column in MOVED:
+        if status == "paused":
+            resume(stage, session)
+        work(stage)
+        after = stage.states(session.session_uuid)[MOVED[column]]
+        assert cell == ("kept" if after == before[MOVED[column]] else "taken")
+        assert after == ("completed" if cell == "taken" else before[MOVED[column]])
+    else:
+        assert stage.session(session).status == cell
+
+
+def test_the_table_is_whole() -> None:
+    assert HEAD[1:] == list(CONTROLS)
+    assert [row[0] for row in TABLE] == list(SESSION_STATUSES)

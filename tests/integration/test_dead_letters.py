@@ -1,0 +1,229 @@
+"""A message whose step raises each time: its session fails, it is a dead letter, and an operator brings it back."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.entrypoints.dead_letters import DeadLetters, listed, redrive
+from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
+from ai_coordination_engine.entrypoints.server import chosen_aws
+from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.settings import Settings
+from tests.integration.test_cli import ace
+from tests.support import Api
+
+SETTINGS = Settings(auth="local", agent_timeout_seconds=30)
+AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
+
+
+class Bug:
+    """The transitions, of which one raises what nobody expected."""
+
+    def __init__(self, app: App) -> None:
+        self._transitions = app.transitions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transitions, name)
+
+    def claim(self, *_: Any) -> Any:
+        raise RuntimeError("password: hunter2")
+
+
+def broken(app: App) -> App:
+    """The application with a bug in every step."""
+    return replace(app, transitions=Bug(app))  # type: ignore[arg-type]
+
+
+@contextmanager
+def local(data_dir: Path | None) -> Iterator[App]:
+    """The application on an embedded AWS."""
+    with chosen_aws(data_dir, aws=False):
+        bootstrap.create_tables(SETTINGS)
+        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
+
+
+def start(api: Api) -> tuple[str, str]:
+    """A session of two agents, the second of which waits for the first."""
+    saved = api.data(
+        'mutation ($agents: [JSONCamelCase]) { insertUpdateCoordination(agents: $agents, updatedBy: "t") '
+        "{ coordination { coordinationUuid } } }",
+        agents=AGENTS,
+    )
+    coordination = saved["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+    saved = api.data(
+        "mutation ($coordination: String!, $actions: JSONCamelCase) { insertUpdateTask("
+        'coordinationUuid: $coordination, taskName: "t", agentActions: $actions, initialTaskQuery: "hello", '
+        'updatedBy: "t") { task { taskUuid } } }',
+        coordination=coordination,
+        actions={"second": {"predecessors": ["first"]}},
+    )
+    started = api.data(
+        "mutation ($coordination: String!, $task: String!) { executeProcedureTaskSession("
+        "coordinationUuid: $coordination, taskUuid: $task) { procedureTaskSession { sessionUuid } } }",
+        coordination=coordination,
+        task=saved["insertUpdateTask"]["task"]["taskUuid"],
+    )
+    return coordination, started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+
+
+def seen(api: Api, session: tuple[str, str]) -> tuple[str, list[str]]:
+    """The status of a session, and the states of its agents."""
+    found = api.data(
+        "query ($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) "
+        "{ status sessionAgents { state } } }",
+        c=session[0],
+        s=session[1],
+    )["session"]
+    return found["status"], [agent["state"] for agent in found["sessionAgents"]]
+
+
+def work(app: App, rounds: int = 100) -> int:
+    """Receive until nothing comes, without any backoff; how many messages came."""
+    sqs, url, queue = bootstrap.client("sqs"), app.settings.queue_url, app.queue
+    deliveries = Deliveries(queue, partial(poison, app), longest_backoff=0)  # type: ignore[arg-type]
+    for number in range(rounds):
+        answer = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"])
+        if not answer.get("Messages"):
+            return number
+        (message,) = answer["Messages"]
+        received = int(message["Attributes"]["ApproximateReceiveCount"])
+        delivery = Delivery(message["Body"], message["MessageId"], received)
+        seconds = deliveries.work_off(delivery, partial(run_step, app))
+        if seconds is None:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        else:
+            queue.postpone(message["ReceiptHandle"], seconds)  # type: ignore[attr-defined]
+    raise AssertionError("the queue does not empty")
+
+
+def letters(app: App) -> DeadLetters:
+    return DeadLetters.of(app, wait_seconds=0)
+
+
+def bodies(app: App) -> list[str]:
+    """What is in the dead-letter queue."""
+    return [letter.wake.session_uuid if letter.wake else "?" for letter in listed(letters(app))]
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def test_a_step_that_raises_each_time_fails_its_session_and_its_message_is_a_dead_letter(
+    app: App, runner: asyncio.Runner
+) -> None:
+    api = Api(app, runner)
+    session = start(api)
+    assert work(broken(app)) == MAX_RECEIVES
+    status, states = seen(api, session)
+    assert (status, states[0]) == ("failed", "failed")
+    notes = json.dumps(
+        api.data(
+            "query ($s: String!) { sessionAgentList(sessionUuid: $s) { sessionAgentList { notes } } }", s=session[1]
+        )
+    )
+    assert "RuntimeError" in notes
+    assert "hunter2" not in notes
+    assert bodies(app) == [session[1]]
+    assert bodies(app) == [session[1]], "a list leaves everything where it is"
+
+
+def test_a_dead_letter_that_is_brought_back_completes_its_session(app: App, runner: asyncio.Runner) -> None:
+    api = Api(app, runner)
+    session = start(api)
+    work(broken(app))
+    ((letter, done),) = list(redrive(app, letters(app)))
+    assert (letter.wake and letter.wake.session_uuid, done) == (session[1], "its session goes on")
+    work(app)
+    assert seen(api, session) == ("completed", ["completed", "completed"])
+    assert bodies(app) == []
+
+
+def test_a_dead_letter_of_a_session_that_has_completed_changes_nothing(app: App, runner: asyncio.Runner) -> None:
+    api = Api(app, runner)
+    session = start(api)
+    sqs, url = bootstrap.client("sqs"), bootstrap.dead_letter_queue(app.settings)
+    (message,) = sqs.receive_message(QueueUrl=app.settings.queue_url, VisibilityTimeout=0)["Messages"]
+    work(app)
+    sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
+    ((_, done),) = list(redrive(app, letters(app)))
+    assert done == "sent again; its session had nothing to make up for"
+    work(app)
+    assert seen(api, session) == ("completed", ["completed", "completed"])
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_at_once_and_stays_one(app: App) -> None:
+    sqs = bootstrap.client("sqs")
+    sqs.send_message(QueueUrl=app.settings.queue_url, MessageBody="{")
+    assert work(app) == MAX_RECEIVES
+    ((letter, done),) = list(redrive(app, letters(app)))
+    assert (letter.wake, done) == (None, "")
+    assert letter.problem.startswith("the message is no wake-up")
+    assert bodies(app) == ["?"]
+
+
+def test_many_letters_come_back_once_each_and_those_that_cannot_stay(app: App, runner: asyncio.Runner) -> None:
+    api = Api(app, runner)
+    sessions = [start(api) for _ in range(12)]
+    work(broken(app), rounds=500)
+
+    class FullQueue:
+        """Refuses the wake-up of the first session."""
+
+        def send(self, wakes: Any, *, delay: float = 0) -> None:
+            if wakes[0].session_uuid == sessions[0][1]:
+                raise RuntimeError("full")
+            app.queue.send(wakes, delay=delay)
+
+    done = list(redrive(replace(app, queue=FullQueue()), letters(app)))
+    assert len(done) == 12
+    assert [letter.problem for letter, what in done if not what] == ["RuntimeError: full"]
+    assert bodies(app) == [sessions[0][1]]
+
+
+def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
+    url = bootstrap.client("sqs").create_queue(QueueName="alone")["QueueUrl"]
+    with pytest.raises(NotFound, match="no dead-letter queue"):
+        bootstrap.dead_letter_queue(app.settings.model_copy(update={"queue_url": url}))
+
+
+def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path, runner: asyncio.Runner) -> None:
+    with local(tmp_path) as app:
+        session = start(Api(app, runner))
+        work(broken(app))
+        bootstrap.client("sqs").send_message(QueueUrl=bootstrap.dead_letter_queue(app.settings), MessageBody="{")
+    there = ("--data-dir", str(tmp_path))
+    shown = ace("dlq", "list", *there)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == ["tenant", "unread"]
+    assert f"tenant acme, session {session[1]}, agent " in shown.stdout
+    done = ace("dlq", "redrive", *there)
+    assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters stay where they are.\n")
+    assert ": its session goes on\n" in done.stdout
+    assert f"They are worked off by: ace serve --data-dir {tmp_path}\n" in done.stdout
+    with local(tmp_path) as app:
+        work(app)
+        assert seen(Api(app, runner), session) == ("completed", ["completed", "completed"])
+        assert bodies(app) == ["?"]
+
+
+def test_an_empty_queue_and_one_that_is_not_named_are_said(tmp_path: Path) -> None:
+    empty = ace("dlq", "redrive", "--data-dir", str(tmp_path))
+    assert (empty.returncode, empty.stdout) == (0, "There are no dead letters.\n")
+    nowhere = ace("dlq", "list")
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")
+    assert nowhere.stderr == "ace: Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.\n"
+    assert ace("dlq", "list", "--aws").stderr.startswith("ace: Set ACE_QUEUE_URL to the URL of the queue")

@@ -1,0 +1,177 @@
+"""Forking: a new session from a point of another, with other input, in every order of deaths."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.models import Session
+from tests.fakes import failing
+from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.steered import DIAMOND, cancel, every_death, fork_from, names, rerun
+
+EVERY = 1 if os.environ.get("CI") else 9
+MANY = [f"m{number:03d}" for number in range(102)]
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+def done(stage: Stage, graph: Any = DIAMOND, **task: Any) -> Session:
+    session = stage.start(stage.define(graph, **task), input_files=[{"name": "old"}])
+    stage.drain()
+    stage.runtime.requests.clear()
+    return session
+
+
+def test_a_fork_takes_over_what_completed_before_its_point(stage: Stage) -> None:
+    session = done(stage)
+    before = stage.everything(session)
+    forked = fork_from(stage, session, "b", updated_by="ann")
+    assert stage.states(forked.session_uuid) == {"a": "completed", "b": "initial", "c": "completed", "d": "initial"}
+    stage.drain()
+    check_promises(stage, forked)
+    check_redelivery_changes_nothing(stage, forked)
+    assert stage.runtime.ran() == ["b", "d"]
+    assert [each.output for each in stage.runtime.requests[1].predecessors] == ["B", "C"]
+    assert stage.everything(session) == before
+    assert (forked.task_uuid, forked.updated_by, forked.task_query) == (session.task_uuid, "ann", "begin")
+
+
+def test_a_fork_of_a_session_that_is_done_is_done(stage: Stage) -> None:
+    session = done(stage)
+    forked = fork_from(stage, session)
+    assert (forked.status, forked.watch_at, stage.queue.waiting) == ("completed", None, [])
+    check_promises(stage, forked)
+    assert stage.agent(forked.session_uuid, "d").agent_output == "D"
+    stage.runtime.behaviours["x"] = failing("no")
+    other = done(stage, {"x": "", "y": "x"})
+    stage.runtime.behaviours.clear()
+    again = fork_from(stage, other)
+    stage.drain()
+    check_promises(stage, again)
+
+
+def test_changed_input_applies_to_what_runs(stage: Stage) -> None:
+    subtasks = [
+        {"agent_uuid": "a", "subtask_query": "read {topic}"},
+        {"agent_uuid": "b", "subtask_query": "sum up {topic}"},
+        {"agent_uuid": "b", "subtask_query": "judge {topic}"},
+    ]
+    session = done(stage, {"a": "", "b": "a"}, subtasks=subtasks, query='{"topic": "tea"}')
+    second = stage.agents(session.session_uuid)[2]
+    forked: Any = fork_from(
+        stage,
+        session,
+        from_session_agent_uuid=second.session_agent_uuid,
+        task_query='{"topic": "rice"}',
+        subtask_query="praise {topic}",
+        input_files=[{"name": "new"}],
+    )
+    stage.drain()
+    check_promises(stage, forked)
+    (request,) = stage.runtime.requests
+    assert (request.query, request.task_query, request.input_files) == (
+        "praise rice",
+        '{"topic": "rice"}',
+        [{"name": "new"}],
+    )
+    assert forked.subtask_queries == [*subtasks[:2], {"agent_uuid": "b", "subtask_query": "praise {topic}"}]
+    stage.runtime.requests.clear()
+    whole = fork_from(stage, session, task_query='{"topic": "corn"}', from_session_agent_uuid=None)
+    assert whole.status == "completed"  # nothing is left to run
+    first = stage.agents(session.session_uuid)[0]
+    fork_from(stage, session, from_session_agent_uuid=first.session_agent_uuid, task_query='{"topic": "corn"}')
+    stage.drain()
+    assert sorted(each.query for each in stage.runtime.requests) == ["judge corn", "read corn", "sum up corn"]
+
+
+def test_a_fork_keeps_maps_conditions_and_wide_joins(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
+    actions = {"m": {"map": {"over": "a"}}, "s": {"conditions": {"a": "[2]"}}, "z": {"join": "any"}}
+    session = done(stage, {"a": "", "m": "a", "s": "a", "z": "ms"}, actions=actions)
+    forked = fork_from(stage, session, "z")
+    stage.drain()
+    assert stage.runtime.ran() == ["z"]
+    join: Any = next(each for each in stage.agents(forked.session_uuid) if each.mapped is not None)
+    assert len(json.loads(join.agent_output)) == 2
+    again = fork_from(stage, session, "a")
+    stage.drain()
+    assert stage.session(again).status == "completed"
+    wide = done(stage, {"a": "", **dict.fromkeys(MANY, "a"), "z": MANY})
+    third = fork_from(stage, wide, "m007")
+    stage.drain()
+    assert (stage.session(third).status, stage.runtime.ran()) == ("completed", ["m007", "z"])
+    sinks = done(stage, {"a": "", **dict.fromkeys(MANY, "a")})
+    fourth = fork_from(stage, sinks, "m007")
+    stage.drain()
+    assert (stage.session(fourth).status, stage.runtime.ran()) == ("completed", ["m007"])
+
+
+def test_large_values_are_copied_below_the_new_session(app: App) -> None:
+    stage = stage_of(app, inline_limit=256)
+    stage.runtime.behaviours["a"] = lambda request: "x" * 1000
+    session = done(stage, {"a": "", "b": "a"}, query="q" * 9000)
+    stage.runtime.behaviours.clear()
+    forked = fork_from(stage, session, "b")
+    stage.drain()
+    check_promises(stage, forked)
+    stage.blobs.kept = {key: data for key, data in stage.blobs.kept.items() if forked.session_uuid in key}
+    assert stage.app.records.opened(stage.agent(forked.session_uuid, "a").agent_output) == "x" * 1000
+    assert stage.runtime.requests[0].task_query == "q" * 9000
+
+
+def test_the_same_order_makes_one_session(stage: Stage) -> None:
+    session = done(stage)
+    one = fork_from(stage, session, "b", idempotency_key="k")
+    assert fork_from(stage, session, "b", idempotency_key="k").session_uuid == one.session_uuid
+    assert fork_from(stage, session, "b", idempotency_key="l").session_uuid != one.session_uuid
+    named = fork_from(stage, session, "b", new_session_uuid="mine")
+    assert fork_from(stage, session, "b", new_session_uuid="mine").session_uuid == named.session_uuid == "mine"
+    with pytest.raises(Conflict, match="stands for another session"):
+        fork_from(stage, session, "c", new_session_uuid="mine")
+    with pytest.raises(Conflict, match="stands for another session"):
+        fork_from(stage, session, "b", new_session_uuid=session.session_uuid)
+    rerun(stage, session, "a")
+    assert fork_from(stage, session, "b", idempotency_key="k").session_uuid == one.session_uuid
+
+
+def test_what_cannot_be_forked_is_refused(stage: Stage) -> None:
+    session = done(stage)
+    with pytest.raises(NotFound):
+        fork_from(stage, session, from_session_agent_uuid="nobody")
+    with pytest.raises(BadUserInput, match="fromSessionAgentUuid"):
+        fork_from(stage, session, subtask_query="x")
+    with pytest.raises(NotFound):
+        fork_from(stage, Session("nobody", "nothing"))
+
+
+@pytest.mark.parametrize("point", ["b", None])
+def test_a_fork_may_die_anywhere_and_be_repeated(stage: Stage, point: str | None) -> None:
+    task = stage.define(DIAMOND)
+    forks: list[Session] = []
+
+    def prepare() -> Session:
+        session = stage.start(task)
+        stage.drain()
+        if point is None:
+            rerun(stage, session, "b")
+            cancel(stage, session)
+            stage.drain()
+        return session
+
+    def history(session: Session) -> None:
+        forks.append(stage.until_it_succeeds(lambda: fork_from(stage, session, point, idempotency_key="k")))
+        stage.drain()
+
+    for session in every_death(stage, prepare, history, every=EVERY):
+        check_promises(stage, forks[-1])
+        check_redelivery_changes_nothing(stage, forks[-1])
+        assert names(forks[-1]) != names(session)
+        attempts = {each.agent_uuid: each.attempt for each in stage.agents(forks[-1].session_uuid)}
+        assert (attempts["a"], attempts["c"]) == (None, None)

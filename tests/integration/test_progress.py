@@ -1,0 +1,261 @@
+"""What the API says about how a session is getting on: the definition, why an agent stands still, what it was given."""
+
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.store.entities import COORDINATION, TASK
+from tests.documents import data
+from tests.fakes import failing
+from tests.records import COORDINATION as COORDINATION_CASE
+from tests.records import SESSION, SESSION_AGENT
+from tests.sessions import TENANT, Stage, stage_of
+from tests.support import Api
+
+WHY = "{ agentUuid whyNotRunning { code message until waitsFor { agentUuid } details } }"
+
+
+@pytest.fixture
+def app(shared_app: App) -> App:
+    return shared_app
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+@pytest.fixture
+def client(stage: Stage, api: Api) -> Api:
+    return Api(stage.app, api._runner, TENANT)
+
+
+def key(session: Any) -> dict[str, str]:
+    return {"coordinationUuid": session.coordination_uuid, "sessionUuid": session.session_uuid}
+
+
+def reasons(client: Api, session: Any) -> dict[str, Any]:
+    """Why each agent is not running, by agent."""
+    found = data(client, "session", f"{{ sessionAgents {WHY} }}", **key(session))["sessionAgents"]
+    return {each["agentUuid"]: each["whyNotRunning"] for each in found}
+
+
+def codes(client: Api, session: Any) -> dict[str, str]:
+    return {name: why["code"] for name, why in reasons(client, session).items()}
+
+
+# Why it is not running
+
+
+def test_a_session_explains_itself_from_its_start_to_its_end(stage: Stage, client: Api) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, actions={"b": {"user_in_the_loop": "ann"}}))
+    assert codes(client, session) == {
+        "a": "WAITS_FOR_WORKER",
+        "b": "WAITS_FOR_PREDECESSORS",
+        "c": "WAITS_FOR_PREDECESSORS",
+    }
+    stage.drain()
+    found = reasons(client, session)
+    assert found["a"]["code"] == "COMPLETED"
+    assert found["b"]["code"] == "WAITS_FOR_USER"
+    assert found["b"]["message"] == "It waits for ann; executeForUserInput gives the answer."
+    assert found["b"]["details"]["user"] == "ann"
+    assert found["c"] == {
+        "code": "WAITS_FOR_PREDECESSORS",
+        "message": "It waits for 1 unfinished predecessor: b (waits for ann).",
+        "until": None,
+        "waitsFor": [{"agentUuid": "b"}],
+        "details": {"unfinished": 1},
+    }
+    agent = stage.agent(session.session_uuid, "b")
+    data(
+        client,
+        "executeForUserInput",
+        sessionUuid=session.session_uuid,
+        sessionAgentUuid=agent.session_agent_uuid,
+        userInput="yes",
+    )
+    assert codes(client, session)["b"] == "WAITS_FOR_WORKER"
+    stage.drain()
+    assert codes(client, session) == {"a": "COMPLETED", "b": "COMPLETED", "c": "COMPLETED"}
+
+
+def test_a_paused_a_cancelled_and_a_failed_session_explain_themselves(stage: Stage, client: Api) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    data(client, "pauseSession", "{ session { status } }", **key(session))
+    found = reasons(client, session)
+    assert (found["a"]["code"], found["a"]["details"]["then"]) == ("PAUSED", "WAITS_FOR_WORKER")
+    assert (found["b"]["code"], found["b"]["details"]["then"]) == ("PAUSED", "WAITS_FOR_PREDECESSORS")
+    data(client, "cancelSession", "{ session { status } }", **key(session))
+    assert set(codes(client, session).values()) == {"CANCELLED"}
+    stage.runtime.behaviours["a"] = failing("no idea")
+    failed = stage.start(stage.define({"a": "", "b": "a"}))
+    stage.drain()
+    found = reasons(client, failed)
+    assert found["a"]["code"] == "FAILED"
+    assert found["a"]["message"].startswith("It has failed (no idea")
+    assert found["b"]["code"] == "SKIPPED"
+
+
+def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: Api) -> None:
+    seen: list[Any] = []
+
+    def look(request: AgentRequest) -> AgentResult:
+        session = request.session_uuid
+        agent = {"sessionUuid": session, "sessionAgentUuid": request.session_agent_uuid}
+        fields = "{ state attempt leaseUntil dueAt notBefore whyNotRunning { code until } }"
+        seen.append(data(client, "sessionAgent", fields, **agent))
+        return AgentResult("", async_task_uuid=f"job-{session}", heartbeat_seconds=3600)
+
+    stage.runtime.behaviours["a"] = look
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    (running,) = seen
+    assert (running["state"], running["attempt"], running["whyNotRunning"]["code"]) == ("executing", 1, "EXECUTING")
+    assert running["leaseUntil"] == running["whyNotRunning"]["until"] == "2026-11-02T09:00:45+00:00"
+    found = reasons(client, session)["a"]
+    assert (found["code"], found["until"]) == ("WAITS_FOR_ASYNC_TASK", "2026-11-02T10:00:00+00:00")
+    assert found["details"] == {"asyncTaskUuid": f"job-{session.session_uuid}"}
+    agent = data(
+        client,
+        "sessionAgent",
+        "{ dueAt }",
+        sessionUuid=session.session_uuid,
+        sessionAgentUuid=stage.agent(session.session_uuid, "a").session_agent_uuid,
+    )
+    assert agent == {"dueAt": "2026-11-02T10:00:00+00:00"}
+
+
+def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api) -> None:
+    graph = {**{f"a{number}": "" for number in range(12)}, **{f"b{number}": [f"a{number}"] for number in range(12)}}
+    session = stage.start(stage.define(graph))
+    stage.requests.clear()
+    found = reasons(client, session)
+    assert len(found) == 24
+    # the session, its agents; the session again for the reasons; whom they wait for
+    assert stage.requests == {"GetItem": 1, "Query": 1, "BatchGetItem": 2}
+
+
+def test_a_wide_join_is_counted_where_its_edges_are_kept(stage: Stage, client: Api) -> None:
+    wide = {f"a{number:03d}": "" for number in range(150)}
+    session = stage.start(stage.define({**wide, "z": list(wide)}))
+    agent = stage.agent(session.session_uuid, "z")
+    query = {"sessionUuid": session.session_uuid, "sessionAgentUuid": agent.session_agent_uuid}
+    found = data(client, "sessionAgent", "{ inDegree whyNotRunning { code message waitsFor { agentUuid } } }", **query)
+    assert found["inDegree"] == 150
+    why = found["whyNotRunning"]
+    assert (why["code"], len(why["waitsFor"])) == ("WAITS_FOR_PREDECESSORS", 10)
+    assert why["message"].startswith("It waits for 150 unfinished predecessors: a")
+    assert why["message"].endswith(", and 140 more.")
+
+
+def test_an_agent_of_a_client_is_not_the_engines_to_run(client: Api) -> None:
+    session = SESSION.put(client, COORDINATION_CASE.put(client, {}))
+    agent = SESSION_AGENT.put(client, session)
+    found = data(
+        client,
+        "sessionAgent",
+        WHY,
+        sessionUuid=session["sessionUuid"],
+        sessionAgentUuid=agent["sessionAgentUuid"],
+    )
+    assert found["whyNotRunning"]["code"] == "NOT_PLANNED"
+
+
+# The definition
+
+
+def test_a_session_shows_what_it_was_started_with_whatever_changed_since(stage: Stage, client: Api) -> None:
+    names = stage.define(
+        {"a-1": "", "b_2": ["a-1"]},
+        agents={"a-1": {"agent_name": "Reader", "policy": {"max_backoff_seconds": 5}}, "spare": {"My-Key": {"x_y": 1}}},
+        actions={"b_2": {"policy": {"attempts": 2}, "fallback": "spare", "conditions": {"a-1": "`true`"}}},
+        subtasks=[
+            {"agent_uuid": "a-1", "subtask_query": "read {what}"},
+            {"agent_uuid": "a-1", "subtask_query": "more"},
+        ],
+        query='{"what": "it all"}',
+        on_failure="continue",
+    )
+    session = stage.start(names)
+    action = {"primaryPath": True, "userInTheLoop": None, "predecessors": [], "actionFunction": {}}
+    expected = {
+        "agents": [
+            {"agentUuid": "a-1", "agentName": "Reader", "policy": {"maxBackoffSeconds": 5}},
+            {"agentUuid": "b_2"},
+            {"agentUuid": "spare", "My-Key": {"x_y": 1}},
+        ],
+        "agentActions": {
+            "a-1": action,
+            "b_2": {
+                **action,
+                "predecessors": ["a-1"],
+                "policy": {"attempts": 2},
+                "fallback": "spare",
+                "conditions": {"a-1": "`true`"},
+            },
+        },
+        "subtaskQueries": [
+            {"agentUuid": "a-1", "subtaskQuery": "read it all"},
+            {"agentUuid": "a-1", "subtaskQuery": "more"},
+        ],
+        "onFailure": "continue",
+    }
+    assert data(client, "session", "{ definition }", **key(session)) == {"definition": expected}
+    coordination, task = names
+    stage.app.records.write(
+        COORDINATION, TENANT, (TENANT, coordination), lambda *_: {"agents": [{"agent_uuid": "x"}]}, parent_key=None
+    )
+    stage.app.records.write(
+        TASK, TENANT, (coordination, task), lambda *_: {"agent_actions": {}, "on_failure": None}, parent_key=None
+    )
+    stage.drain()
+    assert data(client, "session", "{ definition }", **key(session)) == {"definition": expected}
+
+
+def test_the_elements_of_a_map_are_no_part_of_the_definition(stage: Stage, client: Api) -> None:
+    stage.runtime.behaviours["a"] = lambda request: "[1, 2, 3]"
+    session = stage.start(stage.define({"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}}))
+    stage.drain()
+    assert len(stage.agents(session.session_uuid)) == 5
+    found = data(client, "session", "{ definition }", **key(session))["definition"]
+    assert [each["agentUuid"] for each in found["agents"]] == ["a", "m"]
+    assert found["agentActions"]["m"]["map"] == {"over": "a"}
+    assert found["subtaskQueries"] == []
+    assert found["onFailure"] == "fail_fast"
+
+
+def test_large_definitions_are_read_once(app: App, api: Api) -> None:
+    stage = stage_of(app)
+    client = Api(stage.app, api._runner, TENANT)
+    big = {f"a{number}": {"agent_description": "x" * 5000} for number in range(3)}
+    subtasks = [{"agent_uuid": name, "subtask_query": f"{name} {index}"} for name in big for index in range(5)]
+    session = stage.start(stage.define(dict.fromkeys(big, ""), agents=big, subtasks=subtasks))
+    gets: list[str] = []
+    get = stage.blobs.get
+    stage.blobs.get = lambda name: gets.append(name) or get(name)  # type: ignore[method-assign,func-returns-value]
+    found = data(client, "session", "{ definition }", **key(session))["definition"]
+    assert (len(found["agents"]), len(found["subtaskQueries"])) == (3, 15)
+    assert len(gets) == len(set(gets)) == 3
+
+
+def test_a_session_by_hand_has_no_definition(client: Api) -> None:
+    session = SESSION.put(client, COORDINATION_CASE.put(client, {}))
+    SESSION_AGENT.put(client, session)
+    uuids = {name: session[name] for name in ("coordinationUuid", "sessionUuid")}
+    assert data(client, "session", "{ definition }", **uuids) == {"definition": None}
+
+
+# What an agent was given
+
+
+def test_the_input_is_worked_out_again_when_it_is_asked_for(stage: Stage, client: Api) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    fields = "{ sessionAgents { agentUuid agentInput } }"
+    before = data(client, "session", fields, **key(session))["sessionAgents"]
+    assert [each["agentInput"] for each in before] == [None, None]
+    stage.drain()
+    after = data(client, "session", fields, **key(session))["sessionAgents"]
+    assert [each["agentInput"] for each in after] == ["begin", "begin\n\nOutput of a:\nA"]

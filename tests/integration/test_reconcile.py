@@ -1,0 +1,184 @@
+"""Reconciling: whatever was lost is found again, and nothing is done twice."""
+
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine import reconcile
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.store.models import Session
+from tests.fakes import failing
+from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
+from tests.steered import DIAMOND, names, put_right, sweep_after
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+def lose_everything(stage: Stage) -> None:
+    """The queue's messages are gone."""
+    stage.queue.waiting.clear()
+
+
+@pytest.mark.parametrize(
+    ("graph", "task"),
+    [
+        ({"a": "", "b": "a", "c": "b"}, {}),
+        (DIAMOND, {}),
+        ({"a": "", "b": "a", "c": "a"}, {}),
+        ({"a": "", "m": "a", "z": "m"}, {"actions": {"m": {"map": {"over": "a"}}}}),
+        (DIAMOND, {"actions": {"b": {"conditions": {"a": "[9]"}}, "d": {"join": "any"}}}),
+    ],
+    ids=["chain", "diamond", "two sinks", "map", "skip"],
+)
+def test_a_session_whose_message_and_worker_are_lost_goes_on(stage: Stage, graph: Any, task: Any) -> None:
+    stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
+    names_of_task = stage.define(graph, **task)
+    point = 1
+    while True:
+        session = stage.start(names_of_task)
+        with tripping(stage, point) as tripwire:
+            try:
+                while delivery := stage.queue.receive():
+                    run_step(stage.app, delivery.wake)
+                    stage.queue.delete(delivery)
+            except Crash:
+                tripwire.revive()
+        if not tripwire.trips:
+            return
+        lose_everything(stage)
+        for _ in range(8):
+            sweep_after(stage, stage.app.settings.watch_seconds + 1)
+            stage.drain()
+        check_promises(stage, session, states=None if "m" in graph else final(graph, task))
+        check_redelivery_changes_nothing(stage, session)
+        assert stage.session(session).watch_at is None
+        stage.queue.sent.clear()
+        point += 7
+
+
+def final(graph: Any, task: Any) -> dict[str, str] | None:
+    return {each: "skipped" if each == "b" else "completed" for each in graph} if task else None
+
+
+def test_reconciling_what_is_in_order_changes_nothing(stage: Stage) -> None:
+    session = stage.start(stage.define(DIAMOND))
+    stage.drain()
+    before = stage.everything(session)
+    put_right(stage, session)
+    assert (stage.everything(session), stage.queue.waiting) == (before, [])
+    with pytest.raises(NotFound):
+        reconcile.reconcile_session(stage.app, "other", *names(session))
+
+
+def test_reconciling_beside_a_worker_does_nothing_twice(stage: Stage) -> None:
+    def slow(request: AgentRequest) -> str:
+        put_right(stage, session)
+        return "done"
+
+    stage.runtime.behaviours = dict.fromkeys("abcd", slow)
+    session = stage.start(stage.define(DIAMOND))
+    stage.drain()
+    check_promises(stage, session)
+    assert sorted(stage.runtime.ran()) == ["a", "b", "c", "d"]
+
+
+def test_the_sweep_leaves_alone_what_only_waits(stage: Stage) -> None:
+    session = stage.start(stage.define(DIAMOND, actions={"b": {"user_in_the_loop": "ann"}}))
+    stage.drain()
+    assert sweep_after(stage, 1) == 0
+    assert sweep_after(stage, stage.app.settings.watch_seconds) == 1
+    assert stage.session(session).watch_at is None
+    stage.requests.clear()
+    assert sweep_after(stage, 100_000) == 0
+    assert stage.requests == {"Query": 16}
+    uuid = stage.agent(session.session_uuid, "b").session_agent_uuid
+    execute_for_user_input(stage.app, TENANT, session.session_uuid, uuid, "yes")
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_long_wait_for_a_person_ends_by_the_sweep(stage: Stage) -> None:
+    person = {"user_in_the_loop": "ann", "answer_within_seconds": 5000, "default_answer": "no"}
+    session = stage.start(stage.define({"a": "", "b": "a"}, actions={"a": person}))
+    stage.drain()
+    assert sweep_after(stage, 1000) == 1
+    due = stage.session(session).watch_at
+    assert due is not None
+    assert sweep_after(stage, 1000) == 0
+    assert sweep_after(stage, 3001) == 1
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "a").user_input == "no"
+
+
+def test_a_long_job_whose_end_was_noted_but_not_sent_is_found(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = lambda request: AgentResult("", async_task_uuid="job")
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    run_step(stage.app, stage.queue.sent[0])
+    task = stage.app.async_tasks.get(TENANT, "job")
+    assert task is not None
+    stage.app.async_tasks.end(task, "completed", {"agent_output": "made"}, "digest")
+    lose_everything(stage)
+    put_right(stage, session)
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "a").agent_output == "made"
+
+
+def test_a_failure_that_was_not_handed_on_fails_its_session(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = failing("no")
+    names_of_task = stage.define({"a": "", "b": "a"})
+    for point in range(1, 30):
+        session = stage.start(names_of_task)
+        with tripping(stage, point) as tripwire:
+            try:
+                run_step(stage.app, stage.queue.waiting[0].wake)
+            except Crash:
+                tripwire.revive()
+        lose_everything(stage)
+        sweep_after(stage, stage.app.settings.watch_seconds + 1)
+        put_right(stage, session)
+        stage.drain()
+        check_promises(stage, session, status="failed")
+        if not tripwire.trips:
+            return
+
+
+def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
+    task = stage.define(DIAMOND)
+    for point in range(1, 40):
+        with tripping(stage, point) as tripwire:
+            try:
+                execute_procedure(stage.app, TENANT, Start(*task, session_uuid=f"s{point}"))
+            except Crash:
+                tripwire.revive()
+        if not tripwire.trips:
+            break
+        lose_everything(stage)
+        sweep_after(stage, stage.app.settings.watch_seconds + 1)
+        found = stage.looking.table(reconcile.SESSION).get((task[0], f"s{point}"), consistent=True)
+        agents = [each.state for each in stage.agents(f"s{point}")]
+        assert (found is None and agents == []) or found.unconfirmed is None
+    assert point > 5
+
+
+def test_one_session_that_cannot_be_reconciled_holds_back_no_other(stage: Stage) -> None:
+    sessions: list[Session] = [stage.start(stage.define({"a": ""})) for _ in range(3)]
+    lose_everything(stage)
+    stage.queue.refuses = True
+    for _ in sessions:
+        with pytest.raises(Exception, match="refuses"):
+            sweep_after(stage, stage.app.settings.watch_seconds + 1)
+    stage.queue.refuses = False
+    assert sweep_after(stage, stage.app.settings.watch_seconds + 1) == 3
+    stage.drain()
+    for session in sessions:
+        check_promises(stage, session)

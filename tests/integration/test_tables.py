@@ -1,0 +1,79 @@
+"""Tables are created once, as the models say, and those of an earlier version get the indexes that they lack."""
+
+from pathlib import Path
+from typing import Any
+
+from moto import mock_aws
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.entrypoints.server import chosen_aws
+from ai_coordination_engine.settings import Settings
+
+SETTINGS = Settings(auth="local")
+
+
+def indexes(dynamodb: Any, table: str) -> dict[str, dict[str, Any]]:
+    """The projections of a table's indexes."""
+    described = dynamodb.describe_table(TableName=table)["Table"].get("GlobalSecondaryIndexes", ())
+    return {each["IndexName"]: each["Projection"] for each in described}
+
+
+def old_sessions(dynamodb: Any) -> None:
+    """The table of sessions as it was before the sweep."""
+    dynamodb.create_table(
+        TableName="ace-sessions",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "coordination_uuid", "KeyType": "HASH"},
+            {"AttributeName": "session_uuid", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in ("coordination_uuid", "session_uuid", "partition_key")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_tenant",
+                "KeySchema": [
+                    {"AttributeName": "partition_key", "KeyType": "HASH"},
+                    {"AttributeName": "session_uuid", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+
+
+SESSIONS = {
+    "by_tenant": {"ProjectionType": "ALL"},
+    "to_watch": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["partition_key"]},
+}
+
+
+@mock_aws
+def test_an_index_projects_what_its_model_says() -> None:
+    assert len(bootstrap.create_tables(SETTINGS)) == 6
+    dynamodb = bootstrap.client("dynamodb")
+    assert indexes(dynamodb, "ace-sessions") == SESSIONS
+    assert indexes(dynamodb, "ace-session_agents") == {"inbox": {"ProjectionType": "ALL"}}
+    assert bootstrap.create_tables(SETTINGS) == []
+
+
+@mock_aws
+def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks() -> None:
+    dynamodb = bootstrap.client("dynamodb")
+    old_sessions(dynamodb)
+    assert "ace-sessions" not in bootstrap.create_tables(SETTINGS)
+    assert indexes(dynamodb, "ace-sessions") == SESSIONS
+    assert bootstrap.create_tables(SETTINGS) == []
+
+
+def test_a_data_directory_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    with chosen_aws(tmp_path, aws=False):
+        old_sessions(bootstrap.client("dynamodb"))
+    for _ in range(3):
+        with chosen_aws(tmp_path, aws=False):
+            bootstrap.create_tables(SETTINGS)
+            app = bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
+            assert indexes(bootstrap.client("dynamodb"), "ace-sessions") == SESSIONS
+            assert app.steering.due(1e12, 10) == []

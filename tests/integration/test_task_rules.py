@@ -1,0 +1,178 @@
+"""Rules of a task on the wire: kept as they were given; refused when they cannot work, with nothing half-written."""
+
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from tests.documents import data, error, send
+from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items
+from tests.sessions import TENANT, stage_of
+from tests.support import Api
+
+RULES = {
+    "b-1": {
+        "predecessors": ["a_1"],
+        "join": "any",
+        "conditions": {"a_1": "max_score > `5`"},
+        "policy": {"attempts": 2, "backoffSeconds": 0.5, "retryOn": ["timeout"]},
+        "fallback": "a_1",
+        "userInTheLoop": "ann",
+        "answerSchema": {"type": "object", "properties": {"first_name": {}, "lastName": {"type": "string"}}},
+        "answerWithinSeconds": 60,
+        "defaultAnswer": "{}",
+    },
+    "c": {"predecessors": ["a_1"], "map": {"over": "a_1", "items": "rows", "join": "all_terminal"}},
+}
+
+
+@pytest.fixture
+def app(shared_app: App) -> App:
+    return shared_app
+
+
+@pytest.fixture
+def api(api: Api, tenant: str) -> Api:
+    return api.as_tenant(tenant)
+
+
+@pytest.fixture
+def above(api: Api) -> Any:
+    agents = [{"agentUuid": "a_1", "policy": {"maxBackoffSeconds": 5}}, {"agentUuid": "b-1"}, {"agentUuid": "c"}]
+    return COORDINATION.put(api, {}, agents=agents)
+
+
+def test_rules_come_back_byte_for_byte(api: Api, above: Any) -> None:
+    assert above["agents"][0] == {"agentUuid": "a_1", "policy": {"maxBackoffSeconds": 5}}
+    task = TASK.put(api, above, agentActions=RULES, onFailure="continue")
+    assert task["agentActions"] == RULES
+    assert task["onFailure"] == "continue"
+    read = TASK.get(api, task)
+    assert (read["agentActions"], read["onFailure"]) == (RULES, "continue")
+
+
+def test_snake_case_is_understood(api: Api, above: Any) -> None:
+    given = {"b-1": {"answer_within_seconds": 5, "policy": {"max_backoff_seconds": 1}, "answer_schema": {"a_b": 1}}}
+    task = TASK.put(api, above, agentActions=given)
+    assert task["agentActions"] == {
+        "b-1": {"answerWithinSeconds": 5, "policy": {"maxBackoffSeconds": 1}, "answerSchema": {"a_b": 1}}
+    }
+
+
+def test_on_failure_may_be_left_out_changed_and_taken_back(api: Api, above: Any) -> None:
+    task = TASK.put(api, above)
+    assert task["onFailure"] is None
+    for word in ("continue", "fail_fast", None):
+        changed = TASK.put(api, above, taskUuid=task["taskUuid"], onFailure=word)
+        assert changed["onFailure"] == word
+
+
+def test_an_unknown_word_for_on_failure_is_refused(api: Api, above: Any, app: App) -> None:
+    before = items(app)
+    for word in ("stop", ""):
+        refused = error(api, "insertUpdateTask", **TASK.required, **key(above), onFailure=word)
+        assert refused == {
+            "code": "BAD_USER_INPUT",
+            "message": f"onFailure {word!r} is unknown; it takes one of: fail_fast, continue.",
+        }
+    assert items(app) == before
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            {"conditions": {"a_1": "score >"}},
+            "conditions.a_1: score > is no JMESPath expression: Incomplete expression.",
+        ),
+        (
+            {"conditions": {"c": "score"}},
+            "conditions.c is no predecessor of this agent; name one of its predecessors.",
+        ),
+        ({"map": {"over": "c"}}, "map.over is no predecessor of this agent; name one of its predecessors."),
+        (
+            {"map": {"over": "a_1"}, "userInTheLoop": "ann"},
+            "map and userInTheLoop exclude each other; let another agent wait for the person.",
+        ),
+        ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
+        ({"quorum": 2}, 'quorum counts for the join "quorum" only; the join is "all".'),
+        ({"fallback": "b-1"}, "fallback is the agent itself; name another agent of the coordination."),
+        ({"fallback": "nobody"}, "fallback is not an agent of the coordination."),
+        ({"policy": {"attempts": -1}}, "policy.attempts: Input should be greater than or equal to 1."),
+        (
+            {"answerSchema": {"pattern": "(a+)+$"}},
+            "answerSchema: the JSON Schema uses pattern, which is not supported: it can take too long.",
+        ),
+        (
+            {"answerSchema": {"type": "number"}, "defaultAnswer": "blue"},
+            "defaultAnswer: the answer does not conform to the answerSchema: at $, 'blue' is not of type 'number'.",
+        ),
+        ({"answerWithinSeconds": 0}, "answerWithinSeconds must be from 1 to 31536000."),
+    ],
+)
+def test_rules_that_cannot_work_are_refused_and_nothing_is_written(
+    api: Api, above: Any, app: App, action: dict[str, Any], message: str
+) -> None:
+    task = TASK.put(api, above)
+    before = items(app)
+    given = {"b-1": {"predecessors": ["a_1"], **action}}
+    for uuid in ({}, {"taskUuid": task["taskUuid"]}):
+        refused = error(api, "insertUpdateTask", **TASK.required, **key(above), **uuid, agentActions=given)
+        assert refused == {"code": "BAD_USER_INPUT", "message": f"agentActions.b-1.{message}"}
+    assert items(app) == before
+
+
+def test_rules_of_an_agent_that_is_dropped_are_not_looked_at(api: Api, above: Any) -> None:
+    given = {"nobody": {"join": "quorum"}}
+    answer = send(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=given)
+    assert answer["data"]["insertUpdateTask"]["task"]["agentActions"] == {}
+    assert answer["extensions"]["warnings"] == ["agentActions: nobody is not an agent of the coordination; dropped."]
+
+
+def test_a_session_agent_by_hand_takes_any_rules_of_the_right_shape(api: Api, above: Any) -> None:
+    session = SESSION.put(api, above)
+    action = {"join": "quorum", "conditions": {"x_y": "a"}, "answerSchema": {"a_b": 1}}
+    made = SESSION_AGENT.put(api, session, agentAction=action)
+    defaults = {"primaryPath": True, "userInTheLoop": None, "predecessors": [], "actionFunction": {}}
+    assert made["agentAction"] == {**defaults, **action}
+    refused = error(
+        api,
+        "insertUpdateSessionAgent",
+        **{**SESSION_AGENT.required, **{name: session[name] for name in SESSION_AGENT.parents}},
+        agentAction={"policy": {"attempts": -1}},
+    )
+    assert refused == {
+        "code": "BAD_USER_INPUT",
+        "message": "agentAction.policy.attempts: Input should be greater than or equal to 1.",
+    }
+
+
+def test_an_agent_with_a_policy_out_of_bounds_is_refused(api: Api) -> None:
+    agents = [{"agentUuid": "a", "policy": {"timeoutSeconds": 900}}]
+    refused = error(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
+    assert refused["message"] == "agents[0].policy.timeoutSeconds: Input should be less than or equal to 840."
+
+
+def test_an_answer_must_conform_to_the_schema_and_may_be_corrected(app: App, api: Api) -> None:
+    stage = stage_of(app)
+    client = Api(stage.app, api._runner, TENANT)
+    schema = {"type": "object", "required": ["colour"], "properties": {"colour": {"enum": ["red", "blue"]}}}
+    actions = {"a": {"user_in_the_loop": "ann", "answer_schema": schema}}
+    session = stage.start(stage.define({"a": ""}, actions=actions))
+    stage.drain()
+    agent = stage.agent(session.session_uuid, "a")
+    waiting = {"sessionUuid": session.session_uuid, "sessionAgentUuid": agent.session_agent_uuid}
+    refused = error(client, "executeForUserInput", **waiting, userInput='{"colour": "green"}')
+    assert refused == {
+        "code": "BAD_USER_INPUT",
+        "message": "the answer does not conform to the answerSchema: at $.colour, 'green' is not one of "
+        "['red', 'blue'].",
+    }
+    assert stage.agent(session.session_uuid, "a").serialize() == agent.serialize()
+    assert data(client, "executeForUserInput", **waiting, userInput='{"colour": "blue"}') == {"ok": True}
+    stage.drain()
+    assert stage.session(session).status == "completed"
+
+
+def key(above: Any) -> dict[str, Any]:
+    return {"coordinationUuid": above["coordinationUuid"]}

@@ -1,0 +1,270 @@
+"""Long jobs report by a signed request: on the local server and behind the Lambda handler."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from ai_coordination_engine.api.limits import Limits
+from ai_coordination_engine.api.transport import Request
+from ai_coordination_engine.api.webhooks import answer_webhook, signature, tenant_key
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.api_handler import build_handler
+from ai_coordination_engine.entrypoints.asgi import asgi_app
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.models import SessionAgent
+from tests.fakes import FakeClock, FakeQueue
+
+MASTER = "the operator's key"
+
+
+@dataclass
+class Jobs:
+    """An application that takes reports, and jobs that it waits for."""
+
+    app: App
+    clock: FakeClock
+    queue: FakeQueue
+    tenant: str
+
+    def open(self) -> str:
+        """The uuid of a job that an agent waits for."""
+        job = str(uuid4())
+        agent = SessionAgent(f"s-{job}", "a", partition_key=self.tenant, coordination_uuid="c", run_uuid="r")
+        self.app.records.tables[SessionAgent].put(agent, SessionAgent.session_uuid.does_not_exist())
+        self.app.async_tasks.open(agent, job, 60)
+        return job
+
+    def status(self, job: str) -> Any:
+        task = self.app.async_tasks.get(self.tenant, job)
+        assert task is not None
+        return task.status
+
+    def body(self, job: str, **says: Any) -> bytes:
+        return json.dumps({"tenant": self.tenant, "asyncTaskUuid": job, **says}).encode()
+
+    def headers(self, body: bytes, *, age: float = 0, key: str | None = None) -> dict[str, str]:
+        timestamp = str(int(self.clock.now().timestamp() - age))
+        signed = signature(key or tenant_key(MASTER, self.tenant), timestamp, body)
+        return {"x-ace-timestamp": timestamp, "x-ace-signature": signed, "content-type": "application/json"}
+
+    def send(self, body: bytes, method: str = "POST", **headers: str) -> tuple[int, Any]:
+        """The status and the body of the answer; signed unless headers are given."""
+        request = Request(method, headers or self.headers(body), (), body)
+        answered = asyncio.run(answer_webhook(request, self.app))
+        return answered.status, json.loads(answered.body)
+
+    def report(self, job: str, **says: Any) -> tuple[int, Any]:
+        return self.send(self.body(job, **says))
+
+
+def refused(answer: tuple[int, Any]) -> tuple[int, str, str]:
+    """Status, code and message of a refusal."""
+    status, body = answer
+    (error,) = body["errors"]
+    return status, error["extensions"]["code"], error["message"]
+
+
+@pytest.fixture
+def jobs(shared_app: App, tenant: str) -> Iterator[Jobs]:
+    clock = FakeClock()
+    queue = FakeQueue(clock=clock)
+    settings = shared_app.settings.model_copy(update={"webhook_key": SecretStr(MASTER)})
+    made = replace(shared_app, settings=settings, clock=clock, queue=queue)
+    records = made.records
+    before, records.clock = records.clock, clock
+    yield Jobs(made, clock, queue, tenant)
+    records.clock = before
+
+
+OK = (200, {"ok": True})
+
+
+def test_a_signature_is_what_the_documentation_says() -> None:
+    key = hmac.new(b"master", b"async-tasks/acme#eu", hashlib.sha256).hexdigest()
+    assert tenant_key("master", "acme#eu") == key
+    digest = hmac.new(key.encode(), b"1790000000.{}", hashlib.sha256).hexdigest()
+    assert signature(key, "1790000000", b"{}") == f"v1={digest}"
+
+
+@pytest.mark.parametrize("result", ["done", {"a": [1]}, [], 5, False, ""])
+def test_a_result_ends_the_job_and_wakes_its_agent(jobs: Jobs, result: Any) -> None:
+    job = jobs.open()
+    assert jobs.report(job, result=result, usage={"inputTokens": 3}) == OK
+    assert jobs.status(job) == "completed"
+    (wake,) = jobs.queue.sent
+    assert wake == Wake(jobs.tenant, f"s-{job}", "a")
+
+
+def test_an_error_ends_the_job(jobs: Jobs) -> None:
+    job = jobs.open()
+    assert jobs.report(job, error="the disk is full") == OK
+    assert jobs.status(job) == "failed"
+
+
+def test_a_heartbeat_moves_the_deadline(jobs: Jobs) -> None:
+    job = jobs.open()
+    jobs.clock.advance(50)
+    assert jobs.report(job, heartbeat=True) == OK
+    jobs.clock.advance(50)
+    assert jobs.report(job, result="done") == OK
+
+
+def test_a_repetition_is_a_success_and_another_content_a_conflict(jobs: Jobs) -> None:
+    job = jobs.open()
+    assert jobs.report(job, result="done") == OK
+    assert jobs.report(job, result="done") == OK
+    conflict = (409, "CONFLICT", "The async task has completed already.")
+    assert refused(jobs.report(job, result="other")) == conflict
+    assert refused(jobs.report(job, error="late")) == conflict
+    assert refused(jobs.report(job, heartbeat=True)) == conflict
+
+
+def test_an_unknown_job_and_another_tenants_are_not_found(jobs: Jobs) -> None:
+    missing = (404, "NOT_FOUND", "There is no such async task.")
+    assert refused(jobs.report("nobody", result="x")) == missing
+    job = jobs.open()
+    other = replace(jobs, tenant=f"{jobs.tenant}-2")
+    assert refused(other.report(job, result="x")) == missing
+    assert jobs.status(job) == "pending"
+
+
+def test_only_the_tenants_own_key_signs(jobs: Jobs) -> None:
+    job = jobs.open()
+    body = jobs.body(job, result="x")
+    good = jobs.headers(body)
+    wrong = (401, "UNAUTHENTICATED", "X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+    for headers in (
+        jobs.headers(body, key=tenant_key(MASTER, "other")),
+        jobs.headers(body, key=MASTER),
+        {**good, "x-ace-signature": good["x-ace-signature"].removeprefix("v1=")},
+        {**good, "x-ace-signature": "v1=ß\ud800"},
+        {**good, "x-ace-timestamp": str(int(good["x-ace-timestamp"]) + 1)},
+        {name: value for name, value in good.items() if name != "x-ace-signature"},
+    ):
+        assert refused(jobs.send(body, **headers)) == wrong
+    assert refused(jobs.send(body + b" ", **good)) == wrong
+    assert jobs.status(job) == "pending"
+    assert jobs.queue.sent == []
+
+
+@pytest.mark.parametrize("age", [301, -302])
+def test_an_old_signature_is_worth_nothing(jobs: Jobs, age: float) -> None:
+    job = jobs.open()
+    body = jobs.body(job, result="x")
+    late = (
+        401,
+        "UNAUTHENTICATED",
+        "X-Ace-Timestamp is missing or not within 300 seconds of this server's clock",
+    )
+    assert refused(jobs.send(body, **jobs.headers(body, age=age))) == late
+    assert jobs.send(body, **jobs.headers(body, age=299)) == OK
+
+
+@pytest.mark.parametrize("timestamp", ["", "now", "-1", "1e9", "٣", "9" * 5_000])
+def test_a_timestamp_that_is_no_number_of_seconds_is_refused(jobs: Jobs, timestamp: str) -> None:
+    body = jobs.body("job", result="x")
+    headers = {**jobs.headers(body), "x-ace-timestamp": timestamp}
+    assert refused(jobs.send(body, **headers))[:2] == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ({}, "give one of `result`, `error` and `heartbeat`"),
+        ({"result": "x", "error": "y"}, "give one of `result`, `error` and `heartbeat`"),
+        ({"result": "x", "heartbeat": True}, "give one of `result`, `error` and `heartbeat`"),
+        ({"result": None}, "give one of `result`, `error` and `heartbeat`"),
+        ({"heartbeat": "yes"}, "`heartbeat` must be true"),
+        ({"error": {"a": 1}}, "`error` must be a string"),
+        ({"error": " "}, "error is empty; it says why the job failed."),
+        ({"result": "x", "usage": 5}, "`usage` must be an object or null"),
+        ({"asyncTaskUuid": 5, "result": "x"}, "`asyncTaskUuid` must be a string"),
+        ({"asyncTaskUuid": "a\x00", "result": "x"}, "asyncTaskUuid must not hold control characters."),
+    ],
+)
+def test_a_body_that_says_nothing_useful_is_refused(jobs: Jobs, says: dict[str, Any], message: str) -> None:
+    job = jobs.open()
+    assert refused(jobs.report(job, **says)) == (400, "BAD_USER_INPUT", message)
+    assert jobs.status(job) == "pending"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'"text"',
+        b"\xff",
+        b'{"tenant": 5}',
+        b'{"tenant": ""}',
+        b'{"tenant": "a#b#c"}',
+        b'{"tenant": "a", "tenant": "b"}',
+        b'{"tenant": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'{"tenant": "\\ud800"}',
+        b'{"tenant": "acme", "result": NaN}',
+    ],
+)
+def test_a_body_that_is_no_report_is_refused(jobs: Jobs, body: bytes) -> None:
+    assert refused(jobs.send(body))[:2] == (400, "BAD_USER_INPUT")
+
+
+def test_a_body_beyond_the_limit_is_refused(jobs: Jobs) -> None:
+    body = b" " * (Limits().body_bytes + 1)
+    assert refused(jobs.send(body))[:2] == (413, "TOO_COMPLEX")
+
+
+def test_other_methods_are_refused(jobs: Jobs) -> None:
+    body = jobs.body("job", heartbeat=True)
+    assert refused(jobs.send(body, "GET"))[:2] == (405, "BAD_USER_INPUT")
+
+
+def test_a_server_without_a_key_takes_no_reports(jobs: Jobs) -> None:
+    settings = jobs.app.settings.model_copy(update={"webhook_key": None})
+    closed = replace(jobs, app=replace(jobs.app, settings=settings))
+    assert refused(closed.report("job", heartbeat=True)) == (
+        404,
+        "NOT_FOUND",
+        "this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY",
+    )
+
+
+async def test_the_local_server_has_the_route(jobs: Jobs) -> None:
+    job = jobs.open()
+    body = jobs.body(job, result="done")
+    made = httpx.ASGITransport(asgi_app(jobs.app))
+    async with httpx.AsyncClient(transport=made, base_url="http://test") as client:
+        accepted = await client.post("/async-tasks", content=body, headers=jobs.headers(body))
+        unsigned = await client.post("/async-tasks", content=body)
+        too_large = await client.post("/async-tasks", content=b" " * 10_000_001)
+    assert (accepted.status_code, accepted.json()) == OK
+    assert (unsigned.status_code, too_large.status_code) == (401, 413)
+    assert jobs.status(job) == "completed"
+
+
+def test_the_lambda_takes_the_tenant_from_the_signed_body_alone(jobs: Jobs) -> None:
+    job = jobs.open()
+    body = jobs.body(job, result="done")
+    app = replace(jobs.app, settings=jobs.app.settings.model_copy(update={"auth": "jwt"}))
+    event = {
+        "version": "2.0",
+        "rawPath": "/async-tasks",
+        "rawQueryString": "",
+        "headers": {**jobs.headers(body), "part-id": "other"},
+        "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
+        "body": body.decode(),
+        "isBase64Encoded": False,
+    }
+    with asyncio.Runner() as runner:
+        answered = build_handler(app, runner)(event, None)
+    assert (answered["statusCode"], json.loads(answered["body"])) == OK
+    assert jobs.status(job) == "completed"

@@ -1,0 +1,126 @@
+"""A model of the engine: how the agents of a plan must end, and the session, whatever the interleaving.
+
+Independent of the engine on purpose: it knows the rules of joins, conditions and failures, and none of its code.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from tests.histories import Node, Plan
+
+ENDS = {"go": "completed", "stop": "completed", "flaky": "completed", "tired": "failed", "fail": "failed"}
+Both = frozenset({True, False})
+
+
+@dataclass
+class Fate:
+    """How an agent ends when it is left to: its state; when it is skipped, whether because of a failure (or either, by
+    what came first); its elements, when it is a map; and the predecessors without which it cannot end.
+    """
+
+    state: str
+    blamed: Collection[bool] = ()
+    elements: list[str] = field(default_factory=list)
+    needs: Collection[str] = ()
+
+
+@dataclass
+class Outcomes:
+    """The statuses and states that a history may end with. `exact`: none of its agents can be cut short."""
+
+    statuses: set[str]
+    states: Mapping[str, set[str]]
+    elements: Mapping[str, list[str]]
+    exact: bool
+
+
+def outcomes(plan: Plan) -> Outcomes:
+    """What a session of the plan may end with."""
+    fates: dict[str, Fate] = {}
+    for name, node in plan.agents.items():
+        fates[name] = _fate(plan, node, fates, name)
+    waited_for = {before for node in plan.agents.values() for before in node.before}
+    sinks = [name for name in plan.agents if name not in waited_for]
+    needed = _needed(fates, sinks)
+    must = any(fates[name].state == "failed" or set(fates[name].blamed) == {True} for name in sinks)
+    may = must or any(True in fates[name].blamed for name in sinks)
+    ending = [] if plan.on_failure == "continue" else [name for name in fates if _ends_session(plan, fates, name)]
+    must = must or any(name in needed for name in ending)
+    may = may or bool(ending)
+    cut_short = set(fates) if ending else set(fates) - needed
+    return Outcomes(
+        {*(["failed"] if may else []), *([] if must else ["completed"])},
+        {name: {fate.state, *(["skipped"] if name in cut_short else [])} for name, fate in fates.items()},
+        {name: fate.elements for name, fate in fates.items()},
+        not cut_short and not any("failed" in fate.elements and fate.blamed for fate in fates.values()),
+    )
+
+
+def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:
+    passing = [each for each in node.before if _passes(plan, node, fates, each)]
+    off = [each for each in node.before if each not in passing]
+    if node.join == "all":
+        if off:
+            return Fate("skipped", _blame(fates, off, 1), needs=off if len(off) == 1 else ())
+        return _run(plan, node, fates, node.before)
+    if node.join == "all_terminal" or not node.before:
+        return _run(plan, node, fates, node.before)
+    least = node.quorum if node.join == "quorum" else 1
+    if len(passing) >= least:
+        return _run(plan, node, fates, passing if len(passing) == least else ())
+    most = len(node.before) - least + 1  # edges that are off until it is given up
+    return Fate("skipped", _blame(fates, off, most), needs=off if len(off) == most else ())
+
+
+def _blame(fates: Mapping[str, Fate], off: list[str], most: int) -> set[bool]:
+    """Whether a failure is among the first `most` of these edges that go off, in whatever order they do."""
+    kinds = [{True} if fates[each].state == "failed" else set(fates[each].blamed) or {False} for each in off]
+    blamed = {True} if any(True in kind for kind in kinds) else set()
+    return blamed | ({False} if sum(False in kind for kind in kinds) >= most else set())
+
+
+def _run(plan: Plan, node: Node, fates: Mapping[str, Fate], needs: Collection[str]) -> Fate:
+    if node.over is None:
+        return Fate(ENDS[node.behaviour], needs=needs)
+    elements = [ENDS[node.behaviour]] * _length(plan, fates, node.over)
+    if "failed" in elements and node.map_join == "all":
+        return Fate("skipped", {True}, elements, needs)
+    return Fate("completed", (), elements, needs)
+
+
+def _length(plan: Plan, fates: Mapping[str, Fate], name: str) -> int:
+    return plan.agents[name].items if plan.agents[name].over is None else len(fates[name].elements)
+
+
+def _passes(plan: Plan, node: Node, fates: Mapping[str, Fate], before: str) -> bool:
+    if fates[before].state != "completed":
+        return False
+    if before not in node.conditions:
+        return True
+    other = plan.agents[before]
+    if other.over is not None:  # the condition wants an element that has completed
+        return "completed" in fates[before].elements
+    return other.behaviour != "stop"
+
+
+def _needed(fates: Mapping[str, Fate], sinks: list[str]) -> set[str]:
+    """The agents without whose end the session cannot end."""
+    needed: set[str] = set()
+    todo = list(sinks)
+    while todo:
+        name = todo.pop()
+        if name not in needed:
+            needed.add(name)
+            todo.extend(fates[name].needs)
+    return needed
+
+
+def _ends_session(plan: Plan, fates: Mapping[str, Fate], name: str) -> bool:
+    """Whether the agent, or an element of it, fails so that the session fails with it at once."""
+    node = plan.agents[name]
+    if "failed" in fates[name].elements:
+        return node.map_join == "all"
+    if fates[name].state != "failed":
+        return False
+    after = [each for each in plan.agents.values() if name in each.before]
+    return not after or any(each.join == "all" for each in after)

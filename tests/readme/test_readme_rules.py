@@ -1,0 +1,58 @@
+"""The actions, policies and functions that the README shows are accepted, and do what it says."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ai_coordination_engine.domain.graph import check_actions
+from ai_coordination_engine.domain.rules import check_rules
+from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import ActionRequest, ActionResult
+from tests.fakes import Behaviour
+from tests.sessions import stage_of
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def block(mark: str) -> str:
+    """The code block of the README that begins with `mark`."""
+    (found,) = [text for text in re.findall(r"```\w+\n(.*?)```", README, re.DOTALL) if text.startswith(mark)]
+    return str(found)
+
+
+def says(text: str) -> Behaviour:
+    return lambda request: text
+
+
+def test_the_actions_and_the_policy_shown_are_accepted_and_run(app: App) -> None:
+    actions = parse_agent_actions(json.loads(block('{"review"')))
+    rules = json.loads(block('{"policy"'))
+    actions |= parse_agent_actions({"draft": rules})
+    agents = parse_agents([{"agentUuid": name} for name in (*actions, "outline", "cheaper-agent")])
+    check_actions(agents, actions)
+    check_rules(agents, actions)
+    graph = {
+        "draft": (),
+        "outline": (),
+        **{name: each.predecessors for name, each in actions.items() if name != "draft"},
+    }
+    outputs = {"draft": '{"score": 9}', "outline": '{"chapters": ["one", "two"]}'}
+    stage = stage_of(app, behaviours={name: says(text) for name, text in outputs.items()})
+    stored = {name: each.stored() for name, each in actions.items()}
+    session = stage.start(stage.define(graph, actions=stored, agents={"cheaper-agent": {}}))
+    stage.drain()
+    states = dict.fromkeys(graph, "completed") | {"review": "skipped"}
+    assert (stage.session(session).status, stage.states(session.session_uuid)) == ("completed", states)
+    assert stage.agent(session.session_uuid, "book").state == "completed"
+    assert stage.runtime.ran().count("chapter") == 2
+
+
+def test_the_action_function_shown_chooses_a_successor() -> None:
+    names: dict[str, Any] = {}
+    exec(block("# my_actions.py"), names)  # noqa: S102
+    request = ActionRequest("t", "s", "sa", "triage", "Triage", "urgent!", "", ["pager", "mail"])
+    assert names["route"](request) == ActionResult(successors=["pager"])
+    assert names["route"](replace(request, output="later")) == ActionResult(successors=["mail"])

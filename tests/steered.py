@@ -1,0 +1,77 @@
+"""Sessions that are steered: the controls as a client calls them, crashes at every point, and the promises after it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from ai_coordination_engine.engine import control, fork, reconcile, restart
+from ai_coordination_engine.store.models import Session
+from tests.sessions import TENANT, Crash, Stage, Tripwire, tripping
+
+DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
+
+
+def cancel(stage: Stage, session: Session, key: str | None = None) -> Session:
+    return control.cancel_session(stage.app, TENANT, *names(session), idempotency_key=key)
+
+
+def pause(stage: Stage, session: Session, key: str | None = None) -> Session:
+    return control.pause_session(stage.app, TENANT, *names(session), idempotency_key=key)
+
+
+def resume(stage: Stage, session: Session, key: str | None = None) -> Session:
+    return control.resume_session(stage.app, TENANT, *names(session), idempotency_key=key)
+
+
+def retry(stage: Stage, session: Session, key: str | None = None) -> Session:
+    return restart.retry_session(stage.app, TENANT, *names(session), idempotency_key=key)
+
+
+def rerun(stage: Stage, session: Session, agent_uuid: str, key: str | None = None) -> Session:
+    agent = next(each for each in stage.agents(session.session_uuid) if each.agent_uuid == agent_uuid)
+    uuids = (session.session_uuid, agent.session_agent_uuid)
+    return restart.rerun_session_agent(stage.app, TENANT, *uuids, idempotency_key=key)
+
+
+def fork_from(stage: Stage, session: Session, agent_uuid: str | None = None, **given: Any) -> Session:
+    if agent_uuid is not None:
+        given["from_session_agent_uuid"] = stage.agent(session.session_uuid, agent_uuid).session_agent_uuid
+    return fork.fork_session(stage.app, TENANT, *names(session), **given)
+
+
+def put_right(stage: Stage, session: Session) -> Session:
+    return reconcile.reconcile_session(stage.app, TENANT, *names(session))
+
+
+def sweep_after(stage: Stage, seconds: float) -> int:
+    """Some time passes and the sweep comes."""
+    stage.clock.advance(seconds)
+    return reconcile.sweep(stage.app)
+
+
+def names(session: Session) -> tuple[str, str]:
+    return session.coordination_uuid, session.session_uuid
+
+
+def every_death(
+    stage: Stage, prepare: Callable[[], Session], history: Callable[[Session], None], *, every: int = 1
+) -> Iterator[Session]:
+    """What is prepared, after a history that died at one point after the other; the caller checks it each time."""
+    point = 1
+    while True:
+        session = prepare()
+        with tripping(stage, point) as tripwire:
+            history(session)
+        yield session
+        stage.queue.sent.clear()
+        if not tripwire.trips:
+            return
+        point += every
+
+
+def once(stage: Stage, call: Callable[[], Any]) -> None:
+    """A client that does not repeat its request when the server dies."""
+    with suppress(Crash):
+        call()
+    if isinstance(stage.boundary.reach, Tripwire):
+        stage.boundary.reach.revive()

@@ -1,0 +1,280 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.domain.statuses import AGENT_STATES, SESSION_STATUSES
+from ai_coordination_engine.engine.explain import NAMED, Scene, Why, explain, neighbours, tally_keys
+from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.tallies import join_key
+
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+LATER = datetime(2026, 11, 2, 9, 5, tzinfo=UTC)
+SOON = LATER.timestamp()
+SWEPT = datetime(2026, 11, 2, 9, 15, tzinfo=UTC)
+
+
+def agent(ordinal: int | None = 5, **values: Any) -> SessionAgent:
+    uuid = child_uuid("s", ordinal or 0, NOW)
+    return SessionAgent(
+        "s", uuid, **{"ordinal": ordinal, "agent_uuid": f"agent-{ordinal}", "state": "initial", **values}
+    )
+
+
+def session(**values: Any) -> Session:
+    return Session("c", "s", **{"status": "in_progress", **values})
+
+
+def why(of: SessionAgent, others: list[SessionAgent] | None = None, unfinished: int = 0, **values: Any) -> Why:
+    scene = Scene(session(**values), others or [], unfinished, NOW.timestamp(), NOW.timestamp())
+    return explain(of, scene)
+
+
+def test_an_agent_that_waits_names_whom_it_waits_for_and_what_they_do() -> None:
+    others = [
+        agent(0, state="executing", attempt=2, definition={"agent_name": "Reader"}),
+        agent(1, state="wait_for_user_input", awaits_user="ann"),
+        agent(2, state="pending", async_task_uuid="job"),
+        agent(3),
+    ]
+    found = why(agent(in_degree=4, unfinished={0, 1, 2, 3}), others, 4)
+    assert found == Why(
+        "WAITS_FOR_PREDECESSORS",
+        "It waits for 4 unfinished predecessors: Reader (executing, attempt 2), agent-1 (waits for ann), "
+        "agent-2 (waits for a long job), agent-3 (initial).",
+        waits_for=others,
+        details={"unfinished": 4},
+    )
+
+
+def test_a_predecessor_that_has_ended_points_to_the_sweep() -> None:
+    others = [agent(0, state="completed"), agent(1, state="executing", attempt=1)]
+    found = why(agent(in_degree=2, unfinished={0, 1}), others, 2, watch_at=SWEPT.timestamp())
+    assert found.message == (
+        "It waits for 2 unfinished predecessors: agent-0 (completed), agent-1 (executing, attempt 1). Those that have "
+        "ended hand on in a moment. The sweep looks after it at 2026-11-02T09:15:00+00:00; reconcileSession does so "
+        "now."
+    )
+    assert found.waits_for == [others[1]]
+
+
+def test_a_join_that_needs_some_says_how_many() -> None:
+    found = why(agent(in_degree=3, missing=1, unfinished={0, 1, 2}), [agent(0), agent(1), agent(2)], 3)
+    assert found.code == "WAITS_FOR_PREDECESSORS"
+    assert found.message.startswith("It needs 1 more of 3 unfinished predecessors: agent-0 (initial), ")
+    assert found.details == {"unfinished": 3, "missing": 1}
+
+
+def test_a_join_that_has_enough_waits_for_a_worker() -> None:
+    assert why(agent(in_degree=2, missing=0, unfinished={0, 1})).code == "WAITS_FOR_WORKER"
+
+
+def test_a_wide_join_names_some_and_counts_all() -> None:
+    found = why(agent(in_degree=500, unfinished={0, 1}, tallies=5), [agent(0), agent(1)], 437)
+    assert (
+        found.message == "It waits for 437 unfinished predecessors: agent-0 (initial), agent-1 (initial), and 435 more."
+    )
+    assert found.details == {"unfinished": 437}
+
+
+def test_a_map_waits_for_its_elements() -> None:
+    elements = [agent(60_000 + index, map_ordinal=5, agent_uuid="m", state="executing", attempt=1) for index in (0, 7)]
+    found = why(agent(agent_uuid="m", state="pending", mapped=9, generation=1, in_degree=2), elements, 2)
+    assert found.code == "WAITS_FOR_ELEMENTS"
+    assert (
+        found.message == "It waits for 2 of its 9 elements: m #0 (executing, attempt 1), m #7 (executing, attempt 1)."
+    )
+    assert found.details == {"unfinished": 2, "elements": 9}
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "message", "until"),
+    [
+        (
+            {"state": "executing", "attempt": 2, "lease_until": SOON},
+            "EXECUTING",
+            "It is running: attempt 2 has until 2026-11-02T09:05:00+00:00.",
+            LATER,
+        ),
+        (
+            {"state": "executing", "attempt": 2, "lease_until": NOW.timestamp() - 1},
+            "LEASE_EXPIRED",
+            "Attempt 2 was lost: its lease ran out at 2026-11-02T08:59:59+00:00. reconcileSession sends lost messages "
+            "again.",
+            None,
+        ),
+        (
+            {"state": "executing"},
+            "EXECUTING",
+            "A client says that it is executing; the engine holds no lease.",
+            None,
+        ),
+        (
+            {"state": "pending", "acting": True, "attempt": 1, "lease_until": SOON},
+            "ACTING",
+            "The action function on its answer runs, until 2026-11-02T09:05:00+00:00 at the latest.",
+            LATER,
+        ),
+        (
+            {"state": "pending", "attempt": 2, "failures": 2, "not_before": SOON, "notes": "too busy"},
+            "BACKOFF",
+            "Attempt 2 failed (too busy); the next begins at 2026-11-02T09:05:00+00:00.",
+            LATER,
+        ),
+        (
+            {"state": "pending", "async_task_uuid": "job", "due_at": SOON},
+            "WAITS_FOR_ASYNC_TASK",
+            "It waits for the long job job; completeAsyncTask ends it. When nothing is heard of it until "
+            "2026-11-02T09:05:00+00:00, the attempt has failed.",
+            LATER,
+        ),
+        (
+            {"state": "wait_for_user_input", "awaits_user": "ann"},
+            "WAITS_FOR_USER",
+            "It waits for ann; executeForUserInput gives the answer.",
+            None,
+        ),
+        (
+            {"state": "wait_for_user_input", "awaits_user": "ann", "due_at": SOON},
+            "WAITS_FOR_USER",
+            "It waits for ann; executeForUserInput gives the answer. Without one at 2026-11-02T09:05:00+00:00 it has "
+            "failed.",
+            LATER,
+        ),
+        (
+            {
+                "state": "wait_for_user_input",
+                "awaits_user": "ann",
+                "due_at": SOON,
+                "agent_action": {"default_answer": "yes"},
+            },
+            "WAITS_FOR_USER",
+            "It waits for ann; executeForUserInput gives the answer. Without one at 2026-11-02T09:05:00+00:00 the "
+            "default answer is taken.",
+            LATER,
+        ),
+        (
+            {"in_degree": 0},
+            "WAITS_FOR_WORKER",
+            "It is ready: its message waits for a worker. reconcileSession sends lost messages again.",
+            None,
+        ),
+        (
+            {"state": "pending", "not_before": NOW.timestamp() - 1},
+            "WAITS_FOR_WORKER",
+            "It is ready: its message waits for a worker. reconcileSession sends lost messages again.",
+            None,
+        ),
+        ({"state": "completed"}, "COMPLETED", "It has run and completed.", None),
+        (
+            {"state": "failed", "notes": "no idea"},
+            "FAILED",
+            "It has failed (no idea).",
+            None,
+        ),
+        ({"state": "cancelled"}, "CANCELLED", "It was cancelled.", None),
+        (
+            {"state": "skipped"},
+            "SKIPPED",
+            "It was skipped: no condition led to it, no function chose it, or a person ended it.",
+            None,
+        ),
+        (
+            {"ordinal": None},
+            "NOT_PLANNED",
+            "A client wrote this agent; the engine does not run it and clients move its state.",
+            None,
+        ),
+    ],
+)
+def test_every_state_has_a_code_and_words(values: dict[str, Any], code: str, message: str, until: Any) -> None:
+    found = why(agent(**{"ordinal": 5, **values}))
+    assert (found.code, found.message, found.until) == (code, message, until)
+
+
+def test_a_wait_for_a_person_says_since_when() -> None:
+    found = why(agent(state="wait_for_user_input", awaits_user="ann", waits_since="2026-11-02T08:00:00.000000+00:00#a"))
+    assert found.details == {"user": "ann", "since": "2026-11-02T08:00:00.000000+00:00"}
+
+
+def test_a_lost_attempt_says_when_the_sweep_comes() -> None:
+    found = why(agent(state="executing", attempt=1, lease_until=1.0), watch_at=SWEPT.timestamp())
+    assert (found.code, found.until) == ("LEASE_EXPIRED", SWEPT)
+
+
+def test_a_paused_agent_says_what_comes_after_the_pause() -> None:
+    found = why(agent(paused="token", state="wait_for_user_input", awaits_user="ann"), status="paused")
+    assert found.code == "PAUSED"
+    assert found.message == (
+        "The session is paused; resumeSession lets it go on. Then: It waits for ann; executeForUserInput gives "
+        "the answer."
+    )
+    assert found.details["then"] == "WAITS_FOR_USER"
+
+
+def test_an_attempt_that_runs_in_a_paused_session_is_executing() -> None:
+    assert why(agent(paused="token", state="executing", lease_until=SOON), status="paused").code == "EXECUTING"
+
+
+def test_an_agent_of_a_session_that_is_set_back_waits_for_that() -> None:
+    assert why(agent(), status="in_transit", restart={"from": None}).code == "RESTARTING"
+    assert why(agent(), status="in_transit").code == "WAITS_FOR_WORKER"
+
+
+def test_nothing_begins_in_a_session_that_has_ended() -> None:
+    found = why(agent(in_degree=0), status="cancelled")
+    assert (found.code, found.message) == (
+        "SESSION_ENDED",
+        "The session is cancelled; nothing is begun in it any more.",
+    )
+    gone = explain(agent(), Scene(None, [], 0, 0, 0))
+    assert gone.message == "The session is gone; nothing is begun in it any more."
+
+
+def test_a_skip_names_the_failure_that_it_follows_from() -> None:
+    others = [agent(0, state="failed"), agent(1, state="completed")]
+    found = why(agent(state="skipped", blamed=True), others)
+    assert found.message == "It was skipped because of a failure before it: agent-0 (failed)."
+    assert found.details == {"blamed": True}
+    propagated = why(agent(state="skipped"), [agent(0, state="skipped")])
+    assert propagated.message == "It was skipped because of what was skipped before it: agent-0 (skipped)."
+    ended = why(agent(state="skipped"), [agent(0, state="completed")], status="failed")
+    assert ended.message == "It was skipped: the session is failed; retrySession tries again."
+
+
+@pytest.mark.parametrize("state", AGENT_STATES)
+@pytest.mark.parametrize("status", SESSION_STATUSES)
+def test_there_is_an_answer_for_every_state_in_every_session(state: str, status: str) -> None:
+    found = why(agent(state=state), status=status)
+    assert found.code.isupper()
+    assert found.message.endswith(".")
+
+
+# What has to be read
+
+
+def test_the_first_unfinished_predecessors_are_read() -> None:
+    waiting = agent(50, in_degree=30, unfinished=set(range(30)))
+    assert tally_keys(waiting) == []
+    assert neighbours(waiting, []) == [agent_key(waiting, ordinal) for ordinal in range(NAMED)]
+
+
+def test_of_a_wide_join_the_first_tally_is_read_and_then_whom_it_waits_for() -> None:
+    waiting = agent(500, in_degree=300, unfinished={2, 1}, tallies=5)
+    assert tally_keys(waiting) == [join_key(("s", waiting.session_agent_uuid), 0, 1)]
+    tally = SessionAgent("x", "y", unfinished={7, 3})
+    assert neighbours(waiting, [tally]) == [agent_key(waiting, 3), agent_key(waiting, 7)]
+
+
+@pytest.mark.parametrize("state", ["executing", "completed", "wait_for_user_input"])
+def test_nothing_is_read_for_who_waits_for_nobody(state: str) -> None:
+    found = agent(state=state, predecessors=[0, 1], unfinished={0}, tallies=3)
+    assert (tally_keys(found), neighbours(found, [])) == ([], [])
+    assert neighbours(agent(None, state="initial"), []) == []
+
+
+def test_for_a_skip_the_predecessors_are_read() -> None:
+    skipped = agent(state="skipped", predecessors=[0, 1])
+    assert neighbours(skipped, []) == [agent_key(skipped, 0), agent_key(skipped, 1)]

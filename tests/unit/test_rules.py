@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.domain.rules import check_rules
+from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
+from ai_coordination_engine.errors import BadUserInput
+
+AGENTS = parse_agents([{"agentUuid": each} for each in "abcd"])
+
+
+def check(action: dict[str, Any]) -> None:
+    """Agent `d`, which waits for `a` and `b`."""
+    check_rules(AGENTS, parse_agent_actions({"d": {"predecessors": ["a", "b"], **action}}))
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {},
+        {"join": "any"},
+        {"join": "quorum", "quorum": 2},
+        {"join": "all_terminal"},
+        {"conditions": {"a": "score > `5`"}},
+        {"map": {"over": "a"}},
+        {"map": {"over": "a", "items": "found[]", "join": "all_terminal"}},
+        {"fallback": "c"},
+        {"fallback": "a"},
+        {"userInTheLoop": "ann", "answerSchema": {"type": "boolean"}, "defaultAnswer": "true"},
+        {"userInTheLoop": "ann", "answerWithinSeconds": 0.5 + 0.5, "defaultAnswer": "go on"},
+        {"answerWithinSeconds": 31_536_000},
+    ],
+)
+def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
+    check(action)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
+        ({"quorum": 1}, 'quorum counts for the join "quorum" only; the join is "all".'),
+        ({"join": "any", "quorum": 1}, 'quorum counts for the join "quorum" only; the join is "any".'),
+        ({"join": "quorum", "quorum": 0}, "quorum must be 1 or more."),
+        ({"join": "quorum", "quorum": -3}, "quorum must be 1 or more."),
+        ({"predecessors": [], "join": "quorum", "quorum": 1}, "quorum needs predecessors; the agent has none."),
+        ({"conditions": {"c": "a"}}, "conditions.c is no predecessor of this agent; name one of its predecessors."),
+        ({"conditions": {"a": "b["}}, "conditions.a: b[ is no JMESPath expression: Incomplete expression."),
+        ({"map": {"over": "c"}}, "map.over is no predecessor of this agent; name one of its predecessors."),
+        ({"map": {"over": "a", "items": "]"}}, "map.items: ] is no JMESPath expression: "),
+        (
+            {"map": {"over": "a"}, "userInTheLoop": "ann"},
+            "map and userInTheLoop exclude each other; let another agent wait for the person.",
+        ),
+        ({"fallback": "d"}, "fallback is the agent itself; name another agent of the coordination."),
+        ({"fallback": "x"}, "fallback is not an agent of the coordination."),
+        ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type, "),
+        ({"answerSchema": 5}, "answerSchema: a JSON Schema is an object."),
+        (
+            {"answerSchema": {"type": "boolean"}, "defaultAnswer": "perhaps"},
+            "defaultAnswer: the answer does not conform to the answerSchema: at $, 'perhaps' is not of type 'boolean'.",
+        ),
+        ({"defaultAnswer": " "}, "defaultAnswer is empty; leave it out, and an expired wait fails the agent."),
+        ({"answerWithinSeconds": 0}, "answerWithinSeconds must be from 1 to 31536000."),
+        ({"answerWithinSeconds": 31_536_001}, "answerWithinSeconds must be from 1 to 31536000."),
+        ({"answerWithinSeconds": -1}, "answerWithinSeconds must be from 1 to 31536000."),
+    ],
+)
+def test_rules_that_cannot_work_are_named_with_what_to_do(action: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadUserInput) as caught:
+        check(action)
+    assert caught.value.message.startswith(f"agentActions.d.{message}")

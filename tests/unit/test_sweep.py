@@ -1,0 +1,78 @@
+"""The sweep goes on until nothing is left, on Lambda and on one machine."""
+
+import logging
+import threading
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ai_coordination_engine.entrypoints import sweep as module
+from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
+from ai_coordination_engine.entrypoints.sweep import Sweep
+
+
+class FakeContext(LambdaContext):
+    """Has `seconds` left, one less each time it is asked."""
+
+    def __init__(self, seconds: int) -> None:
+        self.left = seconds
+
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+        self.left -= 1
+        return self.left * 1000
+
+
+class FakeSweep:
+    """Finds so many sessions, one number a call; then none. `done` is set once it has found none."""
+
+    def __init__(self, *found: int, error: Exception | None = None) -> None:
+        self.calls = 0
+        self.done = threading.Event()
+        self._found = list(found)
+        self._error = error
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self._error:
+            error, self._error = self._error, None
+            raise error
+        if self._found:
+            return self._found.pop(0)
+        self.done.set()
+        return 0
+
+
+def test_the_function_sweeps_until_nothing_is_left() -> None:
+    sweep = FakeSweep(25, 3)
+    assert Sweep(sweep).handle({}, FakeContext(55)) == {"sessions": 28}
+    assert sweep.calls == 3
+
+
+def test_the_function_begins_no_round_that_it_may_not_end() -> None:
+    sweep = FakeSweep(*[1] * 100)
+    assert Sweep(sweep).handle({}, FakeContext(20)) == {"sessions": 5}
+
+
+def test_importing_the_sweep_builds_nothing() -> None:
+    assert "handler" not in vars(module)
+
+
+def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    sweep = FakeSweep(1, 2, error=ConnectionError("no table"))
+    timer = LocalSweep(sweep, seconds=0.01)
+    with caplog.at_level(logging.CRITICAL):
+        timer.start()
+        assert sweep.done.wait(5)
+        timer.stop(5)
+    assert sweep.calls >= 4
+    calls = sweep.calls
+    threading.Event().wait(0.05)
+    assert sweep.calls == calls
+
+
+def test_the_timer_waits_before_it_begins() -> None:
+    sweep = FakeSweep()
+    timer = LocalSweep(sweep, seconds=3600)
+    timer.start()
+    timer.stop(5)
+    assert sweep.calls == 0

@@ -1,0 +1,73 @@
+"""What the tests of waiting agents do beside draining the queue: work without letting time pass, and end long jobs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ai_coordination_engine.engine.async_tasks import complete_async_task, states
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.store.models import Session
+from tests.fakes import Behaviour
+from tests.sessions import TENANT, Stage
+
+
+def work_now(stage: Stage) -> None:
+    """One worker handles every message in sight; delayed ones stay where they are."""
+    while delivery := stage.queue.receive():
+        run_step(stage.app, delivery.wake)
+        stage.queue.delete(delivery)
+
+
+def at_point(stage: Stage, number: int, call: Callable[[], None]) -> Callable[[], bool]:
+    """Have somebody else make `call` at the side effect with this number; the answer tells whether it was reached."""
+    seen = 0
+
+    def reach(name: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            stage.boundary.reach = lambda name: None
+            call()
+
+    stage.boundary.reach = reach
+    return lambda: seen >= number
+
+
+# Long jobs
+
+CHAIN = {"a": "", "b": "a", "c": "b"}
+
+
+def pending(heartbeat_seconds: float | None = None) -> Behaviour:
+    """An agent that begins a job of its own with each attempt: `job-1`, `job-2` …"""
+
+    def begin(request: AgentRequest) -> AgentResult:
+        return AgentResult("", {"calls": 1}, f"job-{request.attempt}", heartbeat_seconds)
+
+    return begin
+
+
+def waiting_for_a_job(stage: Stage, **more: Any) -> Session:
+    """A session whose agent `b` waits for `job-1`."""
+    session = stage.start(stage.define(CHAIN, **more))
+    work_now(stage)
+    agent = stage.agent(session.session_uuid, "b")
+    assert (agent.state, agent.async_task_uuid, agent.lease_until) == ("pending", "job-1", None)
+    return session
+
+
+def complete(stage: Stage, uuid: str = "job-1", result: Any = "done", **more: Any) -> None:
+    complete_async_task(stage.app, TENANT, uuid, result=result, **more)
+
+
+def state(stage: Stage, uuid: str = "job-1") -> dict[str, Any]:
+    return states(stage.app, TENANT, [uuid])[uuid]
+
+
+def attempts(stage: Stage, session: Session) -> list[tuple[int, str, str]]:
+    """What the runs of `b` say: attempt, status, job."""
+    return sorted(
+        (run.async_task["attempt"], run.async_task["status"], run.async_task_uuid)
+        for run in stage.runs(session.session_uuid)
+        if run.agent_uuid == "b"
+    )
