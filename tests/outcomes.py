@@ -50,10 +50,15 @@ def outcomes(plan: Plan) -> Outcomes:
     cut_short = set(fates) if ending else set(fates) - needed
     return Outcomes(
         {*(["failed"] if may else []), *([] if must else ["completed"])},
-        {name: {fate.state, *(["skipped"] if name in cut_short else [])} for name, fate in fates.items()},
+        {name: {fate.state, *(_early(plan, name) if name in cut_short else [])} for name, fate in fates.items()},
         {name: fate.elements for name, fate in fates.items()},
         not cut_short and not any("failed" in fate.elements and fate.blamed for fate in fates.values()),
     )
+
+
+def _early(plan: Plan, name: str) -> set[str]:
+    """How an agent may end whose session ends before it: it is given up, or not tried again."""
+    return {"skipped", *(["failed"] if plan.agents[name].behaviour == "flaky" else [])}
 
 
 def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from ai_coordination_engine.engine import control, fork, reconcile, restart
+from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
 from tests.sessions import TENANT, Crash, Stage, Tripwire, tripping
 
@@ -47,6 +48,29 @@ def sweep_after(stage: Stage, seconds: float) -> int:
     """Some time passes and the sweep comes."""
     stage.clock.advance(seconds)
     return reconcile.sweep(stage.app)
+
+
+def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> Callable[[], bool]:
+    """Have `act` happen right after the agents were read for the `read`-th time by whoever sets the session back.
+
+    Answers what tells whether it has happened.
+    """
+    queries = 0
+
+    def reach(name: str) -> None:
+        nonlocal queries
+        queries += name == "Query" and stage.session(session).status == "in_transit"  # before it, and after it
+        if queries == 2 * read:
+            stage.boundary.reach = lambda name: None
+            act()
+
+    stage.boundary.reach = reach
+    return lambda: queries == 2 * read
+
+
+def fail_by_hand(stage: Stage, session: Session) -> None:
+    """The session has just failed; nothing that follows from it is done yet."""
+    stage.app.records.table(SESSION).update(names(session), [Session.status.set("failed")], None)
 
 
 def names(session: Session) -> tuple[str, str]:

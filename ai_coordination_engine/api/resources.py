@@ -37,11 +37,15 @@ def _needs_agents(given: Arguments) -> bool:
 
 
 def _session_update(given: Arguments) -> tuple[Any, str]:
-    """A terminal status never changes (promise P6)."""
+    """A terminal status never changes (promise P6), nor does that of a session that a retry is setting back."""
     if "status" not in given:
         return None, ""
     allowed = (*statuses.OPEN_SESSION_STATUSES, given["status"] or "")
-    return Session.status.is_in(*dict.fromkeys(allowed)), "The session has ended; its status does not change any more."
+    return (
+        Session.status.is_in(*dict.fromkeys(allowed)) & Session.restart.does_not_exist(),
+        "The session has ended, or is being set back to run again: its status cannot be set by hand. "
+        "cancelSession ends it, retrySession runs it again.",
+    )
 
 
 def _session_agent_update(given: Arguments) -> tuple[Any, str]:

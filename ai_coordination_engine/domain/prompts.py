@@ -5,25 +5,57 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ai_coordination_engine.domain.texts import size_of
+from ai_coordination_engine.errors import BadUserInput
+
+MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
+MAX_ELEMENT = 1_000_000  # characters of what one element of a map is asked
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def fill_placeholders(text: str, task_query: str) -> str:
     """`text` with each `{name}` replaced by the value of that key, when `task_query` is a JSON object that has it.
 
-    Strings are put in as they are, other values as JSON; a placeholder without a value stays.
+    Strings are put in as they are, other values as JSON; a placeholder without a value stays. Raises `BadUserInput`
+    when the values have more than `MAX_FILLED` characters together.
     """
-    if "{" not in text:
-        return text
-    values = _json_object(task_query)
+    return _filled(text, _json_object(task_query), MAX_FILLED) if "{" in text else text
+
+
+def _filled(text: str, values: Mapping[str, Any], limit: int) -> str:
+    shown: dict[str, str] = {}
+    room = limit
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
+        nonlocal room
+        name = match[1]
+        if name not in values:
             return match[0]
-        found = values[match[1]]
-        return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        if name not in shown:
+            shown[name] = _shown(values[name], limit)
+        room -= len(shown[name])
+        if room < 0:
+            raise _too_long(limit)
+        return shown[name]
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _shown(value: Any, limit: int) -> str:
+    if isinstance(value, str):
+        return value
+    if size_of(value, limit) > limit:
+        raise _too_long(limit)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError as error:
+        raise BadUserInput("A value that fills a placeholder is nested too deeply.") from error
+
+
+def _too_long(limit: int) -> BadUserInput:
+    return BadUserInput(
+        f"A text has room for {limit} characters where its placeholders are filled; the values have more."
+    )
 
 
 def _json_object(text: str) -> Mapping[str, Any]:
@@ -46,9 +78,17 @@ def compose_input(query: str, predecessors: Sequence[tuple[str, str]], user_inpu
 def fill_element(text: str, element: Any, index: int) -> str:
     """What one element of a map is asked: `{item}`, `{index}` and the element's own keys filled in.
 
-    A text that names none of them is followed by the element.
+    A text that names none of them is followed by the element. Raises `BadUserInput` when it has more than
+    `MAX_ELEMENT` characters, or one that UTF-8 does not know.
     """
-    shown = element if isinstance(element, str) else json.dumps(element, ensure_ascii=False)
     values = {**(element if isinstance(element, dict) else {}), "item": element, "index": index}
-    filled = fill_placeholders(text, json.dumps(values, ensure_ascii=False))
-    return filled if text and filled != text else "\n\n".join(part for part in (text, f"Item:\n{shown}") if part)
+    asked = _filled(text, values, MAX_ELEMENT)
+    if asked == text:
+        asked = "\n\n".join(part for part in (text, f"Item:\n{_shown(element, MAX_ELEMENT)}") if part)
+    if len(asked) > MAX_ELEMENT:
+        raise BadUserInput(f"Its text has {len(asked)} characters; what one element is asked takes {MAX_ELEMENT}.")
+    try:
+        asked.encode()
+    except UnicodeEncodeError as error:
+        raise BadUserInput("Its text holds an invalid character.") from error
+    return asked

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import (
-    OPEN_AGENT_STATES,
     OPEN_SESSION_STATUSES,
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
@@ -20,10 +19,12 @@ from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION
-from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key, Refused
 from ai_coordination_engine.store.transitions import Lease
 
+_BLAMED = "Skipped: too many of the agents before it failed."
+EVERY_EPOCH = 2**31
 MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
@@ -82,6 +83,7 @@ def is_ready(agent: SessionAgent) -> bool:
         agent.state in ("initial", "pending")
         and agent.run_uuid is None
         and agent.paused is None
+        and not is_stuck(agent)
         and (agent.in_degree == 0 if agent.missing is None else agent.missing <= 0)
     )
 
@@ -131,40 +133,49 @@ def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, Verdict]]) -
 
 
 def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> SessionAgent | None:
-    """Take one edge off its successor; the successor as it is afterwards, None while a tally of it is open."""
+    """Take one edge off its successor; the successor as it is afterwards, None while a tally of it is open.
+
+    A successor that can never run is skipped once that is certain: when too few are left of those it needs, or all
+    have ended and it needed them all.
+    """
     key = agent_key(agent, way.ordinal)
-    if verdict is Verdict.PASSES or way.join == "all_terminal":
-        return _finish(app, agent, way, arrives=way.join in COUNTED)
-    blamed = verdict is Verdict.BLAMED
-    if way.join == "all":
-        values = _skip_note(app, agent, blamed=blamed)
-        if tallies.how_many(way.in_degree, way.join):
-            _finish(app, agent, way)
-            return app.transitions.skip(key, agent.epoch or 0, values)
-        return app.transitions.block(key, edge(agent), values)
-    joined = app.transitions.finish_edge(key, edge(agent), blamed=blamed)
-    if joined is None or joined.state not in OPEN_AGENT_STATES or (joined.missing or 0) <= joined.in_degree:
+    joined = _finish(app, agent, way, verdict)
+    if joined is None or not is_stuck(joined):
         return joined
-    return app.transitions.skip(key, agent.epoch or 0, _skip_note(app, agent, blamed=bool(joined.blamed)))
+    return app.transitions.skip(key, joined.epoch or 0, {} if joined.notes or not joined.blamed else {"notes": _BLAMED})
 
 
-def _finish(app: App, agent: SessionAgent, way: Edge, *, arrives: bool = False) -> SessionAgent | None:
+def is_stuck(agent: SessionAgent) -> bool:
+    """Whether an agent that has not begun can never run."""
+    if agent.state not in ("initial", "pending"):
+        return False
+    if agent.missing is not None:
+        return bool(agent.missing > agent.in_degree)
+    return bool(agent.in_degree == 0 and agent.off)
+
+
+def _finish(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> SessionAgent | None:
+    passes = verdict is Verdict.PASSES
+    off = not passes and way.join == "all"
+    blamed = verdict is Verdict.BLAMED and way.join != "all_terminal"
+    note = _skip_note(app, agent) if off and blamed else None
     key = agent_key(agent, way.ordinal)
+    finish = app.transitions.finish_edge
     count = tallies.how_many(way.in_degree, way.join)
     if not count:
-        return app.transitions.finish_edge(key, edge(agent), arrives=arrives)
+        arrives = passes and way.join in COUNTED
+        return finish(key, edge(agent), arrives=arrives, off=off, blamed=blamed, note=note)
     tally_key = tallies.join_key(key, family(agent.ordinal), agent.ordinal % count)
-    tally = app.transitions.finish_edge(tally_key, edge(agent))
+    tally = finish(tally_key, edge(agent), off=off, blamed=blamed, note=note)
     if tally is None or tally.in_degree:
         return None
-    return app.transitions.finish_edge(key, edge(tally), width=tally.width)
+    told = app.records.opened(tally.notes)
+    return finish(key, edge(tally), width=tally.width, off=bool(tally.off), blamed=bool(tally.blamed), note=told)
 
 
-def _skip_note(app: App, agent: SessionAgent, *, blamed: bool) -> dict[str, object]:
-    if not blamed:
-        return {}
+def _skip_note(app: App, agent: SessionAgent) -> str:
     note = f"Skipped: agent {label(app, agent)} failed." if agent.state == "failed" else app.records.opened(agent.notes)
-    return {"blamed": True, "notes": (note or "Skipped: an agent before it failed.")[:MAX_LOGS]}
+    return (note or _BLAMED)[:MAX_LOGS]
 
 
 def _skip_on(app: App, followers: Followers) -> None:
@@ -191,23 +202,31 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     """A sink is terminal: the session ends when it was the last (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
-    key = (agent.coordination_uuid, agent.session_uuid)
     blamed = agent.state == "failed" or (agent.state == "skipped" and bool(agent.blamed))
     logs = _logs(app, agent) if blamed else None
+    key = (agent.coordination_uuid, agent.session_uuid)
     if agent.sink_count == 1:
         values = {} if logs is None else {"blamed": True, "logs": logs}
-        app.transitions.session.finish_only_sink(key, edge(agent), "failed" if blamed else "completed", values)
-        return
-    sink, width = edge(agent), 1
+        status = "failed" if blamed else "completed"
+        session = app.transitions.session.finish_only_sink(key, edge(agent), status, values)
+    else:
+        session = _finish_one_sink(app, agent, key, blamed, logs)
+    if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
+        end_agents(app, session)  # a join that needed only some has left others behind
+
+
+def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs: str | None) -> Session | None:
+    sink, width, told = edge(agent), 1, logs
     if count := tallies.how_many(agent.sink_count):
         tally_key = tallies.sink_key(agent, agent.ordinal % count)
-        tally = app.transitions.finish_edge(tally_key, edge(agent), blamed=blamed)
+        tally = app.transitions.finish_edge(tally_key, edge(agent), blamed=blamed, note=logs)
         if tally is None or tally.in_degree:
-            return
-        sink, width, blamed = edge(tally), tally.width, bool(tally.blamed)
-    session = app.transitions.session.finish_sink(key, sink, width=width, blamed=blamed, logs=logs)
-    if session is not None and session.open_sink_count == 0 and session.status in OPEN_SESSION_STATUSES:
-        app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
+            return None
+        sink, width, blamed, told = edge(tally), tally.width, bool(tally.blamed), app.records.opened(tally.notes)
+    session = app.transitions.session.finish_sink(key, sink, width=width, blamed=blamed, logs=told)
+    if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
+        return session
+    return app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -216,6 +235,15 @@ def fail_session(app: App, agent: SessionAgent) -> None:
         return  # asked outside a task: nothing ends with it
     key = (agent.coordination_uuid, agent.session_uuid)
     app.transitions.session.fail_session(key, agent.epoch or 0, {"logs": _logs(app, agent)})
+    skip_waiting(app, agent.partition_key, key)
+
+
+def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
+    """The session fails, whatever its policy says and whatever became of the agent."""
+    if agent.sink_count == 0:
+        return
+    key = (agent.coordination_uuid, agent.session_uuid)
+    app.transitions.session.fail_session(key, EVERY_EPOCH, {"logs": reason[:MAX_LOGS]})
     skip_waiting(app, agent.partition_key, key)
 
 

@@ -52,9 +52,10 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:
-    """What became of the job that the agent waits for; None while it goes on: the agent is woken when it must end.
+    """What became of the job that the agent waits for; None while it goes on. Raises `AgentFailure`.
 
-    Raises `AgentFailure`.
+    The agent has one message under way that ends its wait. Whoever comes at that time and finds that the job was heard
+    of sends the next; who comes earlier sends none, or there would be more of them with every look.
     """
     task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
     if task is not None and task.status == "pending" and task.deadline <= app.clock.now().timestamp():
@@ -67,7 +68,9 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
         raise AgentFailure(app.records.opened(task.notes) or "The long job failed.", retryable=True)
     if task.status == "expired":
         raise AgentFailure(_expired(task), retryable=True, error_class="timeout")
-    timers.wake_at(app, agent, task.deadline)
+    is_due = agent.due_at <= app.clock.now().timestamp()
+    if is_due and app.transitions.defer(agent, task.deadline):
+        timers.wake_at(app, agent, task.deadline)
     return None
 
 

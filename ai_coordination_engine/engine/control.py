@@ -4,7 +4,7 @@ Each is one conditional write on the session, from which everything else follows
 it loses nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ai_coordination_engine.domain.ids import new_uuid
@@ -50,10 +50,10 @@ def cancel_session(
     """
 
     def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.cancel(_key(session), order, watch_at)
+        return app.steering.cancel(session, order, watch_at)
 
     order = Order.of(updated_by, idempotency_key, "cancel")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "cancelled", write)
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["cancelled"], write)
 
 
 def pause_session(
@@ -71,10 +71,10 @@ def pause_session(
     """
 
     def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.pause(_key(session), order, new_uuid(app.clock.now()), watch_at)
+        return app.steering.pause(session, order, new_uuid(app.clock.now()), watch_at)
 
     order = Order.of(updated_by, idempotency_key, "pause")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "paused", write)
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["paused"], write)
 
 
 def resume_session(
@@ -92,25 +92,29 @@ def resume_session(
     """
 
     def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.resume(_key(session), order, watch_at) if session.status == "paused" else None
+        return app.steering.resume(session, order, watch_at)
 
     order = Order.of(updated_by, idempotency_key, "resume")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, "", write)
+    already = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, already, write)
 
 
-def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: str, write: _Write) -> Session:
-    """Make the write unless the session has that status `already`, or has seen the order; then what follows from it."""
+def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: Sequence[str], write: _Write) -> Session:
+    """Make the write unless the session has a status of `already`, or has seen the order; then what follows from it."""
     reconcile = partial(reconcile_session, app, tenant, *key)
     session = find(app, tenant, key)
     for _ in range(_TRIES):
-        if order.was_carried_out(session) or session.status == already:
+        if order.was_carried_out(session):
             break
         if session.restart is not None and session.status == "in_transit":
-            reconcile()  # first it is set back as a whole
-        elif session.status in TERMINAL_SESSION_STATUSES:
-            raise Conflict(f"The session has ended: its status is {session.status}.", status=session.status)
+            session = reconcile()  # first it is set back as a whole
         try:
-            write(session, order, app.clock.now().timestamp() + SOON)
+            if session.status in already:
+                app.steering.note(session, order)
+            elif session.status in TERMINAL_SESSION_STATUSES:
+                raise Conflict(f"The session has ended: its status is {session.status}.", status=session.status)
+            else:
+                write(session, order, app.clock.now().timestamp() + SOON)
             break
         except Refused:
             session = find(app, tenant, key)
@@ -144,7 +148,3 @@ def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str)
         return False
     session = app.records.table(SESSION).get((agent.coordination_uuid, session_uuid), consistent=True)
     return session is not None and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES
-
-
-def _key(session: Session) -> tuple[str, str]:
-    return session.coordination_uuid, session.session_uuid

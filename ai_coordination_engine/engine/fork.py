@@ -142,6 +142,7 @@ class Fork:
             unconfirmed=marks.new_mark(now),
             open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
             open_sink_count=len(sinks),
+            early=source.early,
             plan_hash=source.plan_hash,
             control_keys={order.digest},
             watch=watch_shard(key[1]),
@@ -241,6 +242,7 @@ class Fork:
             state="completed",
             in_degree=0,
             mapped=agent.mapped,
+            generation=agent.generation,
             elements_sent=agent.elements_sent,
             map_ordinal=agent.map_ordinal,
         )
@@ -288,7 +290,6 @@ class Fork:
             "ordinal": agent.ordinal,
             "sink_count": agent.sink_count,
             "lease_seconds": agent.lease_seconds,
-            "generation": agent.generation,
             "thread_uuid": agent.thread_uuid if root is None else agent_key(session, root)[1],
             "thread": self.app.records.opened(agent.thread),
             "created_at": session.created_at,

@@ -6,6 +6,7 @@ have ended it is claimed again, and its output is the list of theirs.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge_name, element_ordinal, family
+from ai_coordination_engine.engine.planned import sharing
 from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
@@ -22,7 +24,8 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 
-PAGE = 100  # elements that are written and enqueued together
+PAGE = 100  # elements that are written and enqueued, or read, together
+MAX_EXPANSIONS = 40  # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
 
 
 def is_map(app: App, agent: SessionAgent) -> bool:
@@ -33,12 +36,19 @@ def is_map(app: App, agent: SessionAgent) -> bool:
 def expand(app: App, agent: SessionAgent) -> AgentResult | None:
     """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
 
-    Raises `AgentFailure` for an output that is no list, or too long a list, and `Refused` when the lease was lost.
+    Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one expansion too many,
+    and `Refused` when the lease was lost.
     """
     elements = _elements(app, agent)
     if not elements:
         return AgentResult("[]")
-    ordinals = [element_ordinal(agent.ordinal, (agent.generation or 0) + 1, index) for index in range(len(elements))]
+    generation = (agent.generation or 0) + 1
+    if generation > MAX_EXPANSIONS:
+        raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
+    text = app.records.opened(agent.query) or ""
+    for index, element in enumerate(elements):
+        _query(text, element, index)  # none may fail once the map waits for them
+    ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(elements))]
     count = tallies.how_many(len(elements))
     unfinished = [edge_name(each, agent.epoch) for each in (range(count) if count else ordinals)]
     expanded = app.transitions.expand(agent, len(elements), unfinished, count)
@@ -52,24 +62,35 @@ def go_on(app: App, agent: SessionAgent) -> None:
 
 
 def gather(app: App, agent: SessionAgent) -> AgentResult:
-    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100."""
-    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)]
-    found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
-    outputs = [_output(app, found.get(each)) for each in ordinals]
-    text = json.dumps(outputs, ensure_ascii=False)
-    return AgentResult(text)
+    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100.
+
+    Raises `AgentFailure` when they are too long together, without reading on.
+    """
+    outputs: list[str] = []
+    size = 0
+    for start in range(0, agent.mapped, PAGE):
+        indexes = range(start, min(start + PAGE, agent.mapped))
+        ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in indexes]
+        found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
+        for ordinal in ordinals:
+            outputs.append(_output(app, found.get(ordinal)))
+            size += len(outputs[-1]) + 2  # two for the brackets, or for the comma before it
+            if size > inputs.MAX_TEXT:
+                message = f"The outputs of the map's elements may have {inputs.MAX_TEXT} characters together"
+                raise AgentFailure(f"{message}; they have more.", error_class="invalid_output")
+    return AgentResult(f"[{', '.join(outputs)}]")
 
 
-def _output(app: App, element: SessionAgent | None) -> Any:
+def _output(app: App, element: SessionAgent | None) -> str:
+    """The output of an element as JSON: objects and lists as they are, anything else as a text."""
     if element is None or element.state != "completed":
-        return None
-    text = app.records.opened(element.agent_output) or ""
-    if not text.startswith(("{", "[")):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        return "null"
+    text: str = app.records.opened(element.agent_output) or ""
+    if text.startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            json.loads(text)
+            return text
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _elements(app: App, agent: SessionAgent) -> Sequence[Any]:
@@ -103,17 +124,24 @@ def _list(turn: inputs.Turn, rule: Mapping[str, Any]) -> list[Any]:
     return found
 
 
+def _query(text: str, element: Any, index: int) -> str:
+    try:
+        return fill_element(text, element, index)
+    except BadUserInput as error:
+        message = f"Element {index} of the map cannot be asked: {error.message}"
+        raise AgentFailure(message, error_class="invalid_output") from error
+
+
 def _start(app: App, agent: SessionAgent, elements: Sequence[Any]) -> None:
     """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these."""
     ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(elements))]
     _put_once(app, _tallies(agent, ordinals))
     template = _template(app, agent)
-    query = app.records.opened(agent.query) or ""
+    text = app.records.opened(agent.query) or ""
     for start in range(0, len(elements), PAGE):
         page = [
-            _element(app, agent, template, ordinal, fill_element(query, element, index))
-            for index, (ordinal, element) in enumerate(zip(ordinals, elements, strict=True))
-            if start <= index < start + PAGE
+            _element(app, agent, template, ordinals[index], _query(text, elements[index], index))
+            for index in range(start, min(start + PAGE, len(elements)))
         ]
         _put_once(app, page)
         if not _still_waits(app, agent, page):
@@ -149,7 +177,11 @@ def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]
 
 
 def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
-    """What all elements of the map share."""
+    """What all elements of the map share; what is large of it is one blob, below the session's prefix.
+
+    The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
+    """
+    share = sharing(app, agent)
     given = rules.of(app, agent)
     kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure")}
     now = app.clock.now()
@@ -164,9 +196,9 @@ def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
         "definition": agent.definition,
         "task_query": agent.task_query,
         "input_files": agent.input_files,
-        "predecessors": _others(app, agent, before, given["map"]["over"]) or None,
+        "predecessors": share(_others(app, agent, before, given["map"]["over"]) or None),
         "successors": [edge.stored()],
-        "rules": kept or None,
+        "rules": share(kept or None),
         "lease_seconds": agent.lease_seconds,
         "state": "initial",
         "epoch": agent.epoch,

@@ -101,8 +101,8 @@ def open_sinks(planned: Plan) -> list[int]:
     return list(tallies.spread(sinks, count)) if (count := tallies.how_many(len(sinks))) else sinks
 
 
-def sharing(app: App, session: Session) -> Share:
-    """Checks a value in once, however many agents hold it."""
+def sharing(app: App, session: Session | SessionAgent) -> Share:
+    """Checks a value in once, however many agents of the session (named by itself, or by one of them) hold it."""
     key = (session.coordination_uuid, session.session_uuid)
     prefix = blob_prefix(SESSION, session.partition_key, key) + "agents"
     shared: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, query: str, sha
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
-        "unfinished": set(range(tally)) if tally else set(each.predecessors) or None,
+        "unfinished": set(tallies.spread(each.predecessors, tally)) if tally else set(each.predecessors) or None,
         "tallies": tally or None,
         "missing": _missing(each),
         "predecessors": share(list(each.predecessors) or None),

@@ -4,7 +4,7 @@ All of it may be repeated at any time, beside any worker. It is what the sweep d
 for a while, what an operator does after a disaster, and the second half of every control.
 """
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import (
@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_SESSION_STATUSES,
 )
 from ai_coordination_engine.engine import rules
-from ai_coordination_engine.engine.advance import is_ready, rouse, settle
+from ai_coordination_engine.engine.advance import is_ready, is_stuck, rouse, settle
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents
@@ -53,32 +53,37 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
         app.steering.rewatch(session, held_until + 1 if held_until else None)
     elif session.status == "paused":
         agents = _mark(app, session)
-        app.steering.rewatch(session, _next_look(app, agents, paused=True))
+        _look_again(app, session, agents)
     else:
         agents = _unmark(app, session, agents)
         _rouse(app, agents)
-        app.steering.rewatch(session, _next_look(app, agents))
+        _look_again(app, session, agents)
     return find(app, tenant, key)
 
 
 def sweep(app: App) -> int:
     """Reconcile sessions whose time to be looked at has come, at most 100; returns how many.
 
-    Each is put off first, so that one which cannot be reconciled keeps no other waiting.
+    One that cannot be reconciled keeps no other waiting: what it raises is raised when all have had their turn.
     """
-    now = app.clock.now().timestamp()
-    due = app.steering.due(now, _AT_ONCE)
-    for each in due:
-        key = (each.coordination_uuid, each.session_uuid)
-        app.steering.rewatch(each, now + app.settings.watch_seconds)
-        session = app.records.table(SESSION).get(key, consistent=True)
-        if session is None:
-            continue
-        if session.unconfirmed is not None:  # a start that may have died
-            guards.swept(app.records, SESSION, session.partition_key, session)
-        elif session.partition_key == each.partition_key:
-            reconcile_session(app, each.partition_key, *key)
+    due = app.steering.due(app.clock.now().timestamp(), _AT_ONCE)
+    with ExitStack() as turns:  # goes on with the next one when one raises; the last comes first
+        for each in reversed(due):
+            turns.callback(_look_after, app, each)
     return len(due)
+
+
+def _look_after(app: App, due: Session) -> None:
+    """Put the session off first: when this raises or dies, others come before it next time."""
+    key = (due.coordination_uuid, due.session_uuid)
+    app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
+    session = app.records.table(SESSION).get(key, consistent=True)
+    if session is None:
+        return
+    if session.unconfirmed is not None:  # a start that may have died
+        guards.swept(app.records, SESSION, session.partition_key, session)
+    elif session.partition_key == due.partition_key:
+        reconcile_session(app, due.partition_key, *key)
 
 
 # What is owed
@@ -114,7 +119,8 @@ def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, Ses
     for way in outgoing:
         after = agents.get(way.ordinal)
         count = how_many(way.in_degree, way.join)
-        if after is not None and after.state in OPEN_AGENT_STATES and _is_named(agent, after.unfinished, count):
+        owed = after is not None and (_is_named(agent, after.unfinished, count) or is_stuck(after))
+        if owed and after is not None and after.state in OPEN_AGENT_STATES:
             return True
     return False
 
@@ -166,7 +172,23 @@ def _rouse(app: App, agents: list[SessionAgent]) -> None:
         rouse(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
 
 
-def _next_look(app: App, agents: list[SessionAgent], *, paused: bool = False) -> float | None:
+def _look_again(app: App, session: Session, agents: list[SessionAgent]) -> None:
+    """Have the sweep look at an open session again when it should, and no more while it only waits.
+
+    What ends a wait asks for a look after its own write, unless one is to come soon anyway. That may be the one that
+    is given up here, so the agents are read once more after it.
+    """
+    paused = session.status == "paused"
+    at = _next_look(app, agents, paused=paused)
+    app.steering.rewatch(session, at)
+    if at is not None and at <= app.clock.now().timestamp() + app.settings.watch_seconds:
+        return
+    sooner = _next_look(app, agents_of(app, session), paused=paused)
+    if sooner is not None:
+        app.transitions.session.watch((session.coordination_uuid, session.session_uuid), sooner)
+
+
+def _next_look(app: App, agents: list[SessionAgent], *, paused: bool) -> float | None:
     """When the sweep should look again (epoch seconds); None while the session only waits."""
     now = app.clock.now().timestamp()
     later = now + app.settings.watch_seconds

@@ -3,8 +3,9 @@
 The session's new epoch is written first, with what is to be done. Then every agent is set back, once an epoch, with
 *all* its predecessors unfinished: those that keep their results release their edges once more when the session is
 reconciled, so that joins, conditions and tallies are counted by the same code as ever. Edges are named by the epoch
-of the agent at which they start; late workers release old ones and change nothing. Whoever finds a session in
-transit goes on where another one died.
+of the agent at which they start; late workers release old ones and change nothing. What is set back waits for names of
+the new epoch alone, so it does not matter whether an agent before it is set back, goes on, or keeps its result; this
+may change until the very write. Whoever finds a session in transit goes on where another one died.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
-from ai_coordination_engine.engine.keys import edge, edge_name, element_ordinal, family
+from ai_coordination_engine.engine.keys import edge_name, element_ordinal, family
 from ai_coordination_engine.engine.verdicts import COUNTED, edges
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -35,8 +36,8 @@ def go_on(app: App, session: Session) -> Session:
     app.records.parallel.run([*refills] or [lambda: None])
     now = app.clock.now().timestamp()
     try:
-        return app.steering.restarted(session, scene.open_sinks(), now + app.settings.watch_seconds)
-    except Refused as refused:  # somebody else was faster, or ended it by hand
+        return app.steering.restarted(session, scene.open_sinks(), scene.sink_count, now + app.settings.watch_seconds)
+    except Refused as refused:  # somebody else was faster
         return refused.old or session
 
 
@@ -62,18 +63,25 @@ def tally_count(app: App, agent: SessionAgent) -> int:
     return how_many(len(app.records.opened(agent.predecessors) or ()), join)
 
 
-def as_planned(app: App, agent: SessionAgent, names: Sequence[int], epoch: int | None = None) -> dict[str, Any]:
-    """What a planned agent, or an element, begins with that waits for the edges of these names; None is no value."""
+def as_planned(app: App, agent: SessionAgent, before: Sequence[int], epoch: int | None = None) -> dict[str, Any]:
+    """What a planned agent, or an element, begins with that waits for these (ordinals); None is no value."""
     action: Mapping[str, Any] = app.records.opened(agent.agent_action) or {}
     count = tally_count(app, agent) if agent.map_ordinal is None else 0
-    counted = action.get("join") in COUNTED and bool(names)
+    counted = action.get("join") in COUNTED and bool(before)
     return {
         "state": "initial",
-        "in_degree": len(names),
-        "unfinished": {edge_name(number, epoch) for number in range(count)} or set(names) or None,
-        "tallies": count or None,
+        **_waiting_for(before, count, epoch),
         "missing": (action.get("quorum") or 1) if counted else None,
         "awaits_user": action.get("user_in_the_loop") or None,
+    }
+
+
+def _waiting_for(before: Sequence[int], tallies: int, epoch: int | None) -> dict[str, Any]:
+    unfinished = {each % tallies for each in before} if tallies else before
+    return {
+        "in_degree": len(before),
+        "unfinished": {edge_name(each, epoch) for each in unfinished} or None,
+        "tallies": tallies or None,
     }
 
 
@@ -94,29 +102,34 @@ class Scene:
 
         First running attempts are taken along, for one that has ended meanwhile may have to be set back. Elements come
         before their map, tallies before their join: an edge that is released in between must find its place in a join
-        that is to be filled yet, or in one that is full.
+        that is to be filled yet, or in one that is full. What is kept comes last: until then an agent of this epoch is
+        one whose output may become another.
         """
         steering, epoch = self.app.steering, self.epoch
         if adopted := [each for each in self._behind if self._is_adopted(each)]:
             return [partial(steering.adopt, each, epoch) for each in adopted]
         targets = [each for each in self._behind if each.ordinal in self._targets]
+        if not targets:
+            return [partial(steering.adopt, each, epoch) for each in self._behind if self._is_awaited(each)]
         targets = [each for each in targets if each.map_ordinal is not None] or targets
         if tallied := [tally for each in targets for tally in self._tallies(each)]:
             self.app.records.parallel.run([partial(steering.refill, each, epoch) for each in tallied])
         return [partial(steering.reset, each, epoch, self._values(each)) for each in targets]
 
+    @property
+    def sink_count(self) -> int:
+        """How many sinks there are."""
+        return len(self._sinks)
+
     def open_sinks(self) -> list[int]:
         """The names of the sinks, or of their tallies."""
-        sinks = self._sinks
-        if count := how_many(sinks[0].sink_count):
-            return [edge_name(number, self.epoch) for number in sorted({each.ordinal % count for each in sinks})]
-        return [self._name(each.ordinal) for each in sinks]
+        count, ordinals = self._sink_tally_count, [each.ordinal for each in self._sinks]
+        return [self._name(each) for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)]
 
     def sink_tallies(self, session: Session) -> list[SessionAgent]:
         """The tallies of many sinks, full."""
-        count = how_many(self._sinks[0].sink_count)
         ordinals = [each.ordinal for each in self._sinks]
-        return self._full(session, ordinals, count, partial(tallies.sink_key, session)) if count else []
+        return self._full(session, ordinals, self._sink_tally_count, partial(tallies.sink_key, session))
 
     # What is to be done
 
@@ -127,6 +140,10 @@ class Scene:
     @cached_property
     def _sinks(self) -> list[SessionAgent]:
         return [each for each in self.agents if each.sink_count]
+
+    @property
+    def _sink_tally_count(self) -> int:
+        return how_many(self._sinks[0].sink_count) if self._sinks else 0
 
     @cached_property
     def _behind(self) -> list[SessionAgent]:
@@ -157,6 +174,14 @@ class Scene:
             return False
         return agent.map_ordinal is None or self._is_current(agent)
 
+    def _is_awaited(self, agent: SessionAgent) -> bool:
+        """Whether a kept agent is named by what was set back, so that it needs the name of this epoch."""
+        if not is_kept(agent) or (agent.map_ordinal is not None and not self._is_current(agent)):
+            return False
+        outgoing = edges(self.app.records.opened(agent.successors))
+        after = [each for way in outgoing if (each := self._by_ordinal.get(way.ordinal)) is not None]
+        return not outgoing or any(each.epoch == self.epoch for each in after)
+
     def _is_current(self, element: SessionAgent) -> bool:
         """Whether an element is of its map's latest expansion."""
         parent = self._by_ordinal.get(element.map_ordinal)
@@ -176,29 +201,21 @@ class Scene:
 
     def _values(self, agent: SessionAgent) -> dict[str, Any]:
         """The attributes of the agent as it was planned, or expanded; None removes a value."""
-        if not self._stays_expanded(agent, self._targets):
-            before = self._before(agent)
-            values = as_planned(self.app, agent, [self._name(each) for each in before], self.epoch)
-            return {**values, "mapped": None, "elements_sent": None}
-        count = how_many(agent.mapped)
         before = self._before(agent)
-        names = [edge_name(each, self.epoch) for each in range(count)] or [self._name(each) for each in before]
-        return {
-            "state": "pending",
-            "in_degree": len(before),
-            "unfinished": set(names) or None,
-            "tallies": count or None,
-        }
+        if self._stays_expanded(agent, self._targets):
+            return {"state": "pending", **_waiting_for(before, how_many(agent.mapped), self.epoch)}
+        values = as_planned(self.app, agent, before, self.epoch)
+        return {**values, "mapped": None, "elements_sent": None}
 
     def _tallies(self, agent: SessionAgent) -> list[SessionAgent]:
         count, before = self._tally_count(agent), self._before(agent)
         key = (agent.session_uuid, agent.session_agent_uuid)
-        return self._full(agent, before, count, partial(tallies.join_key, key, family(before[0]))) if count else []
+        return self._full(agent, before, count, partial(tallies.join_key, key, family(before[0]))) if before else []
 
     def _full(
         self, of: Session | SessionAgent, ordinals: Sequence[int], count: int, key: Callable[[int], Key]
     ) -> list[SessionAgent]:
-        spread = tallies.spread(ordinals, count)
+        spread = tallies.spread(ordinals, count) if count else {}
         return [
             tallies.tally(key(number), of, {self._name(each) for each in found}) for number, found in spread.items()
         ]
@@ -225,5 +242,5 @@ class Scene:
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _name(self, ordinal: int) -> int:
-        """The name of the edges that start at an agent, once all are set back."""
-        return edge_name(ordinal, self.epoch) if ordinal in self._targets else edge(self._by_ordinal[ordinal])
+        """The name of the edges that start at an agent, or a tally, once all of this epoch are named."""
+        return edge_name(ordinal, self.epoch)

@@ -74,18 +74,24 @@ def revive(app: App, wake: Wake) -> bool:
 def _restart(app: App, tenant: str, key: tuple[str, str], order: Order, agent: SessionAgent | None) -> Session:
     restart = {"from": agent.ordinal if agent else None}
     session = find(app, tenant, key)
-    if not (order.was_carried_out(session) or _is_under_way(app, session, restart)):
-        _check(session, agent)
-        sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
-        if not sinks:
-            raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
-        watch_at = app.clock.now().timestamp() + SOON
-        packed = app.records.packed(SESSION, tenant, key, {"restart": restart})
-        try:
-            app.steering.set_back(session, order, packed, sinks, watch_at)
-        except Refused as refused:
-            _explain(app, refused.old, order, restart)
+    try:
+        if _is_under_way(app, session, restart):
+            app.steering.note(session, order)
+        elif not order.was_carried_out(session):
+            _check(session, agent)
+            _set_back(app, session, order, restart)
+    except Refused as refused:
+        _explain(app, refused.old, order, restart)
     return reconcile_session(app, tenant, *key)
+
+
+def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any]) -> None:
+    sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
+    if not sinks:
+        raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
+    key = (session.coordination_uuid, session.session_uuid)
+    packed = app.records.packed(SESSION, session.partition_key, key, {"restart": restart})
+    app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
 
 
 def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:

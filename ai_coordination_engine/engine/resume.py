@@ -40,7 +40,7 @@ def expire(app: App, agent: SessionAgent) -> None:
     action = _action(app, agent)
     key = (agent.session_uuid, agent.session_agent_uuid)
     if (default := action.get("default_answer")) is not None:
-        _answer_by_default(app, agent.partition_key, key, default)
+        _answer_by_default(app, agent, key, default)
         return
     note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
     packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"notes": note})
@@ -49,11 +49,12 @@ def expire(app: App, agent: SessionAgent) -> None:
         advance.ended(app, failed)
 
 
-def _answer_by_default(app: App, tenant: str, key: Key, answer: str) -> None:
+def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -> None:
+    tenant = waiting.partition_key
     packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": answer})
     agent: SessionAgent | None
     try:
-        agent = app.transitions.answer(tenant, key, packed)
+        agent = app.transitions.answer(tenant, key, packed, due_at=waiting.due_at)
     except Refused as refused:
         agent = refused.old  # the person was faster, but who wrote their answer down may have died there
     if agent is not None and agent.state == "pending":

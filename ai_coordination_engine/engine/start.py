@@ -18,6 +18,7 @@ from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.planned import Plan, open_sinks, plan_hash, session_agents, session_tallies
+from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
@@ -99,6 +100,7 @@ def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries
         unconfirmed=marks.new_mark(now),
         open_sinks=open_sinks(planned),
         open_sink_count=len(planned.sinks()),
+        early=any(each.action.join in COUNTED for each in planned.agents) or None,
         plan_hash=plan_hash(planned.agents, planned.on_failure),
         watch=watch_shard(key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,

@@ -15,7 +15,7 @@ from ai_coordination_engine.engine import action, advance, async_tasks, control,
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain, run
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.inputs import turn
+from ai_coordination_engine.engine.inputs import label, turn
 from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
@@ -53,10 +53,9 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
     if agent is None:
         return
-    if agent.state == "executing" and agent.run_uuid is not None:
-        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-    failed = app.transitions.fail_poisoned(agent, {"notes": f"Its message is in the dead-letter queue: {reason}"})
-    advance.fail_session(app, failed or agent)
+    note = f"Its message is in the dead-letter queue: {reason}"
+    _give_up(app, agent, note)
+    advance.fail_for(app, agent, f"Agent {label(app, agent)}: {note}")
 
 
 def new_lease(app: App) -> Lease:
@@ -87,6 +86,14 @@ class _LetGo:
             self._app.transitions.let_go(self._agent)
 
 
+def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
+    """Fail an agent whose attempts leave no result; the agent as it is afterwards."""
+    current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
+    for attempt, run_uuid in [*(agent.lost_runs or ()), *current]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    return app.transitions.fail_poisoned(agent, {"notes": note})
+
+
 # Beginning
 
 
@@ -109,10 +116,10 @@ def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     held = agent.lease_until is not None and agent.lease_until >= lease.lost_before
     if agent.state in TERMINAL_AGENT_STATES:
         _settle_ended(app, agent, held=held)
-    elif agent.paused is not None:
-        return None  # resuming the session sends what is owed
     elif held:
         raise Busy(max(agent.lease_until - lease.now, 0))
+    elif agent.paused is not None and not (agent.state == "executing" and control.is_over(app, agent)):
+        return None  # resuming the session sends what is owed
     elif agent.state == "executing":
         return _take_over(app, agent, lease, chain) if agent.lease_until is not None else None  # else it is not ours
     elif agent.state == "wait_for_user_input":
@@ -168,10 +175,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
     if len(agent.lost_runs or ()) + 1 >= MOST_LOST:
-        for attempt, run_uuid in [*(agent.lost_runs or ()), (agent.attempt, agent.run_uuid)]:
-            runs.record_lost(app, agent, attempt, run_uuid)
-        note = f"{MOST_LOST} attempts in a row ended without a result: the process that ran them died each time."
-        failed = app.transitions.fail_poisoned(agent, {"notes": note})
+        failed = _give_up(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
         if failed is not None and failed.state == "failed":
             advance.ended(app, failed)
         return None
@@ -222,7 +226,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
         if not action.is_set(app, agent):
             check_output(edges(app.records.opened(agent.successors)), result.output)
     except AgentFailure as failure:
-        _log("attempt failed", agent, reason=failure.message)
+        _log("attempt failed", agent, error_class=failure.error_class)
         runs.record(app, agent, started, outcome="failed", error=failure.message, error_class=failure.error_class)
         return _failed(app, agent, failure)
     _log("attempt completed", agent)
@@ -252,7 +256,7 @@ def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> Sessi
     try:
         completed = _complete(app, agent, output)
     except AgentFailure as failure:
-        _log("action failed", agent, reason=failure.message)
+        _log("action failed", agent, error_class=failure.error_class)
         return _failed(app, agent, failure)
     if completed is None:
         return None

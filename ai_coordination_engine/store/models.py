@@ -185,12 +185,14 @@ class Session(Record):
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
     blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
+    early = BooleanAttribute(null=True)  # its sinks may end before other agents do: some join needs only some
     # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
     pause_token = UnicodeAttribute(null=True)
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
     epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
-    control_keys = UnicodeSetAttribute(null=True)
+    control_keys = UnicodeSetAttribute(null=True)  # the orders that were carried out; once these are many, they
+    older_control_keys = UnicodeSetAttribute(null=True)  # become these, so that the latest are always known
     # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended or only waits
     watch = UnicodeAttribute(null=True)
     watch_at = NumberAttribute(null=True)
@@ -225,7 +227,8 @@ class SessionAgent(Record):
     sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has; 0: asked outside a task
     width = IntegerAttribute(null=True)  # on a tally: how many predecessors it stands for
     tallies = IntegerAttribute(null=True)  # on a wide join: how many tallies it has
-    blamed = BooleanAttribute(null=True)  # skipped because of a failure
+    off = BooleanAttribute(null=True)  # an edge that it needs is off (of a tally: one of its edges)
+    blamed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
     chosen = Payload(null=True)  # the successors (agent uuids) that the action function chose; absent: all
     # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the session starts
     definition = Payload(null=True)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
@@ -20,6 +21,7 @@ from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
 from ai_coordination_engine.store.table import Key, Refused
 
+KEPT_KEYS = 50  # orders of a session that are recognised for certain when they are repeated
 _WAITS = (
     SessionAgent.inbox,
     SessionAgent.waits_since,
@@ -35,6 +37,7 @@ _OF_AN_ATTEMPT = (
     SessionAgent.lease_until,
     SessionAgent.lease_token,
     SessionAgent.blamed,
+    SessionAgent.off,
     SessionAgent.chosen,
     SessionAgent.notes,
     SessionAgent.agent_input,
@@ -61,8 +64,9 @@ class Order:
         return cls(by, hashlib.sha256(text.encode()).hexdigest()[:16])
 
     def was_carried_out(self, session: Session) -> bool:
-        """Whether the session has seen this order."""
-        return self.digest is not None and self.digest in (session.control_keys or ())
+        """Whether the session has seen this order; it remembers the latest `KEPT_KEYS` at least."""
+        seen = (session.control_keys or set()) | (session.older_control_keys or set())
+        return self.digest is not None and self.digest in seen
 
 
 class Steering:
@@ -75,50 +79,54 @@ class Steering:
 
     # A session
 
-    def cancel(self, key: Key, order: Order, watch_at: float) -> Session:
+    def cancel(self, seen: Session, order: Order, watch_at: float) -> Session:
         """End an open session; its agents are ended after it."""
         removed = (Session.pause_token, Session.paused_from, Session.restart)
         return self._steer(
-            key,
+            seen,
             order,
-            [Session.status.set("cancelled"), *_removing(removed), *_watching(key, watch_at)],
+            [Session.status.set("cancelled"), *_removing(removed), *_watching(seen, watch_at)],
             Session.status.is_in(*OPEN_SESSION_STATUSES) & Session.restart.does_not_exist(),
         )
 
-    def pause(self, key: Key, order: Order, token: str, watch_at: float) -> Session:
+    def pause(self, seen: Session, order: Order, token: str, watch_at: float) -> Session:
         """Pause an open session that is not paused; its agents are marked after it."""
         unpaused = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
         return self._steer(
-            key,
+            seen,
             order,
             [
                 Session.paused_from.set(Session.status),
                 Session.status.set("paused"),
                 Session.pause_token.set(token),
-                *_watching(key, watch_at),
+                *_watching(seen, watch_at),
             ],
             Session.status.is_in(*unpaused) & Session.restart.does_not_exist(),
         )
 
-    def resume(self, key: Key, order: Order, watch_at: float) -> Session:
+    def resume(self, seen: Session, order: Order, watch_at: float) -> Session:
         """Let a paused session go on; its agents' marks are taken off after it."""
         return self._steer(
-            key,
+            seen,
             order,
             [
                 Session.status.set(Session.paused_from | "in_progress"),
                 *_removing((Session.paused_from, Session.pause_token)),
-                *_watching(key, watch_at),
+                *_watching(seen, watch_at),
             ],
             Session.status == "paused",
         )
 
+    def note(self, seen: Session, order: Order) -> None:
+        """Remember an order that had nothing to do, so that its repetition has no effect on what comes later."""
+        if order.digest is not None and not order.was_carried_out(seen):
+            self._steer(seen, order, [], (Session.status == seen.status) & _same(Session.epoch, seen.epoch))
+
     def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
         """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
-        key = (seen.coordination_uuid, seen.session_uuid)
         removed = (Session.blamed, Session.open_sinks, Session.pause_token, Session.paused_from)
         return self._steer(
-            key,
+            seen,
             order,
             [
                 Session.status.set("in_transit"),
@@ -126,22 +134,23 @@ class Steering:
                 Session.open_sink_count.set(sinks),
                 *_setting(Session, values),
                 *_removing(removed),
-                *_watching(key, watch_at),
+                *_watching(seen, watch_at),
             ],
             (Session.status == seen.status) & _same(Session.epoch, seen.epoch),
         )
 
-    def restarted(self, session: Session, open_sinks: Iterable[int], watch_at: float) -> Session:
-        """All agents are set back: the session goes on."""
-        key = (session.coordination_uuid, session.session_uuid)
+    def restarted(self, session: Session, open_sinks: Iterable[int], sinks: int, watch_at: float) -> Session:
+        """All agents are set back: the session goes on until its sinks, so many, have ended."""
+        names: set[Any] = set(open_sinks)
         return self._steer(
-            key,
+            session,
             Order(),
             [
                 Session.status.set("in_progress"),
-                Session.open_sinks.set(set(open_sinks)),
+                Session.open_sinks.set(names) if names else Session.open_sinks.remove(),
+                Session.open_sink_count.set(sinks),
                 Session.restart.remove(),
-                *_watching(key, watch_at),
+                *_watching(session, watch_at),
             ],
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
         )
@@ -156,7 +165,7 @@ class Steering:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
         says. Never raises `Refused`.
         """
-        key = (session.coordination_uuid, session.session_uuid)
+        key = _key_of(session)
         as_seen = _same(Session.watch_at, session.watch_at)
         with suppress(Refused):
             if at is None:
@@ -164,7 +173,7 @@ class Steering:
                 self._sessions.update(key, actions, as_seen & Session.watch_at.exists())
             else:
                 later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
-                self._sessions.update(key, _watching(key, at), Session.session_uuid.exists() & (as_seen | later))
+                self._sessions.update(key, _watching(session, at), Session.session_uuid.exists() & (as_seen | later))
 
     def due(self, before: float, limit: int) -> list[Session]:
         """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and
@@ -213,8 +222,10 @@ class Steering:
             self._agents.update(_key(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused)
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
-        """Take a running attempt along into a new epoch. Never raises `Refused`."""
-        condition = (SessionAgent.state == "executing") & (SessionAgent.run_uuid == agent.run_uuid)
+        """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
+        when the agent has changed meanwhile, it has to be looked at again.
+        """
+        condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
             self._agents.update(_key(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch))
 
@@ -245,14 +256,20 @@ class Steering:
 
     # Inside
 
-    def _steer(self, key: Key, order: Order, actions: list[Action], condition: Any) -> Session:
+    def _steer(self, seen: Session, order: Order, actions: list[Action], condition: Any) -> Session:
         actions = [*actions, Session.updated_at.set(self._clock.now())]
         if order.by is not None:
             actions.append(Session.updated_by.set(order.by))
         if order.digest is not None:
-            actions.append(Session.control_keys.add({order.digest}))
             condition &= ~Session.control_keys.contains(order.digest)
-        return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
+            condition &= ~Session.older_control_keys.contains(order.digest)
+            if len(seen.control_keys or ()) < KEPT_KEYS:
+                actions.append(Session.control_keys.add({order.digest}))
+            else:
+                actions.append(Session.older_control_keys.set(Session.control_keys))
+                actions.append(Session.control_keys.set({order.digest}))
+                condition &= size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
+        return self._sessions.update(_key_of(seen), actions, condition)  # type: ignore[no-any-return]
 
     def _now(self) -> Action:
         return SessionAgent.updated_at.set(self._clock.now())
@@ -260,6 +277,10 @@ class Steering:
 
 def _key(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
+
+
+def _key_of(session: Session) -> Key:
+    return session.coordination_uuid, session.session_uuid
 
 
 def _same(attribute: Any, value: Any) -> Any:
@@ -278,8 +299,8 @@ def _removing(attributes: Iterable[Any]) -> list[Action]:
     return [attribute.remove() for attribute in attributes]
 
 
-def _watching(key: Key, at: float) -> list[Action]:
-    return [Session.watch.set(watch_shard(key[1])), Session.watch_at.set(at)]
+def _watching(session: Session, at: float) -> list[Action]:
+    return [Session.watch.set(watch_shard(session.session_uuid)), Session.watch_at.set(at)]
 
 
 def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:

@@ -87,6 +87,7 @@ class Transitions:
             SessionAgent.unfinished.contains(edge)
             & (SessionAgent.in_degree == 1)
             & (SessionAgent.state == "initial")
+            & SessionAgent.off.does_not_exist()
             & SessionAgent.run_uuid.does_not_exist()
             & SessionAgent.awaits_user.does_not_exist()
             & SessionAgent.paused.does_not_exist()
@@ -151,6 +152,15 @@ class Transitions:
             mine = old is not None and (old.run_uuid, old.async_task_uuid) == (agent.run_uuid, async_task_uuid)
             return old if mine else None
 
+    def defer(self, agent: SessionAgent, due_at: float) -> bool:
+        """The long job was heard of: its deadline is later; whether this call moved it."""
+        condition = (SessionAgent.async_task_uuid == agent.async_task_uuid) & (SessionAgent.due_at == agent.due_at)
+        try:
+            self._agents.update(_key(agent), [SessionAgent.due_at.set(due_at), self._now()], condition)
+        except Refused:
+            return False
+        return True
+
     def expand(self, agent: SessionAgent, elements: int, unfinished: Sequence[int], tallies: int) -> SessionAgent:
         """A claimed map waits for its elements now; the claim was no attempt. Raises `Refused`."""
         before = agent.attempt - 1 - len(agent.lost_runs or ())
@@ -196,49 +206,37 @@ class Transitions:
     # A session agent: its edges
 
     def finish_edge(
-        self, key: Key, edge: int, *, width: int = 1, arrives: bool = False, blamed: bool = False
+        self,
+        key: Key,
+        edge: int,
+        *,
+        width: int = 1,
+        arrives: bool = False,
+        off: bool = False,
+        blamed: bool = False,
+        note: str | None = None,
     ) -> SessionAgent | None:
         """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent.
 
-        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs only some.
+        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs only some. `off`: the
+        agent needs it, and will be skipped; `note` says why, unless an earlier one did. `blamed`: it is off because of
+        a failure.
         """
-        actions = self._removing(edge, width)
-        if arrives:
-            actions.append(SessionAgent.missing.add(-1))
-        if blamed:
-            actions.append(SessionAgent.blamed.set(True))
+        actions = [
+            SessionAgent.unfinished.delete([edge]),
+            SessionAgent.in_degree.add(-width),
+            *([SessionAgent.missing.add(-1)] if arrives else []),
+            *([SessionAgent.off.set(True)] if off else []),
+            *([SessionAgent.blamed.set(True)] if blamed else []),
+            *([SessionAgent.notes.set(SessionAgent.notes | note)] if note else []),
+            self._now(),
+        ]
         return self._change(key, actions, SessionAgent.unfinished.contains(edge))
-
-    def block(self, key: Key, edge: int, values: Mapping[str, Any]) -> SessionAgent | None:
-        """Remove one named edge of an agent that needs all of them, which skips it; the agent as it is afterwards."""
-        try:
-            return self._agents.update(  # type: ignore[no-any-return]
-                key,
-                [
-                    SessionAgent.unfinished.delete([edge]),
-                    SessionAgent.in_degree.add(-1),
-                    *self._skipping(),
-                    *setting(SessionAgent, values),
-                ],
-                SessionAgent.unfinished.contains(edge) & _UNCLAIMED,
-            )
-        except Refused as refused:
-            if refused.old is None or edge not in (refused.old.unfinished or ()):
-                return refused.old  # type: ignore[no-any-return]
-            return self.finish_edge(key, edge)  # ended, or taken by hand
 
     def skip(self, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
         """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""
         old = SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
         return self._change(key, [*self._skipping(), *setting(SessionAgent, values)], _UNCLAIMED & old)
-
-    def give_up(self, agent: SessionAgent) -> SessionAgent | None:
-        """End the attempt of a dead worker for good; the agent as it is afterwards."""
-        return self._change(
-            _key(agent),
-            [SessionAgent.lease_until.remove(), *self._skipping()],
-            (SessionAgent.run_uuid == agent.run_uuid) & SessionAgent.state.is_in("executing", "pending", "initial"),
-        )
 
     # A session agent: its person
 
@@ -261,8 +259,12 @@ class Transitions:
             actions.append(SessionAgent.due_at.set(due_at))
         return self._change(_key(agent), actions, condition)
 
-    def answer(self, tenant: str, key: Key, values: Mapping[str, Any]) -> SessionAgent:
-        """Give a waiting agent the person's answer. Raises `Refused`."""
+    def answer(self, tenant: str, key: Key, values: Mapping[str, Any], *, due_at: float | None = None) -> SessionAgent:
+        """Give a waiting agent the person's answer, or the default one when its wait ended at `due_at`.
+
+        Raises `Refused`.
+        """
+        waits = (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant)
         return self._agents.update(  # type: ignore[no-any-return]
             key,
             [
@@ -272,7 +274,7 @@ class Transitions:
                 *(attribute.remove() for attribute in _WAIT),
                 self._now(),
             ],
-            (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant),
+            waits if due_at is None else waits & (SessionAgent.due_at == due_at),
         )
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
@@ -285,7 +287,7 @@ class Transitions:
                 *(attribute.remove() for attribute in _WAIT),
                 self._now(),
             ],
-            SessionAgent.state == "wait_for_user_input",
+            (SessionAgent.state == "wait_for_user_input") & (SessionAgent.due_at == agent.due_at),
         )
 
     def fail_poisoned(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
@@ -337,9 +339,6 @@ class Transitions:
             _held_by(agent),
         )
 
-    def _removing(self, edge: int, width: int) -> list[Action]:
-        return [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.add(-width), self._now()]
-
     def _skipping(self) -> list[Action]:
         waits = (attribute.remove() for attribute in (*_WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
         return [SessionAgent.state.set("skipped"), *waits, self._now()]
@@ -384,7 +383,9 @@ def _until(lease: Lease) -> Any:
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
 
 
-_COMPLETE = (SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0)) | (SessionAgent.missing <= 0)
+_COMPLETE = (
+    SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0) & SessionAgent.off.does_not_exist()
+) | (SessionAgent.missing <= 0)
 _UNCLAIMED = (
     SessionAgent.state.is_in("initial", "pending", "wait_for_user_input") & SessionAgent.lease_until.does_not_exist()
 )

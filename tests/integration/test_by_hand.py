@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.store.entities import SESSION as SESSIONS
+from ai_coordination_engine.store.steering import Order
 from tests.support import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
@@ -24,6 +26,11 @@ SET_STATE = """mutation($s: String!, $a: String!, $state: String!) {
 CANCEL = """mutation($c: String!, $s: String!) {
   insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, status: "cancelled", updatedBy: "ann") {
     session { status } } }"""
+SET_STATUS = """mutation($c: String!, $s: String!, $status: String!) {
+  insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, status: $status, updatedBy: "ann") {
+    session { status } } }"""
+RETRY = """mutation($c: String!, $s: String!) {
+  retrySession(coordinationUuid: $c, sessionUuid: $s) { session { status } } }"""
 DELETE = """mutation($s: String!, $a: String!) {
   deleteSessionAgent(sessionUuid: $s, sessionAgentUuid: $a) { ok } }"""
 DIAMOND = {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["a"]}, "d": {"predecessors": ["b", "c"]}}
@@ -44,6 +51,22 @@ def session(api: Api, coordination: str) -> dict[str, Any]:
 
 def states(found: dict[str, Any]) -> list[str]:
     return [agent["state"] for agent in found["sessionAgents"]]
+
+
+@pytest.mark.parametrize("status", ["in_progress", "in_transit", "completed"])
+def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
+    api: Api, worker: Worker, status: str
+) -> None:
+    start(api, "c")
+    api.data(CANCEL, c="c", s="s")
+    seen = api.app.records.table(SESSIONS).get(("c", "s"), consistent=True)
+    assert seen is not None
+    watch_at = api.app.clock.now().timestamp() + 60
+    api.app.steering.set_back(seen, Order(), {"restart": {"from": None}}, 1, watch_at)
+    assert api.code(SET_STATUS, c="c", s="s", status=status) == "CONFLICT"
+    api.data(RETRY, c="c", s="s")
+    worker.drain()
+    assert session(api, "c")["status"] == "completed"
 
 
 @pytest.mark.parametrize("state", ["cancelled", "skipped"])

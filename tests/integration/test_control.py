@@ -11,9 +11,11 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.steering import KEPT_KEYS, Order
+from ai_coordination_engine.store.table import Refused
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, resume, sweep_after
+from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
 
 EVERY = 1 if os.environ.get("CI") else 3
 PERSON = {"b": {"user_in_the_loop": "ann"}}
@@ -201,6 +203,50 @@ def test_pausing_a_paused_and_resuming_an_open_session_change_nothing(stage: Sta
     resume(stage, session, "once")  # a repetition that came late: the later pause stays
     assert (stage.session(session).status, stage.session(session).control_keys) == ("paused", token)
     assert len(token or ()) == 1
+
+
+def test_an_order_that_had_nothing_to_do_has_no_effect_later_either(stage: Stage) -> None:
+    session = stage.start(stage.define(DIAMOND))
+    resume(stage, session, "resume")
+    pause(stage, session)
+    resume(stage, session, "resume")
+    assert stage.session(session).status == "paused"
+    pause(stage, session, "pause")
+    resume(stage, session)
+    pause(stage, session, "pause")
+    assert stage.session(session).status == "dispatched"
+    cancel(stage, session)
+    cancel(stage, session, "cancel")
+    retry(stage, session)
+    cancel(stage, session, "cancel")
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_session_remembers_the_latest_orders_only(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": ""}))
+    for number in range(2 * KEPT_KEYS + 1):
+        (resume if number % 2 else pause)(stage, session, f"{number}")
+    seen: Any = stage.session(session)
+    assert (len(seen.control_keys), len(seen.older_control_keys)) == (1, KEPT_KEYS)
+    assert seen.status == "paused"
+    resume(stage, session, f"{KEPT_KEYS + 1}")
+    assert stage.session(session).status == "paused"
+    resume(stage, session, "1")  # too long ago: it counts as a new one
+    assert stage.session(session).status == "dispatched"
+
+
+def test_two_orders_at_once_forget_none_of_the_latest(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": ""}))
+    for number in range(KEPT_KEYS):
+        (resume if number % 2 else pause)(stage, session, f"{number}")
+    seen = stage.session(session)
+    pause(stage, session, "one")
+    with pytest.raises(Refused):
+        stage.app.steering.resume(seen, Order.of(None, "two", "resume"), 0)
+    resume(stage, session, "two")
+    found: Any = stage.session(session)
+    assert (len(found.control_keys), len(found.older_control_keys)) == (2, KEPT_KEYS)
 
 
 @pytest.mark.parametrize("steer", [pause, resume])

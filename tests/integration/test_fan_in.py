@@ -72,7 +72,7 @@ class Writes:
 @contextmanager
 def noting(app: App) -> Iterator[Writes]:
     writes = Writes()
-    events = next(iter(app.records.tables.values()))._connection.client.meta.events  # type: ignore[attr-defined]
+    events = next(iter(app.records.tables.values()))._connection.client.meta.events
     events.register("after-call.dynamodb", writes)
     try:
         yield writes
@@ -109,6 +109,7 @@ def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App
             random.shuffle(ended)
             writes.degrees.clear()
             claims = list(pool.map(lambda each: hand_on(app, each, new_lease(app)), ended))
+            claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)
             assert (claimed.state, claimed.attempt) == ("executing", 1)
@@ -127,6 +128,7 @@ def test_a_wide_join_is_made_ready_once_by_the_last_of_its_tallies(store_app: Ap
             Random(width).shuffle(ended)
             writes.degrees.clear()
             claims = list(pool.map(lambda each: hand_on(app, each, new_lease(app)), ended))
+            claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)
             assert len(writes.degrees) == 4

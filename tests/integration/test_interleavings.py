@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.histories import History, Node, Plan, Trouble, check, script, staged
@@ -19,7 +19,7 @@ from tests.sessions import Stage
 
 CI = bool(os.environ.get("CI"))
 MOST_AGENTS = 30 if CI else 12
-EXAMPLES = 50 if CI else 20
+EXAMPLES = 45 if CI else 15
 
 TROUBLE = st.builds(
     Trouble,
@@ -67,6 +67,28 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
+# Histories that once ended otherwise: the write that expands a map was repeated; a worker died in a completed session.
+EXPANDED_TWICE = (
+    Plan({"a0": Node((), "stop", 3), "a1": Node(items=2), "a2": Node(("a0",), "stop", 2, over="a0"), "a3": Node()}),
+    Trouble(2, crashes=0.01, delays=0.05, repeats=0.1),
+)
+LEFT_BEHIND = (
+    Plan(
+        {
+            "a0": Node(items=2),
+            "a1": Node(("a0",), "fail", join="any"),
+            "a2": Node(items=0),
+            "a3": Node(("a0", "a1", "a2")),
+            "a4": Node(("a0", "a1", "a2", "a3"), items=2, join="quorum", quorum=2),
+        },
+        "continue",
+    ),
+    Trouble(2188, duplicates=0.3, delays=0.01, throttles=0.05, skew=5.0),
+)
+
+
+@example(plan=EXPANDED_TWICE[0], trouble=EXPANDED_TWICE[1])
+@example(plan=LEFT_BEHIND[0], trouble=LEFT_BEHIND[1])
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

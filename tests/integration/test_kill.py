@@ -171,6 +171,7 @@ def attempts_of(server: Server, session_uuid: str) -> list[str]:
 
 def completed(server: Server, session_uuid: str) -> Any:
     """The session once it is completed; it must move on meanwhile."""
+    session: Any = None
     for _ in range(1200):
         session = server.data(WHOLE, s=session_uuid)["session"]
         if session["status"] == "completed":

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.graph import MAX_AGENTS
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, element_ordinal
+from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
+from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
 from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
 
@@ -43,6 +48,22 @@ def test_every_element_is_an_agent_and_the_map_is_the_list_of_their_outputs(app:
     assert output == [{"saw": "Look at x"}, 'Look at {"name": "y"}', "Look at 3"]
     assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == ["a", "m", "z", "m", "m", "m"]
     assert len(stage.runs(session.session_uuid)) == 6
+
+
+@pytest.mark.parametrize(
+    ("output", "listed"),
+    [
+        ('{"n": 1.10, "s": "\\ud800"}', '[{"n": 1.10, "s": "\\ud800"}]'),
+        ("[1,\n2]", "[[1,\n2]]"),
+        ("[broken", '["[broken"]'),
+        ("1", '["1"]'),
+        ("", '[""]'),
+    ],
+)
+def test_what_an_element_answers_as_json_stands_in_the_list_as_it_is(app: App, output: str, listed: str) -> None:
+    stage, session = mapped(app, "[0]", behaviours={"m": lambda request: output})
+    check_promises(stage, session)
+    assert stage.agents(session.session_uuid)[1].agent_output == listed
 
 
 def test_an_elements_own_keys_fill_placeholders_and_a_text_without_any_is_followed_by_it(app: App) -> None:
@@ -82,6 +103,85 @@ def test_a_map_over_something_else_fails_and_starts_nothing(app: App, output: st
         "invalid_output"
     ]
     assert len(stage.agents(session.session_uuid)) == 3
+
+
+@pytest.mark.parametrize(
+    ("output", "query", "note"),
+    [
+        (
+            json.dumps(["x", "y" * 999_999]),
+            "{index}{item}.",
+            "Its text has 1000001 characters; what one element is asked",
+        ),
+        (json.dumps(["x", "y" * 100_000]), "{item}" * 500, "A text has room for 1000000 characters where its"),
+        ('["x", "\\ud800"]', "", "Its text holds an invalid character."),
+    ],
+)
+def test_an_element_that_cannot_be_asked_fails_the_map_before_any_starts(
+    app: App, output: str, query: str, note: str
+) -> None:
+    stage, session = mapped(app, output, query=query)
+    check_promises(stage, session, status="failed")
+    notes = stage.agent(session.session_uuid, "m").notes
+    assert notes.startswith(f"Element 1 of the map cannot be asked: {note}")
+    assert len(stage.agents(session.session_uuid)) == 3
+
+
+@pytest.mark.parametrize(("last", "status"), [(3_999_996, "completed"), (3_999_997, "failed")])
+def test_the_output_of_a_map_is_bounded(app: App, last: int, status: str) -> None:
+    def answer(request: AgentRequest) -> str:
+        return "x" * (last if request.input == "Item:\n1" else 3_999_996)
+
+    stage, session = mapped(app, "[0, 1]", behaviours={"m": answer})
+    check_promises(stage, session, status=status)
+    found = stage.agents(session.session_uuid)[1]
+    if status == "completed":
+        # as a JSON text: with its own quotes, and four escaped ones
+        assert len(stage.blobs.kept[found.agent_output.key]) == 8_000_000 + 2 + 4
+    else:
+        assert found.notes == "The outputs of the map's elements may have 8000000 characters together; they have more."
+        classes = [run.async_task.get("error_class") for run in stage.runs(session.session_uuid)]
+        assert sorted(classes, key=str) == [None, None, None, "invalid_output"]
+
+
+def test_what_is_too_long_for_a_map_is_not_read_to_its_end(app: App) -> None:
+    stage, session = mapped(app, json.dumps([0] * 101), behaviours={"m": lambda request: "x" * 100_000})
+    agent, elements = stage.agents(session.session_uuid)[1], stage.agents(session.session_uuid)[3:]
+    assert agent.state == "failed"
+    for each in elements[80:]:
+        del stage.blobs.kept[each.agent_output.key]
+    stage.requests.clear()
+    with pytest.raises(AgentFailure, match="may have 8000000 characters together"):
+        gather(stage.app, agent)
+    assert stage.requests == {"BatchGetItem": 1}
+
+
+def test_a_large_value_that_all_elements_share_is_one_blob(app: App) -> None:
+    stage = stage_of(app, behaviours={"a": lambda request: "[1, 2, 3]", "m": failing("no"), "spare": lambda _: "ok"})
+    actions = {"m": {"map": {"over": "a"}, "fallback": "spare"}}
+    session = stage.start(stage.define(GRAPH, actions=actions, agents={"spare": {"agent_description": "d" * 450_000}}))
+    stage.drain()
+    check_redelivery_changes_nothing(stage, session)
+    assert stage.session(session).status == "completed"
+    elements = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is not None]
+    assert [each.agent_output for each in elements] == ["ok"] * 3
+    assert max(len(str(each.serialize())) for each in elements) < 3_000
+    assert len({each.rules.key for each in elements}) == 1
+
+
+def test_a_map_is_expanded_as_often_as_ordinals_fit(app: App) -> None:
+    assert element_ordinal(MAX_AGENTS - 1, MAX_EXPANSIONS, MAX_ELEMENTS - 1) < 2**32
+    for expanded, status in ((MAX_EXPANSIONS - 1, "completed"), (MAX_EXPANSIONS, "failed")):
+        stage = stage_of(app, behaviours={"a": lambda request: '["x"]'})
+        session = stage.start(stage.define(GRAPH, actions={"m": {"map": {"over": "a"}}}))
+        key = (session.session_uuid, stage.agent(session.session_uuid, "m").session_agent_uuid)
+        table = stage.app.records.table(SESSION_AGENT)
+        table.update(key, [SessionAgent.generation.set(expanded)], SessionAgent.session_uuid.exists())
+        stage.drain()
+        check_promises(stage, session, status=status)
+    assert stage.agent(session.session_uuid, "m").notes == (
+        "The map ran 40 times in this session, which is the most; start a new one."
+    )
 
 
 def test_a_failed_element_fails_the_session_unless_the_join_tolerates_it(app: App) -> None:

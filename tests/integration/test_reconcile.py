@@ -11,7 +11,9 @@ from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
 from tests.steered import DIAMOND, names, put_right, sweep_after
@@ -168,6 +170,60 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
         agents = [each.state for each in stage.agents(f"s{point}")]
         assert (found is None and agents == []) or found.unconfirmed is None
     assert point > 5
+
+
+def test_an_answer_beside_the_sweep_is_looked_after(stage: Stage) -> None:
+    """Whatever the sweep has read when the answer comes, and though its message is lost."""
+    people = {"a": {"user_in_the_loop": "ann"}}
+    task = stage.define({"a": "", "b": "a"}, actions=people)
+    point = 0
+    while True:
+        point += 1
+        session = stage.start(task)
+        stage.drain()
+        uuid = stage.agent(session.session_uuid, "a").session_agent_uuid
+        answered = answer_at(stage, session, uuid, point)
+        sweep_after(stage, stage.app.settings.watch_seconds + 1)
+        stage.boundary.reach = lambda name: None
+        if not answered:
+            break
+        lose_everything(stage)
+        assert stage.session(session).watch_at is not None
+        sweep_after(stage, 2 * stage.app.settings.watch_seconds)
+        stage.drain()
+        check_promises(stage, session)
+    assert point > 20
+
+
+def answer_at(stage: Stage, session: Session, uuid: str, point: int) -> list[int]:
+    """Have the person answer at this point of what comes next; what is answered is not empty once they did."""
+    answered: list[int] = []
+    points = iter(range(1, 1000))
+
+    def reach(name: str) -> None:
+        if next(points) == point:
+            answered.append(point)
+            stage.boundary.reach = lambda name: None
+            execute_for_user_input(stage.app, TENANT, session.session_uuid, uuid, "yes")
+
+    stage.boundary.reach = reach
+    return answered
+
+
+def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage: Stage) -> None:
+    sessions: list[Session] = [stage.start(stage.define({"a": ""})) for _ in range(5)]
+    lose_everything(stage)
+    broken = stage.agent(sessions[2].session_uuid, "a")
+    key = (broken.session_uuid, broken.session_agent_uuid)
+    table = stage.app.records.table(SESSION_AGENT)
+    lost = [SessionAgent.state.set("completed"), SessionAgent.successors.set(BlobReference("nothing"))]
+    table.update(key, lost, SessionAgent.state.exists())
+    with pytest.raises(KeyError):
+        sweep_after(stage, stage.app.settings.watch_seconds + 1)
+    stage.drain()
+    for session in sessions[:2] + sessions[3:]:
+        check_promises(stage, session)
+    assert stage.session(sessions[2]).status == "dispatched"
 
 
 def test_one_session_that_cannot_be_reconciled_holds_back_no_other(stage: Stage) -> None:

@@ -309,15 +309,21 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
     assert agents.act.claim(TENANT, key, SECOND).attempt == 1
 
 
-def test_an_edge_that_is_off_skips_who_needs_all(agents: Agents) -> None:
+def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.block(key, 7, {"blamed": True, "notes": "why"})
-        assert (agent.state, agent.in_degree, agent.unfinished) == ("skipped", 1, {0})
-        assert (agent.blamed, agent.notes) == (True, "why")
-    agent = agents.act.block(key, 0, {})
-    assert (agent.state, agent.in_degree, agent.unfinished) == ("skipped", 0, None)
-    assert agents.act.block(("no", "body"), 0, {}) is None
+        agent = agents.act.finish_edge(key, 7, off=True, blamed=True, note="why")
+        assert (agent.in_degree, agent.unfinished, agent.off, agent.blamed, agent.notes) == (1, {0}, True, True, "why")
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 0, FIRST))
+    assert agents.act.finish_edge(key, 0, off=True, note="another").notes == "why"
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    assert agents.act.skip(key, 0, {}).state == "skipped"
+
+
+def test_an_agent_that_was_set_back_is_not_skipped_by_who_comes_late(agents: Agents) -> None:
+    key = agents.new(epoch=2)
+    assert agents.act.skip(key, 1, {}).state == "initial"
+    assert agents.act.skip(key, 2, {}).state == "skipped"
 
 
 def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ def test_select_finds_values() -> None:
     assert conditions.select("items[?n > `1`].n", {"items": [{"n": 1}, {"n": 2}, {"n": 3}]}) == [2, 3]
     assert conditions.select("join(', ', @)", ["a", "b"]) == "a, b"
     assert conditions.select("nothing", {}) is None
+    assert conditions.select("merge({a: @}, {b: @})", 1) == {"a": 1, "b": 1}
+    assert conditions.select("map(&a, @)", [{"a": 1}, {}]) == [1, None]
+    assert conditions.select("to_string(@)", {"a": [1, "é"]}) == '{"a":[1,"\\u00e9"]}'
+    assert conditions.select("reverse(@) | [to_array(@[0]), @[1:]][]", [3, [2], 1]) == [1, [2], 3]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +65,11 @@ def test_select_finds_values() -> None:
         ("[" * 1000, r"… is nested too deeply\.$"),
         ("!" * 999 + "a", r"… is nested too deeply\.$"),
         (" | ".join(["[@, @]"] * 7), r"repeats values 128 times; it takes at most 64\.$"),
+        (" | ".join(["merge({a: @}, {b: @})"] * 7), r"repeats values 128 times; it takes at most 64\.$"),
+        ("[&a]", r"^\[&a\] uses & elsewhere than in map, max_by, min_by, sort_by\.$"),
+        ("&a", "uses & elsewhere"),
+        ("{map: &a}", "uses & elsewhere"),
+        ("to_string(&a)", "uses & elsewhere"),
         ("[@,@][] | [@,@][] | {a: [@,@], b: [@,@,@,@,@]} | [@,@,@,@]", "repeats values"),
     ],
 )
@@ -100,9 +110,69 @@ def test_a_value_that_is_nested_deeply_does_not_end_the_process() -> None:
         conditions.select("to_string(@)", value)
 
 
-def test_joining_cannot_fill_the_memory() -> None:
-    with pytest.raises(BadUserInput, match="the joined text is too long"):
-        conditions.select("join(a, b)", {"a": "x" * 1_000_000, "b": ["y"] * 1_000})
+def nested(function: str, levels: int) -> str:
+    return "".join([f"{function}(["] * levels) + "@" + "".join(["])"] * levels)
+
+
+def test_what_an_expression_writes_is_bounded() -> None:
+    assert len(conditions.select(nested("to_string", 20), "a")) == 2_097_191
+    for levels in (22, 60):
+        with pytest.raises(BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"):
+            conditions.select(nested("to_string", levels), "a")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("join(a, b)", {"a": "x" * 1_000_000, "b": ["y"] * 1_000}),
+        ("join('', b)", {"b": ["y" * 100_000] * 101}),
+        ("[*].join(s, t)", [{"s": "x" * 2_000, "t": [""] * 1_000}] * 100),
+        ("[*].to_string(@)", [["x" * 100_000]] * 101),
+        ("to_string([@, @, @, @])", ["x" * 2_600_000]),
+        ("[*].reverse(@)", ["x" * 100_000] * 101),
+        ("[*].[@, @]", [1] * 800_000),
+        ("[*].{a: @}", [1] * 400_000),
+        ("[@, @, @, @, @, @, @, @][]", [1] * 1_300_000),
+        ("[:] | [:] | [:] | [:]", [1] * 2_600_000),
+        ("[sort(@), sort(@), sort(@), sort(@)]", [1] * 2_600_000),
+        ("[keys(@), values(@)]", {str(number): 1 for number in range(5_100_000)}),
+        ("merge(@, @)", {str(number): 1 for number in range(650_000)}),
+        ("map(&[@, @], @)", [1] * 800_000),
+    ],
+)
+def test_no_way_to_make_much_of_a_value_is_unbounded(expression: str, value: Any) -> None:
+    with pytest.raises(BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"):
+        conditions.select(expression, value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "work"),
+    [
+        ("@[?@ > `5`]", 1 + 1 + 100 * 3 + 10),  # projection, its base, three steps an element, an empty list
+        ("sort_by(@, &abs(@))", 1 + 2 + 2 + 100 * 2 + 10 + 100),
+        ("[*].{a: @}", 1 + 1 + 100 * (3 + 20 + 8) + 10 + 100),
+    ],
+)
+def test_the_steps_of_a_search_are_bounded(expression: str, work: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditions, "MAX_WORK", work)
+    conditions.select(expression, [1] * 100)
+    monkeypatch.setattr(conditions, "MAX_WORK", work - 1)
+    with pytest.raises(BadUserInput, match="takes too long"):
+        conditions.select(expression, [1] * 100)
+
+
+def test_every_search_has_the_whole_budget() -> None:
+    text = "x" * (conditions.MAX_WORK - 6)  # two of its characters are quotes, four are the steps and what starts them
+    for _ in range(2):
+        conditions.select("reverse(@)", text)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: conditions.select("join('', [@])", text[:-20]), range(4)))
+    assert {len(each) for each in found} == {conditions.MAX_WORK - 26}
+
+
+def test_a_large_list_can_be_searched() -> None:
+    rows = [{"id": number, "score": number % 10} for number in range(400_000)]
+    assert len(conditions.select("[?score > `5` && id > `10`].id", rows)) == 160_000 - 4
 
 
 @given(st.text(max_size=40), JSON)

@@ -1,0 +1,26 @@
+"""How long the text of a JSON value is, without writing it: a value may repeat a part many times. Pure."""
+
+from typing import Any
+
+
+def size_of(value: Any, limit: int) -> int:
+    """At least how many characters the JSON text of `value` has; it stops counting above `limit`.
+
+    The text is longer by what must be escaped, and by its spaces.
+    """
+    size, rest = 0, [value]
+    while rest and size <= limit:
+        each = rest.pop()
+        if isinstance(each, str):
+            size += 2 + len(each)
+        elif isinstance(each, list):
+            size += 1 + max(len(each), 1)  # brackets and commas
+            if size <= limit:
+                rest.extend(each)
+        elif isinstance(each, dict):
+            size += 1 + max(len(each), 1) + sum(3 + len(name) for name in each)
+            if size <= limit:
+                rest.extend(each.values())
+        else:
+            size += 1
+    return size
