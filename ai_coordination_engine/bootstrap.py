@@ -16,7 +16,6 @@ from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import MODELS
@@ -72,13 +71,7 @@ def create_tables(settings: Settings) -> list[str]:
 
 def dead_letter_queue(settings: Settings) -> str:
     """The URL of the queue that takes what the queue of `settings` gives up on; raises `NotFound` when it has none."""
-    sqs = client("sqs")
-    asked = sqs.get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
-    if not policy:
-        raise NotFound("The queue has no dead-letter queue.")
-    _, _, _, _, account, name = policy["deadLetterTargetArn"].split(":")
-    return str(sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
+    return SqsQueue(client("sqs"), settings.queue_url).dead_letter_url()
 
 
 def _create_queue(settings: Settings) -> str:

@@ -157,6 +157,11 @@ class Queue(Protocol):
         Raises `Throttled` when the queue refuses some after retries.
         """
 
+    def bury(self, wake: Wake) -> None:
+        """Put a wake-up among the dead letters, where an operator finds it; raises `NotFound` where there is no such
+        queue.
+        """
+
 
 class Blobs(Protocol):
     """Keeps values that are too large for an item, under immutable keys."""

@@ -47,6 +47,7 @@ class FakeQueue:
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
         self.waiting: list[Delivery] = []
+        self.buried: list[Wake] = []
         self.refuses = False
         self._reach = reach
         self._clock = clock or FakeClock()
@@ -62,6 +63,11 @@ class FakeQueue:
                 self.sent.append(wake)
                 self.waiting.append(Delivery(wake, visible_at=visible_at))
             self._reach("send")
+
+    def bury(self, wake: Wake) -> None:
+        self._reach("bury")
+        self.buried.append(wake)
+        self._reach("bury")
 
     def receive(self, index: int = 0) -> Delivery | None:
         """Take a message out of sight; None when none is in sight."""

@@ -33,6 +33,10 @@ class Crash(BaseException):
     """The process dies here; nobody may catch it."""
 
 
+deaths = [0]
+"""How many histories died at some point so far: the crash points that the tests tried."""
+
+
 class Boundary:
     """The border between the engine and the world: `reach` runs before and after every side effect."""
 
@@ -269,6 +273,7 @@ def tripping(stage: Stage, *at: int) -> Iterator[Tripwire]:
         yield tripwire
     finally:
         stage.boundary.reach = lambda name: None
+        deaths[0] += bool(tripwire.trips)
 
 
 class Turns:

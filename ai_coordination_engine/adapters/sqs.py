@@ -1,5 +1,6 @@
 """Wake-ups on SQS: sent in batches, read from a message's body, kept for later."""
 
+import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ class SqsQueue:
             return
         for future in [self._pool.submit(self._send_batch, batch, seconds) for batch in batches]:
             future.result()
+
+    def bury(self, wake: Wake) -> None:
+        """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
+        self._client.send_message(QueueUrl=self.dead_letter_url(), MessageBody=body_of(wake))
+
+    def dead_letter_url(self) -> str:
+        """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has none."""
+        asked = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
+        policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
+        if not policy:
+            raise NotFound("The queue has no dead-letter queue.")
+        _, _, _, _, account, name = policy["deadLetterTargetArn"].split(":")
+        return self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
 
     def read(self, body: str) -> Wake:
         """The wake-up in the body of a received message; raises `BadUserInput` for a body that can never be one."""

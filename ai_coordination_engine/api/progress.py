@@ -55,6 +55,7 @@ async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
         unfinished=await in_degree(agent, info) or 0,
         now=context.app.clock.now().timestamp(),
         lost_before=context.app.lost_before(),
+        job=(await loaders.async_task.load(agent.async_task_uuid) or {}) if agent.async_task_uuid else {},
     )
     return explain.explain(agent, scene)
 

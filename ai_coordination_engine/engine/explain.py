@@ -35,7 +35,8 @@ class Why:
 class Scene:
     """What is known beside the agent: its session, some agents it waits for, how many it waits for in all, the time.
 
-    Leases that end before `lost_before` (epoch seconds) have run out.
+    Leases that end before `lost_before` (epoch seconds) have run out. `job` is what `async_tasks.states` says of the
+    long job that it waits for.
     """
 
     session: Session | None
@@ -43,6 +44,7 @@ class Scene:
     unfinished: int
     now: float
     lost_before: float
+    job: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tally_keys(agent: SessionAgent) -> list[Key]:
@@ -128,11 +130,7 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
     if agent.state == "wait_for_user_input":
         return _waits_for_user(agent)
     if agent.async_task_uuid:
-        until = _time(agent.due_at)
-        message = f"It waits for the long job {agent.async_task_uuid}; completeAsyncTask ends it."
-        if until:
-            message += f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
-        return Why("WAITS_FOR_ASYNC_TASK", message, until, details={"async_task_uuid": agent.async_task_uuid})
+        return _waits_for_job(agent, scene)
     if (agent.in_degree or 0) > 0 and (agent.missing is None or agent.missing > 0):
         return _waits_for_others(agent, scene)
     if agent.not_before is not None and agent.not_before > scene.now:
@@ -141,6 +139,23 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
         return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
     again = _watched(scene.session)
     return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
+
+
+def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
+    details = {"async_task_uuid": agent.async_task_uuid}
+    status = scene.job.get("status", "pending")
+    if status != "pending":
+        again = _watched(scene.session)[0]
+        message = (
+            f"The long job {agent.async_task_uuid} is {status}; a message that says so waits for a worker. {again}"
+        )
+        return Why("WAITS_FOR_WORKER", message, details=details)
+    heard = scene.job.get("heartbeat_until")
+    until = datetime.fromisoformat(heard) if heard else _time(agent.due_at)
+    message = f"It waits for the long job {agent.async_task_uuid}; completeAsyncTask ends it."
+    if until:
+        message += f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
+    return Why("WAITS_FOR_ASYNC_TASK", message, until, details=details)
 
 
 def _waits_for_user(agent: SessionAgent) -> Why:

@@ -12,7 +12,7 @@ from threading import Event
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import Chain, run
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import label, turn
@@ -94,6 +94,13 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     return app.transitions.fail_poisoned(agent, {"notes": note})
 
 
+def _fail(app: App, agent: SessionAgent, note: str) -> None:
+    """Fail an agent that nobody runs, and what follows from it."""
+    failed = _give_up(app, agent, note)
+    if failed is not None and failed.state == "failed":
+        advance.ended(app, failed)
+
+
 # Beginning
 
 
@@ -141,13 +148,20 @@ def _settle_ended(app: App, agent: SessionAgent, *, held: bool) -> None:
 
 def _settle_standing(app: App, agent: SessionAgent) -> None:
     if agent.mapped is not None and not agent.elements_sent:
-        maps.go_on(app, agent)
+        _go_on_with_map(app, agent)
     elif not advance.is_ready(agent):
         return
     elif agent.awaits_user:
         _park(app, agent)
     elif agent.not_before is not None:
         timers.wake_at(app, agent, agent.not_before)
+
+
+def _go_on_with_map(app: App, agent: SessionAgent) -> None:
+    try:
+        maps.go_on(app, agent)
+    except AgentFailure as failure:  # what it is over was deleted meanwhile
+        _fail(app, agent, failure.message)
 
 
 def _park(app: App, agent: SessionAgent) -> None:
@@ -175,9 +189,8 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
     if len(agent.lost_runs or ()) + 1 >= MOST_LOST:
-        failed = _give_up(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
-        if failed is not None and failed.state == "failed":
-            advance.ended(app, failed)
+        app.queue.bury(wake(agent))  # first: who comes later finds an agent that has failed
+        _fail(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
         return None
     try:
         return app.transitions.take_over(agent, lease)

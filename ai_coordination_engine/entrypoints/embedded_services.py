@@ -222,6 +222,15 @@ class Services:
         return respond(request, request.raw_url, headers)
 
 
+def items_as_json(handler: DynamoHandler, action_result: ActionResult) -> Any:
+    """An answer about items, which is in the wire's shape already; None for any other answer."""
+    result = action_result.result
+    if handler._get_action() not in _ONE | _MANY or not isinstance(result, dict):
+        return None
+    body = dynamo_json_dump({name: value for name, value in result.items() if value is not None})
+    return 200, {"Content-Type": "application/x-amz-json-1.0", **handler.response_headers}, body
+
+
 class _Dynamo(DynamoHandler):
     def __init__(self, services: Services) -> None:
         super().__init__()
@@ -235,12 +244,7 @@ class _Dynamo(DynamoHandler):
         return self.services.account
 
     def serialized(self, action_result: ActionResult) -> Any:
-        result = action_result.result
-        if self._get_action() not in _ONE | _MANY or not isinstance(result, dict):
-            return super().serialized(action_result)
-        # an answer about items is in the wire's shape already
-        body = dynamo_json_dump({name: value for name, value in result.items() if value is not None})
-        return 200, {"Content-Type": "application/x-amz-json-1.0", **self.response_headers}, body
+        return items_as_json(self, action_result) or super().serialized(action_result)
 
 
 class _Sqs(SQSResponse):

@@ -85,6 +85,10 @@ class RingingQueue:
         if wakes and delay <= 0:
             self.bell.set()
 
+    def bury(self, wake: Wake) -> None:
+        """Put a wake-up among the dead letters."""
+        self.queue.bury(wake)
+
 
 class LocalWorker:
     """Two threads that receive, `concurrency` threads that run; neither receives more than can run.

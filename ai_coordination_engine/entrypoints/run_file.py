@@ -136,7 +136,7 @@ def _run_file(reader: Reader, root: yaml.Node) -> RunFile | None:
     if not reader.problems:
         actions.check(parse_agents(run.agents))
     if not reader.problems:
-        _check_as_the_engine_does(reader, top["task"], run)
+        _check_as_the_engine_does(actions, top["task"], run)
     return run
 
 
@@ -220,7 +220,7 @@ def _subtask(reader: Reader, node: yaml.Node, references: Mapping[str, str]) -> 
     return subtask
 
 
-def _check_as_the_engine_does(reader: Reader, task: yaml.Node, run: RunFile) -> None:
+def _check_as_the_engine_does(actions: Actions, task: yaml.Node, run: RunFile) -> None:
     try:
         plan(
             parse_agents(run.agents),
@@ -228,4 +228,4 @@ def _check_as_the_engine_does(reader: Reader, task: yaml.Node, run: RunFile) -> 
             parse_agent_actions(run.agent_actions),
         )
     except BadUserInput as error:
-        reader.problem(task, error.message)
+        actions.refused(error.message, task)

@@ -87,8 +87,17 @@ class Actions:
             try:
                 check_rules(agents, parse_agent_actions({agent_uuid: action}))
             except BadUserInput as error:
-                message = error.message.replace(f"agentActions.{agent_uuid[:100]}.", "")
+                self.refused(error.message, self._keys[agent_uuid])
+
+    def refused(self, message: str, elsewhere: yaml.Node) -> None:
+        """Note what the API says of the actions, at the place that it names; `elsewhere` when it names none."""
+        for agent_uuid in self._keys:
+            prefix = f"agentActions.{agent_uuid[:100]}."
+            if message.startswith(prefix):
+                message = message.removeprefix(prefix)
                 self._reader.problem(self._place(agent_uuid, message), message)
+                return
+        self._reader.problem(elsewhere, message)
 
     def _place(self, agent_uuid: str, message: str) -> yaml.Node:
         """The value of the key with whose name the message begins, or else the agent's."""

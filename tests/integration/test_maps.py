@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.graph import MAX_AGENTS
+from ai_coordination_engine.engine import maps
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, element_ordinal
 from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
+from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
-from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.sessions import Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.steered import put_right
 
 GRAPH = {"a": "", "m": "a", "z": "m"}
 
@@ -202,6 +205,28 @@ def test_elements_hear_the_other_predecessors_of_the_map(app: App) -> None:
     stage.drain()
     check_promises(stage, session)
     assert inputs(stage) == ["Item:\nx\n\nOutput of b:\ncontext"]
+
+
+def crash(*_: Any) -> None:
+    raise Crash
+
+
+def test_a_map_whose_list_was_deleted_while_it_was_expanded_fails(app: App) -> None:
+    stage = stage_of(app, behaviours={"a": lambda request: '["x"]'})
+    session = stage.start(stage.define(GRAPH, actions={"m": {"map": {"over": "a"}}}))
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Crash):
+        patched.setattr(maps, "_start", crash)
+        run_step(stage.app, stage.queue.sent[0])
+    lister, waiting, _ = stage.agents(session.session_uuid)
+    assert (waiting.state, waiting.mapped, waiting.elements_sent) == ("pending", 1, None)
+    stage.app.records.table(SESSION_AGENT).delete(
+        (lister.session_uuid, lister.session_agent_uuid), SessionAgent.state == "completed"
+    )
+    put_right(stage, session)
+    stage.drain()
+    assert stage.session(session).status == "failed"
+    notes = stage.agent(session.session_uuid, "m").notes
+    assert notes == "The agent that the map is over gave no output."
 
 
 def test_a_wide_map_is_written_in_pages_and_counted_in_tallies(app: App) -> None:

@@ -185,6 +185,7 @@ def test_what_kills_its_worker_each_time_fails_after_five_attempts(app: App) -> 
     run_step(stage.app, delivery.wake)
     check_promises(stage, session, status="failed")
     assert outcomes(stage, session) == [(n, "lost", "lost") for n in (1, 2, 3, 4, 5)]
+    assert stage.queue.buried == [delivery.wake]
 
 
 def test_a_poison_message_fails_its_agent_and_its_session(app: App) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.async_tasks import heartbeat
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
 from tests.documents import data
@@ -118,6 +119,9 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
     found = reasons(client, session)["a"]
     assert (found["code"], found["until"]) == ("WAITS_FOR_ASYNC_TASK", "2026-11-02T10:00:00+00:00")
     assert found["details"] == {"asyncTaskUuid": f"job-{session.session_uuid}"}
+    stage.clock.advance(60)
+    heartbeat(stage.app, TENANT, f"job-{session.session_uuid}")
+    assert reasons(client, session)["a"]["until"] == "2026-11-02T10:01:00+00:00"
     agent = data(
         client,
         "sessionAgent",

@@ -152,18 +152,14 @@ def work(stage: Stage, session: Session) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_retry_may_die_anywhere_and_be_repeated(stage: Stage, case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_retry_may_die_anywhere_and_be_repeated(stage: Stage, case: Case) -> None:
     def history(session: Session) -> None:
         stage.until_it_succeeds(lambda: retry(stage, session, "once"))
         work(stage, session)
 
-    tried = 0
-    for session in every_death(stage, lambda: run(stage, case), history, every=3 if CI else 17):
-        tried += 1
+    for session in every_death(stage, lambda: run(stage, case), history, every=1 if CI else 17):
         check_promises(stage, session, states=case.states)
         check_redelivery(stage, session)
-    with capsys.disabled():
-        print(f"\n{tried} crash points of a retry tried")  # noqa: T201
 
 
 def test_a_map_keeps_the_elements_that_completed(stage: Stage) -> None:
@@ -317,7 +313,7 @@ def test_a_rerun_may_die_anywhere_and_be_repeated(stage: Stage) -> None:
 # Late workers
 
 
-@pytest.mark.parametrize("seed", range(40 if CI else 8))
+@pytest.mark.parametrize("seed", range(20 if CI else 8))
 def test_late_workers_and_old_messages_do_not_disturb_what_runs_again(  # noqa: C901  # one history, all in sight
     stage: Stage, seed: int
 ) -> None:

@@ -9,6 +9,7 @@ from moto import mock_aws
 
 from ai_coordination_engine.bootstrap import build_app, create_queue_and_bucket, create_tables
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.inputs import given
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
@@ -48,8 +49,11 @@ class Wakes:
     def __init__(self) -> None:
         self.waiting: list[Wake] = []
 
-    def send(self, wakes: Sequence[Wake]) -> None:
+    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
         self.waiting.extend(wakes)
+
+    def bury(self, wake: Wake) -> None:
+        raise AssertionError("nothing dies here")
 
 
 @pytest.fixture
@@ -93,9 +97,11 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     }
     assert agents["writer"].agent_output.strip()
     assert agents["critic"].agent_output.strip()
-    assert agents["critic"].agent_input == (
-        f"Is this sentence any good?\n\nOutput of Writer:\n{agents['writer'].agent_output}"
-    )
+    assert given(app, [agents["critic"]]) == {
+        agents["critic"].session_agent_uuid: (
+            f"Is this sentence any good?\n\nOutput of Writer:\n{agents['writer'].agent_output}"
+        )
+    }
 
     runs = [records.open_record(each) for each in records.table(SESSION_RUN).query_all(session_uuid)]
     assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]

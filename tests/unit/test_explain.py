@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -278,3 +279,16 @@ def test_nothing_is_read_for_who_waits_for_nobody(state: str) -> None:
 def test_for_a_skip_the_predecessors_are_read() -> None:
     skipped = agent(state="skipped", predecessors=[0, 1])
     assert neighbours(skipped, []) == [agent_key(skipped, 0), agent_key(skipped, 1)]
+
+
+def test_a_long_job_is_explained_by_what_was_heard_of_it_last() -> None:
+    waiting = agent(state="pending", async_task_uuid="job", due_at=SOON)
+    scene = Scene(session(), [], 0, NOW.timestamp(), NOW.timestamp())
+    found = explain(waiting, replace(scene, job={"status": "pending", "heartbeat_until": SWEPT.isoformat()}))
+    assert (found.code, found.until) == ("WAITS_FOR_ASYNC_TASK", SWEPT)
+    found = explain(waiting, replace(scene, job={"status": "completed"}))
+    assert (found.code, found.until) == ("WAITS_FOR_WORKER", None)
+    assert found.message == (
+        "The long job job is completed; a message that says so waits for a worker. "
+        "reconcileSession sends lost messages again."
+    )

@@ -268,7 +268,7 @@ def test_the_long_form_of_a_map_is_taken_too() -> None:
         ("attempts: 5", "attempts: 0", "3:29: policy.attempts: Input should be greater than or equal to 1."),
         ("attempts: 2", "tries: 2", '10:50: retry has no key "tries"'),
         ("attempts: 2", "attempt: 2", '10:50: retry has no key "attempt"; did you mean "attempts"?'),
-        ("quorum: 2", "quorum: 4", "15:15: quorum is 4, but the agent has 3 predecessors."),
+        ("quorum: 2", "quorum: 4", "15:15: quorum: 4 of 3 can never be reached."),
         ("join: quorum", "join: most", "14:13: join: Input should be 'all', 'any', 'quorum' or 'all_terminal'."),
         ("fallback: spare", "fallback: sparse", '10:96: agent "sparse" is not defined; did you mean "spare"?'),
         ("fallback: spare", "fallback: worker", "10:96: fallback is the agent itself; name another agent of the"),

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, wake_from_body
-from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
 WAKE = Wake("acme#eu", "s-1", "sa-1")
@@ -165,3 +165,14 @@ def test_postponing_a_message_that_is_gone_is_harmless(client: Any, url: str) ->
     client.delete_message(QueueUrl=url, ReceiptHandle=receipt)
     queue.postpone(receipt, 1)
     assert received(client, url) == []
+
+
+def test_what_is_buried_is_in_the_dead_letter_queue(client: Any, url: str) -> None:
+    with pytest.raises(NotFound, match="no dead-letter queue"):
+        SqsQueue(client, url).bury(WAKE)
+    dead = client.create_queue(QueueName="dead")["QueueUrl"]
+    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 10})
+    client.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
+    SqsQueue(client, url).bury(WAKE)
+    assert (received(client, dead), received(client, url)) == ([WAKE], [])
