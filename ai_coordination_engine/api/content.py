@@ -27,6 +27,7 @@ _OF_AN_ATTEMPT = (
     "not_before",
     "async_task_uuid",
     "acting",
+    "resumed",
     "due_at",
     "inbox",
     "waits_since",

@@ -101,6 +101,12 @@ def _fail(app: App, agent: SessionAgent, note: str) -> None:
         advance.ended(app, failed)
 
 
+def _bury(app: App, agent: SessionAgent, note: str) -> None:
+    """Give up an agent that ends its workers, so that an operator finds it."""
+    app.queue.bury(wake(agent))  # first: who comes later finds an agent that has failed
+    _fail(app, agent, note)
+
+
 # Beginning
 
 
@@ -189,8 +195,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
     if len(agent.lost_runs or ()) + 1 >= MOST_LOST:
-        app.queue.bury(wake(agent))  # first: who comes later finds an agent that has failed
-        _fail(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
+        _bury(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
         return None
     try:
         return app.transitions.take_over(agent, lease)
@@ -200,6 +205,9 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
+    if agent.acting and (agent.resumed or 0) + 1 >= MOST_LOST:
+        _bury(app, agent, f"Its action function was begun {MOST_LOST} times without a result; the log says why.")
+        return None
     result: AgentResult | AgentFailure | None
     try:
         result = AgentResult(app.records.opened(agent.agent_output) or "") if agent.acting else _look(app, agent)

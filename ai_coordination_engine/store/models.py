@@ -254,6 +254,7 @@ class SessionAgent(Record):
     async_task_uuid = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
     acting = BooleanAttribute(null=True)  # the agent has answered, its action function runs
+    resumed = IntegerAttribute(null=True)  # how often somebody went on with this attempt
     paused = UnicodeAttribute(null=True)
     inbox = UnicodeAttribute(null=True)
     waits_since = UnicodeAttribute(null=True)

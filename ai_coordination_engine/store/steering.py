@@ -29,6 +29,7 @@ _WAITS = (
     SessionAgent.not_before,
     SessionAgent.async_task_uuid,
     SessionAgent.acting,
+    SessionAgent.resumed,
     SessionAgent.paused,
 )
 _OF_AN_ATTEMPT = (

@@ -68,7 +68,11 @@ class Transitions:
     def resume_attempt(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises `Refused`."""
         free = SessionAgent.lease_until.does_not_exist() | (SessionAgent.lease_until < lease.lost_before)
-        held = [SessionAgent.lease_until.set(_until(lease)), SessionAgent.lease_token.set(lease.token)]
+        held = [
+            SessionAgent.lease_until.set(_until(lease)),
+            SessionAgent.lease_token.set(lease.token),
+            SessionAgent.resumed.add(1),
+        ]
         condition = (
             (SessionAgent.state == "pending")
             & (SessionAgent.run_uuid == old.run_uuid)
@@ -396,4 +400,5 @@ _ATTEMPT = (
     SessionAgent.async_task_uuid,
     SessionAgent.due_at,
     SessionAgent.acting,
+    SessionAgent.resumed,
 )

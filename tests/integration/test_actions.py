@@ -197,6 +197,26 @@ def test_a_worker_that_dies_at_the_function_does_not_run_the_agent_again(stage: 
     assert len(stage.actions.requests) == point
 
 
+def test_a_function_that_kills_its_worker_each_time_fails_its_agent(stage: Stage) -> None:
+    def kill(request: ActionRequest) -> ActionResult:
+        raise Crash
+
+    stage.actions.functions["shop.act"] = kill
+    session = stage.start(stage.define(FORK, actions={"a": ACT}))
+    (message,) = stage.queue.waiting
+    for _ in range(5):
+        with pytest.raises(Crash):
+            run_step(stage.app, message.wake)
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    run_step(stage.app, message.wake)
+    stage.drain()
+    check_promises(stage, session, status="failed")
+    assert stage.runtime.ran() == ["a"]
+    assert stage.queue.buried == [message.wake]
+    note = "Its action function was begun 5 times without a result; the log says why."
+    assert stage.agent(session.session_uuid, "a").notes == note
+
+
 def test_whoever_dies_at_any_point_the_choice_is_made_once(app: App) -> None:
     stage = stage_of(app)
     stage.actions.functions["shop.act"] = lambda request: ActionResult(output="acted", successors=["c"])

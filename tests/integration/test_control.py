@@ -17,7 +17,7 @@ from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
 from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
 
-EVERY = 1 if os.environ.get("CI") else 3
+EVERY = 3 if os.environ.get("CI") else 9
 PERSON = {"b": {"user_in_the_loop": "ann"}}
 
 
