@@ -68,7 +68,10 @@ class Settings(BaseSettings):
     watch_seconds: float = Field(900, ge=10, le=86_400, description="the sweep looks after sessions that take longer")
     lease_margin_seconds: float = Field(15, gt=0, le=300, description="added to the timeout to get the lease")
     worker_concurrency: int = Field(16, ge=1, le=256, description="steps that one worker process runs at once")
-    log_level: str = Field("INFO", description="level of the structured log")
+    log_level: str = Field(
+        "INFO",
+        description="level of the structured log on stderr; unset, `ace` shows `WARNING` and above",
+    )
 
     @field_validator("default_runtime")
     @classmethod

@@ -62,6 +62,8 @@ ADDED = {
         "dueAt": "DateTime",
         "notBefore": "DateTime",
         "leaseUntil": "DateTime",
+        "mapIndex": "Int",
+        "mapSessionAgentUuid": "String",
         "whyNotRunning": "WhyNotRunningType",
     },
     "AskOperationHubType": {"sessionAgentUuid": "String"},

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, reason_of
-from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
 
 
@@ -12,29 +12,31 @@ class AllowedActionFunctions:
     """`ports.ActionFunctions` over `module.function` → `package.module:attribute`. Thread-safe.
 
     A function takes an `ActionRequest` and returns None (the output stays), text or anything that JSON can hold (the
-    new output), or an `ActionResult`. It may raise `AgentFailure` to say whether a retry makes sense.
+    new output), or an `ActionResult`. What it may raise, and what of it is tried again, `allowed.foreign` says.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
-        self._functions = AllowedFunctions(allowed)
+        self.functions = AllowedFunctions(allowed)
 
     def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
         """Run the function of that name; raises `AgentFailure`, also when it is not allowed."""
-        name = f"{module_name}.{function_name}"
-        if name not in self._functions.names:
-            raise AgentFailure(f"the action function {name!r:.200} is not allowed", error_class="not_allowed")
-        function = self._functions.find(name, f"the action function {name!r}")
-        try:
+        name = self.check(module_name, function_name)
+        function = self.functions.find(name, f"the action function {name!r}")
+        with foreign("the action function raised"):
             returned = function(request)
-        except AgentFailure:
-            raise
-        except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
-            raise AgentFailure(f"the action function raised: {reason_of(error)}") from error
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:
-            message = f"the action function returned something that is no JSON: {reason_of(error)}"
-            raise AgentFailure(message, error_class="invalid_output") from error
+            raise invalid_output(
+                f"the action function returned something that is no JSON: {reason_of(error)}"
+            ) from error
+
+    def check(self, module_name: str, function_name: str) -> str:
+        """The name under which the function is allowed; raises `AgentFailure` when it is not."""
+        name = f"{module_name}.{function_name}"
+        if name not in self.functions.names:
+            raise AgentFailure(f"the action function {name!r:.200} is not allowed", error_class="not_allowed")
+        return name
 
 
 def _result(returned: Any) -> ActionResult:

@@ -1,7 +1,8 @@
 """Functions that the operator allows: found by a name in the settings, loaded when one is first called."""
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -10,6 +11,7 @@ from ai_coordination_engine.ports import AgentFailure
 ENTRY_POINT_GROUP = "ai_coordination_engine.functions"
 _ENTRY_POINT = "entry_point:"
 _MESSAGE_LIMIT = 1000
+_MAY_PASS = ("timeout", "rate_limit", "unavailable", "invalid_output")
 
 
 class AllowedFunctions:
@@ -36,6 +38,32 @@ class AllowedFunctions:
             except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
                 raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="not_allowed") from error
         return self._functions[name]
+
+    def unloadable(self) -> Iterator[str]:
+        """A line for each allowed function that does not load; the others are loaded now."""
+        for name, target in self._allowed.items():
+            try:
+                self.find(name, f"{name!r} ({target})")
+            except AgentFailure as failure:
+                yield failure.message
+
+
+@contextmanager
+def foreign(what: str) -> Iterator[None]:
+    """Whatever foreign code raises in the context is raised as `AgentFailure`; `what` says what went wrong.
+
+    An `AgentFailure` of its own stays, tried again when its class says that it may pass. A `TimeoutError` is of the
+    class `timeout`; anything else is final.
+    """
+    try:
+        yield
+    except AgentFailure as failure:
+        failure.retryable = failure.retryable or failure.error_class in _MAY_PASS
+        raise
+    except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
+        late = isinstance(error, TimeoutError)
+        message = f"{what}: {reason_of(error)}"
+        raise AgentFailure(message, retryable=late, error_class="timeout" if late else "error") from error
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,24 +1,28 @@
 """What the arguments of a write become: checked, in the form that is stored. One function a record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
-from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys
 from ai_coordination_engine.domain.shapes import (
+    SubtaskQuery,
     parse_agent_action,
     parse_agent_actions,
     parse_agents,
     parse_subtask_queries,
     stored_list,
     stored_map,
+    unknown_keys,
 )
 from ai_coordination_engine.errors import BadUserInput
 
 MAX_ID = 256
 MAX_PLAIN = 4096
+MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
 _OF_AN_ATTEMPT = (
@@ -60,10 +64,12 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
 
 
 def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
-    """Agents in their stored form."""
+    """Agents in their stored form; keys that the schema does not know are kept with a warning, here and below."""
     values = dict(given)
     if values.get("agents") is not None:
-        values["agents"] = stored_list(parse_agents(values["agents"]))
+        agents = parse_agents(values["agents"])
+        _warn(context, unknown_keys((f"agents[{index}]", each) for index, each in enumerate(agents)))
+        values["agents"] = stored_list(agents)
     return values
 
 
@@ -77,7 +83,7 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
     agents = parse_agents(context.app.records.opened(parent.agents))
     known = {agent.agent_uuid for agent in agents}
     if values.get("subtask_queries") is not None:
-        subtasks = parse_subtask_queries(values["subtask_queries"])
+        subtasks = _subtask_queries(context, values["subtask_queries"])
         for subtask in subtasks:
             if subtask.agent_uuid not in known:
                 context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
@@ -90,6 +96,8 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
         kept = {uuid: action for uuid, action in actions.items() if uuid in known}
         check_actions(agents, kept)
         check_rules(agents, kept)
+        _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
+        _warn(context, idle_keys(kept))
         values["agent_actions"] = stored_map(kept)
     return values
 
@@ -106,7 +114,7 @@ def session(context: Context, given: Arguments, parent: Any, new: bool) -> dict[
     values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
     _check_word(values, "status", statuses.SESSION_STATUSES)
     if values.get("subtask_queries") is not None:
-        values["subtask_queries"] = stored_list(parse_subtask_queries(values["subtask_queries"]))
+        values["subtask_queries"] = stored_list(_subtask_queries(context, values["subtask_queries"]))
     return _counted(values, "iteration_count")
 
 
@@ -121,13 +129,26 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
     if values.get("state") == "wait_for_user_input":
         values.update(inbox=context.tenant, waits_since=context.app.clock.now().isoformat(timespec="microseconds"))
     if new or values.get("agent_action") is not None:
-        values["agent_action"] = parse_agent_action(values["agent_action"]).complete()
+        action = parse_agent_action(values["agent_action"])
+        _warn(context, unknown_keys([("agentAction", action)]))
+        values["agent_action"] = action.complete()
     return _counted(values, "in_degree")
 
 
 def session_run(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
     """A run as it is given."""
     return dict(given)
+
+
+def _subtask_queries(context: Context, given: Any) -> list[SubtaskQuery]:
+    subtasks = parse_subtask_queries(given)
+    _warn(context, unknown_keys((f"subtaskQueries[{index}]", each) for index, each in enumerate(subtasks)))
+    return subtasks
+
+
+def _warn(context: Context, warnings: Iterable[str]) -> None:
+    for warning in islice(warnings, MAX_WARNINGS):
+        context.warn(warning)
 
 
 def _check_word(values: dict[str, Any], name: str, accepted: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ import graphene
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.engine import explain
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.tallies import is_wide
@@ -40,6 +41,16 @@ async def in_degree(agent: SessionAgent, info: Any) -> Any:
         return agent.in_degree
     context: Context = info.context
     return await context.loaders.in_degree.load(agent)
+
+
+def map_index(agent: SessionAgent, info: Any) -> int | None:
+    """Which element of its map the agent is, from 0."""
+    return None if agent.map_ordinal is None else agent.ordinal % MAX_ELEMENTS
+
+
+def map_session_agent_uuid(agent: SessionAgent, info: Any) -> str | None:
+    """The agent of which this is an element."""
+    return None if agent.map_ordinal is None else agent_key(agent, agent.map_ordinal)[1]
 
 
 async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:

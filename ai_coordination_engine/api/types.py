@@ -6,7 +6,15 @@ from typing import Any
 import graphene
 from pydantic.alias_generators import to_camel
 
-from ai_coordination_engine.api.progress import agent_input, async_task, in_degree, moment, why_not_running
+from ai_coordination_engine.api.progress import (
+    agent_input,
+    async_task,
+    in_degree,
+    map_index,
+    map_session_agent_uuid,
+    moment,
+    why_not_running,
+)
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
 from ai_coordination_engine.engine.definition import pinned
@@ -193,6 +201,14 @@ class SessionAgentType(graphene.ObjectType):
     due_at = moment("due_at", "When its wait for a person or a long job ends.")
     not_before = moment("not_before", "When the next attempt may begin.")
     lease_until = moment("lease_until", "Until when the current attempt is its worker's.")
+    map_index = graphene.Field(
+        graphene.Int, resolver=map_index, description="Of an element of a map: its place in the list, from 0."
+    )
+    map_session_agent_uuid = graphene.Field(
+        graphene.String,
+        resolver=map_session_agent_uuid,
+        description="Of an element of a map: the session agent whose element it is.",
+    )
     why_not_running = graphene.Field(
         lambda: WhyNotRunningType, resolver=why_not_running, description="The first thing to ask when it stands still."
     )

@@ -109,7 +109,9 @@ def _participants(
         agent.agent_uuid for agent in agents if agent.agent_type in (None, "task")
     ]
     if not chosen:
-        raise BadUserInput("The coordination has no agent that could run; give it at least one agent of type task.")
+        raise BadUserInput(
+            'The coordination has no agent that could run; it needs one with agentType: "task" (the default).'
+        )
     return chosen
 
 

@@ -1,6 +1,8 @@
 """What the actions of a task must agree on, beyond their shapes. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain import conditions
 from ai_coordination_engine.domain.answers import check_answer, check_schema
@@ -9,6 +11,7 @@ from ai_coordination_engine.errors import BadUserInput
 
 ON_FAILURE = ("fail_fast", "continue")
 MAX_ANSWER_SECONDS = 31_536_000
+_OF_A_PERSON = ("answer_schema", "answer_within_seconds", "default_answer")
 _Check = Callable[[str, AgentAction, set[str]], None]
 
 
@@ -21,6 +24,14 @@ def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> 
     for agent_uuid, action in actions.items():
         for check in _CHECKS:
             check(agent_uuid, action, known)
+
+
+def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
+    """Words on the keys of each action that have no effect, because nobody is asked."""
+    for agent_uuid, action in actions.items():
+        idle = [to_camel(key) for key in _OF_A_PERSON if getattr(action, key) is not None]
+        if idle and not action.user_in_the_loop:
+            yield f"agentActions.{agent_uuid[:100]}: without userInTheLoop there is no effect of {', '.join(idle)}."
 
 
 def _join(agent_uuid: str, action: AgentAction, known: set[str]) -> None:

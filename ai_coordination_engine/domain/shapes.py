@@ -5,7 +5,7 @@ schema does not know are data: kept and returned byte for byte.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -22,10 +22,26 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 
 RUNTIME_KINDS = ("function", "http", "openai")
 _SECRETS = ("apikey", "apikeysecret", "authorization", "password", "secret", "token", "baseurl", "credentials")
+_PREAMBLE = re.compile("^(?:Value error, |((?:Input|String|List|Value) should ))")
+_WRONG = {
+    "missing": "is needed",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+}
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 
 
@@ -212,6 +228,23 @@ class AsyncTask(Shape):
     usage: Usage | None = None
 
 
+def unknown_keys(shapes: Iterable[tuple[str, Shape]]) -> Iterator[str]:
+    """Words on each key that the schema does not know; every shape comes with its place.
+
+    Such keys are kept. Those of a runtime are none: they belong to it.
+    """
+    for place, shape in shapes:
+        settings = type(shape).model_fields
+        known = [spelling for name, each in settings.items() for spelling in (str(each.alias), name)]
+        for key in shape.__pydantic_extra__ or {}:
+            hint = did_you_mean(key[:100], known) or "."
+            yield f'{place}: the key "{key[:100]}" is unknown, and kept without effect{hint}'
+        within = [(f"{place}.{each.alias}", getattr(shape, name)) for name, each in settings.items()]
+        yield from unknown_keys(
+            (at, value) for at, value in within if isinstance(value, Shape) and not isinstance(value, Runtime)
+        )
+
+
 _AGENTS = TypeAdapter(list[Agent])
 _SUBTASKS = TypeAdapter(list[SubtaskQuery])
 _ACTIONS = TypeAdapter(dict[str, AgentAction])
@@ -224,9 +257,15 @@ def _parse(adapter: TypeAdapter[T], name: str, value: Any) -> T:
         return adapter.validate_python(value)
     except ValidationError as error:
         problems = "; ".join(
-            f"{_path(name, problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False)[:5]
+            f"{_path(name, problem['loc'])}: {_words(problem['type'], problem['msg'])}"
+            for problem in error.errors(include_url=False)[:5]
         )
         raise BadUserInput(f"{problems}.") from error
+
+
+def _words(kind: str, message: str) -> str:
+    """What is wrong in words of JSON; the library's are those of Python."""
+    return _WRONG.get(kind) or _PREAMBLE.sub(lambda found: "must " if found[1] else "", message)
 
 
 def _path(name: str, location: tuple[int | str, ...]) -> str:

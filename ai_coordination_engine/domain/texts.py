@@ -1,5 +1,9 @@
-"""How long the text of a JSON value is, without writing it: a value may repeat a part many times. Pure."""
+"""How long the text of a JSON value is, without writing it: a value may repeat a part many times; and which word was
+meant. Pure.
+"""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -24,3 +28,9 @@ def size_of(value: Any, limit: int) -> int:
         else:
             size += 1
     return size
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A suggestion to be put behind a message, when one of the known words is close."""
+    close = get_close_matches(word, list(known), n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import end_agents, skip_waiting
 from ai_coordination_engine.engine.inputs import label
-from ai_coordination_engine.engine.keys import agent_key, edge, family
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges, judge
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import tallies
@@ -23,7 +23,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
 from ai_coordination_engine.store.transitions import Lease
 
-_BLAMED = "Skipped: too many of the agents before it failed."
+_BLAMED = "Skipped because of a failure before it."
 EVERY_EPOCH = 2**31
 MAX_LOGS = 2_000  # characters: the session's own row stays small
 
@@ -202,7 +202,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     """A sink is terminal: the session ends when it was the last (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
-    blamed = agent.state == "failed" or (agent.state == "skipped" and bool(agent.blamed))
+    blamed = agent.state in ("failed", "cancelled") or (agent.state == "skipped" and bool(agent.blamed))
     logs = _logs(app, agent) if blamed else None
     key = (agent.coordination_uuid, agent.session_uuid)
     if agent.sink_count == 1:
@@ -249,8 +249,9 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 
 def _logs(app: App, agent: SessionAgent) -> str:
     note = app.records.opened(agent.notes) or "no reason was given"
-    ending = "failed" if agent.state == "failed" else "did not run"
-    return f"Agent {label(app, agent)} {ending}: {note}"[:MAX_LOGS]
+    ending = agent.state if agent.state in ("failed", "cancelled") else "did not run"
+    index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
+    return f"Agent {label(app, agent)}{index} {ending}: {note}"[:MAX_LOGS]
 
 
 # Recovery

@@ -76,7 +76,7 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
 
 def states(app: App, tenant: str, async_task_uuids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`, `usage`, `error`,
-    `heartbeat_until`. Session runs never change; this is what has happened since.
+    `error_class`, `heartbeat_until`. Session runs never change; this is what has happened since.
     """
     found = app.async_tasks.get_many(tenant, [each for each in async_task_uuids if _is_uuid(each)])
     return {uuid: _state(app, task) for uuid, task in found.items()}
@@ -113,7 +113,10 @@ def complete_async_task(
         except Refused as refused:
             task = refused.old
     if task is None or (task.status, task.digest) != (status, digest):
-        raise _ended(task)
+        other_usage = task is not None and task.digest == _digest(
+            status, {**values, "usage": app.records.opened(task.usage)}
+        )
+        raise _ended(task, other_usage=other_usage)
     timers.end_wait(app, agent)
 
 
@@ -161,9 +164,13 @@ def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
     return task
 
 
-def _ended(task: AsyncTask | None) -> Exception:
+def _ended(task: AsyncTask | None, *, other_usage: bool = False) -> Exception:
     if task is None:
         return NotFound("There is no such async task.")
+    if other_usage:
+        return Conflict(
+            f"The async task has {task.status} already, with this end but another usage.", status=task.status
+        )
     if task.status in ("completed", "failed"):
         return Conflict(f"The async task has {task.status} already.", status=task.status)
     return Conflict("The async task was not heard of in time and has been given up.", status="expired")
@@ -174,9 +181,9 @@ def _state(app: App, task: AsyncTask) -> dict[str, Any]:
     if task.status == "pending":
         details["heartbeat_until"] = datetime.fromtimestamp(task.deadline, UTC).isoformat()
     if task.status == "failed":
-        details["error"] = app.records.opened(task.notes)
+        details |= {"error": app.records.opened(task.notes), "error_class": "error"}
     if task.status == "expired":
-        details["error"] = _expired(task)
+        details |= {"error": _expired(task), "error_class": "timeout"}
     return {name: value for name, value in details.items() if value is not None}
 
 

@@ -3,16 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import MAX_TEXT, Turn
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
 from ai_coordination_engine.store.models import SessionAgent
+
+ALONE_SECONDS = 5.0  # until another one that must run alone is looked at again
+_ALONE = Lock()
 
 
 @dataclass
@@ -26,6 +30,19 @@ class Chain:
     stopping: Event | None
     turns: dict[int, Turn] = field(default_factory=dict)
     given: dict[int, str] = field(default_factory=dict)
+    alone: bool = False
+
+    def run_alone(self) -> None:
+        """What comes next runs beside no other that asked for this in the process; raises `Busy` while one does."""
+        if not self.alone and not _ALONE.acquire(blocking=False):
+            raise Busy(ALONE_SECONDS)
+        self.alone = True
+
+    def run_beside_others(self) -> None:
+        """What comes next may run beside anything."""
+        if self.alone:
+            self.alone = False
+            _ALONE.release()
 
     def has_time(self, app: App) -> bool:
         """Whether another attempt, at its longest, would end before the deadline."""

@@ -84,7 +84,7 @@ def _owes_runs(agent: SessionAgent) -> bool:
 
 def _record(app: App, agent: SessionAgent, state: str | None = None) -> None:
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
-    for attempt, run_uuid in [*(agent.lost_runs or ()), *current]:
+    for attempt, run_uuid, *_ in [*(agent.lost_runs or ()), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     agent.state = state or agent.state
     app.steering.close(agent)

@@ -10,7 +10,8 @@ from typing import Any
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.inputs import tally_family
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, ordinal_of, tally_number
+from ai_coordination_engine.engine.verdicts import edges
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.table import Key
@@ -18,6 +19,7 @@ from ai_coordination_engine.store.tallies import is_wide, join_key
 
 NAMED = 10
 """How many of the agents that are waited for the answer names."""
+_PAUSED = "The session is paused; resumeSession lets it go on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def tally_keys(agent: SessionAgent) -> list[Key]:
     if not is_wide(agent) or agent.state not in ("initial", "pending"):
         return []
     key = (agent.session_uuid, agent.session_agent_uuid)
-    return [join_key(key, tally_family(agent), int(number)) for number in sorted(agent.unfinished or ())[:1]]
+    return [join_key(key, tally_family(agent), tally_number(number)) for number in sorted(agent.unfinished or ())[:1]]
 
 
 def neighbours(agent: SessionAgent, tallies: Sequence[SessionAgent]) -> list[Key]:
@@ -67,13 +69,18 @@ def neighbours(agent: SessionAgent, tallies: Sequence[SessionAgent]) -> list[Key
         before = [each for tally in tallies for each in sorted(tally.unfinished or ())]
     else:
         before = sorted(agent.unfinished or ())
-    return [agent_key(agent, each) for each in before[:NAMED]]
+    return [agent_key(agent, ordinal_of(int(each))) for each in before[:NAMED]]
 
 
 def explain(agent: SessionAgent, scene: Scene) -> Why:
     """Why the agent is not running, or that it is, or how it ended."""
+    restarting = _restarting(scene.session)
     if agent.state in TERMINAL_AGENT_STATES:
-        return _ended(agent, scene)
+        why = _ended(agent, scene)
+        if restarting is None or agent.ordinal is None:
+            return why
+        message = f"{restarting.message} Until then: {why.message}"
+        return replace(restarting, message=message, details={**why.details, "until_then": why.code})
     if agent.ordinal is None:
         return Why("NOT_PLANNED", "A client wrote this agent; the engine does not run it and clients move its state.")
     if agent.state == "executing" or agent.acting:
@@ -81,13 +88,27 @@ def explain(agent: SessionAgent, scene: Scene) -> Why:
     if scene.session is None or scene.session.status in TERMINAL_SESSION_STATUSES:
         status = "gone" if scene.session is None else scene.session.status
         return Why("SESSION_ENDED", f"The session is {status}; nothing is begun in it any more.")
-    if scene.session.restart is not None and scene.session.status == "in_transit":
-        return Why("RESTARTING", "The session is being set back to run again; reconcileSession finishes that.")
+    if restarting is not None:
+        return restarting
     why = _standing(agent, scene)
-    if agent.paused or scene.session.status == "paused":
-        message = f"The session is paused; resumeSession lets it go on. Then: {why.message}"
+    if _is_paused(agent, scene.session):
+        message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
         return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
     return why
+
+
+def _restarting(session: Session | None) -> Why | None:
+    """What goes for every agent while the session is set back to run again."""
+    if session is None or session.restart is None or session.status != "in_transit":
+        return None
+    until = _time(session.watch_at)
+    ends = f"the sweep finishes that at {until.isoformat()}, reconcileSession does so now" if until else ""
+    message = f"The session is being set back to run again; {ends or 'reconcileSession finishes that now'}."
+    return Why("RESTARTING", message, until)
+
+
+def _is_paused(agent: SessionAgent, session: Session | None) -> bool:
+    return agent.paused is not None or (session is not None and session.status == "paused")
 
 
 def _ended(agent: SessionAgent, scene: Scene) -> Why:
@@ -100,6 +121,8 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
     culprits = [each for each in scene.others if each.state in ("failed", "skipped", "cancelled")]
     if culprits and agent.blamed:
         message = f"It was skipped because of a failure before it: {_listed(culprits)}."
+    elif not culprits and (reason := _cut_off(agent, scene.others)):
+        message = f"It was skipped: {reason}."
     elif scene.session is not None and scene.session.status in ("failed", "cancelled", "timeout"):
         message = f"It was skipped: the session is {scene.session.status}; retrySession tries again."
     elif culprits:
@@ -111,6 +134,29 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
     return Why("SKIPPED", message, details={"blamed": bool(agent.blamed)})
 
 
+def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
+    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when that is not certain.
+
+    No output is read and nothing is evaluated: an expression may take long. What remains is what it was.
+    """
+    stuck = agent.off if agent.missing is None else agent.missing > (agent.in_degree or 0)
+    predecessors = agent.predecessors if isinstance(agent.predecessors, list) else []
+    if not stuck or len(before) != len(predecessors):
+        return ""
+    conditions = []
+    for each in before:
+        if each.state != "completed" or not isinstance(each.successors, list) or isinstance(each.chosen, BlobReference):
+            return ""
+        way = next((way for way in edges(each.successors) if way.ordinal == agent.ordinal), None)
+        if way is not None and each.chosen is not None and way.agent_uuid not in each.chosen:
+            return f"the action function of {_label(each)} chose {'others' if each.chosen else 'none'}"
+        if way is not None and way.condition is not None:
+            conditions.append(f'"{_cut(way.condition, 200)}" on the output of {_label(each)}')
+    if len(conditions) < 2:
+        return f"the condition {conditions[0]} was not met" if conditions else ""
+    return f"of the conditions {', '.join(conditions)} too few were met"
+
+
 def _running(agent: SessionAgent, scene: Scene) -> Why:
     what = "The action function on its answer" if agent.acting else f"Attempt {agent.attempt}"
     details = {"attempt": agent.attempt}
@@ -118,7 +164,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
         return Why("EXECUTING", "A client says that it is executing; the engine holds no lease.", details=details)
     until = _time(agent.lease_until)
     if agent.lease_until < scene.lost_before:
-        again = _watched(scene.session)
+        again = _watched(agent, scene.session)
         message = f"{what} was lost: its lease ran out at {until.isoformat()}. {again[0]}"
         return Why("LEASE_EXPIRED", message, until=again[1], details=details)
     if agent.acting:
@@ -137,7 +183,7 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
         until = _time(agent.not_before)
         message = f"Attempt {agent.attempt or 0} failed{_because(agent)}; the next begins at {until.isoformat()}."
         return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
-    again = _watched(scene.session)
+    again = _watched(agent, scene.session)
     return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
 
 
@@ -145,7 +191,7 @@ def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
     details = {"async_task_uuid": agent.async_task_uuid}
     status = scene.job.get("status", "pending")
     if status != "pending":
-        again = _watched(scene.session)[0]
+        again = _watched(agent, scene.session)[0]
         message = (
             f"The long job {agent.async_task_uuid} is {status}; a message that says so waits for a worker. {again}"
         )
@@ -184,7 +230,7 @@ def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
     else:
         message = f"It waits for {_predecessors(scene)}: {words}."
     if len(open_now) < len(scene.others):
-        message += f" Those that have ended hand on in a moment. {_watched(scene.session)[0]}"
+        message += f" Those that have ended hand on in a moment. {_watched(agent, scene.session)[0]}"
     return Why("WAITS_FOR_PREDECESSORS", message, None, open_now or scene.others, details)
 
 
@@ -192,8 +238,10 @@ def _predecessors(scene: Scene) -> str:
     return "1 unfinished predecessor" if scene.unfinished == 1 else f"{scene.unfinished} unfinished predecessors"
 
 
-def _watched(session: Session | None) -> tuple[str, datetime | None]:
-    """What happens if nobody moves on: the sweep."""
+def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetime | None]:
+    """What happens if nobody moves on: the sweep, unless a pause holds it up."""
+    if _is_paused(agent, session):
+        return _PAUSED, None
     until = _time(session.watch_at) if session is not None else None
     if until is None:
         return "reconcileSession sends lost messages again.", None
@@ -223,8 +271,11 @@ def _because(agent: SessionAgent) -> str:
     notes = agent.notes
     if notes is None or isinstance(notes, BlobReference):
         return ""
-    text = str(notes)
-    return f" ({text if len(text) <= 300 else text[:300] + '…'})"
+    return f" ({_cut(str(notes), 300)})"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _time(seconds: float | None) -> Any:

@@ -41,6 +41,11 @@ class Changes:
     subtask_query: str | None
     input_files: Sequence[Any] | None
 
+    @property
+    def may_be_large(self) -> bool:
+        """Whether there is anything that may not fit into an agent's item."""
+        return any(each is not None for each in (self.task_query, self.subtask_query, self.input_files))
+
 
 def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     app: App,
@@ -63,6 +68,8 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     `BadUserInput`, or `Conflict` when the new session's uuid stands for another session.
     """
     source = find(app, tenant, (coordination_uuid, session_uuid))
+    if source.restart is not None and source.status == "in_transit":
+        source = reconcile_session(app, tenant, coordination_uuid, session_uuid)  # first it is set back as a whole
     if source.plan_hash is None:
         raise Conflict("The session was not started from a task; only those can be forked.", status=source.status)
     agents = [each for each in agents_of(app, source) if each.sink_count != 0]
@@ -103,8 +110,7 @@ class Fork:
         app, tenant = self.app, self.source.partition_key
         session = self._stored(self._session(key, order, user_id), order)
         if session.unconfirmed is not None:
-            kept = set(app.records.opened(session.restart)["kept"])
-            records = self._records(session, kept)
+            records = self._records(session)
             write_agents(app, tenant, session, records, session.unconfirmed, chosen=True)
             try:
                 app.steering.dispatch_fork(key, session.unconfirmed)
@@ -134,6 +140,9 @@ class Fork:
         if not sinks:
             raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
         count = how_many(sinks[0].sink_count or 0)
+        packed = self.app.records.packed(SESSION, source.partition_key, key, values)
+        if source.has_blobs or self.changes.may_be_large:
+            packed["has_blobs"] = True  # its agents may share some
         return Session(
             *key,
             partition_key=source.partition_key,
@@ -147,7 +156,7 @@ class Fork:
             control_keys={order.digest},
             watch=watch_shard(key[1]),
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
-            **self.app.records.packed(SESSION, source.partition_key, key, values),
+            **packed,
         )
 
     def _stored(self, session: Session, order: Order) -> Session:
@@ -218,7 +227,8 @@ class Fork:
 
     # Its agents
 
-    def _records(self, session: Session, kept: set[int]) -> list[SessionAgent]:
+    def _records(self, session: Session) -> list[SessionAgent]:
+        kept = set(self.app.records.opened(session.restart)["kept"])
         share = sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, ordinal_of
+from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
 from ai_coordination_engine.engine.verdicts import Verdict, edges, judge
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -100,7 +100,7 @@ def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
 def _unfinished(app: App, agent: SessionAgent) -> int:
     source = tally_family(agent)
     key = (agent.session_uuid, agent.session_agent_uuid)
-    keys = [tallies.join_key(key, source, ordinal_of(int(each))) for each in agent.unfinished or ()]
+    keys = [tallies.join_key(key, source, tally_number(each)) for each in agent.unfinished or ()]
     found = app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True) if keys else {}
     return sum(each.in_degree for each in found.values())
 

@@ -31,6 +31,16 @@ def element_ordinal(map_ordinal: int, generation: int, index: int) -> int:
     return ((generation - 1) * (MAX_AGENTS + 1) + map_ordinal + 1) * MAX_ELEMENTS + index
 
 
+def tally_ordinal(ordinal: int, tallies: int) -> int:
+    """The ordinal of the tally in which an agent is counted: no planned agent's, when the agent is an element."""
+    return family(ordinal) * MAX_ELEMENTS + ordinal % tallies
+
+
+def tally_number(edge: float) -> int:
+    """The number of the tally after which an edge is named."""
+    return ordinal_of(int(edge)) % MAX_ELEMENTS
+
+
 def edge(agent: SessionAgent) -> int:
     """The name of the edges that start at an agent.
 

@@ -15,7 +15,14 @@ from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge_name, element_ordinal, family
+from ai_coordination_engine.engine.keys import (
+    MAX_ELEMENTS,
+    agent_key,
+    edge_name,
+    element_ordinal,
+    family,
+    tally_ordinal,
+)
 from ai_coordination_engine.engine.planned import sharing
 from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
@@ -50,7 +57,8 @@ def expand(app: App, agent: SessionAgent) -> AgentResult | None:
         _query(text, element, index)  # none may fail once the map waits for them
     ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(elements))]
     count = tallies.how_many(len(elements))
-    unfinished = [edge_name(each, agent.epoch) for each in (range(count) if count else ordinals)]
+    named = {tally_ordinal(each, count) for each in ordinals} if count else ordinals
+    unfinished = [edge_name(each, agent.epoch) for each in named]
     expanded = app.transitions.expand(agent, len(elements), unfinished, count)
     _start(app, expanded, elements)
     return None
@@ -167,7 +175,10 @@ def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]
     key = (agent.session_uuid, agent.session_agent_uuid)
     made = [
         tallies.tally(
-            tallies.join_key(key, family(ordinals[0]), number), agent, {edge_name(each, agent.epoch) for each in found}
+            tallies.join_key(key, family(ordinals[0]), number),
+            agent,
+            {edge_name(each, agent.epoch) for each in found},
+            tally_ordinal(min(found), agent.tallies),
         )
         for number, found in tallies.spread(ordinals, agent.tallies).items()
     ]

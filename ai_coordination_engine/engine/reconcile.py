@@ -18,7 +18,7 @@ from ai_coordination_engine.engine.advance import is_ready, is_stuck, rouse, set
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents
-from ai_coordination_engine.engine.keys import edge, ordinal_of
+from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
 from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
 from ai_coordination_engine.errors import NotFound
@@ -129,7 +129,7 @@ def _is_named(agent: SessionAgent, unfinished: set[float] | None, tallies: int) 
     """Whether the agent is among the unfinished, or one of the tallies which it may be in."""
     if not tallies:
         return edge(agent) in (unfinished or ())
-    return agent.ordinal % tallies in {ordinal_of(int(each)) for each in unfinished or ()}
+    return tally_ordinal(agent.ordinal, tallies) in {ordinal_of(int(each)) for each in unfinished or ()}
 
 
 def _mark(app: App, session: Session) -> list[SessionAgent]:

@@ -8,7 +8,7 @@ the new epoch alone, so it does not matter whether an agent before it is set bac
 may change until the very write. Whoever finds a session in transit goes on where another one died.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
-from ai_coordination_engine.engine.keys import edge_name, element_ordinal, family
+from ai_coordination_engine.engine.keys import edge_name, element_ordinal, family, tally_ordinal
 from ai_coordination_engine.engine.verdicts import COUNTED, edges
 from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
 from ai_coordination_engine.store.tallies import how_many
@@ -27,11 +28,23 @@ from ai_coordination_engine.store.tallies import how_many
 def go_on(app: App, session: Session) -> Session:
     """Set back what the session's `restart` says, and let the session go on; the session as it is then."""
     start = (app.records.opened(session.restart) or {}).get("from")
-    while True:
+    while _is_current(app, session):
         scene = Scene(app, agents_of(app, session), session.epoch, start)
         if not (calls := scene.calls()):
-            break
+            return _restarted(app, session, scene)
         app.records.parallel.run(calls)
+    return session
+
+
+def _is_current(app: App, session: Session) -> bool:
+    """Whether the session is still being set back: an attempt that was taken along may have failed it."""
+    key = (session.coordination_uuid, session.session_uuid)
+    now = app.records.table(SESSION).get(key, consistent=True)
+    return now is not None and (now.status, now.epoch) == ("in_transit", session.epoch)
+
+
+def _restarted(app: App, session: Session, scene: "Scene") -> Session:
+    """All agents are set back: the session goes on; as it is then."""
     refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_tallies(session)]
     app.records.parallel.run([*refills] or [lambda: None])
     now = app.clock.now().timestamp()
@@ -77,7 +90,7 @@ def as_planned(app: App, agent: SessionAgent, before: Sequence[int], epoch: int 
 
 
 def _waiting_for(before: Sequence[int], tallies: int, epoch: int | None) -> dict[str, Any]:
-    unfinished = {each % tallies for each in before} if tallies else before
+    unfinished = {tally_ordinal(each, tallies) for each in before} if tallies else before
     return {
         "in_degree": len(before),
         "unfinished": {edge_name(each, epoch) for each in unfinished} or None,
@@ -155,24 +168,32 @@ class Scene:
         return set() if self.start is None else descendants(self.app, self.agents, self.start)
 
     @cached_property
+    def _planned(self) -> set[int]:
+        return {each.ordinal for each in self._behind if each.map_ordinal is None and self._runs_again(each)}
+
+    @cached_property
+    def _expanded(self) -> set[int]:
+        return {each for each in self._planned if self._stays_expanded(self._by_ordinal[each])}
+
+    @cached_property
     def _targets(self) -> set[int]:
-        planned = {each.ordinal for each in self._behind if each.map_ordinal is None and self._runs_again(each)}
-        expanded = {each for each in planned if self._stays_expanded(self._by_ordinal[each], planned)}
         elements = {
             each.ordinal
             for each in self._behind
-            if each.map_ordinal in expanded and self._is_current(each) and self._runs_again(each)
+            if each.map_ordinal in self._expanded and self._is_current(each) and self._runs_again(each)
         }
-        return planned | elements
+        return self._planned | elements
 
     def _runs_again(self, agent: SessionAgent) -> bool:
         return agent.ordinal in self._again or not (is_kept(agent) or self._is_adopted(agent))
 
     def _is_adopted(self, agent: SessionAgent) -> bool:
-        """Whether a running attempt goes on. A map's is short, and its elements must be of its own epoch."""
+        """Whether a running attempt goes on. A map's is short, and an element's counts as long as its list does."""
         if agent.state != "executing" or agent.ordinal in self._again or "map" in rules.of(self.app, agent):
             return False
-        return agent.map_ordinal is None or self._is_current(agent)
+        if agent.map_ordinal is None:
+            return True
+        return self._is_current(agent) and agent.map_ordinal not in self._planned - self._expanded
 
     def _is_awaited(self, agent: SessionAgent) -> bool:
         """Whether a kept agent is named by what was set back, so that it needs the name of this epoch."""
@@ -189,12 +210,14 @@ class Scene:
             return False
         return family(element.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
 
-    def _stays_expanded(self, agent: SessionAgent, targets: Container[int]) -> bool:
+    def _stays_expanded(self, agent: SessionAgent) -> bool:
         """Whether a map that is set back keeps its elements: its list stays, and all of them are there."""
         if agent.mapped is None or not agent.elements_sent or agent.ordinal == self.start:
             return False
+        before = [self._by_ordinal[each] for each in self._predecessors(agent)]
         return not any(
-            each in targets or (self._by_ordinal[each].epoch or 0) == self.epoch for each in self._predecessors(agent)
+            each.ordinal in self._planned or (each.epoch or 0) == self.epoch or self._is_adopted(each)
+            for each in before
         )
 
     # What it is set back to
@@ -202,7 +225,7 @@ class Scene:
     def _values(self, agent: SessionAgent) -> dict[str, Any]:
         """The attributes of the agent as it was planned, or expanded; None removes a value."""
         before = self._before(agent)
-        if self._stays_expanded(agent, self._targets):
+        if self._stays_expanded(agent):
             return {"state": "pending", **_waiting_for(before, how_many(agent.mapped), self.epoch)}
         values = as_planned(self.app, agent, before, self.epoch)
         return {**values, "mapped": None, "elements_sent": None}
@@ -217,12 +240,13 @@ class Scene:
     ) -> list[SessionAgent]:
         spread = tallies.spread(ordinals, count) if count else {}
         return [
-            tallies.tally(key(number), of, {self._name(each) for each in found}) for number, found in spread.items()
+            tallies.tally(key(number), of, {self._name(each) for each in found}, tally_ordinal(min(found), count))
+            for number, found in spread.items()
         ]
 
     def _tally_count(self, agent: SessionAgent) -> int:
         """As many as their predecessors take them for, some of which may be deleted."""
-        if self._stays_expanded(agent, self._targets):
+        if self._stays_expanded(agent):
             return how_many(agent.mapped)
         if agent.map_ordinal is not None:
             return 0
@@ -232,7 +256,7 @@ class Scene:
         """Whom the agent waits for; nobody waits for a deleted one."""
         if agent.map_ordinal is not None:
             return []  # what it hears has completed
-        if not self._stays_expanded(agent, self._targets):
+        if not self._stays_expanded(agent):
             return self._predecessors(agent)
         ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)]
         return [each for each in ordinals if each in self._by_ordinal]

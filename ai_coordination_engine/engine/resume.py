@@ -5,6 +5,7 @@ from typing import Any
 from ai_coordination_engine.domain.answers import check_answer
 from ai_coordination_engine.engine import advance, timers
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -14,11 +15,14 @@ from ai_coordination_engine.store.table import Key, Refused
 def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str) -> None:
     """Give a waiting session agent its answer and wake it; the same answer again is a success without effect.
 
-    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the answer is not what the
-    action's `answerSchema` describes. The agent of a paused session takes its answer too, and goes on later.
+    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the answer is empty, has
+    more than `MAX_TEXT` characters, or is not what the action's `answerSchema` describes. The agent of a paused session
+    takes its answer too, and goes on later.
     """
     if not user_input.strip():
         raise BadUserInput("userInput is empty; an answer cannot be taken back.")
+    if len(user_input) > MAX_TEXT:
+        raise BadUserInput(f"userInput has {len(user_input)} characters; it takes {MAX_TEXT}.")
     key = (session_uuid, session_agent_uuid)
     waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if waiting is None:

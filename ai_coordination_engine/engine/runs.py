@@ -41,7 +41,7 @@ def record(
         "error_class": error_class,
     }
     given = {name: value for name, value in details.items() if value is not None}
-    lost = [partial(record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid in agent.lost_runs or ()]
+    lost = [partial(record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid, *_ in agent.lost_runs or ()]
     app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, async_task_uuid), *lost])
 
 

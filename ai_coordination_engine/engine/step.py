@@ -27,7 +27,9 @@ from ai_coordination_engine.store.transitions import Lease
 __all__ = ["Busy", "poison", "run_step"]
 
 MOST_LOST = 5  # attempts in a row whose process died; what kills its worker is not tried for ever
+SUSPECT = 2  # of them, and no other suspect runs in the same process: whose fault it was would not be seen
 _LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
+_WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
 
@@ -39,10 +41,14 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
     it. Raises `Busy` when the message must be kept for later.
     """
     chain = Chain(deadline, stopping)
-    agent = _begin(app, wake, chain)
-    while agent is not None:
-        with _LetGo(app, agent):
-            agent = _attempt(app, agent, chain)
+    try:
+        agent = _begin(app, wake, chain)
+        while agent is not None:
+            with _LetGo(app, agent):
+                agent = _attempt(app, agent, chain)
+            chain.run_beside_others()
+    finally:
+        chain.run_beside_others()
 
 
 def poison(app: App, wake: Wake, reason: str) -> None:
@@ -89,7 +95,7 @@ class _LetGo:
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     """Fail an agent whose attempts leave no result; the agent as it is afterwards."""
     current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
-    for attempt, run_uuid in [*(agent.lost_runs or ()), *current]:
+    for attempt, run_uuid, *_ in [*(agent.lost_runs or ()), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     return app.transitions.fail_poisoned(agent, {"notes": note})
 
@@ -101,10 +107,11 @@ def _fail(app: App, agent: SessionAgent, note: str) -> None:
         advance.ended(app, failed)
 
 
-def _bury(app: App, agent: SessionAgent, note: str) -> None:
-    """Give up an agent that ends its workers, so that an operator finds it."""
-    app.queue.bury(wake(agent))  # first: who comes later finds an agent that has failed
-    _fail(app, agent, note)
+def _bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
+    """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
+    held = app.transitions.fence(agent, lease)
+    app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
+    _fail(app, held, note)
 
 
 # Beginning
@@ -115,9 +122,11 @@ def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     key = (wake.session_uuid, wake.session_agent_uuid)
     lease = new_lease(app)
     try:
-        return app.transitions.claim(wake.tenant, key, replace(lease, run_uuid=wake.run_uuid or lease.run_uuid))
+        return app.transitions.claim(wake.tenant, key, lease, first_run=wake.run_uuid)
     except Refused as refused:
         agent = refused.old
+    if agent is not None and wake.run_uuid is not None and agent.attempt is not None:
+        return _begin(app, replace(wake, run_uuid=None), chain)  # the promised uuid is its first attempt's
     if agent is None:
         runs.sweep(app, wake)
         return None
@@ -194,28 +203,37 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
-    if len(agent.lost_runs or ()) + 1 >= MOST_LOST:
-        _bury(app, agent, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
-        return None
+    lost = 1 + sum(len(each) == 2 for each in agent.lost_runs or ())  # the others were set back
     try:
-        return app.transitions.take_over(agent, lease)
+        if lost >= MOST_LOST:
+            _bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
+            return None
+        if lost >= SUSPECT:
+            chain.run_alone()
+        taken = app.transitions.take_over(agent, lease)
+        _log("attempt lost", agent)
+        return taken
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
 
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
-    if agent.acting and (agent.resumed or 0) + 1 >= MOST_LOST:
-        _bury(app, agent, f"Its action function was begun {MOST_LOST} times without a result; the log says why.")
-        return None
+    if agent.acting and (agent.resumed or 0) + 1 >= SUSPECT:
+        chain.run_alone()
     result: AgentResult | AgentFailure | None
     try:
         result = AgentResult(app.records.opened(agent.agent_output) or "") if agent.acting else _look(app, agent)
     except AgentFailure as failure:
         result = failure
     if result is None:
+        if control.is_over(app, agent):  # whoever parked it may have died before it saw that
+            control.give_up(app, agent)
         return None
     try:
+        if agent.acting and (agent.resumed or 0) + 1 >= MOST_LOST:
+            _bury(app, agent, lease, f"Its action function began {MOST_LOST} times without a result; the log says why.")
+            return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
@@ -269,7 +287,8 @@ def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | None:
 
 def _log(event: str, agent: SessionAgent, **details: str) -> None:
     """One line an event; ids only, never what an agent was given or answered."""
-    logger.info(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
+    write = logger.warning if event in _WORTH_A_LOOK else logger.info
+    write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
 
 
 def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:

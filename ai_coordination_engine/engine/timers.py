@@ -1,6 +1,8 @@
 """What wakes an agent later: a delayed message, or for a long wait the sweep."""
 
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.ending import end_agents
 from ai_coordination_engine.store.models import SessionAgent
 
 LONGEST_DELAY = 900  # seconds, of a message (Amazon SQS API reference: DelaySeconds)
@@ -12,7 +14,10 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
     if delay <= LONGEST_DELAY:
         app.queue.send([wake(agent)], delay=delay)
     else:
-        app.transitions.session.watch((agent.coordination_uuid, agent.session_uuid), when)
+        key = (agent.coordination_uuid, agent.session_uuid)
+        session = app.transitions.session.watch(key, when)
+        if session is not None and session.status in TERMINAL_SESSION_STATUSES:
+            end_agents(app, session)  # it has ended meanwhile, and nobody looks after it any more
 
 
 def end_wait(app: App, agent: SessionAgent) -> None:

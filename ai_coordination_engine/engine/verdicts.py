@@ -73,7 +73,7 @@ def check_output(outgoing: Sequence[Edge], output: str) -> None:
 def judge(outgoing: Sequence[Edge], state: str, *, blamed: bool, chosen: Any, output: str | None) -> list[Verdict]:
     """The verdict on each edge of an agent that has ended in `state`."""
     if state != "completed":
-        off = Verdict.BLAMED if state == "failed" or (state == "skipped" and blamed) else Verdict.OFF
+        off = Verdict.BLAMED if state in ("failed", "cancelled") or (state == "skipped" and blamed) else Verdict.OFF
         return [off] * len(outgoing)
     conditional = any(edge.condition for edge in outgoing)
     value = _json(output) if conditional else None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ai_coordination_engine.engine.app import App as Engine
     from ai_coordination_engine.entrypoints.client import AgentView, Client, SessionView
-    from ai_coordination_engine.entrypoints.dead_letters import DeadLetter, DeadLetters
+    from ai_coordination_engine.entrypoints.dead_letters import DeadLetters
     from ai_coordination_engine.entrypoints.run_file import RunFile
     from ai_coordination_engine.entrypoints.server import Running
     from ai_coordination_engine.settings import Settings
@@ -118,6 +118,7 @@ def run(
     from dataclasses import replace
 
     from ai_coordination_engine.entrypoints.client import as_json, results
+    from ai_coordination_engine.entrypoints.run_checks import not_allowed
     from ai_coordination_engine.entrypoints.run_file import read_run_file
     from ai_coordination_engine.entrypoints.server import serving
 
@@ -126,7 +127,10 @@ def run(
         plan = replace(plan, task_query=query)
     console = _console(stderr=True)
     with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
-        console.print(_runtime_note(running))
+        if problems := list(not_allowed(running.app, plan)):
+            raise Failure("\nace: ".join(problems))
+        if not all(agent.get("runtime") for agent in plan.agents):
+            console.print(_runtime_note(running), markup=False)
         if data_dir:
             _note_open_sessions(console, running)
         view = _run(console, running, plan)
@@ -153,9 +157,9 @@ def list_dead_letters(*, data_dir: DataDir = None, aws: Aws = False) -> None:
     """List what is in the dead-letter queue, and leave it there."""
     from ai_coordination_engine.entrypoints.dead_letters import listed
 
-    with _dead_letters(data_dir, aws) as (_, letters):
-        found = listed(letters)
-    _console().print("\n".join(map(_letter_line, found)) or "There are no dead letters.", markup=False)
+    with _dead_letters(data_dir, aws) as (engine, letters):
+        found = listed(engine, letters)
+    _console().print("\n".join(letter.line for letter in found) or "There are no dead letters.", markup=False)
 
 
 @dlq.command
@@ -169,7 +173,7 @@ def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
         for letter, done in dead_letters.redrive(engine, letters):
             count += 1
             stay += not done
-            console.print(f"{_letter_line(letter)}: {done or 'stays'}", markup=False)
+            console.print(f"{letter.line}: {done or 'stays'}", markup=False)
     if not count:
         console.print("There are no dead letters.")
     elif data_dir and count > stay:
@@ -182,6 +186,7 @@ def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
 def _dead_letters(data_dir: Path | None, aws: bool) -> Iterator[tuple["Engine", "DeadLetters"]]:
     from ai_coordination_engine import bootstrap
     from ai_coordination_engine.entrypoints.dead_letters import DeadLetters
+    from ai_coordination_engine.entrypoints.embedded_journal import has_data
     from ai_coordination_engine.entrypoints.server import chosen_aws, has_endpoint, log_to_stderr
 
     settings = _settings()
@@ -191,21 +196,14 @@ def _dead_letters(data_dir: Path | None, aws: bool) -> Iterator[tuple["Engine", 
         raise Failure("Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.")
     if elsewhere and not settings.queue_url:
         raise Failure("Set ACE_QUEUE_URL to the URL of the queue, and ACE_BUCKET to the name of the bucket.")
+    if not elsewhere and data_dir and not has_data(data_dir):
+        raise Failure(f"There is no data in {data_dir}; name the directory of: ace serve --data-dir DIR")
     with chosen_aws(data_dir, aws=aws):
         if not elsewhere:
             bootstrap.create_tables(settings)
             settings = bootstrap.create_queue_and_bucket(settings)
         engine = bootstrap.build_app(settings)
         yield engine, DeadLetters.of(engine)
-
-
-def _letter_line(letter: "DeadLetter") -> str:
-    head = f"{letter.message_id}  {letter.sent:%Y-%m-%d %H:%M:%SZ}  "
-    wake = letter.wake
-    if wake is None:
-        return head + f"unreadable ({letter.problem})"
-    problem = f" ({letter.problem})" if letter.problem else ""
-    return head + f"tenant {wake.tenant}, session {wake.session_uuid}, agent {wake.session_agent_uuid}{problem}"
 
 
 @app.command(name="webhook-key")
@@ -258,8 +256,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
     if isinstance(error, CoordinationError):
         return error.message, WRONG
-    if type(error).__name__ in {"StartError", "ApiError"}:
-        return f"ace: {error}", FAILED
+    kind = type(error).__name__
+    if kind in {"WrongSetting", "StartError", "ApiError"}:
+        return f"ace: {error}", WRONG if kind == "WrongSetting" else FAILED
     return f"ace: {type(error).__name__}: {' '.join(str(error).split())}", FAILED
 
 
@@ -279,7 +278,8 @@ def _settings() -> "Settings":
     try:
         return Settings()
     except SettingsError as error:  # a structured variable that is no JSON
-        raise Failure(f"{error}; structured settings are JSON") from error
+        name = str(error).split('"')[1].upper()  # error parsing value for field "functions" from source …
+        raise Failure(f"ACE_{name}: it is no JSON: {error.__cause__}") from error
 
 
 def _console(*, stderr: bool = False) -> "Console":

@@ -8,24 +8,43 @@ from typing import Any, cast
 from ai_coordination_engine.bootstrap import client, dead_letter_queue
 from ai_coordination_engine.engine import restart
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.inputs import label
 from ai_coordination_engine.entrypoints.deliveries import Messages
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.entities import SESSION_AGENT
 
 HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
+_NOTES = 300  # characters of what a session agent says
 _MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why."""
+    """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why.
+
+    `agent` and `notes` are what its session agent is called and says of its end, where that was looked up.
+    """
 
     message_id: str
     receipt: str
     sent: datetime
     wake: Wake | None
     problem: str = ""
+    agent: str = ""
+    notes: str = ""
+
+    @property
+    def line(self) -> str:
+        """The letter for people."""
+        head = f"{self.message_id}  {self.sent:%Y-%m-%d %H:%M:%SZ}  "
+        if self.wake is None:
+            return head + f"unreadable ({self.problem})"
+        agent = f"{self.agent} ({self.wake.session_agent_uuid})" if self.agent else self.wake.session_agent_uuid
+        problem = f" ({self.problem})" if self.problem else ""
+        notes = f": {self.notes}" if self.notes else ""
+        return f"{head}tenant {self.wake.tenant}, session {self.wake.session_uuid}, agent {agent}{problem}{notes}"
 
 
 class DeadLetters:
@@ -77,12 +96,22 @@ class DeadLetters:
         return DeadLetter(message["MessageId"], message["ReceiptHandle"], sent, wake, problem)
 
 
-def listed(letters: DeadLetters) -> list[DeadLetter]:
-    """Every letter, left where it is."""
+def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
+    """Every letter, left where it is, with what its session agent says."""
     found = list(letters.all())
     for letter in found:
         letters.put_back(letter)
-    return found
+    return [_with_agent(app, letter) for letter in found]
+
+
+def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
+    wake = letter.wake
+    key = (wake.session_uuid, wake.session_agent_uuid) if wake else None
+    agent = app.records.get(SESSION_AGENT, wake.tenant, key) if wake and key else None
+    if agent is None:
+        return letter
+    notes = " ".join((app.records.opened(agent.notes) or "").split())
+    return replace(letter, agent=label(app, agent), notes=notes[:_NOTES])
 
 
 def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:

@@ -23,6 +23,7 @@ from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, S
 
 Change = dict[str, Any]
 
+_NAME = "journal.jsonl"
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "Receive", "HEAD", "GET")
 _OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
 _NOT_KEPT = frozenset({"ChangeMessageVisibility", "ChangeMessageVisibilityBatch"})
@@ -40,7 +41,7 @@ class Journal:
 
     def __init__(self, data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
-        self._path = data_dir / "journal.jsonl"
+        self._path = data_dir / _NAME
         self._lock = (data_dir / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +61,10 @@ class Journal:
                 for change in json.loads(line):
                     state.apply(change)
             except (ValueError, KeyError, TypeError) as error:
-                raise DataDirError(f"{self._path}:{number} is damaged; repair or remove the file.") from error
+                raise DataDirError(
+                    f"{self._path}:{number} is damaged. Repair that line, or remove the file: "
+                    "everything that this data directory holds is lost with it."
+                ) from error
         compacted = list(state.replay(services))
         new = self._path.with_suffix(".new")
         with new.open("w", encoding="utf-8") as file:
@@ -134,6 +138,11 @@ class Journal:
             yield _verbatim(call, request, account)
 
 
+def has_data(data_dir: Path) -> bool:
+    """Whether a server has kept its state there."""
+    return (data_dir / _NAME).is_file()
+
+
 def unsupported(call: Call) -> bool:
     """Whether the call changes something in a way that the journal cannot follow."""
     return call.service == "dynamodb" and call.action in _OUTSIDE
@@ -157,8 +166,9 @@ def _touched(action: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:
     kept = {key: message[key] for key in ("MessageBody", "MessageAttributes") if key in message}
-    due = time.time() + int(message.get("DelaySeconds") or 0)
-    return {"sent": message_id, "region": region, "queue": queue, "message": kept, "due": due}
+    now = time.time()
+    due = now + int(message.get("DelaySeconds") or 0)
+    return {"sent": message_id, "region": region, "queue": queue, "message": kept, "at": now, "due": due}
 
 
 def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Change:
@@ -292,7 +302,9 @@ def _send_again(services: Services, change: Change) -> str:
     body = json.dumps({**change["message"], "QueueUrl": url, "DelaySeconds": delay}).encode()
     target = {"X-Amz-Target": "AmazonSQS.SendMessage"}
     answer = _replayed(services, call, _request(call, "POST", "/", target, body))
-    return str(json.loads(answer.body)["MessageId"])
+    message_id = str(json.loads(answer.body)["MessageId"])
+    services.first_sent[message_id] = float(change.get("at") or change["due"])
+    return message_id
 
 
 def _replayed(services: Services, call: Call, request: Request) -> Answer:

@@ -176,6 +176,7 @@ class Services:
     def __init__(self, account: str) -> None:
         self.account = account
         self.tables: dict[str, Tables] = {}
+        self.first_sent: dict[str, float] = {}  # ids of messages from before the start → epoch seconds
 
     def answer(self, call: Call, request: Request) -> Answer:
         """Carry the request out; whatever goes wrong is an answer."""
@@ -261,6 +262,15 @@ class _Sqs(SQSResponse):
             if not isinstance(queue, Messages):
                 queue.__class__ = Messages  # type: ignore[type-abstract]
                 cast(Messages, queue).dead = []
+        return result
+
+    def receive_message(self) -> Any:
+        # told here, not to the queue: moto reckons a message's retention and visibility from when it was sent
+        result = super().receive_message()
+        for message in cast(Any, result.result).get("Messages", ()):
+            sent = self.services.first_sent.get(message["MessageId"])
+            if sent and "SentTimestamp" in message.get("Attributes", ()):
+                message["Attributes"]["SentTimestamp"] = str(int(sent * 1000))
         return result
 
 

@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 from ai_coordination_engine.domain.graph import find_cycle
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import Agent, parse_agent_actions
-from ai_coordination_engine.entrypoints.yaml_nodes import Reader, did_you_mean, is_null, keys_of
+from ai_coordination_engine.domain.texts import did_you_mean
+from ai_coordination_engine.entrypoints.yaml_nodes import Reader, is_null, keys_of
 from ai_coordination_engine.errors import BadUserInput
 
 _ACTION = keys_of(

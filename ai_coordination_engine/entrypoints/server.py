@@ -27,6 +27,7 @@ from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
 from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.entrypoints.run_checks import unloadable
 from ai_coordination_engine.observability import SERVICE, configure
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
@@ -38,6 +39,10 @@ REGION = "us-east-1"
 
 class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
+
+
+class WrongSetting(StartError):
+    """A setting names what is not there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,10 @@ class Running:
 def serving(
     settings: Settings, *, port: int | None = None, data_dir: Path | None = None, aws: bool = False
 ) -> Iterator[Running]:
-    """Serve while the context is open; port None is 8000 or, when that is taken, another. Raises `StartError`."""
+    """Serve while the context is open; port None is 8000 or, when that is taken, another.
+
+    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not load.
+    """
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
@@ -66,6 +74,8 @@ def serving(
         )  # only this machine can reach the server
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        if problems := list(unloadable(app)):
+            raise WrongSetting("\nace: ".join(problems))
         if data_dir:  # locked by this process: whoever held a lease before it started is dead
             app = replace(app, alone_since=app.clock.now().timestamp())
         app, worker = LocalWorker.of(app)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic.alias_generators import to_camel
+
+from ai_coordination_engine.domain.texts import did_you_mean
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # after aliases are expanded
@@ -153,9 +154,3 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 def is_null(node: yaml.Node) -> bool:
     """Whether the node is YAML's null."""
     return node.tag == "tag:yaml.org,2002:null"
-
-
-def did_you_mean(word: str, known: Mapping[str, Any]) -> str:
-    """A suggestion to be put behind a message, when one of the known words is close."""
-    close = get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""

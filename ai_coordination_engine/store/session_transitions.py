@@ -38,12 +38,13 @@ class SessionTransitions:
         return self._change_session(key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
 
     def begin(self, key: Key) -> Session | None:
-        """The first agent runs."""
-        return self._change_session(
-            key,
-            [Session.status.set("in_progress"), self._touched()],
-            Session.status == "dispatched",
-        )
+        """The first agent runs. A session that was paused just before goes on as one in which it does."""
+        dispatched = [Session.status.set("in_progress"), self._touched()]
+        session = self._change_session(key, dispatched, Session.status == "dispatched")
+        if session is None or (session.status, session.paused_from) != ("paused", "dispatched"):
+            return session
+        still = (Session.status == "paused") & (Session.paused_from == "dispatched")
+        return self._change_session(key, [Session.paused_from.set("in_progress")], still)
 
     def finish_only_sink(self, key: Key, sink: int, status: str, values: Mapping[str, Any]) -> Session | None:
         """The only sink is terminal: the session ends with `status`, in one write."""

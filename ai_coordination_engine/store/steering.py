@@ -234,9 +234,10 @@ class Steering:
         """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
         changed meanwhile, it has to be looked at again.
 
-        An attempt whose run may not be recorded yet is left to the next one.
+        An attempt whose run may not be recorded yet is left to the next one, marked as none that was lost.
         """
-        runs = [*(agent.lost_runs or ()), *([[agent.attempt, agent.run_uuid]] if agent.lease_until is not None else [])]
+        current = [[agent.attempt, agent.run_uuid]] if agent.lease_until is not None else []
+        runs = [[attempt, run, True] for attempt, run, *_ in [*(agent.lost_runs or ()), *current]]
         given = {**values, "epoch": epoch, "lost_runs": runs if agent.state not in ("completed", "failed") else None}
         kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
         with suppress(Refused):

@@ -43,11 +43,11 @@ def sink_key(of: Session | SessionAgent, number: int) -> Key:
     return f"{_INTERNAL}sinks/{of.partition_key}/{of.coordination_uuid}/{of.session_uuid}", f"{number:06d}"
 
 
-def tally(key: Key, of: Session | SessionAgent, edges: set[int]) -> SessionAgent:
-    """A new tally of these edges; its ordinal is its number."""
+def tally(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:
+    """A new tally of these edges; its ordinal is its number unless another is given."""
     return SessionAgent(
         *key,
-        ordinal=int(key[1]),
+        ordinal=int(key[1]) if ordinal is None else ordinal,
         partition_key=of.partition_key,
         coordination_uuid=of.coordination_uuid,
         unfinished=edges,

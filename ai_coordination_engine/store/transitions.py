@@ -6,7 +6,7 @@ answers with what the first one left behind (promises P2, P3, P6).
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -44,9 +44,14 @@ class Transitions:
 
     # A session agent: its attempts
 
-    def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
-        """Take the next attempt of a ready agent that nobody holds. Raises `Refused`."""
+    def claim(self, tenant: str, key: Key, lease: Lease, *, first_run: str | None = None) -> SessionAgent:
+        """Take the next attempt of a ready agent that nobody holds. Raises `Refused`.
+
+        `first_run`: the uuid that the run of its first attempt was promised; that one alone is taken.
+        """
         condition = _ready(lease.now) & (SessionAgent.partition_key == tenant)
+        if first_run is not None:
+            lease, condition = replace(lease, run_uuid=first_run), condition & SessionAgent.attempt.does_not_exist()
         return self._take(key, [], lease, condition)
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
@@ -80,6 +85,17 @@ class Transitions:
             & free
         )
         return self._hold(_key(old), [*held, self._now()], lease, condition, "pending")
+
+    def fence(self, old: SessionAgent, lease: Lease) -> SessionAgent:
+        """Hold an attempt whose lease ran out: its worker ends nothing any more. Raises `Refused`."""
+        held = [SessionAgent.lease_until.set(_until(lease)), SessionAgent.lease_token.set(lease.token)]
+        condition = (
+            (SessionAgent.state == old.state)
+            & (SessionAgent.run_uuid == old.run_uuid)
+            & (SessionAgent.lease_until < lease.lost_before)
+            & SessionAgent.paused.does_not_exist()
+        )
+        return self._hold(_key(old), [*held, self._now()], lease, condition, old.state)
 
     def let_go(self, agent: SessionAgent) -> None:
         """The lease of an attempt that ended unexpectedly has run out now."""
@@ -167,7 +183,7 @@ class Transitions:
 
     def expand(self, agent: SessionAgent, elements: int, unfinished: Sequence[int], tallies: int) -> SessionAgent:
         """A claimed map waits for its elements now; the claim was no attempt. Raises `Refused`."""
-        before = agent.attempt - 1 - len(agent.lost_runs or ())
+        before = agent.attempt - 1
         attempt = SessionAgent.attempt.set(before) if before else SessionAgent.attempt.remove()
         generation = (agent.generation or 0) + 1
         actions = [
@@ -178,7 +194,7 @@ class Transitions:
             SessionAgent.in_degree.set(elements),
             SessionAgent.unfinished.set(set(unfinished)),
             SessionAgent.tallies.set(tallies) if tallies else SessionAgent.tallies.remove(),
-            *(each.remove() for each in (SessionAgent.run_uuid, SessionAgent.lost_runs, SessionAgent.missing)),
+            *(each.remove() for each in (SessionAgent.run_uuid, SessionAgent.missing)),
             *(each.remove() for each in (*_ATTEMPT, SessionAgent.elements_sent)),
             self._now(),
         ]

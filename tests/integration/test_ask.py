@@ -171,6 +171,30 @@ def test_a_worker_that_dies_leaves_the_promised_run_lost_and_the_next_attempt_on
         point += 1
 
 
+def test_a_question_that_is_tried_again_by_its_first_message_has_a_run_for_each_attempt(
+    stage: Stage, coordination: str
+) -> None:
+    stage.runtime.behaviours["desk"] = failing("no", times=1, retryable=True)
+    asked = put(stage, coordination, "one")
+    (wake,) = stage.queue.sent
+
+    def die_at_the_next_message(name: str) -> None:
+        if name == "send":
+            raise Crash
+
+    stage.boundary.reach = die_at_the_next_message
+    with pytest.raises(Crash):
+        run_step(stage.app, wake)
+    stage.boundary.reach = lambda name: None
+    stage.clock.advance(60)
+    run_step(stage.app, wake)
+    (agent,) = stage.agents(asked.session_uuid)
+    assert (agent.state, agent.attempt) == ("completed", 2)
+    runs = {run.async_task["attempt"]: run for run in stage.runs(asked.session_uuid)}
+    assert {attempt: run.async_task["status"] for attempt, run in runs.items()} == {1: "failed", 2: "completed"}
+    assert runs[1].run_uuid == asked.run_uuid
+
+
 def test_a_question_whose_worker_is_late_is_answered_once(stage: Stage, coordination: str) -> None:
     asked = put(stage, coordination, "one")
 

@@ -38,7 +38,8 @@ def test_an_error_fails_the_attempt_with_what_the_job_said(stage: Stage) -> None
     check_promises(stage, session, status="failed")
     assert stage.agent(session.session_uuid, "b").notes == "no disk"
     assert attempts(stage, session) == [(1, "pending", "job-1")]
-    assert (state(stage)["status"], state(stage)["error"]) == ("failed", "no disk")
+    failed = {"status": "failed", "error": "no disk", "error_class": "error"}
+    assert state(stage) == {**failed, "ended_at": "2026-11-02T09:00:00+00:00"}
     check_redelivery_changes_nothing(stage, session)
 
 
@@ -53,6 +54,15 @@ def test_an_error_is_retried_as_the_policy_says(stage: Stage) -> None:
     assert attempts(stage, session) == [(1, "pending", "job-1"), (2, "pending", "job-2")]
 
 
+@pytest.mark.parametrize(("retry_on", "attempts_made"), [(["error"], 2), (["timeout"], 1)])
+def test_an_error_is_of_the_class_error_to_a_policy(stage: Stage, retry_on: list[str], attempts_made: int) -> None:
+    policy = {**TWICE["b"]["policy"], "retry_on": retry_on}
+    session = waiting_for_a_job(stage, agents={"b": {"policy": policy}})
+    complete(stage, result=None, error="no disk")
+    work_now(stage)
+    assert len(attempts(stage, session)) == attempts_made
+
+
 # Heartbeats
 
 
@@ -63,7 +73,8 @@ def test_a_job_that_is_not_heard_of_fails_its_attempt_and_the_next_begins_a_new_
     stage.clock.advance(60)
     work_now(stage)
     gone = "The long job was not heard of for 60 seconds."
-    assert state(stage) == {"status": "expired", "ended_at": "2026-11-02T09:01:00+00:00", "error": gone}
+    expired = {"status": "expired", "error": gone, "error_class": "timeout"}
+    assert state(stage) == {**expired, "ended_at": "2026-11-02T09:01:00+00:00"}
     assert stage.agent(session.session_uuid, "b").async_task_uuid == "job-2"
     for late in (lambda: complete(stage), lambda: heartbeat(stage.app, TENANT, "job-1")):
         with pytest.raises(Conflict, match="has been given up") as caught:

@@ -97,6 +97,20 @@ def test_another_end_is_a_conflict(stage: Stage) -> None:
     assert stage.agent(session.session_uuid, "b").agent_output == "done"
 
 
+def test_the_same_end_with_another_usage_is_a_conflict_that_says_so(stage: Stage) -> None:
+    waiting_for_a_job(stage)
+    big = "x" * 100_000
+    complete(stage, result=big, usage={"calls": 2, "cost": 0.1})
+    for usage in (None, {"calls": 3}):
+        with pytest.raises(Conflict) as caught:
+            complete(stage, result=big, usage=usage)
+        assert caught.value.message == "The async task has completed already, with this end but another usage."
+        assert caught.value.extensions == {"status": "completed"}
+    with pytest.raises(Conflict) as caught:
+        complete(stage, result="else")
+    assert caught.value.message == "The async task has completed already."
+
+
 def test_a_completion_at_any_moment_of_the_step_resumes_the_agent(app: App) -> None:
     stage = stage_of(app)
     names = stage.define(CHAIN)

@@ -75,7 +75,8 @@ def test_a_job_that_fails_says_why(stage: Stage, client: Api) -> None:
     session, job = start(stage)
     assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, error="the disk is full") == {"ok": True}
     (run,) = [each for each in runs(client, session) if each["asyncTaskUuid"] == job]
-    assert (run["asyncTask"]["status"], run["asyncTask"]["error"]) == ("failed", "the disk is full")
+    said = {name: run["asyncTask"][name] for name in ("status", "error", "errorClass")}
+    assert said == {"status": "failed", "error": "the disk is full", "errorClass": "error"}
 
 
 def test_a_heartbeat_moves_the_deadline(stage: Stage, client: Api) -> None:

@@ -69,16 +69,21 @@ def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
     assert session(api, "c")["status"] == "completed"
 
 
-@pytest.mark.parametrize("state", ["cancelled", "skipped"])
+@pytest.mark.parametrize(("state", "status"), [("cancelled", "failed"), ("skipped", "completed")])
 def test_what_follows_from_an_agent_ended_by_hand_is_skipped_and_the_session_ends(
-    api: Api, worker: Worker, state: str
+    api: Api, worker: Worker, state: str, status: str
 ) -> None:
     found = start(api, "c")
     first = found["sessionAgents"][0]["sessionAgentUuid"]
     api.data(SET_STATE, s="s", a=first, state=state)
     worker.drain()
     found = session(api, "c")
-    assert (found["status"], states(found)) == ("completed", [state, "skipped", "skipped", "skipped"])
+    assert (found["status"], states(found)) == (status, [state, "skipped", "skipped", "skipped"])
+    if status == "failed":
+        api.data(RETRY, c="c", s="s")
+        worker.drain()
+        found = session(api, "c")
+        assert (found["status"], states(found)) == ("completed", ["completed"] * 4)
 
 
 @pytest.mark.parametrize("state", ["initial", "pending", "executing", "wait_for_user_input"])

@@ -112,12 +112,46 @@ def test_run_as_json_takes_another_query() -> None:
 def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(
-        "coordination: {agents: [{name: a, runtime: {kind: function, name: nothing}}]}\n"
+        "coordination: {agents: [{name: a, runtime: {kind: function, name: broken}}]}\n"
         "task: {subtasks: [{agent: a, query: q}]}\n"
     )
-    done = ace("run", str(file))
+    done = ace("run", str(file), ACE_FUNCTIONS='{"broken": "json:loads"}')
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("ace: the session is failed. a: ")
+    assert done.stderr.splitlines()[-1].startswith("ace: the session is failed. a: the function 'broken' failed: Type")
+
+
+def test_what_the_settings_do_not_allow_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "refused.yaml"
+    file.write_text(
+        "coordination:\n"
+        "  agents:\n"
+        "    - {name: one, runtime: {kind: function, name: nofn}}\n"
+        "    - {name: two, runtime: {kind: http, url: 'https://agent.example/'}}\n"
+        "    - {name: three, runtime: {kind: openai}}\n"
+        "    - {name: four}\n"
+        "    - {name: five}\n"
+        "task:\n"
+        "  subtasks: [{agent: one, query: q}]\n"
+        "  actions: {four: {function: {module: my, name: act}}, five: {function: {module: my, name: fine}}}\n"
+    )
+    done = ace("run", str(file), ACE_ACTION_FUNCTIONS='{"my.fine": "json:dumps"}')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "ace: agent one: the function 'nofn' is not offered; `runtime.name` is one of: echo, upper, word_count; "
+        "see ACE_FUNCTIONS",
+        "ace: agent two: the URL of the agent at agent.example is not among those allowed by the settings; "
+        "see ACE_HTTP_ALLOWED_URLS",
+        "ace: agent three: the model endpoint 'default' is not configured; configured: none; see ACE_OPENAI_ENDPOINTS",
+        "ace: agent four: the action function 'my.act' is not allowed; see ACE_ACTION_FUNCTIONS",
+    ]
+
+
+def test_the_runtime_of_agents_without_one_is_told_where_there_are_any(tmp_path: Path) -> None:
+    note = "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
+    file = tmp_path / "without.yaml"
+    file.write_text("coordination: {agents: [{name: a}]}\ntask: {subtasks: [{agent: a, query: q}]}\n")
+    assert note in ace("run", str(file)).stderr.splitlines()
+    assert note not in ace("run", str(EXAMPLES / "hello.yaml")).stderr.splitlines()
 
 
 def test_the_result_of_a_map_is_its_list_once(tmp_path: Path) -> None:
@@ -151,6 +185,57 @@ def test_a_wrong_setting_is_named() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("ace: ACE_WORKER_CONCURRENCY: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["run", str(EXAMPLES / "hello.yaml")], ["demo", "--exit"]])
+def test_an_allow_list_that_cannot_work_is_refused_at_the_start(command: list[str]) -> None:
+    functions = '{"good": "json:loads", "x": "nomodule:fn"}'
+    done = ace(*command, ACE_FUNCTIONS=functions, ACE_ACTION_FUNCTIONS='{"my.act": "json:nothing"}')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "ace: ACE_FUNCTIONS: 'x' (nomodule:fn) failed: ModuleNotFoundError: No module named 'nomodule'",
+        "ace: ACE_ACTION_FUNCTIONS: 'my.act' (json:nothing) failed: "
+        "AttributeError: module 'json' has no attribute 'nothing'",
+    ]
+
+
+def test_a_structured_setting_that_is_no_json_is_named() -> None:
+    done = ace("serve", ACE_ACTION_FUNCTIONS="{bad")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "ace: ACE_ACTION_FUNCTIONS: it is no JSON: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)\n"
+    )
+
+
+LOG = """
+from ai_coordination_engine.entrypoints.server import log_to_stderr
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.settings import Settings
+log_to_stderr(Settings())
+logger.info("began")
+logger.warning("lost")
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [(None, ["lost"]), ("INFO", ["began", "lost"]), ("warning", ["lost"]), ("ERROR", [])]
+)
+def test_warnings_are_shown_unless_the_level_says_otherwise(level: str | None, shown: list[str]) -> None:
+    environment = ENVIRONMENT | ({"ACE_LOG_LEVEL": level} if level else {})
+    done = subprocess.run([sys.executable, "-c", LOG], env=environment, capture_output=True, text=True, check=True)
+    assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == shown
+
+
+def test_a_damaged_data_directory_says_which_file_and_what_its_removal_costs(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_text("{torn\n")
+    done = ace("serve", "--port", "0", "--data-dir", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"ace: {journal}:1 is damaged. Repair that line, or remove the file: "
+        "everything that this data directory holds is lost with it.\n"
+    )
 
 
 def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:

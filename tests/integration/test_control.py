@@ -16,6 +16,7 @@ from ai_coordination_engine.store.table import Refused
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
 from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
+from tests.waits import at_point
 
 EVERY = 3 if os.environ.get("CI") else 9
 PERSON = {"b": {"user_in_the_loop": "ann"}}
@@ -288,6 +289,16 @@ def test_a_mark_that_a_dead_pause_left_is_taken_off(stage: Stage) -> None:
     stage.drain()
     assert stage.states(session.session_uuid)["d"] == "initial"
     put_right(stage, session)
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_session_that_is_paused_while_its_first_agent_begins_goes_on_as_in_progress(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    reached = at_point(stage, 2, lambda: pause(stage, session))
+    stage.drain()
+    assert reached()
+    assert resume(stage, session).status == "in_progress"
     stage.drain()
     check_promises(stage, session)
 

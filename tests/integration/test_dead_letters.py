@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
@@ -36,7 +37,7 @@ class Bug:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transitions, name)
 
-    def claim(self, *_: Any) -> Any:
+    def claim(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("password: hunter2")
 
 
@@ -113,7 +114,7 @@ def letters(app: App) -> DeadLetters:
 
 def bodies(app: App) -> list[str]:
     """What is in the dead-letter queue."""
-    return [letter.wake.session_uuid if letter.wake else "?" for letter in listed(letters(app))]
+    return [letter.wake.session_uuid if letter.wake else "?" for letter in listed(app, letters(app))]
 
 
 @pytest.fixture
@@ -209,7 +210,12 @@ def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path,
     shown = ace("dlq", "list", *there)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == ["tenant", "unread"]
-    assert f"tenant acme, session {session[1]}, agent " in shown.stdout
+    (line,) = [
+        line for line in shown.stdout.splitlines() if f"tenant acme, session {session[1]}, agent first (" in line
+    ]
+    assert "): " in line
+    assert "RuntimeError (message " in line
+    assert "hunter2" not in shown.stdout
     done = ace("dlq", "redrive", *there)
     assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters stay where they are.\n")
     assert ": its session goes on\n" in done.stdout
@@ -221,9 +227,33 @@ def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path,
 
 
 def test_an_empty_queue_and_one_that_is_not_named_are_said(tmp_path: Path) -> None:
+    with local(tmp_path):
+        pass
     empty = ace("dlq", "redrive", "--data-dir", str(tmp_path))
     assert (empty.returncode, empty.stdout) == (0, "There are no dead letters.\n")
     nowhere = ace("dlq", "list")
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
     assert nowhere.stderr == "ace: Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.\n"
     assert ace("dlq", "list", "--aws").stderr.startswith("ace: Set ACE_QUEUE_URL to the URL of the queue")
+
+
+@pytest.mark.parametrize("command", ["list", "redrive"])
+def test_a_directory_without_data_is_said_and_left_as_it_was(tmp_path: Path, command: str) -> None:
+    for there in (tmp_path / "nowhere", tmp_path):
+        done = ace("dlq", command, "--data-dir", str(there))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"ace: There is no data in {there}; name the directory of: ace serve --data-dir DIR\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(tmp_path: Path) -> None:
+    def sent(moment: str) -> Any:
+        with time_machine.travel(moment), local(tmp_path) as app:
+            return [letter.sent for letter in listed(app, letters(app))]
+
+    with time_machine.travel("2026-01-02T03:04:05Z"), local(tmp_path) as app:
+        dead = bootstrap.dead_letter_queue(app.settings)
+        bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody="{", DelaySeconds=3)
+    (one,) = sent("2026-01-03T00:00:00Z")
+    assert f"{one:%Y-%m-%d %H:%M}" == "2026-01-02 03:04"
+    assert sent("2026-01-20T00:00:00Z") == [one], "from the compacted journal, and older than SQS would keep it"

@@ -8,10 +8,12 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
-from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import DIAMOND, cancel, every_death, fork_from, names, rerun
+from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.steered import DIAMOND, cancel, every_death, fork_from, names, once, rerun
 
 EVERY = 3 if os.environ.get("CI") else 9
 MANY = [f"m{number:03d}" for number in range(102)]
@@ -175,3 +177,35 @@ def test_a_fork_may_die_anywhere_and_be_repeated(stage: Stage, point: str | None
         assert names(forks[-1]) != names(session)
         attempts = {each.agent_uuid: each.attempt for each in stage.agents(forks[-1].session_uuid)}
         assert (attempts["a"], attempts["c"]) == (None, None)
+
+
+def test_a_session_that_is_being_set_back_is_set_back_as_a_whole_before_it_is_forked(stage: Stage) -> None:
+    task = stage.define({"a": "", "b": "a", "c": "b"})
+
+    def prepare() -> Session:
+        session = stage.start(task)
+        stage.drain()
+        return session
+
+    taken = set()
+    for session in every_death(stage, prepare, lambda session: once(stage, lambda: rerun(stage, session, "a"))):
+        forked = fork_from(stage, session)
+        states = stage.states(forked.session_uuid)
+        taken.add(tuple(states.values()))
+        stage.drain()
+        check_promises(stage, forked)
+    assert taken == {("completed",) * 3, ("initial",) * 3}
+
+
+def test_what_its_agents_share_is_deleted_with_the_fork(stage: Stage) -> None:
+    session = done(stage, {"a": "", "b": "a"}, agents={"a": {"agent_description": "x" * 5_000}})
+    kept = set(stage.blobs.kept)
+    forked = fork_from(stage, session, "b")
+    stage.drain()
+    assert len(stage.blobs.kept) > len(kept)
+    for each in stage.runs(forked.session_uuid):
+        delete(stage.app.records, SESSION_RUN, TENANT, (each.session_uuid, each.run_uuid))
+    for agent in stage.agents(forked.session_uuid):
+        delete(stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid))
+    delete(stage.app.records, SESSION, TENANT, names(forked))
+    assert set(stage.blobs.kept) == kept

@@ -1,6 +1,7 @@
 """Maps: one session agent per element of a list, and a join over them."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
 from tests.sessions import Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import put_right
+from tests.steered import pause, put_right, resume, retry, sweep_after
 
 GRAPH = {"a": "", "m": "a", "z": "m"}
 
@@ -238,3 +239,73 @@ def test_a_wide_map_is_written_in_pages_and_counted_in_tallies(app: App) -> None
     assert (planned[1].mapped, planned[1].tallies, planned[1].elements_sent) == (350, 4, True)
     assert len(json.loads(planned[1].agent_output)) == 350
     assert len(stage.runs(session.session_uuid)) == 353
+
+
+# More elements than are counted by name: their tallies are named like no agent before the map
+
+
+def expanded(stage: Stage, graph: Any, over: str = "a") -> Session:
+    """A session whose map `m` has just been expanded; its elements have not begun."""
+    stage.runtime.behaviours[over] = lambda request: json.dumps(list(range(101)))
+    session = stage.start(stage.define(graph, actions={"m": {"map": {"over": over}}}))
+    while not the_map(stage, session).mapped:
+        delivery = stage.queue.receive()
+        assert delivery is not None
+        run_step(stage.app, delivery.wake)
+    return session
+
+
+def the_map(stage: Stage, session: Session) -> SessionAgent:
+    return next(
+        each for each in stage.agents(session.session_uuid) if (each.agent_uuid, each.map_ordinal) == ("m", None)
+    )
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda stage, session: run_step(stage.app, stage.queue.sent[0]),
+        put_right,
+        lambda stage, session: (pause(stage, session), resume(stage, session)),
+        lambda stage, session: sweep_after(stage, 901),
+    ],
+    ids=["a message again", "reconcile", "pause and resume", "sweep"],
+)
+def test_what_is_released_again_before_a_wide_map_changes_nothing(app: App, again: Callable[..., Any]) -> None:
+    stage = stage_of(app)
+    session = expanded(stage, GRAPH)
+    again(stage, session)
+    found: Any = the_map(stage, session)
+    assert (found.in_degree, len(found.unfinished)) == (101, 2)
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_wide_map_waits_for_its_elements_also_behind_many_predecessors(app: App) -> None:
+    stage = stage_of(app)
+    names = [f"p{number:03d}" for number in range(101)]
+    session = expanded(stage, {**dict.fromkeys(names, ""), "m": names, "z": "m"}, "p000")
+    put_right(stage, session)
+    found: Any = the_map(stage, session)
+    assert (found.in_degree, len(found.unfinished)) == (101, 2)
+    stage.drain()
+    check_promises(stage, session)
+    assert "null" not in stage.app.records.opened(the_map(stage, session).agent_output)
+
+
+def test_one_element_of_a_wide_map_is_retried(app: App) -> None:
+    stage = stage_of(app)
+    fails = [True]
+
+    def element(request: AgentRequest) -> str:
+        if request.input == "Item:\n50" and fails and fails.pop():
+            raise AgentFailure("no")
+        return "M"
+
+    stage.runtime.behaviours["m"] = element
+    session = expanded(stage, GRAPH)
+    stage.drain()
+    assert (stage.session(session).status, stage.session(session).logs) == ("failed", "Agent m #50 failed: no")
+    retry(stage, session)
+    stage.drain()
+    check_promises(stage, session)

@@ -8,11 +8,12 @@ import pytest
 
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.ports import AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
-from tests.sessions import TENANT, Stage, check_promises, stage_of
+from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of
+from tests.steered import cancel, retry
 
 
 def run_one(app: App, behaviour: Behaviour, **policy: Any) -> tuple[Stage, Session]:
@@ -186,6 +187,81 @@ def test_what_kills_its_worker_each_time_fails_after_five_attempts(app: App) -> 
     check_promises(stage, session, status="failed")
     assert outcomes(stage, session) == [(n, "lost", "lost") for n in (1, 2, 3, 4, 5)]
     assert stage.queue.buried == [delivery.wake]
+
+
+def lost(stage: Stage, agents: str, times: int) -> Session:
+    """A session of these agents, each of which has lost that many attempts."""
+    session = stage.start(stage.define(dict.fromkeys(agents, "")))
+    stage.runtime.behaviours.update(dict.fromkeys(agents, crash))
+    for _ in range(times):
+        for message in stage.queue.waiting:
+            with pytest.raises(Crash):
+                run_step(stage.app, message.wake)
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    return session
+
+
+def crash(request: AgentRequest) -> str:
+    raise Crash
+
+
+def test_what_lost_two_attempts_runs_beside_nothing_else_that_did(app: App) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "ab", 2)
+    first, second = stage.queue.waiting
+
+    def look(request: AgentRequest) -> str:
+        with pytest.raises(Busy):
+            run_step(stage.app, second.wake)
+        return "ok"
+
+    stage.runtime.behaviours.update({"a": look, "b": lambda request: "ok"})
+    run_step(stage.app, first.wake)
+    assert stage.agent(session.session_uuid, "b").attempt == 2
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_worker_that_is_only_late_is_fenced_before_its_agent_is_given_up(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "a", 4)
+    (message,) = stage.queue.waiting
+
+    def late(request: AgentRequest) -> str:
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+        with monkeypatch.context() as patched, pytest.raises(Crash):
+            patched.setattr(stage.app.transitions, "fail_poisoned", lambda *_: crash(request))
+            run_step(stage.app, message.wake)
+        return "late"
+
+    stage.runtime.behaviours["a"] = late
+    run_step(stage.app, message.wake)
+    assert stage.agent(session.session_uuid, "a").state == "executing"
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    stage.drain()
+    check_promises(stage, session, status="failed")
+
+
+def test_attempts_that_a_person_ended_are_none_that_were_lost(app: App) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": ""}))
+
+    def work(request: AgentRequest) -> str:
+        if request.attempt < 5:
+            cancel(stage, session)
+            retry(stage, session)
+            run_step(stage.app, stage.queue.sent[-1])
+            return "late"
+        return crash(request) if request.attempt == 5 else "ok"
+
+    stage.runtime.behaviours["a"] = work
+    with pytest.raises(Crash):
+        run_step(stage.app, stage.queue.sent[0])
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    run_step(stage.app, stage.queue.sent[-1])
+    assert (stage.agent(session.session_uuid, "a").state, stage.queue.buried) == ("completed", [])
 
 
 def test_a_poison_message_fails_its_agent_and_its_session(app: App) -> None:

@@ -4,15 +4,18 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.engine import restart
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.async_tasks import heartbeat
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
 from tests.documents import data
 from tests.fakes import failing
 from tests.records import COORDINATION as COORDINATION_CASE
 from tests.records import SESSION, SESSION_AGENT
-from tests.sessions import TENANT, Stage, stage_of
+from tests.sessions import TENANT, Crash, Stage, stage_of
+from tests.steered import rerun
 from tests.support import Api
 
 WHY = "{ agentUuid whyNotRunning { code message until waitsFor { agentUuid } details } }"
@@ -98,6 +101,57 @@ def test_a_paused_a_cancelled_and_a_failed_session_explain_themselves(stage: Sta
     assert found["a"]["code"] == "FAILED"
     assert found["a"]["message"].startswith("It has failed (no idea")
     assert found["b"]["code"] == "SKIPPED"
+
+
+def test_a_skip_says_which_condition_or_function_led_elsewhere(stage: Stage, client: Api) -> None:
+    stage.runtime.behaviours["a"] = lambda request: '{"ok": false}'
+    stage.actions.functions["shop.act"] = lambda request: ActionResult(successors=["c"])
+    act = {"action_function": {"module_name": "shop", "function_name": "act"}}
+    graph = {"a": "", "b": "a", "c": "a", "d": "c", "e": "c"}
+    actions = {"a": act, "d": {"conditions": {"c": "ok == `true`"}}, "e": {"conditions": {"c": "ok == `false`"}}}
+    stage.runtime.behaviours["c"] = lambda request: '{"ok": false}'
+    session = stage.start(stage.define(graph, agents={"a": {"agent_name": "Triage"}}, actions=actions))
+    stage.drain()
+    found = reasons(client, session)
+    assert {name: why["code"] for name, why in found.items()} == {
+        **dict.fromkeys("ace", "COMPLETED"),
+        **dict.fromkeys("bd", "SKIPPED"),
+    }
+    assert found["b"]["message"] == "It was skipped: the action function of Triage chose others."
+    assert found["d"]["message"] == ('It was skipped: the condition "ok == `true`" on the output of c was not met.')
+
+
+def test_a_session_whose_rerun_died_says_that_it_is_being_set_back(
+    stage: Stage, client: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    stage.drain()
+
+    def die(*key: str) -> None:
+        raise Crash
+
+    monkeypatch.setattr(restart, "reconcile_session", die)
+    with pytest.raises(Crash):
+        rerun(stage, session, "b")
+    found = reasons(client, session)
+    assert {name: (why["code"], why["details"]) for name, why in found.items()} == dict.fromkeys(
+        "ab", ("RESTARTING", {"untilThen": "COMPLETED"})
+    )
+    assert found["a"]["until"] == "2026-11-02T09:01:00+00:00"
+    stage.clock.advance(1000)
+    sweep(stage.app)
+    assert codes(client, session) == {"a": "COMPLETED", "b": "WAITS_FOR_WORKER"}
+
+
+def test_elements_of_a_map_have_their_place(stage: Stage, client: Api) -> None:
+    stage.runtime.behaviours["a"] = lambda request: "[1, 2, 3]"
+    session = stage.start(stage.define({"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}}))
+    stage.drain()
+    fields = "{ sessionAgents { agentUuid sessionAgentUuid mapIndex mapSessionAgentUuid } }"
+    found = data(client, "session", fields, **key(session))["sessionAgents"]
+    uuid = {each["agentUuid"]: each["sessionAgentUuid"] for each in found if each["mapIndex"] is None}
+    places = sorted((each["agentUuid"], each["mapIndex"] or 0, each["mapSessionAgentUuid"] or "") for each in found)
+    assert places == sorted([("a", 0, ""), ("m", 0, ""), *(("m", index, uuid["m"]) for index in range(3))])
 
 
 def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: Api) -> None:

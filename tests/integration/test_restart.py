@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import advance, restart
+from ai_coordination_engine.engine import advance, maps, restart
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.ports import AgentRequest, Wake
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, Delivery, failing
 from tests.sessions import TENANT, Crash, Graph, Stage, Turns, check_promises, stage_of
@@ -379,6 +379,49 @@ def test_a_failure_that_comes_after_a_retry_does_not_fail_the_session(stage: Sta
     assert "skipped" not in stage.states(session.session_uuid).values()
     stage.drain()
     check_promises(stage, session)
+
+
+def test_an_element_of_a_list_that_is_made_anew_does_not_disturb_the_rerun(stage: Stage) -> None:
+    lists = iter([["x", "y"], ["u", "v", "w"]])
+
+    def element(request: AgentRequest) -> str:
+        if request.query == "x":  # while it runs the other fails the session, and somebody runs the list's agent again
+            while delivery := stage.queue.receive():
+                run_step(stage.app, delivery.wake)
+            rerun(stage, session, "a")
+            raise AgentFailure("late")
+        if request.query == "y":
+            raise AgentFailure("no")
+        return request.query.upper()
+
+    stage.runtime.behaviours.update({"a": lambda request: json.dumps(next(lists)), "m": element})
+    subtasks = [{"agent_uuid": "m", "subtask_query": "{item}"}]
+    graph = {"a": "", "m": "a", "z": "m"}
+    session = stage.start(stage.define(graph, actions={"m": {"map": {"over": "a"}}}, subtasks=subtasks))
+    stage.drain()
+    assert stage.session(session).status == "completed"
+    join = next(each for each in stage.agents(session.session_uuid) if each.mapped is not None)
+    assert json.loads(join.agent_output) == ["U", "V", "W"]
+
+
+def test_a_map_that_is_expanded_anew_while_it_gathers_keeps_count_of_its_attempts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gather = maps.gather
+
+    def slowly(app: App, agent: Any) -> Any:
+        monkeypatch.setattr(maps, "gather", gather)
+        cancel(stage, session)
+        rerun(stage, session, "a")
+        return gather(app, agent)
+
+    monkeypatch.setattr(maps, "gather", slowly)
+    stage.runtime.behaviours["a"] = lambda request: '["x"]'
+    session = stage.start(stage.define({"a": "", "m": "a", "z": "m"}, actions={"m": {"map": {"over": "a"}}}))
+    stage.drain()
+    check_promises(stage, session, states=None)
+    join = next(each for each in stage.agents(session.session_uuid) if each.mapped is not None)
+    assert join.attempt == 2
 
 
 # Dead letters

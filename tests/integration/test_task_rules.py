@@ -98,7 +98,7 @@ def test_an_unknown_word_for_on_failure_is_refused(api: Api, above: Any, app: Ap
         ({"quorum": 2}, 'quorum counts for the join "quorum" only; the join is "all".'),
         ({"fallback": "b-1"}, "fallback is the agent itself; name another agent of the coordination."),
         ({"fallback": "nobody"}, "fallback is not an agent of the coordination."),
-        ({"policy": {"attempts": -1}}, "policy.attempts: Input should be greater than or equal to 1."),
+        ({"policy": {"attempts": -1}}, "policy.attempts: must be greater than or equal to 1."),
         (
             {"answerSchema": {"pattern": "(a+)+$"}},
             "answerSchema: the JSON Schema uses pattern, which is not supported: it can take too long.",
@@ -129,6 +129,48 @@ def test_rules_of_an_agent_that_is_dropped_are_not_looked_at(api: Api, above: An
     assert answer["extensions"]["warnings"] == ["agentActions: nobody is not an agent of the coordination; dropped."]
 
 
+def test_keys_without_effect_are_kept_with_a_warning(api: Api, above: Any) -> None:
+    given = {"b-1": {"predecessor": ["a_1"], "defaultAnswer": "x"}, "nobody": {"jion": "any"}}
+    answer = send(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=given)
+    assert answer["data"]["insertUpdateTask"]["task"]["agentActions"] == {"b-1": given["b-1"]}
+    assert answer["extensions"]["warnings"] == [
+        "agentActions: nobody is not an agent of the coordination; dropped.",
+        'agentActions.b-1: the key "predecessor" is unknown, and kept without effect; did you mean "predecessors"?',
+        "agentActions.b-1: without userInTheLoop there is no effect of defaultAnswer.",
+    ]
+    fine = {"b-1": {"predecessors": ["a_1"], "userInTheLoop": "ann", "defaultAnswer": "x"}}
+    answer = send(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=fine)
+    assert "extensions" not in answer
+
+
+def test_unknown_keys_are_warned_about_wherever_they_are_given(api: Api, above: Any) -> None:
+    def warnings(field: str, **arguments: Any) -> Any:
+        return send(api, field, **arguments)["extensions"]["warnings"]
+
+    subtasks = [{"agentUuid": "a_1"}, {"agentUuid": "a_1", "subtask": "x"}]
+    of_a_subtask = [
+        'subtaskQueries[1]: the key "subtask" is unknown, and kept without effect; did you mean "subtaskQuery"?'
+    ]
+    agents = [{"agentUuid": "a", "policy": {"attempt": 3}}]
+    assert warnings("insertUpdateCoordination", updatedBy="ann", agents=agents) == [
+        'agents[0].policy: the key "attempt" is unknown, and kept without effect; did you mean "attempts"?'
+    ]
+    assert warnings("insertUpdateTask", **TASK.required, **key(above), subtaskQueries=subtasks) == of_a_subtask
+    assert warnings("insertUpdateSession", updatedBy="ann", **key(above), subtaskQueries=subtasks) == of_a_subtask
+    session = SESSION.put(api, above)
+    parents = {name: session[name] for name in SESSION_AGENT.parents}
+    action = {"jion": "any"}
+    assert warnings("insertUpdateSessionAgent", **SESSION_AGENT.required, **parents, agentAction=action) == [
+        'agentAction: the key "jion" is unknown, and kept without effect; did you mean "join"?'
+    ]
+
+
+def test_warnings_of_one_kind_are_cut(api: Api) -> None:
+    agents = [{"agentUuid": "a", **{f"k{number}": 1 for number in range(50)}}]
+    answer = send(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
+    assert len(answer["extensions"]["warnings"]) == 20
+
+
 def test_a_session_agent_by_hand_takes_any_rules_of_the_right_shape(api: Api, above: Any) -> None:
     session = SESSION.put(api, above)
     action = {"join": "quorum", "conditions": {"x_y": "a"}, "answerSchema": {"a_b": 1}}
@@ -143,14 +185,14 @@ def test_a_session_agent_by_hand_takes_any_rules_of_the_right_shape(api: Api, ab
     )
     assert refused == {
         "code": "BAD_USER_INPUT",
-        "message": "agentAction.policy.attempts: Input should be greater than or equal to 1.",
+        "message": "agentAction.policy.attempts: must be greater than or equal to 1.",
     }
 
 
 def test_an_agent_with_a_policy_out_of_bounds_is_refused(api: Api) -> None:
     agents = [{"agentUuid": "a", "policy": {"timeoutSeconds": 900}}]
     refused = error(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
-    assert refused["message"] == "agents[0].policy.timeoutSeconds: Input should be less than or equal to 840."
+    assert refused["message"] == "agents[0].policy.timeoutSeconds: must be less than or equal to 840."
 
 
 def test_an_answer_must_conform_to_the_schema_and_may_be_corrected(app: App, api: Api) -> None:

@@ -300,13 +300,13 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
     key = agents.new()
     lost = agents.act.claim(TENANT, key, FIRST)
     agent = agents.act.expand(agents.act.take_over(lost, SECOND), 250, [0, 1, 2], 3)
-    assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", None, None, None)
+    assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", 1, None, [[1, "run-1"]])
     assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (250, 250, {0, 1, 2}, 1)
     for tally in (0, 1, 1):
         agent = agents.act.finish_edge(key, tally, width=100)
     assert (agent.in_degree, agent.unfinished) == (50, {2})
     agents.act.finish_edge(key, 2, width=50)
-    assert agents.act.claim(TENANT, key, SECOND).attempt == 1
+    assert agents.act.claim(TENANT, key, SECOND).attempt == 2
 
 
 def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.resume import execute_for_user_input
-from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
@@ -65,6 +65,13 @@ def test_the_same_answer_again_has_no_effect(stage: Stage, waiting: Session) -> 
     assert stage.everything(waiting) == before
     assert stage.queue.waiting == []
     assert stage.runtime.ran().count("b") == 1
+
+
+def test_an_answer_that_no_agent_could_be_given_is_refused(stage: Stage, waiting: Session) -> None:
+    with pytest.raises(BadUserInput) as caught:
+        answer(stage, waiting, "x" * 8_000_001)
+    assert caught.value.message == "userInput has 8000001 characters; it takes 8000000."
+    assert stage.states(waiting.session_uuid)["b"] == "wait_for_user_input"
 
 
 def test_another_answer_is_a_conflict_before_and_after_the_agent_ran(stage: Stage, waiting: Session) -> None:

@@ -9,6 +9,7 @@ from ai_coordination_engine.domain.statuses import AGENT_STATES, SESSION_STATUSE
 from ai_coordination_engine.engine.explain import NAMED, Scene, Why, explain, neighbours, tally_keys
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.tallies import join_key
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -215,13 +216,41 @@ def test_a_paused_agent_says_what_comes_after_the_pause() -> None:
     assert found.details["then"] == "WAITS_FOR_USER"
 
 
+def test_the_sweep_does_not_look_after_what_a_pause_holds_up() -> None:
+    watched = {"status": "paused", "watch_at": SWEPT.timestamp()}
+    found = why(agent(), **watched)
+    assert (found.code, found.until) == ("PAUSED", None)
+    assert found.message == (
+        "The session is paused; resumeSession lets it go on. Then: It is ready: its message waits for a worker."
+    )
+    lost = why(agent(paused="token", state="executing", attempt=1, lease_until=1.0), **watched)
+    assert (lost.code, lost.until) == ("LEASE_EXPIRED", None)
+    assert lost.message == (
+        "Attempt 1 was lost: its lease ran out at 1970-01-01T00:00:01+00:00. The session is paused; resumeSession "
+        "lets it go on."
+    )
+
+
 def test_an_attempt_that_runs_in_a_paused_session_is_executing() -> None:
     assert why(agent(paused="token", state="executing", lease_until=SOON), status="paused").code == "EXECUTING"
 
 
 def test_an_agent_of_a_session_that_is_set_back_waits_for_that() -> None:
-    assert why(agent(), status="in_transit", restart={"from": None}).code == "RESTARTING"
+    set_back: dict[str, Any] = {"status": "in_transit", "restart": {"from": None}}
+    assert why(agent(), **set_back) == Why(
+        "RESTARTING", "The session is being set back to run again; reconcileSession finishes that now."
+    )
     assert why(agent(), status="in_transit").code == "WAITS_FOR_WORKER"
+    ended = why(agent(state="completed"), **set_back, watch_at=SWEPT.timestamp())
+    assert ended == Why(
+        "RESTARTING",
+        "The session is being set back to run again; the sweep finishes that at 2026-11-02T09:15:00+00:00, "
+        "reconcileSession does so now. Until then: It has run and completed.",
+        SWEPT,
+        details={"until_then": "COMPLETED"},
+    )
+    assert why(agent(None, state="completed"), **set_back).code == "COMPLETED"
+    assert why(agent(state="completed"), status="in_transit").code == "COMPLETED"
 
 
 def test_nothing_begins_in_a_session_that_has_ended() -> None:
@@ -243,6 +272,67 @@ def test_a_skip_names_the_failure_that_it_follows_from() -> None:
     assert propagated.message == "It was skipped because of what was skipped before it: agent-0 (skipped)."
     ended = why(agent(state="skipped"), [agent(0, state="completed")], status="failed")
     assert ended.message == "It was skipped: the session is failed; retrySession tries again."
+
+
+def before(ordinal: int, *edge: Any, **values: Any) -> SessionAgent:
+    """A completed predecessor with an edge to agent 5, behind another edge."""
+    return agent(ordinal, **{"state": "completed", "successors": [[4, 1], [5, 1, *edge]], **values})
+
+
+CUT_OFF = {"state": "skipped", "off": True}
+GENERAL = "It was skipped: no condition led to it, no function chose it, or a person ended it."
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        (
+            [before(0, "all", "ok == `true`", definition={"agent_name": "Reader"}), before(1)],
+            'It was skipped: the condition "ok == `true`" on the output of Reader was not met.',
+        ),
+        (
+            [before(0, "all", "x" * 201)],
+            f'It was skipped: the condition "{"x" * 200}…" on the output of agent-0 was not met.',
+        ),
+        (
+            [before(0, "all", "ok"), before(1, "all", "good")],
+            'It was skipped: of the conditions "ok" on the output of agent-0, "good" on the output of agent-1 '
+            "too few were met.",
+        ),
+        (
+            [before(0, "all", "ok", "agent-5", chosen=["agent-4"])],
+            "It was skipped: the action function of agent-0 chose others.",
+        ),
+        ([before(0, "all", None, "agent-5", chosen=[])], "It was skipped: the action function of agent-0 chose none."),
+        (
+            [before(0, "all", "ok", "agent-5", chosen=["agent-5"])],
+            'It was skipped: the condition "ok" on the output of agent-0 was not met.',
+        ),
+        ([before(0)], GENERAL),
+        ([before(0, "all", "ok"), before(1, state="executing")], GENERAL),
+        ([before(0, "all", "ok"), before(1, successors=BlobReference("x"))], GENERAL),
+        ([before(0, "all", "ok", "agent-5", chosen=BlobReference("x"))], GENERAL),
+    ],
+)
+def test_a_skip_names_the_condition_or_the_choice_that_led_elsewhere(others: list[SessionAgent], message: str) -> None:
+    found = why(agent(**CUT_OFF, predecessors=list(range(len(others)))), others)
+    assert (found.code, found.message, found.details) == ("SKIPPED", message, {"blamed": False})
+
+
+def test_a_skip_whose_reason_is_not_certain_is_told_in_general_words() -> None:
+    conditional = [before(0, "all", "ok")]
+    assert why(agent(state="skipped", predecessors=[0]), conditional).message == GENERAL  # a person did it
+    assert why(agent(**CUT_OFF, predecessors=[0, 1]), conditional).message == GENERAL  # the other was not read
+    assert why(agent(**CUT_OFF, predecessors=BlobReference("x")), conditional).message == GENERAL
+
+
+def test_a_join_that_needed_some_names_the_conditions_once_too_few_are_left() -> None:
+    conditional = [before(0, "any", "ok")]
+    skipped = {"state": "skipped", "predecessors": [0], "missing": 1}
+    assert why(agent(**skipped, in_degree=1), conditional).message == GENERAL
+    assert why(agent(**skipped, in_degree=0), conditional).message == (
+        'It was skipped: the condition "ok" on the output of agent-0 was not met.'
+    )
 
 
 @pytest.mark.parametrize("state", AGENT_STATES)

@@ -100,8 +100,11 @@ def test_without_names_every_agent_of_type_task_takes_part() -> None:
 
 
 def test_nobody_to_run_is_an_error() -> None:
-    with pytest.raises(BadUserInput, match="no agent that could run"):
+    with pytest.raises(BadUserInput) as caught:
         plan(parse_agents([{"agentUuid": "a", "agentType": "planning"}]), [], {})
+    assert caught.value.message == (
+        'The coordination has no agent that could run; it needs one with agentType: "task" (the default).'
+    )
 
 
 def test_the_thread_follows_the_first_predecessor_on_the_primary_path() -> None:

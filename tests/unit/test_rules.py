@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.rules import check_rules
+from ai_coordination_engine.domain.rules import check_rules, idle_keys
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.errors import BadUserInput
 
@@ -70,3 +70,12 @@ def test_rules_that_cannot_work_are_named_with_what_to_do(action: dict[str, Any]
     with pytest.raises(BadUserInput) as caught:
         check(action)
     assert caught.value.message.startswith(f"agentActions.d.{message}")
+
+
+def test_keys_of_a_wait_for_a_person_are_idle_when_nobody_is_asked() -> None:
+    given = {"answerSchema": {}, "answerWithinSeconds": 5, "defaultAnswer": "x"}
+    actions = {"a": given, "b": {**given, "userInTheLoop": "ann"}, "c": {"defaultAnswer": "x", "userInTheLoop": ""}}
+    assert list(idle_keys(parse_agent_actions(actions))) == [
+        "agentActions.a: without userInTheLoop there is no effect of answerSchema, answerWithinSeconds, defaultAnswer.",
+        "agentActions.c: without userInTheLoop there is no effect of defaultAnswer.",
+    ]

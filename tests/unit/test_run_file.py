@@ -264,12 +264,12 @@ def test_the_long_form_of_a_map_is_taken_too() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("attempts: 2", "attempts: -1", "10:49: policy.attempts: Input should be greater than or equal to 1."),
-        ("attempts: 5", "attempts: 0", "3:29: policy.attempts: Input should be greater than or equal to 1."),
+        ("attempts: 2", "attempts: -1", "10:49: policy.attempts: must be greater than or equal to 1."),
+        ("attempts: 5", "attempts: 0", "3:29: policy.attempts: must be greater than or equal to 1."),
         ("attempts: 2", "tries: 2", '10:50: retry has no key "tries"'),
         ("attempts: 2", "attempt: 2", '10:50: retry has no key "attempt"; did you mean "attempts"?'),
         ("quorum: 2", "quorum: 4", "15:15: quorum: 4 of 3 can never be reached."),
-        ("join: quorum", "join: most", "14:13: join: Input should be 'all', 'any', 'quorum' or 'all_terminal'."),
+        ("join: quorum", "join: most", "14:13: join: must be 'all', 'any', 'quorum' or 'all_terminal'."),
         ("fallback: spare", "fallback: sparse", '10:96: agent "sparse" is not defined; did you mean "spare"?'),
         ("fallback: spare", "fallback: worker", "10:96: fallback is the agent itself; name another agent of the"),
         ("map: lister", "map: judge", "10:34: map.over is no predecessor of this agent; name one of its"),

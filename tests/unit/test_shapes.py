@@ -16,6 +16,7 @@ from ai_coordination_engine.domain.shapes import (
     parse_subtask_queries,
     stored_list,
     stored_map,
+    unknown_keys,
 )
 from ai_coordination_engine.errors import BadUserInput
 
@@ -185,7 +186,7 @@ def test_a_policy_is_within_its_bounds(key: str, accepted: list[Any], refused: l
 def test_minus_one_attempts_are_refused_with_the_place() -> None:
     with pytest.raises(BadUserInput) as caught:
         parse_agent_actions({"a-1": {"policy": {"attempts": -1}}})
-    assert caught.value.message == "agentActions.a-1.policy.attempts: Input should be greater than or equal to 1."
+    assert caught.value.message == "agentActions.a-1.policy.attempts: must be greater than or equal to 1."
 
 
 @pytest.mark.parametrize("secret", ["apiKey", "API_KEY", "api-key", "Authorization", "token", "baseUrl", "password"])
@@ -205,7 +206,7 @@ def test_a_message_does_not_repeat_a_secret() -> None:
     [
         ("a", r"^agents: "),
         ([None], r"^agents\[0\]: "),
-        ([{}], r"^agents\[0\].agentUuid: Field required\.$"),
+        ([{}], r"^agents\[0\].agentUuid: is needed\.$"),
         ([{"agentUuid": ""}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": "x" * 257}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": 5}], r"^agents\[0\].agentUuid: "),
@@ -223,7 +224,7 @@ def test_a_wrong_agent_is_named_with_its_place(agents: Any, words: str) -> None:
 def test_a_long_list_of_problems_is_cut() -> None:
     with pytest.raises(BadUserInput) as caught:
         parse_agents([{} for _ in range(1000)])
-    assert caught.value.message.count("Field required") == 5
+    assert caught.value.message.count("is needed") == 5
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,37 @@ def test_a_wrong_action_is_named_with_its_agent(actions: Any, words: str) -> Non
         return
     with pytest.raises(BadUserInput, match=words):
         parse_agent_actions(actions)
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ({"a": 5}, "agentActions.a: must be an object."),
+        ({"a": {"predecessors": "b"}}, "agentActions.a.predecessors: must be a list."),
+        ({"a": {"predecessors": [1]}}, "agentActions.a.predecessors[0]: must be a text."),
+        ({"a": {"primaryPath": "perhaps"}}, "agentActions.a.primaryPath: must be true or false."),
+        ({"a": {"quorum": 1.5}}, "agentActions.a.quorum: must be a whole number."),
+        ({"a": {"conditions": ["b"]}}, "agentActions.a.conditions: must be an object."),
+        ({"a": {"map": {"over": ""}}}, "agentActions.a.map.over: must have at least 1 character."),
+        ({"a": {"policy": {"backoffSeconds": True}}}, "agentActions.a.policy.backoffSeconds: must be a number."),
+        ({"a": {"policy": {"attempts": None}}}, "agentActions.a.policy: attempts is null; leave it out."),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_json(actions: Any, message: str) -> None:
+    with pytest.raises(BadUserInput) as caught:
+        parse_agent_actions(actions)
+    assert caught.value.message == message
+
+
+def test_keys_that_the_schema_does_not_know_are_named_with_what_may_be_meant() -> None:
+    action = parse_agent_action(
+        {"predecessor": ["a"], "join": "all", "policy": {"attempt": 3, "x" * 101: 1}, "actionFunction": {"module": "m"}}
+    )
+    (agent,) = parse_agents([{"agentUuid": "a", "agent_nam": "A", "runtime": {"kind": "http", "url": "https://x"}}])
+    assert list(unknown_keys([("agentAction", action), ("agents[0]", agent)])) == [
+        'agentAction: the key "predecessor" is unknown, and kept without effect; did you mean "predecessors"?',
+        'agentAction.actionFunction: the key "module" is unknown, and kept without effect; did you mean "moduleName"?',
+        'agentAction.policy: the key "attempt" is unknown, and kept without effect; did you mean "attempts"?',
+        f'agentAction.policy: the key "{"x" * 100}" is unknown, and kept without effect.',
+        'agents[0]: the key "agent_nam" is unknown, and kept without effect; did you mean "agent_name"?',
+    ]

@@ -1,33 +1,42 @@
 """Agent runtimes: `function`, `http` and `openai`, each loaded when the first agent of its kind runs.
 
-A new kind is a module with a class that implements `ports.AgentRuntime`, and one entry in `_KINDS`.
+A new kind is a module with a class that implements `Runtime`, and one entry in `_KINDS`.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from ai_coordination_engine.adapters.secrets import Secrets
 from ai_coordination_engine.ports import AgentFailure, AgentRuntime
 from ai_coordination_engine.settings import Settings
 
+
+class Runtime(AgentRuntime, Protocol):
+    """A runtime that can be asked beforehand."""
+
+    def check(self, runtime: Mapping[str, Any]) -> object:
+        """Raises `AgentFailure` when the settings do not allow what the agent's `runtime` names; calls nobody."""
+
+
 # Imports inside these functions are about cold start: httpx costs 50 ms that a function agent does not need.
 
 
-def _function(settings: Settings, _: Secrets) -> AgentRuntime:
+def _function(settings: Settings, _: Secrets) -> Runtime:
     from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime  # noqa: PLC0415
 
     return FunctionRuntime(settings.functions)
 
 
-def _http(settings: Settings, _: Secrets) -> AgentRuntime:
+def _http(settings: Settings, _: Secrets) -> Runtime:
     from ai_coordination_engine.adapters.runtimes.http import HttpRuntime  # noqa: PLC0415
 
     key = settings.http_signing_key
     return HttpRuntime(settings.http_allowed_urls, signing_key=key.get_secret_value() if key else None)
 
 
-def _openai(settings: Settings, secrets: Secrets) -> AgentRuntime:
+def _openai(settings: Settings, secrets: Secrets) -> Runtime:
     from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime  # noqa: PLC0415
 
     return OpenAIRuntime(settings.openai_endpoints, secrets)
@@ -35,7 +44,7 @@ def _openai(settings: Settings, secrets: Secrets) -> AgentRuntime:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    load: Callable[[Settings, Secrets], AgentRuntime]
+    load: Callable[[Settings, Secrets], Runtime]
     wants_thread: bool
 
 
@@ -54,9 +63,9 @@ class RuntimeRegistry:
         self._settings = settings
         self._secrets = secrets
         self._lock = threading.Lock()
-        self._loaded: dict[str, AgentRuntime] = {}
+        self._loaded: dict[str, Runtime] = {}
 
-    def find(self, kind: str) -> AgentRuntime:
+    def find(self, kind: str) -> Runtime:
         """The one runtime for `kind`, loaded now if need be; raises `AgentFailure` naming the known kinds."""
         found = _kind(kind)
         if found is None:

@@ -3,7 +3,7 @@
 import json
 
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.ports import AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentResult
 
 _UUID_BYTES = 256
 _LONGEST_HEARTBEAT = 2_592_000  # seconds, 30 days, as the setting
@@ -31,6 +31,11 @@ def pending(async_task_uuid: object, heartbeat_seconds: object = None) -> AgentR
     if not 1 <= heartbeat_seconds <= _LONGEST_HEARTBEAT:
         raise ValueError(f"heartbeatSeconds must be from 1 to {_LONGEST_HEARTBEAT}")
     return AgentResult("", async_task_uuid=async_task_uuid, heartbeat_seconds=float(heartbeat_seconds))
+
+
+def invalid_output(message: str) -> AgentFailure:
+    """The failure that says: the answer cannot be used, and another attempt may bring a better one."""
+    return AgentFailure(message, retryable=True, error_class="invalid_output")
 
 
 def _text(output: object) -> str:

@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, reason_of
-from ai_coordination_engine.adapters.runtimes.answer import answer, pending
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
@@ -16,44 +16,46 @@ class FunctionRuntime:
     """Runs the function that `runtime.name` names: a key of `allowed` (see `AllowedFunctions`), or a built-in one.
 
     A function takes an `AgentRequest` (whose thread is empty) and returns text, an `AgentResult` or anything
-    that JSON can hold; it may be a coroutine function. Its own settings are further keys of `runtime`. It may
-    raise `AgentFailure` to say whether a retry makes sense; any other exception is final. An `AgentResult` with an
-    `async_task_uuid` says that a long job goes on elsewhere.
+    that JSON can hold; it may be a coroutine function. Its own settings are further keys of `runtime`. What it may
+    raise, and what of it is tried again, `allowed.foreign` says. An `AgentResult` with an `async_task_uuid` says that
+    a long job goes on elsewhere.
 
     When the time is up the attempt fails on time, but a function cannot be stopped (Python has no way to; a
-    coroutine is) and runs on in its thread. A retry would run beside it, so that failure is not retryable.
+    coroutine is) and runs on in its thread. A retry would run beside it, so that failure is not retryable: only a
+    policy whose `retryOn` names `timeout` asks for it.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
-        self._functions = AllowedFunctions(allowed, FUNCTIONS)
+        self.functions = AllowedFunctions(allowed, FUNCTIONS)
 
     def run(self, request: AgentRequest) -> AgentResult:
         """Call the function and turn what it returns into a result; raises `AgentFailure`."""
-        name, names = request.runtime.get("name"), self._functions.names
-        if not isinstance(name, str) or name not in names:
-            message = f"the function {name!r:.100} is not offered; `runtime.name` is one of: {', '.join(names)}"
-            raise AgentFailure(message, error_class="not_allowed")
+        name = self.check(request.runtime)
         try:
             return run_within(request.timeout_seconds, lambda: self._call(name, request))
         except DeadlinePassed as error:
             raise AgentFailure(f"the function {name!r} {error}", error_class="timeout") from error
 
+    def check(self, runtime: Mapping[str, Any]) -> str:
+        """The name of the function that `runtime` names; raises `AgentFailure` when it is not offered."""
+        name, names = runtime.get("name"), self.functions.names
+        if not isinstance(name, str) or name not in names:
+            message = f"the function {name!r:.100} is not offered; `runtime.name` is one of: {', '.join(names)}"
+            raise AgentFailure(message, error_class="not_allowed")
+        return name
+
     def _call(self, name: str, request: AgentRequest) -> AgentResult:
         called = f"the function {name!r}"
-        function = self._functions.find(name, called)
-        try:
+        function = self.functions.find(name, called)
+        with foreign(f"{called} failed"):
             returned = function(request)
             if inspect.iscoroutine(returned):
                 # Cancelled a moment after the attempt has failed, so that one of the two reports the time.
                 returned = asyncio.run(asyncio.wait_for(returned, request.timeout_seconds + 1))
-        except AgentFailure:
-            raise
-        except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
-            raise AgentFailure(f"{called} failed: {reason_of(error)}") from error
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:
-            raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="invalid_output") from error
+            raise invalid_output(f"{called} failed: {reason_of(error)}") from error
 
 
 def _result(returned: Any) -> AgentResult:

@@ -7,12 +7,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
-from ai_coordination_engine.adapters.runtimes.answer import answer, pending
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
@@ -25,7 +26,9 @@ class HttpRuntime:
     """Posts the attempt to `runtime.url`, which must lie under one of `allowed_urls`, and reads the answer.
 
     The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or text; or, for a
-    long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional), whose output comes later.
+    long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional), whose output comes later. 202 is
+    always a long job. What says that it is JSON must be one of these, what says that it is something else is text,
+    and what says nothing is read as one of these where it is one.
     `Idempotency-Key` is the run's uuid: a service that sees one twice may answer what it answered before.
 
     With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the hexadecimal
@@ -48,7 +51,7 @@ class HttpRuntime:
 
     def run(self, request: AgentRequest) -> AgentResult:
         """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post` says."""
-        url = self._checked(request.runtime.get("url"))
+        url = self.check(request.runtime)
         body = json.dumps(payload(request)).encode()
         headers = {"Accept": "application/json, text/plain", "Idempotency-Key": request.run_uuid}
         if self._key:
@@ -58,7 +61,9 @@ class HttpRuntime:
         reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
         return _read(reply, whom)
 
-    def _checked(self, text: object) -> httpx.URL:
+    def check(self, runtime: Mapping[str, Any]) -> httpx.URL:
+        """The URL that `runtime` names; raises `AgentFailure` when it is unfit or not allowed."""
+        text = runtime.get("url")
         url = _parsed(text) if isinstance(text, str) else None
         if url is None:
             message = "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
@@ -134,27 +139,37 @@ def _is_loopback(host: str) -> bool:
 
 
 def _read(reply: Reply, whom: str) -> AgentResult:
-    if "json" not in reply.content_type:
+    if reply.status != HTTPStatus.ACCEPTED and reply.content_type and "json" not in reply.content_type:
         return answer(reply.text)
-    try:
-        body = json.loads(reply.text)
-    except (ValueError, RecursionError) as error:
-        message = f"{whom} answered something that is not JSON"
-        raise AgentFailure(message, error_class="invalid_output") from error
-    if isinstance(body, dict) and body.get("asyncTaskUuid") is not None:
+    body, problem = _fields(reply.text)
+    if body.get("asyncTaskUuid") is not None:
         return _pending(body, whom)
-    if not isinstance(body, dict) or "output" not in body:
-        message = f"{whom} answered JSON without `output` or `asyncTaskUuid`"
-        raise AgentFailure(message, error_class="invalid_output")
+    if reply.status == HTTPStatus.ACCEPTED:
+        message = f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an output with 200'
+        raise invalid_output(message)
+    if problem and not reply.content_type:
+        return answer(reply.text)
+    if problem:
+        raise invalid_output(f"{whom} answered {problem}")
     try:
         return answer(body["output"], body.get("usage"))
     except (ValueError, RecursionError) as error:  # NaN, which Python's reader takes
-        message = f"{whom} answered something that is not JSON"
-        raise AgentFailure(message, error_class="invalid_output") from error
+        raise invalid_output(f"{whom} answered something that is not JSON") from error
+
+
+def _fields(text: str) -> tuple[Mapping[str, Any], str]:
+    """The answer in `text`, or what is wrong with it."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}, "something that is not JSON"
+    if isinstance(body, dict) and ("output" in body or body.get("asyncTaskUuid") is not None):
+        return body, ""
+    return {}, "JSON without `output` or `asyncTaskUuid`"
 
 
 def _pending(body: Mapping[str, Any], whom: str) -> AgentResult:
     try:
         return pending(body["asyncTaskUuid"], body.get("heartbeatSeconds"))
     except ValueError as error:
-        raise AgentFailure(f"{whom} answered: {error}", error_class="invalid_output") from error
+        raise invalid_output(f"{whom} answered: {error}") from error

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.adapters.secrets import Secrets, SecretUnavailable
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
@@ -44,7 +44,7 @@ class OpenAIRuntime:
     def run(self, request: AgentRequest) -> AgentResult:
         """Ask once and read the answer; raises `AgentFailure`, whose message never holds the key."""
         ends = time.monotonic() + request.timeout_seconds
-        name, endpoint = self._endpoint(request.runtime)
+        name, endpoint = self.check(request.runtime)
         whom = f"the model endpoint {name!r}"
         question = _question(request, endpoint)
         key = self._key(endpoint, whom)
@@ -63,7 +63,8 @@ class OpenAIRuntime:
                 failure.args = (failure.message,)
             raise
 
-    def _endpoint(self, runtime: Mapping[str, Any]) -> tuple[str, OpenAIEndpoint]:
+    def check(self, runtime: Mapping[str, Any]) -> tuple[str, OpenAIEndpoint]:
+        """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there is none."""
         if refused := [key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS]:
             raise AgentFailure(
                 f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are settings, "
@@ -118,21 +119,17 @@ def _read(text: str, question: Mapping[str, Any], whom: str) -> AgentResult:
         content, refusal = message.get("content"), message.get("refusal")
         reason, usage = choice.get("finish_reason"), _usage(body, question)
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise _unusable(f"{whom} answered something that is no chat completion") from error
+        raise invalid_output(f"{whom} answered something that is no chat completion") from error
     if refusal or reason == "content_filter":
-        raise _unusable(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
+        raise invalid_output(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
     if reason == "length":
         # Half of a JSON document is none; half of a text may do, and the record says that it is half.
         if not content or "response_format" in question:
-            raise _unusable("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
+            raise invalid_output("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
         usage["finish_reason"] = "length"
     if not isinstance(content, str) or not content.strip():
-        raise _unusable(f"the model answered nothing (finish_reason: {str(reason)[:50]})", retryable=True)
+        raise invalid_output(f"the model answered nothing (finish_reason: {str(reason)[:50]})")
     return answer(content, usage)
-
-
-def _unusable(message: str, *, retryable: bool = False) -> AgentFailure:
-    return AgentFailure(message, retryable=retryable, error_class="invalid_output")
 
 
 def _usage(body: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.ports import AgentFailure
 
@@ -32,6 +33,7 @@ class Reply:
 
     content_type: str
     text: str
+    status: int = 200
 
 
 class Web:
@@ -52,7 +54,7 @@ class Web:
         """The reply to `body`, complete within `seconds`; `whom` names the other side in messages.
 
         Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 429, 5xx (with
-        the `Retry-After` of RFC 9110 section 10.2.3), final for any other status and for too large an answer.
+        the `Retry-After` of RFC 9110 section 10.2.3) and an answer that cannot be used, final for any other status.
         """
         try:
             return run_within(seconds, lambda: self._post(url, body, headers, seconds, whom))
@@ -62,7 +64,7 @@ class Web:
         except httpx.InvalidURL as error:
             raise AgentFailure(f"{whom} has an invalid URL", error_class="invalid_request") from error
         except httpx.DecodingError as error:
-            raise AgentFailure(f"{whom} answered what does not decode", error_class="invalid_output") from error
+            raise invalid_output(f"{whom} answered what does not decode") from error
         except httpx.RequestError as error:
             # Only an operating system's message is quoted: others may quote a header.
             reason = str(error) if isinstance(error, httpx.NetworkError) else type(error).__name__
@@ -82,15 +84,14 @@ class Web:
             for part in response.iter_bytes():
                 size += len(part)
                 if size > ANSWER_LIMIT:
-                    limit = ANSWER_LIMIT // 1_000_000
-                    raise AgentFailure(f"{whom} answered more than {limit} MB", error_class="invalid_output")
+                    raise invalid_output(f"{whom} answered more than {ANSWER_LIMIT // 1_000_000} MB")
                 if time.monotonic() > ends:  # nobody waits any longer: let the connection go
                     raise DeadlinePassed(seconds)
                 parts.append(part)
         text = b"".join(parts).decode("utf-8", "replace")
         if not response.is_success:
             raise _refused(response, text, whom)
-        return Reply(response.headers.get("Content-Type", ""), text)
+        return Reply(response.headers.get("Content-Type", ""), text, response.status_code)
 
 
 def _refused(response: httpx.Response, text: str, whom: str) -> AgentFailure:

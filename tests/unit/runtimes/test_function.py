@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import re
 import sys
 import threading
 import time
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP
+from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP, foreign
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 Requests = Callable[..., AgentRequest]
+README = Path(__file__).parents[3] / "README.md"
 CORRELATION = contextvars.ContextVar("CORRELATION", default="none")
 
 
@@ -49,6 +51,10 @@ def fails(request: AgentRequest) -> str:
 
 def fails_for_now(request: AgentRequest) -> str:
     raise AgentFailure("come back later", retryable=True, retry_after=7)
+
+
+def is_busy(request: AgentRequest) -> str:
+    raise AgentFailure("the shop is full", error_class=request.input)
 
 
 def exits(request: AgentRequest) -> str:
@@ -133,7 +139,7 @@ def test_what_is_not_json_is_a_failure(agent_request: Requests, expression: str)
     assert failure.message.startswith(
         ("the function 'returned' failed: TypeError: ", "the function 'returned' failed: ValueError: ")
     )
-    assert failure.error_class == "invalid_output"
+    assert (failure.error_class, failure.retryable) == ("invalid_output", True)
 
 
 def test_a_function_may_leave_its_answer_to_a_long_job(agent_request: Requests) -> None:
@@ -167,7 +173,6 @@ def test_a_function_sees_the_callers_context_variables(agent_request: Requests) 
         ("fails", "ValueError: the harvest was poor"),
         ("exits", "SystemExit: 3"),
         ("gives_up", "CancelledError"),
-        ("times_out", "TimeoutError"),
     ],
 )
 def test_an_exception_becomes_a_readable_final_failure(agent_request: Requests, name: str, reason: str) -> None:
@@ -179,6 +184,41 @@ def test_an_exception_becomes_a_readable_final_failure(agent_request: Requests, 
 def test_a_function_may_say_itself_that_a_retry_makes_sense(agent_request: Requests) -> None:
     failure = failure_of(allowed("fails_for_now"), agent_request(runtime={"name": "fails_for_now"}))
     assert (failure.message, failure.retryable, failure.retry_after) == ("come back later", True, 7)
+
+
+@pytest.mark.parametrize(
+    ("error_class", "retryable"),
+    [
+        ("timeout", True),
+        ("rate_limit", True),
+        ("unavailable", True),
+        ("invalid_output", True),
+        ("invalid_request", False),
+        ("not_allowed", False),
+        ("error", False),
+        ("another", False),
+    ],
+)
+def test_the_class_that_a_function_names_says_whether_it_is_tried_again(
+    agent_request: Requests, error_class: str, retryable: bool
+) -> None:
+    failure = failure_of(allowed("is_busy"), agent_request(runtime={"name": "is_busy"}, input=error_class))
+    assert (failure.message, failure.error_class, failure.retryable) == ("the shop is full", error_class, retryable)
+
+
+def test_the_function_that_the_readme_shows_says_when_to_come_back(agent_request: Requests) -> None:
+    (block,) = re.findall(r"```python\n(# my_shop\.py\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102
+    with pytest.raises(AgentFailure, match=r"^the shop is full$") as failure, foreign("order"):
+        names["order"](agent_request())
+    assert (failure.value.error_class, failure.value.retryable, failure.value.retry_after) == ("rate_limit", True, 30)
+
+
+def test_a_timeout_that_a_function_raises_itself_may_pass(agent_request: Requests) -> None:
+    failure = failure_of(allowed("times_out"), agent_request(runtime={"name": "times_out"}))
+    assert failure.message == "the function 'times_out' failed: TimeoutError"
+    assert (failure.error_class, failure.retryable) == ("timeout", True)
 
 
 @pytest.mark.parametrize(("name", "text"), [("blocks", ""), ("slept", "10")])

@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
+from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 
 Requests = Callable[..., AgentRequest]
@@ -105,12 +107,13 @@ def test_any_other_answer_is_the_output_itself(
         (b'{"output": {"a": NaN}}', "answered something that is not JSON"),
     ],
 )
-def test_a_json_answer_of_another_shape_is_a_final_failure(
+def test_a_json_answer_of_another_shape_is_a_failure_that_may_pass(
     server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, reason: str
 ) -> None:
     server.answers(answered)
     failure = failure_of(runtime, calling())
-    assert (failure.message, failure.retryable) == (f"the agent at 127.0.0.1 {reason}", False)
+    assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 {reason}", "invalid_output")
+    assert failure.retryable
 
 
 def test_a_request_is_signed_over_its_time_and_its_bytes(server: Any, calling: Requests) -> None:
@@ -293,7 +296,6 @@ def test_one_agents_cookie_does_not_travel_with_the_next_request(
             {"asyncTaskUuid": "ü" * 128, "heartbeatSeconds": 30},
             AgentResult("", async_task_uuid="ü" * 128, heartbeat_seconds=30),
         ),
-        ({"asyncTaskUuid": None, "output": "done"}, AgentResult("done")),
     ],
 )
 def test_a_long_job_is_answered_by_its_uuid(
@@ -316,13 +318,60 @@ def test_a_long_job_is_answered_by_its_uuid(
         ({"asyncTaskUuid": "j", "heartbeatSeconds": float("nan")}, "heartbeatSeconds must be from 1 to 2592000"),
     ],
 )
-def test_a_long_job_with_an_unfit_uuid_or_heartbeat_is_a_final_failure(
+def test_a_long_job_with_an_unfit_uuid_or_heartbeat_is_a_failure_that_may_pass(
     server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, message: str
 ) -> None:
     server.answers(answered, 202)
     failure = failure_of(runtime, calling())
     assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 answered: {message}", "invalid_output")
-    assert not failure.retryable
+    assert failure.retryable
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "text/html; charset=utf-8"])
+def test_202_is_a_long_job_whatever_its_content_type(
+    server: Any, runtime: HttpRuntime, calling: Requests, content_type: str
+) -> None:
+    server.answers({"asyncTaskUuid": "job-1"}, 202, headers={"Content-Type": content_type})
+    assert runtime.run(calling()) == AgentResult("", async_task_uuid="job-1")
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/json"])
+@pytest.mark.parametrize("answered", [b"", b"accepted", [], {"output": "done"}, {"asyncTaskUuid": None, "output": "d"}])
+def test_202_without_a_long_job_is_a_failure_that_says_what_to_send(
+    server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, content_type: str
+) -> None:
+    server.answers(answered, 202, headers={"Content-Type": content_type})
+    failure = failure_of(runtime, calling())
+    assert failure.message == (
+        'the agent at 127.0.0.1 answered 202, which takes {"asyncTaskUuid": "…"} of a long job; send an output with 200'
+    )
+    assert (failure.error_class, failure.retryable) == ("invalid_output", True)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "answered", "result"),
+    [
+        ("", {"output": "fine", "usage": {"model": "m"}}, AgentResult("fine", {"model": "m"})),
+        ("", {"asyncTaskUuid": "job-1"}, AgentResult("", async_task_uuid="job-1")),
+        ("", {"result": 1}, AgentResult('{"result": 1}')),
+        ("", ["output"], AgentResult('["output"]')),
+        ("", b'{"output": ', AgentResult('{"output": ')),
+        ("text/plain", {"output": "fine"}, AgentResult('{"output": "fine"}')),
+        ("application/problem+json", {"output": "fine"}, AgentResult("fine")),
+        ("application/json", {"asyncTaskUuid": None, "output": "done"}, AgentResult("done")),
+    ],
+)
+def test_an_answer_that_does_not_say_what_it_is_counts_as_json_where_it_is_an_answer(
+    server: Any, runtime: HttpRuntime, calling: Requests, content_type: str, answered: Any, result: AgentResult
+) -> None:
+    server.answers(answered, headers={"Content-Type": content_type})
+    assert runtime.run(calling()) == result
+
+
+def test_an_answer_without_a_content_type_is_one_that_does_not_say_what_it_is(agent_request: Requests) -> None:
+    bare = httpx.MockTransport(lambda request: httpx.Response(200, content=b'{"output": "fine"}'))
+    runtime = HttpRuntime(["http://127.0.0.1"], web=Web(bare))
+    assert runtime.run(agent_request(runtime={"url": "http://127.0.0.1/agent"})) == AgentResult("fine")
 
 
 def test_what_the_settings_do_not_allow_has_a_class_of_its_own(agent_request: Requests) -> None:
