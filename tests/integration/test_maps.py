@@ -13,6 +13,7 @@ from ai_coordination_engine.engine.keys import MAX_ELEMENTS, element_ordinal
 from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
@@ -244,9 +245,15 @@ def test_a_wide_map_is_written_in_pages_and_counted_in_tallies(app: App) -> None
 # More elements than are counted by name: their tallies are named like no agent before the map
 
 
+@pytest.fixture
+def small_tallies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five are counted like many."""
+    monkeypatch.setattr(tallies, "TALLY", 4)
+
+
 def expanded(stage: Stage, graph: Any, over: str = "a") -> Session:
     """A session whose map `m` has just been expanded; its elements have not begun."""
-    stage.runtime.behaviours[over] = lambda request: json.dumps(list(range(101)))
+    stage.runtime.behaviours[over] = lambda request: json.dumps(list(range(5)))
     session = stage.start(stage.define(graph, actions={"m": {"map": {"over": over}}}))
     while not the_map(stage, session).mapped:
         delivery = stage.queue.receive()
@@ -261,6 +268,7 @@ def the_map(stage: Stage, session: Session) -> SessionAgent:
     )
 
 
+@pytest.mark.usefixtures("small_tallies")
 @pytest.mark.parametrize(
     "again",
     [
@@ -276,36 +284,38 @@ def test_what_is_released_again_before_a_wide_map_changes_nothing(app: App, agai
     session = expanded(stage, GRAPH)
     again(stage, session)
     found: Any = the_map(stage, session)
-    assert (found.in_degree, len(found.unfinished)) == (101, 2)
+    assert (found.in_degree, len(found.unfinished)) == (5, 2)
     stage.drain()
     check_promises(stage, session)
 
 
+@pytest.mark.usefixtures("small_tallies")
 def test_a_wide_map_waits_for_its_elements_also_behind_many_predecessors(app: App) -> None:
     stage = stage_of(app)
-    names = [f"p{number:03d}" for number in range(101)]
-    session = expanded(stage, {**dict.fromkeys(names, ""), "m": names, "z": "m"}, "p000")
+    names = [f"p{number}" for number in range(5)]
+    session = expanded(stage, {**dict.fromkeys(names, ""), "m": names, "z": "m"}, "p0")
     put_right(stage, session)
     found: Any = the_map(stage, session)
-    assert (found.in_degree, len(found.unfinished)) == (101, 2)
+    assert (found.in_degree, len(found.unfinished)) == (5, 2)
     stage.drain()
     check_promises(stage, session)
     assert "null" not in stage.app.records.opened(the_map(stage, session).agent_output)
 
 
+@pytest.mark.usefixtures("small_tallies")
 def test_one_element_of_a_wide_map_is_retried(app: App) -> None:
     stage = stage_of(app)
     fails = [True]
 
     def element(request: AgentRequest) -> str:
-        if request.input == "Item:\n50" and fails and fails.pop():
+        if request.input == "Item:\n3" and fails and fails.pop():
             raise AgentFailure("no")
         return "M"
 
     stage.runtime.behaviours["m"] = element
     session = expanded(stage, GRAPH)
     stage.drain()
-    assert (stage.session(session).status, stage.session(session).logs) == ("failed", "Agent m #50 failed: no")
+    assert (stage.session(session).status, stage.session(session).logs) == ("failed", "Agent m #3 failed: no")
     retry(stage, session)
     stage.drain()
     check_promises(stage, session)
