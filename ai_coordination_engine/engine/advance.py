@@ -12,7 +12,7 @@ from ai_coordination_engine.domain.statuses import (
 from ai_coordination_engine.engine import rules, timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.ending import end_agents, skip_waiting
+from ai_coordination_engine.engine.ending import end_agents, record_lost, skip_waiting
 from ai_coordination_engine.engine.inputs import label
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges, judge
@@ -138,11 +138,13 @@ def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
     A successor that can never run is skipped once that is certain: when too few are left of those it needs, or all
     have ended and it needed them all.
     """
-    key = agent_key(agent, way.ordinal)
     joined = _finish(app, agent, way, verdict)
-    if joined is None or not is_stuck(joined):
-        return joined
-    return app.transitions.skip(key, joined.epoch or 0, {} if joined.notes or not joined.blamed else {"notes": _BLAMED})
+    if joined is not None and is_stuck(joined):
+        note = {} if joined.notes or not joined.blamed else {"notes": _BLAMED}
+        joined = app.transitions.skip(agent_key(agent, way.ordinal), joined.epoch or 0, note)
+    if joined is not None and joined.state == "skipped" and joined.lost_runs:
+        record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
+    return joined
 
 
 def is_stuck(agent: SessionAgent) -> bool:

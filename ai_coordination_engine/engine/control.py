@@ -136,9 +136,10 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
 
 
 def is_over(app: App, agent: SessionAgent) -> bool:
-    """Whether the agent's session has ended."""
+    """Whether the agent's session has ended, and the agent with it: what was asked outside a task outlives that."""
     session = app.records.table(SESSION).get((agent.coordination_uuid, agent.session_uuid), consistent=True)
-    return session is not None and session.status in TERMINAL_SESSION_STATUSES
+    ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
+    return session is not None and session.status in ends
 
 
 def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:

@@ -36,7 +36,7 @@ def end_agents(app: App, session: Session) -> float:
     lost_before = app.lost_before()
     for each in rows:
         if _owes_runs(each) and (each.lease_until or 0) < lost_before:
-            _record(app, each)
+            record_lost(app, each)
     held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or _owes_runs(each))
     return max((until for until in held if until >= lost_before), default=0)
 
@@ -60,7 +60,7 @@ def give_up_lost(app: App, tenant: str, session_key: Key) -> float:
 def give_up(app: App, agent: SessionAgent) -> None:
     """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
     app.steering.end(agent, "skipped", agent.epoch or 0)
-    _record(app, agent, state="skipped")
+    record_lost(app, agent, state="skipped")
 
 
 def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], Any]]:
@@ -68,6 +68,7 @@ def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Calla
     ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
     if session.status == "cancelled":
         return [partial(app.steering.end, each, "cancelled", epoch) for each in ending]
+    ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it
     lost = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
     return [partial(app.steering.end, each, "skipped", epoch) for each in lost if _is_the_engines(each)]
 
@@ -82,7 +83,8 @@ def _owes_runs(agent: SessionAgent) -> bool:
     return agent.state in ("cancelled", "skipped") and (agent.lease_until is not None or bool(agent.lost_runs))
 
 
-def _record(app: App, agent: SessionAgent, state: str | None = None) -> None:
+def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:
+    """Record the attempts of an ended agent that may have left no run."""
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
     for attempt, run_uuid, *_ in [*(agent.lost_runs or ()), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)

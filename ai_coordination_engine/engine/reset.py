@@ -19,7 +19,6 @@ from ai_coordination_engine.engine.ending import agents_of
 from ai_coordination_engine.engine.keys import edge_name, element_ordinal, family, tally_ordinal
 from ai_coordination_engine.engine.verdicts import COUNTED, edges
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
 from ai_coordination_engine.store.tallies import how_many
@@ -28,23 +27,11 @@ from ai_coordination_engine.store.tallies import how_many
 def go_on(app: App, session: Session) -> Session:
     """Set back what the session's `restart` says, and let the session go on; the session as it is then."""
     start = (app.records.opened(session.restart) or {}).get("from")
-    while _is_current(app, session):
+    while True:
         scene = Scene(app, agents_of(app, session), session.epoch, start)
         if not (calls := scene.calls()):
-            return _restarted(app, session, scene)
+            break
         app.records.parallel.run(calls)
-    return session
-
-
-def _is_current(app: App, session: Session) -> bool:
-    """Whether the session is still being set back: an attempt that was taken along may have failed it."""
-    key = (session.coordination_uuid, session.session_uuid)
-    now = app.records.table(SESSION).get(key, consistent=True)
-    return now is not None and (now.status, now.epoch) == ("in_transit", session.epoch)
-
-
-def _restarted(app: App, session: Session, scene: "Scene") -> Session:
-    """All agents are set back: the session goes on; as it is then."""
     refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_tallies(session)]
     app.records.parallel.run([*refills] or [lambda: None])
     now = app.clock.now().timestamp()

@@ -110,8 +110,9 @@ def _fail(app: App, agent: SessionAgent, note: str) -> None:
 def _bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
     held = app.transitions.fence(agent, lease)
-    app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
-    _fail(app, held, note)
+    with _LetGo(app, held):
+        app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
+        _fail(app, held, note)
 
 
 # Beginning
@@ -240,7 +241,9 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     with _LetGo(app, held):
         if isinstance(result, AgentFailure):
             return _failed(app, held, result)
-        return _conclude(app, held, result.output, chain)
+        claimed = _conclude(app, held, result.output, chain)
+        chain.run_beside_others()
+        return claimed
 
 
 def _look(app: App, agent: SessionAgent) -> AgentResult | None:

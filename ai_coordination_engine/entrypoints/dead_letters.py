@@ -110,8 +110,17 @@ def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
     agent = app.records.get(SESSION_AGENT, wake.tenant, key) if wake and key else None
     if agent is None:
         return letter
-    notes = " ".join((app.records.opened(agent.notes) or "").split())
-    return replace(letter, agent=label(app, agent), notes=notes[:_NOTES])
+    try:
+        name, notes = label(app, agent), app.records.opened(agent.notes) or ""
+    except Exception:  # the letter says enough without them
+        logger.exception("could not read the agent of a dead letter", extra={"message_id": letter.message_id})
+        return letter
+    return replace(letter, agent=_plain(name), notes=_plain(notes)[:_NOTES])
+
+
+def _plain(text: str) -> str:
+    """In one line, and without what a terminal obeys."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
 def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:

@@ -400,6 +400,8 @@ def _held_by(agent: SessionAgent) -> Any:
 
 
 def _until(lease: Lease) -> Any:
+    if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
+        return lease.seconds + lease.now
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
 
 

@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.engine import maps
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.ask import Question, ask
+from ai_coordination_engine.engine.async_tasks import heartbeat as keep_alive
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
-from tests.sessions import Crash, Stage, stage_of
-from tests.waits import work_now
+from tests.sessions import TENANT, Crash, Stage, stage_of
+from tests.waits import complete, work_now
 
 HOUR = 3600
 
@@ -86,3 +89,45 @@ def test_a_long_backoff_that_begins_while_its_session_fails_ends_at_once(
     monkeypatch.setattr(stage.app.transitions, "retry_later", after_the_failure)
     work_now(stage)
     assert stage.states(session.session_uuid) == {"b": "skipped", "c": "failed"}
+
+
+@pytest.mark.parametrize("heartbeat", [600, HOUR])
+def test_what_is_asked_in_a_session_that_has_ended_outlives_it(stage: Stage, heartbeat: int) -> None:
+    names = stage.define({"a": ""})
+    session = stage.start(names)
+    stage.drain()
+    stage.runtime.behaviours["a"] = lambda request: AgentResult("", {}, "job-1", heartbeat)
+    asked = ask(stage.app, TENANT, Question(names[0], "how is it?", session_uuid=session.session_uuid))
+    work_now(stage)
+    if heartbeat == 600:  # it is looked at when it was heard of
+        stage.clock.advance(400)
+        keep_alive(stage.app, TENANT, "job-1")
+        stage.clock.advance(201)
+        work_now(stage)
+    complete(stage)
+    work_now(stage)
+    answer = stage.agents(session.session_uuid)[1]
+    assert (answer.session_agent_uuid, answer.state, answer.agent_output) == (
+        asked.session_agent_uuid,
+        "completed",
+        "done",
+    )
+
+
+def test_attempts_that_were_lost_before_a_map_was_skipped_are_recorded(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(app: App, agent: Any) -> Any:
+        monkeypatch.undo()
+        raise Crash
+
+    monkeypatch.setattr(maps, "expand", die)
+    stage.runtime.behaviours.update({"a": lambda request: '["x"]', "m": failing("no")})
+    graph = {"a": "", "m": "a", "y": "m"}
+    actions = {"m": {"map": {"over": "a"}}, "y": {"join": "all_terminal"}}
+    session = started(stage, graph, actions=actions, on_failure="continue")
+    stage.drain()
+    join = stage.agents(session.session_uuid)[1]
+    assert (join.state, join.attempt, stage.session(session).status) == ("skipped", 1, "completed")
+    runs = [each for each in stage.runs(session.session_uuid) if each.session_agent_uuid == join.session_agent_uuid]
+    assert [(each.async_task["attempt"], each.async_task["status"]) for each in runs] == [(1, "lost")]

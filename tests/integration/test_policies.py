@@ -1,6 +1,7 @@
 """What happens when an attempt fails: another one after a backoff, the fallback, the session, or only a branch."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, poison, run_step
+from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
@@ -220,6 +222,38 @@ def test_what_lost_two_attempts_runs_beside_nothing_else_that_did(app: App) -> N
     assert stage.agent(session.session_uuid, "b").attempt == 2
     stage.drain()
     check_promises(stage, session)
+
+
+def test_an_agent_whose_message_cannot_be_buried_is_let_go(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "a", 5)
+    (message,) = stage.queue.waiting
+
+    def refuse(wake: Wake) -> None:
+        raise NotFound("no queue")
+
+    monkeypatch.setattr(stage.queue, "bury", refuse)
+    for _ in range(3):  # each is a receipt more, until the message is poison
+        with pytest.raises(NotFound):
+            run_step(stage.app, message.wake)
+    poison(stage.app, message.wake, "NotFound")
+    assert stage.session(session).status == "failed"
+
+
+def test_a_lone_worker_that_has_just_begun_does_not_take_its_own_short_leases_for_lost(app: App) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}}))
+    stage.app = replace(stage.app, alone_since=stage.clock.now().timestamp())
+
+    def again(request: AgentRequest) -> str:
+        with pytest.raises(Busy):
+            run_step(stage.app, stage.queue.sent[0])
+        return "ok"
+
+    stage.runtime.behaviours["a"] = again
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "a").attempt == 1
 
 
 def test_a_worker_that_is_only_late_is_fenced_before_its_agent_is_given_up(
