@@ -8,7 +8,7 @@ from typing import Any
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
-from ai_coordination_engine.engine.verdicts import Verdict, edges, judge
+from ai_coordination_engine.engine.verdicts import Edge, Verdict, edges, judge
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -18,29 +18,22 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A completed agent and its output. `to` holds the ordinals of the successors to which it passes."""
+    """A completed agent and its output, and what its edges are judged by: `chosen`, and `successors` as stored."""
 
     ordinal: int
     agent_uuid: str
     name: str
     output: str
-    to: frozenset[int]
+    chosen: Any = None
+    successors: Any = None
 
 
 def turn(app: App, agent: SessionAgent, output: str | None = None) -> Turn:
     """The turn of a completed agent; `output` spares reading it."""
     definition = app.records.opened(agent.definition) or {}
     text = output if output is not None else app.records.opened(agent.agent_output) or ""
-    outgoing = edges(app.records.opened(agent.successors))
-    chosen = app.records.opened(agent.chosen)
-    verdicts = judge(outgoing, "completed", blamed=False, chosen=chosen, output=text)
-    return Turn(
-        agent.ordinal,
-        agent.agent_uuid,
-        definition.get("agent_name") or agent.agent_uuid,
-        text,
-        frozenset(edge.ordinal for edge, verdict in zip(outgoing, verdicts, strict=True) if verdict is Verdict.PASSES),
-    )
+    name = definition.get("agent_name") or agent.agent_uuid
+    return Turn(agent.ordinal, agent.agent_uuid, name, text, app.records.opened(agent.chosen), agent.successors)
 
 
 def read_turns(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, Turn]:
@@ -60,9 +53,25 @@ def passing(app: App, agent: SessionAgent, turns: Mapping[int, Turn]) -> list[Tu
 
     An element of a map gets those that pass to the map itself.
     """
-    to = agent.ordinal if agent.map_ordinal is None else agent.map_ordinal
     before: Sequence[int] = app.records.opened(agent.predecessors) or ()
-    return [turns[each] for each in before if each in turns and to in turns[each].to]
+    conditions = None
+    if agent.map_ordinal is None:
+        conditions = (app.records.opened(agent.agent_action) or {}).get("conditions") or {}
+    return [turns[each] for each in before if each in turns and _passes(app, turns[each], agent, conditions)]
+
+
+def _passes(app: App, turn: Turn, agent: SessionAgent, conditions: Mapping[str, str] | None) -> bool:
+    """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands of successors it
+    would be found late. Those of an element (None) are its map's.
+    """
+    if conditions is not None:
+        condition = conditions.get(turn.agent_uuid)
+        outgoing = [Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)]
+    else:
+        ways = edges(app.records.opened(turn.successors))
+        outgoing = [way for way in ways if way.ordinal == agent.map_ordinal]
+    verdicts = judge(outgoing, "completed", blamed=False, chosen=turn.chosen, output=turn.output)
+    return verdicts == [Verdict.PASSES]
 
 
 def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> str:
