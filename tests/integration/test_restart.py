@@ -85,8 +85,9 @@ def test_a_retry_with_the_key_of_an_earlier_one_has_no_second_effect(stage: Stag
     before = stage.everything(session)
     retry(stage, session, "once")
     assert stage.everything(session) == before
+    assert stage.session(session).logs == "Agent b failed: never"
     retry(stage, session, "twice")
-    assert stage.session(session).status == "in_progress"
+    assert (stage.session(session).status, stage.session(session).logs) == ("in_progress", None)
 
 
 @dataclass(frozen=True)
