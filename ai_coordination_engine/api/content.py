@@ -19,23 +19,15 @@ from ai_coordination_engine.domain.shapes import (
     unknown_keys,
 )
 from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.attempts import STANDING
+from ai_coordination_engine.store.models import SessionAgent
 
 MAX_ID = 256
 MAX_PLAIN = 4096
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
-_OF_AN_ATTEMPT = (
-    "run_uuid",
-    "lease_until",
-    "not_before",
-    "async_task_uuid",
-    "acting",
-    "resumed",
-    "due_at",
-    "inbox",
-    "waits_since",
-)
+_OF_AN_ATTEMPT = [each.attr_name for each in (*STANDING, SessionAgent.run_uuid, SessionAgent.lease_until)]
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
 

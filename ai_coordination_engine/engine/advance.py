@@ -18,10 +18,10 @@ from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, fa
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges, judge
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
-from ai_coordination_engine.store.transitions import Lease
 
 _BLAMED = "Skipped because of a failure before it."
 EVERY_EPOCH = 2**31

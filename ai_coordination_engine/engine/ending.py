@@ -9,6 +9,7 @@ from typing import Any
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
@@ -69,8 +70,8 @@ def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Calla
     if session.status == "cancelled":
         return [partial(app.steering.end, each, "cancelled", epoch) for each in ending]
     ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it
-    lost = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
-    return [partial(app.steering.end, each, "skipped", epoch) for each in lost if _is_the_engines(each)]
+    free = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
+    return [partial(app.steering.end, each, "skipped", epoch) for each in free if _is_the_engines(each)]
 
 
 def _is_the_engines(agent: SessionAgent) -> bool:
@@ -86,7 +87,7 @@ def _owes_runs(agent: SessionAgent) -> bool:
 def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:
     """Record the attempts of an ended agent that may have left no run."""
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
-    for attempt, run_uuid, *_ in [*(agent.lost_runs or ()), *current]:
+    for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     agent.state = state or agent.state
     app.steering.close(agent)

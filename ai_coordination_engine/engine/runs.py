@@ -9,6 +9,7 @@ from typing import Any
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
@@ -41,8 +42,8 @@ def record(
         "error_class": error_class,
     }
     given = {name: value for name, value in details.items() if value is not None}
-    lost = [partial(record_lost, app, agent, attempt, run_uuid) for attempt, run_uuid, *_ in agent.lost_runs or ()]
-    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, async_task_uuid), *lost])
+    earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
+    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, async_task_uuid), *earlier])
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:

@@ -19,10 +19,10 @@ from ai_coordination_engine.engine.inputs import label, turn
 from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
+from ai_coordination_engine.store.attempts import Lease, lost, lost_in_a_row
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
-from ai_coordination_engine.store.transitions import Lease
 
 __all__ = ["Busy", "poison", "run_step"]
 
@@ -95,7 +95,7 @@ class _LetGo:
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     """Fail an agent whose attempts leave no result; the agent as it is afterwards."""
     current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
-    for attempt, run_uuid, *_ in [*(agent.lost_runs or ()), *current]:
+    for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     return app.transitions.fail_poisoned(agent, {"notes": note})
 
@@ -204,12 +204,12 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
-    lost = 1 + sum(len(each) == 2 for each in agent.lost_runs or ())  # the others were set back
+    times = lost_in_a_row(agent)
     try:
-        if lost >= MOST_LOST:
+        if times >= MOST_LOST:
             _bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
             return None
-        if lost >= SUSPECT:
+        if times >= SUSPECT:
             chain.run_alone()
         taken = app.transitions.take_over(agent, lease)
         _log("attempt lost", agent)

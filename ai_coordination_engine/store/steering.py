@@ -15,6 +15,7 @@ from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.attempts import LEASE, STANDING, ended_with, key_of
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
@@ -22,21 +23,11 @@ from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
 from ai_coordination_engine.store.table import Key, Refused
 
 KEPT_KEYS = 50  # orders of a session that are recognised for certain when they are repeated
-_WAITS = (
-    SessionAgent.inbox,
-    SessionAgent.waits_since,
-    SessionAgent.due_at,
-    SessionAgent.not_before,
-    SessionAgent.async_task_uuid,
-    SessionAgent.acting,
-    SessionAgent.resumed,
-    SessionAgent.paused,
-)
 _OF_AN_ATTEMPT = (
-    *_WAITS,
+    *STANDING,
+    *LEASE,
+    SessionAgent.paused,
     SessionAgent.run_uuid,
-    SessionAgent.lease_until,
-    SessionAgent.lease_token,
     SessionAgent.blamed,
     SessionAgent.off,
     SessionAgent.chosen,
@@ -198,31 +189,31 @@ class Steering:
         its run is recorded. Only cancelling takes a living lease. Never raises `Refused`.
         """
         condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & _until_epoch(epoch)
-        actions = [SessionAgent.state.set(state), *_removing(_WAITS), self._now()]
+        actions = [SessionAgent.state.set(state), *_removing((*STANDING, SessionAgent.paused)), self._now()]
         if state == "skipped":
             actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
             condition &= _same(SessionAgent.run_uuid, agent.run_uuid)
             condition &= _same(SessionAgent.lease_until, agent.lease_until)
         with suppress(Refused):
-            self._agents.update(_key(agent), actions, condition)
+            self._agents.update(key_of(agent), actions, condition)
 
     def close(self, agent: SessionAgent) -> None:
         """The runs of an agent that was ended are recorded. Never raises `Refused`."""
         condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
             actions = _removing((SessionAgent.lease_until, SessionAgent.lost_runs))
-            self._agents.update(_key(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch))
+            self._agents.update(key_of(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch))
 
     def mark(self, agent: SessionAgent, token: str) -> None:
         """Pause an agent that has not ended. Never raises `Refused`."""
         condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & SessionAgent.paused.does_not_exist()
         with suppress(Refused):
-            self._agents.update(_key(agent), [SessionAgent.paused.set(token)], condition)
+            self._agents.update(key_of(agent), [SessionAgent.paused.set(token)], condition)
 
     def unmark(self, agent: SessionAgent) -> None:
         """Take off the pause that the agent shows. Never raises `Refused`."""
         with suppress(Refused):
-            self._agents.update(_key(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused)
+            self._agents.update(key_of(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused)
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
         """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
@@ -230,7 +221,7 @@ class Steering:
         """
         condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
-            self._agents.update(_key(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch))
+            self._agents.update(key_of(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch))
 
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
         """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
@@ -238,13 +229,12 @@ class Steering:
 
         An attempt whose run may not be recorded yet is left to the next one, marked as none that was lost.
         """
-        current = [[agent.attempt, agent.run_uuid]] if agent.lease_until is not None else []
-        runs = [[attempt, run, True] for attempt, run, *_ in [*(agent.lost_runs or ()), *current]]
+        runs = ended_with(agent)
         given = {**values, "epoch": epoch, "lost_runs": runs if agent.state not in ("completed", "failed") else None}
         kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
         with suppress(Refused):
             self._agents.update(
-                _key(agent),
+                key_of(agent),
                 [*_setting(SessionAgent, given), *_removing(kept), self._now()],
                 (SessionAgent.state == agent.state)
                 & _same(SessionAgent.run_uuid, agent.run_uuid)
@@ -277,10 +267,6 @@ class Steering:
 
     def _now(self) -> Action:
         return SessionAgent.updated_at.set(self._clock.now())
-
-
-def _key(agent: SessionAgent) -> Key:
-    return agent.session_uuid, agent.session_agent_uuid
 
 
 def _key_of(session: Session) -> Key:

@@ -6,32 +6,29 @@ answers with what the first one left behind (promises P2, P3, P6).
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.store.attempts import (
+    ATTEMPT,
+    COMPLETE,
+    UNCLAIMED,
+    WAIT,
+    Lease,
+    held_by,
+    key_of,
+    lost_with,
+    ready,
+    until,
+)
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_transitions import SessionTransitions, setting
 from ai_coordination_engine.store.table import Key, Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to run one attempt: `run_uuid` names it and fences every other.
-
-    It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for `seconds`. Leases that
-    end before `lost_before` have run out, or their worker is known to be dead.
-    """
-
-    run_uuid: str
-    lost_before: float
-    now: float
-    seconds: float
-    token: str  # of this very try to claim: a run uuid may have been promised, and then several tries share it
 
 
 class Transitions:
@@ -49,7 +46,7 @@ class Transitions:
 
         `first_run`: the uuid that the run of its first attempt was promised; that one alone is taken.
         """
-        condition = _ready(lease.now) & (SessionAgent.partition_key == tenant)
+        condition = ready(lease.now) & (SessionAgent.partition_key == tenant)
         if first_run is not None:
             lease, condition = replace(lease, run_uuid=first_run), condition & SessionAgent.attempt.does_not_exist()
         return self._take(key, [], lease, condition)
@@ -59,10 +56,9 @@ class Transitions:
 
         `lost_runs` keeps every attempt before it: their workers may have died without a trace, one after the other.
         """
-        runs = [*(old.lost_runs or ()), [old.attempt, old.run_uuid]]
         return self._take(
-            _key(old),
-            [SessionAgent.lost_runs.set(runs)],
+            key_of(old),
+            [SessionAgent.lost_runs.set(lost_with(old))],
             lease,
             (SessionAgent.state == "executing")
             & (SessionAgent.lease_until < lease.lost_before)
@@ -74,7 +70,7 @@ class Transitions:
         """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises `Refused`."""
         free = SessionAgent.lease_until.does_not_exist() | (SessionAgent.lease_until < lease.lost_before)
         held = [
-            SessionAgent.lease_until.set(_until(lease)),
+            SessionAgent.lease_until.set(until(lease)),
             SessionAgent.lease_token.set(lease.token),
             SessionAgent.resumed.add(1),
         ]
@@ -84,22 +80,22 @@ class Transitions:
             & SessionAgent.paused.does_not_exist()
             & free
         )
-        return self._hold(_key(old), [*held, self._now()], lease, condition, "pending")
+        return self._hold(key_of(old), [*held, self._now()], lease, condition, "pending")
 
     def fence(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Hold an attempt whose lease ran out: its worker ends nothing any more. Raises `Refused`."""
-        held = [SessionAgent.lease_until.set(_until(lease)), SessionAgent.lease_token.set(lease.token)]
+        held = [SessionAgent.lease_until.set(until(lease)), SessionAgent.lease_token.set(lease.token)]
         condition = (
             (SessionAgent.state == old.state)
             & (SessionAgent.run_uuid == old.run_uuid)
             & (SessionAgent.lease_until < lease.lost_before)
             & SessionAgent.paused.does_not_exist()
         )
-        return self._hold(_key(old), [*held, self._now()], lease, condition, old.state)
+        return self._hold(key_of(old), [*held, self._now()], lease, condition, old.state)
 
     def let_go(self, agent: SessionAgent) -> None:
         """The lease of an attempt that ended unexpectedly has run out now."""
-        self._change(_key(agent), [SessionAgent.lease_until.set(0)], _held_by(agent))
+        self._change(key_of(agent), [SessionAgent.lease_until.set(0)], held_by(agent))
 
     def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
         """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""
@@ -125,10 +121,10 @@ class Transitions:
 
     def retry_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt; another one may begin at `not_before` (epoch seconds). Raises `Refused`."""
-        removed = (SessionAgent.run_uuid, SessionAgent.lost_runs, *_ATTEMPT)
+        removed = (SessionAgent.run_uuid, SessionAgent.lost_runs, *ATTEMPT)
         try:
             return self._agents.update(  # type: ignore[no-any-return]
-                _key(agent),
+                key_of(agent),
                 [
                     SessionAgent.state.set("pending"),
                     SessionAgent.not_before.set(not_before),
@@ -136,7 +132,7 @@ class Transitions:
                     *(attribute.remove() for attribute in removed),
                     self._now(),
                 ],
-                _held_by(agent),
+                held_by(agent),
             )
         except Refused as refused:
             old = refused.old
@@ -149,11 +145,11 @@ class Transitions:
         actions = [
             SessionAgent.state.set("pending"),
             SessionAgent.acting.set(True),
-            SessionAgent.lease_until.set(_until(lease)),
+            SessionAgent.lease_until.set(until(lease)),
             *setting(SessionAgent, values),
             self._now(),
         ]
-        return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+        return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
 
     def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent | None:
         """A long job goes on elsewhere; None when the attempt was no longer the current one."""
@@ -166,7 +162,7 @@ class Transitions:
             self._now(),
         ]
         try:
-            return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+            return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
         except Refused as refused:
             old = refused.old
             mine = old is not None and (old.run_uuid, old.async_task_uuid) == (agent.run_uuid, async_task_uuid)
@@ -176,7 +172,7 @@ class Transitions:
         """The long job was heard of: its deadline is later; whether this call moved it."""
         condition = (SessionAgent.async_task_uuid == agent.async_task_uuid) & (SessionAgent.due_at == agent.due_at)
         try:
-            self._agents.update(_key(agent), [SessionAgent.due_at.set(due_at), self._now()], condition)
+            self._agents.update(key_of(agent), [SessionAgent.due_at.set(due_at), self._now()], condition)
         except Refused:
             return False
         return True
@@ -195,11 +191,11 @@ class Transitions:
             SessionAgent.unfinished.set(set(unfinished)),
             SessionAgent.tallies.set(tallies) if tallies else SessionAgent.tallies.remove(),
             *(each.remove() for each in (SessionAgent.run_uuid, SessionAgent.missing)),
-            *(each.remove() for each in (*_ATTEMPT, SessionAgent.elements_sent)),
+            *(each.remove() for each in (*ATTEMPT, SessionAgent.elements_sent)),
             self._now(),
         ]
         try:
-            return self._agents.update(_key(agent), actions, _held_by(agent))  # type: ignore[no-any-return]
+            return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
         except Refused as refused:
             old = refused.old
             if old is None or (old.state, old.generation, old.mapped) != ("pending", generation, elements):
@@ -209,7 +205,7 @@ class Transitions:
     def elements_sent(self, agent: SessionAgent) -> None:
         """All elements of the map's current expansion are written and enqueued."""
         self._change(
-            _key(agent),
+            key_of(agent),
             [SessionAgent.elements_sent.set(True)],
             (SessionAgent.mapped.exists()) & (SessionAgent.generation == agent.generation),
         )
@@ -217,11 +213,11 @@ class Transitions:
     def take_back(self, element: SessionAgent) -> None:
         """Delete an element of a map that no longer waits for it, unless it has begun."""
         with suppress(Refused):
-            self._agents.delete(_key(element), _UNCLAIMED & SessionAgent.attempt.does_not_exist())
+            self._agents.delete(key_of(element), UNCLAIMED & SessionAgent.attempt.does_not_exist())
 
     def pause_element(self, element: SessionAgent, token: str) -> None:
         """Mark an element of a map that is paused."""
-        self._change(_key(element), [SessionAgent.paused.set(token)], _UNCLAIMED)
+        self._change(key_of(element), [SessionAgent.paused.set(token)], UNCLAIMED)
 
     # A session agent: its edges
 
@@ -256,7 +252,7 @@ class Transitions:
     def skip(self, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
         """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""
         old = SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
-        return self._change(key, [*self._skipping(), *setting(SessionAgent, values)], _UNCLAIMED & old)
+        return self._change(key, [*self._skipping(), *setting(SessionAgent, values)], UNCLAIMED & old)
 
     # A session agent: its person
 
@@ -264,7 +260,7 @@ class Transitions:
         """Park a ready agent until its person answers; the agent as it is afterwards."""
         condition = (
             SessionAgent.state.is_in("initial", "pending")
-            & _COMPLETE
+            & COMPLETE
             & SessionAgent.run_uuid.does_not_exist()
             & SessionAgent.awaits_user.exists()
         )
@@ -277,7 +273,7 @@ class Transitions:
         ]
         if due_at is not None:
             actions.append(SessionAgent.due_at.set(due_at))
-        return self._change(_key(agent), actions, condition)
+        return self._change(key_of(agent), actions, condition)
 
     def answer(self, tenant: str, key: Key, values: Mapping[str, Any], *, due_at: float | None = None) -> SessionAgent:
         """Give a waiting agent the person's answer, or the default one when its wait ended at `due_at`.
@@ -291,7 +287,7 @@ class Transitions:
                 SessionAgent.state.set("pending"),
                 *setting(SessionAgent, values),
                 SessionAgent.awaits_user.remove(),
-                *(attribute.remove() for attribute in _WAIT),
+                *(attribute.remove() for attribute in WAIT),
                 self._now(),
             ],
             waits if due_at is None else waits & (SessionAgent.due_at == due_at),
@@ -300,11 +296,11 @@ class Transitions:
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
         """The wait for a person has run out; the agent as it is afterwards."""
         return self._change(
-            _key(agent),
+            key_of(agent),
             [
                 SessionAgent.state.set("failed"),
                 *setting(SessionAgent, values),
-                *(attribute.remove() for attribute in _WAIT),
+                *(attribute.remove() for attribute in WAIT),
                 self._now(),
             ],
             (SessionAgent.state == "wait_for_user_input") & (SessionAgent.due_at == agent.due_at),
@@ -314,11 +310,11 @@ class Transitions:
         """End an agent whose step cannot be worked off; the agent as it is afterwards."""
         same = SessionAgent.run_uuid == agent.run_uuid if agent.run_uuid else SessionAgent.run_uuid.does_not_exist()
         return self._change(
-            _key(agent),
+            key_of(agent),
             [
                 SessionAgent.state.set("failed"),
                 *setting(SessionAgent, values),
-                *(attribute.remove() for attribute in (*_ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
+                *(attribute.remove() for attribute in (*ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
                 self._now(),
             ],
             SessionAgent.state.is_in(*OPEN_AGENT_STATES) & same,
@@ -331,7 +327,7 @@ class Transitions:
             SessionAgent.state.set("executing"),
             SessionAgent.attempt.add(1),
             SessionAgent.run_uuid.set(lease.run_uuid),
-            SessionAgent.lease_until.set(_until(lease)),
+            SessionAgent.lease_until.set(until(lease)),
             SessionAgent.lease_token.set(lease.token),
             SessionAgent.not_before.remove(),
             self._now(),
@@ -347,20 +343,20 @@ class Transitions:
             return refused.old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
 
     def _end(self, agent: SessionAgent, state: str, values: Mapping[str, Any]) -> SessionAgent:
-        removed = (each for each in _ATTEMPT if each is not SessionAgent.lease_token)  # it tells whose end it was
+        removed = (each for each in ATTEMPT if each is not SessionAgent.lease_token)  # it tells whose end it was
         return self._agents.update(  # type: ignore[no-any-return]
-            _key(agent),
+            key_of(agent),
             [
                 SessionAgent.state.set(state),
                 *setting(SessionAgent, values),
                 *(attribute.remove() for attribute in removed),
                 self._now(),
             ],
-            _held_by(agent),
+            held_by(agent),
         )
 
     def _skipping(self) -> list[Action]:
-        waits = (attribute.remove() for attribute in (*_WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
+        waits = (attribute.remove() for attribute in (*WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
         return [SessionAgent.state.set("skipped"), *waits, self._now()]
 
     def _change(self, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
@@ -371,52 +367,3 @@ class Transitions:
 
     def _now(self) -> Action:
         return SessionAgent.updated_at.set(self._clock.now())
-
-
-def _key(agent: SessionAgent) -> Key:
-    return agent.session_uuid, agent.session_agent_uuid
-
-
-def _ready(now: float) -> Any:
-    """Whether an agent may be claimed: nobody holds it, nothing keeps it back, enough predecessors are through."""
-    return (
-        SessionAgent.state.is_in("initial", "pending")
-        & _COMPLETE
-        & SessionAgent.run_uuid.does_not_exist()
-        & SessionAgent.awaits_user.does_not_exist()
-        & SessionAgent.paused.does_not_exist()
-        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))
-    )
-
-
-def _held_by(agent: SessionAgent) -> Any:
-    """Whether the attempt that `agent` shows is still the current one, held by the same worker."""
-    return (
-        SessionAgent.state.is_in("executing", "pending")
-        & (SessionAgent.run_uuid == agent.run_uuid)
-        & (SessionAgent.lease_token == agent.lease_token)
-        & SessionAgent.lease_until.exists()
-    )
-
-
-def _until(lease: Lease) -> Any:
-    if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
-        return lease.seconds + lease.now
-    return (SessionAgent.lease_seconds | lease.seconds) + lease.now
-
-
-_COMPLETE = (
-    SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0) & SessionAgent.off.does_not_exist()
-) | (SessionAgent.missing <= 0)
-_UNCLAIMED = (
-    SessionAgent.state.is_in("initial", "pending", "wait_for_user_input") & SessionAgent.lease_until.does_not_exist()
-)
-_WAIT = (SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.due_at)
-_ATTEMPT = (
-    SessionAgent.lease_until,
-    SessionAgent.lease_token,
-    SessionAgent.async_task_uuid,
-    SessionAgent.due_at,
-    SessionAgent.acting,
-    SessionAgent.resumed,
-)

@@ -1,0 +1,101 @@
+"""Attempts as they are stored: the lease, the attributes of an attempt, and the conditions on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.table import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one attempt: `run_uuid` names it and fences every other.
+
+    It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for `seconds`. Leases that
+    end before `lost_before` have run out, or their worker is known to be dead.
+    """
+
+    run_uuid: str
+    lost_before: float
+    now: float
+    seconds: float
+    token: str  # of this very try to claim: a run uuid may have been promised, and then several tries share it
+
+
+def key_of(agent: SessionAgent) -> Key:
+    """The key of a session agent."""
+    return agent.session_uuid, agent.session_agent_uuid
+
+
+# Conditions
+
+
+def ready(now: float) -> Any:
+    """Whether an agent may be claimed: nobody holds it, nothing keeps it back, enough predecessors are through."""
+    return (
+        SessionAgent.state.is_in("initial", "pending")
+        & COMPLETE
+        & SessionAgent.run_uuid.does_not_exist()
+        & SessionAgent.awaits_user.does_not_exist()
+        & SessionAgent.paused.does_not_exist()
+        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))
+    )
+
+
+def held_by(agent: SessionAgent) -> Any:
+    """Whether the attempt that `agent` shows is still the current one, held by the same worker."""
+    return (
+        SessionAgent.state.is_in("executing", "pending")
+        & (SessionAgent.run_uuid == agent.run_uuid)
+        & (SessionAgent.lease_token == agent.lease_token)
+        & SessionAgent.lease_until.exists()
+    )
+
+
+def until(lease: Lease) -> Any:
+    """When the lease runs out, as a value of an update."""
+    if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
+        return lease.seconds + lease.now
+    return (SessionAgent.lease_seconds | lease.seconds) + lease.now
+
+
+COMPLETE = (
+    SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0) & SessionAgent.off.does_not_exist()
+) | (SessionAgent.missing <= 0)
+"""Enough predecessors are through."""
+UNCLAIMED = (
+    SessionAgent.state.is_in("initial", "pending", "wait_for_user_input") & SessionAgent.lease_until.does_not_exist()
+)
+"""The agent has not ended, and nobody holds it."""
+
+# Attributes, for whoever removes them: what is new belongs into one of these
+
+LEASE = (SessionAgent.lease_until, SessionAgent.lease_token)
+WAIT = (SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.due_at)  # for a person
+_ELSEWHERE = (SessionAgent.async_task_uuid, SessionAgent.acting, SessionAgent.resumed)
+ATTEMPT = (*LEASE, *_ELSEWHERE, SessionAgent.due_at)
+STANDING = (*WAIT, *_ELSEWHERE, SessionAgent.not_before)  # why an agent does not run, though its turn has come
+
+# Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when a reset ended it
+
+
+def lost(agent: SessionAgent) -> list[tuple[int, str]]:
+    """The attempts before the current one that may have left no run, with their runs."""
+    return [(attempt, run) for attempt, run, *_ in agent.lost_runs or ()]
+
+
+def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
+    """What is stored of the lost attempts of an agent whose current one is lost too."""
+    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid]]
+
+
+def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
+    """What is stored of the attempts of an agent that is set back: the current one, too, while somebody holds it."""
+    current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
+    return [[attempt, run, True] for attempt, run in [*lost(agent), *current]]
+
+
+def lost_in_a_row(agent: SessionAgent) -> int:
+    """How many attempts were lost since the agent was set back, if the current one is."""
+    return 1 + sum(1 for each in agent.lost_runs or () if tuple(each[2:]) != (True,))
