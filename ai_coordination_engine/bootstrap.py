@@ -16,6 +16,7 @@ from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import MODELS
@@ -34,6 +35,7 @@ def build_app(settings: Settings) -> App:
     session = connection.session
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
+    secrets = secrets_manager()
     records = Repository(connection, settings.table_prefix, blobs, clock, settings.inline_limit)
     return App(
         settings=settings,
@@ -42,10 +44,16 @@ def build_app(settings: Settings) -> App:
         steering=Steering(records),
         async_tasks=AsyncTasks(records),
         queue=SqsQueue(client("sqs", session), settings.queue_url),
-        runtimes=RuntimeRegistry(settings, SecretsManager()),
+        runtimes=RuntimeRegistry(settings, secrets),
         actions=AllowedActionFunctions(settings.action_functions),
+        secrets=secrets,
         clock=clock,
     )
+
+
+def secrets_manager() -> Secrets:
+    """What reads the secrets that settings name; its client is made when the first is read."""
+    return SecretsManager()
 
 
 def connect() -> Connection:

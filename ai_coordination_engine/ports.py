@@ -176,6 +176,24 @@ class Blobs(Protocol):
         """Remove every key that begins with `prefix`; there may be none."""
 
 
+class SecretUnavailable(Exception):
+    """A secret cannot be read. The message names the reason and never the secret's value."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class Secrets(Protocol):
+    """Reads secrets by reference, when they are needed. Thread-safe."""
+
+    def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
+        """The text of the secret called `name` (an ARN or a name), or the one before its last rotation.
+
+        It may be some minutes old, or `max_age` seconds at most. Raises `SecretUnavailable`.
+        """
+
+
 class Clock(Protocol):
     """The time."""
 

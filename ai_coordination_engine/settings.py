@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     functions: dict[str, str] = Field({}, description="allow-list: function name → `package.module:attribute`")
     http_allowed_urls: list[str] = Field([], description="URL prefixes that `http` agents may call")
     http_signing_key: SecretStr | None = Field(None, description="key of the HMAC signature on `http` agent requests")
+    http_signing_key_secret: str | None = Field(
+        None, description="ARN or name of the secret that holds that key, read at run time"
+    )
     openai_endpoints: dict[str, OpenAIEndpoint] = Field({}, description="name → OpenAI-compatible endpoint")
 
     agent_timeout_seconds: float = Field(120, gt=0, le=840, description="how long one attempt of an agent may take")
@@ -65,6 +68,9 @@ class Settings(BaseSettings):
         {}, description="allow-list: `module.function` of an action → `package.module:attribute`"
     )
     webhook_key: SecretStr | None = Field(None, description="master key of the signatures on `/async-tasks`")
+    webhook_key_secret: str | None = Field(
+        None, description="ARN or name of the secret that holds that key, read at run time"
+    )
     watch_seconds: float = Field(900, ge=10, le=86_400, description="the sweep looks after sessions that take longer")
     lease_margin_seconds: float = Field(15, gt=0, le=300, description="added to the timeout to get the lease")
     worker_concurrency: int = Field(16, ge=1, le=256, description="steps that one worker process runs at once")

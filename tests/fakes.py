@@ -8,7 +8,15 @@ from math import ceil
 from typing import Any
 
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.ports import (
+    ActionRequest,
+    ActionResult,
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    SecretUnavailable,
+    Wake,
+)
 
 LONGEST_DELAY = 900  # seconds, of SQS
 Reach = Callable[[str], None]
@@ -30,6 +38,24 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(microseconds=ceil(seconds * 1_000_000))  # up: what waits for then must be due
+
+
+class FakeSecrets:
+    """`ports.Secrets`: a secret is its text, or all its texts so far, the newest last. What is old is served until
+    something newer is asked for.
+    """
+
+    def __init__(self, **secrets: str | Sequence[str]) -> None:
+        self.texts = {name: [text] if isinstance(text, str) else list(text) for name, text in secrets.items()}
+        self._seen: dict[str, list[str]] = {}
+
+    def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
+        if max_age is not None or name not in self._seen:
+            self._seen[name] = list(self.texts.get(name, ()))
+        found = self._seen[name][-2:-1] if previous else self._seen[name][-1:]
+        if not found:
+            raise SecretUnavailable("ResourceNotFoundException", retryable=False)
+        return found[0]
 
 
 @dataclass(eq=False)

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from ai_coordination_engine.ports import SecretUnavailable
 
 KEEP_SECONDS = 300.0
 _FINAL_CODES = {
@@ -20,21 +22,6 @@ _FINAL_CODES = {
 }
 
 
-class SecretUnavailable(Exception):
-    """A secret cannot be read. The message names the reason and never the secret's value."""
-
-    def __init__(self, message: str, *, retryable: bool) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-
-
-class Secrets(Protocol):
-    """Reads secrets. Thread-safe."""
-
-    def value(self, name: str) -> str:
-        """The current text of the secret called `name`; raises `SecretUnavailable`."""
-
-
 class SecretsManager:
     """Secrets from AWS Secrets Manager, each kept in memory for `keep_seconds` so that a rotation is noticed.
 
@@ -45,25 +32,30 @@ class SecretsManager:
         self._keep_seconds = keep_seconds
         self._now = now
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, str]] = {}
+        self._kept: dict[tuple[str, str], tuple[float, str]] = {}
         self._client: Any = None
 
-    def value(self, name: str) -> str:
-        """The secret's text, at most `keep_seconds` old. `name` may be an ARN; raises `SecretUnavailable`."""
+    def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
+        """As `ports.Secrets` says; without a `max_age` the text is at most `keep_seconds` old.
+
+        The one before is AWSPREVIOUS (AWS Secrets Manager user guide, "What's in a Secrets Manager secret?").
+        """
+        stage = "AWSPREVIOUS" if previous else "AWSCURRENT"
+        oldest = self._keep_seconds if max_age is None else min(max_age, self._keep_seconds)
         with self._lock:  # held while reading: agents that start together need one call, not one each
-            read_at, text = self._kept.get(name, (float("-inf"), ""))
-            if self._now() - read_at >= self._keep_seconds:
-                text = self._read(name)
-                self._kept[name] = (self._now(), text)
+            read_at, text = self._kept.get((name, stage), (float("-inf"), ""))
+            if self._now() - read_at >= oldest:
+                text = self._read(name, stage)
+                self._kept[name, stage] = (self._now(), text)
             return text
 
-    def _read(self, name: str) -> str:
+    def _read(self, name: str, stage: str) -> str:
         try:
             if self._client is None:
                 config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"})
                 session = botocore.session.get_session()
                 self._client = session.create_client("secretsmanager", config=config)
-            answer = self._client.get_secret_value(SecretId=name)
+            answer = self._client.get_secret_value(SecretId=name, VersionStage=stage)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             raise SecretUnavailable(code, retryable=code not in _FINAL_CODES) from error

@@ -1,7 +1,9 @@
 """Wake-ups on SQS: sent in batches, read from a message's body, kept for later."""
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +23,7 @@ ATTEMPTS = 4  # of entries that SQS refuses inside an accepted request; whole re
 LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
 LONGEST_DELAY = 900  # seconds, of a new message (Amazon SQS API reference)
 PARALLEL_BATCHES = 8
+_GROUP = re.compile(r"[\x21-\x7e]{1,128}")  # what a MessageGroupId may be (Amazon SQS API reference, "SendMessage")
 THROTTLING = {"RequestThrottled", "ThrottlingException", "Throttling", "OverLimit", "KmsThrottled"}
 
 
@@ -45,6 +48,13 @@ def body_of(wake: Wake) -> str:
         run_uuid=wake.run_uuid,
     )
     return body.model_dump_json(exclude_none=True)
+
+
+def group_of(tenant: str) -> str:
+    """The message group of a tenant: a standard queue delivers fairly among groups (Amazon SQS developer guide, "Fair
+    queues"). An id that SQS does not take as it is stands as its SHA-256.
+    """
+    return tenant if _GROUP.fullmatch(tenant) else hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def wake_from_body(body: str) -> Wake:
@@ -81,7 +91,9 @@ class SqsQueue:
 
     def bury(self, wake: Wake) -> None:
         """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
-        self._client.send_message(QueueUrl=self.dead_letter_url(), MessageBody=body_of(wake))
+        self._client.send_message(
+            QueueUrl=self.dead_letter_url(), MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant)
+        )
 
     def dead_letter_url(self) -> str:
         """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has none."""
@@ -107,7 +119,8 @@ class SqsQueue:
 
     def _send_batch(self, wakes: Sequence[Wake], seconds: int) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(number), "MessageBody": body_of(wake)} for number, wake in enumerate(wakes)
+            {"Id": str(number), "MessageBody": body_of(wake), "MessageGroupId": group_of(wake.tenant)}
+            for number, wake in enumerate(wakes)
         ]
         for entry in entries if seconds else ():
             entry["DelaySeconds"] = seconds

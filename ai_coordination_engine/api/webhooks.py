@@ -8,7 +8,8 @@ The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, o
 import hashlib
 import hmac
 from asyncio import to_thread
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ai_coordination_engine.api.content import check_arguments
@@ -26,11 +27,22 @@ from ai_coordination_engine.api.transport import (
 )
 from ai_coordination_engine.engine import async_tasks
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, NotFound, TooComplex, Unauthenticated
+from ai_coordination_engine.errors import (
+    BadUserInput,
+    CoordinationError,
+    NotFound,
+    Throttled,
+    TooComplex,
+    Unauthenticated,
+)
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Secrets, SecretUnavailable
+from ai_coordination_engine.settings import Settings
 
 PATH = "/async-tasks"
 MAX_AGE = 300
 """Seconds by which the timestamp may differ from the server's clock."""
+FRESH_SECONDS = 10.0  # a signature that does not fit has the key read again, so often at most
 _LIMITS = Limits()
 _ENDINGS = ("result", "error", "heartbeat")
 
@@ -52,7 +64,7 @@ async def answer_webhook(request: Request, app: App) -> Response:
     a server without a key, 409 for a task that has ended otherwise, 413 for too large a body.
     """
     try:
-        tenant, values = _verified(request, app)
+        tenant, values = await to_thread(_verified, request, app)
         await to_thread(_report, app, tenant, values)
     except (HttpError, CoordinationError) as error:
         return failure(request, error)
@@ -61,8 +73,7 @@ async def answer_webhook(request: Request, app: App) -> Response:
 
 def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
     """The tenant that has signed, and what the body says."""
-    master = app.settings.webhook_key
-    if master is None:
+    if app.settings.webhook_key is None and app.settings.webhook_key_secret is None:
         raise NotFound("this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY")
     if request.method != "POST":
         raise HttpError(405, BadUserInput("use POST"), allow="POST")
@@ -77,11 +88,30 @@ def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
         raise BadUserInput("the request body must be one JSON object")
     check_json(values, _LIMITS.json_depth)
     tenant = _tenant(values.get("tenant"))
-    expected = signature(tenant_key(master.get_secret_value(), tenant), timestamp, request.body)
-    given = request.headers.get("x-ace-signature", "")
-    if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
-        raise Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
-    return tenant, values
+    given = request.headers.get("x-ace-signature", "").encode(errors="replace")
+    for master in master_keys(app.settings, app.secrets):
+        expected = signature(tenant_key(master, tenant), timestamp, request.body)
+        if hmac.compare_digest(expected.encode(), given):
+            return tenant, values
+    raise Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+
+
+def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:
+    """The master keys that a signature may follow from, the likeliest first. A secret that was rotated counts at once,
+    and so does the one before it, with which jobs may have started. Raises `Throttled` when it cannot be read.
+    """
+    name, key = settings.webhook_key_secret, settings.webhook_key
+    if name is None:
+        yield from [key.get_secret_value()] if key else []
+        return
+    try:
+        yield secrets.value(name)
+        yield secrets.value(name, max_age=FRESH_SECONDS)
+    except SecretUnavailable as error:
+        logger.error("cannot read the secret of the webhook key", extra={"reason": str(error)})
+        raise Throttled("The key of the signatures cannot be read now; try again later.") from error
+    with suppress(SecretUnavailable):  # it was never rotated
+        yield secrets.value(name, previous=True, max_age=FRESH_SECONDS)
 
 
 def _report(app: App, tenant: str, values: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ai_coordination_engine.ports import ActionFunctions, Clock, Queue, Runtimes, Wake
+from ai_coordination_engine.ports import ActionFunctions, Clock, Queue, Runtimes, Secrets, Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import SessionAgent
@@ -27,6 +27,7 @@ class App:
     queue: Queue
     runtimes: Runtimes
     actions: ActionFunctions
+    secrets: Secrets
     clock: Clock
     alone_since: float | None = None
 

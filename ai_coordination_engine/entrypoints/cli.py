@@ -212,14 +212,18 @@ def webhook_key(
 ) -> None:
     """Print the key with which the long jobs of a tenant sign what they report to /async-tasks."""
     from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
-    from ai_coordination_engine.api.webhooks import tenant_key
+    from ai_coordination_engine.api.webhooks import master_keys, tenant_key
+    from ai_coordination_engine.bootstrap import secrets_manager
 
-    master = _settings().webhook_key
+    settings = _settings()
+    master = next(master_keys(settings, secrets_manager()), None)
     if master is None:
-        raise Failure("Set ACE_WEBHOOK_KEY to the server's master key; the tenant's key follows from it.")
+        raise Failure(
+            "Set ACE_WEBHOOK_KEY to the server's master key, or ACE_WEBHOOK_KEY_SECRET to its secret; the tenant's key follows from it."
+        )
     endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
     checked = tenant_of(endpoint_id, part_id if separator else None)
-    sys.stdout.write(tenant_key(master.get_secret_value(), checked) + "\n")
+    sys.stdout.write(tenant_key(master, checked) + "\n")
 
 
 @schema.command(name="print")

@@ -21,7 +21,7 @@ from ai_coordination_engine.entrypoints.api_handler import build_handler
 from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
-from tests.fakes import FakeClock, FakeQueue
+from tests.fakes import FakeClock, FakeQueue, FakeSecrets
 
 MASTER = "the operator's key"
 
@@ -268,3 +268,27 @@ def test_the_lambda_takes_the_tenant_from_the_signed_body_alone(jobs: Jobs) -> N
         answered = build_handler(app, runner)(event, None)
     assert (answered["statusCode"], json.loads(answered["body"])) == OK
     assert jobs.status(job) == "completed"
+
+
+def test_a_rotated_key_counts_at_once_and_so_does_the_one_before(jobs: Jobs) -> None:
+    secrets = FakeSecrets(master=["oldest", MASTER])
+    settings = jobs.app.settings.model_copy(update={"webhook_key": None, "webhook_key_secret": "master"})
+    jobs.app = replace(jobs.app, settings=settings, secrets=secrets)
+    assert jobs.report(jobs.open(), result="1") == OK
+    secrets.texts["master"].append("newest")
+    assert jobs.report(jobs.open(), result="2") == OK  # a job that began before the rotation
+    body = jobs.body(jobs.open(), result="3")
+    assert jobs.send(body, **jobs.headers(body, key=tenant_key("newest", jobs.tenant))) == OK
+    body = jobs.body(jobs.open(), result="4")
+    assert refused(jobs.send(body, **jobs.headers(body, key=tenant_key("oldest", jobs.tenant))))[:2] == (
+        401,
+        "UNAUTHENTICATED",
+    )
+
+
+def test_a_key_that_cannot_be_read_is_tried_again_later(jobs: Jobs) -> None:
+    settings = jobs.app.settings.model_copy(update={"webhook_key": None, "webhook_key_secret": "master"})
+    jobs.app = replace(jobs.app, settings=settings, secrets=FakeSecrets())
+    status, code, message = refused(jobs.report(jobs.open(), result="1"))
+    assert (status, code) == (503, "THROTTLED")
+    assert message == "The key of the signatures cannot be read now; try again later."

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, wake_from_body
+from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, wake_from_body
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
@@ -33,11 +34,13 @@ class Recorder:
     def __init__(self, refusals: int = 0, error: str | None = None) -> None:
         self.batches: list[list[str]] = []
         self.delays: list[int | None] = []
+        self.groups: list[str] = []
         self._refusals = refusals
         self._error = error
 
     def send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self.batches.append([entry["Id"] for entry in Entries])
+        self.groups += [entry["MessageGroupId"] for entry in Entries]
         self.delays += [entry.get("DelaySeconds") for entry in Entries]
         if self._error:
             raise ClientError({"Error": {"Code": self._error, "Message": ""}}, "SendMessageBatch")
@@ -51,6 +54,22 @@ def received(client: Any, url: str) -> list[Wake]:
     while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found += [wake_from_body(message["Body"]) for message in messages]
     return found
+
+
+@pytest.mark.parametrize("tenant", ["acme#eu", "a" * 128])
+def test_a_group_is_the_tenant(tenant: str) -> None:
+    assert group_of(tenant) == tenant
+
+
+@pytest.mark.parametrize("tenant", ["a" * 129, "bücher", "a b"])
+def test_a_tenant_that_sqs_does_not_take_is_hashed(tenant: str) -> None:
+    assert group_of(tenant) == hashlib.sha256(tenant.encode()).hexdigest()
+
+
+def test_messages_of_a_tenant_are_one_group() -> None:
+    recorder = Recorder()
+    SqsQueue(recorder, "url").send([WAKE, Wake("other", "s", "sa"), WAKE])  # type: ignore[arg-type]
+    assert recorder.groups == ["acme#eu", "other", "acme#eu"]
 
 
 def test_body_is_compact_versioned_json() -> None:

@@ -6,10 +6,10 @@ A new kind is a module with a class that implements `Runtime`, and one entry in 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
-from ai_coordination_engine.adapters.secrets import Secrets
-from ai_coordination_engine.ports import AgentFailure, AgentRuntime
+from ai_coordination_engine.ports import AgentFailure, AgentRuntime, Secrets
 from ai_coordination_engine.settings import Settings
 
 
@@ -29,11 +29,12 @@ def _function(settings: Settings, _: Secrets) -> Runtime:
     return FunctionRuntime(settings.functions)
 
 
-def _http(settings: Settings, _: Secrets) -> Runtime:
+def _http(settings: Settings, secrets: Secrets) -> Runtime:
     from ai_coordination_engine.adapters.runtimes.http import HttpRuntime  # noqa: PLC0415
 
-    key = settings.http_signing_key
-    return HttpRuntime(settings.http_allowed_urls, signing_key=key.get_secret_value() if key else None)
+    key, secret = settings.http_signing_key, settings.http_signing_key_secret
+    signing_key = partial(secrets.value, secret) if secret else key.get_secret_value if key else None
+    return HttpRuntime(settings.http_allowed_urls, signing_key=signing_key)
 
 
 def _openai(settings: Settings, secrets: Secrets) -> Runtime:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import httpx
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
+from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
@@ -40,12 +41,12 @@ class HttpRuntime:
         self,
         allowed_urls: Sequence[str],
         *,
-        signing_key: str | None = None,
+        signing_key: Callable[[], str] | None = None,
         web: Web | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._allowed = [url for text in allowed_urls if (url := _parsed(text))]
-        self._key = signing_key.encode() if signing_key else None
+        self._key = signing_key
         self._web = web or Web()
         self._now = now
 
@@ -55,8 +56,9 @@ class HttpRuntime:
         body = json.dumps(payload(request)).encode()
         headers = {"Accept": "application/json, text/plain", "Idempotency-Key": request.run_uuid}
         if self._key:
+            key = read_key(self._key, "the key that signs the requests of http agents")
             timestamp = str(int(self._now()))
-            headers |= {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: sign(self._key, timestamp, body)}
+            headers |= {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: sign(key.encode(), timestamp, body)}
         whom = f"the agent at {url.host}"
         reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
         return _read(reply, whom)

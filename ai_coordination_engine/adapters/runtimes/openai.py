@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import Web
-from ai_coordination_engine.adapters.secrets import Secrets, SecretUnavailable
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint
 
 # Parameters of the API reference's "Create chat completion" that a record may set.
@@ -82,14 +83,7 @@ class OpenAIRuntime:
         """The API key, or nothing for an endpoint that needs none (a model server on this machine)."""
         key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
         if not key and endpoint.api_key_secret:
-            try:
-                key = self._secrets.value(endpoint.api_key_secret)
-            except SecretUnavailable as error:
-                raise AgentFailure(
-                    f"the key of {whom} cannot be read: {error}",
-                    retryable=error.retryable,
-                    error_class="unavailable" if error.retryable else "not_allowed",
-                ) from error
+            key = read_key(partial(self._secrets.value, endpoint.api_key_secret), f"the key of {whom}")
         key = key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise AgentFailure(f"the key of {whom} is not one line of plain text", error_class="not_allowed")

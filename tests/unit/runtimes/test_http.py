@@ -2,6 +2,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
 from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
+from tests.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]
 
@@ -118,11 +120,18 @@ def test_a_json_answer_of_another_shape_is_a_failure_that_may_pass(
 
 def test_a_request_is_signed_over_its_time_and_its_bytes(server: Any, calling: Requests) -> None:
     server.answers({"output": "ok"})
-    HttpRuntime([server.url], signing_key="schlüssel", now=lambda: 1_700_000_000.9).run(calling())
+    HttpRuntime([server.url], signing_key=lambda: "schlüssel", now=lambda: 1_700_000_000.9).run(calling())
     (received,) = server.received
     assert received.headers["x-ace-timestamp"] == "1700000000"
     expected = hmac.new("schlüssel".encode(), b"1700000000." + received.body, hashlib.sha256).hexdigest()
     assert received.headers["x-ace-signature"] == f"v1={expected}"
+
+
+def test_a_key_that_cannot_be_read_sends_nothing(server: Any, calling: Requests) -> None:
+    failure = failure_of(HttpRuntime([server.url], signing_key=partial(FakeSecrets().value, "key")), calling())
+    assert failure.message == "the key that signs the requests of http agents cannot be read: ResourceNotFoundException"
+    assert (failure.error_class, failure.retryable) == ("not_allowed", False)
+    assert server.received == []
 
 
 def test_without_a_key_nothing_is_signed(server: Any, runtime: HttpRuntime, calling: Requests) -> None:

@@ -5,24 +5,12 @@ import pytest
 from pydantic import SecretStr
 
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
-from ai_coordination_engine.adapters.secrets import SecretUnavailable
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
 from ai_coordination_engine.settings import OpenAIEndpoint
+from tests.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]
 KEY = "sk-very-secret-0123456789"
-
-
-class Vault:
-    """A fake of the port `Secrets`: a dictionary."""
-
-    def __init__(self, **secrets: str) -> None:
-        self._secrets = secrets
-
-    def value(self, name: str) -> str:
-        if name not in self._secrets:
-            raise SecretUnavailable("ResourceNotFoundException", retryable=False)
-        return self._secrets[name]
 
 
 def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
@@ -36,8 +24,8 @@ def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
     }
 
 
-def runtime_at(url: str, secrets: Vault | None = None, **endpoint: Any) -> OpenAIRuntime:
-    return OpenAIRuntime({"default": OpenAIEndpoint(base_url=url, **endpoint)}, secrets or Vault())
+def runtime_at(url: str, secrets: FakeSecrets | None = None, **endpoint: Any) -> OpenAIRuntime:
+    return OpenAIRuntime({"default": OpenAIEndpoint(base_url=url, **endpoint)}, secrets or FakeSecrets())
 
 
 def failure_of(runtime: OpenAIRuntime, request: AgentRequest) -> AgentFailure:
@@ -100,11 +88,11 @@ def test_no_model_is_a_readable_failure(agent_request: Requests, dead_url: str, 
 def test_an_agent_names_its_endpoint(server: Any, agent_request: Requests, dead_url: str) -> None:
     server.answers(completion())
     endpoints = {"default": OpenAIEndpoint(base_url=dead_url), "house": OpenAIEndpoint(base_url=server.url)}
-    runtime = OpenAIRuntime(endpoints, Vault())
+    runtime = OpenAIRuntime(endpoints, FakeSecrets())
     assert runtime.run(agent_request(runtime={"model": "m", "endpoint": "house"})).output == "Hello."
     failure = failure_of(runtime, agent_request(runtime={"model": "m", "endpoint": "moon"}))
     assert failure.message == "the model endpoint 'moon' is not configured; configured: default, house"
-    failure = failure_of(OpenAIRuntime({}, Vault()), agent_request(runtime={"model": "m"}))
+    failure = failure_of(OpenAIRuntime({}, FakeSecrets()), agent_request(runtime={"model": "m"}))
     assert failure.message == "the model endpoint 'default' is not configured; configured: none"
 
 
@@ -124,7 +112,7 @@ def test_a_record_with_an_address_or_a_key_is_refused(server: Any, agent_request
 )
 def test_the_key_comes_from_settings_or_a_secret(server: Any, agent_request: Requests, how: dict[str, Any]) -> None:
     server.answers(completion())
-    runtime_at(server.url, Vault(**{"prod/openai": KEY}), **how).run(agent_request(runtime={"model": "m"}))
+    runtime_at(server.url, FakeSecrets(**{"prod/openai": KEY}), **how).run(agent_request(runtime={"model": "m"}))
     assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
 
 

@@ -6,7 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ai_coordination_engine.adapters.secrets import SecretsManager, SecretUnavailable
+from ai_coordination_engine.adapters.secrets import SecretsManager
+from ai_coordination_engine.ports import SecretUnavailable
 
 
 @pytest.fixture
@@ -81,3 +82,24 @@ def test_no_way_to_the_secrets_is_worth_a_retry(aws: Any, monkeypatch: pytest.Mo
     with pytest.raises(SecretUnavailable, match=r"^NoRegionError$") as failure:
         SecretsManager().value("key")
     assert failure.value.retryable
+
+
+def test_the_secret_before_the_last_rotation(aws: Any) -> None:
+    aws.create_secret(Name="key", SecretString="old")
+    secrets = SecretsManager()
+    with pytest.raises(SecretUnavailable, match=r"^ResourceNotFoundException$"):
+        secrets.value("key", previous=True)
+    aws.put_secret_value(SecretId="key", SecretString="new")
+    assert (secrets.value("key"), secrets.value("key", previous=True)) == ("new", "old")
+
+
+def test_a_secret_is_read_again_when_what_is_kept_is_too_old(aws: Any) -> None:
+    aws.create_secret(Name="key", SecretString="old")
+    now = Time()
+    secrets = SecretsManager(keep_seconds=300, now=now)
+    assert secrets.value("key") == "old"
+    aws.put_secret_value(SecretId="key", SecretString="new")
+    now.seconds += 9
+    assert secrets.value("key", max_age=10) == "old"
+    now.seconds += 1
+    assert secrets.value("key", max_age=10) == "new"
