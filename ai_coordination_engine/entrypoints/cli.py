@@ -218,9 +218,7 @@ def webhook_key(
     settings = _settings()
     master = next(master_keys(settings, secrets_manager()), None)
     if master is None:
-        raise Failure(
-            "Set ACE_WEBHOOK_KEY to the server's master key, or ACE_WEBHOOK_KEY_SECRET to its secret; the tenant's key follows from it."
-        )
+        raise Failure("Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET as the server has it; the tenant's key follows.")
     endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
     checked = tenant_of(endpoint_id, part_id if separator else None)
     sys.stdout.write(tenant_key(master, checked) + "\n")

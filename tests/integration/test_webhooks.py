@@ -280,10 +280,8 @@ def test_a_rotated_key_counts_at_once_and_so_does_the_one_before(jobs: Jobs) -> 
     body = jobs.body(jobs.open(), result="3")
     assert jobs.send(body, **jobs.headers(body, key=tenant_key("newest", jobs.tenant))) == OK
     body = jobs.body(jobs.open(), result="4")
-    assert refused(jobs.send(body, **jobs.headers(body, key=tenant_key("oldest", jobs.tenant))))[:2] == (
-        401,
-        "UNAUTHENTICATED",
-    )
+    answer = jobs.send(body, **jobs.headers(body, key=tenant_key("oldest", jobs.tenant)))
+    assert refused(answer)[:2] == (401, "UNAUTHENTICATED")
 
 
 def test_a_key_that_cannot_be_read_is_tried_again_later(jobs: Jobs) -> None:
