@@ -1,0 +1,202 @@
+"""JSON as text and back, with the digits that were written: `19.90`, `1e3`, `-0` and `1e400` stay what they are. Pure.
+
+RFC 8259, and nothing else: `NaN` and `Infinity` are not JSON, neither on the way in nor on the way out. White space and
+byte order marks around the text do not count; of a key that is given twice the last value counts.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from math import isfinite
+from typing import Any
+
+_MINUS_ZERO = re.compile(r"-0(?![.\deE])")
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+_DIGITS = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+class NotJSON(ValueError):
+    """A text is not JSON, or a value is none that JSON can hold."""
+
+
+class TooLong(ValueError):
+    """The text of a value would be longer than it may be."""
+
+
+class Number(float):
+    """A number whose digits Python would not write again: to calculate with it is a float (1e400: infinity), its `text`
+    is what was written.
+    """
+
+    __slots__ = ("text",)
+    text: str
+
+    def __reduce__(self) -> Any:
+        return _written, (self.text,)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    __str__ = __repr__
+
+
+def _written(text: str) -> Number:
+    number = float.__new__(Number, text)
+    number.text = text
+    return number
+
+
+def bare(text: str) -> str:
+    """The text without the white space and byte order marks around it."""
+    return text.strip().strip("\ufeff").strip()
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text; a number is an int, a float, or a `Number` where these would lose its digits.
+
+    Raises `NotJSON`, also for a text that is nested too deeply to be read.
+    """
+    text = bare(text)
+    try:
+        if not _MINUS_ZERO.search(text):
+            return _FAST.decode(text)
+    except NotJSON:
+        raise
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise NotJSON(_reason(error)) from None
+    except ValueError:
+        pass  # an integer of thousands of digits
+    try:
+        return EXACT.decode(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise NotJSON(_reason(error)) from None
+
+
+def number(text: str) -> int | float | None:
+    """The number that a text is, as JSON writes numbers; None for any other text."""
+    if not _DIGITS.fullmatch(text):
+        return None
+    return _integer(text) if text.lstrip("-").isdigit() else _float(text)
+
+
+def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None) -> str:
+    """The JSON text of a value in one line, with `", "` and `": "` unless it is `compact`; half surrogates are escaped,
+    so that the text is always UTF-8.
+
+    Takes what `json.dumps` takes, at any depth. Raises `NotJSON` for what JSON cannot hold, `TooLong` as soon as there
+    are more than `limit` characters.
+    """
+    try:
+        return "".join(_bounded(_pieces(value, compact, _ascii if ascii_only else _quoted), limit))
+    except TooLong:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise error if isinstance(error, NotJSON) else NotJSON("an integer has too many digits") from error
+
+
+def _refuse(name: str) -> Any:
+    raise NotJSON(f"{name} is not JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    return value if repr(value) == text else _written(text)
+
+
+def _integer(text: str) -> int | float:
+    try:
+        return _written(text) if text == "-0" else int(text)
+    except ValueError:  # too many digits
+        return _written(text)
+
+
+def _reason(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+
+
+_FAST = json.JSONDecoder(parse_float=_float, parse_constant=_refuse)
+EXACT = json.JSONDecoder(parse_float=_float, parse_int=_integer, parse_constant=_refuse)
+"""Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`)."""
+
+
+# Writing
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+_utf8 = json.JSONEncoder(ensure_ascii=False).encode
+_ascii = json.JSONEncoder().encode
+
+
+def _quoted(text: str) -> str:
+    quoted = _utf8(text)
+    return quoted if quoted.isascii() else _HALF_OF_A_PAIR.sub(_escaped, quoted)
+
+
+def _bounded(pieces: Iterator[str], limit: int | None) -> Iterator[str]:
+    if limit is None:
+        yield from pieces
+        return
+    for piece in pieces:
+        limit -= len(piece)
+        if limit < 0:
+            raise TooLong
+        yield piece
+
+
+def _pieces(value: Any, compact: bool, quoted: Callable[[str], str]) -> Iterator[str]:
+    """Without recursion: a value may be nested more deeply than Python calls."""
+    comma, colon = (",", ":") if compact else (", ", ": ")
+    open_parts: list[tuple[Iterator[tuple[str, Any]], str]] = []
+    entries: Iterator[tuple[str, Any]] = iter([("", value)])
+    closing = ""
+    while True:
+        for before, each in entries:
+            if isinstance(each, dict):
+                yield before + "{"
+                open_parts.append((entries, closing))
+                entries, closing = _members(each, comma, colon, quoted), "}"
+                break
+            if isinstance(each, list | tuple):
+                yield before + "["
+                open_parts.append((entries, closing))
+                entries, closing = _elements(each, comma), "]"
+                break
+            yield before + (quoted(each) if isinstance(each, str) else _scalar(each))
+        else:
+            yield closing
+            if not open_parts:
+                return
+            entries, closing = open_parts.pop()
+
+
+def _members(value: dict[Any, Any], comma: str, colon: str, quoted: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
+    before = ""
+    for name, each in value.items():
+        yield f"{before}{quoted(name if isinstance(name, str) else _scalar(name))}{colon}", each
+        before = comma
+
+
+def _elements(value: list[Any] | tuple[Any, ...], comma: str) -> Iterator[tuple[str, Any]]:
+    before = ""
+    for each in value:
+        yield before, each
+        before = comma
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, Number):
+        return value.text
+    if not isinstance(value, float):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    if not isfinite(value):
+        raise NotJSON(f"{value} is not a number that JSON can hold")
+    return float.__repr__(value)
