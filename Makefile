@@ -23,7 +23,7 @@ fmt: install ## format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet .
 
-lint: install ## check format, lint, types, layers, dependencies, spelling and the template
+lint: install .venv-checkov/.stamp ## check format, lint, types, layers, dependencies, spelling and the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -31,6 +31,7 @@ lint: install ## check format, lint, types, layers, dependencies, spelling and t
 	$(BIN)/deptry .
 	$(BIN)/codespell
 	$(BIN)/cfn-lint template.yaml
+	.venv-checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml
 
 # Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
 test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the whole suite
@@ -50,7 +51,7 @@ lock: install ## pin the newest versions of everything with their hashes
 	.ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-ministack .venv-model build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model .venv-checkov build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
@@ -64,6 +65,13 @@ clean: ## remove everything that the other targets made
 	@.ci/venv "$(PYTHON)" .venv-ministack
 	.venv-ministack/bin/python $(LOCKED) .ci/constraints-ministack.txt
 	.venv-ministack/bin/python $(PIP) check >&2
+	@touch $@
+
+# So does the scanner of the template.
+.venv-checkov/.stamp: .ci/constraints-checkov.txt
+	@.ci/venv "$(PYTHON)" .venv-checkov
+	.venv-checkov/bin/python $(LOCKED) .ci/constraints-checkov.txt
+	.venv-checkov/bin/python $(PIP) check >&2
 	@touch $@
 
 # The weights come in a plugin of a tool that is not used: without its dependencies it fits no other environment.

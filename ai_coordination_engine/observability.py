@@ -5,6 +5,7 @@ traceback carries local variables.
 """
 
 import sys
+from contextlib import AbstractContextManager
 
 from aws_lambda_powertools import Logger, Metrics
 from opentelemetry import trace
@@ -19,6 +20,15 @@ metrics = Metrics(namespace="AICoordinationEngine", service=SERVICE)
 
 tracer = trace.get_tracer("ai_coordination_engine")
 """OpenTelemetry's tracer: without an SDK in the process every span is a no-op."""
+
+
+def attempt_span(agent_name: str, **ids: str) -> AbstractContextManager[object]:
+    """A span around one attempt of an agent, named as OpenTelemetry's conventions for generative AI have it; `ids` say
+    which attempt it is. What an agent is given or answers is no part of it.
+    """
+    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent_name}
+    attributes |= {f"ace.{name}": value for name, value in ids.items()}
+    return tracer.start_as_current_span(f"invoke_agent {agent_name}", attributes=attributes)
 
 
 def configure(log_level: str) -> None:

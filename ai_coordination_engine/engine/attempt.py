@@ -11,6 +11,7 @@ from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import MAX_TEXT, Turn
+from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
 from ai_coordination_engine.store.models import SessionAgent
@@ -62,7 +63,9 @@ def run(app: App, agent: SessionAgent, chain: Chain) -> AgentResult:
     """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
     request = _request(app, agent, chain)
     chain.given[agent.ordinal] = request.input
-    result = app.runtimes.find(request.runtime["kind"]).run(request)
+    ids = {"tenant": agent.partition_key, "session_uuid": agent.session_uuid, "run_uuid": request.run_uuid}
+    with attempt_span(request.agent_name, **ids):
+        result = app.runtimes.find(request.runtime["kind"]).run(request)
     if len(result.output) > MAX_TEXT:
         message = f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}."
         raise AgentFailure(message, error_class="invalid_output")

@@ -47,8 +47,8 @@ def tokens() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def stack(aws: Emulator, tokens: Issuer) -> Stack:
-    aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)
-    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret="webhook")
+    secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)["ARN"]
+    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret=secret)
 
 
 @dataclass(frozen=True)

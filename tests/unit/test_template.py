@@ -1,5 +1,7 @@
 """What template.yaml promises, read from its text; tests/deployment runs it."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,7 +148,105 @@ def test_every_function_has_its_alarms(template: dict[str, Any]) -> None:
         if each["Namespace"] == "AWS/Lambda"
     }
     functions = of_type(template, "AWS::Serverless::Function")
-    assert watched == {(name, metric) for name in functions for metric in ("Errors", "Throttles")}
+    always = {(name, metric) for name in functions for metric in ("Errors", "Throttles")}
+    assert watched == {*always, ("SweepFunction", "Invocations")}
+
+
+def test_work_that_waits_errors_and_a_missing_sweep_are_alarms(template: dict[str, Any]) -> None:
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    watched = {
+        name: (
+            each["MetricName"],
+            each["Dimensions"],
+            each["Threshold"],
+            each["ComparisonOperator"],
+            each["TreatMissingData"],
+        )
+        for name, each in alarms.items()
+        if name in ("QueueAgeAlarm", "ServerErrorAlarm", "SweepMissingAlarm")
+    }
+    assert watched == {
+        "QueueAgeAlarm": (
+            "ApproximateAgeOfOldestMessage",
+            [{"Name": "QueueName", "Value": {"GetAtt": "Queue.QueueName"}}],
+            {"Ref": "QueueAgeSeconds"},
+            "GreaterThanThreshold",
+            "notBreaching",
+        ),
+        "ServerErrorAlarm": (
+            "5xx",
+            [{"Name": "ApiId", "Value": {"Ref": "HttpApi"}}],
+            0,
+            "GreaterThanThreshold",
+            "notBreaching",
+        ),
+        "SweepMissingAlarm": (
+            "Invocations",
+            [{"Name": "FunctionName", "Value": {"Ref": "SweepFunction"}}],
+            1,
+            "LessThanThreshold",
+            "breaching",  # a sweep that is never invoked gives no data
+        ),
+    }
+    assert alarms["SweepMissingAlarm"]["Period"] * alarms["SweepMissingAlarm"]["EvaluationPeriods"] == 600
+
+
+def test_the_stage_is_throttled_and_logs_who_asked_and_nothing_that_was_said(template: dict[str, Any]) -> None:
+    stage = template["Resources"]["HttpStage"]["Properties"]
+    assert stage["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "ApiBurst"},
+    }
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert sorted(logged.values()) == [
+        "$context.authorizer.claims.sub",
+        "$context.error.message",
+        "$context.identity.sourceIp",
+        "$context.identity.userArn",
+        "$context.integrationErrorMessage",
+        "$context.path",
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.responseLatency",
+        "$context.responseLength",
+        "$context.routeKey",
+        "$context.status",
+    ]
+
+
+def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str, Any]) -> None:
+    assert "{{resolve:" not in (ROOT / "template.yaml").read_text()
+    readers = {
+        name: [each["Resource"] for each in _statements(role) if "secretsmanager:GetSecretValue" in each["Action"]]
+        for name, role in of_type(template, "AWS::IAM::Role").items()
+    }
+    assert readers == {
+        "ApiRole": [{"Ref": "WebhookSecret"}],
+        "WorkerRole": [{"Ref": "SecretArns"}, {"Ref": "HttpSigningSecret"}],
+        "SweepRole": [],
+    }
+    for name in ("WebhookSecret", "HttpSigningSecret"):
+        pattern = template["Parameters"][name]["AllowedPattern"]
+        assert [bool(re.search(pattern, text)) for text in ("", "arn:aws:secretsmanager:…", "a-name")] == [
+            True,
+            True,
+            False,
+        ]
+
+
+def test_tracing_is_an_option(template: dict[str, Any]) -> None:
+    functions = template["Globals"]["Function"]
+    assert functions["Tracing"] == {"If": ["HasTracing", "Active", "PassThrough"]}
+    assert functions["Layers"] == {"If": ["HasTracing", [{"Ref": "OpenTelemetryLayer"}], {"Ref": "AWS::NoValue"}]}
+    policy = template["Resources"]["TracePolicy"]
+    assert policy["Condition"] == "HasTracing"
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+
+
+def test_every_check_that_is_left_out_has_its_reason_beside_it() -> None:
+    lines = (ROOT / ".ci" / "checkov.yaml").read_text().partition("skip-check:\n")[2].splitlines()
+    assert [line for line in lines if not re.fullmatch(r"  - CKV_AWS_\d+ # .{20,}", line)] == []
 
 
 def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any]) -> None:
@@ -158,7 +258,8 @@ def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any])
 def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
     functions = [template["Globals"]["Function"], *of_type(template, "AWS::Serverless::Function").values()]
     variables = {name for each in functions for name in each.get("Environment", {}).get("Variables", ())}
-    assert variables <= {f"ACE_{name.upper()}" for name in Settings.model_fields}
+    settings = {f"ACE_{name.upper()}" for name in Settings.model_fields}
+    assert variables - settings == {"AWS_LAMBDA_EXEC_WRAPPER"}  # how a layer is begun
 
 
 def test_runtime_is_the_one_that_the_package_is_built_for(template: dict[str, Any]) -> None:
