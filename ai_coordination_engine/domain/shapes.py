@@ -22,11 +22,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
+from ai_coordination_engine.domain.secrets import refuse_secrets
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 
 RUNTIME_KINDS = ("function", "http", "openai")
-_SECRETS = ("apikey", "apikeysecret", "authorization", "password", "secret", "token", "baseurl", "credentials")
 _PREAMBLE = re.compile("^(?:Value error, |((?:Input|String|List|Value) should ))")
 _WRONG = {
     "missing": "is needed",
@@ -42,7 +42,6 @@ _WRONG = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
 }
-_USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE)
 
 
 class Shape(BaseModel):
@@ -66,20 +65,6 @@ class Shape(BaseModel):
     def wire(self) -> dict[str, Any]:
         """The object as it goes out: what was given, in camelCase."""
         return self.model_dump(exclude_unset=True, by_alias=True)
-
-
-def refuse_secrets(values: Mapping[str, Any], *, levels: int = 1) -> None:
-    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds credentials.
-
-    Looks `levels` deep, so that headers count too.
-    """
-    for key, value in values.items():
-        if key.lower().replace("_", "").replace("-", "").endswith(_SECRETS):
-            raise ValueError(f"{key[:100]} does not belong in a record; name an endpoint of the server's settings")
-        if isinstance(value, str) and _USERINFO.match(value):
-            raise ValueError(f"{key[:100]} holds credentials, which do not belong in a record")
-        if levels and isinstance(value, dict):
-            refuse_secrets(value, levels=levels - 1)
 
 
 class Runtime(Shape):

@@ -2,9 +2,13 @@
 meant. Pure.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def size_of(value: Any, limit: int) -> int:
@@ -34,3 +38,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion to be put behind a message, when one of the known words is close."""
     close = get_close_matches(word, list(known), n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case, however they are joined: `apiKey`, `API_KEY` and `api-key` have the same."""
+    return [word for word in _BETWEEN_WORDS.split(_HUMP.sub(" ", name).lower()) if word]

@@ -1,0 +1,71 @@
+"""Which keys and values of a record look like secrets, which belong in the server's settings. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ai_coordination_engine.domain.texts import words_of
+
+_ALWAYS = ("password", "passwd", "passphrase", "authorization", "authorisation", "credential", "secret")
+"""A name that ends with one of these, or its plural, names a secret."""
+_KEYS = {"api", "access", "private", "secret", "signing", "encryption", "subscription", "account", "master", "auth"}
+"""The keys that open something; a partition key and a sort key do not."""
+_TOKENS = {"access", "api", "auth", "bearer", "bot", "csrf", "id", "identity", "jwt", "oauth", "refresh", "security"}
+"""Whose tokens, in the plural, are secrets; any other tokens are pieces of a text, and are counted."""
+# fmt: off
+_MARKS = {
+    "bos", "change", "class", "cls", "continuation", "continue", "cursor", "delta", "end",
+    "eos", "eot", "first", "idempotency", "iterator", "last", "mask", "new", "next", "page",
+    "pagination", "paging", "pad", "per", "position", "prev", "previous", "resume", "scroll",
+    "sep", "special", "start", "stop", "sync", "unk", "unknown",
+}
+# fmt: on
+"""Whose token is a place in a list or in a text."""
+_GLUED = ("apikey", "accesskey", "privatekey", "secretkey", "accesstoken", "apitoken", "authtoken", "baseurl")
+_USERINFO = re.compile(r"^\s*[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key with this name holds a secret, or says where to send one. Words count, not their parts."""
+    words = [word.rstrip("0123456789") for word in words_of(name)]
+    *before, last = [word for word in words if word] or [""]
+    owner = before[-1] if before else ""
+    if last.removesuffix("s").endswith(_ALWAYS) or last.endswith(_GLUED):
+        return True
+    if last == "token":
+        return owner not in _MARKS
+    return (
+        (last in ("key", "keys") and owner in _KEYS)
+        or (last == "tokens" and owner in _TOKENS)
+        or (owner, last) == ("base", "url")
+    )
+
+
+def refuse_secrets(values: Mapping[str, Any]) -> None:
+    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds credentials.
+
+    It looks at every level, into lists too.
+    """
+    for place, key, value in _entries(values):
+        if isinstance(value, str) and _USERINFO.match(value):
+            raise ValueError(f"{place} holds credentials, which do not belong in a record")
+        if key is not None and is_secret_name(key):
+            raise ValueError(f"{place} does not belong in a record; name an endpoint of the server's settings")
+
+
+def _entries(values: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]:
+    """Every value with its place and its key (None in a list). What a JSON Schema describes is not named by it."""
+    rest: list[tuple[str, Any]] = [("", values)]
+    while rest:
+        place, value = rest.pop()
+        if isinstance(value, Mapping):
+            described = place.endswith("properties")
+            for key, each in value.items():
+                at = f"{place}.{key[:100]}".lstrip(".")[-200:]
+                yield at, None if described and isinstance(each, Mapping) else key, each
+                rest.append((at, each))
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            for index, each in enumerate(value):
+                at = f"{place}[{index}]"
+                yield at, None, each
+                rest.append((at, each))
