@@ -24,6 +24,9 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
 
 _BLAMED = "Skipped because of a failure before it."
+_NOTHING = (
+    "There is no result: every agent that nobody waits for was skipped, because no condition or choice led to it."
+)
 EVERY_EPOCH = 2**31
 MAX_LOGS = 2_000  # characters: the session's own row stays small
 
@@ -208,7 +211,9 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     logs = _logs(app, agent) if blamed else None
     key = (agent.coordination_uuid, agent.session_uuid)
     if agent.sink_count == 1:
-        values = {} if logs is None else {"blamed": True, "logs": logs}
+        values: dict[str, object] = {} if logs is None else {"blamed": True, "logs": logs}
+        if agent.state == "skipped" and not blamed:
+            values["logs"] = _skipped_sink(app, agent)
         status = "failed" if blamed else "completed"
         session = app.transitions.session.finish_only_sink(key, edge(agent), status, values)
     else:
@@ -218,17 +223,29 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
 
 
 def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs: str | None) -> Session | None:
-    sink, width, told = edge(agent), 1, logs
+    sink, width, told, has_result = edge(agent), 1, logs, agent.state == "completed"
     if count := tallies.how_many(agent.sink_count):
         tally_key = tallies.sink_key(agent, agent.ordinal % count)
         tally = app.transitions.finish_edge(tally_key, edge(agent), blamed=blamed, note=logs)
         if tally is None or tally.in_degree:
             return None
         sink, width, blamed, told = edge(tally), tally.width, bool(tally.blamed), app.records.opened(tally.notes)
-    session = app.transitions.session.finish_sink(key, sink, width=width, blamed=blamed, logs=told)
+        has_result = True  # of so many, some
+    session = app.transitions.session.finish_sink(
+        key, sink, width=width, blamed=blamed, has_result=has_result, logs=told
+    )
     if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
         return session
-    return app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
+    return end_session(app, session)
+
+
+def end_session(app: App, session: Session) -> Session | None:
+    """End a session whose sinks are all terminal; its logs say so when none of them has a result."""
+    key = (session.coordination_uuid, session.session_uuid)
+    if session.blamed:
+        return app.transitions.session.end_session(key, "failed")
+    logs = None if session.has_result else _NOTHING
+    return app.transitions.session.end_session(key, "completed", logs=logs)
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -247,6 +264,10 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
     key = (agent.coordination_uuid, agent.session_uuid)
     app.transitions.session.fail_session(key, EVERY_EPOCH, {"logs": reason[:MAX_LOGS]})
     skip_waiting(app, agent.partition_key, key)
+
+
+def _skipped_sink(app: App, agent: SessionAgent) -> str:
+    return f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice led to it."
 
 
 def _logs(app: App, agent: SessionAgent) -> str:

@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_SESSION_STATUSES,
 )
 from ai_coordination_engine.engine import rules
-from ai_coordination_engine.engine.advance import is_ready, is_stuck, rouse, settle
+from ai_coordination_engine.engine.advance import end_session, is_ready, is_stuck, rouse, settle
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents
@@ -103,7 +103,7 @@ def _settled(app: App, session: Session) -> list[SessionAgent]:
         settle(app, owing)
         session, agents = find(app, session.partition_key, key), agents_of(app, session)
     if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
-        app.transitions.session.end_session(key, "failed" if session.blamed else "completed")
+        end_session(app, session)
     return agents
 
 

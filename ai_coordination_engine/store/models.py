@@ -185,6 +185,7 @@ class Session(Record):
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
     blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
+    has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do: some join needs only some
     # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
     pause_token = UnicodeAttribute(null=True)

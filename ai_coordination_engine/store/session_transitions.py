@@ -60,24 +60,26 @@ class SessionTransitions:
         )
 
     def finish_sink(
-        self, key: Key, sink: int, *, width: int = 1, blamed: bool = False, logs: Any = None
+        self, key: Key, sink: int, *, width: int = 1, blamed: bool = False, has_result: bool = False, logs: Any = None
     ) -> Session | None:
         """One of several sinks (or a tally of them) is terminal; the session as it is afterwards.
 
-        `blamed`: because of a failure; `logs` says which, unless an earlier one said so.
+        `blamed`: because of a failure; `logs` says which, unless an earlier one said so. `has_result`: it completed.
         """
         actions = [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-width), self._touched()]
         if blamed:
             actions.append(Session.blamed.set(True))
+        if has_result:
+            actions.append(Session.has_result.set(True))
         if logs is not None:
             actions.append(Session.logs.set(Session.logs | logs))
         return self._change_session(key, actions, Session.open_sinks.contains(sink))
 
-    def end_session(self, key: Key, status: str) -> Session | None:
-        """Every sink is terminal."""
+    def end_session(self, key: Key, status: str, *, logs: str | None = None) -> Session | None:
+        """Every sink is terminal; `logs` says what came of it, unless somebody has said something."""
         return self._change_session(
             key,
-            self._ending(status),
+            [*self._ending(status), *([Session.logs.set(Session.logs | logs)] if logs else [])],
             (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 

@@ -116,9 +116,9 @@ class Steering:
 
     def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
         """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
-        removed = [Session.blamed, Session.open_sinks, Session.pause_token, Session.paused_from]
-        if seen.status == "failed":
-            removed.append(Session.logs)  # they say why it failed
+        removed = [Session.blamed, Session.has_result, Session.open_sinks, Session.pause_token, Session.paused_from]
+        if seen.status in ("failed", "completed"):
+            removed.append(Session.logs)  # they say why it failed, or has no result
         return self._steer(
             seen,
             order,

@@ -112,8 +112,12 @@ class Transitions:
         return self._take(key, edges, lease, condition)
 
     def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
-        """End the attempt well, with its output. Raises `Refused` when it is no longer the current one."""
-        return self._end(agent, "completed", values)
+        """End the attempt well, with its output; what an attempt before it failed for is told by its run alone.
+
+        Raises `Refused` when it is no longer the current one.
+        """
+        told = [SessionAgent.notes] if agent.failures is not None and "notes" not in values else []
+        return self._end(agent, "completed", values, told)
 
     def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
@@ -342,8 +346,11 @@ class Transitions:
                 raise
             return refused.old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
 
-    def _end(self, agent: SessionAgent, state: str, values: Mapping[str, Any]) -> SessionAgent:
-        removed = (each for each in ATTEMPT if each is not SessionAgent.lease_token)  # it tells whose end it was
+    def _end(
+        self, agent: SessionAgent, state: str, values: Mapping[str, Any], outdated: Sequence[Any] = ()
+    ) -> SessionAgent:
+        kept = SessionAgent.lease_token  # it tells whose end it was
+        removed = (each for each in (*ATTEMPT, *outdated) if each is not kept)
         return self._agents.update(  # type: ignore[no-any-return]
             key_of(agent),
             [

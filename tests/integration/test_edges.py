@@ -9,6 +9,7 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
 from tests.sessions import Graph, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.steered import rerun
 
 
 def ran(app: App, graph: Graph, behaviours: dict[str, Behaviour], **actions: Any) -> tuple[Stage, Session]:
@@ -90,9 +91,25 @@ def test_all_terminal_runs_whatever_became_of_the_others(app: App) -> None:
     assert given(stage, "d") == ["a"]
 
 
-def test_a_session_whose_sinks_are_skipped_by_conditions_is_completed(app: App) -> None:
+def test_a_session_whose_only_sink_is_skipped_by_a_condition_is_completed_and_says_that_nothing_came_out(
+    app: App,
+) -> None:
     stage, session = ran(app, {"a": "", "b": "a"}, {"a": says("[]")}, b={"conditions": {"a": "@"}})
     check_promises(stage, session, states={"a": "completed", "b": "skipped"})
+    words = "There is no result: agent b was skipped, because no condition or choice led to it."
+    assert stage.session(session).logs == words
+    stage.runtime.behaviours["a"] = says("[1]")
+    rerun(stage, session, "a")
+    stage.drain()
+    assert (stage.session(session).status, stage.session(session).logs) == ("completed", None)
+
+
+@pytest.mark.parametrize(("output", "logs"), [("[]", True), ("[1]", False), ("[1, 2]", False)])
+def test_of_several_sinks_one_result_is_enough(app: App, output: str, logs: bool) -> None:
+    conditions = {name: {"conditions": {"a": f"length(@) > `{least}`"}} for name, least in (("b", 0), ("c", 1))}
+    stage, session = ran(app, {"a": "", "b": "a", "c": "a"}, {"a": says(output)}, **conditions)
+    assert stage.session(session).status == "completed"
+    assert bool(stage.session(session).logs) is logs
 
 
 @pytest.mark.parametrize("output", ["no json", "", '{"open": '])

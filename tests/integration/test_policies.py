@@ -38,6 +38,20 @@ def test_a_failure_that_may_pass_is_tried_again_until_the_attempts_are_used_up(a
     assert stage.agent(session.session_uuid, "a").notes == "busy"
 
 
+def test_notes_of_a_success_hold_no_earlier_failure_but_its_run_does(app: App) -> None:
+    stage, session = run_one(app, failing("busy", 2, retryable=True), attempts=3)
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "a").notes is None
+    assert [run.async_task.get("error") for run in stage.runs(session.session_uuid)] == ["busy", "busy", None]
+
+
+def test_notes_of_a_fallback_that_succeeds_hold_no_failure(app: App) -> None:
+    stage = stage_of(app, behaviours={"a": failing("no")})
+    session = stage.start(stage.define({"a": ""}, agents={"b": {}}, actions={"a": {"fallback": "b"}}))
+    stage.drain()
+    assert (stage.session(session).status, stage.agent(session.session_uuid, "a").notes) == ("completed", None)
+
+
 def test_the_settings_say_how_often_when_the_policy_does_not(app: App) -> None:
     stage, session = run_one(app, failing("busy", retryable=True))
     assert app.settings.agent_attempts == 3
