@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,16 @@ class OpenAIEndpoint(BaseModel):
     api_key: SecretStr | None = None
     api_key_secret: str | None = None
     model: str | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be a URL that begins with https:// and a host")
+        if "@" in parts.netloc or "#" in url:
+            raise ValueError("must have no credentials (api_key takes them) and no fragment (#)")
+        return url
 
 
 class Settings(BaseSettings):
@@ -100,6 +111,8 @@ class Settings(BaseSettings):
             parts = urlsplit(prefix)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{prefix!r} is no URL prefix; it begins with https:// and a host")
+            if "@" in parts.netloc or parts.query or parts.fragment:
+                raise ValueError(f"the prefix for {parts.hostname} must have no credentials, query or fragment")
         return prefixes
 
     @cached_property
@@ -116,6 +129,40 @@ def unknown_variables() -> Iterator[tuple[str, str | None]]:
     for name in sorted(os.environ):
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
             yield name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The proxies of the environment: (scheme, variable) in the order in which they count, the URL of each variable,
+    and the entries of NO_PROXY.
+    """
+
+    variables: list[tuple[str, str]]
+    urls: dict[str, SecretStr]
+    bypassed: list[str]
+
+
+def proxies() -> Proxies:
+    """What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say; the names in lower case win."""
+    variables, urls = [], {}
+    for scheme in ("http", "https", "all"):
+        name = next((each for each in _proxy_names(scheme) if each in os.environ), "")
+        if value := os.environ.get(name, "").strip():
+            variables.append((scheme, name))
+            urls[name] = SecretStr(value if "://" in value else f"http://{value}")
+    bypassed = next((os.environ[each] for each in _proxy_names("no") if each in os.environ), "")
+    return Proxies(variables, urls, bypassed.replace(",", " ").lower().split())
+
+
+def keep_loopback_from_proxies() -> None:
+    """Add loopback to `NO_PROXY`, for the AWS libraries: whatever proxy there is, it is not for this machine."""
+    for name in [each for each in _proxy_names("no") if each in os.environ] or ["NO_PROXY"]:
+        entries = os.environ.get(name, "").split(",")
+        os.environ[name] = ",".join(dict.fromkeys([*filter(None, entries), "localhost", "127.0.0.1", "::1"]))
+
+
+def _proxy_names(scheme: str) -> tuple[str, str]:
+    return f"{scheme}_proxy", f"{scheme}_proxy".upper()
 
 
 def aws_region() -> str | None:

@@ -15,6 +15,7 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, 
 
 from ai_coordination_engine.api.formatting import formatted_errors, shown_error
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
+from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.errors import BadUserInput, CoordinationError, TooComplex
 
 JSON = "application/json"
@@ -199,7 +200,7 @@ def _from_url(request: Request) -> dict[str, Any]:
 
 
 def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
-    """Section "POST": a JSON object in UTF-8."""
+    """Section "POST": a JSON object in UTF-8; of what a byte order mark says otherwise, that."""
     media_type, options = _media_type(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
         raise HttpError(415, BadUserInput(f"the request body must be {JSON} in UTF-8"))
@@ -213,12 +214,13 @@ def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
     return values
 
 
-def decoded(text: bytes | str, what: str) -> Any:
-    """The JSON value of a text; raises `BadUserInput` that calls it `what`."""
+def decoded(text: bytes | str, what: str, content_type: str = "") -> Any:
+    """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it `what`."""
     try:
-        return json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=_unique)
-    except UnicodeDecodeError:
-        raise BadUserInput(f"{what} is not valid UTF-8") from None
+        text = decode(text, content_type) if isinstance(text, bytes) else text
+        return json.loads(text, object_pairs_hook=_unique)
+    except Undecodable as error:
+        raise BadUserInput(f"{what} {error}") from None
     except json.JSONDecodeError as error:
         raise BadUserInput(f"{what} is not JSON: {error.msg}, line {error.lineno}") from None
     except (ValueError, RecursionError):  # a number of thousands of digits; thousands of brackets

@@ -83,7 +83,7 @@ def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
     now = app.clock.now().timestamp()
     if not (timestamp.isascii() and timestamp.isdecimal() and abs(int(timestamp[:12]) - now) <= MAX_AGE):
         raise Unauthenticated(f"X-Ace-Timestamp is missing or not within {MAX_AGE} seconds of this server's clock")
-    values = decoded(request.body, "the request body")
+    values = decoded(request.body, "the request body", request.headers.get("content-type", ""))
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object")
     check_json(values, _LIMITS.json_depth)

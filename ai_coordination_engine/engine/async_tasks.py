@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ai_coordination_engine.domain.charsets import without_mark
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine import rules, runs, timers
 from ai_coordination_engine.engine.app import App, wake
@@ -144,7 +145,7 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
     """The status of the job, and what is kept of its end."""
     if (result is None) == (error is None):
         raise BadUserInput("completeAsyncTask takes either a result or an error.")
-    text = error if error is not None else result if isinstance(result, str) else to_json(result)
+    text = error if error is not None else without_mark(result) if isinstance(result, str) else to_json(result)
     if len(text) > MAX_TEXT:
         raise BadUserInput(f"The {'error' if error else 'result'} has {len(text)} characters; it takes {MAX_TEXT}.")
     if error is not None and not text.strip():

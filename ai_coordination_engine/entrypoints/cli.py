@@ -234,7 +234,10 @@ def print_schema() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 good, 1 the session or the command failed, 2 wrong input, 130 interrupted."""
+    from ai_coordination_engine.settings import keep_loopback_from_proxies
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep_loopback_from_proxies()
     try:
         app(result_action="return_value")
     except KeyboardInterrupt:

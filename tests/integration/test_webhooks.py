@@ -104,6 +104,33 @@ def test_a_result_ends_the_job_and_wakes_its_agent(jobs: Jobs, result: Any) -> N
     assert wake == Wake(jobs.tenant, f"s-{job}", "a")
 
 
+@pytest.mark.parametrize(
+    ("codec", "content_type"),
+    [("utf-8-sig", "application/json"), ("utf-16", ""), ("latin-1", "application/json; charset=ISO-8859-1")],
+)
+def test_a_report_is_read_by_its_mark_or_charset(jobs: Jobs, codec: str, content_type: str) -> None:
+    job = jobs.open()
+    report = {"tenant": jobs.tenant, "asyncTaskUuid": job, "result": "\ufeffZürich" if codec == "utf-16" else "Zürich"}
+    body = json.dumps(report, ensure_ascii=False).encode(codec)
+    assert jobs.send(body, **jobs.headers(body) | {"content-type": content_type}) == OK
+    task = jobs.app.async_tasks.get(jobs.tenant, job)
+    assert task is not None
+    assert jobs.app.records.opened(task.agent_output) == "Zürich"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "message"),
+    [
+        ("", "the request body holds bytes that are not UTF-8"),
+        ("application/json; charset=zip", "the request body names the charset 'zip', which is not known"),
+    ],
+)
+def test_a_report_that_cannot_be_read_is_refused(jobs: Jobs, content_type: str, message: str) -> None:
+    body = '{"result": "Zürich"}'.encode("latin-1")
+    headers = jobs.headers(body) | {"content-type": content_type}
+    assert refused(jobs.send(body, **headers)) == (400, "BAD_USER_INPUT", message)
+
+
 def test_an_error_ends_the_job(jobs: Jobs) -> None:
     job = jobs.open()
     assert jobs.report(job, error="the disk is full") == OK

@@ -196,6 +196,8 @@ async def test_a_client_that_takes_neither_media_type_gets_406(accept: str) -> N
         {"content_type": "text/plain"},
         {"content_type": "application/x-www-form-urlencoded"},
         {"content_type": "application/json; charset=latin-1"},
+        {"content_type": "application/json; charset=utf-16"},
+        {"content_type": "application/json; charset=zip"},
         {"content_encoding": "gzip"},
     ],
 )
@@ -261,11 +263,13 @@ async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: L
     [
         (b"", "the request body is not JSON: Expecting value, line 1"),
         (b'{"query"', "the request body is not JSON: Expecting ':' delimiter, line 1"),
-        (b'{"query": "\xff"}', "the request body is not valid UTF-8"),
+        (b'{"query": "\xff"}', "the request body holds bytes that are not UTF-8"),
+        (b"\xef\xbb\xbf{}", "`query` must be a string with a GraphQL document"),
         (
-            b"\xef\xbb\xbf{}",
-            "the request body is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig), line 1",
+            "\ufeff{".encode("utf-16-le"),
+            "the request body is not JSON: Expecting property name enclosed in double quotes, line 1",
         ),
+        (b"\xfe\xff\xd8\x00", "the request body holds bytes that are not UTF-16-BE"),
         (b"[]", "the request body must be one JSON object; batches are not supported"),
         (b'[{"query": "{ hello }"}]', "the request body must be one JSON object; batches are not supported"),
         (b'"{ hello }"', "the request body must be one JSON object; batches are not supported"),

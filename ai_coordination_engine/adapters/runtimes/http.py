@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import re
 import time
@@ -14,8 +13,10 @@ from urllib.parse import unquote
 import httpx
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
+from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Reply, Web
+from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
+from ai_coordination_engine.adapters.runtimes.web import Reply, Web, hiding
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
@@ -55,13 +56,15 @@ class HttpRuntime:
         url = self.check(request.runtime)
         body = json.dumps(payload(request)).encode()
         headers = {"Accept": "application/json, text/plain", "Idempotency-Key": request.run_uuid}
+        key = ""
         if self._key:
             key = read_key(self._key, "the key that signs the requests of http agents")
             timestamp = str(int(self._now()))
             headers |= {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: sign(key.encode(), timestamp, body)}
         whom = f"the agent at {url.host}"
-        reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
-        return _read(reply, whom)
+        with hiding([key]):
+            reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
+            return _read(reply, whom)
 
     def check(self, runtime: Mapping[str, Any]) -> httpx.URL:
         """The URL that `runtime` names; raises `AgentFailure` when it is unfit or not allowed."""
@@ -70,7 +73,7 @@ class HttpRuntime:
         if url is None:
             message = "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
             raise AgentFailure(message, error_class="invalid_request")
-        if url.scheme != "https" and not _is_loopback(url.host):
+        if url.scheme != "https" and not is_loopback(url.host):
             raise AgentFailure(f"the agent at {url.host} must be called by https", error_class="not_allowed")
         if not any(_is_under(url, prefix) for prefix in self._allowed):
             message = f"the URL of the agent at {url.host} is not among those allowed by the settings"
@@ -116,7 +119,10 @@ def _parsed(text: str) -> httpx.URL | None:
     except (httpx.InvalidURL, ValueError):
         return None
     # Servers differ in how often they decode a path: look at what the most eager one would see.
-    climbs = _DOTS.search(unquote(unquote(text.partition("?")[0])))
+    path = text.partition("?")[0]
+    while path != (once_more := unquote(path)):
+        path = once_more
+    climbs = _DOTS.search(path)
     fit = url.scheme in ("http", "https") and url.host and not url.userinfo and not climbs
     return url if fit else None
 
@@ -133,41 +139,58 @@ def _path(url: httpx.URL) -> bytes:
     return url.raw_path.partition(b"?")[0]
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _read(reply: Reply, whom: str) -> AgentResult:
-    if reply.status != HTTPStatus.ACCEPTED and reply.content_type and "json" not in reply.content_type:
-        return answer(reply.text)
-    body, problem = _fields(reply.text)
-    if body.get("asyncTaskUuid") is not None:
-        return _pending(body, whom)
+    says_json = "json" in reply.content_type.lower()
+    if reply.status != HTTPStatus.ACCEPTED and reply.content_type and not says_json:
+        return answer(_present(reply, whom))
+    body = _json(reply.text)
+    fields = body if isinstance(body, dict) else {}
+    if fields.get("asyncTaskUuid") is not None:
+        return _pending(fields, whom)
     if reply.status == HTTPStatus.ACCEPTED:
         message = f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an output with 200'
         raise invalid_output(message)
-    if problem and not reply.content_type:
-        return answer(reply.text)
-    if problem:
-        raise invalid_output(f"{whom} answered {problem}")
-    try:
-        return answer(body["output"], body.get("usage"))
-    except (ValueError, RecursionError) as error:  # NaN, which Python's reader takes
-        raise invalid_output(f"{whom} answered something that is not JSON") from error
+    if fields.get("output") is not None:
+        try:
+            return answer(fields["output"], fields.get("usage"))
+        except (ValueError, RecursionError) as error:  # NaN, which Python's reader takes
+            raise invalid_output(f"{whom} answered something that is not JSON") from error
+    if not says_json and "output" not in fields:
+        return answer(_present(reply, whom))
+    raise _unusable(body, reply, whom)
 
 
-def _fields(text: str) -> tuple[Mapping[str, Any], str]:
-    """The answer in `text`, or what is wrong with it."""
+def _json(text: str) -> Any:
     try:
-        body = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return {}, "something that is not JSON"
-    if isinstance(body, dict) and ("output" in body or body.get("asyncTaskUuid") is not None):
-        return body, ""
-    return {}, "JSON without `output` or `asyncTaskUuid`"
+        return None
+
+
+def _present(reply: Reply, whom: str) -> str:
+    """The text of an answer; a body that is missing is none, while `{"output": ""}` is one."""
+    if not reply.text:
+        raise invalid_output(f"{whom} answered {reply.status} with an empty body; send an output")
+    return reply.text
+
+
+def _unusable(body: Any, reply: Reply, whom: str) -> AgentFailure:
+    """Why there is no output; an error that the body names says of which class."""
+    if body is None:
+        return invalid_output(f"{whom} answered something that is not JSON")
+    problem = (
+        "an `output` of null"
+        if isinstance(body, dict) and "output" in body
+        else "JSON without `output` or `asyncTaskUuid`"
+    )
+    document = error_in(body)
+    error_class = document.error_class or "invalid_output"
+    return AgentFailure(
+        f"{whom} answered {problem}{': ' if document.words else ''}{document.words}",
+        retryable=document.retryable or error_class == "invalid_output",
+        retry_after=reply.retry_after,
+        error_class=error_class,
+    )
 
 
 def _pending(body: Mapping[str, Any], whom: str) -> AgentResult:

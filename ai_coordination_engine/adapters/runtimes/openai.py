@@ -1,14 +1,17 @@
 """Agents that are language models behind an OpenAI-compatible chat completions endpoint."""
 
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Web
+from ai_coordination_engine.adapters.runtimes.web import Web, hiding
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint
 
@@ -27,6 +30,8 @@ _PARAMETERS = (
 )
 # Where a request goes and who pays for it is the operator's decision, never a record's.
 _OPERATORS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
+_PATH = "/chat/completions"
+_SECRET = re.compile("key|token|secret|sig|password|auth|credential|code", re.IGNORECASE)
 
 
 class OpenAIRuntime:
@@ -49,20 +54,16 @@ class OpenAIRuntime:
         whom = f"the model endpoint {name!r}"
         question = _question(request, endpoint)
         key = self._key(endpoint, whom)
-        try:
+        with hiding([key, *_secrets(endpoint.base_url)]):
             reply = self._web.post(
-                endpoint.base_url.rstrip("/") + "/chat/completions",
+                _address(endpoint.base_url),
                 json.dumps(question).encode(),
                 {"Authorization": f"Bearer {key}"} if key else {},
                 seconds=ends - time.monotonic(),
                 whom=whom,
             )
-            return _read(reply.text, question, whom)
-        except AgentFailure as failure:
-            if key and key in failure.message:  # an endpoint may quote the key that it refuses
-                failure.message = failure.message.replace(key, "***")
-                failure.args = (failure.message,)
-            raise
+            content, usage = read_completion(reply, question, whom)
+            return answer(content, usage)
 
     def check(self, runtime: Mapping[str, Any]) -> tuple[str, OpenAIEndpoint]:
         """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there is none."""
@@ -105,35 +106,13 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, Any]
     }
 
 
-def _read(text: str, question: Mapping[str, Any], whom: str) -> AgentResult:
-    try:
-        body = json.loads(text)
-        choice = body["choices"][0]
-        message = choice["message"]
-        content, refusal = message.get("content"), message.get("refusal")
-        reason, usage = choice.get("finish_reason"), _usage(body, question)
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise invalid_output(f"{whom} answered something that is no chat completion") from error
-    if refusal or reason == "content_filter":
-        raise invalid_output(f"the model refused: {str(refusal or 'the content filter stopped it')[:300]}")
-    if reason == "length":
-        # Half of a JSON document is none; half of a text may do, and the record says that it is half.
-        if not content or "response_format" in question:
-            raise invalid_output("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
-        usage["finish_reason"] = "length"
-    if not isinstance(content, str) or not content.strip():
-        raise invalid_output(f"the model answered nothing (finish_reason: {str(reason)[:50]})")
-    return answer(content, usage)
+def _address(base_url: str) -> str:
+    """Where completions are asked for: the path goes before a query, and is not added twice."""
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH
+    return urlunsplit(parts._replace(path=path))
 
 
-def _usage(body: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
-    counted = body.get("usage") or {}
-    counts = {
-        "input_tokens": counted.get("prompt_tokens"),
-        "output_tokens": counted.get("completion_tokens"),
-        "total_tokens": counted.get("total_tokens"),
-    }
-    return {
-        **{name: count for name, count in counts.items() if isinstance(count, int)},
-        "model": body.get("model") or question["model"],
-    }
+def _secrets(base_url: str) -> Iterator[str]:
+    """What the query of the address holds that no message may show."""
+    return (value for name, value in parse_qsl(urlsplit(base_url).query) if _SECRET.search(name))

@@ -1,8 +1,10 @@
 """One bounded POST: what `http` and `openai` agents have in common."""
 
-import json
+import re
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,49 +14,53 @@ import httpx
 
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
+from ai_coordination_engine.adapters.runtimes.error_documents import read_error
+from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport
+from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.settings import proxies
 
-ANSWER_LIMIT = 5_000_000
+ANSWER_LIMIT = 5_000_000  # bytes, decompressed
 LONGEST_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
-_DETAIL_LIMIT = 300
+_ERROR_LIMIT = 64_000  # bytes that are read of an error's body
 # What repeating the same request cannot mend.
 _FINAL_ERRORS = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
     httpx.TooManyRedirects,
 )
-_ERROR_CLASSES = {408: "timeout", 429: "rate_limit"}
-_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_WRONG_PLACE = (404, 405, 410)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer; `text` is decoded as UTF-8."""
+    """A successful answer; `text` is decoded by its byte order mark or charset. `retry_after`: seconds, or None."""
 
     content_type: str
     text: str
     status: int = 200
+    retry_after: float | None = None
 
 
 class Web:
     """Posts JSON: follows no redirect, keeps no cookie, reads `ANSWER_LIMIT` bytes at most. Thread-safe."""
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
+        self._ways = ProxiedTransport(proxies()) if transport is None else None
         self._client = httpx.Client(
-            transport=transport,
-            mounts=dict.fromkeys(_LOOPBACK) if transport is None else None,  # a proxy has no business there
+            transport=transport or self._ways,
+            trust_env=False,
             # One client serves all tenants: a cookie of one must not travel with the request of another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            # No connection outlives its request: Lambda freezes between two, and one that died meanwhile
-            # would fail an attempt that a handshake would have saved.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, whom: str) -> Reply:
         """The reply to `body`, complete within `seconds`; `whom` names the other side in messages.
 
-        Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 429, 5xx (with
+        Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 409, 425, 429, 5xx (with
         the `Retry-After` of RFC 9110 section 10.2.3) and an answer that cannot be used, final for any other status.
+        What an error's body says goes into the message, and where it names a class that the status does not have
+        (a used-up account is a 429), into the class.
         """
         try:
             return run_within(seconds, lambda: self._post(url, body, headers, seconds, whom))
@@ -63,74 +69,128 @@ class Web:
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
         except httpx.InvalidURL as error:
             raise AgentFailure(f"{whom} has an invalid URL", error_class="invalid_request") from error
-        except httpx.DecodingError as error:
-            raise invalid_output(f"{whom} answered what does not decode") from error
         except httpx.RequestError as error:
-            # Only an operating system's message is quoted: others may quote a header.
-            reason = str(error) if isinstance(error, httpx.NetworkError) else type(error).__name__
             final = isinstance(error, _FINAL_ERRORS)
             raise AgentFailure(
-                f"{whom} cannot be reached: {reason}",
+                f"{whom} cannot be reached{self._through(url)}: {_reason(error)}",
                 retryable=not final,
                 error_class="invalid_request" if final else "unavailable",
             ) from error
+
+    def _through(self, url: str) -> str:
+        variable = self._ways.variable(httpx.URL(url)) if self._ways else None
+        return f" through the proxy of {variable}" if variable else ""
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, whom: str) -> Reply:
         ends = time.monotonic() + seconds
         sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
         with self._client.stream("POST", url, content=body, headers=sent, timeout=seconds) as response:
-            parts: list[bytes] = []
-            size = 0
-            for part in response.iter_bytes():
-                size += len(part)
-                if size > ANSWER_LIMIT:
-                    raise invalid_output(f"{whom} answered more than {ANSWER_LIMIT // 1_000_000} MB")
-                if time.monotonic() > ends:  # nobody waits any longer: let the connection go
-                    raise DeadlinePassed(seconds)
-                parts.append(part)
-        text = b"".join(parts).decode("utf-8", "replace")
-        if not response.is_success:
-            raise _refused(response, text, whom)
-        return Reply(response.headers.get("Content-Type", ""), text, response.status_code)
+            if not response.is_success:
+                raise _refused(response, whom, ends)
+            try:
+                data = _read(response, _parts(response), ends)
+                text = decode(data, response.headers.get("Content-Type", ""))
+            except _Unusable as error:
+                raise invalid_output(f"{whom} answered {error}") from error
+            except Undecodable as error:
+                raise invalid_output(f"the answer of {whom} {error}") from error
+        again = _retry_after(response.headers)
+        return Reply(response.headers.get("Content-Type", ""), text, response.status_code, again)
 
 
-def _refused(response: httpx.Response, text: str, whom: str) -> AgentFailure:
+@contextmanager
+def hiding(secrets: Iterable[str]) -> Iterator[None]:
+    """An `AgentFailure` raised in the context holds `***` in place of each secret: services quote what they refuse."""
+    try:
+        yield
+    except AgentFailure as failure:
+        for secret in filter(None, secrets):
+            failure.message = _hidden(failure.message, secret)
+        failure.args = (failure.message,)
+        raise
+
+
+def _hidden(message: str, secret: str) -> str:
+    message = message.replace(secret, "***")
+    cut = next((n for n in range(len(secret), 5, -1) if message.endswith(secret[:n])), 0)  # what a limit cut in two
+    return message[: len(message) - cut] + ("***" if cut else "")
+
+
+class _Unusable(Exception):
+    """The body cannot be read; the message says what was answered."""
+
+
+def _parts(response: httpx.Response) -> Iterable[bytes]:
+    """The body as it is sent; a transport of a test may have read it already."""
+    return [response.content] if response.is_stream_consumed else response.iter_raw()
+
+
+def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> bytes:
+    """The body, decompressed; raises `_Unusable`, and `DeadlinePassed` after `ends` (nobody waits any longer)."""
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):  # a list of them may be a bomb in a bomb
+        raise _Unusable(f"in the encoding {coding[:40]!r}, which was not asked for")
+    inflate = zlib.decompressobj(wbits=47) if coding not in ("", "identity") else None
+    data = bytearray()
+    for part in parts:
+        room = ANSWER_LIMIT + 1 - len(data)
+        try:
+            data += inflate.decompress(part, room) if inflate else part[:room]
+        except zlib.error as error:
+            raise _Unusable("what does not decode") from error
+        if len(data) > ANSWER_LIMIT:
+            raise _Unusable(f"more than {ANSWER_LIMIT // 1_000_000} MB")
+        if time.monotonic() > ends:
+            raise DeadlinePassed(0)
+    if inflate and data and (not inflate.eof or inflate.unused_data):
+        raise _Unusable("what does not decode")
+    return bytes(data)
+
+
+def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
     status = response.status_code
     if response.has_redirect_location:
-        return AgentFailure(
-            f"{whom} answered {status}, a redirect, which is not followed", error_class="invalid_request"
-        )
-    error_class = "unavailable" if status >= 500 else _ERROR_CLASSES.get(status, "invalid_request")
+        message = f"{whom} answered {status}, a redirect, which is not followed"
+        return AgentFailure(message, error_class="invalid_request")
+    document = read_error(_words(response, ends), status)
+    place = f" for {response.url.copy_with(query=None, fragment=None)}" if status in _WRONG_PLACE else ""
     return AgentFailure(
-        f"{whom} answered {status}{_detail(text)}",
-        retryable=error_class != "invalid_request",
-        retry_after=_retry_after(response.headers.get("Retry-After", "")),
-        error_class=error_class,
+        f"{whom} answered {status}{place}{': ' if document.words else ''}{document.words}",
+        retryable=document.retryable,
+        retry_after=_retry_after(response.headers),
+        error_class=document.error_class or "invalid_request",
     )
 
 
-def _detail(text: str) -> str:
-    """What an error's body says to people, as `: …`, in one line; nothing for a page of HTML."""
+def _words(response: httpx.Response, ends: float) -> str:
+    """The body of an error, or its beginning; nothing when it cannot be read, for the status says enough."""
+    data = bytearray()
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        body = None
-    found: object = text if body is None and not text.lstrip().startswith("<") else ""
-    if isinstance(body, dict):
-        error = body.get("error")
-        nested = error.get("message") if isinstance(error, dict) else error
-        found = nested or body.get("message") or body.get("detail")
-    line = " ".join(found.split())[:_DETAIL_LIMIT] if isinstance(found, str) else ""
-    return f": {line}" if line else ""
+        for part in _parts(response):
+            data += part
+            if len(data) > _ERROR_LIMIT or time.monotonic() > ends:
+                break
+        return decode(_read(response, [bytes(data)], ends), response.headers.get("Content-Type", ""))
+    except (httpx.RequestError, _Unusable, Undecodable, DeadlinePassed):
+        return ""
 
 
-def _retry_after(value: str) -> float | None:
-    """Seconds from now, for either form of the header; None when it is absent or says nothing."""
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_RETRY_AFTER)
+def _reason(error: httpx.RequestError) -> str:
+    """Only an operating system's message is quoted: others may quote a header."""
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "it broke off, or does not speak HTTP"
+    return str(error) if isinstance(error, httpx.NetworkError) else type(error).__name__
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds from now, by `retry-after-ms`, or `Retry-After` as a number or a date; None for neither."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value):
+            return min(float(value) * unit, LONGEST_RETRY_AFTER)
     try:
-        then = parsedate_to_datetime(value)
-    except ValueError:
+        then = parsedate_to_datetime(headers.get("retry-after", ""))
+    except (ValueError, OverflowError):
         return None
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)

@@ -79,7 +79,10 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: 
         ),
         ({"output": "fine", "usage": ["odd"]}, AgentResult("fine")),
         ({"output": {"a": [1]}}, AgentResult('{"a": [1]}')),
-        ({"output": None}, AgentResult("")),
+        ({"output": ""}, AgentResult("")),
+        ({"output": "\ufefffine"}, AgentResult("fine")),
+        ({"output": "part", "errors": [{"message": "the rest is missing"}]}, AgentResult("part")),
+        ("\ufeff".encode() + b'{"output": "fine"}', AgentResult("fine")),
         (b'{"output": "half \\ud800"}', AgentResult("half ?")),
     ],
 )
@@ -94,8 +97,8 @@ def test_a_json_answer_carries_output_and_usage(
 def test_any_other_answer_is_the_output_itself(
     server: Any, runtime: HttpRuntime, calling: Requests, content_type: str
 ) -> None:
-    server.answers("naïve \xff".encode() + b"\xff", headers={"Content-Type": content_type})
-    assert runtime.run(calling()) == AgentResult("naïve ÿ\N{REPLACEMENT CHARACTER}")
+    server.answers("naïve".encode(), headers={"Content-Type": content_type})
+    assert runtime.run(calling()) == AgentResult("naïve")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,51 @@ def test_a_json_answer_of_another_shape_is_a_failure_that_may_pass(
     failure = failure_of(runtime, calling())
     assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 {reason}", "invalid_output")
     assert failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("answered", "error_class", "retryable", "words"),
+    [
+        ({"errors": [{"message": "quota used up"}], "output": None}, "invalid_output", True, "quota used up"),
+        ({"output": None}, "invalid_output", True, ""),
+        ({"output": None, "message": "no idea"}, "invalid_output", True, "no idea"),
+        ({"error": {"code": 429, "message": "too fast"}, "output": None}, "rate_limit", True, "too fast"),
+        ({"error": {"code": -32601, "message": "Method not found"}}, "invalid_output", True, "Method not found"),
+        ({"errors": [{"message": "m", "extensions": {"code": "FORBIDDEN"}}]}, "invalid_request", False, "m"),
+    ],
+)
+def test_an_error_in_a_successful_answer_is_a_failure_with_its_words(
+    server: Any,
+    runtime: HttpRuntime,
+    calling: Requests,
+    *,
+    answered: Any,
+    error_class: str,
+    retryable: bool,
+    words: str,
+) -> None:
+    server.answers(answered, headers={"Retry-After": "2"})
+    failure = failure_of(runtime, calling())
+    problem = "an `output` of null" if "output" in answered else "JSON without `output` or `asyncTaskUuid`"
+    assert failure.message == f"the agent at 127.0.0.1 answered {problem}{': ' if words else ''}{words}"
+    assert (failure.error_class, failure.retryable, failure.retry_after) == (error_class, retryable, 2)
+
+
+@pytest.mark.parametrize("status", [200, 204])
+@pytest.mark.parametrize("content_type", ["", "text/plain"])
+def test_an_empty_body_is_no_output(
+    server: Any, runtime: HttpRuntime, calling: Requests, status: int, content_type: str
+) -> None:
+    server.answers(b"", status, headers={"Content-Type": content_type})
+    failure = failure_of(runtime, calling())
+    assert failure.message == f"the agent at 127.0.0.1 answered {status} with an empty body; send an output"
+    assert (failure.error_class, failure.retryable) == ("invalid_output", True)
+
+
+def test_a_service_that_quotes_the_signing_key_does_not_reveal_it(server: Any, calling: Requests) -> None:
+    server.answers({"error": "not signed with hush-hush-hush"}, 401)
+    failure = failure_of(HttpRuntime([server.url], signing_key=lambda: "hush-hush-hush"), calling())
+    assert failure.message == "the agent at 127.0.0.1 answered 401: not signed with ***"
 
 
 def test_a_request_is_signed_over_its_time_and_its_bytes(server: Any, calling: Requests) -> None:
@@ -157,6 +205,7 @@ def test_without_a_key_nothing_is_signed(server: Any, runtime: HttpRuntime, call
         ("/agents", "/agents/./writer", 0),
         ("/agents", "/agents/%2e%2e/other", 0),
         ("/agents", "/agents/%252e%252e/other", 0),
+        ("/agents", "/agents/%2525252e%2525252e/other", 0),
         ("/agents", "/agents/..%2fother", 0),
         ("/agents", "/agents/..\\other", 0),
         ("/agents", "/agents/..;/other", 0),
@@ -206,6 +255,9 @@ def test_what_is_no_plain_absolute_url_is_refused(agent_request: Requests, url: 
         "https://agent.example.evil.example/",
         "https://agent.example:8443/",
         "https://agent.example:99999/",
+        "https://agent.example./",
+        "https://evil.example/https://agent.example/",
+        "https://agent-example/",
         "https://evil.example/#https://agent.example/",
         "https://evil.example/?https://agent.example/",
         "https://evil.example\\@agent.example/",
@@ -237,9 +289,9 @@ def test_a_redirect_is_not_followed(server: Any, runtime: HttpRuntime, calling: 
     [
         (400, False),
         (401, False),
-        (404, False),
+        (403, False),
         (408, True),
-        (409, False),
+        (409, True),
         (422, False),
         (429, True),
         (500, True),

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
@@ -22,6 +22,10 @@ def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
         "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "details": {"cached": 1}},
         **more,
     }
+
+
+def call(name: str) -> dict[str, Any]:
+    return {"id": "1", "type": "function", "function": {"name": name, "arguments": "{}"}}
 
 
 def runtime_at(url: str, secrets: FakeSecrets | None = None, **endpoint: Any) -> OpenAIRuntime:
@@ -153,16 +157,27 @@ def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: R
 @pytest.mark.parametrize(
     ("answered", "message"),
     [
-        (completion(None, message={"refusal": "I will not."}), "the model refused: I will not."),
-        (
-            completion("", finish_reason="content_filter"),
-            "the model refused: the content filter stopped it",
-        ),
         (completion(""), "the model answered nothing (finish_reason: stop)"),
         (completion(" \n"), "the model answered nothing (finish_reason: stop)"),
         (
             completion(None, finish_reason="tool_calls"),
             "the model answered nothing (finish_reason: tool_calls)",
+        ),
+        (
+            completion(None, finish_reason="tool_calls", message={"tool_calls": [call("web.search"), call("a")]}),
+            "the model asked for tools, which an `openai` agent does not offer, and answered nothing: a, web.search",
+        ),
+        (
+            completion(None, message={"function_call": {"name": "lookup", "arguments": "{}"}}),
+            "the model asked for tools, which an `openai` agent does not offer, and answered nothing: lookup",
+        ),
+        (
+            completion("", message={"reasoning_content": "Let me think."}),
+            "the model thought and answered nothing (finish_reason: stop)",
+        ),
+        (
+            completion([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]),
+            "the model thought and answered nothing (finish_reason: stop)",
         ),
         (
             completion("", finish_reason="length"),
@@ -176,6 +191,110 @@ def test_an_answer_without_content_is_a_failure_that_may_pass(
     server.answers(answered)
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
     assert (failure.message, failure.error_class, failure.retryable) == (message, "invalid_output", True)
+
+
+@pytest.mark.parametrize(
+    ("answered", "words"),
+    [
+        (completion(None, message={"refusal": "I will not."}), "I will not."),
+        (completion([{"type": "refusal", "refusal": "Not\n that."}]), "Not that."),
+        (completion([{"type": "text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]), "No."),
+        (completion("", finish_reason="content_filter"), "the content filter stopped it"),
+        (completion("Half of", finish_reason="content_filter"), "the content filter stopped it"),
+        (completion("", finish_reason="SAFETY"), "the content filter stopped it"),
+    ],
+)
+def test_a_refusal_is_not_paid_for_again(server: Any, agent_request: Requests, answered: Any, words: str) -> None:
+    server.answers(answered)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert (failure.message, failure.error_class) == (f"the model refused: {words}", "invalid_output")
+    assert not failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "Part one, "}, {"type": "text", "text": "part two."}], "Part one, part two."),
+        ([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}], "Yes."),
+        ([{"type": "reasoning", "text": "Hm."}, {"type": "output_text", "text": "Yes."}], "Yes."),
+        ([{"thought": True, "text": "Hm."}, {"text": "Yes."}], "Yes."),
+        ([{"type": "text", "text": {"value": "Yes.", "annotations": []}}, {"type": "reference", "ids": [1]}], "Yes."),
+        (["Yes", ".", None, 7, {"type": "text", "text": None}], "Yes."),
+        ({"type": "text", "text": "Yes."}, "Yes."),
+        ("\ufeffYes.", "Yes."),
+    ],
+)
+def test_the_text_parts_of_a_content_are_the_answer(
+    server: Any, agent_request: Requests, content: Any, text: str
+) -> None:
+    server.answers(completion(content, message={"reasoning_content": "Hm."}))
+    assert runtime_at(server.url).run(agent_request(runtime={"model": "m"})).output == text
+
+
+def test_a_text_beside_tool_calls_is_the_answer(server: Any, agent_request: Requests) -> None:
+    server.answers(completion("Yes.", message={"tool_calls": [call("f")], "function_call": None}))
+    assert runtime_at(server.url).run(agent_request(runtime={"model": "m"})).output == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("answered", "words", "error_class", "retryable"),
+    [
+        ({"error": {"message": "No credits left", "code": 402}}, "No credits left", "invalid_request", False),
+        ({"error": {"message": "Slow down", "code": "429"}}, "Slow down", "rate_limit", True),
+        ({"error": {"message": "Broken", "code": 502}, "choices": []}, "Broken", "unavailable", True),
+        ([{"error": {"message": "Full", "status": "RESOURCE_EXHAUSTED"}}], "Full", "rate_limit", True),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}, "Busy", "unavailable", True),
+        ({"error": "out of memory"}, "out of memory", "invalid_output", True),
+        ({"detail": "no such deployment"}, "no such deployment", "invalid_output", True),
+        ({**completion("Half"), "error": {"message": "Broke off", "code": 500}}, "Broke off", "unavailable", True),
+        ({"choices": [{"error": {"message": "Gone", "code": 404}}]}, "Gone", "invalid_request", False),
+    ],
+)
+def test_an_error_in_a_successful_answer_keeps_its_words_and_its_class(
+    server: Any, agent_request: Requests, *, answered: Any, words: str, error_class: str, retryable: bool
+) -> None:
+    server.answers(answered, headers={"Retry-After": "2"})
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert failure.message == f"the model endpoint 'default' answered something that is no chat completion: {words}"
+    assert (failure.error_class, failure.retryable, failure.retry_after) == (error_class, retryable, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/chat/completions"),
+        ("/v1", "/v1/chat/completions"),
+        ("/v1//", "/v1/chat/completions"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/dep?api-version=2024-10-21", "/dep/chat/completions?api-version=2024-10-21"),
+        ("/dep/?api-version=1&x=%2F", "/dep/chat/completions?api-version=1&x=%2F"),
+        ("?key=k", "/chat/completions?key=k"),
+        ("/dep/chat/completions?v=1", "/dep/chat/completions?v=1"),
+    ],
+)
+def test_the_path_goes_before_the_query_of_a_base_url(
+    server: Any, agent_request: Requests, path: str, asked: str
+) -> None:
+    server.answers(completion())
+    runtime_at(server.url + path).run(agent_request(runtime={"model": "m"}))
+    assert [each.path for each in server.received] == [asked]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "api.example/v1", "ftp://api.example", "https://", "https://me:pw@api.example", "https://a.example/#v1"]
+)
+def test_a_base_url_that_cannot_be_called_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="base_url") as error:
+        OpenAIEndpoint(base_url=url)
+    assert "pw" not in str(error.value)
+
+
+def test_what_the_query_of_a_base_url_hides_is_not_shown(server: Any, agent_request: Requests) -> None:
+    server.answers({"error": {"message": "wrong key 0123456789abc"}}, 404)
+    runtime = runtime_at(server.url + "/dep?api-key=0123456789abc&v=1")
+    failure = failure_of(runtime, agent_request(runtime={"model": "m"}))
+    place = f"{server.url}/dep/chat/completions"
+    assert failure.message == f"the model endpoint 'default' answered 404 for {place}: wrong key ***"
 
 
 def test_a_text_cut_short_is_kept_and_marked(server: Any, agent_request: Requests) -> None:
@@ -192,7 +311,7 @@ def test_a_json_document_cut_short_is_a_failure(server: Any, agent_request: Requ
 
 @pytest.mark.parametrize(
     ("usage", "kept"),
-    [(None, {}), ({}, {}), ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4})],
+    [(None, {}), ({}, {}), ([1], {}), ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4})],
 )
 def test_usage_holds_only_what_was_counted(
     server: Any, agent_request: Requests, usage: Any, kept: dict[str, int]
@@ -214,7 +333,6 @@ def test_usage_holds_only_what_was_counted(
         {"choices": [{}]},
         {"choices": [{"message": None}]},
         {"choices": "no"},
-        completion(usage=[1]),
     ],
 )
 def test_what_is_no_chat_completion_is_a_failure_that_may_pass(
