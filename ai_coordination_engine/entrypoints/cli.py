@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from cyclopts import App, Parameter
 
 import ai_coordination_engine
+from ai_coordination_engine.entrypoints.output import close, on_one_line, prepare, write, write_error, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ai_coordination_engine.engine.app import App as Engine
     from ai_coordination_engine.entrypoints.client import AgentView, Client, SessionView
     from ai_coordination_engine.entrypoints.dead_letters import DeadLetters
     from ai_coordination_engine.entrypoints.run_file import RunFile
     from ai_coordination_engine.entrypoints.server import Running
+    from ai_coordination_engine.entrypoints.terminal import Terminal
     from ai_coordination_engine.settings import Settings
 
 # Imports inside functions are about the start: moto, uvicorn and the schema take half a second together.
@@ -72,7 +72,7 @@ def serve(*, port: Port = None, data_dir: DataDir = None, aws: Aws = False) -> N
 
     console = _console()
     with serving(_settings(), port=port, data_dir=data_dir, aws=aws) as running:
-        console.print(_runtime_note(running), markup=False)
+        console.print(_runtime_note(running))
         _introduce(console, running)
         _until_stopped(console)
 
@@ -94,7 +94,7 @@ def demo(
     console = _console()
     plan = parse_run_file(_example(), _RESEARCH_BRIEF.name)
     with serving(_settings(), port=port, data_dir=data_dir) as running:
-        console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n", markup=False)
+        console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n")
         view = _run(console, running, plan)
         for agent in view.agents:
             _print_output(console, agent)
@@ -130,15 +130,15 @@ def run(
         if problems := list(not_allowed(running.app, plan)):
             raise Failure("\nace: ".join(problems))
         if not all(agent.get("runtime") for agent in plan.agents):
-            console.print(_runtime_note(running), markup=False)
+            console.print(_runtime_note(running))
         if data_dir:
             _note_open_sessions(console, running)
         view = _run(console, running, plan)
     if json_:
-        sys.stdout.write(as_json(view) + "\n")
+        write_json(as_json(view))
     else:
         for agent in results(view):
-            sys.stdout.write((agent.output or "") + "\n")
+            write(agent.output or "")
     if view.status != "completed":
         raise Failure(_why(view), FAILED)
 
@@ -159,7 +159,7 @@ def list_dead_letters(*, data_dir: DataDir = None, aws: Aws = False) -> None:
 
     with _dead_letters(data_dir, aws) as (engine, letters):
         found = listed(engine, letters)
-    _console().print("\n".join(letter.line for letter in found) or "There are no dead letters.", markup=False)
+    _console().print("\n".join(on_one_line(letter.line) for letter in found) or "There are no dead letters.")
 
 
 @dlq.command
@@ -173,11 +173,11 @@ def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
         for letter, done in dead_letters.redrive(engine, letters):
             count += 1
             stay += not done
-            console.print(f"{letter.line}: {done or 'stays'}", markup=False)
+            console.print(f"{on_one_line(letter.line)}: {done or 'stays'}")
     if not count:
         console.print("There are no dead letters.")
     elif data_dir and count > stay:
-        console.print(f"They are worked off by: ace serve --data-dir {data_dir}", markup=False)
+        console.print(f"They are worked off by: ace serve --data-dir {data_dir}")
     if stay:
         raise Failure(f"{stay} of {count} dead letters stay where they are.", FAILED)
 
@@ -221,7 +221,7 @@ def webhook_key(
         raise Failure("Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET as the server has it; the tenant's key follows.")
     endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
     checked = tenant_of(endpoint_id, part_id if separator else None)
-    sys.stdout.write(tenant_key(master, checked) + "\n")
+    write(tenant_key(master, checked))
 
 
 @schema.command(name="print")
@@ -229,7 +229,7 @@ def print_schema() -> None:
     """Print the schema of the API as SDL."""
     from ai_coordination_engine.api.schema import SCHEMA
 
-    sys.stdout.write(f"{SCHEMA}\n")
+    write(str(SCHEMA))
 
 
 def main() -> NoReturn:
@@ -238,25 +238,33 @@ def main() -> NoReturn:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     keep_loopback_from_proxies()
+    prepare()
+    code = 0
     try:
-        app(result_action="return_value")
+        app(result_action="return_value", exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except Exception as error:
         message, code = _explain(error)
-        sys.stderr.write(message + "\n")
-        sys.exit(code)
-    sys.exit(0)
+        write_error(message)
+    finally:
+        problem = close()
+    if problem:
+        write_error(f"ace: {problem}")
+    sys.exit(code or (FAILED if problem else 0))
 
 
 def _explain(error: Exception) -> tuple[str, int]:
     """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
+    from cyclopts import CycloptsError
     from pydantic import ValidationError
 
     from ai_coordination_engine.errors import CoordinationError
 
     if isinstance(error, Failure):
         return f"ace: {error}", error.code
+    if isinstance(error, CycloptsError):
+        return f"ace: {error} (ace --help lists what there is.)", WRONG
     if isinstance(error, ValidationError):
         return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
     if isinstance(error, CoordinationError):
@@ -279,7 +287,7 @@ def _settings() -> "Settings":
     from ai_coordination_engine.settings import Settings, unknown_variables
 
     for name, meant in unknown_variables():
-        sys.stderr.write(f"ace: {name} is no setting" + (f"; did you mean {meant}?\n" if meant else ".\n"))
+        write_error(f"ace: {on_one_line(name)} is no setting" + (f"; did you mean {meant}?" if meant else "."))
     try:
         return Settings()
     except SettingsError as error:  # a structured variable that is no JSON
@@ -287,10 +295,10 @@ def _settings() -> "Settings":
         raise Failure(f"ACE_{name}: it is no JSON: {error.__cause__}") from error
 
 
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console
+def _console(*, stderr: bool = False) -> "Terminal":
+    from ai_coordination_engine.entrypoints.terminal import Terminal
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Terminal(stderr=stderr)
 
 
 def _example() -> str:
@@ -308,14 +316,14 @@ def _runtime_note(running: "Running") -> str:
     return "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
 
 
-def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView":
+def _run(console: "Terminal", running: "Running", run: "RunFile") -> "SessionView":
     from ai_coordination_engine.entrypoints.client import Client
     from ai_coordination_engine.entrypoints.progress import Progress
 
     progress = Progress(console)
     with Client(running.url) as client:
         session_uuid = client.start(run)
-        console.print(f"Session {session_uuid}", markup=False)
+        console.print(f"Session {session_uuid}")
         while True:
             with progress:
                 view = client.follow(run, session_uuid, progress.show)
@@ -326,7 +334,7 @@ def _run(console: "Console", running: "Running", run: "RunFile") -> "SessionView
                 _ask(console, client, view, agent)
 
 
-def _ask(console: "Console", client: "Client", view: "SessionView", agent: "AgentView") -> None:
+def _ask(console: "Terminal", client: "Client", view: "SessionView", agent: "AgentView") -> None:
     """Show a person what the agent is given, and ask until the API takes the answer."""
     from ai_coordination_engine.entrypoints.client import ApiError
 
@@ -334,11 +342,13 @@ def _ask(console: "Console", client: "Client", view: "SessionView", agent: "Agen
         raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
     given = client.given(view, agent)
     if given:
-        console.print(f"\n{agent.name} is given:", style="bold", markup=False)
-        console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")), markup=False)
+        console.print(f"\n{on_one_line(agent.name)} is given:", style="bold")
+        console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")))
     while True:
         try:
-            text = console.input(f"{agent.name} asks {agent.asks}: ", markup=False)
+            text = console.input(
+                f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: ", markup=False, emoji=False
+            )
         except EOFError as error:
             raise Failure(f"{agent.name} still waits for an answer of {agent.asks}.", FAILED) from error
         if not text.strip():
@@ -346,7 +356,7 @@ def _ask(console: "Console", client: "Client", view: "SessionView", agent: "Agen
         try:
             client.answer(view, agent, text)
         except ApiError as error:
-            console.print(str(error), markup=False)
+            console.print(str(error))
             if error.code == "BAD_USER_INPUT":
                 continue
             if error.code != "CONFLICT":  # somebody else was faster, or the wait is over
@@ -354,33 +364,34 @@ def _ask(console: "Console", client: "Client", view: "SessionView", agent: "Agen
         return
 
 
-def _note_open_sessions(console: "Console", running: "Running") -> None:
+def _note_open_sessions(console: "Terminal", running: "Running") -> None:
     from ai_coordination_engine.entrypoints.client import Client
 
     with Client(running.url) as client:
         for session in client.open_sessions():
-            console.print(f"Open from before, and going on: session {session}", markup=False)
+            console.print(f"Open from before, and going on: session {on_one_line(session)}")
 
 
 def _why(view: "SessionView") -> str:
-    notes = [f"{agent.name}: {agent.notes or 'no reason given'}" for agent in view.agents if agent.state == "failed"]
+    failed = [agent for agent in view.agents if agent.state == "failed"]
+    notes = [f"{on_one_line(agent.name)}: {agent.notes or 'no reason given'}" for agent in failed]
     return f"the session is {view.status}. {'; '.join(notes) or view.logs or ''}".strip()
 
 
-def _print_output(console: "Console", agent: "AgentView") -> None:
+def _print_output(console: "Terminal", agent: "AgentView") -> None:
     lines = (agent.output or agent.notes or "").rstrip().split("\n")
     more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
-    console.print(f"\n{agent.name} ({agent.state})", style="bold", markup=False)
-    console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]), markup=False)
+    console.print(f"\n{on_one_line(agent.name)} ({agent.state})", style="bold")
+    console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]))
 
 
-def _introduce(console: "Console", running: "Running") -> None:
+def _introduce(console: "Terminal", running: "Running") -> None:
     for note in running.notes:
-        console.print(note, markup=False)
-    console.print(f"\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}", markup=False)
+        console.print(note)
+    console.print(f"\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}")
 
 
-def _until_stopped(console: "Console") -> None:
+def _until_stopped(console: "Terminal") -> None:
     console.print("Serving until Ctrl-C.")
     try:
         threading.Event().wait()

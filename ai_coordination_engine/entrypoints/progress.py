@@ -2,14 +2,14 @@
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from ai_coordination_engine.entrypoints.client import SessionView
+from ai_coordination_engine.entrypoints.output import on_one_line
+from ai_coordination_engine.entrypoints.terminal import Terminal
 
 _STYLES = {
     "executing": "cyan",
@@ -24,7 +24,7 @@ _STYLES = {
 class Progress:
     """A live table on a terminal; elsewhere one plain line for every change of a state."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._states: dict[str, str] = {}
         self._live = Live(console=console, refresh_per_second=12) if console.is_terminal else None
@@ -43,22 +43,23 @@ class Progress:
     def show(self, view: SessionView) -> None:
         """Show these states."""
         if self._live:
-            self._live.update(_table(view), refresh=True)
+            self._live.update(_table(self._console, view), refresh=True)
             return
         for agent in view.agents:
             if self._states.get(agent.session_agent_uuid) != agent.state:
                 self._states[agent.session_agent_uuid] = agent.state
-                self._console.print(f"{escape(agent.name)}: {agent.state}", highlight=False)
+                self._console.print(f"{on_one_line(agent.name)}: {agent.state}")
 
 
-def _table(view: SessionView) -> Table:
+def _table(console: Terminal, view: SessionView) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for agent in view.agents:
         style = _STYLES.get(agent.state, "dim")
         state = (
-            Spinner("dots", Text(agent.state, style), style=style)
+            Spinner("dots" if console.encoding.startswith("utf") else "line", Text(agent.state, style), style=style)
             if agent.state == "executing"
             else Text(agent.state, style)
         )
-        table.add_row(Text(agent.name, "bold"), state, Text((agent.notes or "").split("\n")[0], "dim"))
+        name = console.render_str(on_one_line(agent.name), style="bold")
+        table.add_row(name, state, console.render_str((agent.notes or "").split("\n")[0], style="dim"))
     return table

@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +26,7 @@ from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
 from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.entrypoints.output import VisibleLog
 from ai_coordination_engine.entrypoints.run_checks import unloadable
 from ai_coordination_engine.observability import SERVICE, configure
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -183,7 +183,7 @@ def log_to_stderr(settings: Settings) -> None:
     configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+            handler.setStream(VisibleLog())
 
 
 @contextmanager

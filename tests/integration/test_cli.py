@@ -109,6 +109,54 @@ def test_run_as_json_takes_another_query() -> None:
     ]
 
 
+NASTY = "\x1b[31mred\x07 \u202egnp.exe [red]m[/red] :warning: 热泵 für 5 €"
+
+
+@pytest.fixture
+def nasty(tmp_path: Path) -> Path:
+    """A run file whose agent answers what must not reach a terminal, and not every encoding can hold."""
+    file = tmp_path / "nasty.yaml"
+    agents = [{"agentUuid": "a", "agentName": "\x1b[2Jname", "runtime": {"kind": "function", "name": "echo"}}]
+    task = {"subtaskQueries": [{"agentUuid": "a", "subtaskQuery": NASTY}]}
+    file.write_text(json.dumps({"coordination": {"agents": agents}, "task": task}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "\\x1b[31mred\\x07 \\u202egnp.exe [red]m[/red] :warning: 热泵 für 5 €\n"),
+        ("cp1252", "\\x1b[31mred\\x07 \\u202egnp.exe [red]m[/red] :warning: \\u70ed\\u6cf5 für 5 €\n"),
+        ("ascii", "\\x1b[31mred\\x07 \\u202egnp.exe [red]m[/red] :warning: \\u70ed\\u6cf5 f\\xfcr 5 \\u20ac\n"),
+    ],
+)
+def test_a_result_steers_no_terminal_and_fits_every_encoding(nasty: Path, encoding: str, shown: str) -> None:
+    command = [*ACE, "run", str(nasty)]
+    done = subprocess.run(command, env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode(encoding)) == (0, shown)
+    assert done.stderr.decode(encoding).splitlines()[-1] == "\\x1b[2Jname: completed"
+
+
+def test_json_is_exact_in_ascii_too(nasty: Path) -> None:
+    done = ace("run", str(nasty), "--json", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert not set(done.stdout) & {"\x1b", "\x07"}
+    assert json.loads(done.stdout)["agents"][0]["output"] == NASTY
+
+
+def test_a_reader_that_goes_away_is_no_error(nasty: Path) -> None:
+    process = subprocess.Popen(
+        [*ACE, "run", str(nasty)], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    shown = process.stderr.read()
+    assert (process.wait(timeout=10), shown.splitlines()[-1]) == (0, "\\x1b[2Jname: completed")
+    process.stderr.close()
+
+
 def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(
