@@ -105,7 +105,9 @@ def test_what_an_encoding_lacks_is_escaped_on_both_streams(encoding: str, writte
     assert (done.returncode, done.stdout, done.stderr) == (0, written, written)
 
 
-@pytest.mark.parametrize("code", ["[write('x' * 100) for _ in range(10_000)]", "sys.stdout.write('x')", "show(); sys.exit(3)"])
+@pytest.mark.parametrize(
+    "code", ["[write('x' * 100) for _ in range(10_000)]", "sys.stdout.write('x')", "show(); sys.exit(3)"]
+)
 def test_a_closed_pipe_ends_quietly(code: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
