@@ -32,6 +32,7 @@ SPECIAL = {
     "sessionAgents": "[SessionAgentType]",
     "sessionRuns": "[SessionRunType]",
     "procedureTaskSession": "ProcedureTaskSessionType",
+    "id": "ID",
 }
 """Types by name; what is not named here is a `String`."""
 
@@ -54,17 +55,48 @@ TYPES = {
     "ProcedureTaskSessionType": "coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey coordination "
     "session task",
 }
+NON_NULL = {
+    "CoordinationType": "endpointId partitionKey coordinationUuid createdAt updatedAt",
+    "TaskType": "taskUuid coordinationUuid endpointId partitionKey createdAt updatedAt",
+    "TaskScheduleType": "scheduleUuid taskUuid endpointId partitionKey status createdAt updatedAt",
+    "SessionType": "sessionUuid coordinationUuid endpointId partitionKey status createdAt updatedAt",
+    "SessionAgentType": "sessionAgentUuid sessionUuid state createdAt updatedAt",
+    "SessionRunType": "runUuid sessionUuid endpointId partitionKey createdAt updatedAt",
+}
+"""Fields that are always there, by type: every way in which a record is written sets them."""
+
 ADDED = {
-    "TaskType": {"onFailure": "String"},
-    "SessionType": {"definition": "JSONCamelCase"},
+    "Node": {"id": "ID!"},
+    "CoordinationType": {"id": "ID!"},
+    "TaskType": {"id": "ID!", "onFailure": "String"},
+    "TaskScheduleType": {"id": "ID!"},
+    "SessionType": {"id": "ID!", "definition": "JSONCamelCase"},
     "SessionAgentType": {
+        "id": "ID!",
+        "agentName": "String",
+        "sessionRuns": "[SessionRunType]",
         "attempt": "Int",
+        "startedAt": "DateTime",
+        "endedAt": "DateTime",
         "dueAt": "DateTime",
         "notBefore": "DateTime",
         "leaseUntil": "DateTime",
         "mapIndex": "Int",
         "mapSessionAgentUuid": "String",
         "whyNotRunning": "WhyNotRunningType",
+    },
+    "SessionRunType": {
+        "id": "ID!",
+        "status": "String",
+        "attempt": "Int",
+        "startedAt": "DateTime",
+        "endedAt": "DateTime",
+        "error": "String",
+        "errorClass": "String",
+        "inputTokens": "Int",
+        "outputTokens": "Int",
+        "totalTokens": "Int",
+        "model": "String",
     },
     "AskOperationHubType": {"sessionAgentUuid": "String"},
     "WhyNotRunningType": {
@@ -87,6 +119,7 @@ ADDED = {
 """What this server offers beyond the contract, by type."""
 STEERED = "idempotencyKey updatedBy"
 ADDED_QUERIES = {
+    "node": ("id!", "Node"),
     "userInbox": ("pageNumber limit cursor userInTheLoop coordinationUuid", "UserInboxType"),
 }
 ADDED_MUTATIONS = {

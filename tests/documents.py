@@ -14,7 +14,7 @@ ROOTS: Mapping[str, GraphQLObjectType] = {
     "query": SCHEMA.graphql_schema.query_type,
 }
 
-ELSEWHERE = ("definition",)  # leaves that are read from other records
+ELSEWHERE = ("definition", "agentName")  # leaves that are read from other records
 
 
 def root_of(field: str) -> str:

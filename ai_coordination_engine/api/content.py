@@ -19,7 +19,7 @@ from ai_coordination_engine.domain.shapes import (
     unknown_keys,
 )
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.store.attempts import STANDING
+from ai_coordination_engine.store.attempts import STANDING, times_by_hand
 from ai_coordination_engine.store.models import SessionAgent
 
 MAX_ID = 256
@@ -118,6 +118,8 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
     _check_word(values, "state", statuses.AGENT_STATES)
     if "state" in given and not new:  # a state set by hand ends the attempt that may be running
         values.update(dict.fromkeys(_OF_AN_ATTEMPT))
+    if "state" in given:
+        values.update(times_by_hand(values["state"], context.app.clock.now().timestamp()))
     if values.get("state") == "wait_for_user_input":
         values.update(inbox=context.tenant, waits_since=context.app.clock.now().isoformat(timespec="microseconds"))
     if new or values.get("agent_action") is not None:

@@ -112,11 +112,15 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
     return type(name, (graphene.ObjectType,), fields)
 
 
-async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
-    context: Context = info.context
+async def find(resource: Resource, context: Context, given: Arguments) -> Any:
+    """The record whose key the arguments name, or None; raises `BadUserInput` for what cannot be a key."""
     check_arguments(given)
     key = key_of(resource.entity, context.tenant, given)
     return await context.call(context.app.records.get, resource.entity, context.tenant, key)
+
+
+async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+    return await find(resource, info.context, given)
 
 
 async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:

@@ -1,13 +1,16 @@
 """DataLoaders: nested fields in batches, the batches of one level at the same time."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiodataloader import DataLoader
 
+from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.engine import async_tasks, inputs
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.definition import agent_names
 from ai_coordination_engine.store.entities import (
     COORDINATION,
     SESSION,
@@ -16,7 +19,8 @@ from ai_coordination_engine.store.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.table import Key
 
 
@@ -77,6 +81,72 @@ class AsyncTaskLoader(DataLoader[str, Any]):
         return [found.get(uuid) for uuid in uuids]
 
 
+class AttemptLoader(DataLoader[SessionRun, Attempt]):
+    """How the attempts of runs went. A run never changes, and that of a long job says "pending" for good: over it goes
+    what has become of the job.
+    """
+
+    def __init__(self, app: App, async_tasks: AsyncTaskLoader) -> None:
+        super().__init__(get_cache_key=_run_key)
+        self._app, self._async_tasks = app, async_tasks
+
+    async def batch_load_fn(self, runs: list[SessionRun]) -> list[Attempt]:
+        """The attempt of each run."""
+        stored = [each.async_task for each in runs]
+        if any(isinstance(each, BlobReference) for each in stored):
+            stored = await asyncio.to_thread(lambda: [self._app.records.opened(each) for each in stored])
+        found = [Attempt.of(each) for each in stored]
+        waits = {
+            run.async_task_uuid
+            for run, attempt in zip(runs, found, strict=True)
+            if attempt.status == "pending" and run.async_task_uuid
+        }
+        states = dict(zip(waits, await self._async_tasks.load_many([*waits]), strict=True))
+        return [
+            Attempt.of({**(attempt.details or {}), **states[run.async_task_uuid]})
+            if attempt.status == "pending" and states.get(run.async_task_uuid)
+            else attempt
+            for run, attempt in zip(runs, found, strict=True)
+        ]
+
+
+class AgentNameLoader(DataLoader[SessionAgent, str | None]):
+    """The names of session agents; of those that a client made, the coordinations are read."""
+
+    def __init__(self, app: App, tenant: str, coordinations: RecordLoader) -> None:
+        super().__init__(get_cache_key=_agent_key)
+        self._app, self._tenant, self._coordinations = app, tenant, coordinations
+
+    async def batch_load_fn(self, agents: list[SessionAgent]) -> list[str | None]:
+        """The name of each agent."""
+        uuids = [*{each.coordination_uuid for each in agents if each.definition is None and each.coordination_uuid}]
+        found = await self._coordinations.load_many([(self._tenant, each) for each in uuids])
+        return await asyncio.to_thread(agent_names, self._app, agents, dict(zip(uuids, found, strict=True)))
+
+
+class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
+    """The runs of session agents, in order of creation, out of the runs of their sessions."""
+
+    def __init__(self, session_runs: ChildrenLoader) -> None:
+        super().__init__(get_cache_key=_agent_key)
+        self._session_runs = session_runs
+
+    async def batch_load_fn(self, agents: list[SessionAgent]) -> list[list[SessionRun]]:
+        """The runs of each agent."""
+        sessions = [*{(each.coordination_uuid, each.session_uuid) for each in agents}]
+        found: dict[tuple[Key, str], list[SessionRun]] = defaultdict(list)
+        for session, runs in zip(sessions, await self._session_runs.load_many(sessions), strict=True):
+            for run in runs:
+                found[session, run.session_agent_uuid].append(run)
+        return [
+            found.get(((each.coordination_uuid, each.session_uuid), each.session_agent_uuid), []) for each in agents
+        ]
+
+
+def _run_key(run: SessionRun) -> Key:
+    return run.session_uuid, run.run_uuid
+
+
 def _agent_key(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
 
@@ -94,3 +164,6 @@ class Loaders:
         self.agent_input = RecordsLoader(app, inputs.given)
         self.in_degree = RecordsLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant)
+        self.attempt = AttemptLoader(app, self.async_task)
+        self.agent_name = AgentNameLoader(app, tenant, self.coordination)
+        self.session_agent_runs = AgentRunsLoader(self.session_runs)

@@ -6,6 +6,7 @@ from typing import Any
 import graphene
 
 from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.engine import explain
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
@@ -18,10 +19,18 @@ def moment(name: str, description: str) -> graphene.Field:
     """A field over an attribute that holds epoch seconds."""
 
     def resolve(record: Any, info: Any) -> datetime | None:
-        seconds = getattr(record, name)
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        return _at(getattr(record, name))
 
     return graphene.Field(graphene.DateTime, resolver=resolve, description=description)
+
+
+def ended_at(agent: SessionAgent, info: Any) -> datetime | None:
+    """When the latest attempt ended; what never began has no end either, though it may be stored."""
+    return None if agent.started_at is None else _at(agent.ended_at)
+
+
+def _at(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 async def agent_input(agent: SessionAgent, info: Any) -> Any:
@@ -72,15 +81,28 @@ async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
 
 
 async def async_task(run: SessionRun, info: Any) -> Any:
-    """How the attempt went. The run of a long job says "pending" for good; over it goes what has become of the job."""
-    context: Context = info.context
-    found = await _opened(context, run.async_task)
-    if found is None:
-        return None
-    if found.get("status") == "pending" and run.async_task_uuid:
-        state = await context.loaders.async_task.load(run.async_task_uuid) or {}
-        found = {**found, **{name: value for name, value in state.items() if value is not None}}
-    return AsyncTask.model_validate(found).wire()
+    """How the attempt went, in whatever form its runtime told it."""
+    attempt: Attempt = await info.context.loaders.attempt.load(run)
+    return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()
+
+
+def of_attempt(of_type: Any, name: str) -> graphene.Field:
+    """A field of a run over an attribute of its attempt."""
+
+    async def resolve(run: SessionRun, info: Any) -> Any:
+        return getattr(await info.context.loaders.attempt.load(run), name)
+
+    return graphene.Field(of_type, resolver=resolve)
+
+
+def of_usage(name: str) -> graphene.Field:
+    """A field of a run over a count of tokens."""
+
+    async def resolve(run: SessionRun, info: Any) -> int | None:
+        attempt: Attempt = await info.context.loaders.attempt.load(run)
+        return attempt.tokens.get(name)
+
+    return graphene.Field(graphene.Int, resolver=resolve)
 
 
 async def _opened(context: Context, value: Any) -> Any:

@@ -6,6 +6,7 @@ import graphene
 
 from ai_coordination_engine.api.controls import CONTROLS
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
+from ai_coordination_engine.api.nodes import node_field
 from ai_coordination_engine.api.operations import (
     ExecuteForUserInput,
     ExecuteProcedureTaskSession,
@@ -20,6 +21,7 @@ def _query() -> type[graphene.ObjectType]:
     fields: dict[str, Any] = {"ping": ping()}
     for resource in RESOURCES:
         fields.update(query_fields(resource))
+    fields["node"] = node_field(RESOURCES)
     fields["user_inbox"] = list_field(INBOX, "UserInboxType", "What waits for a person, the latest first.")
     return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
 

@@ -6,13 +6,17 @@ from typing import Any
 import graphene
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api.nodes import Node
 from ai_coordination_engine.api.progress import (
     agent_input,
     async_task,
+    ended_at,
     in_degree,
     map_index,
     map_session_agent_uuid,
     moment,
+    of_attempt,
+    of_usage,
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import JSONCamelCase
@@ -50,7 +54,9 @@ def one(shape: type[Shape]) -> Callable[[Any], Any]:
 
 def endpoint_id() -> graphene.Field:
     """The endpoint of the record's tenant."""
-    return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[0])
+    return graphene.Field(
+        graphene.String, required=True, resolver=lambda record, info: info.context.tenant.partition("#")[0]
+    )
 
 
 def part_id() -> graphene.Field:
@@ -61,17 +67,20 @@ def part_id() -> graphene.Field:
 class CoordinationType(graphene.ObjectType):
     """Who the agents are."""
 
+    class Meta:
+        interfaces = (Node,)
+
     endpoint_id = endpoint_id()
     part_id = part_id()
-    partition_key = graphene.String()
-    coordination_uuid = graphene.String()
+    partition_key = graphene.String(required=True)
+    coordination_uuid = graphene.String(required=True)
     coordination_name = graphene.String()
     coordination_description = payload(graphene.String, "coordination_description")
     agents = payload(graphene.List(JSONCamelCase), "agents", each(Agent))
     theme_uuid = graphene.String()
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
 
 
 def coordination_field() -> graphene.Field:
@@ -86,10 +95,13 @@ def coordination_field() -> graphene.Field:
 class TaskType(graphene.ObjectType):
     """What the agents do and who waits for whom."""
 
-    task_uuid = graphene.String()
-    coordination_uuid = graphene.String()
+    class Meta:
+        interfaces = (Node,)
+
+    task_uuid = graphene.String(required=True)
+    coordination_uuid = graphene.String(required=True)
     endpoint_id = endpoint_id()
-    partition_key = graphene.String()
+    partition_key = graphene.String(required=True)
     task_name = graphene.String()
     task_description = payload(graphene.String, "task_description")
     initial_task_query = payload(graphene.String, "initial_task_query")
@@ -97,8 +109,8 @@ class TaskType(graphene.ObjectType):
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
     on_failure = graphene.String()
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
     coordination = coordination_field()
 
 
@@ -116,16 +128,19 @@ def task_field() -> graphene.Field:
 class TaskScheduleType(graphene.ObjectType):
     """When a task starts."""
 
-    schedule_uuid = graphene.String()
-    task_uuid = graphene.String()
+    class Meta:
+        interfaces = (Node,)
+
+    schedule_uuid = graphene.String(required=True)
+    task_uuid = graphene.String(required=True)
     coordination_uuid = graphene.String()
     endpoint_id = endpoint_id()
-    partition_key = graphene.String()
+    partition_key = graphene.String(required=True)
     schedule = graphene.String()
-    status = graphene.String()
+    status = graphene.String(required=True)
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
     task = task_field()
     coordination = coordination_field()
 
@@ -142,21 +157,24 @@ async def _definition(session: Any, info: Any) -> Any:
 class SessionType(graphene.ObjectType):
     """One execution."""
 
-    session_uuid = graphene.String()
-    coordination_uuid = graphene.String()
+    class Meta:
+        interfaces = (Node,)
+
+    session_uuid = graphene.String(required=True)
+    coordination_uuid = graphene.String(required=True)
     task_uuid = graphene.String()
     user_id = graphene.String()
     endpoint_id = endpoint_id()
-    partition_key = graphene.String()
+    partition_key = graphene.String(required=True)
     task_query = payload(graphene.String, "task_query")
     input_files = payload(graphene.List(JSONCamelCase), "input_files")
     iteration_count = graphene.Int()
     subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
-    status = graphene.String()
+    status = graphene.String(required=True)
     logs = payload(graphene.String, "logs")
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
     coordination = coordination_field()
     task = task_field()
     session_agents = graphene.List(
@@ -186,18 +204,26 @@ def session_field() -> graphene.Field:
 class SessionAgentType(graphene.ObjectType):
     """The state of one agent in a session."""
 
-    session_agent_uuid = graphene.String()
-    session_uuid = graphene.String()
+    class Meta:
+        interfaces = (Node,)
+
+    session_agent_uuid = graphene.String(required=True)
+    session_uuid = graphene.String(required=True)
     coordination_uuid = graphene.String()
     agent_uuid = graphene.String()
+    agent_name = graphene.Field(
+        graphene.String, resolver=lambda record, info: info.context.loaders.agent_name.load(record)
+    )
     agent_action = payload(JSONCamelCase, "agent_action", one(AgentAction))
     user_input = payload(graphene.String, "user_input")
     agent_input = graphene.Field(graphene.String, resolver=agent_input)
     agent_output = payload(graphene.String, "agent_output")
     in_degree = graphene.Field(graphene.Int, resolver=in_degree)
-    state = graphene.String()
+    state = graphene.String(required=True)
     notes = payload(graphene.String, "notes")
     attempt = graphene.Int(description="The number of the latest attempt.")
+    started_at = moment("started_at", "When the latest attempt began.")
+    ended_at = graphene.Field(graphene.DateTime, resolver=ended_at)
     due_at = moment("due_at", "When its wait for a person or a long job ends.")
     not_before = moment("not_before", "When the next attempt may begin.")
     lease_until = moment("lease_until", "Until when the current attempt is its worker's.")
@@ -213,9 +239,13 @@ class SessionAgentType(graphene.ObjectType):
         lambda: WhyNotRunningType, resolver=why_not_running, description="The first thing to ask when it stands still."
     )
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
     session = session_field()
+    session_runs = graphene.List(
+        lambda: SessionRunType,
+        resolver=lambda record, info: info.context.loaders.session_agent_runs.load(record),
+    )
 
 
 class WhyNotRunningType(graphene.ObjectType):
@@ -233,19 +263,32 @@ class WhyNotRunningType(graphene.ObjectType):
 class SessionRunType(graphene.ObjectType):
     """One attempt, immutable."""
 
-    run_uuid = graphene.String()
-    session_uuid = graphene.String()
+    class Meta:
+        interfaces = (Node,)
+
+    run_uuid = graphene.String(required=True)
+    session_uuid = graphene.String(required=True)
     coordination_uuid = graphene.String()
     session_agent_uuid = graphene.String()
     thread_uuid = graphene.String()
     agent_uuid = graphene.String()
     endpoint_id = endpoint_id()
-    partition_key = graphene.String()
+    partition_key = graphene.String(required=True)
     async_task_uuid = graphene.String()
     async_task = graphene.Field(JSONCamelCase, resolver=async_task)
+    status = of_attempt(graphene.String, "status")
+    attempt = of_attempt(graphene.Int, "attempt")
+    started_at = of_attempt(graphene.DateTime, "started_at")
+    ended_at = of_attempt(graphene.DateTime, "ended_at")
+    error = of_attempt(graphene.String, "error")
+    error_class = of_attempt(graphene.String, "error_class")
+    input_tokens = of_usage("input_tokens")
+    output_tokens = of_usage("output_tokens")
+    total_tokens = of_usage("total_tokens")
+    model = of_attempt(graphene.String, "model")
     updated_by = graphene.String()
-    created_at = graphene.DateTime()
-    updated_at = graphene.DateTime()
+    created_at = graphene.DateTime(required=True)
+    updated_at = graphene.DateTime(required=True)
     session = session_field()
     session_agent = graphene.Field(
         SessionAgentType,

@@ -6,6 +6,12 @@ from typing import Any
 
 _ENTRIES = 20
 _TEXT = 200
+MAX_COUNT = 2**31 - 1  # the largest integer of GraphQL
+_COUNTS = {  # by name, the names that runtimes use
+    "input_tokens": ("input_tokens", "prompt_tokens"),
+    "output_tokens": ("output_tokens", "completion_tokens"),
+    "total_tokens": ("total_tokens",),
+}
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -15,6 +21,29 @@ def plain_usage(usage: object) -> dict[str, Any]:
         return {}
     named = {_HUMP.sub("_", str(name)).lower(): value for name, value in usage.items() if _is_plain(value)}
     return dict([(_sound(name), _sound(value)) for name, value in named.items() if len(name) <= _TEXT][:_ENTRIES])
+
+
+def token_counts(usage: object) -> dict[str, int]:
+    """Of `usage` the whole numbers `input_tokens`, `output_tokens` and `total_tokens`, each only where it is known.
+
+    The total is added up when only it is missing. What is more than `MAX_COUNT` is left out.
+    """
+    given = usage if isinstance(usage, Mapping) else {}
+    counts = {
+        name: next((count for each in names if (count := _count(given.get(each))) is not None), None)
+        for name, names in _COUNTS.items()
+    }
+    parts = counts["input_tokens"], counts["output_tokens"]
+    if counts["total_tokens"] is None and None not in parts:
+        counts["total_tokens"] = sum(part for part in parts if part is not None)
+    return {name: count for name, count in counts.items() if count is not None and count <= MAX_COUNT}
+
+
+def _count(value: object) -> int | None:
+    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _is_plain(value: object) -> bool:

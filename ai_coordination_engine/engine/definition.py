@@ -1,11 +1,11 @@
 """What a session was started with: its agents, their actions and subtasks, as its session agents keep them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.models import Coordination, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 
 
@@ -15,15 +15,7 @@ def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
 
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
-    kept: dict[str, Any] = {}
-
-    def opened(value: Any) -> Any:
-        if not isinstance(value, BlobReference):
-            return value
-        if value.key not in kept:
-            kept[value.key] = app.records.opened(value)
-        return kept[value.key]
-
+    opened = _opening_once(app)
     planned = [each for each in agents if each.definition is not None and each.map_ordinal is None]
     if not planned:
         return None
@@ -47,3 +39,35 @@ def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
         "subtaskQueries": subtasks,
         "onFailure": on_failure,
     }
+
+
+def agent_names(
+    app: App, agents: Sequence[SessionAgent], coordinations: Mapping[str, Coordination | None]
+) -> list[str | None]:
+    """What each agent is called, in their order: from its own definition, else from its coordination (by uuid) as it
+    is now; None where it has no name. What many agents share is read once.
+    """
+    opened = _opening_once(app)
+    known = {
+        uuid: {each["agent_uuid"]: each for each in opened(found.agents) or ()}
+        for uuid, found in coordinations.items()
+        if found is not None
+    }
+    return [
+        (opened(each.definition) or known.get(each.coordination_uuid, {}).get(each.agent_uuid) or {}).get("agent_name")
+        for each in agents
+    ]
+
+
+def _opening_once(app: App) -> Callable[[Any], Any]:
+    """Opens values, each blob once."""
+    kept: dict[str, Any] = {}
+
+    def opened(value: Any) -> Any:
+        if not isinstance(value, BlobReference):
+            return value
+        if value.key not in kept:
+            kept[value.key] = app.records.opened(value)
+        return kept[value.key]
+
+    return opened

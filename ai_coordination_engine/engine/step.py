@@ -6,6 +6,7 @@ to delete when `run_step` returns: until then all that it owes can be found agai
 
 import secrets
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 from threading import Event
 
@@ -255,7 +256,7 @@ def _look(app: App, agent: SessionAgent) -> AgentResult | None:
 
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
-    started = app.clock.now()
+    started = datetime.fromtimestamp(agent.started_at, UTC)
     _log("attempt started", agent)
     try:
         result = _result(app, agent, chain)

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Key
 
@@ -76,6 +79,27 @@ WAIT = (SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.due_at)  # fo
 _ELSEWHERE = (SessionAgent.async_task_uuid, SessionAgent.acting, SessionAgent.resumed)
 ATTEMPT = (*LEASE, *_ELSEWHERE, SessionAgent.due_at)
 STANDING = (*WAIT, *_ELSEWHERE, SessionAgent.not_before)  # why an agent does not run, though its turn has come
+TIMES = (SessionAgent.started_at, SessionAgent.ended_at)  # of the latest attempt
+
+
+def starting(now: float) -> list[Action]:
+    """An attempt begins now."""
+    return [SessionAgent.started_at.set(now), SessionAgent.ended_at.remove()]
+
+
+def ending(now: float) -> Action:
+    """Whatever attempt there is ends now, unless it has ended before."""
+    return SessionAgent.ended_at.set(SessionAgent.ended_at | now)
+
+
+def times_by_hand(state: str, now: float) -> dict[str, Any]:
+    """What a state that a client writes means for these attributes, by name; None removes one."""
+    if state == "executing":
+        return {"started_at": SessionAgent.started_at | now, "ended_at": None}
+    if state in TERMINAL_AGENT_STATES:
+        return {"ended_at": SessionAgent.ended_at | now}
+    return {"started_at": None, "ended_at": None}
+
 
 # Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when a reset ended it
 

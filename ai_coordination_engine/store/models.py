@@ -246,6 +246,9 @@ class SessionAgent(Record):
     lease_seconds = NumberAttribute(null=True)  # how long a claim holds; absent: as the settings say
     lease_until = NumberAttribute(null=True)
     lease_token = UnicodeAttribute(null=True)
+    # engine: when the latest attempt began and ended (epoch seconds); what never began has no end either
+    started_at = NumberAttribute(null=True)
+    ended_at = NumberAttribute(null=True)
     # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch seconds)
     failures = IntegerAttribute(null=True)
     on_fallback = BooleanAttribute(null=True)

@@ -15,7 +15,7 @@ from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
-from ai_coordination_engine.store.attempts import LEASE, STANDING, ended_with, key_of
+from ai_coordination_engine.store.attempts import LEASE, STANDING, TIMES, ended_with, ending, key_of
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
@@ -26,6 +26,7 @@ KEPT_KEYS = 50  # orders of a session that are recognised for certain when they 
 _OF_AN_ATTEMPT = (
     *STANDING,
     *LEASE,
+    *TIMES,
     SessionAgent.paused,
     SessionAgent.run_uuid,
     SessionAgent.blamed,
@@ -189,7 +190,12 @@ class Steering:
         its run is recorded. Only cancelling takes a living lease. Never raises `Refused`.
         """
         condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & _until_epoch(epoch)
-        actions = [SessionAgent.state.set(state), *_removing((*STANDING, SessionAgent.paused)), self._now()]
+        actions = [
+            SessionAgent.state.set(state),
+            *_removing((*STANDING, SessionAgent.paused)),
+            ending(self._clock.now().timestamp()),
+            self._now(),
+        ]
         if state == "skipped":
             actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
             condition &= _same(SessionAgent.run_uuid, agent.run_uuid)

@@ -15,13 +15,16 @@ from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.store.attempts import (
     ATTEMPT,
     COMPLETE,
+    TIMES,
     UNCLAIMED,
     WAIT,
     Lease,
+    ending,
     held_by,
     key_of,
     lost_with,
     ready,
+    starting,
     until,
 )
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -134,7 +137,7 @@ class Transitions:
                     SessionAgent.not_before.set(not_before),
                     *setting(SessionAgent, values),
                     *(attribute.remove() for attribute in removed),
-                    self._now(),
+                    *self._ending(),
                 ],
                 held_by(agent),
             )
@@ -195,7 +198,7 @@ class Transitions:
             SessionAgent.unfinished.set(set(unfinished)),
             SessionAgent.tallies.set(tallies) if tallies else SessionAgent.tallies.remove(),
             *(each.remove() for each in (SessionAgent.run_uuid, SessionAgent.missing)),
-            *(each.remove() for each in (*ATTEMPT, SessionAgent.elements_sent)),
+            *(each.remove() for each in (*ATTEMPT, *TIMES, SessionAgent.elements_sent)),
             self._now(),
         ]
         try:
@@ -319,7 +322,7 @@ class Transitions:
                 SessionAgent.state.set("failed"),
                 *setting(SessionAgent, values),
                 *(attribute.remove() for attribute in (*ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
-                self._now(),
+                *self._ending(),
             ],
             SessionAgent.state.is_in(*OPEN_AGENT_STATES) & same,
         )
@@ -334,6 +337,7 @@ class Transitions:
             SessionAgent.lease_until.set(until(lease)),
             SessionAgent.lease_token.set(lease.token),
             SessionAgent.not_before.remove(),
+            *starting(lease.now),
             self._now(),
         ]
         return self._hold(key, [*actions, *claiming], lease, condition, "executing")
@@ -357,20 +361,23 @@ class Transitions:
                 SessionAgent.state.set(state),
                 *setting(SessionAgent, values),
                 *(attribute.remove() for attribute in removed),
-                self._now(),
+                *self._ending(),
             ],
             held_by(agent),
         )
 
     def _skipping(self) -> list[Action]:
         waits = (attribute.remove() for attribute in (*WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
-        return [SessionAgent.state.set("skipped"), *waits, self._now()]
+        return [SessionAgent.state.set("skipped"), *waits, *self._ending()]
 
     def _change(self, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
         try:
             return self._agents.update(key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
+
+    def _ending(self) -> list[Action]:
+        return [ending(self._clock.now().timestamp()), self._now()]
 
     def _now(self) -> Action:
         return SessionAgent.updated_at.set(self._clock.now())

@@ -1,0 +1,63 @@
+"""Ids that are unique among all types, and the one query that answers them (GraphQL, "Global Object Identification").
+
+An id names the type and the key, never the tenant: who asks for it finds a record of the own tenant or nothing.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from typing import Any
+
+import graphene
+from graphql import GraphQLResolveInfo
+
+from ai_coordination_engine.api.crud import Resource, find, key_names
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.entities import ENTITIES
+from ai_coordination_engine.store.models import Record
+
+_SEPARATOR = "\x1f"  # in no uuid: those are printable
+_KEYS = {entity.name: key_names(entity) for entity in ENTITIES}
+
+
+def node_id(record: Record) -> str:
+    """The id of a record: base64url without padding of its kind and its key."""
+    parts = [record.record_name, *(getattr(record, name) for name in _KEYS[record.record_name])]
+    return urlsafe_b64encode(_SEPARATOR.join(parts).encode()).decode().rstrip("=")
+
+
+class Node(graphene.Interface):
+    """A record that can be found by its id alone."""
+
+    id = graphene.Field(graphene.ID, required=True, resolver=lambda record, info: node_id(record))
+
+    @classmethod
+    def resolve_type(cls, record: Record, info: GraphQLResolveInfo) -> Any:
+        """The type whose name is made of the record's."""
+        found: Any = info.schema.get_type(f"{record.record_name.title().replace(' ', '')}Type")
+        return found.graphene_type
+
+
+def node_field(resources: Iterable[Resource]) -> graphene.Field:
+    """The record of an id: one read, or none for what is no id."""
+    by_name = {resource.entity.name: resource for resource in resources}
+
+    async def resolve(root: Any, info: GraphQLResolveInfo, id: str) -> Any:
+        name, keys = _parse(id)
+        if name not in by_name or len(keys) != len(_KEYS[name]):
+            return None
+        try:
+            record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
+        except BadUserInput:
+            return None
+        return record if record is None or node_id(record) == id else None  # else the id is spelt in another way
+
+    return graphene.Field(Node, id=graphene.ID(required=True), resolver=resolve)
+
+
+def _parse(node: str) -> tuple[str, list[str]]:
+    """The kind and the key that an id names; nothing that exists when it is none."""
+    try:
+        name, *keys = urlsafe_b64decode(node.encode() + b"==").decode().split(_SEPARATOR)
+    except ValueError:
+        return "", []
+    return name, keys

@@ -1,0 +1,59 @@
+"""How an attempt went, typed: read from the free-form details that a session run keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ai_coordination_engine.domain.usage import token_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The details of an attempt; what is missing, or is not of its type, is None. Times are in UTC.
+
+    `status` is completed, failed, lost, pending (a long job goes on) or expired (it was not heard of in time).
+    """
+
+    details: Mapping[str, Any] | None = None
+    status: str | None = None
+    attempt: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: str | None = None
+    error_class: str | None = None
+    model: str | None = None
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, details: object) -> "Attempt":
+        """The attempt of a run that keeps these details; one of nothing for a run that keeps none."""
+        if not isinstance(details, Mapping):
+            return cls()
+        usage = details.get("usage")
+        attempt = details.get("attempt")
+        return cls(
+            details=details,
+            status=_text(details.get("status")),
+            attempt=attempt if isinstance(attempt, int) and not isinstance(attempt, bool) else None,
+            started_at=_moment(details.get("started_at")),
+            ended_at=_moment(details.get("ended_at")),
+            error=_text(details.get("error")),
+            error_class=_text(details.get("error_class")),
+            model=_text(usage.get("model")) if isinstance(usage, Mapping) else None,
+            tokens=token_counts(usage),
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
