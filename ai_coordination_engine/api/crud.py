@@ -87,7 +87,7 @@ def query_fields(resource: Resource) -> dict[str, Any]:
     }
 
 
-def list_field(resource: Resource, type_name: str, description: str | None = None) -> graphene.Field:
+def list_field(resource: Resource, type_name: str) -> graphene.Field:
     """A query for a page of records; `type_name` is the type of its answer."""
     return graphene.Field(
         _list_type(resource, type_name),
@@ -96,7 +96,6 @@ def list_field(resource: Resource, type_name: str, description: str | None = Non
         cursor=graphene.String(),
         **resource.list_arguments,
         resolver=partial(_resolve_list, resource),
-        description=description,
     )
 
 

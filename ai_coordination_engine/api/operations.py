@@ -18,7 +18,6 @@ from ai_coordination_engine.errors import BadUserInput
 def ping() -> graphene.Field:
     """Whether anybody is there; touches no store."""
     return graphene.String(
-        description="`Hello at ` and the server's time.",
         resolver=lambda root, info: f"Hello at {info.context.app.clock.now().isoformat()}",
     )
 

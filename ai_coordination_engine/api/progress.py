@@ -15,13 +15,13 @@ from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.tallies import is_wide
 
 
-def moment(name: str, description: str) -> graphene.Field:
+def moment(name: str) -> graphene.Field:
     """A field over an attribute that holds epoch seconds."""
 
     def resolve(record: Any, info: Any) -> datetime | None:
         return _at(getattr(record, name))
 
-    return graphene.Field(graphene.DateTime, resolver=resolve, description=description)
+    return graphene.Field(graphene.DateTime, resolver=resolve)
 
 
 def ended_at(agent: SessionAgent, info: Any) -> datetime | None:

@@ -6,6 +6,7 @@ import graphene
 
 from ai_coordination_engine.api.controls import CONTROLS
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
+from ai_coordination_engine.api.descriptions import describe
 from ai_coordination_engine.api.nodes import node_field
 from ai_coordination_engine.api.operations import (
     ExecuteForUserInput,
@@ -22,7 +23,7 @@ def _query() -> type[graphene.ObjectType]:
     for resource in RESOURCES:
         fields.update(query_fields(resource))
     fields["node"] = node_field(RESOURCES)
-    fields["user_inbox"] = list_field(INBOX, "UserInboxType", "What waits for a person, the latest first.")
+    fields["user_inbox"] = list_field(INBOX, "UserInboxType")
     return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
 
 
@@ -39,3 +40,4 @@ def _mutation() -> type[graphene.ObjectType]:
 
 SCHEMA = graphene.Schema(query=_query(), mutation=_mutation())
 """The schema of the API; `str(SCHEMA)` is its SDL."""
+describe(SCHEMA.graphql_schema)

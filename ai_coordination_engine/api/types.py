@@ -65,7 +65,7 @@ def part_id() -> graphene.Field:
 
 
 class CoordinationType(graphene.ObjectType):
-    """Who the agents are."""
+    """A blueprint: who the agents are, and how each is executed."""
 
     class Meta:
         interfaces = (Node,)
@@ -93,7 +93,7 @@ def coordination_field() -> graphene.Field:
 
 
 class TaskType(graphene.ObjectType):
-    """What the agents do and who waits for whom."""
+    """Work for the agents of a coordination: what each is asked, and who waits for whom."""
 
     class Meta:
         interfaces = (Node,)
@@ -126,7 +126,7 @@ def task_field() -> graphene.Field:
 
 
 class TaskScheduleType(graphene.ObjectType):
-    """When a task starts."""
+    """When a task is to be started."""
 
     class Meta:
         interfaces = (Node,)
@@ -155,7 +155,7 @@ async def _definition(session: Any, info: Any) -> Any:
 
 
 class SessionType(graphene.ObjectType):
-    """One execution."""
+    """One execution of a task, or one conversation with agents."""
 
     class Meta:
         interfaces = (Node,)
@@ -185,11 +185,7 @@ class SessionType(graphene.ObjectType):
         lambda: SessionRunType,
         resolver=lambda record, info: info.context.loaders.session_runs.load(_key(record)),
     )
-    definition = graphene.Field(
-        JSONCamelCase,
-        resolver=_definition,
-        description="What it was started with, whatever the coordination and the task have become since.",
-    )
+    definition = graphene.Field(JSONCamelCase, resolver=_definition)
 
 
 def session_field() -> graphene.Field:
@@ -222,22 +218,14 @@ class SessionAgentType(graphene.ObjectType):
     state = graphene.String(required=True)
     notes = payload(graphene.String, "notes")
     attempt = graphene.Int(description="The number of the latest attempt.")
-    started_at = moment("started_at", "When the latest attempt began.")
+    started_at = moment("started_at")
     ended_at = graphene.Field(graphene.DateTime, resolver=ended_at)
-    due_at = moment("due_at", "When its wait for a person or a long job ends.")
-    not_before = moment("not_before", "When the next attempt may begin.")
-    lease_until = moment("lease_until", "Until when the current attempt is its worker's.")
-    map_index = graphene.Field(
-        graphene.Int, resolver=map_index, description="Of an element of a map: its place in the list, from 0."
-    )
-    map_session_agent_uuid = graphene.Field(
-        graphene.String,
-        resolver=map_session_agent_uuid,
-        description="Of an element of a map: the session agent whose element it is.",
-    )
-    why_not_running = graphene.Field(
-        lambda: WhyNotRunningType, resolver=why_not_running, description="The first thing to ask when it stands still."
-    )
+    due_at = moment("due_at")
+    not_before = moment("not_before")
+    lease_until = moment("lease_until")
+    map_index = graphene.Field(graphene.Int, resolver=map_index)
+    map_session_agent_uuid = graphene.Field(graphene.String, resolver=map_session_agent_uuid)
+    why_not_running = graphene.Field(lambda: WhyNotRunningType, resolver=why_not_running)
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -253,15 +241,15 @@ class WhyNotRunningType(graphene.ObjectType):
 
     code = graphene.String()
     message = graphene.String()
-    until = graphene.DateTime(description="When this ends by itself, at the latest.")
-    waits_for = graphene.List(SessionAgentType, description="The first agents that must end before.")
+    until = graphene.DateTime()
+    waits_for = graphene.List(SessionAgentType)
     details = graphene.Field(
         JSONCamelCase, resolver=lambda why, info: {to_camel(name): value for name, value in why.details.items()}
     )
 
 
 class SessionRunType(graphene.ObjectType):
-    """One attempt, immutable."""
+    """One attempt of a session agent; it never changes."""
 
     class Meta:
         interfaces = (Node,)

@@ -1,14 +1,10 @@
 """The audits of the npm package `graphql-http` against a real HTTP server: GraphQL over HTTP, to its specification."""
 
-import hashlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 from threading import Thread
 
 import graphene
@@ -18,18 +14,11 @@ from starlette.applications import Starlette
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
+from tests.node import installed, needs_node
 
 HERE = Path(__file__).parent
-LOCK = HERE / "package-lock.json"
-CACHE = HERE.parents[1] / ".cache"
 
-pytestmark = [
-    pytest.mark.conformance,
-    pytest.mark.skipif(
-        shutil.which("npm") is None and not os.environ.get("CI"),
-        reason="needs Node and npm (always run in CI)",
-    ),
-]
+pytestmark = [pytest.mark.conformance, needs_node]
 
 
 class Query(graphene.ObjectType):
@@ -54,22 +43,9 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def installed_audits() -> Path:
-    """The folder with the pinned packages, installed once for each lock file; a rename makes it appear complete."""
-    target = CACHE / f"graphql-http-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
-    if not target.exists():
-        CACHE.mkdir(exist_ok=True)
-        unfinished = Path(mkdtemp(dir=CACHE))
-        for name in ("package.json", LOCK.name):
-            shutil.copy(HERE / name, unfinished)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=unfinished, check=True)
-        unfinished.rename(target)
-    return target
-
-
 def test_all_audits_of_graphql_over_http_pass(url: str) -> None:
     process = subprocess.run(
-        ["node", str(HERE / "audit.mjs"), url, str(installed_audits())],
+        ["node", str(HERE / "audit.mjs"), url, str(installed(HERE))],
         check=True,
         capture_output=True,
         timeout=60,

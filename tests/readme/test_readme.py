@@ -1,6 +1,5 @@
 """What the README states is run: its snippets against a server, its tables against the code."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -14,13 +13,11 @@ import pytest
 
 from ai_coordination_engine.entrypoints.server import serving
 from ai_coordination_engine.settings import Settings
+from tests.node import installed, needs_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-needs_node = pytest.mark.skipif(
-    shutil.which("npm") is None and not os.environ.get("CI"), reason="needs Node and npm (always run in CI)"
-)
 
 
 def block(mark: str) -> str:
@@ -57,7 +54,7 @@ def test_the_python_tour_runs_a_session_to_its_end(url: str) -> None:
 @needs_node
 @pytest.mark.conformance
 def test_the_typescript_tour_lists_the_sessions(url: str) -> None:
-    packages = installed_packages()
+    packages = installed(HERE)
     shutil.copytree(packages, work := Path(mkdtemp(dir=packages.parent)), dirs_exist_ok=True, symlinks=True)
     try:
         (work / "tour.ts").write_text(block("// tour: typescript"), encoding="utf-8")
@@ -87,18 +84,3 @@ def settings_table() -> str:
 
 def test_the_configuration_table_is_that_of_the_settings() -> None:
     assert settings_table() in README, f"put this table into the README:\n{settings_table()}"
-
-
-def installed_packages() -> Path:
-    """The folder with the pinned packages, installed once for each lock file; a rename makes it appear complete."""
-    lock = HERE / "package-lock.json"
-    cache = ROOT / ".cache"
-    target = cache / f"readme-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    if not target.exists():
-        cache.mkdir(exist_ok=True)
-        unfinished = Path(mkdtemp(dir=cache))
-        for name in ("package.json", lock.name):
-            shutil.copy(HERE / name, unfinished)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=unfinished, check=True)
-        unfinished.rename(target)
-    return target
