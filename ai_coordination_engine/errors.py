@@ -69,3 +69,12 @@ class Throttled(CoordinationError):
     """The backend refuses more work for now; try again after a moment."""
 
     code = "THROTTLED"
+
+
+class PersistedQueryNotSupported(CoordinationError):
+    """The request has the hash of a document and no document; the client then sends the document, too.
+
+    Code and message are those that Apollo's protocol of automatic persisted queries asks for.
+    """
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"

@@ -13,16 +13,14 @@ from typing import Any, Protocol
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
 
+from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.formatting import formatted_errors, shown_error
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.domain.charsets import Undecodable, decode
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, TooComplex
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, PersistedQueryNotSupported, TooComplex
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-ALLOWED_METHODS = "GET, POST"
-ALLOWED_HEADERS = "authorization, content-type, part-id"
-PREFLIGHT_SECONDS = 600
 
 _STATUS = {
     "BAD_USER_INPUT": 400,
@@ -32,6 +30,7 @@ _STATUS = {
     "NOT_FOUND": 404,
     "CONFLICT": 409,
     "THROTTLED": 503,
+    "PERSISTED_QUERY_NOT_SUPPORTED": 200,  # as Apollo Server answers it; every client then sends the query
 }
 
 
@@ -90,8 +89,9 @@ async def answer(
     `context` makes the GraphQL context inside the running event loop, before the body is parsed, and may
     refuse the caller with a `CoordinationError`. What it or the execution raise otherwise is for `failure`.
     """
-    if _is_preflight(request, cors_origins):
-        return Response(204, _cors_headers(request, cors_origins) | _preflight_headers())
+    if cors.is_preflight(request.method, request.headers, cors_origins):
+        allowed = cors.response_headers(request.headers, cors_origins)
+        return Response(204, allowed | cors.preflight_headers())
     try:
         return await _answer(request, documents, context, cors_origins)
     except (HttpError, CoordinationError) as error:
@@ -110,7 +110,7 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
         headers = {"www-authenticate": "Bearer"}
     media_type = _negotiated(request.headers.get("accept", "")) or JSON
     payload = {"errors": formatted_errors([error])}
-    return response(status, payload, media_type, headers | _cors_headers(request, cors_origins))
+    return response(status, payload, media_type, headers | cors.response_headers(request.headers, cors_origins))
 
 
 async def run(
@@ -142,11 +142,14 @@ def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
     """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is wrong."""
     check_json(values, limits.json_depth)
     query, name, variables = values.get("query"), values.get("operationName"), values.get("variables")
+    extensions = values.get("extensions")
+    if not query and isinstance(extensions, dict) and extensions.get("persistedQuery") is not None:
+        raise PersistedQueryNotSupported("PersistedQueryNotSupported")
     if not isinstance(query, str):
         raise BadUserInput("`query` must be a string with a GraphQL document")
     if name is not None and not isinstance(name, str):
         raise BadUserInput("`operationName` must be a string or null")
-    for parameter, value in (("variables", variables), ("extensions", values.get("extensions"))):
+    for parameter, value in (("variables", variables), ("extensions", extensions)):
         if value is not None and not isinstance(value, dict):
             raise BadUserInput(f"`{parameter}` must be an object or null")
     return Parameters(query, name or None, variables or {})
@@ -177,7 +180,7 @@ async def _answer(
     request: Request, documents: Documents, context: Callable[[], Context], cors_origins: Sequence[str]
 ) -> Response:
     if request.method not in ("GET", "POST"):
-        raise HttpError(405, BadUserInput("use GET or POST"), allow=ALLOWED_METHODS)
+        raise HttpError(405, BadUserInput("use GET or POST"), allow=cors.METHODS)
     media_type = _negotiated(request.headers.get("accept", ""))
     if media_type is None:
         raise HttpError(406, BadUserInput(f"the response is {GRAPHQL_JSON} or {JSON}"))
@@ -187,7 +190,12 @@ async def _answer(
     payload = await run(parameters_from(values, documents.limits), documents, made, read_only=is_get)
     # Sections "application/json" and "application/graphql-response+json": only the latter has a status.
     status = 400 if media_type == GRAPHQL_JSON and "data" not in payload else 200
-    return response(status, payload, media_type, _cors_headers(request, cors_origins))
+    return response(status, payload, media_type, cors.response_headers(request.headers, cors_origins))
+
+
+def too_large(max_bytes: int) -> HttpError:
+    """The refusal of a body that is larger than this."""
+    return HttpError(413, TooComplex(f"the request body is larger than {max_bytes} bytes: send less in one request"))
 
 
 def _from_url(request: Request) -> dict[str, Any]:
@@ -203,11 +211,11 @@ def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
     """Section "POST": a JSON object in UTF-8; of what a byte order mark says otherwise, that."""
     media_type, options = _media_type(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
-        raise HttpError(415, BadUserInput(f"the request body must be {JSON} in UTF-8"))
+        raise HttpError(415, BadUserInput(f"the request body must be {JSON} in UTF-8: set the header Content-Type"))
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise HttpError(415, BadUserInput("the request body must not be compressed"))
     if len(request.body) > limits.body_bytes:
-        raise HttpError(413, TooComplex(f"the request body is larger than {limits.body_bytes} bytes"))
+        raise too_large(limits.body_bytes)
     values = decoded(request.body, "the request body")
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object; batches are not supported")
@@ -310,29 +318,3 @@ def _weight(options: Mapping[str, str]) -> float:
     except ValueError:
         return 0.0
     return weight if 0 <= weight <= 1 else 0.0
-
-
-def _is_preflight(request: Request, cors_origins: Sequence[str]) -> bool:
-    return (
-        request.method == "OPTIONS"
-        and "access-control-request-method" in request.headers
-        and "access-control-allow-origin" in _cors_headers(request, cors_origins)
-    )
-
-
-def _cors_headers(request: Request, cors_origins: Sequence[str]) -> dict[str, str]:
-    """What lets a browser show the response to a page of another origin; nothing when none is allowed."""
-    if not cors_origins:
-        return {}
-    if "*" in cors_origins:
-        return {"access-control-allow-origin": "*"}
-    origin = request.headers.get("origin", "")
-    return {"vary": "origin"} | ({"access-control-allow-origin": origin} if origin in cors_origins else {})
-
-
-def _preflight_headers() -> dict[str, str]:
-    return {
-        "access-control-allow-methods": ALLOWED_METHODS,
-        "access-control-allow-headers": ALLOWED_HEADERS,
-        "access-control-max-age": str(PREFLIGHT_SECONDS),
-    }

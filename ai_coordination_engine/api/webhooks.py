@@ -3,10 +3,14 @@
 The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, or any JSON), `error` (a text) and
 `heartbeat` (true), and optionally `usage`. Two headers prove it: `X-Ace-Timestamp` (Unix seconds) and
 `X-Ace-Signature`: `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot and the body, under the tenant's key.
+A third one, `X-Ace-Tenant`, says whose key that is; without it the text of the body is searched for `"tenant"`.
+Nothing is parsed before its signature was found good.
 """
 
 import hashlib
 import hmac
+import json
+import re
 from asyncio import to_thread
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +28,9 @@ from ai_coordination_engine.api.transport import (
     decoded,
     failure,
     response,
+    too_large,
 )
+from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.engine import async_tasks
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import (
@@ -32,7 +38,6 @@ from ai_coordination_engine.errors import (
     CoordinationError,
     NotFound,
     Throttled,
-    TooComplex,
     Unauthenticated,
 )
 from ai_coordination_engine.observability import logger
@@ -45,6 +50,9 @@ MAX_AGE = 300
 FRESH_SECONDS = 10.0  # a signature that does not fit has the key read again, so often at most
 _LIMITS = Limits()
 _ENDINGS = ("result", "error", "heartbeat")
+_SIGNATURE = re.compile("v1=[0-9a-f]{64}")
+_NAMED = re.compile(r'"tenant"\s*:\s*("(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,600}")')
+_MOST_NAMED = 4
 
 
 def tenant_key(master: str, tenant: str) -> str:
@@ -78,22 +86,59 @@ def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
     if request.method != "POST":
         raise HttpError(405, BadUserInput("use POST"), allow="POST")
     if len(request.body) > _LIMITS.body_bytes:
-        raise HttpError(413, TooComplex(f"the request body is larger than {_LIMITS.body_bytes} bytes"))
+        raise too_large(_LIMITS.body_bytes)
     timestamp = request.headers.get("x-ace-timestamp", "")
     now = app.clock.now().timestamp()
     if not (timestamp.isascii() and timestamp.isdecimal() and abs(int(timestamp[:12]) - now) <= MAX_AGE):
         raise Unauthenticated(f"X-Ace-Timestamp is missing or not within {MAX_AGE} seconds of this server's clock")
+    tenant = _signer(request, timestamp, app)
     values = decoded(request.body, "the request body", request.headers.get("content-type", ""))
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object")
     check_json(values, _LIMITS.json_depth)
-    tenant = _tenant(values.get("tenant"))
-    given = request.headers.get("x-ace-signature", "").encode(errors="replace")
-    for master in master_keys(app.settings, app.secrets):
-        expected = signature(tenant_key(master, tenant), timestamp, request.body)
-        if hmac.compare_digest(expected.encode(), given):
-            return tenant, values
-    raise Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+    if _tenant(values.get("tenant")) != tenant:  # what the search found stands elsewhere in the body
+        raise _bad_signature()
+    return tenant, values
+
+
+def _signer(request: Request, timestamp: str, app: App) -> str:
+    """The tenant under whose key the body was signed; raises `Unauthenticated` when there is none."""
+    given = request.headers.get("x-ace-signature", "")
+    if not _SIGNATURE.fullmatch(given):
+        raise _bad_signature()
+    named = request.headers.get("x-ace-tenant")
+    for tenant in [_tenant(named)] if named is not None else _named_in(request):
+        for master in master_keys(app.settings, app.secrets):
+            if hmac.compare_digest(signature(tenant_key(master, tenant), timestamp, request.body), given):
+                return tenant
+    raise _bad_signature()
+
+
+def _named_in(request: Request) -> list[str]:
+    """The tenants that a body names, wherever in it: at most `_MOST_NAMED`, so that a stranger's body costs little."""
+    try:
+        text = decode(request.body, request.headers.get("content-type", ""))
+    except Undecodable as error:
+        raise BadUserInput(f"the request body {error}") from None
+    found: list[str] = []
+    problem = BadUserInput("the request body must be a JSON object with `tenant`")
+    for match in _NAMED.finditer(text):
+        try:
+            tenant = _tenant(json.loads(match[1], strict=False))
+        except BadUserInput as error:
+            problem = error
+            continue
+        if tenant not in found:
+            found.append(tenant)
+        if len(found) == _MOST_NAMED:
+            break
+    if not found:
+        raise problem
+    return found
+
+
+def _bad_signature() -> Unauthenticated:
+    return Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
 
 
 def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:

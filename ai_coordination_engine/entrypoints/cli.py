@@ -388,7 +388,9 @@ def _print_output(console: "Terminal", agent: "AgentView") -> None:
 def _introduce(console: "Terminal", running: "Running") -> None:
     for note in running.notes:
         console.print(note)
-    console.print(f"\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}")
+    console.print(
+        f"\nOpen: {running.page}\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}"
+    )
 
 
 def _until_stopped(console: "Terminal") -> None:

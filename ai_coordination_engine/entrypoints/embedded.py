@@ -151,10 +151,14 @@ class _Quiet(MotoRequestHandler):
     """Keeps connections open and logs no requests."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 30.0  # seconds that a client may leave a request unfinished; clients connect again
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
+
+    def log_error(self, format: str, *args: Any) -> None:
+        """Nothing: a client went away, or said nothing for too long."""
 
 
 def _account() -> str:

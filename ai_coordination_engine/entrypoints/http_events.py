@@ -69,6 +69,11 @@ def is_webhook(event: Event, kind: Kind) -> bool:
     return _segments(event, kind) == PATH.strip("/").split("/")
 
 
+def check_path(event: Event, kind: Kind) -> None:
+    """Raise `NotFound` for another path than the API's, before anything else is said about the request."""
+    _endpoint_id(_segments(event, kind))
+
+
 def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
     """The tenant that the event acts for, proven by what the gateway verified.
 
@@ -111,7 +116,12 @@ def _endpoint_id(segments: Sequence[str]) -> str | None:
             return None
         case [endpoint_id, operation] if operation in _OPERATIONS:
             return endpoint_id
-    raise NotFound("there is nothing at this path: use /graphql or /{endpoint_id}/graphql")
+    raise nothing_here()
+
+
+def nothing_here() -> NotFound:
+    """The error of a path that has nothing."""
+    return NotFound("there is nothing at this path: use /graphql or /{endpoint_id}/graphql")
 
 
 def _headers(event: Event) -> dict[str, str]:

@@ -21,6 +21,7 @@ from ai_coordination_engine.api.transport import (
 )
 from ai_coordination_engine.entrypoints.http_events import (
     Kind,
+    check_path,
     is_webhook,
     kind_of,
     request_from,
@@ -61,6 +62,7 @@ class Invocations:
             request = request_from(event, kind)
             if is_webhook(event, kind):
                 return response_to(event, kind, await self.webhook(request))
+            check_path(event, kind)
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)
             _check_size(response)

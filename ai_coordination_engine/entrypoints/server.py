@@ -17,18 +17,19 @@ from pathlib import Path
 
 import uvicorn
 from pydantic import SecretStr
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.http_protocol import BoundedProtocol
+from ai_coordination_engine.entrypoints.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
 from ai_coordination_engine.entrypoints.output import VisibleLog
 from ai_coordination_engine.entrypoints.run_checks import unloadable
-from ai_coordination_engine.observability import SERVICE, configure
+from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
 HOST = "127.0.0.1"
@@ -54,6 +55,11 @@ class Running:
     aws: str
     model: str | None
     notes: list[str]
+
+    @property
+    def page(self) -> str:
+        """The address to open in a browser."""
+        return self.url.removesuffix("graphql")
 
 
 @contextmanager
@@ -184,14 +190,24 @@ def log_to_stderr(settings: Settings) -> None:
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(VisibleLog())
+    uvicorn_log = logging.getLogger("uvicorn")
+    uvicorn_log.handlers, uvicorn_log.propagate = list(logger.handlers), False
+    uvicorn_log.setLevel(logging.WARNING)
 
 
 @contextmanager
 def _http(app: App, listener: socket.socket) -> Iterator[None]:
-    # the host check keeps out pages whose name was made to resolve to loopback
-    served = TrustedHostMiddleware(asgi_app(app), allowed_hosts=[HOST, "localhost"])
-    config = uvicorn.Config(served, log_level="warning", access_log=False, lifespan="off")
-    config.timeout_graceful_shutdown = 2
+    config = uvicorn.Config(
+        LocalGuard(asgi_app(app), app.settings.cors_origins),
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="ace-http", daemon=True)
     thread.start()

@@ -320,6 +320,7 @@ def test_demo_runs_to_its_end_and_says_on_what() -> None:
     assert "editor: completed" in done.stdout
     assert "heat pumps" in done.stdout
     assert "curl -s http://127.0.0.1:" in done.stdout
+    assert re.search(r"^Open: http://127\.0\.0\.1:\d+/$", done.stdout, re.MULTILINE)
 
 
 def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:

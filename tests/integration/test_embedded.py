@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from botocore.exceptions import ClientError
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
 
+from ai_coordination_engine.entrypoints import embedded
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
 
 CREDENTIALS = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_access_key": "local"}
@@ -51,6 +53,18 @@ def item(number: int, **more: Any) -> dict[str, Any]:
 
 def key(number: int) -> dict[str, Any]:
     return {"a": {"S": "x"}, "b": {"S": f"{number:05}"}}
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_half_a_request_is_dropped(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(embedded._Quiet, "timeout", 0.2)
+    with EmbeddedAws() as aws, socket.create_connection(("127.0.0.1", int(aws.endpoint_url.split(":")[-1]))) as hung:
+        hung.settimeout(5)
+        hung.sendall(sent)
+        assert hung.recv(1) == b""
+    assert capfd.readouterr().err == ""
 
 
 def rich_item() -> dict[str, Any]:

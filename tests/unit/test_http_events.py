@@ -391,6 +391,26 @@ def test_an_http_event_of_an_unknown_shape_is_internal(invocations: Invocations,
     assert answered["statusCode"] == 500
 
 
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "HEAD", "PROPFIND"])
+@pytest.mark.parametrize(("path", "status", "code"), [("/", 404, "NOT_FOUND"), ("/graphql", 405, "BAD_USER_INPUT")])
+def test_an_unknown_path_is_404_and_an_unknown_method_405(
+    invocations: Invocations, method: str, path: str, status: int, code: str
+) -> None:
+    event = v2(path, jwt("acme"))
+    event["requestContext"]["http"]["method"] = method
+    answered = invocations.answer(event)
+    (error,) = json.loads(answered["body"])["errors"]
+    assert (answered["statusCode"], error["extensions"]["code"]) == (status, code)
+
+
+def test_a_persisted_query_without_a_document_is_told_so(invocations: Invocations) -> None:
+    asked = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}
+    http = invocations.answer(v2("/acme/graphql", jwt("acme"), body=json.dumps(asked)))
+    error = {"message": "PersistedQueryNotSupported", "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}}
+    assert (http["statusCode"], json.loads(http["body"])) == (200, {"errors": [error]})
+    assert invocations.answer(asked | {"query": None, "endpoint_id": "acme"}) == {"errors": [error]}
+
+
 def test_a_preflight_needs_no_credentials(invocations: Invocations) -> None:
     event = v2(origin="https://app.example", access_control_request_method="POST")
     event["requestContext"]["http"]["method"] = "OPTIONS"

@@ -346,6 +346,43 @@ async def test_malformed_parameters_in_the_url_are_400(query: list[tuple[str, st
     assert (response.status, codes(response)) == (400, ["BAD_USER_INPUT"])
 
 
+HASH = {
+    "persistedQuery": {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}
+}
+NOT_SUPPORTED = {
+    "errors": [
+        {"message": "PersistedQueryNotSupported", "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}},
+    ]
+}
+
+
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
+@pytest.mark.parametrize("document", [{}, {"query": None}, {"query": ""}])
+async def test_a_hash_without_its_document_tells_the_client_to_send_the_document(
+    document: dict[str, Any], accept: str
+) -> None:
+    asked = [
+        await post({"operationName": "Q", "variables": {}, "extensions": HASH, **document}, accept=accept),
+        await get(("operationName", "Q"), ("extensions", json.dumps(HASH)), accept=accept),
+    ]
+    assert [(each.status, json.loads(each.body)) for each in asked] == [(200, NOT_SUPPORTED)] * 2
+
+
+async def test_a_hash_with_its_document_is_ignored() -> None:
+    wrong = {"persistedQuery": {"version": 7, "sha256Hash": "wrong"}}
+    assert json.loads((await post({"query": "{ hello }", "extensions": wrong})).body) == {
+        "data": {"hello": "Hello you"}
+    }
+    got = await get(("query", "{ hello }"), ("extensions", json.dumps(wrong)))
+    assert json.loads(got.body) == {"data": {"hello": "Hello you"}}
+
+
+@pytest.mark.parametrize("extensions", [{}, {"persistedQuery": None}, {"other": 1}])
+async def test_other_extensions_do_not_stand_for_a_document(extensions: dict[str, Any]) -> None:
+    response = await post({"extensions": extensions})
+    assert (response.status, codes(response)) == (400, ["BAD_USER_INPUT"])
+
+
 @pytest.mark.parametrize("name", [None, ""])
 async def test_an_empty_operation_name_names_none(name: str | None) -> None:
     assert (await post({"query": "{ hello }", "operationName": name})).status == 200
@@ -522,7 +559,7 @@ async def test_an_allowed_origin_gets_its_preflight_without_credentials() -> Non
             "vary": "origin",
             "access-control-allow-origin": "https://app.example",
             "access-control-allow-methods": "GET, POST",
-            "access-control-allow-headers": "authorization, content-type, part-id",
+            "access-control-allow-headers": "authorization, content-type, part-id, traceparent, tracestate",
             "access-control-max-age": "600",
         },
     )

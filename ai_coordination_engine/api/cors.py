@@ -1,0 +1,53 @@
+"""Which pages of other origins may call, and what their browsers are told (Fetch standard, "CORS protocol").
+
+An allowed origin is written as browsers send it, `https://app.example`; `http://localhost:*` is that with any port or
+none; `*` is every origin.
+"""
+
+from collections.abc import Mapping, Sequence
+
+LOOPBACK = tuple(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1", "[::1]"))
+"""Origins of pages that this machine serves itself."""
+
+METHODS = "GET, POST"
+HEADERS = "authorization, content-type, part-id, traceparent, tracestate"
+PREFLIGHT_SECONDS = 600
+_ANY_PORT = ":*"
+
+
+def allows(origins: Sequence[str], origin: str) -> bool:
+    """Whether pages of this origin may call."""
+    return any(entry in ("*", origin) or _but_for_the_port(entry, origin) for entry in origins)
+
+
+def is_preflight(method: str, headers: Mapping[str, str], origins: Sequence[str]) -> bool:
+    """Whether a browser asks for an allowed page what it may send."""
+    asks = method == "OPTIONS" and "access-control-request-method" in headers
+    return asks and allows(origins, headers.get("origin", ""))
+
+
+def preflight_headers() -> dict[str, str]:
+    """What the answer to a preflight says, beside `response_headers`."""
+    return {
+        "access-control-allow-methods": METHODS,
+        "access-control-allow-headers": HEADERS,
+        "access-control-max-age": str(PREFLIGHT_SECONDS),
+    }
+
+
+def response_headers(headers: Mapping[str, str], origins: Sequence[str]) -> dict[str, str]:
+    """What lets a browser show a response to the page that asked; nothing when no origin is allowed."""
+    if not origins:
+        return {}
+    if "*" in origins:
+        return {"access-control-allow-origin": "*"}
+    origin = headers.get("origin", "")
+    return {"vary": "origin"} | ({"access-control-allow-origin": origin} if allows(origins, origin) else {})
+
+
+def _but_for_the_port(entry: str, origin: str) -> bool:
+    if not entry.endswith(_ANY_PORT):
+        return False
+    name = entry.removesuffix(_ANY_PORT)
+    port = origin.removeprefix(name + ":")
+    return origin == name or (port != origin and port.isascii() and port.isdecimal() and len(port) <= 5)

@@ -1,0 +1,145 @@
+"""HTTP/1.1 for the local server, as uvicorn has it, with an end to what a client leaves unfinished.
+
+A request must arrive whole: within `request_seconds` and a second for every `bytes_per_second` that came, and never
+with a longer pause than `request_seconds`; nor may a client stop reading its response for so long. Otherwise it is
+answered 408, where an answer can still be sent, and dropped.
+"""
+
+from asyncio import TimerHandle
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+from ai_coordination_engine.api.transport import HttpError, Request, failure
+from ai_coordination_engine.errors import BadUserInput
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection. Subclasses may set other limits."""
+
+    request_seconds: ClassVar[float] = 30.0
+    bytes_per_second: ClassVar[float] = 10_000.0
+    linger_seconds: ClassVar[float] = 5.0
+    """How long the rest of a request is read, and thrown away, once it has been answered."""
+
+    _timer: TimerHandle | None = None
+    _writing: TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """The client owes a request from here on."""
+        super().connection_made(transport)
+        self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is owed any more."""
+        self._stop("_timer")
+        self._stop("_writing")
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A piece has come; the clock stops when the request is whole."""
+        self._received += len(data)
+        self._last = self.loop.time()
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """The next request is owed, or the rest of this one, which nobody wants."""
+        unread = self.conn.their_state is h11.SEND_BODY
+        self._begin()
+        if unread:
+            self._end = self.loop.time() + self.linger_seconds
+        super().on_response_complete()
+        self._watch()
+
+    def shutdown(self) -> None:
+        """The server ends: it waits for answers, not for requests."""
+        if self._is_owed and self.cycle is not None and not self.cycle.response_complete:
+            self._drop()
+        else:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._writing = self.loop.call_later(self.request_seconds, self._check_writing)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._stop("_writing")
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP is told so in JSON."""
+        hint = "a URL and its headers have at most 16 KB; send long documents with POST"
+        self._refuse(
+            HttpError(400, BadUserInput(f"the request is not valid HTTP/1.1, or its head is too large: {hint}"))
+        )
+        self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        return False  # there is no WebSocket: the request is answered as it stands
+
+    @property
+    def _is_owed(self) -> bool:
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def _begin(self) -> None:
+        self._received, self._begun = 0, self.loop.time()
+        self._last, self._end = self._begun, float("inf")
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self._is_owed or self.transport.is_closing():
+            self._stop("_timer")
+        elif self._timer is None:
+            self._timer = self.loop.call_at(self._deadline(), self._check)
+
+    def _deadline(self) -> float:
+        whole = self._begun + self.request_seconds + self._received / self.bytes_per_second
+        return min(whole, self._last + self.request_seconds, self._end)
+
+    def _check(self) -> None:
+        self._timer = None
+        if self.loop.time() < self._deadline():
+            self._watch()
+        else:
+            self._drop()
+
+    def _check_writing(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread >= self._unread:
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._writing = self.loop.call_later(self.request_seconds, self._check_writing)
+
+    def _drop(self) -> None:
+        """Answer 408 if a request has begun, and let the application see that the client is gone."""
+        waiting = self.cycle is not None and not self.cycle.response_complete
+        if waiting:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self._received and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            seconds = f"{self.request_seconds:g} seconds"
+            self._refuse(
+                HttpError(408, BadUserInput(f"the request did not arrive whole within {seconds}: send it again"))
+            )
+        self.transport.close()
+
+    def _refuse(self, error: HttpError) -> None:
+        response = failure(Request("POST", {}), error)
+        headers = {**response.headers, "content-length": str(len(response.body)), "connection": "close"}
+        head = h11.Response(
+            status_code=response.status, headers=list(headers.items()), reason=STATUS_PHRASES[response.status]
+        )
+        for event in (head, h11.Data(data=response.body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+
+    def _stop(self, name: str) -> None:
+        timer: TimerHandle | None = getattr(self, name)
+        if timer is not None:
+            timer.cancel()
+        setattr(self, name, None)

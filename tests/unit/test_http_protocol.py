@@ -1,0 +1,227 @@
+"""What a client leaves unfinished ends, over real connections; and what is not HTTP gets an answer all the same."""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import uvicorn
+
+from ai_coordination_engine.entrypoints.http_protocol import BoundedProtocol
+
+SHORT = 0.3
+
+
+class ShortProtocol(BoundedProtocol):
+    request_seconds = SHORT
+    bytes_per_second = 100.0
+    linger_seconds = SHORT
+
+
+@dataclass
+class Served:
+    """A server whose application says what it received; `/large` answers 40 MB, `/early` does not read."""
+
+    port: int = 0
+    disconnects: int = 0
+    bodies: list[bytes] = field(default_factory=list)
+    gone: Event = field(default_factory=Event)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", scope["path"] != "/early"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.disconnects += 1
+                self.gone.set()
+                return
+            body, more = body + message["body"], message["more_body"]
+        self.bodies.append(body)
+        answer = b"x" * 40_000_000 if scope["path"] == "/large" else b"ok"
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    app = Served()
+    config = uvicorn.Config(app, http=ShortProtocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60)
+    config.timeout_graceful_shutdown = 2
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app.port = listener.getsockname()[1]
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield app
+        server.should_exit = True
+        thread.join(10)
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    received = b""
+    try:
+        while piece := connection.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def accepted(connection: socket.socket) -> bool:
+    """Whether the request is answered 200; reads its short answer."""
+    received = b""
+    while not received.endswith(b"\r\n\r\nok") and (piece := connection.recv(65536)):
+        received += piece
+    return received.startswith(b"HTTP/1.1 200")
+
+
+def refused(answer: bytes) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/json; charset=utf-8" in head
+    assert b"connection: close" in head
+    (error,) = json.loads(body)["errors"]
+    return int(head.split()[1]), error["extensions"]["code"]
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+TIMEOUT = (408, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("sent", [b"POST / HT", HEAD[:-2], HEAD, HEAD + b"{"])
+def test_half_a_request_is_answered_408_and_dropped(served: Served, sent: bytes) -> None:
+    with served.connect() as connection:
+        connection.sendall(sent)
+        assert refused(rest(connection)) == TIMEOUT
+    assert served.bodies == []
+
+
+def test_a_connection_that_says_nothing_is_closed(served: Served) -> None:
+    with served.connect() as connection:
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", HEAD])
+def test_a_client_that_trickles_does_not_get_more_time_with_every_byte(served: Served, sent: bytes) -> None:
+    started = time.monotonic()
+    with served.connect() as connection:
+        connection.sendall(sent)
+        connection.setblocking(False)
+        answer = b""
+        while b"\r\n\r\n" not in answer and time.monotonic() < started + 5:
+            Event().wait(SHORT / 6)
+            try:
+                answer += connection.recv(65536)
+                connection.sendall(b"a")
+            except BlockingIOError:
+                connection.sendall(b"a")
+            except (ConnectionResetError, BrokenPipeError):
+                break
+    assert SHORT <= time.monotonic() - started < 5
+    assert answer == b"" or refused(answer) == TIMEOUT
+    assert served.bodies == []
+
+
+def test_a_slow_client_that_keeps_coming_is_heard(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(HEAD)
+        for _ in range(5):
+            Event().wait(SHORT / 2)
+            connection.sendall(b"a" * 200)
+        assert accepted(connection)
+    assert served.bodies == [b"a" * 1000]
+
+
+def test_the_time_between_two_requests_is_not_held_against_the_second(served: Served) -> None:
+    with served.connect() as connection:
+        for _ in range(3):
+            connection.sendall(HEAD + b"a" * 1000)
+            assert accepted(connection)
+            Event().wait(SHORT * 0.6)
+
+
+def test_the_rest_of_an_answered_request_is_not_read_for_ever(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(HEAD.replace(b" / ", b" /early ").replace(b"1000", b"1000000000"))
+        assert accepted(connection)
+        started = time.monotonic()
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while time.monotonic() < started + 5:
+                connection.sendall(b"a" * 10_000)
+                Event().wait(SHORT / 10)
+
+
+def test_a_client_that_does_not_read_its_answer_is_dropped(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        Event().wait(SHORT * 3)
+        assert len(rest(connection)) < 40_000_000
+
+
+def test_a_client_that_goes_away_is_seen_and_logs_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), served.connect() as connection:
+        connection.sendall(HEAD + b"{")
+    assert served.gone.wait(5)
+    assert (served.disconnects, [each for each in caplog.records if each.levelno > logging.INFO]) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"nonsense\r\n\r\n", b"GET /" + b"a" * 20_000, b"GET / HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_not_http_is_told_so_in_json(served: Served, sent: bytes) -> None:
+    with served.connect() as connection:
+        connection.sendall(sent)
+        assert refused(rest(connection)) == (400, "BAD_USER_INPUT")
+
+
+def test_an_upgrade_is_answered_as_the_request_that_it_is(served: Served) -> None:
+    with served.connect() as connection:
+        asked = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        connection.sendall(asked + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        assert accepted(connection)
+
+
+def test_many_hung_clients_do_not_keep_others_out(served: Served) -> None:
+    hung = [served.connect() for _ in range(100)]
+    try:
+        for each in hung:
+            each.sendall(b"GET / HT")
+        with served.connect() as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert accepted(connection)
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(rest, hung))
+    finally:
+        for each in hung:
+            each.close()
+    assert {refused(each) for each in answers} == {TIMEOUT}
+
+
+def test_a_server_that_ends_does_not_wait_for_half_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    app = Served()
+    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+    config.timeout_graceful_shutdown = 5
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener, caplog.at_level(logging.WARNING):
+        app.port = listener.getsockname()[1]
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        with app.connect() as connection:
+            connection.sendall(HEAD + b"{")
+            Event().wait(0.2)
+            server.should_exit = True
+            thread.join(4)
+            assert not thread.is_alive()
+            assert refused(rest(connection)) == TIMEOUT
+    assert (app.disconnects, caplog.records) == (1, [])

@@ -1,0 +1,208 @@
+"""What a browser, an attacker's page and a lost client meet at the local server."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import graphene
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from ai_coordination_engine.api.cors import LOOPBACK
+from ai_coordination_engine.api.limits import Documents, Limits
+from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes, everything_else
+from ai_coordination_engine.entrypoints.local_guard import LocalGuard
+from ai_coordination_engine.entrypoints.page import page_for, page_routes
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+ORIGIN = "https://app.example"
+
+
+class Query(graphene.ObjectType):
+    hello = graphene.String()
+
+    def resolve_hello(self, info: Any) -> str:
+        return "Hello"
+
+
+@dataclass
+class FakeContext:
+    endpoint_id: str | None
+    part_id: str | None
+    method: str
+    warnings: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    documents = Documents(graphene.Schema(query=Query).graphql_schema, Limits(body_bytes=100))
+    origins = [*LOOPBACK, ORIGIN]
+    graphql = GraphQLRoutes(documents, FakeContext, origins, page_for).routes()
+    app = LocalGuard(Starlette(routes=[*page_routes(), *graphql, everything_else(origins)]), [ORIGIN])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as made:
+        yield made
+
+
+def refused(answered: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which says something."""
+    assert answered.headers["content-type"] == "application/json; charset=utf-8"
+    (error,) = answered.json()["errors"]
+    assert len(error["message"]) > 5
+    return answered.status_code, error["extensions"]["code"]
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql", "/graphql/", "/acme/graphql", "/acme/ai_coordination_graphql"])
+async def test_a_browser_gets_a_page_that_needs_nothing_else(client: httpx.AsyncClient, path: str) -> None:
+    answered = await client.get(path, headers={"accept": BROWSER})
+    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    endpoint = "http://127.0.0.1:8000" + ("/graphql" if path == "/" else path)
+    assert f"<code>{endpoint}</code>" in answered.text
+    assert f"curl -s '{endpoint}' " in answered.text
+    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == ["data:,", "/readme", "/schema.graphql"]
+    policy = answered.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answered.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_page_holds_what_the_path_says_as_text(client: httpx.AsyncClient) -> None:
+    answered = await client.get("/%22%3E%3Cscript%3Ealert(1)'/graphql", headers={"accept": BROWSER})
+    assert answered.text.count("<script>") == 1
+    assert "/%22%3E%3Cscript%3Ealert%281%29%27/graphql'" in answered.text
+
+
+@pytest.mark.parametrize("path", ["/readme", "/schema.graphql"])
+async def test_what_the_page_links_to_is_there_as_text(client: httpx.AsyncClient, path: str) -> None:
+    answered = await client.get(path)
+    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert ("# AI Coordination Engine" if path == "/readme" else "insertUpdateCoordination(") in answered.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({}, "?query={hello}"),
+        ({"accept": "*/*"}, "?query={hello}"),
+        ({"accept": BROWSER}, "?query={hello}"),
+        ({"accept": "text/html, application/json"}, "?query={hello}"),
+    ],
+)
+async def test_a_query_is_answered_whoever_asks(
+    client: httpx.AsyncClient, headers: Mapping[str, str], query: str
+) -> None:
+    assert (await client.get("/graphql" + query, headers=headers)).json() == {"data": {"hello": "Hello"}}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, application/json;q=0.1"])
+async def test_a_program_without_a_query_gets_an_error_not_a_page(client: httpx.AsyncClient, accept: str) -> None:
+    assert refused(await client.get("/graphql", headers={"accept": accept})) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/nothing", "/favicon.ico", "/graphql/x", "/a/b/graphql", "/a%2Fb/graphql"])
+async def test_an_unknown_path_is_404_with_a_hint(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answered = await client.request(method, path)
+    assert refused(answered) == (404, "NOT_FOUND")
+    assert "/graphql" in answered.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/graphql", "GET, POST"), ("/graphql/", "GET, POST"), ("/", "GET, HEAD")]
+)
+async def test_an_unknown_method_is_405_with_those_to_use(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answered = await client.request(method, path)
+    assert (refused(answered), answered.headers["allow"]) == ((405, "BAD_USER_INPUT"), allowed)
+
+
+async def test_a_body_that_announces_too_much_is_not_read(client: httpx.AsyncClient) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError
+        yield b""
+
+    headers = {"content-length": "101", "content-type": "application/json"}
+    assert refused(await client.post("/graphql", content=never(), headers=headers)) == (413, "TOO_COMPLEX")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"), [("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("", 415)]
+)
+async def test_what_a_page_may_send_without_asking_is_refused(
+    client: httpx.AsyncClient, content_type: str, status: int
+) -> None:
+    body = b'{"query": "{ hello }"}'
+    answered = await client.post("/graphql", content=body, headers={"content-type": content_type})
+    assert refused(answered) == (status, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost:8000", "LOCALHOST:80", "[::1]:8000"])
+async def test_the_names_of_loopback_are_served(client: httpx.AsyncClient, host: str) -> None:
+    assert (await client.get("/graphql?query={hello}", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:8000",
+        "evil.localhost",
+        "localhost:8000@evil.example",
+        "localhost:",
+        "0.0.0.0:8000",
+        "[::1",
+    ],
+)
+async def test_a_name_that_was_made_to_resolve_to_loopback_is_not(client: httpx.AsyncClient, host: str) -> None:
+    for path in ("/", "/graphql?query={hello}", "/nothing"):
+        assert refused(await client.get(path, headers={"host": host})) == (400, "BAD_USER_INPUT")
+
+
+FOREIGN = [
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://localhost.evil.example"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+async def test_pages_of_other_sites_may_not_call(
+    client: httpx.AsyncClient, method: str, headers: dict[str, str]
+) -> None:
+    asked = {"access-control-request-method": "POST"} if method == "OPTIONS" else {}
+    types = {"content-type": "text/plain"} if method == "POST" else {}
+    body = b'{"query": "{ hello }"}' if method == "POST" else b""
+    answered = await client.request(
+        method, "/graphql?query={hello}", headers={**headers, **types, **asked}, content=body
+    )
+    assert refused(answered) == (403, "FORBIDDEN")
+    assert "access-control-allow-origin" not in answered.headers
+
+
+async def test_a_link_from_another_site_opens_the_page(client: httpx.AsyncClient) -> None:
+    headers = {"accept": BROWSER, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert (await client.get("/", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:1", ORIGIN])
+async def test_a_page_of_loopback_is_told_what_it_may_send(client: httpx.AsyncClient, origin: str) -> None:
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    answered = await client.options("/acme/graphql", headers=asked)
+    wanted = {"traceparent", "tracestate", "authorization", "part-id", "content-type"}
+    assert answered.status_code == 204
+    assert answered.headers["access-control-allow-origin"] == origin
+    assert wanted <= set(answered.headers["access-control-allow-headers"].split(", "))
+    body = json.dumps({"query": "{ hello }"}).encode()
+    headers = {"origin": origin, "content-type": "application/json", "sec-fetch-site": "cross-site"}
+    sent = await client.post("/acme/graphql", content=body, headers=headers)
+    assert (sent.json(), sent.headers["access-control-allow-origin"]) == ({"data": {"hello": "Hello"}}, origin)
+    assert (await client.get("/nothing", headers={"origin": origin})).headers["access-control-allow-origin"] == origin
