@@ -1,36 +1,76 @@
-"""The context of one GraphQL request: the application, the tenant, and what the request gathers."""
+"""The context of one GraphQL request: the application, the tenant, and what the request gathers and uses."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from time import thread_time
 from typing import Any, TypeVar
 
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.meter import Meter
 
 T = TypeVar("T")
+WRITE_UNITS = 200_000  # a second of CPU of a write: as much again is spent in the database and on its answers
 
 
 class Context:
-    """What resolvers get as `info.context`. Made inside the running event loop, once a request."""
+    """What resolvers get as `info.context`. Made inside the running event loop, once a request.
+
+    `app` writes; `reading` is the same application, its reads charged to the request's meter.
+    """
 
     def __init__(self, app: App, tenant: str, method: str = "POST") -> None:
         self.app = app
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
-        self.loaders = Loaders(app, tenant)
+        self.meter = Meter()
+        self._shown: dict[tuple[int, str], tuple[Any, Any]] = {}
+
+    @cached_property
+    def reading(self) -> App:
+        """The application whose reads raise `OverBudget` once the request has used too much."""
+        return replace(self.app, records=self.app.records.metered(self.meter))
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """What has been loaded, or will be, since the latest write."""
+        return Loaders(self.reading, self.tenant)
 
     def warn(self, warning: str) -> None:
         """Tell the caller something in `extensions.warnings`, once."""
         if warning not in self.warnings:
             self.warnings.append(warning)
 
+    def shown(self, record: Any, name: str, out: Callable[[Any], Any], value: Any) -> Any:
+        """What `out` makes of the value of a record's attribute; made once, however many fields show it."""
+        key = id(record), name
+        if key not in self._shown:
+            self.meter.spend(len(value) if isinstance(value, dict | list) else 0)
+            self._shown[key] = record, out(value)  # the record lives on, so that its id stays its own
+        return self._shown[key][1]
+
     async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a blocking function beside the event loop."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
     async def change(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a blocking function that writes; what was loaded before it is forgotten."""
-        result = await self.call(function, *args, **kwargs)
-        self.loaders = Loaders(self.app, self.tenant)
-        return result
+        """Run a blocking function that writes, to its end; what was loaded before it is forgotten.
+
+        Raises `OverBudget` before the first write when the request has used its budget.
+        """
+        self.meter.spend()
+        try:
+            return await self.call(_charged, self.meter, function, *args, **kwargs)
+        finally:
+            self.__dict__.pop("loaders", None)
+
+
+def _charged(meter: Meter, write: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    begun = thread_time()
+    try:
+        return write(*args, **kwargs)
+    finally:
+        meter.add((thread_time() - begun) * WRITE_UNITS)

@@ -114,8 +114,7 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
 async def find(resource: Resource, context: Context, given: Arguments) -> Any:
     """The record whose key the arguments name, or None; raises `BadUserInput` for what cannot be a key."""
     check_arguments(given)
-    key = key_of(resource.entity, context.tenant, given)
-    return await context.call(context.app.records.get, resource.entity, context.tenant, key)
+    return await context.loaders.of(resource.entity).one(key_of(resource.entity, context.tenant, given))
 
 
 async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
@@ -133,13 +132,15 @@ async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo,
         given.pop("endpoint_id", None)
     page = await context.call(
         lists.read_page,
-        context.app.records,
+        context.reading.records,
         resource.entity,
         context.tenant,
         given,
         with_total=_selects(info, "total"),
         **paging,
     )
+    for warning in page.warnings:
+        context.warn(warning)
     return {
         f"{resource.name}_list": page.records,
         "page_size": page.page_size,

@@ -12,20 +12,17 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLNamedType,
-    GraphQLNonNull,
-    GraphQLOutputType,
     GraphQLSchema,
     InlineFragmentNode,
     NamedTypeNode,
     OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
-    is_composite_type,
-    is_list_type,
     parse,
     validate,
 )
 
+from ai_coordination_engine.api.prices import Prices, is_list_of_objects
 from ai_coordination_engine.errors import CoordinationError, TooComplex
 
 _INTROSPECTION = ("__schema", "__type")
@@ -45,6 +42,8 @@ class Limits:
     depth: int = 15
     lists: int = 3
     """Lists of objects inside lists of objects: what multiplies the size of a response."""
+    cost: int = 100_000
+    """Units that a request is expected to cost at most, see `prices`."""
     errors: int = 20
     suggestions: bool = True
     """Whether errors may suggest names of the schema ("Did you mean…")."""
@@ -66,6 +65,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: Limits | None = None) -> None:
         self.schema = schema
         self.limits = limits or Limits()
+        self.prices = Prices(schema, self.limits.cost)
         self._cached = lru_cache(self.limits.cached_documents)(self._prepare)
 
     def prepare(self, source: str) -> DocumentNode:
@@ -173,7 +173,7 @@ class _Estimate:
         return _Cost(
             1 + inner.fields,
             1 + inner.depth,
-            inner.lists + _is_list_of_objects(field.type if field else None),
+            inner.lists + is_list_of_objects(field.type if field else None),
         )
 
     def _fragment(self, name: str) -> _Cost:
@@ -192,9 +192,3 @@ def _side_by_side(costs: list[_Cost]) -> _Cost:
         return _Cost()
     fields, depths, lists = zip(*costs, strict=True)
     return _Cost(sum(fields), max(depths), max(lists))
-
-
-def _is_list_of_objects(field_type: GraphQLOutputType | None) -> bool:
-    if isinstance(field_type, GraphQLNonNull):
-        field_type = field_type.of_type
-    return is_list_type(field_type) and is_composite_type(get_named_type(field_type))

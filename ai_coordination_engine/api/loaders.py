@@ -13,6 +13,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.definition import agent_names
 from ai_coordination_engine.store.entities import (
     COORDINATION,
+    ENTITIES,
     SESSION,
     SESSION_AGENT,
     SESSION_RUN,
@@ -30,11 +31,21 @@ class RecordLoader(DataLoader[Key, Any]):
     def __init__(self, app: App, tenant: str, entity: Entity) -> None:
         super().__init__()
         self._app, self._tenant, self._entity = app, tenant, entity
+        self._ones: dict[Key, asyncio.Future[Any]] = {}
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
         """The record under each key, or None."""
         found = await asyncio.to_thread(self._app.records.get_many, self._entity, self._tenant, keys)
         return [found.get(key) for key in keys]
+
+    def one(self, key: Key) -> "asyncio.Future[Any]":
+        """The record under a key, or None: one GetItem, however many root fields of the request ask for it."""
+        if key not in self._ones:
+            self._ones[key] = asyncio.ensure_future(self._get(key))
+        return self._ones[key]
+
+    async def _get(self, key: Key) -> Any:
+        return await asyncio.to_thread(self._app.records.get, self._entity, self._tenant, key)
 
 
 class ChildrenLoader(DataLoader[Key, Any]):
@@ -147,6 +158,18 @@ def _run_key(run: SessionRun) -> Key:
     return run.session_uuid, run.run_uuid
 
 
+class BlobLoader(DataLoader[BlobReference, Any]):
+    """Values that live in blobs: each is read once, however many fields of the request show it."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__()
+        self._app = app
+
+    async def batch_load_fn(self, references: list[BlobReference]) -> list[Any]:
+        """The value of each."""
+        return await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references))
+
+
 def _agent_key(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
 
@@ -155,10 +178,11 @@ class Loaders:
     """The loaders of one request, for one tenant."""
 
     def __init__(self, app: App, tenant: str) -> None:
-        self.coordination = RecordLoader(app, tenant, COORDINATION)
-        self.task = RecordLoader(app, tenant, TASK)
-        self.session = RecordLoader(app, tenant, SESSION)
-        self.session_agent = RecordLoader(app, tenant, SESSION_AGENT)
+        self._records = {entity.name: RecordLoader(app, tenant, entity) for entity in ENTITIES}
+        self.coordination = self.of(COORDINATION)
+        self.task = self.of(TASK)
+        self.session = self.of(SESSION)
+        self.session_agent = self.of(SESSION_AGENT)
         self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT)
         self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN)
         self.agent_input = RecordsLoader(app, inputs.given)
@@ -167,3 +191,8 @@ class Loaders:
         self.attempt = AttemptLoader(app, self.async_task)
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
+        self.blob = BlobLoader(app)
+
+    def of(self, entity: Entity) -> RecordLoader:
+        """The records of an entity."""
+        return self._records[entity.name]

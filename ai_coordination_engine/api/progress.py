@@ -106,4 +106,4 @@ def of_usage(name: str) -> graphene.Field:
 
 
 async def _opened(context: Context, value: Any) -> Any:
-    return await context.call(context.app.records.opened, value) if isinstance(value, BlobReference) else value
+    return await context.loaders.blob.load(value) if isinstance(value, BlobReference) else value

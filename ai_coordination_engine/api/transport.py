@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
 
 from ai_coordination_engine.api import cors
+from ai_coordination_engine.api.execution import MeteredExecution, within_budget
 from ai_coordination_engine.api.formatting import formatted_errors, shown_error
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.domain.charsets import Undecodable, decode
@@ -123,6 +124,7 @@ async def run(
     try:
         document = documents.prepare(parameters.query)
         _check_operation(document, parameters.operation_name, read_only)
+        documents.prices.check(document, parameters.operation_name, parameters.variables)
     except DocumentError as invalid:
         return {"errors": formatted_errors(invalid.errors)}
     except CoordinationError as error:
@@ -133,9 +135,11 @@ async def run(
         context_value=context,
         variable_values=dict(parameters.variables),
         operation_name=parameters.operation_name,
+        execution_context_class=MeteredExecution,
         hide_suggestions=not documents.limits.suggestions,
     )
-    return _response_object(await result if isawaitable(result) else result, context.warnings)
+    result = within_budget(await result if isawaitable(result) else result, context)
+    return _response_object(result, context.warnings)
 
 
 def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:

@@ -25,14 +25,21 @@ from ai_coordination_engine.engine.definition import pinned
 from ai_coordination_engine.store.payload import BlobReference
 
 
-def payload(of_type: Any, name: str, out: Callable[[Any], Any] = lambda value: value, **extra: Any) -> graphene.Field:
-    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored one."""
+def payload(of_type: Any, name: str, out: Callable[[Any], Any] | None = None, **extra: Any) -> graphene.Field:
+    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored one.
 
-    async def resolve(record: Any, info: Any) -> Any:
+    What is in a blob is read once a request, and what `out` makes is made once a record.
+    """
+
+    def resolve(record: Any, info: Any) -> Any:
         value = getattr(record, name)
         if isinstance(value, BlobReference):
-            value = await info.context.call(info.context.app.records.opened, value)
-        return None if value is None else out(value)
+            return from_blob(record, info.context, value)
+        return value if value is None or out is None else info.context.shown(record, name, out, value)
+
+    async def from_blob(record: Any, context: Any, reference: BlobReference) -> Any:
+        value = await context.loaders.blob.load(reference)
+        return value if value is None or out is None else context.shown(record, name, out, value)
 
     return graphene.Field(of_type, resolver=resolve, **extra)
 
@@ -151,7 +158,7 @@ def _key(session: Any) -> tuple[str, str]:
 
 async def _definition(session: Any, info: Any) -> Any:
     agents = await info.context.loaders.session_agents.load(_key(session))
-    return await info.context.call(pinned, info.context.app, agents)
+    return await info.context.call(pinned, info.context.reading, agents)
 
 
 class SessionType(graphene.ObjectType):

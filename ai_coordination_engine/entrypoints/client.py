@@ -39,12 +39,20 @@ mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
   }
 }"""
 _SESSION = """
-query ($coordinationUuid: String!, $sessionUuid: String!) {
+query ($coordinationUuid: String!, $sessionUuid: String!, $withAgents: Boolean!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
     sessionUuid status logs
-    sessionAgents { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+    sessionAgents @include(if: $withAgents) { sessionAgentUuid agentUuid agentAction state agentOutput notes }
   }
 }"""
+_AGENTS = """
+query ($sessionUuid: String!, $limit: Int, $cursor: String) {
+  sessionAgentList(sessionUuid: $sessionUuid, limit: $limit, cursor: $cursor) {
+    sessionAgentList { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+    nextCursor
+  }
+}"""
+_PAGE = 1000
 _ANSWER = """
 mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!) {
   executeForUserInput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid, userInput: $userInput) { ok }
@@ -104,6 +112,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._by_pages = False
         self._http = httpx.Client(trust_env=False, timeout=30)  # no proxy stands between us and loopback
 
     def __enter__(self) -> "Client":
@@ -151,12 +160,41 @@ class Client:
 
     def session(self, run: RunFile, session_uuid: str) -> SessionView:
         """The session and its agents."""
-        data = self.execute(_SESSION, coordinationUuid=run.coordination_uuid, sessionUuid=session_uuid)
-        session = data["session"]
+        session = self._session(run.coordination_uuid, session_uuid)
         if session is None:
             raise ApiError(f"The session {session_uuid} is gone.")
+        if self._by_pages:
+            session["sessionAgents"] = list(self._agents(session_uuid))
         names = {agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"] for agent in run.agents}
         return SessionView(session_uuid, session["status"], session["logs"], _agents(session, names))
+
+    def _session(self, coordination_uuid: str, session_uuid: str) -> dict[str, Any] | None:
+        """The session, with its agents unless they are too many or too large for one request."""
+        keys = {"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid}
+        try:
+            session = self.execute(_SESSION, **keys, withAgents=not self._by_pages)["session"]
+        except ApiError as error:
+            if error.code != "TOO_COMPLEX" or self._by_pages:
+                raise
+            self._by_pages = True
+            return self._session(coordination_uuid, session_uuid)
+        return session  # type: ignore[no-any-return]
+
+    def _agents(self, session_uuid: str) -> Iterator[dict[str, Any]]:
+        limit, cursor = _PAGE, None
+        while True:
+            try:
+                answer = self.execute(_AGENTS, sessionUuid=session_uuid, limit=limit, cursor=cursor)
+            except ApiError as error:
+                if error.code != "TOO_COMPLEX" or limit == 1:
+                    raise
+                limit = max(limit // 4, 1)
+                continue
+            page = answer["sessionAgentList"]
+            yield from page["sessionAgentList"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return
 
     def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
         """Show every state of the session to `seen` until it ends or waits for a person; return the last."""

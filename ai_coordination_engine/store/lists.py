@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store import cursors
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, Entity
 from ai_coordination_engine.store.repository import Repository, visible
@@ -14,8 +14,9 @@ from ai_coordination_engine.store.table import RawKey, Table
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
-MAX_READ = 12_000  # rows that one page may cost
-MAX_COUNTED = 100_000  # rows that a total may cost
+MAX_READ = 4_000  # rows that one page may cost
+MAX_COUNTED = 20_000  # rows that a total is counted to
+_GO_ON = "go on with nextCursor, or narrow the filters"
 _FIRST = " "  # sorts before every printable range key
 _Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 
@@ -24,7 +25,7 @@ _Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, an
 class Page:
     """One page of a list; `next_cursor` is None at the end, and a page before it may be short or empty.
 
-    `total` is None unless it was asked for and can be counted.
+    `total` is None unless it was asked for; `warnings` say when it is only a part, or why the page is short.
     """
 
     records: list[Any]
@@ -32,6 +33,7 @@ class Page:
     page_number: int
     total: int | None
     next_cursor: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def read_page(
@@ -48,50 +50,95 @@ def read_page(
     """The records of a tenant that pass every filter in `where` (None values are no filters).
 
     1 Query for a flat first page; filters and far pages read on until the page is full. Raises `BadUserInput` for a
-    limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and a cursor of another query.
+    limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and a cursor of another query;
+    `TooComplex` for a far page of a filtered list.
     """
     size, number = _checked(limit, page_number, cursor)
-    filters = {name: value for name, value in where.items() if value is not None}
-    query = cursors.fingerprint(entity.name, entity.index, tenant, filters)
+    source = _List(repository, entity, tenant, {name: value for name, value in where.items() if value is not None})
+    query = cursors.fingerprint(entity.name, entity.index, tenant, source.filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
-    rows = _rows(repository, entity, tenant, filters, after, skip + size + 1)
-    found, end = _take(rows, skip + size + 1)
-    total = None
-    if with_total:
-        counted = _count(_rows(repository, entity, tenant, filters, [], None)) if after else _count(rows)
-        total = counted if after or counted is None else counted + len(found)
+    if skip and source.is_plain:
+        skipped, position = source.count(skip)
+        if position is None:
+            return Page([], size, number, skipped if with_total else None, None)
+        after, skip = position, 0
+    found, end = source.take(after, skip + size + 1)
     page = found[skip : skip + size]
+    warnings = []
     if len(found) > skip + size:
         end = page[-1][1]
-    return Page(
-        records=[record for record, _ in page],
-        page_size=size,
-        page_number=number,
-        total=total,
-        next_cursor=cursors.encode(query, end) if end else None,
-    )
+    elif end and skip:
+        raise TooComplex(f"pageNumber {number} lies beyond what is read for one page of a filtered list; {_GO_ON}")
+    elif end:
+        warnings.append(f"{entity.name}s: the page ends early, for many records do not pass the filters; {_GO_ON}")
+    total = None
+    if with_total:
+        total, is_all = (len(found), True) if not after and end is None else source.total()
+        if not is_all:
+            warnings.append(f"{entity.name}s: total is at least {total}; beyond that nothing is counted")
+    next_cursor = cursors.encode(query, end) if end else None
+    return Page([record for record, _ in page], size, number, total, next_cursor, tuple(warnings))
 
 
-def _take(rows: Iterator[_Row], want: int) -> tuple[list[_Row], list[str] | None]:
-    """The first `want` rows that pass, and the position to go on from when reading was stopped before the end."""
-    found: list[_Row] = []
-    for number, (record, position) in enumerate(rows, 1):
-        if record is not None:
-            found.append((record, position))
-        if len(found) == want or number == MAX_READ:
-            return found, position
-    return found, None
+@dataclass(frozen=True)
+class _List:
+    """The records of a tenant that pass every filter."""
 
+    repository: Repository
+    entity: Entity
+    tenant: str
+    filters: Mapping[str, Any]
 
-def _count(rows: Iterator[_Row]) -> int | None:
-    """How many rows pass; None when counting them would take too long."""
-    count = 0
-    for number, (record, _) in enumerate(rows, 1):
-        count += record is not None
-        if number == MAX_COUNTED:
-            return None
-    return count
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is all that is visible in one partition or index: then it is counted without being read."""
+        hash_key = self.repository.table(self.entity).hash_key
+        has_one = self.entity is COORDINATION or self.entity.by_tenant or self.entity.index or hash_key in self.filters
+        return bool(has_one) and not set(self.filters) - {hash_key}
+
+    def take(self, after: list[str], want: int) -> tuple[list[_Row], list[str] | None]:
+        """The first `want` rows, and the position to go on from when reading was stopped before the end."""
+        found: list[_Row] = []
+        rows = _rows(self.repository, self.entity, self.tenant, self.filters, after, want)
+        for number, (record, position) in enumerate(rows, 1):
+            if record is not None:
+                found.append((record, position))
+            if len(found) == want or self._has_read_enough(number, want):
+                return found, position
+        return found, None
+
+    def total(self) -> tuple[int, bool]:
+        """How many there are, and whether these are all: a long list is not counted to its end."""
+        if self.is_plain:
+            counted, position = self.count(MAX_COUNTED)
+            return counted, position is None
+        found = 0
+        for number, (record, _) in enumerate(
+            _rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1
+        ):
+            found += record is not None
+            if self._has_read_enough(number, 0):
+                return found, False
+        return found, True
+
+    def count(self, most: int) -> tuple[int, list[str] | None]:
+        """Of a plain list: how many there are, up to `most`, and the position after them unless that is the end."""
+        table = self.repository.table(self.entity)
+        condition = table.model.unconfirmed.does_not_exist()
+        if (hash_value := _hash_value(table, self.entity, self.tenant, self.filters)) is not None:
+            names, index = [table.range_key], None
+            condition &= table.model.partition_key == self.tenant
+        else:
+            index, names = _index_of(table, self.entity)[0], _position_names(table, self.entity)
+        counted, key = table.count(
+            hash_value or self.tenant, condition, most, index=index, forward=not self.entity.newest_first
+        )
+        return counted, [key[name]["S"] for name in names] if key else None
+
+    def _has_read_enough(self, number: int, want: int) -> bool:
+        meter = self.repository.meter
+        return number == MAX_READ or (number > want and meter is not None and meter.half_spent)
 
 
 def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> tuple[int, int]:
@@ -118,14 +165,13 @@ def _rows(
 ) -> Iterator[_Row]:
     """Records with their positions, from `after` on; those that do not pass as None."""
     table = repository.table(entity)
-    hash_value = tenant if entity is COORDINATION else filters.get(table.hash_key)
+    hash_value = _hash_value(table, entity, tenant, filters)
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
     size = want if not checks else None
     if hash_value is not None:
         source = _partition(table, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
-        index = entity.index or ("by_tenant", "partition_key", table.range_key)
-        source = _tenant_index(table, tenant, index, entity.newest_first, after, size)
+        source = _tenant_index(table, tenant, entity, after, size)
     else:
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
@@ -152,16 +198,28 @@ def _partition(table: Table[Any], hash_value: str, newest: bool, after: list[str
             return
 
 
-def _tenant_index(
-    table: Table[Any], tenant: str, index: tuple[str, str, str], newest: bool, after: list[str], size: int | None
-) -> Iterator[_Row]:
-    name, hash_name, range_name = index
-    names = list(dict.fromkeys((table.hash_key, table.range_key, range_name)))
+def _hash_value(table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]) -> str | None:
+    """The partition that holds the whole list, if there is one."""
+    return tenant if entity is COORDINATION else filters.get(table.hash_key)
+
+
+def _index_of(table: Table[Any], entity: Entity) -> tuple[str, str, str]:
+    return entity.index or ("by_tenant", "partition_key", table.range_key)
+
+
+def _position_names(table: Table[Any], entity: Entity) -> list[str]:
+    """What a position in the index is made of, beside the tenant."""
+    return list(dict.fromkeys((table.hash_key, table.range_key, _index_of(table, entity)[2])))
+
+
+def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[str], size: int | None) -> Iterator[_Row]:
+    name, hash_name, _ = _index_of(table, entity)
+    names = _position_names(table, entity)
     start = None
     if after:
         start = _raw({hash_name: tenant} | {each: _part(after, at, len(names)) for at, each in enumerate(names)})
     while True:
-        records, start = table.query(tenant, index=name, after=start, limit=size, forward=not newest)
+        records, start = table.query(tenant, index=name, after=start, limit=size, forward=not entity.newest_first)
         for record in records:
             yield record, [getattr(record, each) for each in names]
         if start is None:

@@ -5,6 +5,7 @@ reads them when somebody wants them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, ENTITIES, Entity
+from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
@@ -32,10 +34,19 @@ class Repository:
         self.tables: dict[type[Record], Table[Any]] = {
             entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
         }
-        self.blobs = blobs
+        self.blobs: Blobs = blobs
         self.clock = clock
         self.parallel = Parallel()
         self._inline_limit = inline_limit
+        self.meter: Meter | None = None
+
+    def metered(self, meter: Meter) -> "Repository":
+        """The same records, every read of them charged to a request; reads raise `OverBudget`."""
+        other = copy(self)
+        other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
+        other.blobs = MeteredBlobs(self.blobs, meter)
+        other.meter = meter
+        return other
 
     def table(self, entity: Entity) -> Table[Any]:
         """The table that holds the entity."""

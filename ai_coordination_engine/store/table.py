@@ -27,6 +27,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.store.meter import CALL, COUNTED, Meter
 from ai_coordination_engine.store.models import Record
 
 M = TypeVar("M", bound=Record)
@@ -57,6 +58,7 @@ class Table(Generic[M]):
 
     def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
         self.model = model
+        self.meter: Meter | None = None
         self.name = f"{prefix}-{model.Meta.table_name}"
         self._connection = connection
         schema = model._get_schema()
@@ -82,11 +84,18 @@ class Table(Generic[M]):
         other.model = model
         return other
 
+    def metered(self, meter: Meter) -> "Table[M]":
+        """The same table, its reads charged to a request; they raise `OverBudget` when that has used too much."""
+        other = copy(self)
+        other.meter = meter
+        return other
+
     def get(self, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
         with _translated():
             answer = self._connection.get_item(self.name, key[0], range_key=key[1], consistent_read=consistent)
         item = answer.get(ITEM)
+        self._charge([item] if item else [])
         return self.model.from_raw_data(item) if item else None
 
     def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
@@ -98,7 +107,9 @@ class Table(Generic[M]):
             page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
             with _translated():
                 answer = self._connection.batch_get_item(self.name, page, consistent_read=consistent)  # type: ignore[arg-type]
-            for item in answer["Responses"].get(self.name, ()):
+            items = answer["Responses"].get(self.name, ())
+            self._charge(items)
+            for item in items:
                 record = self.model.from_raw_data(item)
                 found[item[self.hash_key]["S"], item[self.range_key]["S"]] = record
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
@@ -163,6 +174,8 @@ class Table(Generic[M]):
         condition = None
         if range_above is not None:
             condition = self.model.get_attributes()[self.range_key] > range_above
+        if self.meter is not None:
+            limit = self.meter.page(limit)
         with _translated():
             answer = self._connection.query(
                 self.name,
@@ -174,7 +187,36 @@ class Table(Generic[M]):
                 scan_index_forward=forward,
                 consistent_read=consistent,
             )
+        self._charge(answer["Items"])
         return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
+
+    def count(
+        self, hash_value: str, condition: Condition, most: int, *, index: str | None = None, forward: bool = True
+    ) -> tuple[int, RawKey | None]:
+        """How many items under `hash_value` meet the condition, up to `most`, and the key to go on from (None at the
+        end). One request a megabyte; nothing but the number comes over the wire.
+        """
+        counted = 0
+        after: RawKey | None = None
+        while counted < most:
+            with _translated():
+                answer = self._connection.query(
+                    self.name,
+                    hash_value,
+                    filter_condition=condition,
+                    index_name=index,
+                    exclusive_start_key=after,
+                    limit=most - counted,
+                    scan_index_forward=forward,
+                    select="COUNT",
+                )
+            if self.meter is not None:
+                self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
+            counted += answer["Count"]
+            after = answer.get(LAST_EVALUATED_KEY)
+            if after is None:
+                break
+        return counted, after
 
     def query_all(self, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
         """Every item under `hash_value` in order of the range key; one request a megabyte."""
@@ -184,6 +226,10 @@ class Table(Generic[M]):
             yield from records
             if after is None:
                 return
+
+    def _charge(self, items: Sequence[Any]) -> None:
+        if self.meter is not None:
+            self.meter.rows(items)
 
     def create(self) -> bool:
         """Create the table, on demand; False when it exists, which then gets the indexes that it lacks."""

@@ -1,0 +1,102 @@
+"""Execution within a budget: what a request has used is counted an object at a time, not a field at a time."""
+
+import json
+from inspect import isawaitable
+from typing import Any
+
+from graphql import (
+    ExecutionContext,
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    GraphQLLeafType,
+    GraphQLObjectType,
+    OperationType,
+)
+from graphql.pyutils import Path, Undefined
+
+from ai_coordination_engine.store.meter import MUTATION, Meter, OverBudget
+
+OBJECT = 4  # units of cost for an object, beside one for each of its fields
+_SHORT, _NUMBER = 200, 8  # lengths of a text that needs no closer look, and of what is neither text nor JSON
+Fields = dict[str, list[FieldNode]]
+
+
+class MeteredExecution(ExecutionContext):
+    """Executes until the meter of the context refuses; from then on nothing is resolved, and no write begins.
+
+    A query that was ended answers no data. Of a mutation, the fields that were answered before stay; the one that went
+    beyond the budget has been carried out, and those behind it have not: their errors say so.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._meter: Meter = getattr(self.context_value, "meter", None) or Meter()
+        if self.operation.operation == OperationType.MUTATION:
+            self._meter.budget = MUTATION
+
+    def execute_fields(
+        self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields
+    ) -> Any:
+        """The fields of one object; none when the request was ended."""
+        if not self._meter.add(OBJECT + len(fields)):
+            return {}
+        return super().execute_fields(parent_type, source_value, path, fields)
+
+    async def execute_fields_serially(
+        self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields
+    ) -> dict[str, Any]:
+        """The fields of a mutation, one after the other."""
+        results: dict[str, Any] = {}
+        for name, nodes in fields.items():
+            field_path = Path(path, name, parent_type.name)
+            if not self._meter.add():
+                self._refuse("this field was not carried out", nodes, field_path)
+                results[name] = None
+                continue
+            result = self.execute_field(parent_type, source_value, nodes, field_path)
+            result = await result if isawaitable(result) else result
+            if self._meter.refusal:
+                self._refuse("this field was carried out, and only its answer is missing", nodes, field_path)
+                result = None
+            if result is not Undefined:
+                results[name] = result
+        return results
+
+    def complete_leaf_value(  # type: ignore[override]  # graphql-core calls it on the instance
+        self, return_type: GraphQLLeafType, result: Any
+    ) -> Any:
+        """The value of a leaf; null when the request was ended."""
+        value = super().complete_leaf_value(return_type, result)
+        return value if self._meter.add(answer=_size(value)) else None
+
+    def _refuse(self, what: str, nodes: list[FieldNode], path: Path) -> None:
+        refusal = self._meter.refusal
+        if refusal is None or any(error.path == path.as_list() for error in self.collected_errors.errors):
+            return  # a field that failed says itself why
+        error = OverBudget(f"{what}: {refusal.message}")
+        self.collected_errors.add(GraphQLError(error.message, nodes, path=path.as_list(), original_error=error), path)
+
+
+def within_budget(result: ExecutionResult, context: Any) -> ExecutionResult:
+    """The result of a request, of a query that was ended its one error instead."""
+    refusal = getattr(getattr(context, "meter", None), "refusal", None)
+    if refusal is None:
+        return result
+    errors = [error for error in result.errors or () if not _is_nested(error)]
+    if any(isinstance(error.original_error, OverBudget) for error in errors):  # a mutation says it field by field
+        return ExecutionResult(result.data, errors)
+    return ExecutionResult(None, [GraphQLError(refusal.message, path=[], original_error=refusal)])
+
+
+def _is_nested(error: GraphQLError) -> bool:
+    return isinstance(error.original_error, OverBudget) and len(error.path or ()) > 1
+
+
+def _size(value: Any) -> int:
+    """About how many bytes of JSON a leaf is."""
+    if isinstance(value, str) and len(value) < _SHORT:
+        return len(value)
+    if isinstance(value, str | dict | list):
+        return len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return _NUMBER

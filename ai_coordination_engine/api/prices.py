@@ -1,0 +1,193 @@
+"""What a request is expected to cost, before anything is executed: as requested, not as written.
+
+A list costs its `limit` times what is asked of each record, nested lists multiply, and a mutation costs what it writes.
+`docs/limits.md` is the price list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLOutputType,
+    GraphQLSchema,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+    get_operation_ast,
+    is_composite_type,
+    is_list_type,
+)
+from graphql.language import BooleanValueNode, InlineFragmentNode
+
+from ai_coordination_engine.api.execution import OBJECT
+from ai_coordination_engine.errors import TooComplex
+from ai_coordination_engine.store.lists import DEFAULT_LIMIT, MAX_LIMIT
+from ai_coordination_engine.store.meter import ADVICE, CALL, RECORD
+
+FIELD = 1
+CHILDREN = 10  # records of a nested list without a limit
+NESTED = 10  # a nested record: records of a list often share it
+WRITE = 1_000  # a mutation that is not in the table
+START = 8_000  # a mutation that starts a session, or runs agents again
+PRICES: Mapping[str, int] = {
+    "Mutation.executeProcedureTaskSession": START,
+    "Mutation.askOperationHub": START,
+    "Mutation.forkSession": START,
+    "Mutation.retrySession": START,
+    "Mutation.rerunSessionAgent": START,
+    "Mutation.reconcileSession": START,
+    "Mutation.cancelSession": 2 * WRITE,
+    "Mutation.executeForUserInput": 2 * WRITE,
+    "Mutation.completeAsyncTask": 2 * WRITE,
+    "Query.askOperationHub": START,
+    "Query.__schema": 2 * START,
+    "Query.__type": WRITE,
+    "SessionType.definition": CALL + CHILDREN * RECORD,
+    "SessionAgentType.agentInput": RECORD,
+    "SessionAgentType.whyNotRunning": RECORD,
+    "SessionRunType.asyncTask": NESTED,
+}
+"""Units of fields that cost more than their kind; what is below them comes on top."""
+FILTERED = 1_000  # a list that has to look for what passes its filters
+TOTAL = 1_000  # counting a list
+_PAGING = frozenset({"limit", "pageNumber", "cursor"})
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The prices of one schema; `allowed` is what a request may be expected to cost."""
+
+    schema: GraphQLSchema
+    allowed: int
+
+    def check(self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any]) -> None:
+        """Raises `TooComplex` for a valid document whose operation would cost more than is allowed."""
+        operation = get_operation_ast(document, operation_name)
+        root = self.schema.get_root_type(operation.operation) if operation else None
+        if operation is None or root is None:  # execution says what is wrong with the name
+            return
+        cost = _Expected(document, operation, variables, self.schema).selections(operation.selection_set, root, None)
+        if cost > self.allowed:
+            raise TooComplex(
+                f"the request costs {cost:,} units; at most {self.allowed:,} are allowed: {ADVICE}",
+                cost=cost,
+                limit=self.allowed,
+            )
+
+
+class _Expected:
+    """Adds up one operation. `page` is how many records the list has whose page the fields are of."""
+
+    def __init__(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+        schema: GraphQLSchema,
+    ) -> None:
+        self._schema = schema
+        self._fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        self._variables = {
+            node.variable.name.value: _constant(node.default_value)
+            for node in operation.variable_definitions or ()
+            if node.default_value is not None
+        } | dict(variables)
+        self._known: dict[tuple[str, int | None], int] = {}
+
+    def selections(self, node: SelectionSetNode | None, parent: GraphQLNamedType | None, page: int | None) -> int:
+        """The cost of a selection on one object."""
+        cost = 0
+        for selection in node.selections if node else ():
+            if self._is_left_out(selection):
+                continue
+            if isinstance(selection, FieldNode):
+                cost += self._field(selection, parent, page)
+            elif isinstance(selection, FragmentSpreadNode):
+                cost += self._fragment(selection.name.value, page)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                inner = self._schema.get_type(condition.name.value) if condition else parent
+                cost += self.selections(selection.selection_set, inner, page)
+        return cost
+
+    def _fragment(self, name: str, page: int | None) -> int:
+        if (name, page) not in self._known:
+            node = self._fragments[name]
+            on = self._schema.get_type(node.type_condition.name.value)
+            self._known[name, page] = self.selections(node.selection_set, on, page)
+        return self._known[name, page]
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None, page: int | None) -> int:
+        name = node.name.value
+        price = PRICES.get(f"{parent.name if parent else ''}.{name}")
+        field: GraphQLField | None = getattr(parent, "fields", {}).get(name)
+        if field is None:  # introspection
+            return price or FIELD
+        named = get_named_type(field.type)
+        if not is_composite_type(named):
+            return FIELD + (price or (TOTAL if name == "total" and page is not None else 0))
+        limit = self._limit(node) if "limit" in field.args else None
+        is_list = is_list_of_objects(field.type)
+        each = OBJECT + self.selections(node.selection_set, named, None if is_list else limit)
+        own = price if price is not None else self._own(node, field, parent, page)
+        if is_list:
+            return FIELD + own + (limit or page or CHILDREN) * (RECORD + each)
+        return FIELD + own + each
+
+    def _own(self, node: FieldNode, field: GraphQLField, parent: GraphQLNamedType | None, page: int | None) -> int:
+        """What a field of objects costs apart from what is asked of them."""
+        if parent is self._schema.mutation_type:
+            return WRITE
+        if parent is self._schema.query_type or page is not None:
+            names = {argument.name.value for argument in node.arguments}
+            return CALL + (FILTERED if "limit" in field.args and names - _PAGING else 0)
+        return CALL if is_list_of_objects(field.type) else NESTED
+
+    def _limit(self, node: FieldNode) -> int:
+        """The records that a list asks for."""
+        value = next((each.value for each in node.arguments if each.name.value == "limit"), None)
+        limit = self._value(value)
+        if value is None or limit is None:
+            return DEFAULT_LIMIT
+        is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        return int(limit) if is_number and 0 < limit <= MAX_LIMIT else 1  # execution refuses any other
+
+    def _is_left_out(self, node: Any) -> bool:
+        """Whether `@skip` or `@include` take the selection away for certain."""
+        for directive in node.directives or ():
+            name = directive.name.value
+            if name in ("skip", "include"):
+                value = next((each.value for each in directive.arguments if each.name.value == "if"), None)
+                if self._value(value) is (name == "skip"):
+                    return True
+        return False
+
+    def _value(self, value: ValueNode | None) -> Any:
+        return self._variables.get(value.name.value) if isinstance(value, VariableNode) else _constant(value)
+
+
+def _constant(value: ValueNode | None) -> Any:
+    """The value of a literal that may be a limit or a condition; None for any other."""
+    if isinstance(value, IntValueNode):
+        return int(value.value) if len(value.value) < 10 else 0  # no limit has so many digits
+    return value.value if isinstance(value, BooleanValueNode) else None
+
+
+def is_list_of_objects(field_type: GraphQLOutputType | None) -> bool:
+    """Whether a field of this type answers objects one beside the other."""
+    if isinstance(field_type, GraphQLNonNull):
+        field_type = field_type.of_type
+    return is_list_type(field_type) and is_composite_type(get_named_type(field_type))
