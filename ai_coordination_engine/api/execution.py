@@ -5,6 +5,7 @@ from inspect import isawaitable
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     ExecutionContext,
     ExecutionResult,
     FieldNode,
@@ -12,6 +13,7 @@ from graphql import (
     GraphQLLeafType,
     GraphQLObjectType,
     OperationType,
+    get_operation_ast,
 )
 from graphql.pyutils import Path, Undefined
 
@@ -78,15 +80,17 @@ class MeteredExecution(ExecutionContext):
         self.collected_errors.add(GraphQLError(error.message, nodes, path=path.as_list(), original_error=error), path)
 
 
-def within_budget(result: ExecutionResult, context: Any) -> ExecutionResult:
-    """The result of a request, of a query that was ended its one error instead."""
+def within_budget(
+    result: ExecutionResult, context: Any, document: DocumentNode, operation_name: str | None
+) -> tuple[ExecutionResult, OverBudget | None]:
+    """The result of a request without what its end has left behind; of a query that was ended, its one error too."""
     refusal = getattr(getattr(context, "meter", None), "refusal", None)
-    if refusal is None:
-        return result
-    errors = [error for error in result.errors or () if not _is_nested(error)]
-    if any(isinstance(error.original_error, OverBudget) for error in errors):  # a mutation says it field by field
-        return ExecutionResult(result.data, errors)
-    return ExecutionResult(None, [GraphQLError(refusal.message, path=[], original_error=refusal)])
+    operation = get_operation_ast(document, operation_name)
+    if refusal is None or operation is None:
+        return result, None
+    if operation.operation == OperationType.MUTATION:  # it says field by field what was carried out
+        return ExecutionResult(result.data, [error for error in result.errors or () if not _is_nested(error)]), None
+    return ExecutionResult(None, []), refusal
 
 
 def _is_nested(error: GraphQLError) -> bool:

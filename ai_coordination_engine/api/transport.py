@@ -138,8 +138,9 @@ async def run(
         execution_context_class=MeteredExecution,
         hide_suggestions=not documents.limits.suggestions,
     )
-    result = within_budget(await result if isawaitable(result) else result, context)
-    return _response_object(result, context.warnings)
+    result = await result if isawaitable(result) else result
+    result, refusal = within_budget(result, context, document, parameters.operation_name)
+    return _response_object(result, context.warnings, [refusal] if refusal else result.errors or ())
 
 
 def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
@@ -264,10 +265,10 @@ def _check_operation(document: DocumentNode, name: str | None, read_only: bool) 
         raise HttpError(405, BadUserInput("a mutation must be sent with POST"), allow="POST")
 
 
-def _response_object(result: ExecutionResult, warnings: Sequence[str]) -> dict[str, Any]:
+def _response_object(result: ExecutionResult, warnings: Sequence[str], errors: Sequence[Exception]) -> dict[str, Any]:
     payload: dict[str, Any] = {}
-    if result.errors:
-        payload["errors"] = formatted_errors(result.errors)
+    if errors:
+        payload["errors"] = formatted_errors(errors)
     if result.data is not None or not _is_request_error(result.errors or []):
         payload["data"] = result.data
     if warnings:

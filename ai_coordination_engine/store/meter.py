@@ -19,7 +19,7 @@ ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
 COUNTED = 5  # a record that is only counted
 MAX_PAGE = 1_200  # records that one Query reads, at most
-_THREADS = 6  # Queries of one request that run at the same time: together they must not go far beyond its budget
+_AT_ONCE = 4  # Queries of one request that run at the same time must not go far beyond its budget together
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Meter:
 
     def page(self, limit: int | None) -> int:
         """How many records the next Query may read."""
-        left = int((self.budget.cost - self.cost) / RECORD / _THREADS)
+        left = int((self.budget.cost - self.cost) / RECORD / _AT_ONCE)
         return min(limit or MAX_PAGE, max(left, 25), MAX_PAGE)
 
     def rows(self, items: Iterable[Mapping[str, Any]]) -> None:
