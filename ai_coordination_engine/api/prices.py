@@ -56,9 +56,12 @@ PRICES: Mapping[str, int] = {
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,
+    "SessionAgentType.sessionRuns": FIELD,  # out of the runs of the session, which are read at once
     "SessionRunType.asyncTask": NESTED,
 }
 """Units of fields that cost more than their kind; what is below them comes on top."""
+SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
+"""Records of nested lists that are known to be short."""
 FILTERED = 1_000  # a list that has to look for what passes its filters
 TOTAL = 1_000  # counting a list
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})
@@ -132,7 +135,8 @@ class _Expected:
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None, page: int | None) -> int:
         name = node.name.value
-        price = PRICES.get(f"{parent.name if parent else ''}.{name}")
+        full_name = f"{parent.name if parent else ''}.{name}"
+        price = PRICES.get(full_name)
         field: GraphQLField | None = getattr(parent, "fields", {}).get(name)
         if field is None:  # introspection
             return price or FIELD
@@ -144,7 +148,7 @@ class _Expected:
         each = OBJECT + self.selections(node.selection_set, named, None if is_list else limit)
         own = price if price is not None else self._own(node, field, parent, page)
         if is_list:
-            return FIELD + own + (limit or page or CHILDREN) * (RECORD + each)
+            return FIELD + own + (limit or page or SIZES.get(full_name, CHILDREN)) * (RECORD + each)
         return FIELD + own + each
 
     def _own(self, node: FieldNode, field: GraphQLField, parent: GraphQLNamedType | None, page: int | None) -> int:
