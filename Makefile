@@ -29,6 +29,7 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
+	$(BIN)/python .ci/check-locks
 	$(BIN)/codespell
 	$(BIN)/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml
@@ -47,8 +48,8 @@ package: install ## build the Lambda package: build/lambda and build/lambda.zip 
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
 
 lock: install ## pin the newest versions of everything with their hashes
-	$(BIN)/python $(PIP_INSTALL) --target build/uv uv
-	.ci/lock build/uv/bin/uv
+	$(BIN)/python $(LOCKED) .ci/constraints-uv.txt --upgrade --target build/uv
+	$(BIN)/python .ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-ministack .venv-model .venv-checkov build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
