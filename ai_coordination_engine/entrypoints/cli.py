@@ -33,7 +33,7 @@ _CURL = (
     """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
 )
 
-_RESEARCH_BRIEF = Path(__file__).parents[2] / "examples" / "research_brief.yaml"
+_RESEARCH_BRIEF = Path(__file__).parent / "examples" / "research_brief.yaml"
 
 Port = Annotated[int | None, Parameter(help="Port of the API on 127.0.0.1. Default: 8000, or any free one.")]
 DataDir = Annotated[
@@ -88,11 +88,11 @@ def demo(
 
     With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are a model; without, a built-in function.
     """
-    from ai_coordination_engine.entrypoints.run_file import parse_run_file
+    from ai_coordination_engine.entrypoints.run_file import read_run_file
     from ai_coordination_engine.entrypoints.server import serving
 
     console = _console()
-    plan = parse_run_file(_example(), _RESEARCH_BRIEF.name)
+    plan = read_run_file(_RESEARCH_BRIEF)
     with serving(_settings(), port=port, data_dir=data_dir) as running:
         console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n")
         view = _run(console, running, plan)
@@ -299,13 +299,6 @@ def _console(*, stderr: bool = False) -> "Terminal":
     from ai_coordination_engine.entrypoints.terminal import Terminal
 
     return Terminal(stderr=stderr)
-
-
-def _example() -> str:
-    try:
-        return _RESEARCH_BRIEF.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Failure(f"The example is missing: {_RESEARCH_BRIEF}. Run the demo from a checkout.") from error
 
 
 def _runtime_note(running: "Running") -> str:

@@ -1,0 +1,27 @@
+"""The wheel holds what the code reads beside itself, and nothing of the repository around it."""
+
+import subprocess
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from flit_core.buildapi import build_wheel
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "ai_coordination_engine"
+
+
+def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    listed = subprocess.run(["git", "ls-files", PACKAGE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(listed.stdout.splitlines()) <= names
+    assert {name for name in names if not name.startswith(PACKAGE + "/")} == set()
+    assert {f"{PACKAGE}/entrypoints/examples/research_brief.yaml", f"{PACKAGE}/entrypoints/page.html"} <= names
+
+
+def test_the_examples_are_found_at_the_top_too() -> None:
+    inside = ROOT / PACKAGE / "entrypoints/examples"
+    assert (ROOT / "examples").resolve() == inside
+    assert {"hello.yaml", "chapters.yaml", "research_brief.yaml"} <= {path.name for path in inside.iterdir()}
