@@ -92,21 +92,46 @@ class AsyncTaskLoader(DataLoader[str, Any]):
         return [found.get(uuid) for uuid in uuids]
 
 
+class BlobLoader(DataLoader[BlobReference, Any]):
+    """Values that live in blobs: each is read once, however many fields of the request show it."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__()
+        self._app = app
+
+    async def batch_load_fn(self, references: list[BlobReference]) -> list[Any]:
+        """The value of each."""
+        return await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references))
+
+
 class AttemptLoader(DataLoader[SessionRun, Attempt]):
     """How the attempts of runs went. A run never changes, and that of a long job says "pending" for good: over it goes
     what has become of the job.
     """
 
-    def __init__(self, app: App, async_tasks: AsyncTaskLoader) -> None:
+    def __init__(self, blobs: BlobLoader, async_tasks: AsyncTaskLoader) -> None:
         super().__init__(get_cache_key=_run_key)
-        self._app, self._async_tasks = app, async_tasks
+        self._blobs, self._async_tasks = blobs, async_tasks
+        self._known: dict[Key, Attempt] = {}
+
+    def known(self, run: SessionRun) -> Attempt | None:
+        """The attempt when nothing need be read for it: then its many fields need not be awaited."""
+        key = _run_key(run)
+        if key not in self._known:
+            if isinstance(run.async_task, BlobReference):
+                return None
+            attempt = Attempt.of(run.async_task)
+            if attempt.status == "pending" and run.async_task_uuid:
+                return None
+            self._known[key] = attempt
+        return self._known[key]
 
     async def batch_load_fn(self, runs: list[SessionRun]) -> list[Attempt]:
         """The attempt of each run."""
+        references = [each.async_task for each in runs if isinstance(each.async_task, BlobReference)]
+        opened = dict(zip(references, await self._blobs.load_many(references), strict=True))
         stored = [each.async_task for each in runs]
-        if any(isinstance(each, BlobReference) for each in stored):
-            stored = await asyncio.to_thread(lambda: [self._app.records.opened(each) for each in stored])
-        found = [Attempt.of(each) for each in stored]
+        found = [Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored]
         waits = {
             run.async_task_uuid
             for run, attempt in zip(runs, found, strict=True)
@@ -158,18 +183,6 @@ def _run_key(run: SessionRun) -> Key:
     return run.session_uuid, run.run_uuid
 
 
-class BlobLoader(DataLoader[BlobReference, Any]):
-    """Values that live in blobs: each is read once, however many fields of the request show it."""
-
-    def __init__(self, app: App) -> None:
-        super().__init__()
-        self._app = app
-
-    async def batch_load_fn(self, references: list[BlobReference]) -> list[Any]:
-        """The value of each."""
-        return await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references))
-
-
 def _agent_key(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
 
@@ -188,10 +201,10 @@ class Loaders:
         self.agent_input = RecordsLoader(app, inputs.given)
         self.in_degree = RecordsLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant)
-        self.attempt = AttemptLoader(app, self.async_task)
+        self.blob = BlobLoader(app)
+        self.attempt = AttemptLoader(self.blob, self.async_task)
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
-        self.blob = BlobLoader(app)
 
     def of(self, entity: Entity) -> RecordLoader:
         """The records of an entity."""

@@ -1,5 +1,6 @@
 """Fields that say how an agent or an attempt is getting on: worked out when they are asked for, never stored."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +45,13 @@ async def agent_input(agent: SessionAgent, info: Any) -> Any:
     return await context.loaders.agent_input.load(agent)
 
 
+def agent_name(agent: SessionAgent, info: Any) -> Any:
+    """What the agent is called: as its own definition says, else as what must be read for it does."""
+    if isinstance(agent.definition, Mapping):
+        return agent.definition.get("agent_name")
+    return info.context.loaders.agent_name.load(agent)
+
+
 async def in_degree(agent: SessionAgent, info: Any) -> Any:
     """The unfinished predecessors; those of a wide join are counted where they are kept."""
     if not agent.in_degree or not is_wide(agent):
@@ -80,29 +88,23 @@ async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
     return explain.explain(agent, scene)
 
 
-async def async_task(run: SessionRun, info: Any) -> Any:
-    """How the attempt went, in whatever form its runtime told it."""
-    attempt: Attempt = await info.context.loaders.attempt.load(run)
-    return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()
+def of_attempt(of_type: Any, value: Callable[[Attempt], Any]) -> graphene.Field:
+    """A field of a run over its attempt."""
 
+    async def later(loading: Awaitable[Attempt]) -> Any:
+        return value(await loading)
 
-def of_attempt(of_type: Any, name: str) -> graphene.Field:
-    """A field of a run over an attribute of its attempt."""
-
-    async def resolve(run: SessionRun, info: Any) -> Any:
-        return getattr(await info.context.loaders.attempt.load(run), name)
+    def resolve(run: SessionRun, info: Any) -> Any:
+        loader = info.context.loaders.attempt
+        known = loader.known(run)
+        return later(loader.load(run)) if known is None else value(known)
 
     return graphene.Field(of_type, resolver=resolve)
 
 
-def of_usage(name: str) -> graphene.Field:
-    """A field of a run over a count of tokens."""
-
-    async def resolve(run: SessionRun, info: Any) -> int | None:
-        attempt: Attempt = await info.context.loaders.attempt.load(run)
-        return attempt.tokens.get(name)
-
-    return graphene.Field(graphene.Int, resolver=resolve)
+def as_told(attempt: Attempt) -> Any:
+    """The details of an attempt in whatever form its runtime told them, as they go out."""
+    return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()
 
 
 async def _opened(context: Context, value: Any) -> Any:

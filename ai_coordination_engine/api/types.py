@@ -1,6 +1,7 @@
 """The object types of the contract, over the store's records."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import graphene
@@ -9,14 +10,14 @@ from pydantic.alias_generators import to_camel
 from ai_coordination_engine.api.nodes import Node
 from ai_coordination_engine.api.progress import (
     agent_input,
-    async_task,
+    agent_name,
+    as_told,
     ended_at,
     in_degree,
     map_index,
     map_session_agent_uuid,
     moment,
     of_attempt,
-    of_usage,
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import JSONCamelCase
@@ -214,9 +215,7 @@ class SessionAgentType(graphene.ObjectType):
     session_uuid = graphene.String(required=True)
     coordination_uuid = graphene.String()
     agent_uuid = graphene.String()
-    agent_name = graphene.Field(
-        graphene.String, resolver=lambda record, info: info.context.loaders.agent_name.load(record)
-    )
+    agent_name = graphene.Field(graphene.String, resolver=agent_name)
     agent_action = payload(JSONCamelCase, "agent_action", one(AgentAction))
     user_input = payload(graphene.String, "user_input")
     agent_input = graphene.Field(graphene.String, resolver=agent_input)
@@ -270,17 +269,17 @@ class SessionRunType(graphene.ObjectType):
     endpoint_id = endpoint_id()
     partition_key = graphene.String(required=True)
     async_task_uuid = graphene.String()
-    async_task = graphene.Field(JSONCamelCase, resolver=async_task)
-    status = of_attempt(graphene.String, "status")
-    attempt = of_attempt(graphene.Int, "attempt")
-    started_at = of_attempt(graphene.DateTime, "started_at")
-    ended_at = of_attempt(graphene.DateTime, "ended_at")
-    error = of_attempt(graphene.String, "error")
-    error_class = of_attempt(graphene.String, "error_class")
-    input_tokens = of_usage("input_tokens")
-    output_tokens = of_usage("output_tokens")
-    total_tokens = of_usage("total_tokens")
-    model = of_attempt(graphene.String, "model")
+    async_task = of_attempt(JSONCamelCase, as_told)
+    status = of_attempt(graphene.String, attrgetter("status"))
+    attempt = of_attempt(graphene.Int, attrgetter("attempt"))
+    started_at = of_attempt(graphene.DateTime, attrgetter("started_at"))
+    ended_at = of_attempt(graphene.DateTime, attrgetter("ended_at"))
+    error = of_attempt(graphene.String, attrgetter("error"))
+    error_class = of_attempt(graphene.String, attrgetter("error_class"))
+    input_tokens = of_attempt(graphene.Int, attrgetter("input_tokens"))
+    output_tokens = of_attempt(graphene.Int, attrgetter("output_tokens"))
+    total_tokens = of_attempt(graphene.Int, attrgetter("total_tokens"))
+    model = of_attempt(graphene.String, attrgetter("model"))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)

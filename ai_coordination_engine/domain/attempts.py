@@ -1,7 +1,7 @@
 """How an attempt went, typed: read from the free-form details that a session run keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,9 @@ class Attempt:
     error: str | None = None
     error_class: str | None = None
     model: str | None = None
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
 
     @classmethod
     def of(cls, details: object) -> "Attempt":
@@ -41,7 +43,7 @@ class Attempt:
             error=_text(details.get("error")),
             error_class=_text(details.get("error_class")),
             model=_text(usage.get("model")) if isinstance(usage, Mapping) else None,
-            tokens=token_counts(usage),
+            **token_counts(usage),
         )
 
 

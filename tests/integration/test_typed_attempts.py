@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_RUN as SESSION_RUNS
-from tests.documents import data
+from tests.documents import data, leaves
 from tests.fakes import failing
 from tests.records import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN
 from tests.sessions import TENANT, Crash, Stage, stage_of
@@ -381,6 +381,32 @@ def test_a_client_that_drives_an_agent_by_hand_sets_its_times(stage: Stage, clie
     assert put("completed", 10) == (8, 9)
     made = SESSION_AGENT.put(client, above, state="completed")
     assert (made["startedAt"], made["endedAt"]) == (None, None)
+
+
+# What is always there
+
+
+def test_whatever_writes_a_record_sets_what_is_never_null(stage: Stage, client: Api) -> None:
+    """Starts with maps, questions, forks, retries, and records by hand: no field that must be there is null."""
+    stage.runtime.behaviours["list"] = lambda request: "[1, 2]"
+    stage.runtime.behaviours["late"] = failing("no", times=1)
+    graph = {"list": "", "each": ["list"], "late": ["each"]}
+    definition = stage.define(graph, actions={"each": {"map": {"over": "list"}}})
+    session = stage.start(definition)
+    stage.drain()
+    retry(stage, session)
+    stage.drain()
+    fork_from(stage, session, "late")
+    data(client, "askOperationHub", "{ runUuid }", coordinationUuid=definition[0], userQuery="why?")
+    stage.drain()
+    above = {"coordinationUuid": definition[0]}
+    by_hand = {**above, "sessionUuid": SESSION.put(client, above)["sessionUuid"]}
+    SESSION_AGENT.put(client, by_hand)
+    SESSION_RUN.put(client, by_hand, runUuid="mine")
+    nested = f"sessionAgents {{ {leaves('SessionAgentType')} }} sessionRuns {{ {leaves('SessionRunType')} }}"
+    found = data(client, "sessionList", f"{{ sessionList {{ {leaves('SessionType')} {nested} }} }}", **above)
+    assert sorted(len(each["sessionAgents"]) for each in found["sessionList"]) == [1, 1, 5, 5]
+    assert sorted(len(each["sessionRuns"]) for each in found["sessionList"]) == [1, 1, 1, 6]
 
 
 # Session agents: their names and runs

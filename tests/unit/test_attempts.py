@@ -60,7 +60,9 @@ def test_an_attempt_is_typed() -> None:
         error="no",
         error_class="timeout",
         model="m",
-        tokens={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+        input_tokens=1,
+        output_tokens=2,
+        total_tokens=3,
     )
 
 
