@@ -27,9 +27,14 @@ def on_one_line(text: str) -> str:
     return _BREAKING.sub(lambda found: _escape(found[0]), visible(text))
 
 
-def visible_json(text: str) -> str:
-    """JSON in which what would steer a terminal is escaped; it means the same."""
-    return _STEERING.sub(lambda found: _json_escape(found[0]), text)
+def visible_json(text: str, encoding: str) -> str:
+    """JSON that means the same, without what would steer a terminal and what the encoding lacks."""
+    text = _STEERING.sub(_json_escape, text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return _BEYOND_ASCII.sub(_json_escape, text)
+    return text
 
 
 def prepare() -> None:
@@ -53,12 +58,7 @@ def write(text: str) -> None:
 
 def write_json(text: str) -> None:
     """As `write`; what the encoding lacks is escaped as JSON does it."""
-    text = visible_json(text)
-    try:
-        text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        text = _BEYOND_ASCII.sub(lambda found: _json_escape(found[0]), text)
-    write(text)
+    write(visible_json(text, sys.stdout.encoding))
 
 
 def write_error(text: str) -> None:
@@ -95,7 +95,7 @@ class VisibleLog:
 
     def write(self, text: str) -> None:
         """Write a piece of JSON."""
-        sys.stderr.write(visible_json(text))
+        sys.stderr.write(visible_json(text, sys.stderr.encoding))
 
     def flush(self) -> None:
         """Write what is held back."""
@@ -107,5 +107,5 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _json_escape(character: str) -> str:
-    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+def _json_escape(found: re.Match[str]) -> str:
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]

@@ -366,8 +366,15 @@ def test_the_default_port_gives_way_when_it_is_taken() -> None:
 def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
     with served() as (process, url):
         assert post(url, "{ ping }").json()["data"]["ping"].startswith("Hello at ")
+        head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
+        address = ("127.0.0.1", int(url.split(":")[-1].split("/")[0]))
+        hung, gone = socket.create_connection(address), socket.create_connection(address)
+        for connection in (hung, gone):
+            connection.sendall(head)
+        gone.close()
         process.send_signal(ending)
         assert process.wait(timeout=5) == 0
+        hung.close()
         assert process.stderr
         assert process.stderr.read() == ""
 

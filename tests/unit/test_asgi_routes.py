@@ -78,6 +78,22 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end(client: httpx.AsyncC
     assert (answered.status_code, sent) == (413, [60, 60])
 
 
+async def test_a_client_that_goes_away_within_its_body_raises_nothing() -> None:
+    app = Starlette(routes=GraphQLRoutes(Documents(graphene.Schema(query=Query).graphql_schema), FakeContext).routes())
+    messages: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "headers": [], "query_string": b""}
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    assert (messages, sent[0]["status"]) == ([], 499)
+
+
 @pytest.mark.parametrize(("part", "status", "code"), [("nobody", 401, "UNAUTHENTICATED"), ("broken", 500, "INTERNAL")])
 async def test_a_context_that_can_not_be_made_is_a_coded_error(
     client: httpx.AsyncClient, part: str, status: int, code: str

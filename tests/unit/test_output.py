@@ -25,8 +25,8 @@ STEERING = [each for each in CONTROLS if each not in HARMLESS] + list(OVERRIDES)
 def test_what_steers_a_terminal_is_shown_as_an_escape(character: str) -> None:
     shown = visible(f"a{character}b")
     assert shown == "a" + (f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}") + "b"
-    assert json.loads(visible_json(json.dumps(character, ensure_ascii=False))) == character
-    assert visible_json(json.dumps(character, ensure_ascii=False)).isprintable()
+    written = visible_json(json.dumps(character, ensure_ascii=False), "utf-8")
+    assert (json.loads(written), written.isprintable()) == (character, True)
 
 
 @pytest.mark.parametrize("text", ["", "a\tb\n", "a\r\nb", "热泵 für 5 €", "👩‍🔬", "\u200fשלום", "\\x1b [red]:warning:"])
@@ -114,6 +114,14 @@ def test_a_closed_pipe_ends_quietly(code: str) -> None:
     done = run(code, stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_log_line_is_json_in_every_encoding(encoding: str) -> None:
+    text = json.dumps({"message": "热 für \x9b31m \u202e 😀"}, ensure_ascii=False)
+    done = run(f"VisibleLog().write({text!a})", PYTHONIOENCODING=encoding)
+    line = done.stderr.decode(encoding)
+    assert (json.loads(line), set(line) & set(STEERING)) == (json.loads(text), set())
 
 
 @pytest.mark.parametrize(

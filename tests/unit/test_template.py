@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ai_coordination_engine.api import cors
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import MODELS, SessionRun
@@ -265,3 +266,11 @@ def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
 def test_runtime_is_the_one_that_the_package_is_built_for(template: dict[str, Any]) -> None:
     version = template["Globals"]["Function"]["Runtime"].removeprefix("python")
     assert f'PYTHON_VERSION = "{version}"' in (ROOT / ".ci" / "package").read_text()
+
+
+def test_browsers_may_send_what_the_local_server_takes(template: dict[str, Any]) -> None:
+    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    _, configured, otherwise = api["CorsConfiguration"]["If"]
+    assert set(cors.HEADERS.split(", ")) <= set(configured["AllowHeaders"])
+    assert (", ".join(configured["AllowMethods"]), configured["AllowOrigins"]) == (cors.METHODS, {"Ref": "CorsOrigins"})
+    assert otherwise == {"Ref": "AWS::NoValue"}
