@@ -1,16 +1,22 @@
 """Functions that the operator allows: found by a name in the settings, loaded when one is first called."""
 
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
 
 ENTRY_POINT_GROUP = "ai_coordination_engine.functions"
 _ENTRY_POINT = "entry_point:"
 _MESSAGE_LIMIT = 1000
+_PACKAGES = {"site-packages", "dist-packages"}
+_OURS, _STANDARD = Path(__file__).parents[1], Path(threading.__file__).parent
 _MAY_PASS = ("timeout", "rate_limit", "unavailable", "invalid_output")
 
 
@@ -36,6 +42,7 @@ class AllowedFunctions:
             try:
                 self._functions[name] = _load(self._allowed[name])
             except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
+                logger.warning("cannot load a function", exc_info=error)
                 raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="not_allowed") from error
         return self._functions[name]
 
@@ -61,14 +68,30 @@ def foreign(what: str) -> Iterator[None]:
         failure.retryable = failure.retryable or failure.error_class in _MAY_PASS
         raise
     except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
+        logger.warning("a function raised", exc_info=error)  # the traceback is for this log alone
         late = isinstance(error, TimeoutError)
         message = f"{what}: {reason_of(error)}"
         raise AgentFailure(message, retryable=late, error_class="timeout" if late else "error") from error
 
 
 def reason_of(error: BaseException) -> str:
-    """What foreign code raised, for people."""
-    return f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT].rstrip(": ")
+    """What foreign code raised, for people, and where in it: `KeyError: 'x' at my_agents.py:10 in boom`."""
+    while isinstance(error, BaseExceptionGroup):  # of a task group: the first of them
+        error = error.exceptions[0]
+    place = _place(error)
+    return f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT].rstrip(": ") + (f" at {place}" if place else "")
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the operator's own code, without its directory; else where a package's code was called."""
+    lines = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+    frames = [(Path(code.co_filename), line, code.co_name) for code, line in lines if code.co_filename[:7] != "<frozen"]
+    others = [each for each in frames if not each[0].is_relative_to(_OURS)]
+    of_packages = [each for each in others if _PACKAGES & {*each[0].parts}]
+    own = [each for each in others if each not in of_packages and not each[0].is_relative_to(_STANDARD)]
+    for file, line, function in own[-1:] or of_packages[:1]:
+        return f"{file.name}:{line} in {function}"
+    return ""
 
 
 def _load(target: str) -> Callable[[Any], Any]:

@@ -58,7 +58,7 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
         raise BadUserInput("userQuery is empty; ask something.")
     coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True)
     if coordination is None:
-        raise NotFound("There is no such coordination.")
+        raise COORDINATION.missing((tenant, question.coordination_uuid))
     agent = _choose(parse_agents(app.records.opened(coordination.agents)), question.agent_uuid)
     session = _session(app, tenant, question)
     asked = _write_agent(app, tenant, question, session, agent)
@@ -79,7 +79,7 @@ def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
     if agent_uuid is not None:
         chosen = next((agent for agent in agents if agent.agent_uuid == agent_uuid), None)
         if chosen is None:
-            raise NotFound("There is no such agent in the coordination.")
+            raise NotFound(f'There is no such agent in the coordination: "{agent_uuid[:200]}".')
         return chosen
     chosen = next((agent for agent in agents if agent.agent_type == "triage"), agents[0] if agents else None)
     if chosen is None:
@@ -91,7 +91,7 @@ def _session(app: App, tenant: str, question: Question) -> Session:
     if question.session_uuid is not None:
         found: Session | None = app.records.get(SESSION, tenant, (question.coordination_uuid, question.session_uuid))
         if found is None:
-            raise NotFound("There is no such session.")
+            raise SESSION.missing((question.coordination_uuid, question.session_uuid))
         return found
     key = (question.coordination_uuid, new_uuid(app.clock.now()))
 
@@ -127,7 +127,7 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
         key = (record.session_uuid, record.session_agent_uuid)
         if app.records.living_parent(SESSION, tenant, session_key) is None:
             app.records.release(SESSION_AGENT, key, record.unconfirmed)
-            raise NotFound("There is no such session.")
+            raise SESSION.missing(session_key)
         confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, key, record.unconfirmed, [])
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")

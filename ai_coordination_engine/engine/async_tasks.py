@@ -106,7 +106,7 @@ def complete_async_task(
     agent_key = (task.agent_session_uuid, task.session_agent_uuid)
     agent = app.records.get(SESSION_AGENT, tenant, agent_key, consistent=True)
     if agent is None:
-        raise NotFound("There is no such async task: its session agent was deleted.")
+        raise _missing(async_task_uuid, ": its session agent was deleted")
     digest = _digest(status, values)
     if task.status == "pending":
         try:
@@ -117,7 +117,7 @@ def complete_async_task(
         other_usage = task is not None and task.digest == _digest(
             status, {**values, "usage": app.records.opened(task.usage)}
         )
-        raise _ended(task, other_usage=other_usage)
+        raise _ended(task, async_task_uuid, other_usage=other_usage)
     timers.end_wait(app, agent)
 
 
@@ -127,7 +127,7 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
     try:
         app.async_tasks.heartbeat(task)
     except Refused as refused:
-        raise _ended(refused.old) from refused
+        raise _ended(refused.old, async_task_uuid) from refused
 
 
 # Inside
@@ -161,13 +161,17 @@ def _digest(status: str, values: Mapping[str, Any]) -> str:
 def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
     task = app.async_tasks.get(tenant, async_task_uuid) if _is_uuid(async_task_uuid) else None
     if task is None:
-        raise NotFound("There is no such async task.")
+        raise _missing(async_task_uuid)
     return task
 
 
-def _ended(task: AsyncTask | None, *, other_usage: bool = False) -> Exception:
+def _missing(async_task_uuid: str, why: str = "") -> NotFound:
+    return NotFound(f'There is no such async task: "{async_task_uuid[:MAX_UUID]}"{why}.')
+
+
+def _ended(task: AsyncTask | None, async_task_uuid: str, *, other_usage: bool = False) -> Exception:
     if task is None:
-        return NotFound("There is no such async task.")
+        return _missing(async_task_uuid)
     if other_usage:
         return Conflict(
             f"The async task has {task.status} already, with this end but another usage.", status=task.status

@@ -93,7 +93,7 @@ def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
             if each.map_ordinal is not None:
                 raise BadUserInput("fromSessionAgentUuid is an element of a map; name the map, or an agent before it.")
             return int(each.ordinal)
-    raise NotFound("There is no such session agent in the session.")
+    raise SESSION_AGENT.missing((agents[0].session_uuid, uuid)) if agents else NotFound("The session has no agents.")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Fork:
         except Refused as refused:
             old: Session | None = refused.old
         if old is None or old.partition_key != session.partition_key:
-            raise NotFound("There is no such session.")
+            raise SESSION.missing((session.coordination_uuid, session.session_uuid))
         if not order.was_carried_out(old) or old.deleting is not None:
             raise Conflict("This newSessionUuid stands for another session; choose a new one.")
         if old.unconfirmed is None or marks.is_live(old.unconfirmed, self.app.clock.now()):

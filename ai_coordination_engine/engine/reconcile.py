@@ -21,7 +21,6 @@ from ai_coordination_engine.engine.ending import agents_of, end_agents
 from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
 from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
-from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -36,7 +35,7 @@ def find(app: App, tenant: str, key: Key) -> Session:
     """The session as it is now; raises `NotFound`."""
     session: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
     if session is None:
-        raise NotFound("There is no such session.")
+        raise SESSION.missing(key)
     return session
 
 

@@ -6,7 +6,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
 from ai_coordination_engine.engine.reconcile import SOON, find, reconcile_session
-from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -51,7 +51,7 @@ def rerun_session_agent(
         SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
     )
     if agent is None:
-        raise NotFound("There is no such session agent.")
+        raise SESSION_AGENT.missing((session_uuid, session_agent_uuid))
     if agent.ordinal is None or agent.sink_count == 0:
         raise Conflict("The session agent is not part of a task; only those can run again.")
     order = Order.of(updated_by, idempotency_key, "rerun", session_agent_uuid)
@@ -81,7 +81,7 @@ def _restart(app: App, tenant: str, key: tuple[str, str], order: Order, agent: S
             _check(session, agent)
             _set_back(app, session, order, restart)
     except Refused as refused:
-        _explain(app, refused.old, order, restart)
+        _explain(app, key, refused.old, order, restart)
     return reconcile_session(app, tenant, *key)
 
 
@@ -112,9 +112,9 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
         )
 
 
-def _explain(app: App, old: Session | None, order: Order, restart: dict[str, Any]) -> None:
+def _explain(app: App, key: tuple[str, str], old: Session | None, order: Order, restart: dict[str, Any]) -> None:
     """Raises unless somebody else has just given the same order."""
     if old is None:
-        raise NotFound("There is no such session.")
+        raise SESSION.missing(key)
     if not (order.was_carried_out(old) or _is_under_way(app, old, restart)):
         raise Conflict("Somebody else has just steered this session; look at it and try again.", status=old.status)

@@ -6,7 +6,7 @@ from ai_coordination_engine.domain.answers import check_answer
 from ai_coordination_engine.engine import advance, timers
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.inputs import MAX_TEXT
-from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
@@ -26,7 +26,7 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     key = (session_uuid, session_agent_uuid)
     waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if waiting is None:
-        raise NotFound("There is no such session agent.")
+        raise SESSION_AGENT.missing(key)
     schema = _action(app, waiting).get("answer_schema")
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
@@ -34,7 +34,7 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     try:
         agent = app.transitions.answer(tenant, key, packed)
     except Refused as refused:
-        agent = _answered_before(tenant, refused.old, packed["user_input"])
+        agent = _answered_before(tenant, key, refused.old, packed["user_input"])
     if agent.state == "pending":
         timers.end_wait(app, agent)
 
@@ -69,9 +69,9 @@ def _action(app: App, agent: SessionAgent) -> dict[str, Any]:
     return app.records.opened(agent.agent_action) or {}
 
 
-def _answered_before(tenant: str, old: SessionAgent | None, packed: object) -> SessionAgent:
+def _answered_before(tenant: str, key: tuple[str, str], old: SessionAgent | None, packed: object) -> SessionAgent:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
-        raise NotFound("There is no such session agent.")
+        raise SESSION_AGENT.missing(key)
     if old.user_input is not None and old.user_input == packed and old.awaits_user is None:
         return old
     raise Conflict(f"The session agent does not wait for an answer: its state is {old.state}.", state=old.state)

@@ -19,7 +19,7 @@ from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agen
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.planned import Plan, open_sinks, plan_hash, session_agents, session_tallies
 from ai_coordination_engine.engine.verdicts import COUNTED
-from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -51,9 +51,9 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
         partial(app.records.get, TASK, tenant, task_key, consistent=True),
     )
     if coordination is None:
-        raise NotFound("There is no such coordination.")
+        raise COORDINATION.missing((tenant, start.coordination_uuid))
     if task is None:
-        raise NotFound("There is no such task.")
+        raise TASK.missing(task_key)
     app.records.open_record(coordination)
     app.records.open_record(task)
     planned = _plan(coordination, task)
@@ -123,7 +123,7 @@ def _started_before(app: App, tenant: str, old: Any, new: Session, *, asked: boo
     The query counts when it was `asked` with the start; the task's own may have changed since.
     """
     if old is None or old.partition_key != tenant:
-        raise NotFound("There is no such session.")
+        raise SESSION.missing((new.coordination_uuid, new.session_uuid))
     same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
     if old.deleting is not None:
         raise Conflict("The session is being deleted; choose a new sessionUuid.")
@@ -171,7 +171,7 @@ def write_agents(
     ]
     if parent is None:
         _undo(app, session, agents, mark)
-        raise NotFound("There is no such coordination.")
+        raise COORDINATION.missing(parent_key)
 
 
 def _undo(app: App, session: Session, agents: Sequence[SessionAgent], mark: str) -> None:

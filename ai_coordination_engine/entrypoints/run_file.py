@@ -4,7 +4,6 @@ Keys have a friendly form (`name`, `after`) and the names of the API in camelCas
 to by name or uuid. All problems are reported at once.
 """
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.rules import ON_FAILURE
 from ai_coordination_engine.domain.shapes import (
@@ -61,11 +62,12 @@ def read_run_file(path: Path) -> RunFile:
     """The run file at `path`; raises `RunFileError`, also when it cannot be read."""
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8")
+            data = file.read(2 * MAX_BYTES + 3)  # in UTF-16, with its mark
+        text = decode(data) if len(data) < 2 * MAX_BYTES + 3 else "x" * (MAX_BYTES + 1)
     except OSError as error:
         raise RunFileError(str(path), [Problem(1, 1, f"cannot be read: {error.strerror}")]) from error
-    except UnicodeDecodeError as error:
-        raise RunFileError(str(path), [Problem(1, 1, "is not UTF-8 text")]) from error
+    except Undecodable as error:
+        raise RunFileError(str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]) from error
     return parse_run_file(text, str(path))
 
 
@@ -151,7 +153,7 @@ def _query(reader: Reader, node: yaml.Node | None) -> str:
     if node is None:
         return ""
     if isinstance(node, yaml.MappingNode):
-        return json.dumps(reader.value(node), ensure_ascii=False)
+        return json_text.dumps(reader.value(node, digits=True))
     return reader.text(node, "query") or ""
 
 

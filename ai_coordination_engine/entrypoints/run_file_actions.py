@@ -10,7 +10,8 @@ from ai_coordination_engine.domain.graph import find_cycle
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import Agent, parse_agent_actions
 from ai_coordination_engine.domain.texts import did_you_mean
-from ai_coordination_engine.entrypoints.yaml_nodes import Reader, is_null, keys_of
+from ai_coordination_engine.entrypoints.yaml_core import is_null
+from ai_coordination_engine.entrypoints.yaml_nodes import Reader, keys_of
 from ai_coordination_engine.errors import BadUserInput
 
 _ACTION = keys_of(
@@ -68,14 +69,17 @@ class Actions:
 
     def read(self, node: yaml.Node | None) -> None:
         """Read the mapping of agents to actions, and check that no agents wait for each other."""
-        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        entries = self._reader.entries(node) if isinstance(node, yaml.MappingNode) else []
+        seen: set[str] = set()
+        for key, value, merged in entries:
             agent_uuid = self._reference(key)
-            if agent_uuid in self.found:
+            if agent_uuid in seen and not merged:
                 self._reader.problem(key, f'actions has agent "{key.value}" twice')
-            elif agent_uuid and not is_null(value):
+            elif agent_uuid and agent_uuid not in seen and not is_null(value):
                 self._keys[agent_uuid] = key
                 self._fields[agent_uuid] = self._reader.mapping(value, "an action", _ACTION)
                 self.found[agent_uuid] = self._action(self._fields[agent_uuid])
+            seen |= {agent_uuid} if agent_uuid else set()
         if node is not None and not isinstance(node, yaml.MappingNode):
             self._reader.problem(node, "actions must be a mapping of agents")
         cycle = find_cycle({name: action.get("predecessors", ()) for name, action in self.found.items()})
@@ -161,5 +165,11 @@ class Actions:
         if not isinstance(node, yaml.MappingNode):
             self._reader.problem(node, "when must be a mapping of predecessors")
             return {}
-        found = [(self._reference(key), self._reader.text(each, "when")) for key, each in node.value]
-        return {uuid: expression for uuid, expression in found if uuid}
+        found: dict[str, Any] = {}
+        for key, each, merged in self._reader.entries(node):
+            uuid = self._reference(key)
+            if uuid and uuid not in found:
+                found[uuid] = self._reader.text(each, "when")
+            elif uuid and not merged:
+                self._reader.problem(key, f'when has "{key.value}" twice')
+        return found

@@ -1,13 +1,15 @@
 """YAML taken apart node by node, so that whatever is wrong is said with its line and column."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.charsets import without_mark
 from ai_coordination_engine.domain.texts import did_you_mean
+from ai_coordination_engine.entrypoints.yaml_core import MERGE, CoreLoader, is_null, is_text, scalar, unknown_tag
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # after aliases are expanded
@@ -40,7 +42,7 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
         reader.problems.append(Problem(1, 1, f"is larger than {MAX_BYTES // 1_000_000} MB"))
         return None
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
+        root = yaml.compose(without_mark(text), CoreLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -55,7 +57,7 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
         return None
     if root is None:
         reader.problems.append(Problem(1, 1, "is empty; it needs coordination, task and query"))
-    elif not reader.small_enough(root):
+    elif not reader.small_enough(root) or not reader.fit(root):
         return None
     return root
 
@@ -85,6 +87,42 @@ class Reader:
             stack.extend((child, depth + 1) for child in _children(node))
         return True
 
+    def fit(self, root: yaml.Node) -> bool:
+        """Whether the tree holds nothing but what JSON has too; notes tags and characters that it has not."""
+        stack, seen, fit = [root], set(), True
+        while stack:
+            node = stack.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if tag := unknown_tag(node):
+                self.problem(node, f'has the tag "{tag[:100]}", which is not supported')
+                fit = False
+            if isinstance(node, yaml.ScalarNode) and not node.value.isascii():
+                try:  # "\uD83D\uDE00" is one character
+                    node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+                except UnicodeDecodeError:
+                    self.problem(node, "holds half of a surrogate pair, which is no character")
+                    fit = False
+            stack.extend(_children(node))
+        return fit
+
+    def entries(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node, bool]]:
+        """The keys and values of a mapping, then those that its merge keys (`<<`) bring in, which are marked: the
+        first of a name counts.
+        """
+        own = [(key, value, False) for key, value in node.value if key.tag != MERGE]
+        merges = [(key, value) for key, value in node.value if key.tag == MERGE]
+        for key, _ in merges[1:]:
+            self.problem(key, '"<<" is there twice; it takes a list of mappings')
+        for _, value in merges[:1]:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(each, yaml.MappingNode):
+                    own += [(name, inner, True) for name, inner, _ in self.entries(each)]
+                else:
+                    self.problem(each, '"<<" takes a mapping, or a list of mappings')
+        return own
+
     def mapping(self, node: yaml.Node | None, what: str, keys: Keys | None) -> dict[str, yaml.Node]:
         """The values of a mapping by stored key (by the key itself when `keys` is None: any is good)."""
         if node is None:
@@ -93,16 +131,22 @@ class Reader:
             self.problem(node, f"{what} must be a mapping")
             return {}
         found: dict[str, yaml.Node] = {}
-        for key_node, value in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+        for key_node, value, merged in self.entries(node):
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problem(key_node, f"{what} has a key that is not text")
+                continue
+            key = str(key_node.value)
             stored = key if keys is None else keys.get(key)
-            if stored is None or not key:
+            if keys is not None and key.startswith("x-"):
+                continue  # a place for anchors
+            if stored is None:
                 self.problem(key_node, f'{what} has no key "{key}"{did_you_mean(key, keys or {})}')
-            elif stored in found:
-                self.problem(key_node, f'{what} has "{key}" twice')
-            elif keys is None or not is_null(value):  # among data, null is a value
+            elif stored not in found:
                 found[stored] = value
-        return found
+            elif not merged:
+                self.problem(key_node, f'{what} has "{key}" twice')
+        # among data, null is a value
+        return {name: value for name, value in found.items() if keys is None or not is_null(value)}
 
     def sequence(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
         """The entries of a list."""
@@ -119,24 +163,23 @@ class Reader:
             return None
         if not isinstance(node, yaml.ScalarNode):
             self.problem(node, f"{what} must be text")
-        elif node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"):
+        elif not is_text(node):
             self.problem(node, f'{what} must be text; write "{node.value}" in quotes')
         else:
             return str(node.value)
         return None
 
-    def value(self, node: yaml.Node) -> Any:
-        """Any value as JSON has it."""
+    def value(self, node: yaml.Node, *, digits: bool = False) -> Any:
+        """Any value as JSON has it; numbers keep their `digits` if need be."""
         if isinstance(node, yaml.MappingNode):
-            return {key: self.value(each) for key, each in self.mapping(node, "this object", None).items()}
+            fields = self.mapping(node, "this object", None)
+            return {key: self.value(each, digits=digits) for key, each in fields.items()}
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(each) for each in node.value]
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
+            return [self.value(each, digits=digits) for each in node.value]
         try:
-            value = yaml.SafeLoader("").construct_object(node)
-            json.dumps(value, allow_nan=False)
-        except (yaml.YAMLError, TypeError, ValueError):
+            value = scalar(node, digits=digits)
+            json_text.dumps(value)
+        except (ValueError, LookupError):
             self.problem(node, f"{node.value[:40]!r} is not a value that JSON has")
             return None
         return value
@@ -149,8 +192,3 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield value
     elif isinstance(node, yaml.SequenceNode):
         yield from node.value
-
-
-def is_null(node: yaml.Node) -> bool:
-    """Whether the node is YAML's null."""
-    return node.tag == "tag:yaml.org,2002:null"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store.models import (
     Coordination,
     Record,
@@ -17,6 +18,7 @@ from ai_coordination_engine.store.models import (
 Read = Callable[[str], Any]
 """Reads an attribute of a record, from its blob when it lives there."""
 Filter = Callable[[Read, Any], bool]
+_SHOWN = 200  # characters of a uuid in a message
 
 
 def equals(name: str) -> Filter:
@@ -64,6 +66,11 @@ class Entity:
     def guards(self) -> tuple["Entity", ...]:
         """The records that hang below this one."""
         return tuple(entity for entity in ENTITIES if entity.parent is self)
+
+    def missing(self, key: tuple[str, str]) -> NotFound:
+        """The error that says: there is no record under `key`, which holds what the caller named."""
+        above = f' in the {self.parent.name} "{key[0][:_SHOWN]}"' if self.parent else ""
+        return NotFound(f'There is no such {self.name}: "{key[1][:_SHOWN]}"{above}.')
 
 
 COORDINATION = Entity(

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
+from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import Entity
 from ai_coordination_engine.store.models import Record
@@ -66,7 +66,7 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
         )
     except Refused as refused:
         if refused.old is None or refused.old.deleting != mark:  # else the answer to a first try was lost
-            _explain(refused.old, entity, tenant, f"Somebody else is deleting this {entity.name}.")
+            _explain(refused.old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
     return mark
 
 
@@ -76,15 +76,15 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
     except Refused as refused:
         if refused.old is None and entity.guards:
             return  # it was there when it was marked: the answer to a first try was lost
-        _explain(refused.old, entity, tenant, conflict)
+        _explain(refused.old, entity, tenant, key, conflict)
     else:
         if old.has_blobs:
             repository.blobs.delete_all(blob_prefix(entity, tenant, key))
 
 
-def _explain(old: Any, entity: Entity, tenant: str, conflict: str) -> None:
+def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
-        raise NotFound(f"There is no such {entity.name}.")
+        raise entity.missing(key)
     raise Conflict(conflict)
 
 

@@ -106,7 +106,7 @@ class Repository:
         except Refused as refused:
             if refused.old is None:
                 return self.create(entity, tenant, key, content, parent_key=parent_key)
-            self._explain(refused.old, entity, tenant, conflict)
+            self._explain(refused.old, entity, tenant, key, conflict)
 
     def create(self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None) -> Any:
         """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent, fill).
@@ -202,7 +202,7 @@ class Repository:
         else:
             parent = self.get(above, tenant, key, consistent=True)
         if parent is None:
-            raise NotFound(f"There is no such {above.name}.")
+            raise above.missing(key) if key else NotFound(f"There is no such {above.name}.")
         return parent  # type: ignore[no-any-return]
 
     def _actions(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> list[Action]:
@@ -235,7 +235,7 @@ class Repository:
         except Refused as refused:
             old = refused.old
             if old is None or old.partition_key != tenant:
-                raise NotFound(f"There is no such {entity.name}.") from refused
+                raise entity.missing(key) from refused
             if old.unconfirmed is None:
                 raise _Exists(old) from refused
             self._take_over(table, record, old, entity)
@@ -256,9 +256,9 @@ class Repository:
         return exists & condition if condition is not None else exists
 
     @staticmethod
-    def _explain(old: Record, entity: Entity, tenant: str, conflict: str) -> None:
+    def _explain(old: Record, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
         if old.partition_key != tenant:
-            raise NotFound(f"There is no such {entity.name}.")
+            raise entity.missing(key)
         if old.unconfirmed is not None:
             raise Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
         raise Conflict(conflict)

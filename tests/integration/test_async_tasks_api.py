@@ -126,11 +126,11 @@ def test_an_async_task_uuid_that_no_key_can_hold_is_refused(client: Api, uuid: s
 
 def test_what_cannot_be_completed_is_a_coded_error(stage: Stage, client: Api) -> None:
     _, job = start(stage)
-    missing = {"code": "NOT_FOUND", "message": "There is no such async task."}
     for field in ("completeAsyncTask", "heartbeatAsyncTask"):
         more = {"result": "x"} if field == "completeAsyncTask" else {}
-        assert error(client, field, asyncTaskUuid="unknown", **more) == missing
-        assert error(client.as_tenant("other"), field, asyncTaskUuid=job, **more) == missing
+        for uuid, who in (("unknown", client), (job, client.as_tenant("other"))):
+            missing = {"code": "NOT_FOUND", "message": f'There is no such async task: "{uuid}".'}
+            assert error(who, field, asyncTaskUuid=uuid, **more) == missing
         assert error(client, field, asyncTaskUuid="a\x00", **more)["code"] == "BAD_USER_INPUT"
     neither = {"code": "BAD_USER_INPUT", "message": "completeAsyncTask takes either a result or an error."}
     assert error(client, "completeAsyncTask", asyncTaskUuid=job) == neither

@@ -138,18 +138,22 @@ def test_reconciling_is_harmless_at_any_time(scene: Scene) -> None:
 
 @pytest.mark.parametrize("field", CONTROLS)
 def test_what_is_unknown_or_another_tenants_is_not_found(scene: Scene, field: str) -> None:
-    missing = {"code": "NOT_FOUND", "message": "There is no such session."}
+    def missing(sessionUuid: str, coordinationUuid: str) -> dict[str, str]:
+        said = f'There is no such session: "{sessionUuid}" in the coordination "{coordinationUuid}".'
+        return {"code": "NOT_FOUND", "message": said}
+
     for wrong in ({"sessionUuid": "none"}, {"coordinationUuid": "none"}):
-        assert error(scene.api, field, **{**scene.key, **wrong}) == missing
-    assert error(scene.api.as_tenant("other"), field, **scene.key) == missing
-    assert error(scene.api.as_tenant("other"), "forkSession", **scene.key) == missing
+        asked = {**scene.key, **wrong}
+        assert error(scene.api, field, **asked) == missing(**asked)
+    assert error(scene.api.as_tenant("other"), field, **scene.key) == missing(**scene.key)
+    assert error(scene.api.as_tenant("other"), "forkSession", **scene.key) == missing(**scene.key)
 
 
 def test_an_agent_that_is_unknown_or_another_tenants_is_not_found(scene: Scene) -> None:
     agent = scene.agent("a")
-    missing = {"code": "NOT_FOUND", "message": "There is no such session agent."}
-    assert error(scene.api, "rerunSessionAgent", **{**agent, "sessionAgentUuid": "none"}) == missing
-    assert error(scene.api.as_tenant("other"), "rerunSessionAgent", **agent) == missing
+    for api, asked in ((scene.api, {**agent, "sessionAgentUuid": "none"}), (scene.api.as_tenant("other"), agent)):
+        said = f'There is no such session agent: "{asked["sessionAgentUuid"]}" in the session "{agent["sessionUuid"]}".'
+        assert error(api, "rerunSessionAgent", **asked) == {"code": "NOT_FOUND", "message": said}
 
 
 def test_a_session_that_has_ended_is_not_steered(scene: Scene) -> None:

@@ -91,9 +91,14 @@ def test_a_task_without_agents_cannot_be_started(stage: Stage) -> None:
 
 def test_unknown_coordinations_and_tasks_are_not_found_and_leave_nothing(stage: Stage) -> None:
     coordination, task = stage.define({"a": ""})
-    for names in ((coordination, "nobody"), ("nobody", task)):
-        with pytest.raises(NotFound):
+    missing_task = f'There is no such task: "nobody" in the coordination "{coordination}".'
+    for names, message in (
+        ((coordination, "nobody"), missing_task),
+        (("nobody", task), 'There is no such coordination: "nobody".'),
+    ):
+        with pytest.raises(NotFound) as missing:
             stage.start(names)
+        assert missing.value.message == message
     with pytest.raises(NotFound):
         execute_procedure(stage.app, "other", Start(coordination, task))
     assert list(stage.looking.table(SESSION).query_all(coordination)) == []

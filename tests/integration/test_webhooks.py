@@ -156,11 +156,11 @@ def test_a_repetition_is_a_success_and_another_content_a_conflict(jobs: Jobs) ->
 
 
 def test_an_unknown_job_and_another_tenants_are_not_found(jobs: Jobs) -> None:
-    missing = (404, "NOT_FOUND", "There is no such async task.")
-    assert refused(jobs.report("nobody", result="x")) == missing
     job = jobs.open()
     other = replace(jobs, tenant=f"{jobs.tenant}-2")
-    assert refused(other.report(job, result="x")) == missing
+    for uuid, sender in (("nobody", jobs), (job, other)):
+        missing = (404, "NOT_FOUND", f'There is no such async task: "{uuid}".')
+        assert refused(sender.report(uuid, result="x")) == missing
     assert jobs.status(job) == "pending"
 
 

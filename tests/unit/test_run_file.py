@@ -1,6 +1,7 @@
 """A run file says what is wrong where, all of it at once."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -146,11 +147,120 @@ def test_a_cycle_is_named() -> None:
         ("agent: w-1, query", "query", "12:7: a subtask needs an agent"),
         ("after: [researcher]", "after: {a: b}", "14:21: after must be a list"),
         ("count: 2", "count: .nan", "15:29: '.nan' is not a value that JSON has"),
-        ("count: 2", "count: !!python/name:os.system x", "15:29: 'x' is not a value that JSON has"),
+        (
+            "count: 2",
+            "count: !!python/name:os.system x",
+            '15:29: has the tag "!!python/name:os.system", which is not supported',
+        ),
     ],
 )
 def test_what_is_wrong_is_said_at_its_place(old: str, new: str, expected: str) -> None:
     assert f"c.yaml:{expected}" in replaced(old, new)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("NO", '"NO"'),
+        ("on", '"on"'),
+        ("y", '"y"'),
+        ("12:30", '"12:30"'),
+        ("190:20:30", '"190:20:30"'),
+        ("01234", '"01234"'),
+        ("+49123", '"+49123"'),
+        ("1_000", '"1_000"'),
+        ("2026-12-24", '"2026-12-24"'),
+        ("2026-12-24T10:00:00Z", '"2026-12-24T10:00:00Z"'),
+        ("=", '"="'),
+        ("<<", '"<<"'),
+        ('"1.10"', '"1.10"'),
+        ("!!str 1.10", '"1.10"'),
+        ("1.10", "1.10"),
+        ("19.90", "19.90"),
+        ("1e3", "1e3"),
+        ("1e400", "1e400"),
+        ("-0", "-0"),
+        ("12345678901234567890.123456789", "12345678901234567890.123456789"),
+        ("9" * 5_000, "9" * 5_000),
+        (".5", "0.5"),
+        ("1.", "1.0"),
+        ("0x1F", "31"),
+        ("0o17", "15"),
+        ("017", '"017"'),
+        ("True", "true"),
+        ("~", "null"),
+        ("", "null"),
+        ("Null", "null"),
+        (r'"\uD83D\uDE00"', '"😀"'),
+        ("{1: a, yes: b, ~: c, 1.10: d, '': e}", '{"1": "a", "yes": "b", "~": "c", "1.10": "d", "": "e"}'),
+        ("[1.10, {a: NO}]", '[1.10, {"a": "NO"}]'),
+    ],
+)
+def test_values_are_those_of_yaml_1_2_with_their_digits(written: str, value: str) -> None:
+    text = GOOD.replace("query: {topic: bees, count: 2}", f"query:\n  at: {written}")
+    assert parse_run_file(text).task_query == f'{{"at": {value}}}'
+
+
+def test_numbers_of_a_runtime_are_plain_and_finite() -> None:
+    runtime = "runtime: {kind: function, name: echo, temperature: 0.10, seed: 7, zip: 01234"
+    text = GOOD.replace("runtime: {kind: function, name: echo", runtime)
+    found = parse_run_file(text).agents[0]["runtime"]
+    assert found == {"kind": "function", "name": "echo", "temperature": 0.1, "seed": 7, "zip": "01234"}
+    assert type(found["temperature"]) is float
+    (problem,) = problems(text.replace("0.10", "1e400"))
+    assert re.fullmatch(r"c\.yaml:5:\d+: '1e400' is not a value that JSON has", problem)
+
+
+MERGED = """\
+x-shared:
+  - &model {kind: openai, model: good, temperature: 0.1, instructions: Be brief}
+  - &patient {retry: {attempts: 2}, description: Waits.}
+  - &deeper {<<: *patient, description: Waits long., type: task}
+coordination:
+  agents:
+    - {name: a, <<: *deeper, runtime: *model}
+    - {name: b, runtime: {temperature: 0.9, <<: *model}, <<: [{agentDescription: First.}, *deeper]}
+task:
+  subtasks:
+    - &one {agent: a, query: q}
+    - {<<: *one, agent: b}
+  actions:
+    b: &rule {after: a, when: "ok == `true`"}
+    <<: {b: {after: b}, a: {<<: *rule, after: [], when: {}, join: all}}
+query:
+  base: &base {tone: friendly, length: short}
+  <<: *base
+  topic: heat
+  length: long
+"""
+
+
+def test_merge_keys_work_everywhere_and_what_is_written_wins() -> None:
+    run = parse_run_file(MERGED)
+    model = {"kind": "openai", "model": "good", "temperature": 0.1, "instructions": "Be brief"}
+    shared = {"policy": {"attempts": 2}, "agent_type": "task"}
+    a = {**shared, "agent_uuid": "a", "agent_name": "a", "agent_description": "Waits long.", "runtime": model}
+    hot = model | {"temperature": 0.9}
+    b = {**shared, "agent_uuid": "b", "agent_name": "b", "agent_description": "First.", "runtime": hot}
+    assert run.agents == [a, b]
+    assert run.subtask_queries == [{"agent_uuid": "a", "subtask_query": "q"}, {"agent_uuid": "b", "subtask_query": "q"}]
+    assert run.agent_actions == {
+        "b": {"predecessors": ["a"], "conditions": {"a": "ok == `true`"}},
+        "a": {"predecessors": [], "conditions": {}, "join": "all"},
+    }
+    base = {"tone": "friendly", "length": "short"}
+    assert json.loads(run.task_query) == {**base, "base": base, "topic": "heat", "length": "long"}
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_may_have_a_byte_order_mark(tmp_path: Path, codec: str, end: str) -> None:
+    file = tmp_path / "marked.yaml"
+    file.write_bytes(GOOD.replace("bees", "Bienenstöcke").replace("\n", end).encode(codec))
+    assert json.loads(read_run_file(file).task_query)["topic"] == "Bienenstöcke"
+    file.write_bytes(GOOD.replace("name: Write", "name: 7").replace("\n", end).encode(codec))
+    with pytest.raises(RunFileError, match=r'marked\.yaml:8:9: name must be text; write "7" in quotes'):
+        read_run_file(file)
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
@@ -174,6 +284,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
         ("coordination: {}\ntask: {}", "1:15: coordination needs at least one agent"),
         ("task: {}", '1:1: the file needs the key "coordination"'),
         ("a: *b", "1:4: is not YAML: found undefined alias 'b'"),
+        ("a: &a {<<: *a}", "1:1: is nested deeper than 50 levels"),
         ("a: &a [*a]", "1:1: is nested deeper than 50 levels"),
         ("[" * 5000, "1:1: is nested deeper than 50 levels"),
         ("x" * (MAX_BYTES + 1), "1:1: is larger than 1 MB"),
