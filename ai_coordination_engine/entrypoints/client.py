@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +73,10 @@ _OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
 class ApiError(Exception):
     """The API answered with errors, or not at all; `code` is the first error's."""
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str, code: str = "", messages: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.messages = messages
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = url
         self._by_pages = False
+        self.warnings: list[str] = []  # what the API has warned of
         self._http = httpx.Client(trust_env=False, timeout=30)  # no proxy stands between us and loopback
 
     def __enter__(self) -> "Client":
@@ -130,7 +132,9 @@ class Client:
             raise ApiError(f"The API does not answer: {error}") from error
         if errors := answer.get("errors"):
             code = str((errors[0].get("extensions") or {}).get("code", ""))
-            raise ApiError("; ".join(str(error.get("message")) for error in errors), code)
+            messages = [str(error.get("message")) for error in errors]
+            raise ApiError("; ".join(messages), code, messages)
+        self.warnings += (answer.get("extensions") or {}).get("warnings") or []
         data: dict[str, Any] = answer["data"]
         return data
 

@@ -18,16 +18,18 @@ def unloadable(app: App) -> Iterator[str]:
 
 
 def not_allowed(app: App, run: RunFile) -> Iterator[str]:
-    """A line for each runtime and each action function of the file that the settings do not allow."""
+    """A line for each runtime and each action function of the file that the settings do not allow, with its place."""
     for agent in run.agents:
         runtime = agent.get("runtime") or app.settings.default_runtime
         kind = str(runtime["kind"])
         function = run.agent_actions.get(agent["agent_uuid"], {}).get("action_function") or {}
         setting = _SETTINGS.get(kind, "ACE_DEFAULT_RUNTIME")
+        key = "runtime"
         try:
             cast(Any, app.runtimes.find(kind)).check(runtime)
             if function:
-                setting = "ACE_ACTION_FUNCTIONS"
+                setting, key = "ACE_ACTION_FUNCTIONS", "action_function"
                 cast(Any, app.actions).check(function.get("module_name", ""), function.get("function_name", ""))
         except AgentFailure as failure:
-            yield f"agent {agent.get('agent_name', agent['agent_uuid'])}: {failure.message}; see {setting}"
+            name = agent.get("agent_name", agent["agent_uuid"])
+            yield run.of_agent(agent["agent_uuid"], key, f"agent {name}: {failure.message}; see {setting}")

@@ -5,8 +5,8 @@ to by name or uuid. All problems are reported at once.
 """
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ import yaml
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.domain.graph import plan
-from ai_coordination_engine.domain.rules import ON_FAILURE
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
 from ai_coordination_engine.domain.shapes import (
     RUNTIME_KINDS,
     parse_agent_actions,
     parse_agents,
     parse_subtask_queries,
 )
+from ai_coordination_engine.entrypoints import run_file_keys as keys
 from ai_coordination_engine.entrypoints.run_file_actions import Actions, read_policy, read_reference
-from ai_coordination_engine.entrypoints.yaml_nodes import MAX_BYTES, Problem, Reader, compose, keys_of
+from ai_coordination_engine.entrypoints.run_file_places import Places
+from ai_coordination_engine.entrypoints.yaml_nodes import MAX_BYTES, Problem, Reader, compose
 from ai_coordination_engine.errors import BadUserInput
 
 AGENT_TYPES = ("task", "triage", "decompose", "planning")
@@ -34,7 +36,7 @@ class RunFileError(BadUserInput):
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))
-        super().__init__("\n".join(f"{name}:{line}:{column}: {what}" for line, column, what in self.problems))
+        super().__init__("\n".join(shown(name, each) for each in self.problems))
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,22 @@ class RunFile:
     agent_actions: dict[str, dict[str, Any]]
     task_query: str
     on_failure: str | None = None
+    name: str = field(default="", compare=False)
+    places: Places | None = field(default=None, compare=False, repr=False)
+
+    def at_their_places(self, message: str, kind: str = "") -> list[str]:
+        """What a message of the API says of this file, as `file:line:column: what`, a line for each problem."""
+        found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
+        return [shown(self.name, each._replace(message=kind + each.message)) for each in found]
+
+    def of_agent(self, uuid: str, key: str, message: str) -> str:
+        """A line about a key of an agent or its action."""
+        return shown(self.name, self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message))
+
+
+def shown(name: str, problem: Problem) -> str:
+    """A problem for people."""
+    return f"{name}:{problem.line}:{problem.column}: {problem.message}"
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -75,56 +93,32 @@ def parse_run_file(text: str, name: str = "<text>") -> RunFile:
     """The run file in `text`; `name` is what messages call it. Raises `RunFileError`."""
     reader = Reader()
     root = compose(text, reader)
-    run = _run_file(reader, root) if root else None
+    run = _run_file(reader, root, name) if root else None
     if reader.problems or run is None:
         raise RunFileError(name, reader.problems)
     return run
 
 
-_TOP = keys_of(coordination="", task="", task_query="query")
-_COORDINATION = keys_of(
-    coordination_uuid="uuid", coordination_name="name", coordination_description="description", agents=""
-)
-_AGENT = keys_of(
-    agent_uuid="uuid",
-    agent_name="name",
-    agent_description="description",
-    agent_type="type",
-    runtime="",
-    policy="retry",
-)
-_TASK = keys_of(
-    task_uuid="uuid",
-    task_name="name",
-    task_description="description",
-    initial_task_query="query",
-    subtask_queries="subtasks",
-    agent_actions="actions",
-    on_failure="",
-)
-_SUBTASK = keys_of(agent_uuid="agent", subtask_query="query")
-
-
-def _run_file(reader: Reader, root: yaml.Node) -> RunFile | None:
-    top = reader.mapping(root, "the file", _TOP)
+def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
+    top = reader.mapping(root, "the file", keys.TOP)
     for needed in ("coordination", "task"):
         if needed not in top and isinstance(root, yaml.MappingNode):
             reader.problem(root, f'the file needs the key "{needed}"')
-    coordination = reader.mapping(top.get("coordination"), "coordination", _COORDINATION)
-    task = reader.mapping(top.get("task"), "task", _TASK)
+    coordination = reader.mapping(top.get("coordination"), "coordination", keys.COORDINATION)
+    task = reader.mapping(top.get("task"), "task", keys.TASK)
     agents, references = _agents(reader, coordination.get("agents"), top.get("coordination"))
     subtasks = [_subtask(reader, node, references) for node in reader.sequence(task.get("subtask_queries"), "subtasks")]
     actions = Actions(reader, references)
     actions.read(task.get("agent_actions"))
     query = top.get("task_query") or task.get("initial_task_query")
-    name = reader.text(coordination.get("coordination_name"), "name") or "Coordination"
-    task_name = reader.text(task.get("task_name"), "name") or name
+    title = reader.text(coordination.get("coordination_name"), "name") or "Coordination"
+    task_name = reader.text(task.get("task_name"), "name") or title
     given = reader.text(coordination.get("coordination_uuid"), "uuid")
-    coordination_uuid = given or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+    coordination_uuid = given or str(uuid.uuid5(uuid.NAMESPACE_OID, title))
     task_uuid = reader.text(task.get("task_uuid"), "uuid")
     run = RunFile(
         coordination_uuid=coordination_uuid,
-        coordination_name=name,
+        coordination_name=title,
         coordination_description=reader.text(coordination.get("coordination_description"), "description") or "",
         agents=agents,
         task_uuid=task_uuid or str(uuid.uuid5(uuid.NAMESPACE_OID, coordination_uuid + task_name)),
@@ -134,12 +128,36 @@ def _run_file(reader: Reader, root: yaml.Node) -> RunFile | None:
         agent_actions=actions.found,
         task_query=_query(reader, query),
         on_failure=_on_failure(reader, task.get("on_failure")),
+        name=name,
     )
-    if not reader.problems:
-        actions.check(parse_agents(run.agents))
-    if not reader.problems:
-        _check_as_the_engine_does(actions, top["task"], run)
-    return run
+    if reader.problems:
+        return run
+    places = Places(root, [each["agent_uuid"] for each in agents], references)
+    for message in _refused(run):
+        reader.problems += places.problems(message)
+    return replace(run, places=places)
+
+
+def _refused(run: RunFile) -> Iterator[str]:
+    """What the API and the engine would refuse; the whole only if its parts are good."""
+    try:
+        agents = parse_agents(run.agents)
+        subtasks = parse_subtask_queries(run.subtask_queries)
+    except BadUserInput as error:
+        yield error.message
+        return
+    wrong = False
+    for agent_uuid, action in run.agent_actions.items():
+        try:
+            check_rules(agents, parse_agent_actions({agent_uuid: action}))
+        except BadUserInput as error:
+            wrong = True
+            yield error.message
+    if not wrong:
+        try:
+            plan(agents, subtasks, parse_agent_actions(run.agent_actions))
+        except BadUserInput as error:
+            yield error.message
 
 
 def _on_failure(reader: Reader, node: yaml.Node | None) -> str | None:
@@ -178,7 +196,7 @@ def _agents(
 
 
 def _agent(reader: Reader, node: yaml.Node) -> dict[str, Any] | None:
-    fields = reader.mapping(node, "an agent", _AGENT)
+    fields = reader.mapping(node, "an agent", keys.AGENT)
     agent: dict[str, Any] = {
         key: reader.text(each, key) for key, each in fields.items() if key not in ("runtime", "policy")
     }
@@ -192,17 +210,8 @@ def _agent(reader: Reader, node: yaml.Node) -> dict[str, Any] | None:
     if "runtime" in fields:
         agent["runtime"] = _runtime(reader, fields["runtime"])
     if "policy" in fields:
-        agent["policy"] = _policy(reader, fields["policy"])
+        agent["policy"] = read_policy(reader, fields["policy"])
     return agent
-
-
-def _policy(reader: Reader, node: yaml.Node) -> dict[str, Any]:
-    policy = read_policy(reader, node)
-    try:
-        parse_agents([{"agent_uuid": "a", "policy": policy}])
-    except BadUserInput as error:
-        reader.problem(node, error.message.replace("agents[0].", ""))
-    return policy
 
 
 def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
@@ -213,21 +222,10 @@ def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
 
 
 def _subtask(reader: Reader, node: yaml.Node, references: Mapping[str, str]) -> dict[str, Any]:
-    fields = reader.mapping(node, "a subtask", _SUBTASK)
+    fields = reader.mapping(node, "a subtask", keys.SUBTASK)
     if isinstance(node, yaml.MappingNode) and "agent_uuid" not in fields:
         reader.problem(node, "a subtask needs an agent")
     subtask = {"agent_uuid": read_reference(reader, fields.get("agent_uuid"), references)}
     if "subtask_query" in fields:
         subtask["subtask_query"] = reader.text(fields["subtask_query"], "query")
     return subtask
-
-
-def _check_as_the_engine_does(actions: Actions, task: yaml.Node, run: RunFile) -> None:
-    try:
-        plan(
-            parse_agents(run.agents),
-            parse_subtask_queries(run.subtask_queries),
-            parse_agent_actions(run.agent_actions),
-        )
-    except BadUserInput as error:
-        actions.refused(error.message, task)

@@ -4,42 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.graph import find_cycle
-from ai_coordination_engine.domain.rules import check_rules
-from ai_coordination_engine.domain.shapes import Agent, parse_agent_actions
 from ai_coordination_engine.domain.texts import did_you_mean
+from ai_coordination_engine.entrypoints import run_file_keys as keys
 from ai_coordination_engine.entrypoints.yaml_core import is_null
-from ai_coordination_engine.entrypoints.yaml_nodes import Reader, keys_of
-from ai_coordination_engine.errors import BadUserInput
-
-_ACTION = keys_of(
-    predecessors="after",
-    primary_path="",
-    user_in_the_loop="ask",
-    action_function="function",
-    join="",
-    quorum="",
-    conditions="when",
-    map="",
-    policy="retry",
-    fallback="",
-    answer_schema="",
-    answer_within_seconds="",
-    default_answer="",
-)
-_FUNCTION = keys_of(module_name="module", function_name="name")
-_MAP = keys_of(over="", items="", join="")
-_POLICY = keys_of(
-    attempts="",
-    backoff_seconds="",
-    backoff_factor="",
-    max_backoff_seconds="",
-    timeout_seconds="",
-    retry_on="",
-    heartbeat_seconds="",
-)
+from ai_coordination_engine.entrypoints.yaml_nodes import Reader
 
 
 def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[str, str]) -> str | None:
@@ -54,18 +24,17 @@ def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[s
 
 def read_policy(reader: Reader, node: yaml.Node) -> dict[str, Any]:
     """What happens when an attempt fails."""
-    return {key: reader.value(each) for key, each in reader.mapping(node, "retry", _POLICY).items()}
+    return {key: reader.value(each) for key, each in reader.mapping(node, "retry", keys.POLICY).items()}
 
 
 class Actions:
-    """Reads the actions, and remembers where each stands: `found` is in the shape of the API, by agent uuid."""
+    """Reads the actions: `found` is in the shape of the API, by agent uuid."""
 
     def __init__(self, reader: Reader, references: Mapping[str, str]) -> None:
         self.found: dict[str, dict[str, Any]] = {}
         self._reader = reader
         self._references = references
         self._keys: dict[str, yaml.Node] = {}
-        self._fields: dict[str, dict[str, yaml.Node]] = {}
 
     def read(self, node: yaml.Node | None) -> None:
         """Read the mapping of agents to actions, and check that no agents wait for each other."""
@@ -77,38 +46,13 @@ class Actions:
                 self._reader.problem(key, f'actions has agent "{key.value}" twice')
             elif agent_uuid and agent_uuid not in seen and not is_null(value):
                 self._keys[agent_uuid] = key
-                self._fields[agent_uuid] = self._reader.mapping(value, "an action", _ACTION)
-                self.found[agent_uuid] = self._action(self._fields[agent_uuid])
+                self.found[agent_uuid] = self._action(self._reader.mapping(value, "an action", keys.ACTION))
             seen |= {agent_uuid} if agent_uuid else set()
         if node is not None and not isinstance(node, yaml.MappingNode):
             self._reader.problem(node, "actions must be a mapping of agents")
         cycle = find_cycle({name: action.get("predecessors", ()) for name, action in self.found.items()})
         if cycle:
             self._reader.problem(self._keys[cycle[0]], f"these agents wait for each other: {' -> '.join(cycle)}")
-
-    def check(self, agents: list[Agent]) -> None:
-        """Note what the API would refuse, each at its place."""
-        for agent_uuid, action in self.found.items():
-            try:
-                check_rules(agents, parse_agent_actions({agent_uuid: action}))
-            except BadUserInput as error:
-                self.refused(error.message, self._keys[agent_uuid])
-
-    def refused(self, message: str, elsewhere: yaml.Node) -> None:
-        """Note what the API says of the actions, at the place that it names; `elsewhere` when it names none."""
-        for agent_uuid in self._keys:
-            prefix = f"agentActions.{agent_uuid[:100]}."
-            if message.startswith(prefix):
-                message = message.removeprefix(prefix)
-                self._reader.problem(self._place(agent_uuid, message), message)
-                return
-        self._reader.problem(elsewhere, message)
-
-    def _place(self, agent_uuid: str, message: str) -> yaml.Node:
-        """The value of the key with whose name the message begins, or else the agent's."""
-        fields = {name: node for key, node in self._fields[agent_uuid].items() for name in (key, to_camel(key))}
-        named = [name for name in fields if message.startswith(name)]
-        return fields[max(named, key=len)] if named else self._keys[agent_uuid]
 
     def _action(self, fields: Mapping[str, yaml.Node]) -> dict[str, Any]:
         read: dict[str, Any] = {
@@ -140,14 +84,14 @@ class Actions:
         return value
 
     def _function(self, node: yaml.Node) -> dict[str, Any]:
-        function = self._reader.mapping(node, "function", _FUNCTION)
+        function = self._reader.mapping(node, "function", keys.FUNCTION)
         return {key: self._reader.text(each, key) for key, each in function.items()}
 
     def _map(self, node: yaml.Node) -> dict[str, Any]:
         """`map: rows` is short for `map: {over: rows}`."""
         if isinstance(node, yaml.ScalarNode):
             return {"over": self._reference(node)}
-        fields = self._reader.mapping(node, "map", _MAP)
+        fields = self._reader.mapping(node, "map", keys.MAP)
         return {
             key: self._reference(each) if key == "over" else self._reader.text(each, key)
             for key, each in fields.items()

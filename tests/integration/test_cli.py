@@ -188,13 +188,48 @@ def test_what_the_settings_do_not_allow_is_refused_before_anything_runs(tmp_path
     done = ace("run", str(file), ACE_ACTION_FUNCTIONS='{"my.fine": "json:dumps"}')
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "ace: agent one: the function 'nofn' is not offered; `runtime.name` is one of: echo, upper, word_count; "
-        "see ACE_FUNCTIONS",
-        "ace: agent two: the URL of the agent at agent.example is not among those allowed by the settings; "
+        f"{file}:3:28: agent one: the function 'nofn' is not offered; `runtime.name` is one of: echo, upper, "
+        "word_count; see ACE_FUNCTIONS",
+        f"{file}:4:28: agent two: the URL of the agent at agent.example is not among those allowed by the settings; "
         "see ACE_HTTP_ALLOWED_URLS",
-        "ace: agent three: the model endpoint 'default' is not configured; configured: none; see ACE_OPENAI_ENDPOINTS",
-        "ace: agent four: the action function 'my.act' is not allowed; see ACE_ACTION_FUNCTIONS",
+        f"{file}:5:30: agent three: the model endpoint 'default' is not configured; configured: none; "
+        "see ACE_OPENAI_ENDPOINTS",
+        f"{file}:10:30: agent four: the action function 'my.act' is not allowed; see ACE_ACTION_FUNCTIONS",
     ]
+
+
+def test_what_the_api_warns_of_or_refuses_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "warned.yaml"
+    text = (
+        "coordination:\n"
+        "  agents: [{name: a, runtime: {kind: function, name: echo}}]\n"
+        "task:\n"
+        "  subtasks: [{agent: a, query: q}]\n"
+        "  actions: {a: {default_answer: x}}\n"
+    )
+    file.write_text(text)
+    done = ace("run", str(file))
+    warning = f"{file}:5:13: warning: without ask there is no effect of default_answer."
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (0, "q\n", warning)
+    file.write_text(text.replace("task:\n", 'task:\n  uuid: "a\\0b"\n'))
+    done = ace("run", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [f"{file}:4:9: uuid must not hold control characters."]
+
+
+def test_loopback_needs_no_proxy_whatever_the_environment_says(tmp_path: Path) -> None:
+    file = tmp_path / "model.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: a, retry: {attempts: 1}, runtime: {kind: openai}}]}\n"
+        "task: {subtasks: [{agent: a, query: q}]}\n"
+    )
+    proxies = dict.fromkeys(("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"), "socks5h://127.0.0.1:1")
+    endpoints = '{"default": {"base_url": "http://127.0.0.1:9/v1", "model": "m"}}'
+    done = ace("run", str(file), ACE_OPENAI_ENDPOINTS=endpoints, **proxies)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "a: the model endpoint 'default' cannot be reached: [Errno 111] Connection refused"
+    )
 
 
 def test_the_runtime_of_agents_without_one_is_told_where_there_are_any(tmp_path: Path) -> None:
