@@ -122,6 +122,7 @@ def run(
     """Run one coordination file to its end and print the result. Exits with 1 when the session failed."""
     from dataclasses import replace
 
+    from ai_coordination_engine.domain.charsets import without_mark
     from ai_coordination_engine.entrypoints.client import as_json, results
     from ai_coordination_engine.entrypoints.run_checks import not_allowed
     from ai_coordination_engine.entrypoints.run_file import read_run_file
@@ -129,7 +130,7 @@ def run(
 
     plan = read_run_file(file)
     if query is not None:
-        plan = replace(plan, task_query=query)
+        plan = replace(plan, task_query=without_mark(query))
     console = _console(stderr=True)
     with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
         if problems := list(not_allowed(running.app, plan)):

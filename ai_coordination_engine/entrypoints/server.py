@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine import reconcile
@@ -114,11 +114,15 @@ def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
     key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
     if not key and not base_url:
         return {}
-    endpoint = OpenAIEndpoint(
-        base_url=base_url or "https://api.openai.com/v1",
-        api_key=SecretStr(key) if key else None,
-        model=os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
-    )
+    try:
+        endpoint = OpenAIEndpoint(
+            base_url=base_url or "https://api.openai.com/v1",
+            api_key=SecretStr(key) if key else None,
+            model=os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
+        )
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise WrongSetting(f"OPENAI_BASE_URL: {reason}") from error
     return {"default": endpoint}
 
 

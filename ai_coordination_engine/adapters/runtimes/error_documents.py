@@ -102,6 +102,9 @@ def _words_of_object(value: Mapping[str, Any], depth: int) -> str:
     found = next(filter(None, (_words(value.get(name), depth - 1) for name in _MESSAGES)), "")
     if "msg" in value and isinstance(value.get("loc"), list):  # FastAPI: where it is wrong
         found = f"{'.'.join(str(each) for each in value['loc'][:10])}: {found}"
+    metadata = value.get("metadata")  # OpenRouter: what the provider behind it said
+    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
+        found = f"{found}: {metadata['raw']}".removeprefix(": ")
     title = next((value[name] for name in _TITLES if isinstance(value.get(name), str) and value[name]), "")
     return ": ".join(dict.fromkeys(filter(None, (title, found))))
 

@@ -20,6 +20,7 @@ VLLM = {
     "code": 400,
 }
 FASTAPI = {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}, {"loc": [], "msg": "b"}]}
+OPENROUTER = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "too many requests"}}}
 SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", "message": "boom", "path": "/x"}
 
 
@@ -85,6 +86,7 @@ SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", 
             False,
         ),
         (502, {"errorMessage": "died", "errorType": "Runtime.ExitError"}, "died", "unavailable", True),
+        (429, OPENROUTER, "Provider returned error: too many requests", "rate_limit", True),
         (400, {}, "", "invalid_request", False),
         (500, {"error": {"message": {"odd": 1}}}, "", "unavailable", True),
         (400, {"error": {"message": "", "type": None}}, "", "invalid_request", False),
