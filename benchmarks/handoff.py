@@ -25,11 +25,11 @@ def measure() -> Iterator[Row]:
             completed = _completions(app)
             for shape, (graph, seconds) in SHAPES.items():
                 plan = sessions.Plan.of(api, graph, seconds)
-                updates, waits = _updates(app, plan.run()[0]), []
+                updates, waits = _updates(app, sessions.TENANT, plan.run()[0]), []
                 for _ in range(RUNS):
                     session_uuid = plan.run()[0]
                     waits += _waits(session_uuid, graph, completed)
-                    updates += _updates(app, session_uuid)
+                    updates += _updates(app, sessions.TENANT, session_uuid)
                 wait, update = median(waits) * 1000, median(updates) * 1000
                 yield Row(
                     f"hand-off in {shape}, {name}",
@@ -47,7 +47,7 @@ def _completions(app: App) -> Moments:
     def note(parsed: Mapping[str, Any], **_: Any) -> None:
         new = parsed.get("Attributes", {})
         if "session_agent_uuid" in new and new["state"]["S"] == "completed":
-            moments[new["session_uuid"]["S"], new["agent_uuid"]["S"]] = time.perf_counter()
+            moments[SessionAgent.from_raw_data(new).session_uuid, new["agent_uuid"]["S"]] = time.perf_counter()
 
     table._connection.client.meta.events.register("after-call.dynamodb.UpdateItem", note)
     return moments
@@ -62,14 +62,15 @@ def _waits(session_uuid: str, graph: sessions.Graph, completed: Moments) -> list
     ]
 
 
-def _updates(app: App, session_uuid: str) -> list[float]:
+def _updates(app: App, tenant: str, session_uuid: str) -> list[float]:
     """Seconds of single conditional UpdateItems on one of the session's agents, one after the other."""
     table = app.records.table(SESSION_AGENT)
-    agent = next(table.query_all(session_uuid))
+    agent = next(table.query_all(tenant, session_uuid))
     key = (agent.session_uuid, agent.session_agent_uuid)
     seconds = []
     for _ in range(UPDATES):
         begun = time.perf_counter()
-        table.update(key, [SessionAgent.updated_at.set(agent.updated_at)], SessionAgent.state == "completed")
+        same = SessionAgent.updated_at.set(agent.updated_at)
+        table.update(tenant, key, [same], SessionAgent.state == "completed")
         seconds.append(time.perf_counter() - begun)
     return seconds

@@ -96,10 +96,10 @@ class Scene:
     # What is there
 
     def parent_item(self) -> Any:
-        return self.records.table(self.parent).get(self.parent_key, consistent=True)
+        return self.records.table(self.parent).get(self.tenant, self.parent_key, consistent=True)
 
     def child_items(self) -> list[Any]:
-        return list(self.records.table(self.child).query_all(self.parent_key[1], consistent=True))
+        return list(self.records.table(self.child).query_all(self.tenant, self.parent_key[1], consistent=True))
 
     def check(self, *outcomes: Any) -> None:
         """The promise, once nobody is at work any more."""

@@ -191,13 +191,15 @@ class Stage:
 
     def session(self, session: Session) -> Session:
         """The session as it is now, confirmed or not."""
-        found = self.looking.table(SESSION).get((session.coordination_uuid, session.session_uuid), consistent=True)
+        found = self.looking.table(SESSION).get(
+            session.partition_key, (session.coordination_uuid, session.session_uuid), consistent=True
+        )
         assert found is not None
         return found  # type: ignore[no-any-return]
 
     def agents(self, session_uuid: str) -> list[SessionAgent]:
         """The session agents in order of their ordinals."""
-        return list(self.looking.table(SESSION_AGENT).query_all(session_uuid, consistent=True))
+        return list(self.looking.table(SESSION_AGENT).query_all(TENANT, session_uuid, consistent=True))
 
     def agent(self, session_uuid: str, agent_uuid: str) -> SessionAgent:
         """The only session agent of this agent."""
@@ -210,7 +212,7 @@ class Stage:
 
     def runs(self, session_uuid: str) -> list[SessionRun]:
         """The session runs in order of creation."""
-        return list(self.looking.table(SESSION_RUN).query_all(session_uuid, consistent=True))
+        return list(self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True))
 
     def everything(self, session: Session) -> list[dict[str, Any]]:
         """Every item of the session as it is stored."""

@@ -70,7 +70,7 @@ def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> C
 
 def fail_by_hand(stage: Stage, session: Session) -> None:
     """The session has just failed; nothing that follows from it is done yet."""
-    stage.app.records.table(SESSION).update(names(session), [Session.status.set("failed")], None)
+    stage.app.records.table(SESSION).update(session.partition_key, names(session), [Session.status.set("failed")], None)
 
 
 def names(session: Session) -> tuple[str, str]:

@@ -106,7 +106,8 @@ def _judged(app: App, agent: SessionAgent, output: str | None = None) -> list[tu
 
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:
     try:
-        return app.transitions.finish_last_edge_and_claim(agent_key(agent, ordinal), edge(agent), lease)
+        key = agent_key(agent, ordinal)
+        return app.transitions.finish_last_edge_and_claim(agent.partition_key, key, edge(agent), lease)
     except Refused:
         return None
 
@@ -144,7 +145,7 @@ def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
     joined = _finish(app, agent, way, verdict)
     if joined is not None and is_stuck(joined):
         note = {} if joined.notes or not joined.blamed else {"notes": _BLAMED}
-        joined = app.transitions.skip(agent_key(agent, way.ordinal), joined.epoch or 0, note)
+        joined = app.transitions.skip(agent.partition_key, agent_key(agent, way.ordinal), joined.epoch or 0, note)
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
         record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
     return joined
@@ -165,7 +166,7 @@ def _finish(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
     blamed = verdict is Verdict.BLAMED and way.join != "all_terminal"
     note = _skip_note(app, agent) if off and blamed else None
     key = agent_key(agent, way.ordinal)
-    finish = app.transitions.finish_edge
+    finish = partial(app.transitions.finish_edge, agent.partition_key)
     count = tallies.how_many(way.in_degree, way.join)
     if not count:
         arrives = passes and way.join in COUNTED
@@ -215,7 +216,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
         if agent.state == "skipped" and not blamed:
             values["logs"] = _skipped_sink(app, agent)
         status = "failed" if blamed else "completed"
-        session = app.transitions.session.finish_only_sink(key, edge(agent), status, values)
+        session = app.transitions.session.finish_only_sink(agent.partition_key, key, edge(agent), status, values)
     else:
         session = _finish_one_sink(app, agent, key, blamed, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
@@ -226,13 +227,13 @@ def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs
     sink, width, told, has_result = edge(agent), 1, logs, agent.state == "completed"
     if count := tallies.how_many(agent.sink_count):
         tally_key = tallies.sink_key(agent, agent.ordinal % count)
-        tally = app.transitions.finish_edge(tally_key, edge(agent), blamed=blamed, note=logs)
+        tally = app.transitions.finish_edge(agent.partition_key, tally_key, edge(agent), blamed=blamed, note=logs)
         if tally is None or tally.in_degree:
             return None
         sink, width, blamed, told = edge(tally), tally.width, bool(tally.blamed), app.records.opened(tally.notes)
         has_result = True  # of so many, some
     session = app.transitions.session.finish_sink(
-        key, sink, width=width, blamed=blamed, has_result=has_result, logs=told
+        agent.partition_key, key, sink, width=width, blamed=blamed, has_result=has_result, logs=told
     )
     if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
         return session
@@ -243,9 +244,9 @@ def end_session(app: App, session: Session) -> Session | None:
     """End a session whose sinks are all terminal; its logs say so when none of them has a result."""
     key = (session.coordination_uuid, session.session_uuid)
     if session.blamed:
-        return app.transitions.session.end_session(key, "failed")
+        return app.transitions.session.end_session(session.partition_key, key, "failed")
     logs = None if session.has_result else _NOTHING
-    return app.transitions.session.end_session(key, "completed", logs=logs)
+    return app.transitions.session.end_session(session.partition_key, key, "completed", logs=logs)
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -253,7 +254,7 @@ def fail_session(app: App, agent: SessionAgent) -> None:
     if agent.sink_count == 0:
         return  # asked outside a task: nothing ends with it
     key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.fail_session(key, agent.epoch or 0, {"logs": _logs(app, agent)})
+    app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": _logs(app, agent)})
     skip_waiting(app, agent.partition_key, key)
 
 
@@ -262,7 +263,7 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
     if agent.sink_count == 0:
         return
     key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.fail_session(key, EVERY_EPOCH, {"logs": reason[:MAX_LOGS]})
+    app.transitions.session.fail_session(agent.partition_key, key, EVERY_EPOCH, {"logs": reason[:MAX_LOGS]})
     skip_waiting(app, agent.partition_key, key)
 
 
@@ -287,7 +288,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     what stands still. Raises `Busy` while somebody holds a lease below.
     """
     key = (agent.coordination_uuid, agent.session_uuid)
-    session = app.records.table(SESSION).get(key, consistent=True)
+    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
     if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:

@@ -116,7 +116,7 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
     for _ in range(_TRIES):
         earlier = [
             each  # one that is not confirmed has its ordinal too
-            for each in table.query_all(session.session_uuid, consistent=True)
+            for each in table.query_all(tenant, session.session_uuid, consistent=True)
             if each.ordinal is not None and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
         ]
         record = _agent_record(app, tenant, question, session, agent, earlier)
@@ -126,9 +126,9 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
             continue  # another question took this ordinal
         key = (record.session_uuid, record.session_agent_uuid)
         if app.records.living_parent(SESSION, tenant, session_key) is None:
-            app.records.release(SESSION_AGENT, key, record.unconfirmed)
+            app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             raise SESSION.missing(session_key)
-        confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, key, record.unconfirmed, [])
+        confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")
 

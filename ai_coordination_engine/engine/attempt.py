@@ -132,7 +132,8 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
     calls: list[Callable[[], Any]] = [partial(inputs.read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:
-        calls.append(partial(app.transitions.session.begin, (agent.coordination_uuid, agent.session_uuid)))
+        key = (agent.coordination_uuid, agent.session_uuid)
+        calls.append(partial(app.transitions.session.begin, agent.partition_key, key))
     results = app.records.parallel.run(calls) if calls else []
     read: dict[int, Turn] = results[0] if missing else {}
     return {**chain.turns, **read}

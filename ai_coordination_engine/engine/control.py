@@ -137,7 +137,8 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
 
 def is_over(app: App, agent: SessionAgent) -> bool:
     """Whether the agent's session has ended, and the agent with it: what was asked outside a task outlives that."""
-    session = app.records.table(SESSION).get((agent.coordination_uuid, agent.session_uuid), consistent=True)
+    key = (agent.coordination_uuid, agent.session_uuid)
+    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
     return session is not None and session.status in ends
 
@@ -147,5 +148,5 @@ def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str)
     agent = app.records.get(SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True)
     if agent is None or agent.ordinal is None:
         return False
-    session = app.records.table(SESSION).get((agent.coordination_uuid, session_uuid), consistent=True)
+    session = app.records.table(SESSION).get(tenant, (agent.coordination_uuid, session_uuid), consistent=True)
     return session is not None and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES

@@ -113,7 +113,7 @@ class Fork:
             records = self._records(session)
             write_agents(app, tenant, session, records, session.unconfirmed, chosen=True)
             try:
-                app.steering.dispatch_fork(key, session.unconfirmed)
+                app.steering.dispatch_fork(tenant, key, session.unconfirmed)
             except Refused as refused:
                 if refused.old is None or refused.old.unconfirmed is not None:
                     raise Conflict("Forking the session took too long and was undone; try again.") from refused
@@ -176,7 +176,10 @@ class Fork:
         key = (old.coordination_uuid, old.session_uuid)
         try:
             renewed: Session = table.update(
-                key, [Session.unconfirmed.set(session.unconfirmed)], Session.unconfirmed == old.unconfirmed
+                session.partition_key,
+                key,
+                [Session.unconfirmed.set(session.unconfirmed)],
+                Session.unconfirmed == old.unconfirmed,
             )
             return renewed
         except Refused:

@@ -28,6 +28,7 @@ from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -160,7 +161,7 @@ def _start(app: App, agent: SessionAgent, elements: Sequence[Any]) -> None:
 
 def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
     """Whether the map still waits for these elements; else they are taken back. Paused like the map where it is."""
-    now = app.records.table(SESSION_AGENT).get((agent.session_uuid, agent.session_agent_uuid), consistent=True)
+    now = app.records.table(SESSION_AGENT).get(agent.partition_key, key_of(agent), consistent=True)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
         app.records.parallel.run([partial(app.transitions.take_back, each) for each in page])
         return False

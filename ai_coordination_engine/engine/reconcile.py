@@ -76,12 +76,12 @@ def _look_after(app: App, due: Session) -> None:
     """Put the session off first: when this raises or dies, others come before it next time."""
     key = (due.coordination_uuid, due.session_uuid)
     app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
-    session = app.records.table(SESSION).get(key, consistent=True)
+    session = app.records.table(SESSION).get(due.partition_key, key, consistent=True)
     if session is None:
         return
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
-    elif session.partition_key == due.partition_key:
+    else:
         reconcile_session(app, due.partition_key, *key)
 
 
@@ -184,7 +184,8 @@ def _look_again(app: App, session: Session, agents: list[SessionAgent]) -> None:
         return
     sooner = _next_look(app, agents_of(app, session), paused=paused)
     if sooner is not None:
-        app.transitions.session.watch((session.coordination_uuid, session.session_uuid), sooner)
+        key = (session.coordination_uuid, session.session_uuid)
+        app.transitions.session.watch(session.partition_key, key, sooner)
 
 
 def _next_look(app: App, agents: list[SessionAgent], *, paused: bool) -> float | None:

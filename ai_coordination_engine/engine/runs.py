@@ -59,19 +59,21 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
 
 def forget(app: App, agent: SessionAgent) -> None:
     """Take back the run of an attempt whose agent is gone: nothing hangs below a deleted record (promise P1)."""
+    key = (agent.session_uuid, agent.run_uuid)
     with suppress(Refused):
-        app.records.table(SESSION_RUN).delete((agent.session_uuid, agent.run_uuid), SessionRun.run_uuid.exists())
+        app.records.table(SESSION_RUN).delete(agent.partition_key, key, SessionRun.run_uuid.exists())
 
 
 def sweep(app: App, wake: Wake) -> None:
     """Delete what attempts of a deleted agent have left under a session that is gone too (promise P1)."""
     table = app.records.table(SESSION_RUN)
-    for run in table.query_all(wake.session_uuid, consistent=True):
-        if run.session_agent_uuid != wake.session_agent_uuid or run.partition_key != wake.tenant:
+    for run in table.query_all(wake.tenant, wake.session_uuid, consistent=True):
+        if run.session_agent_uuid != wake.session_agent_uuid:
             continue
-        if app.records.table(SESSION).get((run.coordination_uuid, run.session_uuid), consistent=True) is None:
+        session_key = (run.coordination_uuid, run.session_uuid)
+        if app.records.table(SESSION).get(wake.tenant, session_key, consistent=True) is None:
             with suppress(Refused):
-                table.delete((run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
+                table.delete(wake.tenant, (run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
 
 
 def _put(

@@ -21,6 +21,7 @@ from ai_coordination_engine.engine.planned import Plan, open_sinks, plan_hash, s
 from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.session_transitions import watch_shard
@@ -138,6 +139,7 @@ def _started_before(app: App, tenant: str, old: Any, new: Session, *, asked: boo
     table = app.records.table(SESSION)
     try:
         return table.update(  # type: ignore[no-any-return]
+            tenant,
             (old.coordination_uuid, old.session_uuid),
             [Session.unconfirmed.set(new.unconfirmed)],
             Session.unconfirmed == old.unconfirmed,
@@ -181,8 +183,8 @@ def _undo(app: App, session: Session, agents: Sequence[SessionAgent], mark: str)
     """
     key = (session.coordination_uuid, session.session_uuid)
     if session.unconfirmed == mark:
-        app.records.release(SESSION, key, mark)
-    if app.records.table(SESSION).get(key, consistent=True) is None:
+        app.records.release(SESSION, session.partition_key, key, mark)
+    if app.records.table(SESSION).get(session.partition_key, key, consistent=True) is None:
         _remove(app, agents)
 
 
@@ -191,12 +193,13 @@ def _remove(app: App, agents: Sequence[SessionAgent]) -> None:
     for agent in agents:
         with suppress(Refused):
             unused = (SessionAgent.state == "initial") | SessionAgent.width.exists()
-            table.delete((agent.session_uuid, agent.session_agent_uuid), unused)
+            table.delete(agent.partition_key, key_of(agent), unused)
 
 
 def confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
     """Make a session visible whose roots are enqueued; raises `Conflict` when it was taken away."""
-    now = app.transitions.session.dispatch((session.coordination_uuid, session.session_uuid), session.unconfirmed)
+    key = (session.coordination_uuid, session.session_uuid)
+    now = app.transitions.session.dispatch(session.partition_key, key, session.unconfirmed)
     if now is None:
         _remove(app, agents)
     if now is None or now.unconfirmed is not None:

@@ -15,7 +15,7 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
         app.queue.send([wake(agent)], delay=delay)
     else:
         key = (agent.coordination_uuid, agent.session_uuid)
-        session = app.transitions.session.watch(key, when)
+        session = app.transitions.session.watch(agent.partition_key, key, when)
         if session is not None and session.status in TERMINAL_SESSION_STATUSES:
             end_agents(app, session)  # it has ended meanwhile, and nobody looks after it any more
 
@@ -23,5 +23,5 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
 def end_wait(app: App, agent: SessionAgent) -> None:
     """Wake an agent whose wait is over, and have the sweep look after its session again: it may only have waited."""
     key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.watch(key, app.clock.now().timestamp() + app.settings.watch_seconds)
+    app.transitions.session.watch(agent.partition_key, key, app.clock.now().timestamp() + app.settings.watch_seconds)
     app.queue.send([wake(agent)])

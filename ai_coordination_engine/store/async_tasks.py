@@ -11,13 +11,12 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.entities import SESSION_AGENT, SESSION_RUN
-from ai_coordination_engine.store.models import IntegerAttribute, Record, SessionAgent
+from ai_coordination_engine.store.models import IntegerAttribute, ParentKey, Record, SessionAgent, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.repository import Repository, visible
 from ai_coordination_engine.store.table import Key, Refused
 
 KEPT_SECONDS = 90 * 86_400  # after the end, so that a late or repeated answer is told what became of it
-_INTERNAL = "\x1f"  # in no tenant and no uuid of a client: those are printable
 
 
 class AsyncTask(Record):
@@ -27,7 +26,7 @@ class AsyncTask(Record):
     """
 
     record_name = "async task"
-    session_uuid = UnicodeAttribute(hash_key=True)
+    session_uuid = ParentKey(hash_key=True)
     run_uuid = UnicodeAttribute(range_key=True)
     async_task_uuid = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
@@ -58,7 +57,7 @@ class AsyncTasks:
         """
         deadline = self._now() + heartbeat_seconds
         task = AsyncTask(
-            *_key(agent.partition_key, async_task_uuid),
+            *_key(async_task_uuid),
             partition_key=agent.partition_key,
             async_task_uuid=async_task_uuid,
             status="pending",
@@ -84,12 +83,12 @@ class AsyncTasks:
 
     def get(self, tenant: str, async_task_uuid: str) -> AsyncTask | None:
         """The job as it is now, or None when this tenant has none of that uuid."""
-        found = self._table.get(_key(tenant, async_task_uuid), consistent=True)
+        found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
         return visible(found, tenant)  # type: ignore[no-any-return]
 
     def get_many(self, tenant: str, async_task_uuids: Sequence[str]) -> dict[str, AsyncTask]:
         """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
-        found = self._table.get_many([_key(tenant, each) for each in async_task_uuids])
+        found = self._table.get_many(tenant, [_key(each) for each in async_task_uuids])
         return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
 
     def end(self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str) -> AsyncTask:
@@ -112,6 +111,7 @@ class AsyncTasks:
         now = self._now()
         deadline = now + task.heartbeat_seconds
         return self._table.update(  # type: ignore[no-any-return]
+            task.partition_key,
             (task.session_uuid, task.run_uuid),
             [AsyncTask.deadline.set(deadline), AsyncTask.expires_at.set(_kept_until(deadline))],
             (AsyncTask.status == "pending") & (AsyncTask.deadline > now),
@@ -119,6 +119,7 @@ class AsyncTasks:
 
     def _end(self, task: AsyncTask, status: str, actions: Sequence[Action], condition: Any) -> AsyncTask:
         return self._table.update(  # type: ignore[no-any-return]
+            task.partition_key,
             (task.session_uuid, task.run_uuid),
             [
                 *actions,
@@ -133,8 +134,8 @@ class AsyncTasks:
         return self._records.clock.now().timestamp()
 
 
-def _key(tenant: str, async_task_uuid: str) -> Key:
-    return f"{_INTERNAL}task/{tenant}{_INTERNAL}{async_task_uuid}", "task"
+def _key(async_task_uuid: str) -> Key:
+    return internal("task", async_task_uuid), "task"
 
 
 def _kept_until(end: float) -> int:

@@ -50,7 +50,7 @@ def delete(
         )
         return
     with suppress(Refused):  # it ran out and somebody took it off
-        table.update(key, [table.model.deleting.remove()], table.model.deleting == mark)
+        table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == mark)
     raise _has_dependents(repository, entity, tenant, key, looks)
 
 
@@ -60,6 +60,7 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
     mark = marks.new_mark(now)
     try:
         table.update(
+            tenant,
             key,
             [deleting.set(mark)],
             owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now))),
@@ -72,7 +73,7 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
 
 def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any, conflict: str) -> None:
     try:
-        old = repository.table(entity).delete(key, condition)
+        old = repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
         if refused.old is None and entity.guards:
             return  # it was there when it was marked: the answer to a first try was lost
@@ -93,7 +94,7 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -
     table = repository.table(child)
     after = None
     while True:
-        records, after = table.query(parent_key[1], after=after, limit=_LOOK, consistent=True)
+        records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True)
         own = (each for each in records if each.partition_key == tenant and is_below(each, child, parent_key))
         count = sum(1 for record in own if not swept(repository, child, tenant, record))
         if count or after is None:
@@ -111,21 +112,21 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
         mark = marks.new_mark(repository.clock.now())
         unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
         try:
-            table.update(key, [unconfirmed.set(mark), deleting.set(mark)], unconfirmed == record.unconfirmed)
+            table.update(tenant, key, [unconfirmed.set(mark), deleting.set(mark)], unconfirmed == record.unconfirmed)
         except Refused as refused:
             return refused.old is None
     for child in entity.guards:
         below = repository.table(child)
-        for each in below.query_all(key[1], consistent=True):
+        for each in below.query_all(tenant, key[1], consistent=True):
             if each.partition_key == tenant and is_below(each, child, key):
                 child_key = (key[1], getattr(each, below.range_key))
-                _forget(repository, child, child_key, below.model.partition_key == tenant)
-    return _forget(repository, entity, key, table.model.unconfirmed == mark)
+                _forget(repository, child, tenant, child_key, below.model.partition_key == tenant)
+    return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
 
 
-def _forget(repository: Repository, entity: Entity, key: Key, condition: Any) -> bool:
+def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any) -> bool:
     try:
-        repository.table(entity).delete(key, condition)
+        repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
         return refused.old is None
     return True

@@ -9,7 +9,7 @@ from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store import cursors
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, Entity
 from ai_coordination_engine.store.repository import Repository, visible
-from ai_coordination_engine.store.table import RawKey, Table
+from ai_coordination_engine.store.table import Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -132,9 +132,15 @@ class _List:
         else:
             index, names = _index_of(table, self.entity)[0], _position_names(table, self.entity)
         counted, key = table.count(
-            hash_value or self.tenant, condition, most, index=index, forward=not self.entity.newest_first
+            self.tenant,
+            hash_value or self.tenant,
+            condition,
+            most,
+            index=index,
+            forward=not self.entity.newest_first,
         )
-        return counted, [key[name]["S"] for name in names] if key else None
+        bare = table.bare_key(key) if key else {}
+        return counted, [bare[name] for name in names] if key else None
 
     def _has_read_enough(self, number: int, want: int) -> bool:
         meter = self.repository.meter
@@ -169,7 +175,7 @@ def _rows(
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
     size = want if not checks else None
     if hash_value is not None:
-        source = _partition(table, hash_value, entity.newest_first, after, size)
+        source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
     else:
@@ -188,10 +194,12 @@ def _read(repository: Repository, record: Any, name: str) -> Any:
     return repository.opened(getattr(record, name))
 
 
-def _partition(table: Table[Any], hash_value: str, newest: bool, after: list[str], size: int | None) -> Iterator[_Row]:
-    start = _raw({table.hash_key: hash_value, table.range_key: _part(after, -1, 1)}) if after else None
+def _partition(
+    table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str], size: int | None
+) -> Iterator[_Row]:
+    start = table.raw_key(tenant, {table.hash_key: hash_value, table.range_key: _part(after, -1, 1)}) if after else None
     while True:
-        records, start = table.query(hash_value, after=start, limit=size, forward=not newest)
+        records, start = table.query(tenant, hash_value, after=start, limit=size, forward=not newest)
         for record in records:
             yield record, [getattr(record, table.range_key)]
         if start is None:
@@ -217,9 +225,10 @@ def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[st
     names = _position_names(table, entity)
     start = None
     if after:
-        start = _raw({hash_name: tenant} | {each: _part(after, at, len(names)) for at, each in enumerate(names)})
+        position = {each: _part(after, at, len(names)) for at, each in enumerate(names)}
+        start = table.raw_key(tenant, {hash_name: tenant} | position)
     while True:
-        records, start = table.query(tenant, index=name, after=start, limit=size, forward=not entity.newest_first)
+        records, start = table.query_index(name, tenant, after=start, limit=size, forward=not entity.newest_first)
         for record in records:
             yield record, [getattr(record, each) for each in names]
         if start is None:
@@ -233,13 +242,13 @@ def _below_sessions(
     session_filters = {name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters}
     above = after[:-1]
     if after:
-        for record, position in _partition(table, _part(after, -2, 2), False, after[-1:], None):
+        for record, position in _partition(table, tenant, _part(after, -2, 2), False, after[-1:], None):
             yield record, [*above, *position]
     for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
         yield None, [*place, _FIRST]
         if session is None:
             continue
-        for record, position in _partition(table, session.session_uuid, False, [], None):
+        for record, position in _partition(table, tenant, session.session_uuid, False, [], None):
             yield record, [*place, *position]
 
 
@@ -257,7 +266,3 @@ def _part(position: list[str], index: int, length: int) -> str:
     if len(position) < length:
         raise BadUserInput("cursor is damaged; pass on nextCursor as it came.")
     return position[index]
-
-
-def _raw(key: Mapping[str, str]) -> RawKey:
-    return {name: {"S": value} for name, value in key.items()}

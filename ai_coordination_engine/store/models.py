@@ -21,6 +21,8 @@ from pynamodb.models import Model
 
 from ai_coordination_engine.store.payload import Payload
 
+SEPARATOR = " "  # of a tenant from the uuid, in the stored hash key of a child table
+
 
 class IntegerAttribute(Attribute[int]):
     """A whole number."""
@@ -34,6 +36,33 @@ class IntegerAttribute(Attribute[int]):
     def deserialize(self, value: str) -> int:
         """The number."""
         return int(value)
+
+
+class ParentKey(UnicodeAttribute):
+    """The uuid of the parent, as the hash key of a child table.
+
+    The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants never share a
+    partition; here and on the wire it is the bare uuid. A space of the tenant is escaped, and no uuid of a record holds
+    one: a shard may follow the uuid one day, and internal items begin with a second space (`internal`).
+    """
+
+    @staticmethod
+    def stored(tenant: str, uuid: str) -> str:
+        """The value that is stored for a parent's uuid."""
+        escaped = tenant.replace("%", "%25").replace(SEPARATOR, "%20")
+        return f"{escaped}{SEPARATOR}{uuid}"
+
+    def deserialize(self, value: str) -> str:
+        """The bare uuid; raises `ValueError` for an item that a version before 0.1.0 has stored."""
+        _, separator, uuid = value.partition(SEPARATOR)
+        if not separator:
+            raise ValueError("The table holds items of an earlier layout: create the tables anew, with another prefix.")
+        return uuid
+
+
+def internal(*parts: object) -> str:
+    """The hash key of items that are no records of a client: no uuid begins with a space."""
+    return SEPARATOR + SEPARATOR.join(map(str, parts))
 
 
 class Record(Model):
@@ -51,6 +80,14 @@ class Record(Model):
     confirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
     has_blobs = BooleanAttribute(null=True)
+
+    def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
+        """The item as it is stored."""
+        item = super().serialize(null_check)
+        for name, attribute in self.get_attributes().items():
+            if isinstance(attribute, ParentKey):
+                item[name] = {attribute.attr_type: attribute.stored(self.partition_key, getattr(self, name))}
+        return item
 
     @classmethod
     def payload_names(cls) -> list[str]:
@@ -136,7 +173,7 @@ class Task(Record):
         table_name = "tasks"
 
     record_name = "task"
-    coordination_uuid = UnicodeAttribute(hash_key=True)
+    coordination_uuid = ParentKey(hash_key=True)
     task_uuid = UnicodeAttribute(range_key=True)
     task_name = UnicodeAttribute(null=True)
     task_description = Payload(null=True)
@@ -154,7 +191,7 @@ class TaskSchedule(Record):
         table_name = "task_schedules"
 
     record_name = "task schedule"
-    task_uuid = UnicodeAttribute(hash_key=True)
+    task_uuid = ParentKey(hash_key=True)
     schedule_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
     schedule = UnicodeAttribute(null=True)
@@ -169,7 +206,7 @@ class Session(Record):
         table_name = "sessions"
 
     record_name = "session"
-    coordination_uuid = UnicodeAttribute(hash_key=True)
+    coordination_uuid = ParentKey(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)
     task_uuid = UnicodeAttribute(null=True)
     user_id = UnicodeAttribute(null=True)
@@ -207,7 +244,7 @@ class SessionAgent(Record):
         table_name = "session_agents"
 
     record_name = "session agent"
-    session_uuid = UnicodeAttribute(hash_key=True)
+    session_uuid = ParentKey(hash_key=True)
     session_agent_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
     agent_uuid = UnicodeAttribute(null=True)
@@ -277,7 +314,7 @@ class SessionRun(Record):
         table_name = "session_runs"
 
     record_name = "session run"
-    session_uuid = UnicodeAttribute(hash_key=True)
+    session_uuid = ParentKey(hash_key=True)
     run_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
     session_agent_uuid = UnicodeAttribute(null=True)

@@ -56,16 +56,16 @@ class Repository:
 
     def get(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = False) -> Any:
         """The record under `key`, or None when there is none for this tenant. One GetItem."""
-        return visible(self.table(entity).get(key, consistent=consistent), tenant)
+        return visible(self.table(entity).get(tenant, key, consistent=consistent), tenant)
 
     def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Any]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
-        found = self.table(entity).get_many(keys, consistent=consistent)
+        found = self.table(entity).get_many(tenant, keys, consistent=consistent)
         return {key: record for key, record in found.items() if visible(record, tenant)}
 
     def children(self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False) -> Iterator[Any]:
         """Every visible record of an entity below a parent, in order of creation. One Query a megabyte."""
-        rows = self.table(entity).query_all(parent_key[1], consistent=consistent)
+        rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
         return (record for record in rows if visible(record, tenant) and is_below(record, entity, parent_key))
 
     def opened(self, value: Any) -> Any:
@@ -102,7 +102,7 @@ class Repository:
         table = self.table(entity)
         try:
             actions = self._actions(entity, tenant, key, content(parent, False))
-            return table.update(key, actions, self._exists(table, tenant, condition))
+            return table.update(tenant, key, actions, self._exists(table, tenant, condition))
         except Refused as refused:
             if refused.old is None:
                 return self.create(entity, tenant, key, content, parent_key=parent_key)
@@ -122,9 +122,9 @@ class Repository:
             parent = self._parent(entity, tenant, parent_key, new_child=True)
             actions = self._actions(entity, tenant, key, {**content(parent, True), "created_at": self.clock.now()})
         except Exception:  # whatever it was, the reservation must not outlive it
-            self.release(entity, key, mark)
+            self.release(entity, tenant, key, mark)
             raise
-        return self.confirm(entity, key, mark, actions)
+        return self.confirm(entity, tenant, key, mark, actions)
 
     def create_once(self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key) -> Any:
         """Create an immutable record; the same content again is a success, another one raises `Immutable`."""
@@ -141,19 +141,20 @@ class Repository:
 
     # The steps of promise P1
 
-    def release(self, entity: Entity, key: Key, mark: str) -> None:
+    def release(self, entity: Entity, tenant: str, key: Key, mark: str) -> None:
         """Take an unconfirmed record back; it may be gone already."""
         table = self.table(entity)
         try:
-            table.delete(key, table.model.unconfirmed == mark)
+            table.delete(tenant, key, table.model.unconfirmed == mark)
         except Refused:
             return
 
-    def confirm(self, entity: Entity, key: Key, mark: str, actions: Sequence[Action]) -> Any:
+    def confirm(self, entity: Entity, tenant: str, key: Key, mark: str, actions: Sequence[Action]) -> Any:
         """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody took it away."""
         table = self.table(entity)
         try:
             return table.update(
+                tenant,
                 key,
                 [*actions, table.model.unconfirmed.remove(), table.model.confirmed.set(mark)],
                 table.model.unconfirmed == mark,
@@ -169,13 +170,13 @@ class Repository:
         A delete that ran out is called off first: once its mark is removed it can no longer go through.
         """
         table = self.table(entity)
-        record = visible(table.get(key, consistent=True), tenant)
+        record = visible(table.get(tenant, key, consistent=True), tenant)
         if record is None or record.deleting is None:
             return record
         if marks.is_live(record.deleting, self.clock.now()):
             return None
         try:
-            return table.update(key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
+            return table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
         except Refused:
             return self.living_parent(entity, tenant, key)
 

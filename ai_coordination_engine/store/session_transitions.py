@@ -33,22 +33,25 @@ class SessionTransitions:
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
-    def dispatch(self, key: Key, mark: str) -> Session | None:
+    def dispatch(self, tenant: str, key: Key, mark: str) -> Session | None:
         """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
-        return self._change_session(key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
+        return self._change_session(tenant, key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
 
-    def begin(self, key: Key) -> Session | None:
+    def begin(self, tenant: str, key: Key) -> Session | None:
         """The first agent runs. A session that was paused just before goes on as one in which it does."""
         dispatched = [Session.status.set("in_progress"), self._touched()]
-        session = self._change_session(key, dispatched, Session.status == "dispatched")
+        session = self._change_session(tenant, key, dispatched, Session.status == "dispatched")
         if session is None or (session.status, session.paused_from) != ("paused", "dispatched"):
             return session
         still = (Session.status == "paused") & (Session.paused_from == "dispatched")
-        return self._change_session(key, [Session.paused_from.set("in_progress")], still)
+        return self._change_session(tenant, key, [Session.paused_from.set("in_progress")], still)
 
-    def finish_only_sink(self, key: Key, sink: int, status: str, values: Mapping[str, Any]) -> Session | None:
+    def finish_only_sink(
+        self, tenant: str, key: Key, sink: int, status: str, values: Mapping[str, Any]
+    ) -> Session | None:
         """The only sink is terminal: the session ends with `status`, in one write."""
         return self._change_session(
+            tenant,
             key,
             [
                 Session.open_sinks.delete([sink]),
@@ -60,7 +63,15 @@ class SessionTransitions:
         )
 
     def finish_sink(
-        self, key: Key, sink: int, *, width: int = 1, blamed: bool = False, has_result: bool = False, logs: Any = None
+        self,
+        tenant: str,
+        key: Key,
+        sink: int,
+        *,
+        width: int = 1,
+        blamed: bool = False,
+        has_result: bool = False,
+        logs: Any = None,
     ) -> Session | None:
         """One of several sinks (or a tally of them) is terminal; the session as it is afterwards.
 
@@ -73,27 +84,30 @@ class SessionTransitions:
             actions.append(Session.has_result.set(True))
         if logs is not None:
             actions.append(Session.logs.set(Session.logs | logs))
-        return self._change_session(key, actions, Session.open_sinks.contains(sink))
+        return self._change_session(tenant, key, actions, Session.open_sinks.contains(sink))
 
-    def end_session(self, key: Key, status: str, *, logs: str | None = None) -> Session | None:
+    def end_session(self, tenant: str, key: Key, status: str, *, logs: str | None = None) -> Session | None:
         """Every sink is terminal; `logs` says what came of it, unless somebody has said something."""
         return self._change_session(
+            tenant,
             key,
             [*self._ending(status), *([Session.logs.set(Session.logs | logs)] if logs else [])],
             (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 
-    def fail_session(self, key: Key, epoch: int, values: Mapping[str, Any]) -> Session | None:
+    def fail_session(self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]) -> Session | None:
         """The failure policy ends the session, unless it was set back since the `epoch` of the agent that failed."""
         return self._change_session(
+            tenant,
             key,
             [*self._ending("failed"), *setting(Session, values)],
             Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
         )
 
-    def watch(self, key: Key, at: float) -> Session | None:
+    def watch(self, tenant: str, key: Key, at: float) -> Session | None:
         """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway."""
         return self._change_session(
+            tenant,
             key,
             [Session.watch.set(watch_shard(key[1])), Session.watch_at.set(at)],
             Session.status.is_in(*OPEN_SESSION_STATUSES)
@@ -108,8 +122,8 @@ class SessionTransitions:
     def _touched(self) -> Action:
         return Session.updated_at.set(self._clock.now())
 
-    def _change_session(self, key: Key, actions: list[Action], condition: Any) -> Session | None:
+    def _change_session(self, tenant: str, key: Key, actions: list[Action], condition: Any) -> Session | None:
         try:
-            return self._sessions.update(key, actions, condition)  # type: ignore[no-any-return]
+            return self._sessions.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]

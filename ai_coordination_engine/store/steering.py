@@ -150,10 +150,10 @@ class Steering:
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
         )
 
-    def dispatch_fork(self, key: Key, mark: str) -> Session:
+    def dispatch_fork(self, tenant: str, key: Key, mark: str) -> Session:
         """Confirm a fork whose agents are all written, so that it is seen."""
         return self._sessions.update(  # type: ignore[no-any-return]
-            key, _removing((Session.unconfirmed, Session.restart)), Session.unconfirmed == mark
+            tenant, key, _removing((Session.unconfirmed, Session.restart)), Session.unconfirmed == mark
         )
 
     def rewatch(self, session: Session, at: float | None) -> None:
@@ -165,10 +165,15 @@ class Steering:
         with suppress(Refused):
             if at is None:
                 actions = _removing((Session.watch, Session.watch_at))
-                self._sessions.update(key, actions, as_seen & Session.watch_at.exists())
+                self._sessions.update(session.partition_key, key, actions, as_seen & Session.watch_at.exists())
             else:
                 later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
-                self._sessions.update(key, _watching(session, at), Session.session_uuid.exists() & (as_seen | later))
+                self._sessions.update(
+                    session.partition_key,
+                    key,
+                    _watching(session, at),
+                    Session.session_uuid.exists() & (as_seen | later),
+                )
 
     def due(self, before: float, limit: int) -> list[Session]:
         """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and
@@ -179,7 +184,7 @@ class Steering:
             left = limit - len(found)
             if left <= 0:
                 break
-            page, _ = self._sessions.query(f"{shard:02d}", index="to_watch", limit=left)
+            page, _ = self._sessions.query_index("to_watch", f"{shard:02d}", limit=left)
             found.extend(each for each in page if each.watch_at < before)
         return found
 
@@ -201,25 +206,29 @@ class Steering:
             condition &= _same(SessionAgent.run_uuid, agent.run_uuid)
             condition &= _same(SessionAgent.lease_until, agent.lease_until)
         with suppress(Refused):
-            self._agents.update(key_of(agent), actions, condition)
+            self._agents.update(agent.partition_key, key_of(agent), actions, condition)
 
     def close(self, agent: SessionAgent) -> None:
         """The runs of an agent that was ended are recorded. Never raises `Refused`."""
         condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
             actions = _removing((SessionAgent.lease_until, SessionAgent.lost_runs))
-            self._agents.update(key_of(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch))
+            self._agents.update(
+                agent.partition_key, key_of(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch)
+            )
 
     def mark(self, agent: SessionAgent, token: str) -> None:
         """Pause an agent that has not ended. Never raises `Refused`."""
         condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & SessionAgent.paused.does_not_exist()
         with suppress(Refused):
-            self._agents.update(key_of(agent), [SessionAgent.paused.set(token)], condition)
+            self._agents.update(agent.partition_key, key_of(agent), [SessionAgent.paused.set(token)], condition)
 
     def unmark(self, agent: SessionAgent) -> None:
         """Take off the pause that the agent shows. Never raises `Refused`."""
         with suppress(Refused):
-            self._agents.update(key_of(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused)
+            self._agents.update(
+                agent.partition_key, key_of(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused
+            )
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
         """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
@@ -227,7 +236,9 @@ class Steering:
         """
         condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
-            self._agents.update(key_of(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch))
+            self._agents.update(
+                agent.partition_key, key_of(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch)
+            )
 
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
         """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
@@ -240,6 +251,7 @@ class Steering:
         kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
         with suppress(Refused):
             self._agents.update(
+                agent.partition_key,
                 key_of(agent),
                 [*_setting(SessionAgent, given), *_removing(kept), self._now()],
                 (SessionAgent.state == agent.state)
@@ -269,7 +281,7 @@ class Steering:
                 actions.append(Session.older_control_keys.set(Session.control_keys))
                 actions.append(Session.control_keys.set({order.digest}))
                 condition &= size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
-        return self._sessions.update(_key_of(seen), actions, condition)  # type: ignore[no-any-return]
+        return self._sessions.update(seen.partition_key, _key_of(seen), actions, condition)  # type: ignore[no-any-return]
 
     def _now(self) -> Action:
         return SessionAgent.updated_at.set(self._clock.now())

@@ -4,7 +4,7 @@ PynamoDB serialises, names and signs; what it does not offer on a model (the old
 connection for six tables) is added here. Errors of the service become errors of ours at this boundary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any, Generic, TypeVar
@@ -28,10 +28,11 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.errors import BadUserInput, Throttled
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.models import ParentKey, Record
 
 M = TypeVar("M", bound=Record)
 Key = tuple[str, str]
+"""The bare hash and range key of an item; of a child, its parent's uuid and its own."""
 RawKey = dict[str, Any]
 
 BATCH_GET_LIMIT = 100
@@ -54,7 +55,10 @@ class Refused(Exception):
 
 
 class Table(Generic[M]):
-    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load."""
+    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load.
+
+    The hash key of a child is stored with its tenant: another tenant's item of the same key is never met here.
+    """
 
     def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
         self.model = model
@@ -90,19 +94,40 @@ class Table(Generic[M]):
         other.meter = meter
         return other
 
-    def get(self, key: Key, *, consistent: bool = False) -> M | None:
+    def stored_hash(self, tenant: str, value: str) -> str:
+        """The stored value of a bare hash key of this tenant."""
+        attribute = self.model.get_attributes()[self.hash_key]
+        return attribute.stored(tenant, value) if isinstance(attribute, ParentKey) else value
+
+    def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
+        """A key to go on from in a query, made of bare values by attribute."""
+        return {
+            name: {"S": self.stored_hash(tenant, value) if name == self.hash_key else value}
+            for name, value in key.items()
+        }
+
+    def bare_key(self, key: RawKey) -> dict[str, str]:
+        """The bare values of a key to go on from."""
+        attribute = self.model.get_attributes()[self.hash_key]
+        texts = {name: value["S"] for name, value in key.items() if "S" in value}
+        return {**texts, self.hash_key: attribute.deserialize(texts[self.hash_key])}
+
+    def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
+        hash_value = self.stored_hash(tenant, key[0])
         with _translated():
-            answer = self._connection.get_item(self.name, key[0], range_key=key[1], consistent_read=consistent)
+            answer = self._connection.get_item(self.name, hash_value, range_key=key[1], consistent_read=consistent)
         item = answer.get(ITEM)
         self._charge([item] if item else [])
         return self.model.from_raw_data(item) if item else None
 
-    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
+    def get_many(self, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
         """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
         found: dict[Key, M] = {}
         refusals = 0
-        pending = [{self.hash_key: key[0], self.range_key: key[1]} for key in dict.fromkeys(keys)]
+        pending = [
+            {self.hash_key: self.stored_hash(tenant, key[0]), self.range_key: key[1]} for key in dict.fromkeys(keys)
+        ]
         while pending:
             page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
             with _translated():
@@ -111,7 +136,7 @@ class Table(Generic[M]):
             self._charge(items)
             for item in items:
                 record = self.model.from_raw_data(item)
-                found[item[self.hash_key]["S"], item[self.range_key]["S"]] = record
+                found[getattr(record, self.hash_key), getattr(record, self.range_key)] = record
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
             pending.extend({name: value["S"] for name, value in key.items()} for key in left)
             refusals = _counted(refusals, left)
@@ -149,21 +174,23 @@ class Table(Generic[M]):
             pending.extend(each["PutRequest"]["Item"] for each in left)
             refusals = _counted(refusals, left)
 
-    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> M:
+    def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
-        answer = self._write("UpdateItem", *key, condition, actions=actions, return_values="ALL_NEW")
+        hash_value = self.stored_hash(tenant, key[0])
+        answer = self._write("UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW")
         return self.model.from_raw_data(answer[ATTRIBUTES])
 
-    def delete(self, key: Key, condition: Condition) -> M:
+    def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return what it was; raises `Refused`."""
-        answer = self._write("DeleteItem", *key, condition, return_values="ALL_OLD")
+        hash_value = self.stored_hash(tenant, key[0])
+        answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
         return self.model.from_raw_data(answer[ATTRIBUTES])
 
     def query(
         self,
+        tenant: str,
         hash_value: str,
         *,
-        index: str | None = None,
         after: RawKey | None = None,
         limit: int | None = None,
         forward: bool = True,
@@ -174,29 +201,30 @@ class Table(Generic[M]):
         condition = None
         if range_above is not None:
             condition = self.model.get_attributes()[self.range_key] > range_above
-        if self.meter is not None:
-            limit = self.meter.page(limit)
-        with _translated():
-            answer = self._connection.query(
-                self.name,
-                hash_value,
-                range_key_condition=condition,
-                index_name=index,
-                exclusive_start_key=after,
-                limit=limit,
-                scan_index_forward=forward,
-                consistent_read=consistent,
-            )
-        self._charge(answer["Items"])
-        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
+        return self._page(
+            self.stored_hash(tenant, hash_value),
+            range_key_condition=condition,
+            exclusive_start_key=after,
+            limit=limit,
+            scan_index_forward=forward,
+            consistent_read=consistent,
+        )
 
     def count(
-        self, hash_value: str, condition: Condition, most: int, *, index: str | None = None, forward: bool = True
+        self,
+        tenant: str,
+        hash_value: str,
+        condition: Condition,
+        most: int,
+        *,
+        index: str | None = None,
+        forward: bool = True,
     ) -> tuple[int, RawKey | None]:
         """How many items under `hash_value` meet the condition, up to `most`, and the key to go on from (None at the
         end). One request a megabyte; nothing but the number comes over the wire.
         """
         counted = 0
+        hash_value = self.stored_hash(tenant, hash_value) if index is None else hash_value
         after: RawKey | None = None
         while counted < most:
             with _translated():
@@ -218,14 +246,36 @@ class Table(Generic[M]):
                 break
         return counted, after
 
-    def query_all(self, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
+    def query_index(
+        self,
+        index: str,
+        hash_value: str,
+        *,
+        after: RawKey | None = None,
+        limit: int | None = None,
+        forward: bool = True,
+    ) -> tuple[list[M], RawKey | None]:
+        """One page of the items under `hash_value` of a global index, and the key to go on from (None at the end)."""
+        return self._page(
+            hash_value, index_name=index, exclusive_start_key=after, limit=limit, scan_index_forward=forward
+        )
+
+    def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
         """Every item under `hash_value` in order of the range key; one request a megabyte."""
         after: RawKey | None = None
         while True:
-            records, after = self.query(hash_value, after=after, consistent=consistent)
+            records, after = self.query(tenant, hash_value, after=after, consistent=consistent)
             yield from records
             if after is None:
                 return
+
+    def _page(self, hash_value: str, *, limit: int | None, **query: Any) -> tuple[list[M], RawKey | None]:
+        if self.meter is not None:
+            limit = self.meter.page(limit)
+        with _translated():
+            answer = self._connection.query(self.name, hash_value, limit=limit, **query)
+        self._charge(answer["Items"])
+        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
 
     def _charge(self, items: Sequence[Any]) -> None:
         if self.meter is not None:

@@ -8,11 +8,10 @@ many sinks is counted in the same way.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import Session, SessionAgent, internal
 from ai_coordination_engine.store.table import Key
 
 TALLY = 100  # predecessors of a join, or sinks of a session, that need no tallies
-_INTERNAL = "\x1f"  # no uuid of a client begins with it: those are printable
 
 
 def how_many(edges: int, join: str = "all") -> int:
@@ -35,12 +34,12 @@ def is_wide(agent: SessionAgent) -> bool:
 
 def join_key(join: Key, family: int, number: int) -> Key:
     """The key of a tally of the session agent under `join`; `family` tells expansions of a map apart."""
-    return f"{_INTERNAL}tally/{join[0]}/{join[1]}/{family}", f"{number:06d}"
+    return internal("tally", *join, family), f"{number:06d}"
 
 
 def sink_key(of: Session | SessionAgent, number: int) -> Key:
     """The key of a tally of the sinks of a session, or of an agent's session."""
-    return f"{_INTERNAL}sinks/{of.partition_key}/{of.coordination_uuid}/{of.session_uuid}", f"{number:06d}"
+    return internal("sinks", of.coordination_uuid, of.session_uuid), f"{number:06d}"
 
 
 def tally(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:

@@ -52,7 +52,7 @@ class Transitions:
         condition = ready(lease.now) & (SessionAgent.partition_key == tenant)
         if first_run is not None:
             lease, condition = replace(lease, run_uuid=first_run), condition & SessionAgent.attempt.does_not_exist()
-        return self._take(key, [], lease, condition)
+        return self._take(tenant, key, [], lease, condition)
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.
@@ -60,6 +60,7 @@ class Transitions:
         `lost_runs` keeps every attempt before it: their workers may have died without a trace, one after the other.
         """
         return self._take(
+            old.partition_key,
             key_of(old),
             [SessionAgent.lost_runs.set(lost_with(old))],
             lease,
@@ -83,7 +84,7 @@ class Transitions:
             & SessionAgent.paused.does_not_exist()
             & free
         )
-        return self._hold(key_of(old), [*held, self._now()], lease, condition, "pending")
+        return self._hold(old.partition_key, key_of(old), [*held, self._now()], lease, condition, "pending")
 
     def fence(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Hold an attempt whose lease ran out: its worker ends nothing any more. Raises `Refused`."""
@@ -94,13 +95,13 @@ class Transitions:
             & (SessionAgent.lease_until < lease.lost_before)
             & SessionAgent.paused.does_not_exist()
         )
-        return self._hold(key_of(old), [*held, self._now()], lease, condition, old.state)
+        return self._hold(old.partition_key, key_of(old), [*held, self._now()], lease, condition, old.state)
 
     def let_go(self, agent: SessionAgent) -> None:
         """The lease of an attempt that ended unexpectedly has run out now."""
-        self._change(key_of(agent), [SessionAgent.lease_until.set(0)], held_by(agent))
+        self._change(agent.partition_key, key_of(agent), [SessionAgent.lease_until.set(0)], held_by(agent))
 
-    def finish_last_edge_and_claim(self, key: Key, edge: int, lease: Lease) -> SessionAgent:
+    def finish_last_edge_and_claim(self, tenant: str, key: Key, edge: int, lease: Lease) -> SessionAgent:
         """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""
         condition = (
             SessionAgent.unfinished.contains(edge)
@@ -112,7 +113,7 @@ class Transitions:
             & SessionAgent.paused.does_not_exist()
         )
         edges = [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0)]
-        return self._take(key, edges, lease, condition)
+        return self._take(tenant, key, edges, lease, condition)
 
     def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt well, with its output; what an attempt before it failed for is told by its run alone.
@@ -131,6 +132,7 @@ class Transitions:
         removed = (SessionAgent.run_uuid, SessionAgent.lost_runs, *ATTEMPT)
         try:
             return self._agents.update(  # type: ignore[no-any-return]
+                agent.partition_key,
                 key_of(agent),
                 [
                     SessionAgent.state.set("pending"),
@@ -156,7 +158,7 @@ class Transitions:
             *setting(SessionAgent, values),
             self._now(),
         ]
-        return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
+        return self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
 
     def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent | None:
         """A long job goes on elsewhere; None when the attempt was no longer the current one."""
@@ -169,7 +171,7 @@ class Transitions:
             self._now(),
         ]
         try:
-            return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
+            return self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
         except Refused as refused:
             old = refused.old
             mine = old is not None and (old.run_uuid, old.async_task_uuid) == (agent.run_uuid, async_task_uuid)
@@ -179,7 +181,9 @@ class Transitions:
         """The long job was heard of: its deadline is later; whether this call moved it."""
         condition = (SessionAgent.async_task_uuid == agent.async_task_uuid) & (SessionAgent.due_at == agent.due_at)
         try:
-            self._agents.update(key_of(agent), [SessionAgent.due_at.set(due_at), self._now()], condition)
+            self._agents.update(
+                agent.partition_key, key_of(agent), [SessionAgent.due_at.set(due_at), self._now()], condition
+            )
         except Refused:
             return False
         return True
@@ -202,7 +206,7 @@ class Transitions:
             self._now(),
         ]
         try:
-            return self._agents.update(key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
+            return self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
         except Refused as refused:
             old = refused.old
             if old is None or (old.state, old.generation, old.mapped) != ("pending", generation, elements):
@@ -212,6 +216,7 @@ class Transitions:
     def elements_sent(self, agent: SessionAgent) -> None:
         """All elements of the map's current expansion are written and enqueued."""
         self._change(
+            agent.partition_key,
             key_of(agent),
             [SessionAgent.elements_sent.set(True)],
             (SessionAgent.mapped.exists()) & (SessionAgent.generation == agent.generation),
@@ -220,16 +225,19 @@ class Transitions:
     def take_back(self, element: SessionAgent) -> None:
         """Delete an element of a map that no longer waits for it, unless it has begun."""
         with suppress(Refused):
-            self._agents.delete(key_of(element), UNCLAIMED & SessionAgent.attempt.does_not_exist())
+            self._agents.delete(
+                element.partition_key, key_of(element), UNCLAIMED & SessionAgent.attempt.does_not_exist()
+            )
 
     def pause_element(self, element: SessionAgent, token: str) -> None:
         """Mark an element of a map that is paused."""
-        self._change(key_of(element), [SessionAgent.paused.set(token)], UNCLAIMED)
+        self._change(element.partition_key, key_of(element), [SessionAgent.paused.set(token)], UNCLAIMED)
 
     # A session agent: its edges
 
     def finish_edge(
         self,
+        tenant: str,
         key: Key,
         edge: int,
         *,
@@ -254,12 +262,12 @@ class Transitions:
             *([SessionAgent.notes.set(SessionAgent.notes | note)] if note else []),
             self._now(),
         ]
-        return self._change(key, actions, SessionAgent.unfinished.contains(edge))
+        return self._change(tenant, key, actions, SessionAgent.unfinished.contains(edge))
 
-    def skip(self, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
+    def skip(self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
         """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""
         old = SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
-        return self._change(key, [*self._skipping(), *setting(SessionAgent, values)], UNCLAIMED & old)
+        return self._change(tenant, key, [*self._skipping(), *setting(SessionAgent, values)], UNCLAIMED & old)
 
     # A session agent: its person
 
@@ -280,7 +288,7 @@ class Transitions:
         ]
         if due_at is not None:
             actions.append(SessionAgent.due_at.set(due_at))
-        return self._change(key_of(agent), actions, condition)
+        return self._change(agent.partition_key, key_of(agent), actions, condition)
 
     def answer(self, tenant: str, key: Key, values: Mapping[str, Any], *, due_at: float | None = None) -> SessionAgent:
         """Give a waiting agent the person's answer, or the default one when its wait ended at `due_at`.
@@ -289,6 +297,7 @@ class Transitions:
         """
         waits = (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant)
         return self._agents.update(  # type: ignore[no-any-return]
+            tenant,
             key,
             [
                 SessionAgent.state.set("pending"),
@@ -303,6 +312,7 @@ class Transitions:
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
         """The wait for a person has run out; the agent as it is afterwards."""
         return self._change(
+            agent.partition_key,
             key_of(agent),
             [
                 SessionAgent.state.set("failed"),
@@ -317,6 +327,7 @@ class Transitions:
         """End an agent whose step cannot be worked off; the agent as it is afterwards."""
         same = SessionAgent.run_uuid == agent.run_uuid if agent.run_uuid else SessionAgent.run_uuid.does_not_exist()
         return self._change(
+            agent.partition_key,
             key_of(agent),
             [
                 SessionAgent.state.set("failed"),
@@ -329,7 +340,7 @@ class Transitions:
 
     # Inside
 
-    def _take(self, key: Key, actions: Sequence[Action], lease: Lease, condition: Any) -> SessionAgent:
+    def _take(self, tenant: str, key: Key, actions: Sequence[Action], lease: Lease, condition: Any) -> SessionAgent:
         claiming = [
             SessionAgent.state.set("executing"),
             SessionAgent.attempt.add(1),
@@ -340,11 +351,13 @@ class Transitions:
             *starting(lease.now),
             self._now(),
         ]
-        return self._hold(key, [*actions, *claiming], lease, condition, "executing")
+        return self._hold(tenant, key, [*actions, *claiming], lease, condition, "executing")
 
-    def _hold(self, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str) -> SessionAgent:
+    def _hold(
+        self, tenant: str, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str
+    ) -> SessionAgent:
         try:
-            return self._agents.update(key, actions, condition)  # type: ignore[no-any-return]
+            return self._agents.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             if refused.old is None or (refused.old.lease_token, refused.old.state) != (lease.token, state):
                 raise
@@ -356,6 +369,7 @@ class Transitions:
         kept = SessionAgent.lease_token  # it tells whose end it was
         removed = (each for each in (*ATTEMPT, *outdated) if each is not kept)
         return self._agents.update(  # type: ignore[no-any-return]
+            agent.partition_key,
             key_of(agent),
             [
                 SessionAgent.state.set(state),
@@ -370,9 +384,9 @@ class Transitions:
         waits = (attribute.remove() for attribute in (*WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
         return [SessionAgent.state.set("skipped"), *waits, *self._ending()]
 
-    def _change(self, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
+    def _change(self, tenant: str, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
         try:
-            return self._agents.update(key, actions, condition)  # type: ignore[no-any-return]
+            return self._agents.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 

@@ -68,7 +68,7 @@ def test_what_does_not_exist_is_not_found_and_nothing_is_written(stage: Stage, c
         ask(stage.app, "other", Question(coordination, "?"))
     with pytest.raises(BadUserInput):
         put(stage, coordination, " ")
-    assert list(stage.looking.table(SESSION).query_all(coordination)) == []
+    assert list(stage.looking.table(SESSION).query_all(TENANT, coordination)) == []
     assert stage.queue.sent == []
 
 
@@ -217,7 +217,7 @@ def test_a_question_in_a_session_of_a_task_does_not_change_how_it_ends(stage: St
     session = stage.start(names)
     asked = put(stage, names[0], "how is it going?", session_uuid=session.session_uuid)
     assert [each.ordinal for each in stage.agents(session.session_uuid)] == [0, 1, 2]
-    assert stage.looking.table(SESSION_AGENT).get((session.session_uuid, asked.session_agent_uuid)) is not None
+    assert stage.looking.table(SESSION_AGENT).get(TENANT, (session.session_uuid, asked.session_agent_uuid)) is not None
     stage.drain()
     assert stage.session(session).status == "completed"
     assert [each.state for each in stage.agents(session.session_uuid)] == ["completed"] * 3

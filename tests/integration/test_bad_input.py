@@ -53,6 +53,7 @@ def strings(field: str) -> list[str]:
 
 def wait_for_user(app: App, world: World) -> None:
     app.records.tables[SessionAgent].update(
+        api.tenant,
         (world["sessionUuid"], world["sessionAgentUuid"]),
         [SessionAgent.state.set("wait_for_user_input"), SessionAgent.user_input.remove()],
         SessionAgent.session_uuid.exists(),

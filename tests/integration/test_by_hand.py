@@ -59,7 +59,7 @@ def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
 ) -> None:
     start(api, "c")
     api.data(CANCEL, c="c", s="s")
-    seen = api.app.records.table(SESSIONS).get(("c", "s"), consistent=True)
+    seen = api.app.records.table(SESSIONS).get(api.tenant, ("c", "s"), consistent=True)
     assert seen is not None
     watch_at = api.app.clock.now().timestamp() + 60
     api.app.steering.set_back(seen, Order(), {"restart": {"from": None}}, 1, watch_at)

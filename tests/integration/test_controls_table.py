@@ -64,7 +64,8 @@ def pending(request: AgentRequest) -> AgentResult:
 
 def by_hand(stage: Stage, session: Session, status: str) -> None:
     table = stage.app.records.table(SESSION)
-    ended = table.update(names(session), [Session.status.set(status)], Session.session_uuid.exists())
+    key, actions = names(session), [Session.status.set(status)]
+    ended = table.update(session.partition_key, key, actions, Session.session_uuid.exists())
     if status in ("failed", "timeout"):
         control.session_ended(stage.app, ended)
 

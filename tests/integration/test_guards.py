@@ -72,7 +72,7 @@ def test_a_pause_of_any_process_at_any_point_breaks_nothing(
     """Time is one more process with one step: every mark there is runs out at that point."""
 
     def time_passes(records: Repository) -> str:
-        records.table(COORDINATION).get(("no", "body"))  # the call at which the step begins
+        records.table(COORDINATION).get("no", ("no", "body"))  # the call at which the step begins
         store.clock.advance(LIFETIME)
         return "later"
 
@@ -98,11 +98,12 @@ def test_starting_a_session_and_deleting_its_coordination_in_many_orders(
         deleter.start(scene.delete())
         while running := [each for each in (0, 1) if not processes[each].done]:
             processes[choose(running)].step()
-        sessions = list(store.records.table(SESSION).query_all(uuid, consistent=True))
+        sessions = list(store.records.table(SESSION).query_all(scene.tenant, uuid, consistent=True))
         replace(scene, child=SESSION).check(starter.outcome, deleter.outcome)
         for session in sessions:
             assert session.status == "dispatched"
-            assert len(list(store.records.table(SESSION_AGENT).query_all(session.session_uuid))) == 2
+            agents = store.records.table(SESSION_AGENT).query_all(scene.tenant, session.session_uuid)
+            assert len(list(agents)) == 2
         seen.add((type(starter.outcome).__name__, type(deleter.outcome).__name__))
     assert {("Session", "HasDependents"), ("NotFound", "NoneType")} <= seen
 

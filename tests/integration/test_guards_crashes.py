@@ -165,7 +165,7 @@ def test_a_crashed_start_leaves_nothing_to_see_and_nothing_that_stays(
         assert scene.delete()(store.records) is None
         scene.check(None)
         for each in sessions:
-            assert list(store.records.table(SESSION_AGENT).query_all(each.session_uuid)) == []
+            assert list(store.records.table(SESSION_AGENT).query_all(each.partition_key, each.session_uuid)) == []
     assert deaths == [0, 1, 2, 3, 4, 5]
 
 
@@ -186,7 +186,7 @@ def test_a_slow_start_is_swept_whole_or_not_at_all(store: Store, processes: tupl
         while running := [each for each in (0, 1) if not processes[each].done]:
             processes[choose(running)].step()
         scene.check(starter.outcome, deleter.outcome)
-        agents = list(store.records.table(SESSION_AGENT).query_all(session.session_uuid))
+        agents = list(store.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid))
         assert len(agents) == (2 if isinstance(starter.outcome, Record) else 0)
         seen.add((type(starter.outcome).__name__, type(deleter.outcome).__name__))
     assert seen == {("Session", "HasDependents"), ("Conflict", "NoneType")}

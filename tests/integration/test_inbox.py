@@ -28,6 +28,7 @@ def api(api: Api, tenant: str) -> Api:
 def park(app: App, agent: Any, tenant: str, minute: int) -> None:
     """The agent waits for its person since then."""
     app.records.tables[SessionAgent].update(
+        tenant,
         (agent["sessionUuid"], agent["sessionAgentUuid"]),
         [
             SessionAgent.state.set("wait_for_user_input"),
@@ -110,7 +111,7 @@ def test_an_agent_that_has_its_answer_is_no_longer_there(api: Api, app: App) -> 
     first, second = waiting(api, app, [1, 2])
     session = data(api, "userInbox", "{ sessionAgentList { sessionUuid } }")["sessionAgentList"][0]["sessionUuid"]
     app.records.tables[SessionAgent].update(
-        (session, second), [SessionAgent.inbox.remove()], SessionAgent.session_uuid.exists()
+        api.tenant, (session, second), [SessionAgent.inbox.remove()], SessionAgent.session_uuid.exists()
     )
     assert inbox(api) == [first]
 

@@ -203,6 +203,7 @@ def test_all_filters_of_session_agents_combine_with_and(api: Api, app: App, fore
         table = app.records.tables[SessionAgent]
         name = {"agent_uuid": "a", "agent_name": "red one" if number else "blue"}
         table.update(
+            api.tenant,
             (forest["s1"], uuid),
             [SessionAgent.definition.set(name)],
             SessionAgent.session_uuid.exists(),

@@ -181,7 +181,9 @@ def test_a_map_is_expanded_as_often_as_ordinals_fit(app: App) -> None:
         session = stage.start(stage.define(GRAPH, actions={"m": {"map": {"over": "a"}}}))
         key = (session.session_uuid, stage.agent(session.session_uuid, "m").session_agent_uuid)
         table = stage.app.records.table(SESSION_AGENT)
-        table.update(key, [SessionAgent.generation.set(expanded)], SessionAgent.session_uuid.exists())
+        table.update(
+            session.partition_key, key, [SessionAgent.generation.set(expanded)], SessionAgent.session_uuid.exists()
+        )
         stage.drain()
         check_promises(stage, session, status=status)
     assert stage.agent(session.session_uuid, "m").notes == (
@@ -222,7 +224,7 @@ def test_a_map_whose_list_was_deleted_while_it_was_expanded_fails(app: App) -> N
     lister, waiting, _ = stage.agents(session.session_uuid)
     assert (waiting.state, waiting.mapped, waiting.elements_sent) == ("pending", 1, None)
     stage.app.records.table(SESSION_AGENT).delete(
-        (lister.session_uuid, lister.session_agent_uuid), SessionAgent.state == "completed"
+        lister.partition_key, (lister.session_uuid, lister.session_agent_uuid), SessionAgent.state == "completed"
     )
     put_right(stage, session)
     stage.drain()

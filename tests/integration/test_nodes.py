@@ -145,7 +145,7 @@ def test_internal_items_have_no_id(app: App, api: Api) -> None:
     session = stage.start(stage.define({**graph, "join": [*graph]}))
     join = stage.agent(session.session_uuid, "join")
     key = tallies.join_key((join.session_uuid, join.session_agent_uuid), 0, 0)
-    item = app.records.table(SESSION_AGENTS).get(key)
+    item = app.records.table(SESSION_AGENTS).get(TENANT, key)
     assert item is not None
     assert item.partition_key == TENANT
     assert node(client, encoded("session agent", *key)) == {"data": {"node": None}}

@@ -100,7 +100,7 @@ def test_a_text_that_looks_like_a_reference_is_a_text(api: Api) -> None:
 def test_large_values_are_read_only_when_they_are_asked_for(api: Api, app: App) -> None:
     made = COORDINATION.put(api, {}, coordinationDescription=HUGE)
     table = next(table for table in app.records.tables.values() if table.name.endswith("coordinations"))
-    item = table.get((api.tenant, made["coordinationUuid"]))
+    item = table.get(api.tenant, (api.tenant, made["coordinationUuid"]))
     assert item is not None
     assert isinstance(item.coordination_description, BlobReference)
     client = app.records.blobs._client()  # type: ignore[attr-defined]

@@ -166,7 +166,7 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
             break
         lose_everything(stage)
         sweep_after(stage, stage.app.settings.watch_seconds + 1)
-        found = stage.looking.table(reconcile.SESSION).get((task[0], f"s{point}"), consistent=True)
+        found = stage.looking.table(reconcile.SESSION).get(TENANT, (task[0], f"s{point}"), consistent=True)
         agents = [each.state for each in stage.agents(f"s{point}")]
         assert (found is None and agents == []) or found.unconfirmed is None
     assert point > 5
@@ -217,7 +217,7 @@ def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage:
     key = (broken.session_uuid, broken.session_agent_uuid)
     table = stage.app.records.table(SESSION_AGENT)
     lost = [SessionAgent.state.set("completed"), SessionAgent.successors.set(BlobReference("nothing"))]
-    table.update(key, lost, SessionAgent.state.exists())
+    table.update(TENANT, key, lost, SessionAgent.state.exists())
     with pytest.raises(KeyError):
         sweep_after(stage, stage.app.settings.watch_seconds + 1)
     stage.drain()

@@ -113,7 +113,7 @@ def delete(stage: Stage, session: Session, deleted: Callable[[Any], bool]) -> No
     for each in stage.agents(session.session_uuid):
         if deleted(each):
             key = (each.session_uuid, each.session_agent_uuid)
-            stage.app.records.table(SESSION_AGENT).delete(key, SessionAgent.state.exists())
+            stage.app.records.table(SESSION_AGENT).delete(each.partition_key, key, SessionAgent.state.exists())
 
 
 def test_a_wide_join_waits_for_nobody_who_was_deleted(stage: Stage) -> None:

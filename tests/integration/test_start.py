@@ -101,7 +101,7 @@ def test_unknown_coordinations_and_tasks_are_not_found_and_leave_nothing(stage: 
         assert missing.value.message == message
     with pytest.raises(NotFound):
         execute_procedure(stage.app, "other", Start(coordination, task))
-    assert list(stage.looking.table(SESSION).query_all(coordination)) == []
+    assert list(stage.looking.table(SESSION).query_all(TENANT, coordination)) == []
 
 
 # What the agents are asked
@@ -187,7 +187,7 @@ def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
 
 
 def check_one_session(stage: Stage, session: Session, agents: int = 4) -> None:
-    sessions = list(stage.looking.table(SESSION).query_all(session.coordination_uuid))
+    sessions = list(stage.looking.table(SESSION).query_all(TENANT, session.coordination_uuid))
     assert [each.session_uuid for each in sessions] == [session.session_uuid]
     assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == list("abcde"[:agents])
 
@@ -215,13 +215,16 @@ def test_the_same_uuid_for_something_else_is_a_conflict(stage: Stage) -> None:
     assert stage.everything(session) == before
 
 
-def test_a_uuid_of_another_tenants_session_is_not_found(stage: Stage) -> None:
+def test_a_uuid_of_another_tenants_session_is_free(stage: Stage) -> None:
     coordination, task = stage.define(DIAMOND)
     record = Session(coordination, "theirs", partition_key="other", status="active", open_sink_count=1)
-    stage.looking.table(SESSION).put(record, Session.session_uuid.does_not_exist())
-    with pytest.raises(NotFound):
-        stage.start((coordination, task), session_uuid="theirs")
-    assert stage.agents("theirs") == []
+    table = stage.looking.table(SESSION)
+    table.put(record, Session.session_uuid.does_not_exist())
+    stored = record.serialize()
+    session = stage.start((coordination, task), session_uuid="theirs")
+    stage.drain()
+    check_promises(stage, session)
+    assert table.get("other", (coordination, "theirs"), consistent=True).serialize() == stored
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -322,7 +325,7 @@ def race(stage: Stage, random: Random, starts: int) -> tuple[str, str]:
     stage.boundary.reach = lambda name: turns.pause()
     turns.run([start] * starts + [delete])
     stage.boundary.reach = lambda name: None
-    session = stage.looking.table(SESSION).get((coordination, mine), consistent=True)
+    session = stage.looking.table(SESSION).get(TENANT, (coordination, mine), consistent=True)
     if session is None:
         stage.drain()
         assert (stage.agents(mine), stage.runs(mine)) == ([], [])
@@ -349,7 +352,7 @@ def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_
         guards.delete(stage.app.records, COORDINATION, TENANT, (TENANT, names[0]))
         with pytest.raises(NotFound):
             stage.start(names, session_uuid=mine)
-        assert list(stage.looking.table(SESSION).query_all(names[0])) == []
+        assert list(stage.looking.table(SESSION).query_all(TENANT, names[0])) == []
         assert stage.agents(mine) == []
         point += 1
     assert point == 14

@@ -40,10 +40,10 @@ class Agents:
         return key
 
     def record(self, key: Key) -> Any:
-        return self.store.records.table(SESSION_AGENT).get(key, consistent=True)
+        return self.store.records.table(SESSION_AGENT).get(TENANT, key, consistent=True)
 
     def stored(self, key: Key, entity: Any = SESSION_AGENT) -> dict[str, Any]:
-        record = self.store.records.table(entity).get(key, consistent=True)
+        record = self.store.records.table(entity).get(TENANT, key, consistent=True)
         assert record is not None
         return dict(record.serialize())
 
@@ -84,7 +84,6 @@ def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
         {"state": "failed"},
         {"state": "skipped"},
         {"state": "cancelled"},
-        {"partition_key": "other"},
         {"run_uuid": "run-0"},
         {"paused": "token"},
         {"not_before": 110.5},
@@ -95,6 +94,18 @@ def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
 def test_an_agent_that_is_not_ready_is_not_claimed(agents: Agents, values: dict[str, Any]) -> None:
     key = agents.new(**values)
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+
+
+def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
+    key = agents.new(partition_key="other")
+    calls: list[Callable[[], Any]] = [
+        lambda: agents.act.claim(TENANT, key, FIRST),
+        lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST),
+    ]
+    for call in calls:
+        with pytest.raises(Refused) as answer:
+            call()
+        assert answer.value.old is None
 
 
 @pytest.mark.parametrize("values", [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "missing": 0}], ids=str)
@@ -175,11 +186,11 @@ def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any
 def test_a_named_edge_is_removed_once(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.finish_edge(key, 7)
+        agent = agents.act.finish_edge(TENANT, key, 7)
         assert agent is not None
         assert (agent.in_degree, agent.unfinished, agent.state) == (1, {0}, "initial")
     for _ in range(2):
-        agent = agents.act.finish_edge(key, 0)
+        agent = agents.act.finish_edge(TENANT, key, 0)
         assert agent is not None
         assert (agent.in_degree, agent.unfinished) == (0, None)
 
@@ -187,16 +198,16 @@ def test_a_named_edge_is_removed_once(agents: Agents) -> None:
 def test_an_edge_that_never_was_and_an_agent_that_never_was(agents: Agents) -> None:
     key = agents.new(in_degree=1, unfinished=[0])
     before = agents.stored(key)
-    assert agents.act.finish_edge(key, 5) is not None
+    assert agents.act.finish_edge(TENANT, key, 5) is not None
     assert agents.stored(key) == before
-    assert agents.act.finish_edge(("no", "body"), 5) is None
+    assert agents.act.finish_edge(TENANT, ("no", "body"), 5) is None
 
 
 def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
     key = agents.new(in_degree=50, unfinished=range(50))
 
     def remove(number: int) -> int:
-        agent = agents.act.finish_edge(key, number % 50)
+        agent = agents.act.finish_edge(TENANT, key, number % 50)
         assert agent is not None
         return int(agent.in_degree)
 
@@ -209,9 +220,9 @@ def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
 
 def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
     key = agents.new(in_degree=1, unfinished=[4])
-    agent = agents.act.finish_last_edge_and_claim(key, 4, FIRST)
+    agent = agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST)
     assert (agent.in_degree, agent.unfinished, agent.state, agent.attempt) == (0, None, "executing", 1)
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 4, SECOND))
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, SECOND))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +237,7 @@ def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
 )
 def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(agents: Agents, values: dict[str, Any]) -> None:
     key = agents.new(**values)
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 4, FIRST))
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST))
 
 
 # Ends
@@ -303,33 +314,33 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
     assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", 1, None, [[1, "run-1"]])
     assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (250, 250, {0, 1, 2}, 1)
     for tally in (0, 1, 1):
-        agent = agents.act.finish_edge(key, tally, width=100)
+        agent = agents.act.finish_edge(TENANT, key, tally, width=100)
     assert (agent.in_degree, agent.unfinished) == (50, {2})
-    agents.act.finish_edge(key, 2, width=50)
+    agents.act.finish_edge(TENANT, key, 2, width=50)
     assert agents.act.claim(TENANT, key, SECOND).attempt == 2
 
 
 def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.finish_edge(key, 7, off=True, blamed=True, note="why")
+        agent = agents.act.finish_edge(TENANT, key, 7, off=True, blamed=True, note="why")
         assert (agent.in_degree, agent.unfinished, agent.off, agent.blamed, agent.notes) == (1, {0}, True, True, "why")
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(key, 0, FIRST))
-    assert agents.act.finish_edge(key, 0, off=True, note="another").notes == "why"
+    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST))
+    assert agents.act.finish_edge(TENANT, key, 0, off=True, note="another").notes == "why"
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
-    assert agents.act.skip(key, 0, {}).state == "skipped"
+    assert agents.act.skip(TENANT, key, 0, {}).state == "skipped"
 
 
 def test_an_agent_that_was_set_back_is_not_skipped_by_who_comes_late(agents: Agents) -> None:
     key = agents.new(epoch=2)
-    assert agents.act.skip(key, 1, {}).state == "initial"
-    assert agents.act.skip(key, 2, {}).state == "skipped"
+    assert agents.act.skip(TENANT, key, 1, {}).state == "initial"
+    assert agents.act.skip(TENANT, key, 2, {}).state == "skipped"
 
 
 def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:
     key = agents.new(in_degree=3, unfinished=[0, 1, 2], missing=2)
     for edge in (1, 1, 2):
-        agent = agents.act.finish_edge(key, edge, arrives=True)
+        agent = agents.act.finish_edge(TENANT, key, edge, arrives=True)
     assert (agent.in_degree, agent.missing) == (1, 0)
     assert agents.act.claim(TENANT, key, FIRST).state == "executing"
 
@@ -338,7 +349,7 @@ def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:
 def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
     key = agents.new(state=state, in_degree=1, unfinished=[0])
     for _ in range(2):
-        agent = agents.act.skip(key, 0, {})
+        agent = agents.act.skip(TENANT, key, 0, {})
         assert agent is not None
         assert agent.state == "skipped"
 
@@ -347,7 +358,7 @@ def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
 def test_what_somebody_claimed_is_not_skipped(agents: Agents, state: str) -> None:
     key = agents.new(state=state)
     before = agents.stored(key)
-    agents.act.skip(key, 0, {})
+    agents.act.skip(TENANT, key, 0, {})
     assert agents.stored(key) == before
 
 
@@ -362,7 +373,10 @@ def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
         assert agent is not None
         assert (agent.state, agent.inbox, agent.due_at) == ("wait_for_user_input", TENANT, 500)
         assert agent.waits_since.endswith(f"#{key[1]}")
-    refused(agents, key, lambda: agents.act.answer("other", key, {"user_input": "theirs"}))
+    with pytest.raises(Refused) as answer:
+        agents.act.answer("other", key, {"user_input": "theirs"})
+    assert answer.value.old is None
+    assert agents.record(key).user_input is None
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
     agent = agents.act.answer(TENANT, key, {"user_input": "blue"})
     assert (agent.state, agent.user_input, agent.awaits_user) == ("pending", "blue", None)
@@ -386,31 +400,31 @@ def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> 
 
 def test_a_session_is_confirmed_by_its_own_mark_alone(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark")
-    session = agents.act.session.dispatch(key, "other")
+    session = agents.act.session.dispatch(TENANT, key, "other")
     assert session is not None
     assert session.unconfirmed == "mark"
     for _ in range(2):
-        session = agents.act.session.dispatch(key, "mark")
+        session = agents.act.session.dispatch(TENANT, key, "mark")
         assert session is not None
         assert (session.unconfirmed, session.status) == (None, "dispatched")
-    assert agents.act.session.dispatch(("no", "body"), "mark") is None
+    assert agents.act.session.dispatch(TENANT, ("no", "body"), "mark") is None
 
 
 def test_a_session_begins_once(agents: Agents) -> None:
     key = agents.session(1)
-    session = agents.act.session.begin(key)
+    session = agents.act.session.begin(TENANT, key)
     assert session is not None
     assert session.status == "in_progress"
-    session = agents.act.session.finish_only_sink(key, 0, "completed", {})
+    session = agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
     assert session is not None
     assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
     before = agents.stored(key, SESSION)
     tries: list[Callable[[], Any]] = [
-        lambda: agents.act.session.begin(key),
-        lambda: agents.act.session.finish_only_sink(key, 0, "completed", {}),
-        lambda: agents.act.session.finish_sink(key, 0),
-        lambda: agents.act.session.end_session(key, "completed"),
-        lambda: agents.act.session.fail_session(key, 0, {"logs": "late"}),
+        lambda: agents.act.session.begin(TENANT, key),
+        lambda: agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {}),
+        lambda: agents.act.session.finish_sink(TENANT, key, 0),
+        lambda: agents.act.session.end_session(TENANT, key, "completed"),
+        lambda: agents.act.session.fail_session(TENANT, key, 0, {"logs": "late"}),
     ]
     for again in tries:
         session = again()
@@ -422,16 +436,16 @@ def test_a_session_begins_once(agents: Agents) -> None:
 def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) -> None:
     key = agents.session(3, status="in_progress")
     for sink, left in ((1, 2), (1, 2), (0, 1)):
-        session = agents.act.session.finish_sink(key, sink)
+        session = agents.act.session.finish_sink(TENANT, key, sink)
         assert session is not None
         assert session.open_sink_count == left
-    session = agents.act.session.end_session(key, "completed")
+    session = agents.act.session.end_session(TENANT, key, "completed")
     assert session is not None
     assert session.status == "in_progress"  # one is open
-    session = agents.act.session.finish_sink(key, 2)
+    session = agents.act.session.finish_sink(TENANT, key, 2)
     assert session is not None
     assert (session.open_sink_count, session.open_sinks) == (0, None)
-    session = agents.act.session.end_session(key, "completed")
+    session = agents.act.session.end_session(TENANT, key, "completed")
     assert session is not None
     assert session.status == "completed"
 
@@ -439,9 +453,9 @@ def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "timeout"])
 def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> None:
     key = agents.session(1, status=status)
-    agents.act.session.begin(key)
-    agents.act.session.finish_only_sink(key, 0, "completed", {})
-    agents.act.session.finish_sink(key, 0)
-    agents.act.session.end_session(key, "completed")
-    agents.act.session.fail_session(key, 0, {"logs": "late"})
+    agents.act.session.begin(TENANT, key)
+    agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
+    agents.act.session.finish_sink(TENANT, key, 0)
+    agents.act.session.end_session(TENANT, key, "completed")
+    agents.act.session.fail_session(TENANT, key, 0, {"logs": "late"})
     assert agents.stored(key, SESSION)["status"] == {"S": status}

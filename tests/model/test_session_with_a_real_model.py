@@ -89,7 +89,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     records = app.records
     assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
 
-    listed = [records.open_record(each) for each in records.table(SESSION_AGENT).query_all(session_uuid)]
+    listed = [records.open_record(each) for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)]
     agents = {each.agent_uuid: each for each in listed}
     assert {name: each.state for name, each in agents.items()} == {
         "writer": "completed",
@@ -103,7 +103,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
         )
     }
 
-    runs = [records.open_record(each) for each in records.table(SESSION_RUN).query_all(session_uuid)]
+    runs = [records.open_record(each) for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)]
     assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]
     assert len({each.thread_uuid for each in runs}) == 1  # the critic goes on with the writer's thread
     for run in runs:
