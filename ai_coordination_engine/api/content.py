@@ -7,6 +7,7 @@ from typing import Any
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
+from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys
 from ai_coordination_engine.domain.shapes import (
     SubtaskQuery,
@@ -22,7 +23,6 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.attempts import STANDING, times_by_hand
 from ai_coordination_engine.store.models import SessionAgent
 
-MAX_ID = 256
 MAX_PLAIN = 4096
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
@@ -32,21 +32,28 @@ Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
 
 
-def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
-    """Raises `BadUserInput` for an id or a plain text that is empty or too long: keys and indexes cannot hold it.
+def unusable_ids(arguments: Arguments) -> list[str]:
+    """The ids among the arguments, by the names on the wire, under which nothing can be stored."""
+    ids = [(name, value) for name, value in arguments.items() if name.endswith("_uuid") and isinstance(value, str)]
+    return [_wire_name(name) for name, value in ids if not is_id(value)]
 
-    A filter may be an empty text: every text contains it.
+
+def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
+    """Raises `BadUserInput` for an id or a plain text that cannot be stored: keys and indexes have limits.
+
+    A filter may be an empty text: every text contains it. An unusable id as a filter finds nothing.
     """
+    if not are_filters and (wrong := unusable_ids(arguments)):
+        raise BadUserInput(
+            f"{wrong[0]} must have 1 to {MAX_ID} bytes of printable characters, and no space at its ends."
+        )
     for name, value in arguments.items():
         if not isinstance(value, str):
             continue
         wire = _wire_name(name)
-        if name.endswith("_uuid"):
-            if not value or len(value.encode()) > MAX_ID:
-                raise BadUserInput(f"{wire} must have 1 to {MAX_ID} bytes.")
-            if not value.isprintable():
-                raise BadUserInput(f"{wire} must not hold control characters.")
-        elif name == "idempotency_key":
+        if name == "user_id" and not is_plain(value) and not are_filters:
+            raise BadUserInput(f"{wire} must hold printable characters alone, and no space at its ends.")
+        if name == "idempotency_key":
             if not 1 <= len(value) <= MAX_ID or not value.isprintable():
                 raise BadUserInput(f"{wire} must have 1 to {MAX_ID} printable characters.")
         elif name in _PLAIN and len(value.encode()) > MAX_PLAIN:

@@ -17,7 +17,7 @@ from graphql import (
     SelectionSetNode,
 )
 
-from ai_coordination_engine.api.content import Arguments, Content, check_arguments
+from ai_coordination_engine.api.content import Arguments, Content, check_arguments, unusable_ids
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import check_word
@@ -112,8 +112,9 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
 
 
 async def find(resource: Resource, context: Context, given: Arguments) -> Any:
-    """The record whose key the arguments name, or None; raises `BadUserInput` for what cannot be a key."""
-    check_arguments(given)
+    """The record whose key the arguments name, or None, as for a key under which nothing can be stored."""
+    if unusable_ids(given):
+        return None
     return await context.loaders.of(resource.entity).one(key_of(resource.entity, context.tenant, given))
 
 

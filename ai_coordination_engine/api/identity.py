@@ -15,8 +15,8 @@ MAX_LENGTH = 128
 SEPARATOR = "#"
 WILDCARD = "*"
 
-_ASSUMED_ROLE = re.compile(r"^arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.+$")
-_ROLE = re.compile(r"^arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)$")
+_SESSION = re.compile(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
+_ROLE = re.compile(r"arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)")
 
 
 def tenant_of(endpoint_id: str, part_id: str | None = None) -> str:
@@ -64,12 +64,15 @@ def claimed_grants(claim: object) -> list[str]:
 
 
 def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]]) -> list[str]:
-    """The grants of an IAM principal: those of its role, when it acts through an assumed role."""
-    principal = _canonical_principal(principal_arn)
+    """The grants of an IAM principal: its own, and those of the role when it is a session of an assumed role.
+
+    An entry that names a session grants that session alone.
+    """
+    role = _parts(_SESSION, principal_arn) or _parts(_ROLE, principal_arn)
     return [
         grant
         for configured, grants in iam_tenants.items()
-        if _canonical_principal(configured) == principal
+        if configured == principal_arn or (role is not None and _parts(_ROLE, configured) == role)
         for grant in grants
     ]
 
@@ -77,8 +80,8 @@ def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]
 def _check_id(what: str, value: object) -> None:
     if not isinstance(value, str) or not value or len(value) > MAX_LENGTH:
         raise BadUserInput(f"the {what} must have 1 to {MAX_LENGTH} characters")
-    if SEPARATOR in value or value == WILDCARD or not value.isprintable():
-        raise BadUserInput(f"the {what} must be printable text without '{SEPARATOR}', and not '{WILDCARD}'")
+    if SEPARATOR in value or value == WILDCARD or " " in value or not value.isprintable():
+        raise BadUserInput(f"the {what} must be printable text without spaces or '{SEPARATOR}', and not '{WILDCARD}'")
 
 
 def _is_well_formed(grant: str) -> bool:
@@ -112,10 +115,7 @@ def _claim_items(text: str) -> object:
     return re.split(r"[\s,]+", text)
 
 
-def _canonical_principal(arn: str) -> str:
-    """Assumed-role sessions and roles as `arn:…:role/Name`: a session's ARN lacks the role's path."""
-    match = _ASSUMED_ROLE.match(arn) or _ROLE.match(arn)
-    if match is None:
-        return arn
-    partition, account, name = match.groups()
-    return f"arn:{partition}:iam::{account}:role/{name}"
+def _parts(pattern: re.Pattern[str], arn: str) -> tuple[str, ...] | None:
+    """Partition, account and name of a role: a session's ARN lacks the path, and names are unique without it."""
+    match = pattern.fullmatch(arn)
+    return match.groups() if match else None

@@ -11,7 +11,6 @@ import graphene
 from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.crud import Resource, find, key_names
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.entities import ENTITIES
 from ai_coordination_engine.store.models import Record
 
@@ -45,10 +44,7 @@ def node_field(resources: Iterable[Resource]) -> graphene.Field:
         name, keys = _parse(id)
         if name not in by_name or len(keys) != len(_KEYS[name]):
             return None
-        try:
-            record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
-        except BadUserInput:
-            return None
+        record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
         return record if record is None or node_id(record) == id else None  # else the id is spelt in another way
 
     return graphene.Field(Node, id=graphene.ID(required=True), resolver=resolve)

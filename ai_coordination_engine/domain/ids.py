@@ -5,8 +5,23 @@ import secrets
 from datetime import datetime
 from uuid import UUID
 
+MAX_ID = 256  # bytes
 _ORDINAL_BITS = 32
 _TAIL_BITS = 42  # 12 (rand_a) + 62 (rand_b) - 32 (ordinal)
+
+
+def is_id(text: str) -> bool:
+    """Whether clients may use this as an id: plain text of 1 to 256 bytes, compared without Unicode normalization."""
+    return is_plain(text) and 1 <= len(text.encode()) <= MAX_ID
+
+
+def is_plain(text: str) -> bool:
+    """Whether all characters are printable and there is no space at the ends.
+
+    Control, format (zero-width, bidirectional), private and unassigned characters are not printable, nor is any white
+    space but the space (`str.isprintable`).
+    """
+    return text.isprintable() and text == text.strip()
 
 
 def _uuid7(milliseconds: int, random_74_bits: int) -> str:

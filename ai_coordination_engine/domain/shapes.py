@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.domain.ids import is_plain
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
 from ai_coordination_engine.domain.secrets import refuse_secrets
 from ai_coordination_engine.domain.texts import did_you_mean
@@ -124,10 +125,16 @@ class Policy(Shape):
         return self
 
 
+def _an_id(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("must hold printable characters alone, and no space at its ends")
+    return text
+
+
 class Agent(Shape):
     """An agent of a coordination."""
 
-    agent_uuid: str = Field(min_length=1, max_length=256)
+    agent_uuid: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_an_id)]
     agent_name: str | None = None
     agent_description: str | None = None
     agent_type: Literal["task", "triage", "decompose", "planning"] | None = None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine import rules, runs, timers
 from ai_coordination_engine.engine.app import App, wake
@@ -24,9 +25,6 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.table import Refused
 
-MAX_UUID = 256  # bytes
-
-
 # The engine's side
 
 
@@ -36,8 +34,9 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
     Raises `AgentFailure`, before anything is written, when the job's uuid cannot be used.
     """
     uuid = result.async_task_uuid or ""
-    if not _is_uuid(uuid):
-        raise AgentFailure(f"An async task uuid has 1 to {MAX_UUID} printable bytes.", error_class="invalid_output")
+    if not is_id(uuid):
+        message = f"An async task uuid has 1 to {MAX_ID} printable bytes, and no space at its ends."
+        raise AgentFailure(message, error_class="invalid_output")
     try:
         task = app.async_tasks.open(agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent))
     except Refused as refused:
@@ -79,7 +78,7 @@ def states(app: App, tenant: str, async_task_uuids: Sequence[str]) -> dict[str, 
     """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`, `usage`, `error`,
     `error_class`, `heartbeat_until`. Session runs never change; this is what has happened since.
     """
-    found = app.async_tasks.get_many(tenant, [each for each in async_task_uuids if _is_uuid(each)])
+    found = app.async_tasks.get_many(tenant, [each for each in async_task_uuids if is_id(each)])
     return {uuid: _state(app, task) for uuid, task in found.items()}
 
 
@@ -159,7 +158,7 @@ def _digest(status: str, values: Mapping[str, Any]) -> str:
 
 
 def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
-    task = app.async_tasks.get(tenant, async_task_uuid) if _is_uuid(async_task_uuid) else None
+    task = app.async_tasks.get(tenant, async_task_uuid) if is_id(async_task_uuid) else None
     if task is None:
         raise _missing(async_task_uuid)
     return task
@@ -194,10 +193,6 @@ def _state(app: App, task: AsyncTask) -> dict[str, Any]:
 
 def _expired(task: AsyncTask) -> str:
     return f"The long job was not heard of for {task.heartbeat_seconds:g} seconds."
-
-
-def _is_uuid(value: str) -> bool:
-    return value.isprintable() and 1 <= len(value.encode("utf-8", "replace")) <= MAX_UUID
 
 
 def _key(agent: SessionAgent) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store import cursors
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, Entity
@@ -55,6 +56,8 @@ def read_page(
     """
     size, number = _checked(limit, page_number, cursor)
     source = _List(repository, entity, tenant, {name: value for name, value in where.items() if value is not None})
+    if not all(is_id(value) for name, value in source.filters.items() if name.endswith("_uuid")):
+        return Page([], size, number, 0 if with_total else None, None)  # nothing can be stored under such an id
     query = cursors.fingerprint(entity.name, entity.index, tenant, source.filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size

@@ -42,8 +42,8 @@ class ParentKey(UnicodeAttribute):
     """The uuid of the parent, as the hash key of a child table.
 
     The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants never share a
-    partition; here and on the wire it is the bare uuid. A space of the tenant is escaped, and no uuid of a record holds
-    one: a shard may follow the uuid one day, and internal items begin with a second space (`internal`).
+    partition; here and on the wire it is the bare uuid. A space of the tenant is escaped, and no uuid begins with one:
+    after a second space come internal items (`internal`), and shards if there will be any.
     """
 
     @staticmethod
@@ -61,7 +61,7 @@ class ParentKey(UnicodeAttribute):
 
 
 def internal(*parts: object) -> str:
-    """The hash key of items that are no records of a client: no uuid begins with a space."""
+    """The hash key of items that are not records: no uuid of a client begins with a space."""
     return SEPARATOR + SEPARATOR.join(map(str, parts))
 
 

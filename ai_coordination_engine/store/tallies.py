@@ -39,7 +39,8 @@ def join_key(join: Key, family: int, number: int) -> Key:
 
 def sink_key(of: Session | SessionAgent, number: int) -> Key:
     """The key of a tally of the sinks of a session, or of an agent's session."""
-    return internal("sinks", of.coordination_uuid, of.session_uuid), f"{number:06d}"
+    length = len(of.coordination_uuid)  # tells where one uuid ends: both may hold spaces
+    return internal("sinks", length, of.coordination_uuid, of.session_uuid), f"{number:06d}"
 
 
 def tally(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:

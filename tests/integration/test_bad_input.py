@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from tests.documents import ROOTS, code, data, error, field_of
+from tests.documents import ROOTS, code, data, error, field_of, root_of
 from tests.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
 from tests.support import Api, Calls
 
@@ -51,7 +51,7 @@ def strings(field: str) -> list[str]:
     return [name for name, argument in field_of(field).args.items() if str(argument.type).strip("!") == "String"]
 
 
-def wait_for_user(app: App, world: World) -> None:
+def wait_for_user(api: Api, app: App, world: World) -> None:
     app.records.tables[SessionAgent].update(
         api.tenant,
         (world["sessionUuid"], world["sessionAgentUuid"]),
@@ -65,8 +65,10 @@ def wait_for_user(app: App, world: World) -> None:
 
 def check_every_string(api: Api, app: App, field: str, world: World, value: str, allowed: set[str]) -> None:
     """The value in each argument that is a string: those in `allowed` succeed, the others change nothing."""
+    if root_of(field) == "query":  # under an id that nothing can have, nothing is found
+        allowed = allowed | {name for name in strings(field) if name.endswith("Uuid")}
     if field == "executeForUserInput":
-        wait_for_user(app, world)
+        wait_for_user(api, app, world)
     before = items(app)
     creations = (False, True) if field in WRITES else (False,)
     for name in set(strings(field)) - allowed:
@@ -101,11 +103,54 @@ def test_spaces_are_no_name(name: str, api: Api) -> None:
     assert code(api, "insertUpdateCoordination", **{"updatedBy": "ann", name: " \n"}) == "BAD_USER_INPUT"
 
 
-@pytest.mark.parametrize("uuid", ["a\x00b", "\n", "\x7f", "\u2028", "\u200b", "x" * 257, "ß" * 129])
-def test_an_id_that_no_key_can_hold_is_refused(uuid: str, api: Api, app: App) -> None:
+UNUSABLE = [
+    *(
+        "a\x00b",
+        "\n",
+        "\x7f",
+        "a\tb",
+        " ",
+        " a",
+        "a ",
+        "a\u00a0b",
+        "a\u3000b",
+        "a\u2028b",
+        "\u200b",
+        "a\u200db",
+        "a\u202eb",
+    ),
+    *("\ufeffa", "a\U000e0001", "a\ue000b", "a\u0378b", "x" * 257, "ß" * 129, ""),
+]
+
+
+@pytest.mark.parametrize("uuid", UNUSABLE)
+def test_an_unusable_id_is_refused_where_it_is_written_and_finds_nothing(
+    uuid: str, api: Api, world: World, app: App
+) -> None:
     before = items(app)
-    assert code(api, "insertUpdateCoordination", coordinationUuid=uuid, updatedBy="ann") == "BAD_USER_INPUT"
-    assert code(api, "coordination", coordinationUuid=uuid) == "BAD_USER_INPUT"
+    for field in sorted(WRITES):
+        for name in [each for each in strings(field) if each.endswith("Uuid")]:
+            refused = error(api, field, **{**valid(field, world), name: uuid})
+            assert refused["code"] == "BAD_USER_INPUT"
+            assert refused["message"].startswith(f"{name} must have 1 to 256 bytes of printable characters")
+    for case in CASES:
+        for name in case.keys:
+            assert case.get(api, {**world, name: uuid}) is None
+        for name in [each for each in strings(f"{case.name}List") if each.endswith("Uuid")]:
+            page = data(api, f"{case.name}List", **{name: uuid})
+            assert (page[f"{case.name}List"], page["total"], page["nextCursor"]) == ([], 0, None)
+            assert code(api, f"{case.name}List", limit=0, **{name: uuid}) == "BAD_USER_INPUT"
+    assert items(app) == before
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a ", "\tann", "a\u2028b", "a\u200bb", "a\u202eb"])
+def test_people_and_agents_are_named_by_printable_text(text: str, api: Api, world: World, app: App) -> None:
+    before = items(app)
+    refused = error(api, "insertUpdateSession", **{**valid("insertUpdateSession", world), "userId": text})
+    assert (refused["code"], refused["message"].split()[0]) == ("BAD_USER_INPUT", "userId")
+    agents = [{"agentUuid": "a"}, {"agentUuid": text}]
+    refused = error(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
+    assert (refused["code"], refused["message"].split()[0]) == ("BAD_USER_INPUT", "agents[1].agentUuid:")
     assert items(app) == before
 
 

@@ -14,13 +14,31 @@ from ai_coordination_engine.errors import BadUserInput, Forbidden
 
 @pytest.mark.parametrize(
     ("endpoint_id", "part_id", "tenant"),
-    [("acme", None, "acme"), ("acme", "eu", "acme#eu"), ("größe 1", "x" * 128, "größe 1#" + "x" * 128)],
+    [("acme", None, "acme"), ("acme", "eu", "acme#eu"), ("größe-1", "x" * 128, "größe-1#" + "x" * 128)],
 )
 def test_a_tenant_is_the_endpoint_and_the_part(endpoint_id: str, part_id: str | None, tenant: str) -> None:
     assert tenant_of(endpoint_id, part_id) == tenant
 
 
-@pytest.mark.parametrize("ill_formed", ["", "a#b", "#", "*", "a\nb", "a\x00", "\x7f", "a\u202eb", "\ud800", "x" * 129])
+SPACES = [
+    " ",
+    "a b",
+    " a",
+    "a ",
+    "a\tb",
+    "a\u00a0b",
+    "a\u3000b",
+    "a\u2028b",
+    "a\u200bb",
+    "a\u2066b",
+    "\ufeffa",
+    "a\U000e0001",
+]
+
+
+@pytest.mark.parametrize(
+    "ill_formed", ["", "a#b", "#", "*", "a\nb", "a\x00", "\x7f", "a\u202eb", "\ud800", "x" * 129, *SPACES]
+)
 def test_an_ill_formed_id_is_bad_user_input_in_either_place(ill_formed: str) -> None:
     with pytest.raises(BadUserInput):
         tenant_of(ill_formed)
@@ -87,6 +105,8 @@ def test_a_granted_tenant_is_taken(
         (["acme#"], "acme", None),
         ([""], None, None),
         (["ACME"], "acme", None),
+        (["acme "], "acme", None),
+        (["ac me"], None, None),
     ],
 )
 def test_a_tenant_outside_the_grants_is_forbidden(
@@ -132,6 +152,10 @@ def test_a_claim_is_text_or_a_list(claim: object, grants: list[str]) -> None:
 IAM_TENANTS = {
     "arn:aws:iam::111122223333:role/service/Orders": ["acme"],
     "arn:aws:iam::111122223333:user/ann": ["other#*"],
+    "arn:aws:sts::111122223333:assumed-role/Staff/ann@example.com": ["staff"],
+    "arn:aws:sts::111122223333:assumed-role/Orders/night": ["night"],
+    "arn:aws:sts::111122223333:federated-user/bob": ["guest"],
+    "arn:aws:iam::111122223333:root": ["all"],
 }
 
 
@@ -145,6 +169,16 @@ IAM_TENANTS = {
         ("arn:aws-cn:sts::111122223333:assumed-role/Orders/session-1", []),
         ("arn:aws:sts::111122223333:assumed-role/orders/Orders", []),
         ("arn:aws:sts::111122223333:federated-user/ann", []),
+        ("arn:aws:sts::111122223333:federated-user/bob", ["guest"]),
+        ("arn:aws:iam::111122223333:root", ["all"]),
+        ("arn:aws:sts::111122223333:assumed-role/Orders/night", ["acme", "night"]),
+        ("arn:aws:sts::111122223333:assumed-role/Staff/ann@example.com", ["staff"]),
+        ("arn:aws:sts::111122223333:assumed-role/Staff/Ann@example.com", []),
+        ("arn:aws:sts::111122223333:assumed-role/Staff/ann@example.com/x", []),
+        ("arn:aws:sts::111122223333:assumed-role/Staff/bob@example.com", []),
+        ("arn:aws:iam::111122223333:role/Staff", []),
+        ("arn:aws:iam::111122223333:role/other/path/Orders", ["acme"]),
+        ("arn:aws:sts::111122223333:assumed-role/Orders/session-1\n", []),
         ("", []),
     ],
 )
