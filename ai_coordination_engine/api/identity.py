@@ -15,7 +15,7 @@ MAX_LENGTH = 128
 SEPARATOR = "#"
 WILDCARD = "*"
 
-_SESSION = re.compile(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
+_SESSION = re.compile(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/[^/\s]+")
 _ROLE = re.compile(r"arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)")
 
 

@@ -165,7 +165,7 @@ def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
 
 
 def _missing(async_task_uuid: str, why: str = "") -> NotFound:
-    return NotFound(f'There is no such async task: "{async_task_uuid[:MAX_UUID]}"{why}.')
+    return NotFound(f'There is no such async task: "{async_task_uuid[:MAX_ID]}"{why}.')
 
 
 def _ended(task: AsyncTask | None, async_task_uuid: str, *, other_usage: bool = False) -> Exception:

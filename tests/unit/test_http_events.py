@@ -217,7 +217,7 @@ def test_a_load_balancer_gets_a_description_and_lists_if_it_sent_lists() -> None
         (v2("/acme/ai_coordination_graphql", jwt("acme#*"), part_id="eu"), Kind.V2, JWT, "acme#eu"),
         (v2("/prod/acme/graphql", jwt("acme"), stage="prod"), Kind.V2, JWT, "acme"),
         (v2("/prod/graphql", jwt("acme"), stage="prod"), Kind.V2, JWT, "acme"),
-        (v2("/ac%20me/graphql", jwt(["ac me"])), Kind.V2, JWT, "ac me"),
+        (v2("/gr%C3%B6%C3%9Fe/graphql", jwt(["größe"])), Kind.V2, JWT, "größe"),
         (v1("/acme/graphql/", {"claims": {"tenants": "acme,other"}}), Kind.V1, JWT, "acme"),
         (v1("/acme/graphql", {"claims": {"tenants": "acme#eu"}}, Part_Id="eu"), Kind.V1, JWT, "acme#eu"),
         (v2(authorizer=iam(SESSION)), Kind.V2, IAM, "acme"),
