@@ -102,10 +102,13 @@ def project(tmp_path: Path) -> Path:
 
 def make(project: Path, *variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make install` where no index but the test's can be reached."""
+    return run(project, "make", "install", f"PYTHON={sys.executable}", *variables)
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(("PIP_", "MAKE"))}
     index = (project.parent / "simple").as_uri()
     environment |= {"PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
-    command = ["make", "install", f"PYTHON={sys.executable}", *variables]
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -119,6 +122,16 @@ def test_an_install_takes_what_is_pinned_though_everything_was_released_since(pr
     assert done.returncode == 0, done.stdout + done.stderr
     assert installed(project) == dict.fromkeys(PINNED, "1.0") | {"flit_core": "3.12.0", "tried": "1"}
     assert "No broken requirements found." in done.stderr
+
+
+def test_the_lambda_package_takes_what_is_pinned_too(project: Path) -> None:
+    shutil.copy(ROOT / ".ci/package", project / ".ci")
+    shutil.copy(project / ".ci/constraints.txt", project / ".ci/constraints-lambda.txt")
+    (project / "ai_coordination_engine").mkdir()
+    done = run(project, sys.executable, ".ci/package", "--arch", "host", "--to", "build")
+    assert done.returncode == 0, done.stderr
+    packed = {path.name.removesuffix(".dist-info") for path in (project / "build").glob("*.dist-info")}
+    assert packed == {f"{name}-1.0" for name in PINNED} | {"flit_core-3.12.0"}
 
 
 def test_a_lock_that_lacks_something_fails_at_once(project: Path) -> None:
