@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ai_coordination_engine.domain.usage import token_counts
+from ai_coordination_engine.domain.usage import MAX_COUNT, token_counts, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Attempt:
         if not isinstance(details, Mapping):
             return cls()
         usage = details.get("usage")
-        attempt = details.get("attempt")
+        attempt = whole_number(details.get("attempt"))
         return cls(
             details=details,
             status=_text(details.get("status")),
-            attempt=attempt if isinstance(attempt, int) and not isinstance(attempt, bool) else None,
+            attempt=attempt if attempt is not None and attempt <= MAX_COUNT else None,
             started_at=_moment(details.get("started_at")),
             ended_at=_moment(details.get("ended_at")),
             error=_text(details.get("error")),

@@ -30,7 +30,7 @@ def token_counts(usage: object) -> dict[str, int]:
     """
     given = usage if isinstance(usage, Mapping) else {}
     counts = {
-        name: next((count for each in names if (count := _count(given.get(each))) is not None), None)
+        name: next((count for each in names if (count := whole_number(given.get(each))) is not None), None)
         for name, names in _COUNTS.items()
     }
     parts = counts["input_tokens"], counts["output_tokens"]
@@ -39,8 +39,8 @@ def token_counts(usage: object) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count is not None and count <= MAX_COUNT}
 
 
-def _count(value: object) -> int | None:
-    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero."""
+def whole_number(value: object) -> int | None:
+    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero; None for anything else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

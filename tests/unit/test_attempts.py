@@ -78,5 +78,12 @@ def test_what_is_not_of_its_type_is_left_out(wrong: Any) -> None:
     assert Attempt.of(details) == Attempt(details=details, status=text, error=text, error_class=text)
 
 
+@pytest.mark.parametrize(
+    ("attempt", "shown"), [(1, 1), (2.0, 2), (MOST, MOST), (MOST + 1, None), (-1, None), ("1", None)]
+)
+def test_the_number_of_an_attempt_fits_into_an_integer_of_graphql(attempt: Any, shown: int | None) -> None:
+    assert Attempt.of({"attempt": attempt}).attempt == shown
+
+
 def test_a_time_without_a_zone_is_in_utc() -> None:
     assert Attempt.of({"ended_at": "2026-11-02T09:00:00"}).ended_at == datetime(2026, 11, 2, 9, tzinfo=UTC)
