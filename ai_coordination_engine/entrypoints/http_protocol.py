@@ -6,6 +6,7 @@ answered 408, where an answer can still be sent, and dropped.
 """
 
 from asyncio import TimerHandle
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import h11
@@ -50,6 +51,7 @@ class BoundedProtocol(H11Protocol):
         self._begin()
         if unread:
             self._end = self.loop.time() + self.linger_seconds
+            self._stop("_timer")  # it would look too late
         super().on_response_complete()
         self._watch()
 
@@ -135,8 +137,9 @@ class BoundedProtocol(H11Protocol):
         head = h11.Response(
             status_code=response.status, headers=list(headers.items()), reason=STATUS_PHRASES[response.status]
         )
-        for event in (head, h11.Data(data=response.body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        with suppress(h11.LocalProtocolError):  # HEAD takes no body
+            for event in (head, h11.Data(data=response.body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
 
     def _stop(self, name: str) -> None:
         timer: TimerHandle | None = getattr(self, name)

@@ -107,6 +107,13 @@ def test_half_a_request_is_answered_408_and_dropped(served: Served, sent: bytes)
     assert served.bodies == []
 
 
+def test_half_a_request_for_the_head_alone_is_dropped_too(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    with served.connect() as connection:
+        connection.sendall(HEAD.replace(b"POST", b"HEAD"))
+        assert rest(connection).startswith(b"HTTP/1.1 408")
+    assert caplog.records == []
+
+
 def test_a_connection_that_says_nothing_is_closed(served: Served) -> None:
     with served.connect() as connection:
         assert rest(connection) == b""
@@ -151,7 +158,8 @@ def test_the_time_between_two_requests_is_not_held_against_the_second(served: Se
             Event().wait(SHORT * 0.6)
 
 
-def test_the_rest_of_an_answered_request_is_not_read_for_ever(served: Served) -> None:
+def test_the_rest_of_an_answered_request_is_not_read_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ShortProtocol, "request_seconds", 60.0)
     with served.connect() as connection:
         connection.sendall(HEAD.replace(b" / ", b" /early ").replace(b"1000", b"1000000000"))
         assert accepted(connection)
