@@ -10,7 +10,7 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.keys import FIRST_QUESTION, agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import marks
@@ -113,17 +113,19 @@ def _session(app: App, tenant: str, question: Question) -> Session:
 def _write_agent(app: App, tenant: str, question: Question, session: Session, agent: Agent) -> SessionAgent:
     table = app.records.table(SESSION_AGENT)
     session_key = (session.coordination_uuid, session.session_uuid)
+    ordinal = FIRST_QUESTION - 1  # a map may be about to write elements under ordinals of the plan
     for _ in range(_TRIES):
         earlier = [
             each  # one that is not confirmed has its ordinal too
             for each in table.query_all(tenant, session.session_uuid, consistent=True)
             if each.ordinal is not None and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
         ]
-        record = _agent_record(app, tenant, question, session, agent, earlier)
+        ordinal = max(ordinal, *(each.ordinal for each in earlier), 0) + 1
+        record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)
         try:
             table.put(record, SessionAgent.session_agent_uuid.does_not_exist())
         except Refused:
-            continue  # another question took this ordinal
+            continue  # another question took this ordinal, or a client its uuid
         key = (record.session_uuid, record.session_agent_uuid)
         if app.records.living_parent(SESSION, tenant, session_key) is None:
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
@@ -134,10 +136,16 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
 
 
 def _agent_record(
-    app: App, tenant: str, question: Question, session: Session, agent: Agent, earlier: Sequence[SessionAgent]
+    app: App,
+    tenant: str,
+    question: Question,
+    session: Session,
+    agent: Agent,
+    earlier: Sequence[SessionAgent],
+    *,
+    ordinal: int,
 ) -> SessionAgent:
     now = app.clock.now()
-    ordinal = max((each.ordinal for each in earlier), default=-1) + 1
     session_agent_uuid = agent_key(session, ordinal)[1]
     thread_uuid, turns = _thread(question, earlier, app)
     key = (session.session_uuid, session_agent_uuid)

@@ -6,6 +6,8 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
 
 MAX_ELEMENTS = 10_000  # of one map
+MAX_EXPANSIONS = 40  # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
+FIRST_QUESTION = (MAX_EXPANSIONS * (MAX_AGENTS + 1) + 1) * MAX_ELEMENTS  # beyond every element of every map
 _EPOCH = 2**40  # beyond every ordinal
 
 

@@ -17,6 +17,7 @@ from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.keys import (
     MAX_ELEMENTS,
+    MAX_EXPANSIONS,
     agent_key,
     edge_name,
     element_ordinal,
@@ -31,9 +32,17 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.table import Refused
 
 PAGE = 100  # elements that are written and enqueued, or read, together
-MAX_EXPANSIONS = 40  # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
+
+
+class NotStarted(Exception):
+    """The elements of the map `agent`, which waits for them, cannot all be written; `message` says why."""
+
+    def __init__(self, agent: SessionAgent, message: str) -> None:
+        super().__init__(message)
+        self.agent, self.message = agent, message
 
 
 def is_map(app: App, agent: SessionAgent) -> bool:
@@ -45,7 +54,7 @@ def expand(app: App, agent: SessionAgent) -> AgentResult | None:
     """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
 
     Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one expansion too many,
-    and `Refused` when the lease was lost.
+    `NotStarted` when the map waits and has to fail, and `Refused` when the lease was lost.
     """
     elements = _elements(app, agent)
     if not elements:
@@ -61,7 +70,10 @@ def expand(app: App, agent: SessionAgent) -> AgentResult | None:
     named = {tally_ordinal(each, count) for each in ordinals} if count else ordinals
     unfinished = [edge_name(each, agent.epoch) for each in named]
     expanded = app.transitions.expand(agent, len(elements), unfinished, count)
-    _start(app, expanded, elements)
+    try:
+        _start(app, expanded, elements)
+    except AgentFailure as failure:
+        raise NotStarted(expanded, failure.message) from failure
     return None
 
 
@@ -240,4 +252,8 @@ def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
     """Write what is not there yet: an earlier worker may have written some, and they may be running."""
     table = app.records.table(SESSION_AGENT)
     if records:
-        app.records.parallel.run([partial(table.put_new, each) for each in records])
+        try:
+            app.records.parallel.run([partial(table.put_new, each) for each in records])
+        except Refused as refused:
+            message = "Another record stands under the uuid of an element of the map; run it in a new session."
+            raise AgentFailure(message) from refused

@@ -6,8 +6,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
@@ -79,7 +81,21 @@ def sweep(app: App, wake: Wake) -> None:
 def _put(
     app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any], async_task_uuid: str | None = None
 ) -> None:
-    key = (agent.session_uuid, run_uuid)
+    """Write a run under the uuid of its attempt, or, where a client has written a run of its own there, under one that
+    follows from the attempt.
+    """
+    try:
+        _put_under(app, agent, run_uuid, run_uuid, details, async_task_uuid)
+    except Refused:
+        logger.error("the uuid of a run is taken", extra={"run_uuid": run_uuid, "partition_key": agent.partition_key})
+        other = child_uuid(f"{agent.session_agent_uuid}/{run_uuid}", agent.attempt or 0, agent.created_at)
+        _put_under(app, agent, other, run_uuid, details, async_task_uuid)
+
+
+def _put_under(
+    app: App, agent: SessionAgent, uuid: str, run_uuid: str, details: dict[str, Any], async_task_uuid: str | None
+) -> None:
+    key = (agent.session_uuid, uuid)
     now = app.clock.now()
     packed = app.records.packed(SESSION_RUN, agent.partition_key, key, {"async_task": details})
     run = SessionRun(

@@ -168,9 +168,15 @@ def write_agents(
         ]
     )
     parent_key = (tenant, session.coordination_uuid)
-    parent = app.records.parallel.run([partial(app.records.living_parent, COORDINATION, tenant, parent_key), *writes])[
-        0
-    ]
+    reads = partial(app.records.living_parent, COORDINATION, tenant, parent_key)
+    try:
+        parent = app.records.parallel.run([reads, *writes])[0]
+    except Refused as refused:
+        _undo(app, session, agents, mark)
+        text = (
+            "Another record stands under the uuid of one of the session's agents; choose another uuid for the session."
+        )
+        raise Conflict(text) from refused
     if parent is None:
         _undo(app, session, agents, mark)
         raise COORDINATION.missing(parent_key)
@@ -192,7 +198,8 @@ def _remove(app: App, agents: Sequence[SessionAgent]) -> None:
     table = app.records.table(SESSION_AGENT)
     for agent in agents:
         with suppress(Refused):
-            unused = (SessionAgent.state == "initial") | SessionAgent.width.exists()
+            own = (SessionAgent.ordinal == agent.ordinal) & (SessionAgent.coordination_uuid == agent.coordination_uuid)
+            unused = own & ((SessionAgent.state == "initial") | SessionAgent.width.exists())
             table.delete(agent.partition_key, key_of(agent), unused)
 
 

@@ -285,8 +285,11 @@ def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | None:
         return maps.gather(app, agent)
     try:
         return maps.expand(app, agent)
+    except maps.NotStarted as failure:
+        _fail(app, failure.agent, failure.message)
     except Refused:
-        return None  # the lease was lost
+        pass  # the lease was lost
+    return None
 
 
 def _log(event: str, agent: SessionAgent, **details: str) -> None:

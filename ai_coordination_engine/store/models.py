@@ -71,6 +71,7 @@ class Record(Model):
     """
 
     record_name: ClassVar[str]
+    identity: ClassVar[tuple[str, ...]] = ()  # what tells it, beside its key, from a record that somebody else wrote
 
     partition_key = UnicodeAttribute(null=True)
     updated_by = UnicodeAttribute(null=True)
@@ -88,6 +89,10 @@ class Record(Model):
             if isinstance(attribute, ParentKey):
                 item[name] = {attribute.attr_type: attribute.stored(self.partition_key, getattr(self, name))}
         return item
+
+    def is_same(self, other: "Record") -> bool:
+        """Whether another item under the same key is this record, in whatever state, and not somebody else's."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.identity)
 
     @classmethod
     def payload_names(cls) -> list[str]:
@@ -244,6 +249,7 @@ class SessionAgent(Record):
         table_name = "session_agents"
 
     record_name = "session agent"
+    identity = ("partition_key", "coordination_uuid", "agent_uuid", "ordinal", "map_ordinal", "width", "sink_count")
     session_uuid = ParentKey(hash_key=True)
     session_agent_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
@@ -314,6 +320,7 @@ class SessionRun(Record):
         table_name = "session_runs"
 
     record_name = "session run"
+    identity = ("partition_key", "coordination_uuid", "session_agent_uuid", "updated_by")
     session_uuid = ParentKey(hash_key=True)
     run_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)

@@ -6,6 +6,7 @@ reads them when somebody wants them.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.table import Key, Refused, Table
 
+_LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
 """Makes the attributes to write from the parent (None when it was not asked for) and whether the record is new."""
 
@@ -286,8 +288,14 @@ def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
 
 
 def blob_prefix(entity: Entity, tenant: str, key: Key) -> str:
-    """Where the blobs of a record live; no record's place lies within another's."""
-    return "/".join(quote(f"={part}", safe="=") for part in (tenant, entity.model.Meta.table_name, *key)) + "/"
+    """Where the blobs of a record live, in at most 700 bytes; no record's place lies within another's."""
+    return "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key))) + "/"
+
+
+def _place(part: str) -> str:
+    """One part of a blob's key: what is long in percent encoding is a hash, which begins like no other part."""
+    quoted = quote(f"={part}", safe="=")
+    return quoted if len(quoted) <= _LONGEST_PLACE else f"~{sha256(part.encode()).hexdigest()}"
 
 
 def _absent(table: Table[Any]) -> Any:

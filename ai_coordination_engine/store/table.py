@@ -156,11 +156,12 @@ class Table(Generic[M]):
                 raise
 
     def put_new(self, record: M) -> None:
-        """Write the whole item unless there is one under its key, of whatever content."""
+        """Write the whole item unless it stands there, perhaps changed since. Raises `Refused` for somebody else's."""
         try:
             self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
-        except Refused:
-            return
+        except Refused as refused:
+            if refused.old is None or not record.is_same(refused.old):
+                raise
 
     def put_many(self, records: Sequence[M]) -> None:
         """Write whole items without a condition; at most 25 a request; returns when all are accepted."""

@@ -7,6 +7,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ask import Asked, Question, ask
+from ai_coordination_engine.engine.keys import FIRST_QUESTION
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import BadUserInput, NotFound
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
@@ -146,7 +147,7 @@ def test_concurrent_questions_get_different_ordinals(stage: Stage, coordination:
     stage.boundary.reach = lambda name: None
     stage.drain()
     agents = stage.agents(first.session_uuid)
-    assert [each.ordinal for each in agents] == [0, 1, 2, 3, 4]
+    assert [each.ordinal for each in agents] == [FIRST_QUESTION + each for each in range(5)]
     assert {each.state for each in agents} == {"completed"}
     assert sorted(run.run_uuid for run in stage.runs(first.session_uuid)) == sorted(
         [first.run_uuid, *(each.run_uuid for each in asked)]
@@ -216,7 +217,7 @@ def test_a_question_in_a_session_of_a_task_does_not_change_how_it_ends(stage: St
     names = stage.define({"a": "", "b": "a"})
     session = stage.start(names)
     asked = put(stage, names[0], "how is it going?", session_uuid=session.session_uuid)
-    assert [each.ordinal for each in stage.agents(session.session_uuid)] == [0, 1, 2]
+    assert [each.ordinal for each in stage.agents(session.session_uuid)] == [0, 1, FIRST_QUESTION]
     assert stage.looking.table(SESSION_AGENT).get(TENANT, (session.session_uuid, asked.session_agent_uuid)) is not None
     stage.drain()
     assert stage.session(session).status == "completed"

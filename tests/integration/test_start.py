@@ -7,11 +7,12 @@ from random import Random
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
 from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.sessions import (
     TENANT,
     Crash,
@@ -225,6 +226,22 @@ def test_a_uuid_of_another_tenants_session_is_free(stage: Stage) -> None:
     stage.drain()
     check_promises(stage, session)
     assert table.get("other", (coordination, "theirs"), consistent=True).serialize() == stored
+
+
+def test_an_agent_of_somebody_elses_is_never_taken_for_ones_own(stage: Stage) -> None:
+    """A client wrote it under the uuid that follows from the session to be, below another session of that uuid."""
+    coordination, task = stage.define(DIAMOND)
+    table = stage.looking.table(SESSION_AGENT)
+    planned = Session(coordination, "mine", partition_key=TENANT, created_at=stage.clock.now())
+    foreign = SessionAgent(
+        *agent_key(planned, 1), partition_key=TENANT, coordination_uuid="another", agent_uuid="b", state="initial"
+    )
+    table.put(foreign, SessionAgent.session_uuid.does_not_exist())
+    with pytest.raises(Conflict, match="choose another uuid for the session"):
+        stage.start((coordination, task), session_uuid="mine")
+    assert [each.serialize() for each in stage.agents("mine")] == [foreign.serialize()]
+    assert stage.looking.table(SESSION).get(TENANT, (coordination, "mine"), consistent=True) is None
+    assert stage.queue.waiting == []
 
 
 @pytest.mark.parametrize("seed", range(12))
