@@ -175,6 +175,7 @@ def _rows(
     """Records with their positions, from `after` on; those that do not pass as None."""
     table = repository.table(entity)
     hash_value = _hash_value(table, entity, tenant, filters)
+    known: dict[str, Any] = {}  # the agents of coordinations by uuid, as far as a filter asks for them
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
     size = want if not checks else None
     if hash_value is not None:
@@ -189,12 +190,21 @@ def _rows(
         if visible(record, tenant) is None:
             yield None, position
             continue
-        read = partial(_read, repository, record)
+        read = partial(_read, repository, known, record)
         yield (record if all(check(read, value) for check, value in checks) else None), position
 
 
-def _read(repository: Repository, record: Any, name: str) -> Any:
-    return repository.opened(getattr(record, name))
+def _read(repository: Repository, known: dict[str, Any], record: Any, name: str) -> Any:
+    """An attribute for a filter. A session agent that a client made is described by its coordination, read once."""
+    value = repository.opened(getattr(record, name))
+    if value is not None or name != "definition" or record.coordination_uuid is None:
+        return value
+    tenant, uuid = record.partition_key, record.coordination_uuid
+    if uuid not in known:
+        coordination = repository.get(COORDINATION, tenant, (tenant, uuid))
+        found = repository.opened(coordination.agents) if coordination else None
+        known[uuid] = {each["agent_uuid"]: each for each in found or ()}
+    return known[uuid].get(record.agent_uuid)
 
 
 def _partition(

@@ -361,3 +361,15 @@ def test_the_total_is_counted_only_when_it_is_asked_for(api: Api, calls: Calls) 
 def test_a_list_has_fifty_records_unless_it_says_otherwise(api: Api) -> None:
     page = data(api, "coordinationList")
     assert page == {"coordinationList": [], "pageSize": 50, "pageNumber": 1, "total": 0, "nextCursor": None}
+
+
+def test_agents_made_by_hand_are_found_by_the_name_in_their_coordination(api: Api, calls: Calls) -> None:
+    agents = [{"agentUuid": "a", "agentName": "red one"}, {"agentUuid": "b", "agentName": "blue"}, {"agentUuid": "c"}]
+    above = COORDINATION.put(api, {}, agents=agents)
+    above = {**above, **SESSION.put(api, above)}
+    made = {uuid: make(api, SESSION_AGENT, above, 0, agentUuid=uuid) for uuid in ("a", "b", "c", "gone")}
+    calls.taken()
+    assert uuids(SESSION_AGENT, api, agentName="red", sessionUuid=above["sessionUuid"]) == [made["a"]]
+    assert calls.taken()["GetItem"] == 1
+    assert uuids(SESSION_AGENT, api, agentName="green", sessionUuid=above["sessionUuid"]) == []
+    assert uuids(SESSION_AGENT, api.as_tenant(f"{api.tenant}-2"), agentName="red") == []
