@@ -475,3 +475,11 @@ def test_a_data_directory_takes_one_server(tmp_path: Path) -> None:
         pass
     with EmbeddedAws(tmp_path) as aws:
         assert client("dynamodb", aws).list_tables()["TableNames"] == []
+
+
+def test_a_directory_of_an_earlier_layout_is_refused_in_words(tmp_path: Path) -> None:
+    key = {"session_uuid": {"S": "s"}, "run_uuid": {"S": "r"}}
+    change = {"item": "ace-session_runs", "region": "us-east-1", "key": key, "image": key}
+    (tmp_path / "journal.jsonl").write_text(json.dumps([change]) + "\n")
+    with pytest.raises(DataDirError, match="was written by an earlier version"), EmbeddedAws(tmp_path):
+        pass
