@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 SHOWN_LINES = 8
-_OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
 
 _CURL = (
     """curl -s {url} -H 'content-type: application/json' """
@@ -56,10 +55,6 @@ dlq = App(name="dlq", help="The dead-letter queue: messages whose step failed ea
 app.command(tables)
 app.command(dlq)
 app.command(schema)
-
-
-class Wrong(Exception):
-    """A run file is wrong: one line for every problem, each with its place."""
 
 
 class Failure(Exception):
@@ -127,6 +122,7 @@ def run(
     from ai_coordination_engine.entrypoints.run_checks import not_allowed
     from ai_coordination_engine.entrypoints.run_file import read_run_file
     from ai_coordination_engine.entrypoints.server import serving
+    from ai_coordination_engine.errors import BadUserInput
 
     plan = read_run_file(file)
     if query is not None:
@@ -134,7 +130,7 @@ def run(
     console = _console(stderr=True)
     with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
         if problems := list(not_allowed(running.app, plan)):
-            raise Wrong("\n".join(problems))
+            raise BadUserInput("\n".join(problems))
         if not all(agent.get("runtime") for agent in plan.agents):
             console.print(_runtime_note(running))
         if data_dir:
@@ -267,8 +263,6 @@ def _explain(error: Exception) -> tuple[str, int]:
 
     from ai_coordination_engine.errors import CoordinationError
 
-    if isinstance(error, Wrong):
-        return str(error), WRONG
     if isinstance(error, Failure):
         return f"ace: {error}", error.code
     if isinstance(error, CycloptsError):
@@ -323,7 +317,7 @@ def _run(console: "Terminal", running: "Running", run: "RunFile") -> "SessionVie
 
     progress = Progress(console)
     with Client(running.url) as client:
-        session_uuid = _start(console, client, run)
+        session_uuid = client.begin(run, console.print)
         console.print(f"Session {session_uuid}")
         while True:
             with progress:
@@ -333,23 +327,6 @@ def _run(console: "Terminal", running: "Running", run: "RunFile") -> "SessionVie
                 return view
             for agent in waiting:
                 _ask(console, client, view, agent)
-
-
-def _start(console: "Terminal", client: "Client", run: "RunFile") -> str:
-    """Start a session; what the API refuses or warns of is said with its place in the file."""
-    from ai_coordination_engine.entrypoints.client import ApiError
-
-    try:
-        session_uuid = client.start(run)
-    except ApiError as error:
-        if error.code not in _OF_THE_FILE:
-            raise
-        raise Wrong("\n".join(line for each in error.messages for line in run.at_their_places(each))) from error
-    finally:
-        for warning in dict.fromkeys(client.warnings):
-            for line in run.at_their_places(warning, "warning: "):
-                console.print(line)
-    return session_uuid
 
 
 def _ask(console: "Terminal", client: "Client", view: "SessionView", agent: "AgentView") -> None:

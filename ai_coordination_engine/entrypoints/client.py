@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 
 from ai_coordination_engine.entrypoints.run_file import RunFile
+from ai_coordination_engine.errors import BadUserInput
 
 END = frozenset({"completed", "failed", "timeout", "cancelled"})
 UPDATED_BY = "ace"
 POLL_SECONDS = 0.1
+_OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
 
 _COORDINATION = """
 mutation ($coordinationUuid: String!, $name: String, $description: String, $agents: [JSONCamelCase], $by: String!) {
@@ -137,6 +139,23 @@ class Client:
         self.warnings += (answer.get("extensions") or {}).get("warnings") or []
         data: dict[str, Any] = answer["data"]
         return data
+
+    def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
+        """Start a session and return its uuid; `tell` is given what the API warns of, with its place in the file.
+
+        Raises `BadUserInput` with the places for what another file would not be refused for, and `ApiError`.
+        """
+        try:
+            return self.start(run)
+        except ApiError as error:
+            if error.code not in _OF_THE_FILE:
+                raise
+            lines = [line for each in error.messages for line in run.at_their_places(each)]
+            raise BadUserInput("\n".join(lines)) from error
+        finally:
+            for warning in dict.fromkeys(self.warnings):
+                for line in run.at_their_places(warning, "warning: "):
+                    tell(line)
 
     def start(self, run: RunFile) -> str:
         """Save the coordination and the task, start a session, and return its uuid."""

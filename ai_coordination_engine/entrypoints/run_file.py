@@ -185,7 +185,7 @@ def _agents(
         agent = _agent(reader, each)
         if agent is None:
             continue
-        for name in {agent["agent_uuid"], agent.get("agent_name", agent["agent_uuid"])}:
+        for name in {agent["agent_uuid"], agent.get("agent_name") or agent["agent_uuid"]}:
             if name in references:
                 reader.problem(each, f'agent "{name}" is defined twice')
             references[name] = agent["agent_uuid"]

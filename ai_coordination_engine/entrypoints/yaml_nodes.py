@@ -67,6 +67,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._written: dict[int, str] = {}  # the key of a value, by the value's id
 
     def problem(self, node: yaml.Node, message: str) -> None:
         """Note what is wrong with a node."""
@@ -143,6 +144,7 @@ class Reader:
                 self.problem(key_node, f'{what} has no key "{key}"{did_you_mean(key, keys or {})}')
             elif stored not in found:
                 found[stored] = value
+                self._written[id(value)] = key
             elif not merged:
                 self.problem(key_node, f'{what} has "{key}" twice')
         # among data, null is a value
@@ -158,9 +160,10 @@ class Reader:
         return list(node.value)
 
     def text(self, node: yaml.Node | None, what: str) -> str | None:
-        """A text; numbers and the like must be quoted."""
+        """A text; numbers and the like must be quoted. A message names its key, or else `what`."""
         if node is None:
             return None
+        what = self._written.get(id(node), what)
         if not isinstance(node, yaml.ScalarNode):
             self.problem(node, f"{what} must be text")
         elif not is_text(node):

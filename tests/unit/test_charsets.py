@@ -35,6 +35,7 @@ TEXT = "Grüße, 5 €"
         ("热泵".encode("gbk"), "text/plain; charset=gb2312", "热泵"),
         ("a".encode("ascii"), "text/plain; charset=us-ascii", "a"),
         ("é".encode(), "text/plain; charset=", "é"),
+        ("é".encode(), "text/plain; charset=utf-8, text/plain; charset=utf-8", "é"),  # the header is there twice
         ("é".encode(), "text/plain; charset", "é"),
     ],
 )

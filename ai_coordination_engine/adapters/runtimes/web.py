@@ -67,7 +67,7 @@ class Web:
         except (DeadlinePassed, httpx.TimeoutException) as error:
             message = f"{whom} did not answer within {max(seconds, 0):.3g} s"
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # no name of a host that could be looked up
             raise AgentFailure(f"{whom} has an invalid URL", error_class="invalid_request") from error
         except httpx.RequestError as error:
             final = isinstance(error, _FINAL_ERRORS)

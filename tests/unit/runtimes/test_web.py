@@ -227,6 +227,7 @@ def test_a_secret_is_hidden_even_where_a_limit_cuts_it() -> None:
     assert (failure.value.message, str(failure.value)) == ("wrong key ***, key ***", "wrong key ***, key ***")
 
 
-def test_an_invalid_url_is_a_final_failure() -> None:
-    failure = failure_of(Web(), "http://[::1/")
+@pytest.mark.parametrize("url", ["http://[::1/", f"http://{'a' * 300}/", "http://xn--/", "http://..../"])
+def test_an_invalid_url_is_a_final_failure(url: str) -> None:
+    failure = failure_of(Web(), url)
     assert (failure.message, failure.retryable) == ("it has an invalid URL", False)
