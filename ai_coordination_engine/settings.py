@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     )
     openai_endpoints: dict[str, OpenAIEndpoint] = Field({}, description="name → OpenAI-compatible endpoint")
 
+    task_position: Literal["last", "first"] = Field(
+        "last", description="where an agent's input holds the task: after the outputs of its predecessors, or before"
+    )
     agent_timeout_seconds: float = Field(120, gt=0, le=840, description="how long one attempt of an agent may take")
     agent_attempts: int = Field(3, ge=1, le=100, description="attempts of an agent whose failures may be retried")
     backoff_seconds: float = Field(1, ge=0, le=900, description="wait before the second attempt; then it doubles")

@@ -119,6 +119,7 @@ class Stage:
         agents: Mapping[str, Mapping[str, Any]] | None = None,
         query: str = "begin",
         on_failure: str | None = None,
+        placeholders: str | None = None,
     ) -> tuple[str, str]:
         """A coordination and a task: every agent of the graph, whom it waits for, and what else its action says."""
         coordination, task = new_uuid(self.clock.now()), new_uuid(self.clock.now())
@@ -138,6 +139,7 @@ class Stage:
             },
             "updated_by": "me",
             **({"on_failure": on_failure} if on_failure else {}),
+            **({"placeholders": placeholders} if placeholders else {}),
         }
         self.app.records.create(TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination))
         return coordination, task

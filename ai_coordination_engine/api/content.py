@@ -1,6 +1,6 @@
 """What the arguments of a write become: checked, in the form that is stored. One function a record."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -8,8 +8,11 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
+from ai_coordination_engine.domain.placeholders import Scope, query_keys
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys
 from ai_coordination_engine.domain.shapes import (
+    Agent,
+    AgentAction,
     SubtaskQuery,
     parse_agent_action,
     parse_agent_actions,
@@ -19,6 +22,7 @@ from ai_coordination_engine.domain.shapes import (
     stored_map,
     unknown_keys,
 )
+from ai_coordination_engine.domain.subtasks import PLACEHOLDERS, fill_subtask
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.attempts import STANDING, times_by_hand
 from ai_coordination_engine.store.models import SessionAgent
@@ -28,6 +32,7 @@ MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
 _OF_AN_ATTEMPT = [each.attr_name for each in (*STANDING, SessionAgent.run_uuid, SessionAgent.lease_until)]
+_WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
 
@@ -75,8 +80,9 @@ def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> 
 def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
     """Subtasks and actions of the coordination's agents; those of others are dropped with a warning."""
     values = dict(given)
-    if values.get("on_failure") is not None:
-        statuses.check_word("onFailure", values["on_failure"], ON_FAILURE)
+    for name, wire, accepted in _WORDS_OF_A_TASK:
+        if values.get(name) is not None:
+            statuses.check_word(wire, values[name], accepted)
     if parent is None or not {"subtask_queries", "agent_actions"} & set(given):
         return values
     agents = parse_agents(context.app.records.opened(parent.agents))
@@ -88,17 +94,35 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
                 context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
         values["subtask_queries"] = stored_list([each for each in subtasks if each.agent_uuid in known])
     if values.get("agent_actions") is not None:
-        actions = parse_agent_actions(values["agent_actions"])
-        for agent_uuid in actions:
-            if agent_uuid not in known:
-                context.warn(f"agentActions: {agent_uuid} is not an agent of the coordination; dropped.")
-        kept = {uuid: action for uuid, action in actions.items() if uuid in known}
-        check_actions(agents, kept)
-        check_rules(agents, kept)
-        _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
-        _warn(context, idle_keys(kept))
-        values["agent_actions"] = stored_map(kept)
+        values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
+    if new or {"subtask_queries", "agent_actions"} <= set(given):
+        _warn(context, _unfilled(agents, values))
     return values
+
+
+def _agent_actions(context: Context, given: Any, agents: Sequence[Agent]) -> dict[str, Any]:
+    actions, known = parse_agent_actions(given), {agent.agent_uuid for agent in agents}
+    for agent_uuid in actions:
+        if agent_uuid not in known:
+            context.warn(f"agentActions: {agent_uuid} is not an agent of the coordination; dropped.")
+    kept = {uuid: action for uuid, action in actions.items() if uuid in known}
+    check_actions(agents, kept)
+    check_rules(agents, kept)
+    _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
+    _warn(context, idle_keys(kept))
+    return stored_map(kept)
+
+
+def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
+    """Words on each placeholder that the task's own query leaves without a value; without one a start will bring it."""
+    if not values.get("initial_task_query"):
+        return
+    by_uuid = {agent.agent_uuid: agent for agent in agents}
+    actions = parse_agent_actions(values.get("agent_actions"))
+    keys = Scope.of([query_keys(values["initial_task_query"])])
+    for each in parse_subtask_queries(values.get("subtask_queries")):
+        agent, action = by_uuid[each.agent_uuid], actions.get(each.agent_uuid) or AgentAction()
+        yield from fill_subtask(each.subtask_query or "", agent, action, by_uuid, keys).warnings
 
 
 def task_schedule(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:

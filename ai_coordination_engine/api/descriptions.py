@@ -86,6 +86,7 @@ FIELDS: Mapping[str, str] = {
         "By agent uuid: `predecessors`, `userInTheLoop`, `join`, `conditions`, `map`, `policy` and the like."
     ),
     "onFailure": "`fail_fast` (default): a failed agent fails the session. `continue`: other branches finish first.",
+    "placeholders": "What a placeholder without a value is: a warning (`warn`, the default), or an error (`strict`).",
     # Schedules
     "schedule": "When it fires: an expression such as `rate(1 day)`.",
     "TaskScheduleType.status": "One of initial, active, paused, completed.",

@@ -40,7 +40,7 @@ class ExecuteProcedureTaskSession(graphene.Mutation):
         """Answers when every root is enqueued."""
         context: Context = info.context
         check_arguments(given)
-        session = await context.change(execute_procedure, context.app, context.tenant, Start(**given))
+        session = await context.change(execute_procedure, context.app, context.tenant, Start(**given), context.warn)
         return {"procedure_task_session": session}
 
 

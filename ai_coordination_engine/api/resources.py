@@ -120,6 +120,7 @@ TASK = Resource(
         "subtask_queries": _objects(),
         "agent_actions": JSONCamelCase(),
         "on_failure": _text(),
+        "placeholders": _text(),
         "updated_by": _required(),
     },
     list_arguments={

@@ -116,6 +116,7 @@ class TaskType(graphene.ObjectType):
     subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
     on_failure = graphene.String()
+    placeholders = graphene.String()
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)

@@ -6,11 +6,13 @@ from functools import partial
 from threading import Event, Lock
 from typing import Any
 
+from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.inputs import MAX_TEXT, Turn
+from ai_coordination_engine.engine.inputs import MAX_TEXT, Given, Turn
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
@@ -24,13 +26,15 @@ _ALONE = Lock()
 class Chain:
     """What one call has run so far (outputs, and what agents were given), so that successors need not read it back.
 
+    `notes` are what is odd about attempts that go on.
     `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
     """
 
     deadline: float | None
     stopping: Event | None
     turns: dict[int, Turn] = field(default_factory=dict)
-    given: dict[int, str] = field(default_factory=dict)
+    given: dict[int, Given] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
     alone: bool = False
 
     def run_alone(self) -> None:
@@ -62,7 +66,6 @@ class Chain:
 def run(app: App, agent: SessionAgent, chain: Chain) -> AgentResult:
     """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
     request = _request(app, agent, chain)
-    chain.given[agent.ordinal] = request.input
     ids = {"tenant": agent.partition_key, "session_uuid": agent.session_uuid, "run_uuid": request.run_uuid}
     with attempt_span(request.agent_name, **ids):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
@@ -76,11 +79,12 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
     agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
     definition = _definition(app, agent)
     runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
-    wants_thread = app.runtimes.wants_thread(str(runtime.get("kind")))
+    kind = str(runtime.get("kind"))
+    wants_thread = app.runtimes.wants_thread(kind)
     turns = _turns(app, agent, chain, with_thread=wants_thread)
     before = inputs.passing(app, agent, turns)
     _check(app, agent, before)
-    task_query = app.records.opened(agent.task_query) or ""
+    given = chain.given[agent.ordinal] = _given(app, agent, chain, before)
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -91,9 +95,9 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
         agent_name=definition.label,
         runtime=runtime,
         instructions=str(runtime.get("instructions") or definition.agent_description or ""),
-        input=inputs.composed(app, agent, before),
-        query=app.records.opened(agent.query) or task_query,
-        task_query=task_query,
+        input=given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text(),
+        query=given.query,
+        task_query=app.records.opened(agent.task_query) or "",
         user_input=app.records.opened(agent.user_input),
         predecessors=[PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before],
         input_files=app.records.opened(agent.input_files) or [],
@@ -101,6 +105,21 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
         thread=_messages(app, agent, chain, turns) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
     )
+
+
+def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn]) -> Given:
+    """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task asks for."""
+    try:
+        given = inputs.composed(app, agent, before)
+    except BadUserInput as error:
+        raise AgentFailure(error.message, error_class="invalid_output") from error
+    if given.missing:
+        names = ", ".join(each[:200] for each in given.missing[:5])
+        note = f"These placeholders found nothing in the outputs of the predecessors: {names}."
+        if rules.of(app, agent).get("strict"):
+            raise AgentFailure(note, error_class="invalid_output")
+        chain.notes[agent.ordinal] = note
+    return given
 
 
 def _check(app: App, agent: SessionAgent, before: list[Turn]) -> None:
@@ -142,10 +161,10 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
 def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn]) -> list[Message]:
     """The earlier turns of the agent's thread: what each was given, and what it answered."""
     thread = [each for each in agent.thread or () if each in turns]
-    told = dict(chain.given)
+    told = {ordinal: given.text(on_thread=True) for ordinal, given in chain.given.items() if ordinal in thread}
     if missing := [each for each in thread if each not in told]:
         found = inputs.read(app, agent, missing)
-        given = inputs.given(app, found)
+        given = inputs.given(app, found, on_thread=True)
         told |= {each.ordinal: given[each.session_agent_uuid] for each in found}
     return [
         message

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ai_coordination_engine.domain.placeholders import written
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import Coordination, SessionAgent
@@ -10,8 +11,8 @@ from ai_coordination_engine.store.payload import BlobReference
 
 
 def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
-    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders filled) and
-    `onFailure`. None when the engine planned none of these agents.
+    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders filled, but for
+    outputs and what a map's elements fill) and `onFailure`. None when the engine planned none of these agents.
 
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
@@ -32,7 +33,7 @@ def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
             if fallback := rules.get("fallback"):
                 found.setdefault(fallback["agent_uuid"], Agent.model_validate(fallback).wire())
         if (query := opened(each.query)) is not None:
-            subtasks.append({"agentUuid": each.agent_uuid, "subtaskQuery": query})
+            subtasks.append({"agentUuid": each.agent_uuid, "subtaskQuery": written(query)})
     return {
         "agents": list(found.values()),
         "agentActions": actions,

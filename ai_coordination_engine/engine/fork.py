@@ -7,11 +7,13 @@ then it is confirmed, and everything else follows by reconciling it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid, new_uuid
-from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.domain.placeholders import Scope, query_keys
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.domain.subtasks import fill_subtask, refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
@@ -108,6 +110,8 @@ class Fork:
     def write(self, key: Key, order: Order, user_id: str | None) -> Session:
         """Write and confirm the fork, or go on where an earlier try died; the session once it is under way."""
         app, tenant = self.app, self.source.partition_key
+        for each in self._fresh_ones(self._kept()):
+            self._changed(each)  # what cannot be asked is refused before anything is written
         session = self._stored(self._session(key, order, user_id), order)
         if session.unconfirmed is not None:
             records = self._records(session)
@@ -236,13 +240,16 @@ class Fork:
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
             raise Conflict("The session was run again while it was forked; fork it anew, with another uuid.")
-        fresh = [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
+        fresh = self._fresh_ones(kept)
         copied = [self._copy(session, each, share) for each in taken]
         return [
             *copied,
             *(record for each in fresh for record in self._fresh(session, each, share)),
             *self._sinks(session),
         ]
+
+    def _fresh_ones(self, kept: set[int]) -> list[SessionAgent]:
+        return [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
 
     def _copy(self, session: Session, agent: SessionAgent, share: Share) -> SessionAgent:
         """A completed agent with its results; its attempts stay where they were made."""
@@ -286,10 +293,29 @@ class Fork:
             own = [each.get("subtask_query") for each in subtasks if each["agent_uuid"] == agent.agent_uuid]
             index = self._siblings(agent).index(agent.ordinal)
             raw = own[index] if index < len(own) else None
-            values["query"] = fill_placeholders(raw, changes.task_query) if raw else None
+            values["query"] = self._asked(agent, raw) if raw else None
         if changes.subtask_query is not None and agent.ordinal == changes.start:
-            values["query"] = fill_placeholders(changes.subtask_query, self._task_query)
+            values["query"] = self._asked(agent, changes.subtask_query)
         return values
+
+    def _asked(self, agent: SessionAgent, text: str) -> Any:
+        """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not take."""
+        described = self._agents[agent.agent_uuid]
+        action = AgentAction.model_validate(self.app.records.opened(agent.agent_action) or {})
+        subtask = fill_subtask(text, described, action, self._agents, self._keys)
+        if (self.app.records.opened(agent.rules) or {}).get("strict"):
+            refuse_missing([(described.label, subtask)])
+        return subtask.text
+
+    @cached_property
+    def _keys(self) -> Scope:
+        return Scope.of([query_keys(self._task_query)])
+
+    @cached_property
+    def _agents(self) -> dict[str, Agent]:
+        planned = [each for each in self.agents if each.map_ordinal is None]
+        described = [self.app.records.opened(each.definition) or {"agent_uuid": each.agent_uuid} for each in planned]
+        return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
 
     def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
         threads = {each.session_agent_uuid: each.ordinal for each in self.agents}

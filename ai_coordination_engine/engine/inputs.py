@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.placeholders import named_agents, render
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
@@ -74,13 +75,41 @@ def _passes(app: App, turn: Turn, agent: SessionAgent, conditions: Mapping[str, 
     return verdicts == [Verdict.PASSES]
 
 
-def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> str:
-    """The text that the agent is given after these turns."""
-    query = app.records.opened(agent.query) or app.records.opened(agent.task_query) or ""
-    return compose_input(query, [(each.name, each.output) for each in before], app.records.opened(agent.user_input))
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an agent is given: what it is asked (`query`, whose placeholders in `missing` found nothing), the outputs of
+    its predecessors with their names and whether they are turns of its thread, and the person's answer.
+    """
+
+    query: str
+    missing: Sequence[str]
+    outputs: Sequence[tuple[str, str, bool]]
+    user_input: str | None
+    task_first: bool
+
+    def text(self, *, on_thread: bool = False) -> str:
+        """All of it as one text; `on_thread`: without what the agent's thread holds already."""
+        outputs = [(name, output) for name, output, told in self.outputs if not (told and on_thread)]
+        return compose_input(self.query, outputs, self.user_input, task_first=self.task_first)
 
 
-def given(app: App, agents: Sequence[SessionAgent]) -> dict[str, str]:
+def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> Given:
+    """What the agent is given after these turns. An output that a placeholder names is not repeated after that.
+
+    Raises `BadUserInput` when the outputs that placeholders name are too long together.
+    """
+    asked = app.records.opened(agent.query)
+    outputs: dict[str, list[str]] = {}
+    for each in before:
+        outputs.setdefault(each.agent_uuid, []).append(each.output)
+    query, missing = render(asked, outputs) if asked else (app.records.opened(agent.task_query) or "", [])
+    named, thread = named_agents(asked), set(app.records.opened(agent.thread) or ())
+    rest = [(each.name, each.output, each.ordinal in thread) for each in before if each.agent_uuid not in named]
+    task_first = app.settings.task_position == "first"
+    return Given(query, missing, rest, app.records.opened(agent.user_input), task_first)
+
+
+def given(app: App, agents: Sequence[SessionAgent], *, on_thread: bool = False) -> dict[str, str]:
     """What each of these agents (of any sessions, one tenant) was given, by its uuid."""
     by_session: dict[tuple[str, str], list[SessionAgent]] = {}
     for agent in agents:
@@ -95,7 +124,8 @@ def given(app: App, agents: Sequence[SessionAgent]) -> dict[str, str]:
         }
         turns |= read_turns(app, group[0], [each for each in wanted if each not in turns])
         for agent in group:
-            answers[agent.session_agent_uuid] = composed(app, agent, passing(app, agent, turns))
+            before = passing(app, agent, turns)
+            answers[agent.session_agent_uuid] = composed(app, agent, before).text(on_thread=on_thread)
     return answers
 
 

@@ -7,10 +7,12 @@ have ended it is claimed again, and its output is the list of theirs.
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.conditions import select
+from ai_coordination_engine.domain.placeholders import Scope, fill, named_agents, query_keys
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine import inputs, rules
@@ -62,9 +64,9 @@ def expand(app: App, agent: SessionAgent) -> AgentResult | None:
     generation = (agent.generation or 0) + 1
     if generation > MAX_EXPANSIONS:
         raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
-    text = app.records.opened(agent.query) or ""
+    asked = _Asked.of(app, agent)
     for index, element in enumerate(elements):
-        _query(text, element, index)  # none may fail once the map waits for them
+        asked.query(element, index)  # none may fail once the map waits for them
     ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(elements))]
     count = tallies.how_many(len(elements))
     named = {tally_ordinal(each, count) for each in ordinals} if count else ordinals
@@ -145,23 +147,50 @@ def _list(turn: inputs.Turn, rule: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def _query(text: str, element: Any, index: int) -> str:
-    try:
-        return fill_element(text, element, index)
-    except BadUserInput as error:
-        message = f"Element {index} of the map cannot be asked: {error.message}"
-        raise AgentFailure(message, error_class="invalid_output") from error
+@dataclass(frozen=True)
+class _Asked:
+    """What the elements of a map are asked: its text, and where else than in them values come from."""
+
+    text: str
+    scope: Scope
+    strict: bool
+
+    @classmethod
+    def of(cls, app: App, agent: SessionAgent) -> "_Asked":
+        given = rules.of(app, agent)
+        keys = query_keys(app.records.opened(agent.task_query) or "")
+        text = app.records.opened(agent.query) or ""
+        return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
+
+    def query(self, element: Any, index: int) -> Any:
+        """What one element is asked, as it is stored; raises `AgentFailure`."""
+        try:
+            filled = fill_element(self.text, element, index, self.scope)
+        except BadUserInput as error:
+            raise _unfit(index, error.message) from error
+        if self.strict and filled.missing:
+            raise _unfit(index, f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are strict.")
+        return filled.stored()
+
+    @property
+    def named(self) -> set[str]:
+        """The predecessors whose outputs the text may name."""
+        return named_agents(fill(self.text, self.scope.with_nothing()).stored()) if "{" in self.text else set()
+
+
+def _unfit(index: int, why: str) -> AgentFailure:
+    return AgentFailure(f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output")
 
 
 def _start(app: App, agent: SessionAgent, elements: Sequence[Any]) -> None:
     """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these."""
     ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(elements))]
     _put_once(app, _tallies(agent, ordinals))
-    template = _template(app, agent)
-    text = app.records.opened(agent.query) or ""
+    asked = _Asked.of(app, agent)
+    template = _template(app, agent, asked.named)
     for start in range(0, len(elements), PAGE):
         page = [
-            _element(app, agent, template, ordinals[index], _query(text, elements[index], index))
+            _element(app, agent, template, ordinals[index], asked.query(elements[index], index))
             for index in range(start, min(start + PAGE, len(elements)))
         ]
         _put_once(app, page)
@@ -200,14 +229,14 @@ def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]
     return made
 
 
-def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
+def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     """What all elements of the map share; what is large of it is one blob, below the session's prefix.
 
     The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
     """
     share = sharing(app, agent)
     given = rules.of(app, agent)
-    kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure")}
+    kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
     now = app.clock.now()
     before: Sequence[int] = app.records.opened(agent.predecessors) or ()
     action = AgentAction.model_validate(app.records.opened(agent.agent_action) or {})
@@ -220,7 +249,7 @@ def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
         "definition": agent.definition,
         "task_query": agent.task_query,
         "input_files": agent.input_files,
-        "predecessors": share(_others(app, agent, before, given["map"]["over"]) or None),
+        "predecessors": share(_heard(app, agent, before, named) or None),
         "successors": [edge.stored()],
         "rules": share(kept or None),
         "lease_seconds": agent.lease_seconds,
@@ -234,14 +263,17 @@ def _template(app: App, agent: SessionAgent) -> dict[str, Any]:
     }
 
 
-def _others(app: App, agent: SessionAgent, before: Sequence[int], over: str) -> list[int]:
-    """The predecessors that each element hears too: all but the list itself."""
+def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:
+    """The predecessors that each element hears too: all but the list itself, unless its text names that."""
+    over = rules.of(app, agent)["map"]["over"]
+    if over in named:
+        return list(before)
     if len(before) == 1:
         return []
     return [each.ordinal for each in inputs.read(app, agent, before) if each.agent_uuid != over]
 
 
-def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: str) -> SessionAgent:
+def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any) -> SessionAgent:
     key = agent_key(agent, ordinal)
     packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"query": query})
     values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.prompts import fill_placeholders
+from ai_coordination_engine.domain.placeholders import Scope, query_keys
 from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge
@@ -36,24 +37,44 @@ def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) ->
 
 @dataclass(frozen=True)
 class Plan:
-    """The agents of a session to be, all agents of its coordination by uuid, and the policy for failures."""
+    """The agents of a session to be, all agents of its coordination by uuid, and the policy for failures.
+
+    `placeholders` says whether one without a value is an error (`strict`).
+    """
 
     agents: Sequence[PlannedAgent]
     by_uuid: Mapping[str, Agent]
     on_failure: str | None = None
+    placeholders: str | None = None
 
     def sinks(self) -> list[int]:
         """The ordinals of the agents nobody waits for."""
         return [each.ordinal for each in self.agents if not each.successors]
 
 
-def session_agents(app: App, session: Session, planned: Plan) -> list[SessionAgent]:
+def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
+    """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is strict also for a
+    placeholder without a value.
+    """
+    keys = Scope.of([query_keys(query)])
+    subtasks = [
+        fill_subtask(each.subtask_query, each.agent, each.action, planned.by_uuid, keys)
+        if each.subtask_query
+        else Subtask(None)
+        for each in planned.agents
+    ]
+    if planned.placeholders == "strict":
+        refuse_missing((each.agent.label, subtask) for each, subtask in zip(planned.agents, subtasks, strict=True))
+    return subtasks
+
+
+def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]) -> list[SessionAgent]:
     """The session agents of a plan. What they share and is large is written to one blob, below the session's prefix.
 
     Marks `session.has_blobs` when there is such a blob.
     """
     share = sharing(app, session)
-    query = app.records.opened(session.task_query) or ""
+    query = app.records.opened(session.task_query)
     input_files = app.records.opened(session.input_files)
     common = {
         "partition_key": session.partition_key,
@@ -68,11 +89,12 @@ def session_agents(app: App, session: Session, planned: Plan) -> list[SessionAge
     return [
         SessionAgent(
             **common,
-            **_values(session, planned, each, query, share),
+            **_values(session, planned, each, share),
+            query=share(subtask.text),
             lease_seconds=_lease_seconds(app, each),
             sink_count=None if each.successors else sinks,
         )
-        for each in planned.agents
+        for each, subtask in zip(planned.agents, subtasks, strict=True)
     ]
 
 
@@ -120,7 +142,7 @@ def sharing(app: App, session: Session | SessionAgent) -> Share:
     return share
 
 
-def _values(session: Session, planned: Plan, each: PlannedAgent, query: str, share: Share) -> Mapping[str, Any]:
+def _values(session: Session, planned: Plan, each: PlannedAgent, share: Share) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
@@ -131,7 +153,6 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, query: str, sha
         "agent_uuid": each.agent.agent_uuid,
         "agent_action": share(each.action.complete()),
         "definition": share(each.agent.stored()),
-        "query": share(fill_placeholders(each.subtask_query, query) if each.subtask_query else None),
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
@@ -177,6 +198,8 @@ def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
         "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
         "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
         "map": action.map.stored() if action.map else None,
+        "names": names_of(action, planned.by_uuid) if action.map else None,
+        "strict": planned.placeholders == "strict",
         "successor_uuids": list(dict.fromkeys(after)) if action.action_function.function_name else None,
     }
     return {name: value for name, value in given.items() if value}

@@ -1,6 +1,7 @@
 """The rules that a session agent was given when its session started: `SessionAgent.rules`, read in one place.
 
-They hold `policy`, `fallback` (an agent), `on_failure`, `map` and `successor_uuids`, each only where it says something.
+They hold `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of its predecessors), `strict` (placeholders)
+and `successor_uuids`, each only where it says something.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ confirmed. A start that dies on the way leaves an invisible session, and one wit
 goes on where it stopped when it is sent again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,14 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.planned import Plan, open_sinks, plan_hash, session_agents, session_tallies
+from ai_coordination_engine.engine.planned import (
+    Plan,
+    fill_subtasks,
+    open_sinks,
+    plan_hash,
+    session_agents,
+    session_tallies,
+)
 from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store import marks
@@ -40,11 +47,13 @@ class Start:
     input_files: Sequence[Any] | None = None
 
 
-def execute_procedure(app: App, tenant: str, start: Start) -> Session:
+def execute_procedure(
+    app: App, tenant: str, start: Start, warn: Callable[[str], None] = lambda warning: None
+) -> Session:
     """Start a session of a task and return it, dispatched; idempotent when the client chose `session_uuid`.
 
-    Raises `NotFound` for a coordination or task that does not exist, `BadUserInput` for a task that cannot run,
-    `Conflict` when the session uuid stands for another session.
+    `warn` is told what is odd. Raises `NotFound` for a coordination or task that does not exist, `BadUserInput` for a
+    task that cannot run, `Conflict` when the session uuid stands for another session.
     """
     task_key = (start.coordination_uuid, start.task_uuid)
     coordination, task = app.records.parallel.pair(
@@ -59,13 +68,18 @@ def execute_procedure(app: App, tenant: str, start: Start) -> Session:
     app.records.open_record(task)
     planned = _plan(coordination, task)
     query = task.initial_task_query if start.task_query is None else start.task_query
+    subtasks = fill_subtasks(planned, query or "")
+    for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
+        warn(warning)
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
-    agents = session_agents(app, session, planned)
+    agents = session_agents(app, session, planned, subtasks)
     stored = _write_session(app, tenant, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
         return stored
     if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
-        agents = session_agents(app, stored, planned)
+        agents = session_agents(
+            app, stored, planned, fill_subtasks(planned, app.records.opened(stored.task_query) or "")
+        )
     records = [*session_tallies(stored, planned), *agents]
     write_agents(app, tenant, stored, records, session.unconfirmed, chosen=start.session_uuid is not None)
     app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
@@ -76,7 +90,7 @@ def _plan(coordination: Any, task: Any) -> Plan:
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
     check_rules(agents, actions)  # the coordination may have changed since the task was written
     planned = plan(agents, parse_subtask_queries(task.subtask_queries), actions)
-    return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure)
+    return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders)
 
 
 def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str) -> Session:

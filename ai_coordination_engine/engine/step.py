@@ -301,7 +301,7 @@ def _log(event: str, agent: SessionAgent, **details: str) -> None:
 def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
     """End an attempt that has its result, and hand on; nothing when it had lost its lease."""
     try:
-        completed = _complete(app, agent, output)
+        completed = _complete(app, agent, output, chain.notes.pop(agent.ordinal, None))
     except AgentFailure as failure:
         _log("action failed", agent, error_class=failure.error_class)
         return _failed(app, agent, failure)
@@ -313,8 +313,9 @@ def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> Sessi
     return advance.hand_on(app, completed, lease, text)
 
 
-def _complete(app: App, agent: SessionAgent, output: str) -> SessionAgent | None:
+def _complete(app: App, agent: SessionAgent, output: str, note: str | None) -> SessionAgent | None:
     values: dict[str, object] = {"agent_output": output}
+    notes = {"notes": note} if note else {}
     try:
         if action.is_set(app, agent):
             if not agent.acting:
@@ -325,7 +326,7 @@ def _complete(app: App, agent: SessionAgent, output: str) -> SessionAgent | None
                 **({} if decided.successors is None else {"chosen": list(decided.successors)}),
             }
             check_output(edges(app.records.opened(agent.successors)), str(values["agent_output"]))
-        return app.transitions.complete(agent, _packed(app, agent, values))
+        return app.transitions.complete(agent, _packed(app, agent, values | notes))
     except Refused as refused:
         return _mine(app, refused.old, agent, "completed")
 

@@ -27,10 +27,11 @@ mutation ($coordinationUuid: String!, $name: String, $description: String, $agen
 }"""
 _TASK = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
-          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String, $by: String!) {
+          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String,
+          $placeholders: String, $by: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
       taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
-      onFailure: $onFailure, updatedBy: $by) {
+      onFailure: $onFailure, placeholders: $placeholders, updatedBy: $by) {
     task { taskUuid }
   }
 }"""
@@ -176,6 +177,7 @@ class Client:
             subtaskQueries=run.subtask_queries,
             agentActions=run.agent_actions,
             onFailure=run.on_failure or "fail_fast",
+            placeholders=run.placeholders or "warn",
             by=UPDATED_BY,
         )
         data = self.execute(_START, **ids, taskQuery=run.task_query)

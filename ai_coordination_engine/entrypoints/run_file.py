@@ -5,7 +5,7 @@ to by name or uuid. All problems are reported at once.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ai_coordination_engine.domain.shapes import (
     parse_agents,
     parse_subtask_queries,
 )
+from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
 from ai_coordination_engine.entrypoints import run_file_keys as keys
 from ai_coordination_engine.entrypoints.run_file_actions import Actions, read_policy, read_reference
 from ai_coordination_engine.entrypoints.run_file_places import Places
@@ -58,6 +59,7 @@ class RunFile:
     agent_actions: dict[str, dict[str, Any]]
     task_query: str
     on_failure: str | None = None
+    placeholders: str | None = None
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -127,7 +129,8 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         subtask_queries=subtasks,
         agent_actions=actions.found,
         task_query=_query(reader, query),
-        on_failure=_on_failure(reader, task.get("on_failure")),
+        on_failure=_word(reader, task.get("on_failure"), "on_failure", ON_FAILURE),
+        placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
         name=name,
     )
     if reader.problems:
@@ -160,10 +163,10 @@ def _refused(run: RunFile) -> Iterator[str]:
             yield error.message
 
 
-def _on_failure(reader: Reader, node: yaml.Node | None) -> str | None:
-    value = reader.text(node, "on_failure")
-    if node is not None and value is not None and value not in ON_FAILURE:
-        reader.problem(node, f"on_failure must be one of {', '.join(ON_FAILURE)}")
+def _word(reader: Reader, node: yaml.Node | None, key: str, accepted: Sequence[str]) -> str | None:
+    value = reader.text(node, key)
+    if node is not None and value is not None and value not in accepted:
+        reader.problem(node, f"{key} must be one of {', '.join(accepted)}")
     return value
 
 

@@ -22,6 +22,7 @@ TASK = keys_of(
     subtask_queries="subtasks",
     agent_actions="actions",
     on_failure="",
+    placeholders="",
 )
 SUBTASK = keys_of(agent_uuid="agent", subtask_query="query")
 ACTION = keys_of(

@@ -186,6 +186,7 @@ class Task(Record):
     subtask_queries = Payload(null=True)
     agent_actions = Payload(null=True)
     on_failure = UnicodeAttribute(null=True)
+    placeholders = UnicodeAttribute(null=True)
     by_tenant = TasksByTenant()
 
 

@@ -64,7 +64,7 @@ def test_a_job_that_is_completed_resumes_its_agent(stage: Stage, client: Api) ->
     assert found["status"] == "completed"
     assert found["sessionAgents"] == [
         {"agentUuid": "a", "agentOutput": "found it", "agentInput": "begin"},
-        {"agentUuid": "b", "agentOutput": "B", "agentInput": "begin\n\nOutput of a:\nfound it"},
+        {"agentUuid": "b", "agentOutput": "B", "agentInput": "Output of a:\nfound it\n\nbegin"},
     ]
     first = next(run for run in runs(client, session) if run["agentUuid"] == "a")
     assert first["asyncTask"]["status"] == "completed"

@@ -88,7 +88,7 @@ COMPLETED = {
     "status": "completed",
     "sessionAgents": [
         {"agentUuid": "a", "state": "completed", "agentOutput": "s"},
-        {"agentUuid": "b", "state": "completed", "agentOutput": "go\n\nOutput of a:\ns"},
+        {"agentUuid": "b", "state": "completed", "agentOutput": "Output of a:\ns\n\ngo"},
     ],
     "sessionRuns": [{"agentUuid": "a"}, {"agentUuid": "b"}],
 }

@@ -208,7 +208,7 @@ def test_elements_hear_the_other_predecessors_of_the_map(app: App) -> None:
     session = stage.start(stage.define({"a": "", "b": "", "m": "ab"}, actions={"m": {"map": {"over": "a"}}}))
     stage.drain()
     check_promises(stage, session)
-    assert inputs(stage) == ["Item:\nx\n\nOutput of b:\ncontext"]
+    assert inputs(stage) == ["Output of b:\ncontext\n\nItem:\nx"]
 
 
 def crash(*_: Any) -> None:

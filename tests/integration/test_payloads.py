@@ -124,7 +124,7 @@ def test_a_session_of_large_values_runs_to_its_end(api: Api, worker: Worker) -> 
         ["completed", "completed"],
     )
     last = {"sessionUuid": keys["sessionUuid"], "sessionAgentUuid": session["sessionAgents"][1]["sessionAgentUuid"]}
-    assert data(api, "sessionAgent", "{ agentOutput }", **last)["agentOutput"] == f"{HUGE}\n\nOutput of a:\n{HUGE}"
+    assert data(api, "sessionAgent", "{ agentOutput }", **last)["agentOutput"] == f"Output of a:\n{HUGE}\n\n{HUGE}"
 
 
 def test_deleting_one_session_agent_leaves_the_others_what_they_share(api: Api, worker: Worker) -> None:

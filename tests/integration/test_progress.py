@@ -316,4 +316,4 @@ def test_the_input_is_worked_out_again_when_it_is_asked_for(stage: Stage, client
     assert [each["agentInput"] for each in before] == [None, None]
     stage.drain()
     after = data(client, "session", fields, **key(session))["sessionAgents"]
-    assert [each["agentInput"] for each in after] == ["begin", "begin\n\nOutput of a:\nA"]
+    assert [each["agentInput"] for each in after] == ["begin", "Output of a:\nA\n\nbegin"]

@@ -60,7 +60,7 @@ def test_several_subtasks_of_an_agent_are_several_session_agents_and_a_successor
     check_promises(stage, session)
     requests = stage.runtime.requests
     assert sorted(request.input for request in requests[:3]) == ["part 0", "part 1", "part 2"]
-    assert requests[3].input == "begin" + "\n\nOutput of a:\nA" * 3
+    assert requests[3].input == "Output of a:\nA\n\n" * 3 + "begin"
 
 
 def test_a_session_agent_of_several_that_wait_has_edges_of_its_own(stage: Stage) -> None:

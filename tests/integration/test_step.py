@@ -167,7 +167,7 @@ def test_an_agent_is_given_its_subtask_then_the_outputs_it_waited_for(stage: Sta
     session = stage.start(names, input_files=[{"url": "s3://x"}])
     stage.drain()
     request = stage.runtime.requests[-1]
-    assert request.input == "do d\n\nOutput of b:\nB\n\nOutput of c:\nC\n\nOutput of Anna:\nANNA"
+    assert request.input == "Output of b:\nB\n\nOutput of c:\nC\n\nOutput of Anna:\nANNA\n\ndo d"
     assert request.predecessors == [
         PredecessorOutput("b", "b", "B"),
         PredecessorOutput("c", "c", "C"),

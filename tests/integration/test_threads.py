@@ -24,8 +24,36 @@ def test_a_chain_shares_one_thread_and_hears_its_own_turns_in_order(stage: Stage
     assert {a.thread_uuid, b.thread_uuid, c.thread_uuid} == {a.session_agent_uuid}
     assert list(a.thread) == []
     assert list(b.thread) == turn("do a", "A")
-    assert list(c.thread) == turn("do a", "A") + turn("do b\n\nOutput of a:\nA", "B")
+    assert list(c.thread) == turn("do a", "A") + turn("do b", "B")
+    assert [each.input for each in (a, b, c)] == ["do a", "do b", "do c"]  # what the thread holds is not said again
+    assert [each.output for each in c.predecessors] == ["B"]
     assert {run.thread_uuid for run in stage.runs(session.session_uuid)} == {a.session_agent_uuid}
+
+
+def test_what_is_read_back_for_a_thread_is_what_was_given_on_it(stage: Stage) -> None:
+    subtasks = [{"agent_uuid": uuid, "subtask_query": f"do {uuid}"} for uuid in "abc"]
+    stage.start(stage.define({"a": "", "b": "a", "c": "b"}, subtasks=subtasks))
+    stage.drain(deadline=stage.clock.now().timestamp() + 1)  # no time for a second agent
+    assert list(stage.runtime.requests[2].thread) == turn("do a", "A") + turn("do b", "B")
+
+
+def test_an_output_that_is_not_in_the_thread_is_in_the_input(stage: Stage) -> None:
+    actions = {"b": {"primary_path": False}}
+    stage.start(stage.define({"a": "", "b": "a", "c": "ab"}, actions=actions))
+    stage.drain()
+    assert [each.input for each in stage.runtime.requests] == [
+        "begin",
+        "Output of a:\nA\n\nbegin",
+        "Output of b:\nB\n\nbegin",
+    ]
+
+
+def test_the_input_of_an_http_agent_tells_all_for_it_may_not_look_at_the_thread(stage: Stage) -> None:
+    agents = {"b": {"runtime": {"kind": "http", "url": "https://x.example"}}}
+    stage.start(stage.define({"a": "", "b": "a"}, agents=agents))
+    stage.drain()
+    assert stage.runtime.requests[1].input == "Output of a:\nA\n\nbegin"
+    assert list(stage.runtime.requests[1].thread) == turn("begin", "A")
 
 
 def test_an_agent_off_the_primary_path_opens_a_thread_of_its_own(stage: Stage) -> None:

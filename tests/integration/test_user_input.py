@@ -51,7 +51,7 @@ def test_the_answer_resumes_the_agent_and_reaches_its_input(stage: Stage, waitin
     check_promises(stage, waiting)
     assert stage.runtime.ran() == ["a", "c", "b", "d"]
     assert stage.runtime.requests[2].user_input == "blue"
-    assert stage.runtime.requests[2].input == "begin\n\nOutput of a:\nA\n\nAnswer of the user:\nblue"
+    assert stage.runtime.requests[2].input == "Output of a:\nA\n\nbegin\n\nAnswer of the user:\nblue"
     check_redelivery_changes_nothing(stage, waiting)
 
 

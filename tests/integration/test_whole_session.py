@@ -50,8 +50,8 @@ def test_a_diamond_runs_in_the_order_of_its_dependencies(api: Api, worker: Worke
     assert [agent["inDegree"] for agent in session["sessionAgents"]] == [0] * 5
     outputs = {agent["agentUuid"]: agent["agentOutput"] for agent in session["sessionAgents"]}
     assert outputs["a"] == "a"
-    assert outputs["b"] == "b\n\nOutput of A:\na"
-    assert outputs["d"] == f"d\n\nOutput of B:\n{outputs['b']}\n\nOutput of C:\n{outputs['c']}"
+    assert outputs["b"] == "Output of A:\na\n\nb"
+    assert outputs["d"] == f"Output of B:\n{outputs['b']}\n\nOutput of C:\n{outputs['c']}\n\nd"
     assert sorted(run["agentUuid"] for run in session["sessionRuns"]) == list("abcde")
     assert {run["asyncTask"]["status"] for run in session["sessionRuns"]} == {"completed"}
     assert all(run["asyncTask"]["startedAt"] < run["asyncTask"]["endedAt"] for run in session["sessionRuns"])

@@ -99,7 +99,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     assert agents["critic"].agent_output.strip()
     assert given(app, [agents["critic"]]) == {
         agents["critic"].session_agent_uuid: (
-            f"Is this sentence any good?\n\nOutput of Writer:\n{agents['writer'].agent_output}"
+            f"Output of Writer:\n{agents['writer'].agent_output}\n\nIs this sentence any good?"
         )
     }
 

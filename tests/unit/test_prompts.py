@@ -1,32 +1,11 @@
-import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.prompts import compose_input, fill_element, fill_placeholders
+from ai_coordination_engine.domain.placeholders import Scope
+from ai_coordination_engine.domain.prompts import compose_input, fill_element
 from ai_coordination_engine.errors import BadUserInput
-
-
-@pytest.mark.parametrize(
-    ("text", "task_query", "filled"),
-    [
-        ("no placeholder", "{}", "no placeholder"),
-        ("for {name}", '{"name": "Ann"}', "for Ann"),
-        ("{a}{b}{a}", '{"a": "1", "b": "2"}', "121"),
-        ("{n} {f} {t} {z}", '{"n": 5, "f": 1.0, "t": true, "z": null}', "5 1.0 true null"),
-        ("{list}", '{"list": ["ä", {"k": 1}]}', '["ä", {"k": 1}]'),
-        ("{missing} {name}", '{"name": "Ann"}', "{missing} Ann"),
-        ("{name}", '{"name": "{other}", "other": "no"}', "{other}"),
-        ("{na me} {1} {} {{name}}", '{"name": "Ann", "1": "x"}', "{na me} {1} {} {Ann}"),
-        ("{name}", "not JSON", "{name}"),
-        ("{name}", '["name"]', "{name}"),
-        ("{name}", "[" * 100_000, "{name}"),
-        ("{name}", "", "{name}"),
-        ("{name}", "1" * 5000, "{name}"),
-    ],
-)
-def test_placeholders_take_the_values_of_a_json_task_query(text: str, task_query: str, filled: str) -> None:
-    assert fill_placeholders(text, task_query) == filled
 
 
 @pytest.mark.parametrize(
@@ -34,24 +13,24 @@ def test_placeholders_take_the_values_of_a_json_task_query(text: str, task_query
     [
         ("q", [], None, "q"),
         ("", [], None, ""),
-        ("q", [("A", "1"), ("B", "2")], None, "q\n\nOutput of A:\n1\n\nOutput of B:\n2"),
-        ("q", [("A", "1")], "yes", "q\n\nOutput of A:\n1\n\nAnswer of the user:\nyes"),
+        ("q", [("A", "1"), ("B", "2")], None, "Output of A:\n1\n\nOutput of B:\n2\n\nq"),
+        ("q", [("A", "1")], "yes", "Output of A:\n1\n\nq\n\nAnswer of the user:\nyes"),
         ("", [], "", "Answer of the user:\n"),
     ],
 )
-def test_the_input_is_the_query_then_the_outputs_then_the_answer(
+def test_the_input_is_the_outputs_then_the_query_then_the_answer(
     query: str, predecessors: list[tuple[str, str]], user_input: str | None, composed: str
 ) -> None:
     assert compose_input(query, predecessors, user_input) == composed
 
 
-def test_the_values_of_placeholders_have_at_most_8_million_characters_together() -> None:
-    query = json.dumps({"a": "x" * 4_000_000, "b": ["y"]})
-    assert len(fill_placeholders("{a}{a}.", query)) == 8_000_001
-    with pytest.raises(
-        BadUserInput, match=r"^A text has room for 8000000 characters where its placeholders are filled"
-    ):
-        fill_placeholders("{a}{a}{b}", query)
+def test_the_task_may_come_before_the_outputs() -> None:
+    composed = compose_input("q", [("A", "1")], "yes", task_first=True)
+    assert composed == "q\n\nOutput of A:\n1\n\nAnswer of the user:\nyes"
+
+
+def asked_of(text: str, element: Any, index: int = 7, query: Mapping[str, Any] | None = None) -> Any:
+    return fill_element(text, element, index, Scope.of([query or {}], {"w": "w"})).stored()
 
 
 @pytest.mark.parametrize(
@@ -59,14 +38,17 @@ def test_the_values_of_placeholders_have_at_most_8_million_characters_together()
     [
         ("{index}: {item}", "x", "7: x"),
         ("{item} {name} {no}", {"name": "Ada"}, '{"name": "Ada"} Ada {no}'),
-        ("{item} {index}", {"item": 1, "index": 2}, '{"item": 1, "index": 2} 7'),
+        ("{item} {index}", {"item": 1, "index": 2}, "1 2"),
+        ("{topic}", "x", "heat\n\nItem:\nx"),
+        ("{topic} {item}", {"topic": "own"}, 'own {"topic": "own"}'),
+        ("<{template}> {index}", {"name": "Ada"}, "<{item} and {name}> 7"),
         ("Greet", ["ä", None], 'Greet\n\nItem:\n["ä", null]'),
         ("", 1.5, "Item:\n1.5"),
         ("{item}", "x" * 1_000_000, "x" * 1_000_000),
     ],
 )
 def test_an_element_fills_the_placeholders_or_follows_the_text(text: str, element: Any, asked: str) -> None:
-    assert fill_element(text, element, 7) == asked
+    assert asked_of(text, element, query={"topic": "heat", "template": "{item} and {name}"}) == asked
 
 
 @pytest.mark.parametrize(
@@ -81,20 +63,17 @@ def test_an_element_fills_the_placeholders_or_follows_the_text(text: str, elemen
 )
 def test_what_an_element_is_asked_is_bounded(text: str, element: Any, words: str) -> None:
     with pytest.raises(BadUserInput, match=words):
-        fill_element(text, element, 0)
+        asked_of(text, element)
 
 
 def test_an_element_that_repeats_a_part_without_end_is_refused_at_once() -> None:
     element: Any = "x"
     for _ in range(60):
         element = [element, element]
-    with pytest.raises(BadUserInput, match=r"^A text has room for 1000000 characters"):
-        fill_element("", element, 0)
+    with pytest.raises(BadUserInput, match=r"^It has more than the 1000000 characters that one element is asked\.$"):
+        asked_of("", element)
 
 
-def test_an_element_that_is_nested_too_deeply_is_refused() -> None:
-    element: Any = 1
-    for _ in range(20_000):
-        element = [element]
-    with pytest.raises(BadUserInput, match="is nested too deeply"):
-        fill_element("", element, 0)
+def test_an_element_may_wait_for_an_output() -> None:
+    assert asked_of("{name} after {w.title}", {"name": "Ada"}) == ["Ada after ", ["w", "title", "{w.title}"]]
+    assert asked_of("after {w}", 5) == ["after ", ["w", None, "{w}"], "\n\nItem:\n5"]

@@ -1,0 +1,368 @@
+"""Placeholders: `{name}` and `{name.path}` in a text are filled once, each from one defined place. Pure.
+
+The places are the layers of a `Scope`, nearest first, then the outputs of predecessors, which are filled when the agent
+runs: until then a text that names one is a list of parts. What is filled in is never looked at again.
+
+- A name is a text without braces that a layer or a predecessor has, in any script, whatever its Unicode normal form;
+  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value.
+- What looks like a name (letters, digits, `_`, `-`, dots) and has no value stays as it is, and is told.
+- `{{` is a literal brace, and so is the `}}` that belongs to it. Any other brace is text: JSON and code stay whole.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from unicodedata import normalize
+
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.conditions import check, select
+from ai_coordination_engine.errors import BadUserInput
+
+MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
+MAX_PATHS = 1_000  # placeholders of one text that reach into a value
+_MAX_NAME = 1_000
+_MAX_DOTS = _MAX_DEPTH = 8
+_BRACE = re.compile(r"[{}]")
+_PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
+_WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"  # any script, `_` and `-`: no other ASCII sign, no white space
+_LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
+_QUOTES = "'\"`"
+Select = Callable[[str, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Where the output of a predecessor goes, or what `path` finds in it; `written` is the placeholder."""
+
+    agent_uuid: str
+    path: str | None
+    written: str
+
+    def stored(self) -> list[str | None]:
+        """As it is stored."""
+        return [self.agent_uuid, self.path, self.written]
+
+
+Part = str | OutputPart
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the predecessors."""
+
+    layers: Sequence[Mapping[str, Any]]
+    agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
+
+    @classmethod
+    def of(cls, layers: Sequence[Mapping[str, Any]], agents: Mapping[str, str] | None = None) -> "Scope":
+        """A scope in which names are found whatever their Unicode normal form."""
+        return cls([_normal(each) for each in layers], _normal(agents or {}))
+
+    def with_agents(self, agents: Mapping[str, str]) -> "Scope":
+        """The scope with these predecessors."""
+        return Scope(self.layers, _normal(agents))
+
+    def with_nothing(self) -> "Scope":
+        """The predecessors alone."""
+        return Scope([], self.agents)
+
+    def within(self, *layers: Mapping[str, Any]) -> "Scope":
+        """The scope with nearer layers."""
+        return Scope([*map(_normal, layers), *self.layers], self.agents)
+
+    def has(self, name: str) -> bool:
+        """Whether anything has this name."""
+        return name in self.agents or any(name in layer for layer in self.layers)
+
+
+def _normal(names: Mapping[str, Any]) -> Mapping[str, Any]:
+    odd = [name for name in names if not name.isascii()]
+    return {**{normalize("NFC", name): names[name] for name in odd}, **names} if odd else names
+
+
+@dataclass
+class Filled:
+    """A text whose placeholders are filled but for the outputs of predecessors.
+
+    `missing` are the placeholders without a value, `clashes` the names that a layer and a predecessor have, `layers`
+    the indexes of the layers that were used.
+    """
+
+    parts: list[Part]
+    missing: list[str]
+    clashes: list[str]
+    layers: set[int]
+
+    def stored(self) -> Any:
+        """A text, or the list of its parts when it waits for outputs."""
+        if not any(isinstance(each, OutputPart) for each in self.parts):
+            return "".join(str(each) for each in self.parts)
+        return [each if isinstance(each, str) else each.stored() for each in self.parts]
+
+
+def parts_of(stored: Any) -> list[Part]:
+    """The parts of what `Filled.stored` answered."""
+    parts = [stored or ""] if not isinstance(stored, list) else stored
+    return [each if isinstance(each, str) else OutputPart(*each) for each in parts]
+
+
+def written(stored: Any) -> Any:
+    """A stored text as people read it: what it still waits for as it was written."""
+    if not isinstance(stored, list):
+        return stored
+    return "".join(each if isinstance(each, str) else each.written for each in parts_of(stored))
+
+
+def named_agents(stored: Any) -> set[str]:
+    """The uuids of the predecessors whose outputs the text waits for."""
+    return {each.agent_uuid for each in parts_of(stored) if isinstance(each, OutputPart)}
+
+
+def query_keys(task_query: str) -> Mapping[str, Any]:
+    """The keys of a task query that is a JSON object; none of any other."""
+    try:
+        value = json_text.loads(task_query)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def fill(text: str, scope: Scope, *, limit: int = MAX_FILLED, find: Select = select) -> Filled:
+    """The text with its placeholders filled. Texts are put in as they are, other values as JSON, with their digits.
+
+    Raises `BadUserInput` when the values have more than `limit` characters together.
+    """
+    return _Filling(text, scope, limit, find).run()
+
+
+def render(
+    stored: Any, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, find: Select = select
+) -> tuple[str, list[str]]:
+    """A stored text with the outputs of predecessors (by agent uuid) filled in, and the placeholders without a value.
+
+    Several outputs of one agent are put one below the other; where nothing is found, nothing is put. Raises
+    `BadUserInput` like `fill`.
+    """
+    texts: list[str] = []
+    missing: list[str] = []
+    room = _Room(limit)
+    for part in parts_of(stored):
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, find))
+        if not found:
+            missing.append(part.written)
+        texts.append("\n\n".join(found))
+    return "".join(texts), missing
+
+
+def _found(path: str | None, outputs: Sequence[str], room: "_Room", find: Select) -> Iterator[str]:
+    for output in outputs:
+        if path is None:
+            yield room.take(output)
+        elif (value := _value(path, output, find)) is not None:
+            yield room.take(value)
+
+
+def _value(path: str, output: str, find: Select) -> Any:
+    try:
+        return find(path, json_text.loads(output))
+    except (BadUserInput, ValueError):
+        return None  # no JSON, or none that the path applies to
+
+
+class _Room:
+    """How many characters may still be filled in."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+
+    def take(self, value: Any) -> str:
+        """The value as a text; raises `BadUserInput` when it does not fit any more."""
+        try:
+            text = value if isinstance(value, str) else json_text.dumps(value, limit=self._left)
+        except json_text.TooLong as error:
+            raise self._too_long() from error
+        self._left -= len(text)
+        if self._left < 0:
+            raise self._too_long()
+        return text
+
+    def _too_long(self) -> BadUserInput:
+        return BadUserInput(
+            f"A text has room for {self._limit} characters where its placeholders are filled; the values have more."
+        )
+
+
+class _Filling:
+    """One pass over a text."""
+
+    def __init__(self, text: str, scope: Scope, limit: int, find: Select) -> None:
+        self._text = text
+        self._scope = scope
+        self._room = _Room(limit)
+        self._find = find
+        self._paths = 0
+        self._pieces: list[Part] = []
+        self._open: list[tuple[int, int] | None] = []  # of each open `{{` its place, in pieces and text; None: one `{`
+        self._filled = Filled([], [], [], set())
+
+    def run(self) -> Filled:
+        text, at = self._text, 0
+        while brace := _BRACE.search(text, at):
+            start = brace.start()
+            self._put(text[at:start])
+            at = self._opened(start) if brace[0] == "{" else self._closed(start)
+        self._put(text[at:])
+        for is_text, group in groupby(self._pieces, lambda piece: isinstance(piece, str)):
+            parts = list(group)
+            self._filled.parts.extend(["".join(map(str, parts))] if is_text else parts)
+        return self._filled
+
+    def _put(self, piece: Part) -> None:
+        if piece:
+            self._pieces.append(piece)
+
+    def _opened(self, start: int) -> int:
+        if self._text.startswith("{{", start):
+            self._open.append((len(self._pieces), start))
+            self._put("{")
+            return start + 2
+        if (end := self._placeholder(start)) is not None:
+            return end
+        self._open.append(None)
+        self._put("{")
+        return start + 1
+
+    def _closed(self, start: int) -> int:
+        """A `{{` that a single brace closes was none, unless it keeps a name from being filled: its braces are text."""
+        doubled = self._open[-1] if self._open else None
+        if doubled is not None and self._text.startswith("}}", start):
+            self._open.pop()
+            self._put("}")
+            return start + 2
+        if doubled is not None and not self._is_name(self._text[doubled[1] + 2 : start]):
+            self._pieces[doubled[0]] = "{{"
+            self._open[-1] = None
+        elif self._open:
+            self._open.pop()
+        self._put("}")
+        return start + 1
+
+    # A placeholder
+
+    def _placeholder(self, start: int) -> int | None:
+        """Put what stands for the placeholder that begins here; its end, None when none does."""
+        plain = _PLAIN.match(self._text, start)
+        if plain and self._known(plain[1]):
+            self._fill(plain[1], None, plain[0])
+            return plain.end()
+        if (end := self._with_path(start)) is not None:
+            return end
+        if plain and self._is_name(plain[1]):
+            self._leave(plain[0])
+            return plain.end()
+        return None
+
+    def _with_path(self, start: int) -> int | None:
+        until = _BRACE.search(self._text, start + 1, start + 1 + _MAX_NAME)
+        region = self._text[start + 1 : until.start() if until else start + 1 + _MAX_NAME]
+        dot = -1
+        for _ in range(_MAX_DOTS):
+            dot = region.find(".", dot + 1)
+            if dot < 0:
+                return None
+            if self._known(region[:dot]):
+                path = start + dot + 2
+                end = _end_of_path(self._text, path)
+                if end is None:
+                    return None
+                self._paths += 1
+                if self._paths > MAX_PATHS:
+                    raise BadUserInput(f"A text takes at most {MAX_PATHS} placeholders with a path.")
+                self._fill(region[:dot], self._text[path:end], self._text[start : end + 1])
+                return end + 1
+        return None
+
+    def _is_name(self, text: str) -> bool:
+        """Whether a text between braces is meant as a name, known or not."""
+        if len(text) > _MAX_NAME:
+            return False
+        return self._known(text) or (_has_letter(text) and _LIKE_A_NAME.fullmatch(text) is not None)
+
+    def _known(self, name: str) -> bool:
+        if not _has_letter(name):
+            return False
+        return self._scope.has(name) or (not name.isascii() and self._scope.has(normalize("NFC", name)))
+
+    def _fill(self, name: str, path: str | None, placeholder: str) -> None:
+        scope = self._scope
+        name = name if scope.has(name) else normalize("NFC", name)
+        holders = [index for index, layer in enumerate(scope.layers) if name in layer]
+        if path is not None and not _is_path(path):
+            self._leave(placeholder)
+        elif not holders:
+            self._put(OutputPart(scope.agents[name], path, placeholder))
+        else:
+            if name in scope.agents:
+                self._filled.clashes.append(name)
+            self._fill_from(holders, name, path, placeholder)
+
+    def _fill_from(self, holders: Sequence[int], name: str, path: str | None, placeholder: str) -> None:
+        """The nearest layer counts; with a path, the nearest in which it finds something."""
+        for index in holders:
+            value = self._scope.layers[index][name]
+            if path is not None and (value := self._within(value, path)) is None:
+                continue
+            self._filled.layers.add(index)
+            self._put(self._room.take(value))
+            return
+        self._leave(placeholder)
+
+    def _within(self, value: Any, path: str) -> Any:
+        try:
+            return self._find(path, value)
+        except BadUserInput:
+            return None
+
+    def _leave(self, placeholder: str) -> None:
+        self._filled.missing.append(placeholder)
+        self._put(placeholder)
+
+
+def _has_letter(text: str) -> bool:
+    return any(each.isalpha() or each == "_" for each in text)
+
+
+def _is_path(path: str) -> bool:
+    try:
+        check(path)
+    except BadUserInput:
+        return False
+    return True
+
+
+def _end_of_path(text: str, start: int) -> int | None:
+    """Where the brace stands that closes a placeholder whose JMESPath begins at `start`."""
+    quote, depth = "", 0
+    position = start
+    while position < min(len(text), start + _MAX_NAME):
+        each = text[position]
+        if quote:
+            position += each == "\\"
+            quote = "" if each == quote else quote
+        elif each in _QUOTES:
+            quote = each
+        elif each == "{":
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return None
+        elif each == "}":
+            if not depth:
+                return position
+            depth -= 1
+        position += 1
+    return None

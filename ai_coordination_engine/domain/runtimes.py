@@ -1,0 +1,112 @@
+"""The kinds of runtimes: which keys of a `runtime` each reads, and what it makes of the others. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.domain.texts import did_you_mean
+
+MODEL_PARAMETERS = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+    "response_format",
+    # of the API reference's "Create chat completion", beside the first ten
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "metadata",
+    "modalities",
+    "prediction",
+    "prompt_cache_key",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+    "verbosity",
+    "web_search_options",
+    # of vLLM, Ollama, llama.cpp and OpenRouter
+    "top_k",
+    "min_p",
+    "top_a",
+    "typical_p",
+    "min_tokens",
+    "ignore_eos",
+    "repetition_penalty",
+    "repeat_penalty",
+    "length_penalty",
+    "stop_token_ids",
+    "skip_special_tokens",
+    "include_stop_str_in_output",
+    "chat_template_kwargs",
+    "structured_outputs",
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "grammar",
+    "json_schema",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+    "cache_prompt",
+    "keep_alive",
+    "num_ctx",
+    "num_predict",
+    "options",
+    "think",
+    "thinking",
+    "reasoning",
+    "priority",
+    "provider",
+    "transforms",
+)
+"""What a record may set of a chat completion; it is sent as it is."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of runtime reads beside `kind`, and whether it passes any other key on.
+
+    `whole_input`: the input tells all, since whoever gets it may not look at the thread.
+    """
+
+    reads: tuple[str, ...]
+    passes_on: bool = False
+    whole_input: bool = False
+
+
+KINDS: Mapping[str, Kind] = {
+    "function": Kind(("name", "instructions"), passes_on=True),
+    "http": Kind(("url", "instructions"), whole_input=True),
+    "openai": Kind(("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
+}
+
+
+def input_is_whole(kind: str) -> bool:
+    """Whether what is in the thread is in the input too."""
+    return kind in KINDS and KINDS[kind].whole_input
+
+
+def idle_settings(place: str, runtime: Mapping[str, Any]) -> Iterator[str]:
+    """Words on each key of a stored runtime that nothing reads; `place` is where it stands."""
+    kind = KINDS.get(str(runtime.get("kind")))
+    if kind is None:
+        return
+    if kind.passes_on:
+        if "model" in runtime:
+            yield f'{place}: the key "model" asks no model: it goes to the function. Models are the kind "openai".'
+        return
+    for key in runtime:
+        if key != "kind" and key not in kind.reads:
+            hint = did_you_mean(key[:100], kind.reads) or "."
+            yield (
+                f'{place}: the key "{key[:100]}" is not read by the kind "{runtime["kind"]}", '
+                f"and kept without effect{hint}"
+            )

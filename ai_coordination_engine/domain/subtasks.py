@@ -1,0 +1,72 @@
+"""The subtasks of a task with their placeholders filled, as far as they can be before anything runs. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.domain.placeholders import Filled, Scope, fill
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.errors import BadUserInput
+
+PLACEHOLDERS = ("warn", "strict")
+"""What a placeholder without a value is: a warning, or an error."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Subtask:
+    """What an agent is asked: `text` as it is stored (of a map: as it was written), and what is wrong with it."""
+
+    text: Any
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def names_of(action: AgentAction, agents: Mapping[str, Agent]) -> dict[str, str]:
+    """The uuids of an agent's predecessors by what a placeholder may call them: a uuid, or a name that only one has."""
+    found = {uuid: uuid for uuid in action.predecessors}
+    names = {uuid: agents[uuid].agent_name for uuid in action.predecessors if uuid in agents}
+    count = Counter(names.values())
+    for uuid, name in names.items():
+        if name and count[name] == 1:
+            found.setdefault(name, uuid)
+    return found
+
+
+def fill_subtask(text: str, agent: Agent, action: AgentAction, agents: Mapping[str, Agent], query: Scope) -> Subtask:
+    """What `agent` is asked: `text` with the keys of the query filled in; it may still wait for outputs.
+
+    A map's text stays as it was written, since the keys of its elements go first. Raises `BadUserInput` like
+    `placeholders.fill`.
+    """
+    if "{" not in text or action.map is not None:
+        return Subtask(text)
+    filled = fill(text, query.with_agents(names_of(action, agents)))
+    return Subtask(filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, agents)))
+
+
+def _warnings(filled: Filled, agent: Agent, agents: Mapping[str, Agent]) -> Iterator[str]:
+    others = {name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name}
+    for placeholder in dict.fromkeys(filled.missing):
+        name = placeholder[1:-1].partition(".")[0]
+        why = (
+            f"{name[:100]} is an agent, but no predecessor of it"
+            if name in others
+            else "the query has no such value, and no predecessor is called so"
+        )
+        yield f"subtaskQueries: {placeholder[:200]} of agent {agent.label[:100]} has no value: {why}."
+    for name in dict.fromkeys(filled.clashes):
+        yield (
+            f"subtaskQueries: {{{name[:100]}}} of agent {agent.label[:100]} is a key of the query and a predecessor; "
+            "it takes the value of the query."
+        )
+
+
+def refuse_missing(subtasks: Iterable[tuple[str, Subtask]]) -> None:
+    """Raises `BadUserInput` that names the placeholders without a value; each subtask comes with its agent's label."""
+    missing = [f"{name[:200]} of agent {label[:100]}" for label, each in subtasks for name in each.missing]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        shown = ", ".join(missing[:_SHOWN])
+        raise BadUserInput(f"These placeholders have no value, and the task's are strict: {shown}{more}.")
