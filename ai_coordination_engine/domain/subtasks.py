@@ -43,18 +43,20 @@ def fill_subtask(text: str, agent: Agent, action: AgentAction, agents: Mapping[s
     if "{" not in text or action.map is not None:
         return Subtask(text)
     filled = fill(text, query.with_agents(names_of(action, agents)))
-    return Subtask(filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, agents)))
+    return Subtask(
+        filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, agents, query))
+    )
 
 
-def _warnings(filled: Filled, agent: Agent, agents: Mapping[str, Agent]) -> Iterator[str]:
+def _warnings(filled: Filled, agent: Agent, agents: Mapping[str, Agent], query: Scope) -> Iterator[str]:
     others = {name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name}
     for placeholder in dict.fromkeys(filled.missing):
         name = placeholder[1:-1].partition(".")[0]
-        why = (
-            f"{name[:100]} is an agent, but no predecessor of it"
-            if name in others
-            else "the query has no such value, and no predecessor is called so"
-        )
+        why = "the query has no such value, and no predecessor is called so"
+        if query.has(name):
+            why = f"its path finds nothing in the {name[:100]} of the query"
+        elif name in others:
+            why = f"{name[:100]} is an agent, but no predecessor of it"
         yield f"subtaskQueries: {placeholder[:200]} of agent {agent.label[:100]} has no value: {why}."
     for name in dict.fromkeys(filled.clashes):
         yield (

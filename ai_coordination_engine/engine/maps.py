@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.conditions import select
 from ai_coordination_engine.domain.placeholders import Scope, fill, named_agents, query_keys
 from ai_coordination_engine.domain.prompts import fill_element
@@ -135,7 +136,7 @@ def _list(turn: inputs.Turn, rule: Mapping[str, Any]) -> list[Any]:
     expression = rule.get("items")
     whose = f"The output of {turn.name}" if not expression else f"What {expression} finds in the output of {turn.name}"
     try:
-        value = json.loads(turn.output)
+        value = json_text.loads(turn.output)
         found = select(expression, value) if expression else value
     except BadUserInput as error:
         raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error

@@ -6,7 +6,7 @@ confirmed. A start that dies on the way leaves an invisible session, and one wit
 goes on where it stopped when it is sent again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,14 @@ from typing import Any, cast
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.rules import check_rules
-from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents, parse_subtask_queries
+from ai_coordination_engine.domain.shapes import (
+    Agent,
+    AgentAction,
+    SubtaskQuery,
+    parse_agent_actions,
+    parse_agents,
+    parse_subtask_queries,
+)
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.planned import (
     Plan,
@@ -26,7 +33,7 @@ from ai_coordination_engine.engine.planned import (
     session_tallies,
 )
 from ai_coordination_engine.engine.verdicts import COUNTED
-from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
@@ -88,9 +95,26 @@ def execute_procedure(
 
 def _plan(coordination: Any, task: Any) -> Plan:
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
-    check_rules(agents, actions)  # the coordination may have changed since the task was written
-    planned = plan(agents, parse_subtask_queries(task.subtask_queries), actions)
+    subtasks = parse_subtask_queries(task.subtask_queries)
+    _check_agents(agents, subtasks, actions, task)  # the coordination may have changed since the task was written
+    check_rules(agents, actions)
+    planned = plan(agents, subtasks, actions)
     return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders)
+
+
+def _check_agents(
+    agents: Sequence[Agent], subtasks: Sequence[SubtaskQuery], actions: Mapping[str, AgentAction], task: Any
+) -> None:
+    """Raises `BadUserInput` that names the agents of a task which its coordination does not have any more."""
+    known = {agent.agent_uuid for agent in agents}
+    after = [uuid for action in actions.values() for uuid in action.predecessors]
+    named = dict.fromkeys([*(each.agent_uuid for each in subtasks), *actions, *after])
+    if gone := [uuid[:100] for uuid in named if uuid not in known]:
+        names = f"the agent {gone[0]!r}" if len(gone) == 1 else f"the agents {', '.join(map(repr, gone[:5]))}"
+        raise BadUserInput(
+            f"The task {(task.task_name or task.task_uuid)[:100]!r} names {names}, which its coordination does not "
+            "have. Add what is missing to the coordination, or save the task without it."
+        )
 
 
 def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str) -> Session:

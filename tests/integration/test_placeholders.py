@@ -130,7 +130,7 @@ def test_a_placeholder_without_a_value_is_told_at_the_start(app: App) -> None:
     assert told == [
         f"subtaskQueries: {{größe}} of agent b has no value: {why}.",
         "subtaskQueries: {c} of agent b has no value: c is an agent, but no predecessor of it.",
-        f"subtaskQueries: {{a.x}} of agent b has no value: {why}.",
+        "subtaskQueries: {a.x} of agent b has no value: its path finds nothing in the a of the query.",
         f"subtaskQueries: {{first-name}} of agent b has no value: {why}.",
         "subtaskQueries: {a} of agent b is a key of the query and a predecessor; it takes the value of the query.",
     ]

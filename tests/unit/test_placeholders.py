@@ -73,7 +73,7 @@ def test_braces_that_hold_no_name_are_text(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
-        ("{nmae} {nmae} {größe} {first-name}", ["{nmae}", "{nmae}", "{größe}", "{first-name}"]),
+        ("{topik} {topik} {größe} {first-name}", ["{topik}", "{topik}", "{größe}", "{first-name}"]),
         ("{user.name} {rows[0].x}", ["{user.name}", "{rows[0].x}"]),
         ("{who.age} {who.[} {who}", ["{who.age}", "{who.[}"]),
         ('{a: 1} {"a"} { a } {a b} {3} {…} {f(x)} {a, b}', []),
