@@ -8,8 +8,10 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
+from ai_coordination_engine.domain.literals import odd_conditions
 from ai_coordination_engine.domain.placeholders import Scope, query_keys
-from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys, unasked
+from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
     Agent,
     AgentAction,
@@ -73,6 +75,8 @@ def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> 
     if values.get("agents") is not None:
         agents = parse_agents(values["agents"])
         _warn(context, unknown_keys((f"agents[{index}]", each) for index, each in enumerate(agents)))
+        for index, each in enumerate(agents):
+            _warn(context, idle_settings(f"agents[{index}].runtime", each.runtime.stored() if each.runtime else {}))
         values["agents"] = stored_list(agents)
     return values
 
@@ -97,7 +101,15 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
         values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
     if new or {"subtask_queries", "agent_actions"} <= set(given):
         _warn(context, _unfilled(agents, values))
+        _warn(context, _unasked(agents, values))
     return values
+
+
+def _unasked(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
+    actions = parse_agent_actions(values.get("agent_actions"))
+    taking_part = {each.agent_uuid for each in parse_subtask_queries(values.get("subtask_queries"))} | set(actions)
+    taking_part.update(uuid for action in actions.values() for uuid in action.predecessors)
+    return unasked(agents, actions, taking_part)
 
 
 def _agent_actions(context: Context, given: Any, agents: Sequence[Agent]) -> dict[str, Any]:
@@ -110,6 +122,7 @@ def _agent_actions(context: Context, given: Any, agents: Sequence[Agent]) -> dic
     check_rules(agents, kept)
     _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
     _warn(context, idle_keys(kept))
+    _warn(context, odd_conditions(kept))
     return stored_map(kept)
 
 

@@ -1,6 +1,6 @@
 """What the actions of a task must agree on, beyond their shapes. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
@@ -32,6 +32,17 @@ def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
         idle = [to_camel(key) for key in _OF_A_PERSON if getattr(action, key) is not None]
         if idle and not action.user_in_the_loop:
             yield f"agentActions.{agent_uuid[:100]}: without userInTheLoop there is no effect of {', '.join(idle)}."
+
+
+def unasked(agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: Collection[str]) -> Iterator[str]:
+    """Words on each agent of `asked` (uuids) whose output is to be a person's answer, but who has nobody to ask."""
+    for agent in agents:
+        runtime = agent.runtime.stored() if agent.runtime else {}
+        action = actions.get(agent.agent_uuid)
+        is_answer = (runtime.get("kind"), runtime.get("name")) == ("function", "answer")
+        if is_answer and agent.agent_uuid in asked and not (action and action.user_in_the_loop):
+            place = f"agentActions.{agent.agent_uuid[:100]}"
+            yield f"{place}: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
 
 
 def _join(agent_uuid: str, action: AgentAction, known: set[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_coordination_engine.domain.texts import did_you_mean
+from ai_coordination_engine.domain.texts import did_you_mean, words_of
 
 MODEL_PARAMETERS = (
     "temperature",
@@ -89,6 +89,14 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+_WHY = {
+    "stream": "; answers are read as a whole.",
+    "n": "; one answer is read.",
+    "tools": "; the engine runs no tools.",
+    "headers": "; nothing but the attempt is sent.",
+}
+
+
 def input_is_whole(kind: str) -> bool:
     """Whether what is in the thread is in the input too."""
     return kind in KINDS and KINDS[kind].whole_input
@@ -105,7 +113,7 @@ def idle_settings(place: str, runtime: Mapping[str, Any]) -> Iterator[str]:
         return
     for key in runtime:
         if key != "kind" and key not in kind.reads:
-            hint = did_you_mean(key[:100], kind.reads) or "."
+            hint = _WHY.get(key) or did_you_mean("_".join(words_of(key[:100])), kind.reads) or "."
             yield (
                 f'{place}: the key "{key[:100]}" is not read by the kind "{runtime["kind"]}", '
                 f"and kept without effect{hint}"

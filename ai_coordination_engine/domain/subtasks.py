@@ -71,4 +71,4 @@ def refuse_missing(subtasks: Iterable[tuple[str, Subtask]]) -> None:
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         shown = ", ".join(missing[:_SHOWN])
-        raise BadUserInput(f"These placeholders have no value, and the task's are strict: {shown}{more}.")
+        raise BadUserInput(f"subtaskQueries: placeholders are strict, and these have no value: {shown}{more}.")

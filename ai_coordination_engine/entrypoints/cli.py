@@ -314,9 +314,12 @@ def _runtime_note(running: "Running") -> str:
 def _run(console: "Terminal", running: "Running", run: "RunFile") -> "SessionView":
     from ai_coordination_engine.entrypoints.client import Client
     from ai_coordination_engine.entrypoints.progress import Progress
+    from ai_coordination_engine.entrypoints.run_checks import idle_agents
 
     progress = Progress(console)
     with Client(running.url) as client:
+        for line in idle_agents(run):
+            console.print(line)
         session_uuid = client.begin(run, console.print)
         console.print(f"Session {session_uuid}")
         while True:

@@ -17,6 +17,24 @@ def unloadable(app: App) -> Iterator[str]:
         yield from (f"{variable}: {problem}" for problem in cast(Any, offered).functions.unloadable())
 
 
+def idle_agents(run: RunFile) -> Iterator[str]:
+    """A line for each agent of the file that has no subtask, where others have one: it may have been forgotten."""
+    asked = {each["agent_uuid"] for each in run.subtask_queries}
+    waited_for = {uuid for action in run.agent_actions.values() for uuid in action.get("predecessors") or ()}
+    stands_by = {action.get("fallback") for action in run.agent_actions.values()}
+    for agent in run.agents if asked else ():
+        uuid = agent["agent_uuid"]
+        is_map = bool(run.agent_actions.get(uuid, {}).get("map"))
+        runs = uuid in run.agent_actions or uuid in waited_for
+        answers = (agent.get("runtime") or {}).get("name") == "answer"
+        is_task = agent.get("agent_type", "task") == "task"
+        if uuid in asked or is_map or answers or not is_task or (uuid in stands_by and not runs):
+            continue
+        what = "is given the query itself" if runs else "does not run: nobody waits for it either"
+        name = agent.get("agent_name", uuid)
+        yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, and {what}')
+
+
 def not_allowed(app: App, run: RunFile) -> Iterator[str]:
     """A line for each runtime and each action function of the file that the settings do not allow, with its place."""
     for agent in run.agents:

@@ -181,8 +181,8 @@ def test_what_the_settings_do_not_allow_is_refused_before_anything_runs(tmp_path
     done = ace("run", str(file), ACE_ACTION_FUNCTIONS='{"my.fine": "json:dumps"}')
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f"{file}:3:28: agent one: the function 'nofn' is not offered; `runtime.name` is one of: echo, upper, "
-        "word_count; see ACE_FUNCTIONS",
+        f"{file}:3:28: agent one: the function 'nofn' is not offered; `runtime.name` is one of: answer, echo, "
+        "upper, word_count; see ACE_FUNCTIONS",
         f"{file}:4:28: agent two: the URL of the agent at agent.example is not among those allowed by the settings; "
         "see ACE_HTTP_ALLOWED_URLS",
         f"{file}:5:30: agent three: the model endpoint 'default' is not configured; configured: none; "

@@ -141,7 +141,7 @@ def test_a_strict_task_is_not_started_and_nothing_is_written(app: App) -> None:
     subtasks = asks(a="{x} {y}" + "z" * 5000, b="{a}")
     names = stage.define({"a": "", "b": "a"}, subtasks=subtasks, placeholders="strict")
     stage.requests.clear()
-    words = r"^These placeholders have no value, and the task's are strict: \{x\} of agent a, \{y\} of agent a\.$"
+    words = r"^subtaskQueries: placeholders are strict, and these have no value: \{x\} of agent a, \{y\} of agent a\.$"
     with pytest.raises(BadUserInput, match=words):
         stage.start(names)
     assert stage.requests == {"GetItem": 2}

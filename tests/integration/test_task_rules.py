@@ -155,6 +155,11 @@ def test_unknown_keys_are_warned_about_wherever_they_are_given(api: Api, above: 
     assert warnings("insertUpdateCoordination", updatedBy="ann", agents=agents) == [
         'agents[0].policy: the key "attempt" is unknown, and kept without effect; did you mean "attempts"?'
     ]
+    runtime = {"kind": "openai", "model": "m", "temprature": 0.1}
+    assert warnings("insertUpdateCoordination", updatedBy="ann", agents=[{"agentUuid": "a", "runtime": runtime}]) == [
+        'agents[0].runtime: the key "temprature" is not read by the kind "openai", and kept without effect; '
+        'did you mean "temperature"?'
+    ]
     assert warnings("insertUpdateTask", **TASK.required, **key(above), subtaskQueries=subtasks) == of_a_subtask
     assert warnings("insertUpdateSession", updatedBy="ann", **key(above), subtaskQueries=subtasks) == of_a_subtask
     session = SESSION.put(api, above)
@@ -163,6 +168,16 @@ def test_unknown_keys_are_warned_about_wherever_they_are_given(api: Api, above: 
     assert warnings("insertUpdateSessionAgent", **SESSION_AGENT.required, **parents, agentAction=action) == [
         'agentAction: the key "jion" is unknown, and kept without effect; did you mean "join"?'
     ]
+
+
+def test_placeholders_without_a_value_are_warned_about_where_the_task_has_a_query(api: Api, above: Any) -> None:
+    given = {**TASK.required, **key(above), "subtaskQueries": [{"agentUuid": "a_1", "subtaskQuery": "{größe} {b}"}]}
+    assert "extensions" not in send(api, "insertUpdateTask", **given)  # the query comes with the start
+    answer = send(api, "insertUpdateTask", **given, initialTaskQuery='{"b": 1}')
+    (warning,) = answer["extensions"]["warnings"]
+    assert warning.startswith("subtaskQueries: {größe} of agent ")
+    refused = error(api, "insertUpdateTask", **given, placeholders="lax")
+    assert refused["message"] == "placeholders 'lax' is unknown; it takes one of: warn, strict."
 
 
 def test_warnings_of_one_kind_are_cut(api: Api) -> None:

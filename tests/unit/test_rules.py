@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.rules import check_rules, idle_keys
+from ai_coordination_engine.domain.rules import check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.errors import BadUserInput
 
@@ -78,4 +78,13 @@ def test_keys_of_a_wait_for_a_person_are_idle_when_nobody_is_asked() -> None:
     assert list(idle_keys(parse_agent_actions(actions))) == [
         "agentActions.a: without userInTheLoop there is no effect of answerSchema, answerWithinSeconds, defaultAnswer.",
         "agentActions.c: without userInTheLoop there is no effect of defaultAnswer.",
+    ]
+
+
+def test_an_agent_that_gives_a_persons_answer_needs_a_person() -> None:
+    runtime = {"kind": "function", "name": "answer"}
+    agents = parse_agents([{"agentUuid": uuid, "runtime": runtime} for uuid in "abc"])
+    actions = parse_agent_actions({"b": {"userInTheLoop": "ann"}})
+    assert list(unasked(agents, actions, {"a", "b"})) == [
+        "agentActions.a: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
     ]

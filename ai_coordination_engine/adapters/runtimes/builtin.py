@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.ports import AgentFailure, AgentRequest
 
 
 def echo(request: AgentRequest) -> str:
@@ -21,7 +21,15 @@ def word_count(request: AgentRequest) -> Mapping[str, int]:
     return {"words": len(request.input.split())}
 
 
+def answer(request: AgentRequest) -> str:
+    """What the person answered, as it is; needs an agent that waits for one."""
+    if request.user_input is None:
+        raise AgentFailure("the function answer gives a person's answer, but nobody is asked: set userInTheLoop")
+    return request.user_input
+
+
 FUNCTIONS: Mapping[str, Callable[[AgentRequest], Any]] = {
+    "answer": answer,
     "echo": echo,
     "upper": upper,
     "word_count": word_count,

@@ -12,22 +12,10 @@ from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import Web, hiding
+from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint
 
-# Parameters of the API reference's "Create chat completion" that a record may set.
-_PARAMETERS = (
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "seed",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "reasoning_effort",
-    "response_format",
-)
 # Where a request goes and who pays for it is the operator's decision, never a record's.
 _OPERATORS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
 _PATH = "/chat/completions"
@@ -98,7 +86,7 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, Any]
         raise AgentFailure(message, error_class="invalid_request")
     system = [{"role": "system", "content": request.instructions}] if request.instructions else []
     turns = [{"role": each.role, "content": each.content} for each in request.thread]
-    chosen = {name: request.runtime[name] for name in _PARAMETERS if request.runtime.get(name) is not None}
+    chosen = {name: request.runtime[name] for name in MODEL_PARAMETERS if request.runtime.get(name) is not None}
     return {
         "model": model,
         "messages": [*system, *turns, {"role": "user", "content": request.input}],

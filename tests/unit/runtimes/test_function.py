@@ -95,6 +95,15 @@ def test_built_in_functions_need_no_setting(agent_request: Requests, name: str, 
     assert runtime.run(agent_request(runtime={"name": name}, input="two  words")) == AgentResult(output)
 
 
+def test_the_output_of_answer_is_what_the_person_said(agent_request: Requests) -> None:
+    runtime = FunctionRuntime({})
+    request = agent_request(runtime={"name": "answer"}, input="Answer of the user:\nyes", user_input='{"a": 1.10}\n')
+    assert runtime.run(request) == AgentResult('{"a": 1.10}\n')
+    failure = failure_of(runtime, agent_request(runtime={"name": "answer"}, user_input=None))
+    assert "nobody is asked: set userInTheLoop" in failure.message
+    assert not failure.retryable
+
+
 def test_an_allowed_function_gets_the_request_with_its_own_settings(agent_request: Requests) -> None:
     request = agent_request(runtime={"name": "shout", "marks": 3}, input="hey")
     assert allowed("shout").run(request) == AgentResult("HEY!!!")
@@ -110,7 +119,7 @@ def test_an_allowed_function_takes_the_place_of_a_built_in_one(agent_request: Re
 )
 def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Requests, name: object) -> None:
     failure = failure_of(allowed("shout"), agent_request(runtime={"name": name}))
-    assert failure.message.endswith("is not offered; `runtime.name` is one of: echo, shout, upper, word_count")
+    assert failure.message.endswith("is not offered; `runtime.name` is one of: answer, echo, shout, upper, word_count")
     assert len(failure.message) < 250
     assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 

@@ -1,0 +1,55 @@
+"""JMESPath expressions that mean something else than they look like: literals without backticks. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jmespath.exceptions import JMESPathError
+from jmespath.lexer import Lexer
+
+from ai_coordination_engine.domain.shapes import AgentAction
+
+_COMPARATORS = ("eq", "ne", "lt", "lte", "gt", "gte")
+_GOES_ON = ("dot", "lbracket", "flatten", "filter", "lparen")  # what follows a field that is looked into, or a function
+_LITERALS = ("true", "false", "null", "True", "False", "None")
+_BARE_NUMBER = re.compile(r"(?:[=!<>]=?|&&|\|\|)\s*-?\.?\d")
+
+
+def literal_hint(expression: str) -> str:
+    """A hint behind the message of an expression that does not parse, when it compares with a bare number."""
+    return "; a number takes backticks, as in score < `8`" if _BARE_NUMBER.search(expression) else ""
+
+
+def bare_literals(expression: str) -> Iterator[str]:
+    """Words on each side of a comparison that is a field, but looks like a literal. The expression may be any text."""
+    try:
+        tokens: list[Mapping[str, Any]] = list(Lexer().tokenize(expression))
+    except JMESPathError:
+        return
+    for index, token in enumerate(tokens):
+        if token["type"] in _COMPARATORS:
+            if index and (index == 1 or tokens[index - 2]["type"] != "dot"):
+                yield from _words(tokens[index - 1])
+            if index + 2 < len(tokens) and tokens[index + 2]["type"] not in _GOES_ON:
+                yield from _words(tokens[index + 1])
+
+
+def _words(token: Mapping[str, Any]) -> Iterator[str]:
+    value = str(token["value"])[:100]
+    if token["type"] == "unquoted_identifier" and value in _LITERALS:
+        literal = {"True": "true", "False": "false", "None": "null"}.get(value, value)
+        yield f"compares with a field that is called {value}; the literal takes backticks: `{literal}`"
+    elif token["type"] == "quoted_identifier":
+        yield f"compares with a field that is called {value}; a text takes single quotes: '{value}'"
+
+
+def odd_conditions(actions: Mapping[str, AgentAction]) -> Iterator[str]:
+    """Words on the expressions of each action that compare with what is no literal."""
+    for agent_uuid, action in actions.items():
+        places: Sequence[tuple[str, str | None]] = [
+            *((f"conditions.{name[:100]}", each) for name, each in (action.conditions or {}).items()),
+            ("map.items", action.map.items if action.map else None),
+        ]
+        for place, expression in places:
+            for words in dict.fromkeys(bare_literals(expression or "")):
+                yield f"agentActions.{agent_uuid[:100]}.{place}: {(expression or '')[:200]} {words}."

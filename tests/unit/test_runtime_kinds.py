@@ -1,0 +1,54 @@
+"""What a kind of runtime reads, and what is told of the keys that it does not."""
+
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.domain.runtimes import KINDS, idle_settings
+from ai_coordination_engine.domain.shapes import RUNTIME_KINDS
+
+
+def told(**runtime: Any) -> list[str]:
+    return list(idle_settings("r", runtime))
+
+
+def test_every_kind_is_declared() -> None:
+    assert tuple(KINDS) == RUNTIME_KINDS
+
+
+@pytest.mark.parametrize(
+    ("runtime", "key", "end"),
+    [
+        ({"kind": "openai", "model": "m", "temprature": 1}, "temprature", '; did you mean "temperature"?'),
+        ({"kind": "openai", "instrctions": "x"}, "instrctions", '; did you mean "instructions"?'),
+        ({"kind": "openai", "topK": 5}, "topK", '; did you mean "top_k"?'),
+        ({"kind": "openai", "stream": True}, "stream", "; answers are read as a whole."),
+        ({"kind": "http", "url": "u", "hedaers": {}}, "hedaers", "."),
+        ({"kind": "http", "url": "u", "max_tokens": 5}, "max_tokens", "."),
+        ({"kind": "http", "url": "u", "x" * 150: 5}, "x" * 100, "."),
+    ],
+)
+def test_a_key_that_its_kind_does_not_read_is_told(runtime: dict[str, Any], key: str, end: str) -> None:
+    assert told(**runtime) == [
+        f'r: the key "{key}" is not read by the kind "{runtime["kind"]}", and kept without effect{end}'
+    ]
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        {"kind": "openai", "endpoint": "e", "model": "m", "instructions": "i", "top_p": 1, "seed": 1, "stop": ["x"]},
+        {"kind": "openai", "top_k": 5, "min_p": 0.1, "logit_bias": {}, "repetition_penalty": 1.1, "num_ctx": 4096},
+        {"kind": "http", "url": "u", "instructions": "i"},
+        {"kind": "function", "name": "mine", "marks": 3, "temprature": 1},  # a function is handed all of them
+        {},
+    ],
+)
+def test_what_is_read_or_handed_on_is_not_told(runtime: dict[str, Any]) -> None:
+    assert told(**runtime) == []
+
+
+def test_a_model_of_a_function_is_told() -> None:
+    assert told(kind="function", name="echo", model="m") == [
+        'r: the key "model" asks no model: it goes to the function. Models are the kind "openai".'
+    ]
