@@ -17,7 +17,7 @@ def lose(stage: Stage, coordination: str, *kept: str) -> None:
     """The coordination has these agents alone from now on."""
     model = COORDINATION.model
     agents = [{"agent_uuid": uuid} for uuid in kept]
-    stage.app.records.table(COORDINATION).update((TENANT, coordination), [model.agents.set(agents)], None)  # type: ignore[attr-defined]
+    stage.app.records.table(COORDINATION).update(TENANT, (TENANT, coordination), [model.agents.set(agents)], None)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
