@@ -43,7 +43,8 @@ class AgentRequest:
     `runtime` is the agent's `runtime` object (snake_case keys, `kind` always present); `instructions` its standing
     orders (`agent_description` when the runtime names none); `input` the composed text: the subtask or the task query,
     then the predecessors' outputs, then the person's answer. `thread` holds earlier turns, oldest first.
-    `timeout_seconds` is what is left for this attempt.
+    `timeout_seconds` is what is left for this attempt. `run_uuid` names the attempt; `idempotency_key` is the same for
+    all attempts of the agent, until somebody has it run again.
     """
 
     tenant: str
@@ -64,6 +65,7 @@ class AgentRequest:
     thread_uuid: str
     thread: Sequence[Message]
     timeout_seconds: float
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

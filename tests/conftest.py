@@ -73,21 +73,24 @@ def calls(app: App) -> Calls:
 @pytest.fixture(autouse=True)
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
     """How many points the test let something die at goes with its report, also from another process."""
-    before = sessions.deaths[0]
+    before, again = sessions.deaths[0], sessions.repeats[0]
     yield
     if tried := sessions.deaths[0] - before:
         record_property("crash points", tried)
+    if repeated := sessions.repeats[0] - again:
+        record_property("executed again", repeated)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The crash points of all tests together."""
     ended = [each for reports in terminalreporter.stats.values() for each in reports]
-    tried = [
-        value
-        for report in ended
-        if isinstance(report, pytest.TestReport) and report.when == "teardown"
-        for name, value in report.user_properties
-        if name == "crash points"
-    ]
+    tried = [value for report in ended for name, value in _properties(report) if name == "crash points"]
     if tried:
         terminalreporter.write_line(f"crash points tried: {sum(tried)}, in {len(tried)} tests")
+        again = sum(value for report in ended for name, value in _properties(report) if name == "executed again")
+        terminalreporter.write_line(f"attempts executed again after their run said completed: {again}")
+
+
+def _properties(report: Any) -> list[tuple[str, Any]]:
+    """What a test recorded with its report, once."""
+    return report.user_properties if isinstance(report, pytest.TestReport) and report.when == "teardown" else []

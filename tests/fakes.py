@@ -171,7 +171,8 @@ Behaviour = Callable[[AgentRequest], str | AgentResult]
 class FakeRuntime:
     """`ports.AgentRuntime` and `ports.Runtimes` in one: an agent answers its name in capitals unless it is told how.
 
-    A behaviour may raise `AgentFailure`. `requests` keeps every attempt in the order they began.
+    A behaviour may raise `AgentFailure`. `requests` keeps every attempt in the order they began, `repeated` those whose
+    agent had a completed run already, as `had_completed` says.
     """
 
     def __init__(
@@ -183,6 +184,8 @@ class FakeRuntime:
     ) -> None:
         self.behaviours: dict[str, Behaviour] = dict(behaviours or {})
         self.requests: list[AgentRequest] = []
+        self.repeated: list[AgentRequest] = []
+        self.had_completed: Callable[[AgentRequest], bool] = lambda request: False
         self._wants_thread = wants_thread
         self._reach = reach
 
@@ -193,6 +196,8 @@ class FakeRuntime:
         return self._wants_thread
 
     def run(self, request: AgentRequest) -> AgentResult:
+        if self.had_completed(request):
+            self.repeated.append(request)
         self._reach("run")
         self.requests.append(request)
         behaviour = self.behaviours.get(request.agent_uuid)

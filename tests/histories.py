@@ -302,6 +302,7 @@ def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent]) 
     expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
     assert attempts == Counter(expected)
     assert set(Counter(request.run_uuid for request in stage.runtime.requests).values()) <= {1}
+    assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
 
 

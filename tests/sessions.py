@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
@@ -35,6 +36,8 @@ class Crash(BaseException):
 
 deaths = [0]
 """How many histories died at some point so far: the crash points that the tests tried."""
+repeats = [0]
+"""How many attempts were executed again although a run of the same agent said completed."""
 
 
 class Boundary:
@@ -97,6 +100,7 @@ class Stage:
     boundary: Boundary
     looking: Repository  # a connection of its own: what a test reads is no side effect
     requests: Counter[str] = field(default_factory=Counter)
+    called: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by agent and key: the runs
 
     def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
         """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""
@@ -105,6 +109,8 @@ class Stage:
         self.queue.sent.clear()
         self.queue.waiting.clear()
         self.runtime.requests.clear()
+        self.runtime.repeated.clear()
+        self.called.clear()
         self.runtime.behaviours = dict(behaviours or {})
         return self
 
@@ -212,6 +218,15 @@ class Stage:
         """The states by agent."""
         return {each.agent_uuid: each.state for each in self.agents(session_uuid)}
 
+    def had_completed(self, request: AgentRequest) -> bool:
+        """Whether a run of what the request attempts says completed already. Reads only for a second attempt."""
+        attempts = self.called.setdefault((request.session_agent_uuid, request.idempotency_key), [])
+        found = [run for run in self.runs(request.session_uuid) if run.run_uuid in attempts] if attempts else []
+        attempts.append(request.run_uuid)
+        repeated = any(run.async_task["status"] == "completed" for run in found)
+        repeats[0] += repeated
+        return repeated
+
     def runs(self, session_uuid: str) -> list[SessionRun]:
         """The session runs in order of creation."""
         return list(self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True))
@@ -264,8 +279,21 @@ def stage_of(
 
     client: Any = connection.client
     client.meta.events.register("before-call.dynamodb", count)
-    client.meta.events.register("after-call.dynamodb", lambda model, **_: boundary(model.name))
+
+    def count_after(model: Any, parsed: Any, **_: Any) -> None:
+        if not _reads_runs(parsed):
+            boundary(model.name)
+
+    client.meta.events.register("after-call.dynamodb", count_after)
+    runtime.had_completed = stage.had_completed
     return stage
+
+
+def _reads_runs(answer: Mapping[str, Any]) -> bool:
+    """Whether a worker has just looked for the run of an attempt that it took over: nothing may come between that and
+    its call of the agent, where it may die again.
+    """
+    return any(name.endswith("-session_runs") for name in answer.get("Responses", ()))
 
 
 @contextmanager
@@ -354,6 +382,7 @@ def check_promises(
     assert attempts == Counter(expected)
     started = Counter(request.run_uuid for request in stage.runtime.requests)
     assert set(started.values()) <= {1}
+    assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
 
 

@@ -341,7 +341,7 @@ def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
         if each.state == "wait_for_user_input":
             if each.due_at is not None:
                 timers.wake_at(app, each, each.due_at)
-        elif each.not_before is not None and is_ready(each):
+        elif each.not_before is not None and (is_ready(each) or each.acting):
             timers.wake_at(app, each, each.not_before)
         elif _can_move(each, lost_before):
             now.append(wake(each))

@@ -44,7 +44,13 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
             "The async task uuid is in use by another session agent.", error_class="invalid_output"
         ) from refused
     runs.record(app, agent, started, outcome="pending", usage=result.usage, async_task_uuid=uuid)
-    parked = app.transitions.wait_for_task(agent, uuid, task.deadline)
+    park(app, agent, uuid, task)
+
+
+def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> None:
+    """Park an agent whose attempt is recorded as pending until its long job ends; at once when nobody knows the job."""
+    deadline = task.deadline if task is not None else app.clock.now().timestamp()
+    parked = app.transitions.wait_for_task(agent, uuid, deadline)
     if parked is not None:
         _watch_over(app, parked, app.async_tasks.get(agent.partition_key, uuid))
     elif app.records.get(SESSION_AGENT, agent.partition_key, _key(agent), consistent=True) is None:

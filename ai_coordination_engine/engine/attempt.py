@@ -1,10 +1,12 @@
 """One attempt: what the agent is given, and what its runtime answers."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
@@ -63,10 +65,9 @@ class Chain:
         return max(1.0, min(limit, left))
 
 
-def run(app: App, agent: SessionAgent, chain: Chain) -> AgentResult:
-    """The result of the runtime; raises `AgentFailure`, also for what could not be handed in or on."""
-    request = _request(app, agent, chain)
-    ids = {"tenant": agent.partition_key, "session_uuid": agent.session_uuid, "run_uuid": request.run_uuid}
+def call(app: App, request: AgentRequest) -> AgentResult:
+    """The result of the runtime; raises `AgentFailure`, also for what cannot be handed on."""
+    ids = {"tenant": request.tenant, "session_uuid": request.session_uuid, "run_uuid": request.run_uuid}
     with attempt_span(request.agent_name, **ids):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
     if len(result.output) > MAX_TEXT:
@@ -75,7 +76,8 @@ def run(app: App, agent: SessionAgent, chain: Chain) -> AgentResult:
     return result
 
 
-def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
+def request_of(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
+    """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
     agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
     definition = _definition(app, agent)
     runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
@@ -90,6 +92,7 @@ def _request(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
         session_uuid=agent.session_uuid,
         session_agent_uuid=agent.session_agent_uuid,
         run_uuid=agent.run_uuid,
+        idempotency_key=idempotency_key(agent),
         attempt=agent.attempt,
         agent_uuid=definition.agent_uuid,
         agent_name=definition.label,
@@ -120,6 +123,12 @@ def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn]) -> G
             raise AgentFailure(note, error_class="invalid_output")
         chain.notes[agent.ordinal] = note
     return given
+
+
+def idempotency_key(agent: SessionAgent) -> str:
+    """The same for all attempts of an agent, until it is set back or its fallback takes its place."""
+    names = (agent.partition_key, agent.session_uuid, agent.session_agent_uuid, agent.set_back, agent.on_fallback)
+    return str(uuid5(NAMESPACE_URL, json.dumps(names)))
 
 
 def _check(app: App, agent: SessionAgent, before: list[Turn]) -> None:

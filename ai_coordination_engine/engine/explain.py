@@ -83,7 +83,7 @@ def explain(agent: SessionAgent, scene: Scene) -> Why:
         return replace(restarting, message=message, details={**why.details, "until_then": why.code})
     if agent.ordinal is None:
         return Why("NOT_PLANNED", "A client wrote this agent; the engine does not run it and clients move its state.")
-    if agent.state == "executing" or agent.acting:
+    if agent.state == "executing" or (agent.acting and agent.lease_until is not None):
         return _running(agent, scene)
     if scene.session is None or scene.session.status in TERMINAL_SESSION_STATUSES:
         status = "gone" if scene.session is None else scene.session.status
@@ -181,7 +181,9 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
         return _waits_for_others(agent, scene)
     if agent.not_before is not None and agent.not_before > scene.now:
         until = _time(agent.not_before)
-        message = f"Attempt {agent.attempt or 0} failed{_because(agent)}; the next begins at {until.isoformat()}."
+        what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
+        then = "it is tried again" if agent.acting else "the next begins"
+        message = f"{what} failed{_because(agent)}; {then} at {until.isoformat()}."
         return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
     again = _watched(agent, scene.session)
     return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")

@@ -1,6 +1,6 @@
 """Recording attempts: exactly one immutable SessionRun each (promise P5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -10,7 +10,7 @@ from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -24,13 +24,14 @@ def record(
     *,
     outcome: str,
     usage: Mapping[str, Any] | None = None,
-    error: str | None = None,
-    error_class: str | None = None,
+    failure: AgentFailure | None = None,
+    output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
     """Write the run of the current attempt; it may be written already. `outcome`: completed, failed or pending.
 
-    A pending one names the long job, whose state is kept elsewhere.
+    A completed one keeps its `output`, as the agent stores it; a failed one its `failure`; a pending one names the
+    long job, whose state is kept elsewhere.
 
     Attempts before it that have left no run until now are recorded as lost: until here a late result was in time.
     """
@@ -40,12 +41,63 @@ def record(
         "started_at": started.isoformat(),
         "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
         "usage": dict(usage) if usage else None,
-        "error": error,
-        "error_class": error_class,
+        "error": failure.message if failure else None,
+        "error_class": failure.error_class if failure else None,
     }
     given = {name: value for name, value in details.items() if value is not None}
+    kept = {
+        "agent_output": output,
+        "retryable": failure.retryable if failure else None,
+        "retry_after": failure.retry_after if failure else None,
+        "async_task_uuid": async_task_uuid,
+    }
     earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
-    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, async_task_uuid), *earlier])
+    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, kept), *earlier])
+
+
+def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
+    """The run that says how one of these attempts ended, so that the agent need not be called again.
+
+    That is the latest which completed, else that of the last attempt. None: there are none, or none has left a result.
+    At most one BatchGetItem.
+    """
+    if not attempts:
+        return None
+    keys = [(agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)]
+    found: dict[Any, SessionRun] = app.records.get_many(SESSION_RUN, agent.partition_key, keys, consistent=True)
+    mine = {key: run for key, run in found.items() if run.session_agent_uuid == agent.session_agent_uuid}
+    completed = [mine[key] for key in keys if key in mine and _is_complete(app, agent, mine[key])]
+    if completed:
+        return completed[-1]
+    latest = mine.get(keys[-1])
+    return latest if latest is not None and status(app, latest) in ("failed", "pending") else None
+
+
+def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
+    """Whether the run has what the agent completes with; the output of a map is read from its elements again."""
+    return status(app, run) == "completed" and (run.agent_output is not None or agent.mapped is not None)
+
+
+def status(app: App, run: SessionRun) -> str | None:
+    """How the engine recorded the attempt; None for a run that a client wrote."""
+    return (app.records.opened(run.async_task) or {}).get("status")
+
+
+def started_at(app: App, run: SessionRun, otherwise: float) -> float:
+    """When the attempt began, in epoch seconds."""
+    told = app.records.opened(run.async_task).get("started_at")
+    return datetime.fromisoformat(told).timestamp() if told else otherwise
+
+
+def failure(app: App, run: SessionRun) -> AgentFailure:
+    """How the attempt of a failed run failed."""
+    told = app.records.opened(run.async_task)
+    return AgentFailure(
+        told.get("error", ""),
+        retryable=bool(run.retryable),
+        retry_after=run.retry_after,
+        error_class=told.get("error_class", "error"),
+    )
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
@@ -79,36 +131,42 @@ def sweep(app: App, wake: Wake) -> None:
 
 
 def _put(
-    app: App, agent: SessionAgent, run_uuid: str, details: dict[str, Any], async_task_uuid: str | None = None
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], kept: Mapping[str, Any] | None = None
 ) -> None:
     """Write a run under the uuid of its attempt, or, where a client has written a run of its own there, under one that
     follows from the attempt.
     """
+    values = {name: value for name, value in (kept or {}).items() if value is not None}
+    values.setdefault("async_task_uuid", run_uuid)  # the engine runs the attempt itself: the run is the task
     try:
-        _put_under(app, agent, run_uuid, run_uuid, details, async_task_uuid)
+        _put_under(app, agent, run_uuid, details, values)
     except Refused:
         logger.error("the uuid of a run is taken", extra={"run_uuid": run_uuid, "partition_key": agent.partition_key})
-        other = child_uuid(f"{agent.session_agent_uuid}/{run_uuid}", agent.attempt or 0, agent.created_at)
-        _put_under(app, agent, other, run_uuid, details, async_task_uuid)
+        _put_under(app, agent, _other_uuid(agent, run_uuid), details, values)
+
+
+def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:
+    return child_uuid(f"{agent.session_agent_uuid}/{run_uuid}", 0, agent.created_at)
 
 
 def _put_under(
-    app: App, agent: SessionAgent, uuid: str, run_uuid: str, details: dict[str, Any], async_task_uuid: str | None
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], values: Mapping[str, Any]
 ) -> None:
-    key = (agent.session_uuid, uuid)
+    key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
     packed = app.records.packed(SESSION_RUN, agent.partition_key, key, {"async_task": details})
     run = SessionRun(
-        *key,
+        session_uuid=agent.session_uuid,
+        run_uuid=run_uuid,
         partition_key=agent.partition_key,
         coordination_uuid=agent.coordination_uuid,
         session_agent_uuid=agent.session_agent_uuid,
         agent_uuid=rules.executed_by(app, agent),
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
-        async_task_uuid=async_task_uuid or run_uuid,  # else the engine runs the attempt itself: the run is the task
         updated_by="engine",
         created_at=now,
         updated_at=now,
+        **values,
         **packed,
     )
     app.records.table(SESSION_RUN).put_new(run)

@@ -4,25 +4,24 @@ Reads top to bottom: `run_step` → `_begin` → `_attempt` → `_conclude` → 
 to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
 """
 
-import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from threading import Event
 
-from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import Chain, run
+from ai_coordination_engine.engine.attempt import Chain, call, request_of
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import label, turn
+from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
-from ai_coordination_engine.store.attempts import Lease, lost, lost_in_a_row
+from ai_coordination_engine.store.attempts import Lease, lost, lost_in_a_row, lost_since_set_back
 from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
 
 __all__ = ["Busy", "poison", "run_step"]
@@ -45,7 +44,7 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
     try:
         agent = _begin(app, wake, chain)
         while agent is not None:
-            with _LetGo(app, agent):
+            with LetGo(app, agent):
                 agent = _attempt(app, agent, chain)
             chain.run_beside_others()
     finally:
@@ -63,34 +62,6 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     note = f"Its message is in the dead-letter queue: {reason}"
     _give_up(app, agent, note)
     advance.fail_for(app, agent, f"Agent {label(app, agent)}: {note}")
-
-
-def new_lease(app: App) -> Lease:
-    """A lease for an attempt that starts now."""
-    now = app.clock.now()
-    return Lease(
-        run_uuid=new_uuid(now),
-        lost_before=app.lost_before(),
-        now=now.timestamp(),
-        seconds=app.settings.lease_seconds,
-        token=secrets.token_hex(4),
-    )
-
-
-class _LetGo:
-    """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
-    lease. A process that dies cannot do so.
-    """
-
-    def __init__(self, app: App, agent: SessionAgent) -> None:
-        self._app, self._agent = app, agent
-
-    def __enter__(self) -> None:
-        """The lease is held already."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None and issubclass(kind, Exception):
-            self._app.transitions.let_go(self._agent)
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
@@ -111,7 +82,7 @@ def _fail(app: App, agent: SessionAgent, note: str) -> None:
 def _bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
     held = app.transitions.fence(agent, lease)
-    with _LetGo(app, held):
+    with LetGo(app, held):
         app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
         _fail(app, held, note)
 
@@ -207,20 +178,26 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         return None
     times = lost_in_a_row(agent)
     try:
-        if times >= MOST_LOST:
+        if times >= MOST_LOST and not _has_ended(app, agent):
             _bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
             return None
         if times >= SUSPECT:
             chain.run_alone()
-        taken = app.transitions.take_over(agent, lease)
-        _log("attempt lost", agent)
-        return taken
+        return app.transitions.take_over(agent, lease)
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
 
 
+def _has_ended(app: App, agent: SessionAgent) -> bool:
+    """Whether one of the attempts of an agent whose worker died has left its result."""
+    return runs.ended(app, agent, [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]) is not None
+
+
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
+    if agent.not_before is not None and agent.not_before > lease.now:  # its action function failed
+        timers.wake_at(app, agent, agent.not_before)
+        return None
     if agent.acting and (agent.resumed or 0) + 1 >= SUSPECT:
         chain.run_alone()
     result: AgentResult | AgentFailure | None
@@ -239,7 +216,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
-    with _LetGo(app, held):
+    with LetGo(app, held):
         if isinstance(result, AgentFailure):
             return _failed(app, held, result)
         claimed = _conclude(app, held, result.output, chain)
@@ -262,6 +239,8 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
         result = _result(app, agent, chain)
         if result is None:
             return None
+        if isinstance(result, SessionRun):
+            return _conclude_earlier(app, agent, result, chain)
         if result.async_task_uuid is not None:
             _log("attempt goes on elsewhere", agent)
             async_tasks.wait(app, agent, started, result)
@@ -270,17 +249,28 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             check_output(edges(app.records.opened(agent.successors)), result.output)
     except AgentFailure as failure:
         _log("attempt failed", agent, error_class=failure.error_class)
-        runs.record(app, agent, started, outcome="failed", error=failure.message, error_class=failure.error_class)
+        runs.record(app, agent, started, outcome="failed", failure=failure)
         return _failed(app, agent, failure)
     _log("attempt completed", agent)
-    runs.record(app, agent, started, outcome="completed", usage=result.usage)
-    return _conclude(app, agent, result.output, chain)
+    stored = _packed(app, agent, {"agent_output": result.output})["agent_output"]
+    kept = stored if agent.mapped is None else None
+    runs.record(app, agent, started, outcome="completed", usage=result.usage, output=kept)
+    return _conclude(app, agent, result.output, chain, stored)
 
 
-def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | None:
-    """What the runtime answers, or the elements of a map; None when a map has been expanded."""
-    if not maps.is_map(app, agent):
-        return run(app, agent, chain)
+def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | SessionRun | None:
+    """What the runtime answers, or the elements of a map; None when a map has been expanded.
+
+    The run of an attempt that was taken over, where that has ended: nothing comes between this last look and the call.
+    """
+    request = None if maps.is_map(app, agent) else request_of(app, agent, chain)
+    earlier = lost_since_set_back(agent)
+    if (ended := runs.ended(app, agent, earlier)) is not None:
+        return ended
+    if earlier:
+        _log("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
+    if request is not None:
+        return call(app, request)
     if agent.mapped is not None:
         return maps.gather(app, agent)
     try:
@@ -292,19 +282,51 @@ def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | None:
     return None
 
 
-def _log(event: str, agent: SessionAgent, **details: str) -> None:
+def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
+    """End the attempt before the one that was taken over as the run says, without calling the agent again."""
+    try:
+        held = app.transitions.give_back(agent, runs.started_at(app, run, agent.started_at))
+    except Refused as refused:
+        if refused.old is not None:
+            runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+            _mine(app, refused.old, agent, "executing")
+        return None
+    with LetGo(app, held):
+        return _conclude_as_recorded(app, held, run, chain)
+
+
+def _conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
+    _log("attempt had ended", agent)
+    others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
+    for attempt, run_uuid in [*lost(agent), *others]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    status, job = runs.status(app, run), run.async_task_uuid
+    if status == "pending":
+        async_tasks.park(app, agent, job, app.async_tasks.get(agent.partition_key, job))
+        return None
+    if status == "failed":
+        return _failed(app, agent, runs.failure(app, run))
+    output = maps.gather(app, agent).output if run.agent_output is None else app.records.opened(run.agent_output)
+    return _conclude(app, agent, output, chain, run.agent_output)
+
+
+def _log(event: str, agent: SessionAgent, **details: object) -> None:
     """One line an event; ids only, never what an agent was given or answered."""
     write = logger.warning if event in _WORTH_A_LOOK else logger.info
     write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
 
 
-def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
-    """End an attempt that has its result, and hand on; nothing when it had lost its lease."""
+def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain, stored: object = None) -> SessionAgent | None:
+    """End an attempt that has its result, and hand on; nothing when it had lost its lease.
+
+    `stored` spares writing the output to a blob again.
+    """
     try:
-        completed = _complete(app, agent, output, chain.notes.pop(agent.ordinal, None))
+        kept = output if stored is None else stored
+        completed = _complete(app, agent, output, kept, chain.notes.pop(agent.ordinal, None))
     except AgentFailure as failure:
         _log("action failed", agent, error_class=failure.error_class)
-        return _failed(app, agent, failure)
+        return _failed(app, agent, failure, acting=True)
     if completed is None:
         return None
     text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
@@ -313,8 +335,8 @@ def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> Sessi
     return advance.hand_on(app, completed, lease, text)
 
 
-def _complete(app: App, agent: SessionAgent, output: str, note: str | None) -> SessionAgent | None:
-    values: dict[str, object] = {"agent_output": output}
+def _complete(app: App, agent: SessionAgent, output: str, stored: object, note: str | None) -> SessionAgent | None:
+    values: dict[str, object] = {"agent_output": stored}
     notes = {"notes": note} if note else {}
     try:
         if action.is_set(app, agent):
@@ -322,10 +344,11 @@ def _complete(app: App, agent: SessionAgent, output: str, note: str | None) -> S
                 agent = app.transitions.act(agent, new_lease(app), _packed(app, agent, values))
             decided = action.run(app, agent, output)
             values = {
-                "agent_output": output if decided.output is None else decided.output,
+                "agent_output": stored if decided.output is None else decided.output,
                 **({} if decided.successors is None else {"chosen": list(decided.successors)}),
             }
-            check_output(edges(app.records.opened(agent.successors)), str(values["agent_output"]))
+            text = output if decided.output is None else decided.output
+            check_output(edges(app.records.opened(agent.successors)), text)
         return app.transitions.complete(agent, _packed(app, agent, values | notes))
     except Refused as refused:
         return _mine(app, refused.old, agent, "completed")
@@ -350,8 +373,11 @@ def _mine(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -
     return old if mine else None
 
 
-def _failed(app: App, agent: SessionAgent, failure: AgentFailure) -> SessionAgent | None:
-    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed."""
+def _failed(app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False) -> SessionAgent | None:
+    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed.
+
+    Where the action function failed (`acting`), that alone begins again later, on the same answer.
+    """
     policy, failures, now = rules.policy(app, agent), (agent.failures or 0) + 1, app.clock.now().timestamp()
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
@@ -360,7 +386,8 @@ def _failed(app: App, agent: SessionAgent, failure: AgentFailure) -> SessionAgen
             wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else 0
             if not retries:
                 values |= {"failures": 0, "on_fallback": True}
-            later = app.transitions.retry_later(agent, now + wait, _packed(app, agent, values))
+            again = app.transitions.act_later if acting and retries else app.transitions.retry_later
+            later = again(agent, now + wait, _packed(app, agent, values))
             timers.wake_at(app, later, now + wait)
             return None
         failed: SessionAgent | None = app.transitions.fail(agent, _packed(app, agent, values))

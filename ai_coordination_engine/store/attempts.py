@@ -109,6 +109,11 @@ def lost(agent: SessionAgent) -> list[tuple[int, str]]:
     return [(attempt, run) for attempt, run, *_ in agent.lost_runs or ()]
 
 
+def lost_since_set_back(agent: SessionAgent) -> list[tuple[int, str]]:
+    """The attempts before the current one, with their runs, that were lost since the agent was set back."""
+    return [(attempt, run) for attempt, run, *reset in agent.lost_runs or () if not reset]
+
+
 def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
     """What is stored of the lost attempts of an agent whose current one is lost too."""
     return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid]]
@@ -122,4 +127,4 @@ def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
 
 def lost_in_a_row(agent: SessionAgent) -> int:
     """How many attempts were lost since the agent was set back, if the current one is."""
-    return 1 + sum(1 for each in agent.lost_runs or () if tuple(each[2:]) != (True,))
+    return 1 + len(lost_since_set_back(agent))

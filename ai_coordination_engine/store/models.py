@@ -287,6 +287,7 @@ class SessionAgent(Record):
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
     lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
+    set_back = IntegerAttribute(null=True)  # the epoch in which it was set back; absent: never
     lease_seconds = NumberAttribute(null=True)  # how long a claim holds; absent: as the settings say
     lease_until = NumberAttribute(null=True)
     lease_token = UnicodeAttribute(null=True)
@@ -330,6 +331,10 @@ class SessionRun(Record):
     agent_uuid = UnicodeAttribute(null=True)
     async_task_uuid = UnicodeAttribute(null=True)
     async_task = Payload(null=True)
+    # engine: what the agent of the attempt is concluded from when its worker dies; a blob is the session agent's own
+    agent_output = Payload(null=True)
+    retryable = BooleanAttribute(null=True)  # a failure that may pass, and after how many seconds the other side says
+    retry_after = NumberAttribute(null=True)
 
 
 MODELS: tuple[type[Record], ...] = (Coordination, Task, TaskSchedule, Session, SessionAgent, SessionRun)

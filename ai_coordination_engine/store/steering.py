@@ -247,7 +247,8 @@ class Steering:
         An attempt whose run may not be recorded yet is left to the next one, marked as none that was lost.
         """
         runs = ended_with(agent)
-        given = {**values, "epoch": epoch, "lost_runs": runs if agent.state not in ("completed", "failed") else None}
+        given = {**values, "epoch": epoch, "set_back": epoch}
+        given |= {"lost_runs": runs if agent.state not in ("completed", "failed") else None}
         kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
         with suppress(Refused):
             self._agents.update(

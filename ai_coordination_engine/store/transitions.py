@@ -12,6 +12,7 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.store.agent_writes import AgentWrites
 from ai_coordination_engine.store.attempts import (
     ATTEMPT,
     COMPLETE,
@@ -19,7 +20,6 @@ from ai_coordination_engine.store.attempts import (
     UNCLAIMED,
     WAIT,
     Lease,
-    ending,
     held_by,
     key_of,
     lost_with,
@@ -27,20 +27,18 @@ from ai_coordination_engine.store.attempts import (
     starting,
     until,
 )
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_transitions import SessionTransitions, setting
 from ai_coordination_engine.store.table import Key, Refused
 
 
-class Transitions:
+class Transitions(AgentWrites):
     """The transitions of one store: of session agents, and of their sessions under `session`. Thread-safe."""
 
     def __init__(self, repository: Repository) -> None:
+        super().__init__(repository)
         self.session = SessionTransitions(repository)
-        self._agents = repository.table(SESSION_AGENT)
-        self._clock = repository.clock
 
     # A session agent: its attempts
 
@@ -70,6 +68,23 @@ class Transitions:
             & SessionAgent.paused.does_not_exist(),
         )
 
+    def give_back(self, agent: SessionAgent, started_at: float) -> SessionAgent:
+        """The attempt that was taken over does not begin: the one before it, whose end is known, is the current one
+        again, under the same lease. Raises `Refused`.
+        """
+        *earlier, (attempt, run_uuid) = agent.lost_runs
+        actions = [
+            SessionAgent.attempt.set(attempt),
+            SessionAgent.run_uuid.set(run_uuid),
+            SessionAgent.started_at.set(started_at),
+            SessionAgent.lost_runs.set(earlier) if earlier else SessionAgent.lost_runs.remove(),
+            self._now(),
+        ]
+        given_back = self._change(agent.partition_key, key_of(agent), actions, held_by(agent))
+        if given_back is None or (given_back.lease_token, given_back.run_uuid) != (agent.lease_token, run_uuid):
+            raise Refused(given_back)
+        return given_back  # also when the client repeated a write whose answer was lost
+
     def resume_attempt(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises `Refused`."""
         free = SessionAgent.lease_until.does_not_exist() | (SessionAgent.lease_until < lease.lost_before)
@@ -77,6 +92,7 @@ class Transitions:
             SessionAgent.lease_until.set(until(lease)),
             SessionAgent.lease_token.set(lease.token),
             SessionAgent.resumed.add(1),
+            SessionAgent.not_before.remove(),
         ]
         condition = (
             (SessionAgent.state == "pending")
@@ -130,24 +146,12 @@ class Transitions:
     def retry_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt; another one may begin at `not_before` (epoch seconds). Raises `Refused`."""
         removed = (SessionAgent.run_uuid, SessionAgent.lost_runs, *ATTEMPT)
-        try:
-            return self._agents.update(  # type: ignore[no-any-return]
-                agent.partition_key,
-                key_of(agent),
-                [
-                    SessionAgent.state.set("pending"),
-                    SessionAgent.not_before.set(not_before),
-                    *setting(SessionAgent, values),
-                    *(attribute.remove() for attribute in removed),
-                    *self._ending(),
-                ],
-                held_by(agent),
-            )
-        except Refused as refused:
-            old = refused.old
-            if old is None or (old.state, old.attempt, old.not_before) != ("pending", agent.attempt, not_before):
-                raise
-            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
+        return self._wait_until(agent, not_before, values, [*(each.remove() for each in removed), *self._ending()])
+
+    def act_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
+        """The action function failed; it may begin again at `not_before`, on the same answer. Raises `Refused`."""
+        removed = [each.remove() for each in ATTEMPT if each is not SessionAgent.acting]
+        return self._wait_until(agent, not_before, values, [*removed, self._now()])
 
     def act(self, agent: SessionAgent, lease: Lease, values: Mapping[str, Any]) -> SessionAgent:
         """The agent has answered; its action function runs under the renewed lease. Raises `Refused`."""
@@ -353,16 +357,6 @@ class Transitions:
         ]
         return self._hold(tenant, key, [*actions, *claiming], lease, condition, "executing")
 
-    def _hold(
-        self, tenant: str, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str
-    ) -> SessionAgent:
-        try:
-            return self._agents.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
-        except Refused as refused:
-            if refused.old is None or (refused.old.lease_token, refused.old.state) != (lease.token, state):
-                raise
-            return refused.old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
-
     def _end(
         self, agent: SessionAgent, state: str, values: Mapping[str, Any], outdated: Sequence[Any] = ()
     ) -> SessionAgent:
@@ -383,15 +377,3 @@ class Transitions:
     def _skipping(self) -> list[Action]:
         waits = (attribute.remove() for attribute in (*WAIT, SessionAgent.async_task_uuid, SessionAgent.not_before))
         return [SessionAgent.state.set("skipped"), *waits, *self._ending()]
-
-    def _change(self, tenant: str, key: Key, actions: list[Action], condition: Any) -> SessionAgent | None:
-        try:
-            return self._agents.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
-        except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
-
-    def _ending(self) -> list[Action]:
-        return [ending(self._clock.now().timestamp()), self._now()]
-
-    def _now(self) -> Action:
-        return SessionAgent.updated_at.set(self._clock.now())

@@ -141,18 +141,6 @@ def test_a_function_that_fails_fails_the_agent_with_its_reason(stage: Stage) -> 
     check_redelivery_changes_nothing(stage, session)
 
 
-def test_a_failure_that_may_pass_is_another_attempt_of_the_agent(stage: Stage) -> None:
-    calls: list[ActionRequest] = []
-
-    def act(request: ActionRequest) -> ActionResult:
-        calls.append(request)
-        return ActionResult() if len(calls) > 1 else failing("busy", retryable=True)(request)
-
-    session = acting(stage, act)
-    check_promises(stage, session)
-    assert stage.runtime.ran().count("a") == 2
-
-
 def test_it_runs_after_a_long_job(stage: Stage) -> None:
     stage.runtime.behaviours["a"] = lambda request: AgentResult("", async_task_uuid="job")
     session = acting(stage, lambda request: ActionResult(output=request.output + "!"))

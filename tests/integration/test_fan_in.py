@@ -17,8 +17,8 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.advance import hand_on
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.planned import Plan, session_agents, session_tallies
-from ai_coordination_engine.engine.step import new_lease
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT

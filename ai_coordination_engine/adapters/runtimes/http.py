@@ -16,7 +16,7 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
-from ai_coordination_engine.adapters.runtimes.web import Reply, Web, hiding
+from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, hiding
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
@@ -31,7 +31,8 @@ class HttpRuntime:
     long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional), whose output comes later. 202 is
     always a long job. What says that it is JSON must be one of these, what says that it is something else is text,
     and what says nothing is read as one of these where it is one.
-    `Idempotency-Key` is the run's uuid: a service that sees one twice may answer what it answered before.
+    `Idempotency-Key` is the same for all attempts of an agent: a service that sees one twice may answer what it
+    answered before. `X-Ace-Run` is the attempt's own.
 
     With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the hexadecimal
     HMAC-SHA256, by that key (UTF-8), of the timestamp, a dot and the body's bytes. A receiver computes the
@@ -55,7 +56,7 @@ class HttpRuntime:
         """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post` says."""
         url = self.check(request.runtime)
         body = json.dumps(payload(request)).encode()
-        headers = {"Accept": "application/json, text/plain", "Idempotency-Key": request.run_uuid}
+        headers = {"Accept": "application/json, text/plain", **attempt_headers(request)}
         key = ""
         if self._key:
             key = read_key(self._key, "the key that signs the requests of http agents")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Web, hiding
+from ai_coordination_engine.adapters.runtimes.web import Web, attempt_headers, hiding
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint
@@ -46,7 +46,7 @@ class OpenAIRuntime:
             reply = self._web.post(
                 _address(endpoint.base_url),
                 json.dumps(question).encode(),
-                {"Authorization": f"Bearer {key}"} if key else {},
+                attempt_headers(request) | ({"Authorization": f"Bearer {key}"} if key else {}),
                 seconds=ends - time.monotonic(),
                 whom=whom,
             )

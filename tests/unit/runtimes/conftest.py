@@ -17,6 +17,7 @@ BASE: dict[str, Any] = {
     "session_uuid": "session-1",
     "session_agent_uuid": "session-agent-1",
     "run_uuid": "run-1",
+    "idempotency_key": "operation-1",
     "attempt": 1,
     "agent_uuid": "agent-1",
     "agent_name": "Writer",

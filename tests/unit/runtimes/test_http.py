@@ -47,7 +47,8 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: 
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/agent")
     assert received.headers["content-type"] == "application/json"
-    assert received.headers["idempotency-key"] == "run-1"
+    assert received.headers["idempotency-key"] == "operation-1"
+    assert received.headers["x-ace-run"] == "run-1"
     assert received.json() == {
         "tenant": "acme",
         "sessionUuid": "session-1",

@@ -1,0 +1,36 @@
+"""Leases as the engine takes them and gives them back."""
+
+import secrets
+
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.attempts import Lease
+from ai_coordination_engine.store.models import SessionAgent
+
+
+def new_lease(app: App) -> Lease:
+    """A lease for an attempt that starts now."""
+    now = app.clock.now()
+    return Lease(
+        run_uuid=new_uuid(now),
+        lost_before=app.lost_before(),
+        now=now.timestamp(),
+        seconds=app.settings.lease_seconds,
+        token=secrets.token_hex(4),
+    )
+
+
+class LetGo:
+    """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
+    lease. A process that dies cannot do so.
+    """
+
+    def __init__(self, app: App, agent: SessionAgent) -> None:
+        self._app, self._agent = app, agent
+
+    def __enter__(self) -> None:
+        """The lease is held already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            self._app.transitions.let_go(self._agent)
