@@ -188,7 +188,7 @@ def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
 def _dead_letters(data_dir: Path | None, aws: bool) -> Iterator[tuple["Engine", "DeadLetters"]]:
     from ai_coordination_engine import bootstrap
     from ai_coordination_engine.entrypoints.dead_letters import DeadLetters
-    from ai_coordination_engine.entrypoints.embedded_journal import has_data
+    from ai_coordination_engine.entrypoints.journal_file import has_data
     from ai_coordination_engine.entrypoints.server import chosen_aws, has_endpoint, log_to_stderr
 
     settings = _settings()

@@ -22,8 +22,9 @@ from moto.core.request import Request
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from ai_coordination_engine.entrypoints.embedded_journal import DataDirError, Journal, unsupported
+from ai_coordination_engine.entrypoints.embedded_journal import Journal, restore, unsupported
 from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services, refusal
+from ai_coordination_engine.entrypoints.journal_file import DataDirError, Unwritable
 
 __all__ = ["DataDirError", "EmbeddedAws"]
 
@@ -104,9 +105,16 @@ class EmbeddedAws:
     def _carry_out(self, call: Call, request: Request) -> Answer:
         if self._closed:
             return refusal(503, "ServiceUnavailable", "The embedded AWS is shutting down.")
+        if self._journal is None:
+            return self._services.answer(call, request)
+        before = self._journal.images(call, request, self._services)
         answer = self._services.answer(call, request)
-        if self._journal and answer.status < 300:
-            self._journal.record(call, request, answer, self._services)
+        if answer.status < 300:
+            try:
+                self._journal.record(call, request, answer, self._services)
+            except Unwritable as error:
+                restore(before, self._services)
+                return _full(error)
         return answer
 
     def _receive(self, call: Call, request: Request) -> Answer:
@@ -159,6 +167,12 @@ class _Quiet(MotoRequestHandler):
 
     def log_error(self, format: str, *args: Any) -> None:
         """Nothing: a client went away, or said nothing for too long."""
+
+
+def _full(error: Unwritable) -> Answer:
+    """Status 507, which clients do not repeat by themselves ("Insufficient Storage", RFC 4918)."""
+    message = f"The data directory takes no changes ({error}); reads go on, and changes do once there is room."
+    return refusal(HTTPStatus.INSUFFICIENT_STORAGE, "InsufficientStorage", message)
 
 
 def _account() -> str:

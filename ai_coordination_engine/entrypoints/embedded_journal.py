@@ -3,16 +3,15 @@
 One line per request that changed something, written before the answer leaves: not the request but what it led
 to (the item, the object, the message), so that reading the journal needs no conditions and keeps only the
 last state of each. A line is handed to the operating system at once; it is not synced to the disk, which only
-a crash of the machine can tell.
+a crash of the machine can tell. A line that cannot be written as a whole is taken back, and its request refused.
 """
 
 import base64
-import fcntl
 import json
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,10 +19,10 @@ from xml.etree import ElementTree
 from moto.core.request import Request
 
 from ai_coordination_engine.entrypoints.embedded_services import Answer, Call, Services
+from ai_coordination_engine.entrypoints.journal_file import DataDirError, JournalFile, Unwritable
 
 Change = dict[str, Any]
 
-_NAME = "journal.jsonl"
 _READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "Receive", "HEAD", "GET")
 _CHILD_TABLES = ("-tasks", "-task_schedules", "-sessions", "-session_agents", "-session_runs")
 _OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
@@ -33,79 +32,81 @@ _HOST = re.compile(rb"http://127\.0\.0\.1:\d+/")
 _OUTSIDE = frozenset({"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"})
 
 
-class DataDirError(Exception):
-    """The data directory cannot be used; the message says why and what to do."""
-
-
 class Journal:
-    """The journal in `data_dir`, which is locked against a second server while this one is open."""
+    """The journal in `data_dir`; raises `DataDirError` when that is in use or cannot be used."""
 
     def __init__(self, data_dir: Path) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        self._path = data_dir / _NAME
-        self._lock = (data_dir / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise DataDirError(
-                f"{data_dir} is in use by another server; stop it or choose another directory."
-            ) from error
+        self._file = JournalFile(data_dir)
         self._receipts: dict[str, str] = {}
-        self._file: Any = None
+        self._moved: list[Change] = []
+        self._said = _State()
 
     def open(self, services: Services) -> None:
         """Bring `services` to the journaled state, write it as the new journal, be ready to record."""
         state = _State()
-        for number, line in self._lines():
+        for number, line in self._file.lines():
             try:
                 for change in json.loads(line):
                     if _is_of_earlier_layout(change):
                         raise DataDirError(
-                            f"{self._path} was written by an earlier version, whose layout is not read: "
+                            f"{self._file.path} was written by an earlier version, whose layout is not read: "
                             "choose an empty directory, or remove the file."
                         )
                     state.apply(change)
             except (ValueError, KeyError, TypeError) as error:
                 raise DataDirError(
-                    f"{self._path}:{number} is damaged. Repair that line, or remove the file: "
+                    f"{self._file.path}:{number} is damaged. Repair that line, or remove the file: "
                     "everything that this data directory holds is lost with it."
                 ) from error
-        compacted = list(state.replay(services))
-        new = self._path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps([change]) + "\n" for change in compacted)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        self._file = self._path.open("ab", buffering=0)
+        state.replay(services)
+        self._file.rewrite(json.dumps([change]) for change in state)
+        self._file.open()
+        self._said = state.calls_alone()
+
+    def images(self, call: Call, request: Request, services: Services) -> list[Change]:
+        """The items that a request is about to change, as they are."""
+        tables = services.in_region(call.region)
+        if call.service != "dynamodb" or call.action.startswith(_READS):
+            return []
+        with suppress(ValueError, LookupError, TypeError, AttributeError):  # such a request is refused
+            touched = [
+                (table, tables.keys(table, attributes))
+                for table, attributes in _touched(call.action, json.loads(request.get_data() or b"{}"))
+                if table in tables.tables
+            ]
+            return [_item(call.region, table, key, services) for table, key in touched]
+        return []
 
     def record(self, call: Call, request: Request, answer: Answer, services: Services) -> None:
-        """Write what a successful request led to, in one line."""
+        """Write what a successful request led to, in one line; raises `Unwritable`."""
         if call.service == "sqs" and call.action == "ReceiveMessage":
             for message in json.loads(answer.body).get("Messages", []):
                 self._receipts[message["ReceiptHandle"]] = message["MessageId"]
-            changes = [{"moved": message, "to": queue} for message, queue in services.moved(call.region)]
-        elif call.action.startswith(_READS) or call.action in _NOT_KEPT:
-            return
-        else:
-            changes = list(self._changes(call, request, answer, services))
-        if changes:
-            self._file.write(json.dumps(changes).encode() + b"\n")
+            self._moved += [{"moved": message, "to": queue} for message, queue in services.moved(call.region)]
+            with suppress(Unwritable):  # they are where they were after a restart, or are written later
+                self._append(self._moved)
+                self._moved = []
+        elif not call.action.startswith(_READS) and call.action not in _NOT_KEPT:
+            changes = [
+                change for change in self._changes(call, request, answer, services) if not self._said.holds(change)
+            ]
+            self._append(changes)
+            for change in changes:
+                self._note(change)
 
     def close(self) -> None:
         """Release the directory."""
-        if self._file:
-            self._file.close()
-        self._lock.close()
+        self._file.close()
 
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        if not self._path.exists():
-            return
-        with self._path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith("\n"):  # what a kill tore off was never acknowledged
-                    yield number, line
+    def _append(self, changes: list[Change]) -> None:
+        if changes:
+            self._file.append(json.dumps(changes))
+
+    def _note(self, change: Change) -> None:
+        if "call" in change:
+            self._said.apply(change)
+        elif "deleted" in change:
+            self._receipts = {key: value for key, value in self._receipts.items() if value != change["deleted"]}
 
     def _changes(self, call: Call, request: Request, answer: Answer, services: Services) -> Iterator[Change]:
         if call.service == "s3":
@@ -118,8 +119,7 @@ class Journal:
         tables = services.in_region(call.region)
         touched = list(_touched(call.action, body))
         for table, attributes in touched:
-            key = tables.keys(table, attributes)
-            yield {"item": table, "region": call.region, "key": key, "image": tables.image(table, key)}
+            yield _item(call.region, table, tables.keys(table, attributes), services)
         if not touched:
             yield _verbatim(call, request)
 
@@ -136,7 +136,6 @@ class Journal:
             for entry in body.get("Entries", [body]):
                 message = self._receipts.get(entry["ReceiptHandle"])
                 if message:
-                    self._receipts = {key: value for key, value in self._receipts.items() if value != message}
                     yield {"deleted": message}
         elif call.action == "PurgeQueue":
             yield {"purged": queue}
@@ -151,9 +150,15 @@ def _is_of_earlier_layout(change: Change) -> bool:
     return " " not in str(next(iter(change["key"].values())).get("S"))
 
 
-def has_data(data_dir: Path) -> bool:
-    """Whether a server has kept its state there."""
-    return (data_dir / _NAME).is_file()
+def restore(images: list[Change], services: Services) -> None:
+    """Bring items back to what they were."""
+    for change in images:
+        services.in_region(change["region"]).restore(change["item"], change["key"], change["image"])
+
+
+def _item(region: str, table: str, key: dict[str, Any], services: Services) -> Change:
+    image = services.in_region(region).image(table, key)
+    return {"item": table, "region": region, "key": key, "image": image}
 
 
 def unsupported(call: Call) -> bool:
@@ -253,24 +258,38 @@ class _State:
         else:
             self._apply_call(change)
 
-    def replay(self, services: Services) -> Iterator[Change]:
-        """Bring `services` to this state and yield it as changes, with the messages' new ids."""
+    def __iter__(self) -> Iterator[Change]:
+        """The state as changes."""
+        for kind in (self._calls, self._items, self._objects, self._messages):
+            yield from kind.values()
+
+    def replay(self, services: Services) -> None:
+        """Bring `services` to this state."""
         for change in self._calls.values():
             call = Call(*change["call"])
             body = base64.b64decode(change["body"]).replace(_NO_ACCOUNT.encode(), services.account.encode())
             target = {"X-Amz-Target": change["target"]}
             _replayed(services, call, _request(call, change["method"], change["path"], target, body))
-            yield change
-        for change in self._items.values():
-            services.in_region(change["region"]).restore(change["item"], change["key"], change["image"])
-            yield change
+        restore(list(self._items.values()), services)
         for change in self._objects.values():
             call = Call("s3", "PUT", change["region"])
             body = base64.b64decode(change["body"])
             _replayed(services, call, _request(call, "PUT", change["object"], change["headers"], body))
-            yield change
         for change in self._messages.values():
-            yield {**change, "sent": _send_again(services, change)}
+            _send_again(services, change)
+
+    def calls_alone(self) -> "_State":
+        """What was said of tables, queues and buckets."""
+        state = _State()
+        state._calls = dict(self._calls)
+        return state
+
+    def holds(self, change: Change) -> bool:
+        """Whether the change is a call that was said before, and is the last of its kind about its subject."""
+        if "call" not in change:
+            return False
+        same = [each for each in self._calls.values() if _kind(each) == _kind(change)]
+        return bool(same) and same[-1] == change
 
     def _apply_call(self, change: Change) -> None:
         name, (_, action, _) = _about(change), change["call"]
@@ -301,6 +320,10 @@ def _about(change: Change) -> str:
     return str(body.get("TableName") or body.get("QueueName") or body.get("QueueUrl", "").rpartition("/")[2])
 
 
+def _kind(change: Change) -> tuple[Any, ...]:
+    return (*change["call"], change["path"], _about(change))
+
+
 def _keep(changes: dict[str, Change], name: str, change: Change, state: Any) -> None:
     if state is None:
         changes.pop(name, None)
@@ -308,16 +331,16 @@ def _keep(changes: dict[str, Change], name: str, change: Change, state: Any) -> 
         changes[name] = change
 
 
-def _send_again(services: Services, change: Change) -> str:
+def _send_again(services: Services, change: Change) -> None:
+    """Put a message into its queue once more, under the id that it had."""
     delay = min(900, max(0, round(change["due"] - time.time())))
     call = Call("sqs", "SendMessage", change["region"])
     url = f"http://127.0.0.1/{services.account}/{change['queue']}"
     body = json.dumps({**change["message"], "QueueUrl": url, "DelaySeconds": delay}).encode()
     target = {"X-Amz-Target": "AmazonSQS.SendMessage"}
     answer = _replayed(services, call, _request(call, "POST", "/", target, body))
-    message_id = str(json.loads(answer.body)["MessageId"])
-    services.first_sent[message_id] = float(change.get("at") or change["due"])
-    return message_id
+    services.rename_message(call.region, change["queue"], json.loads(answer.body)["MessageId"], change["sent"])
+    services.first_sent[change["sent"]] = float(change.get("at") or change["due"])
 
 
 def _replayed(services: Services, call: Call, request: Request) -> Answer:

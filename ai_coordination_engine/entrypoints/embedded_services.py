@@ -203,6 +203,13 @@ class Services:
             while dead:
                 yield dead.pop(), queue.name
 
+    def rename_message(self, region: str, queue: str, message_id: str, name: str) -> None:
+        """Give a message that was sent just now the id that it had before a restart."""
+        for message in reversed(cast(Any, sqs_backends[self.account][region].queues[queue])._messages):
+            if message.id == message_id:
+                message.id = name
+                return
+
     def close(self) -> None:
         """Forget everything."""
         self.tables.clear()

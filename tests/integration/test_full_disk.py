@@ -1,0 +1,234 @@
+"""A data directory on a full disk: a change is written as a whole or refused, and what was acknowledged stays."""
+
+import json
+import os
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.embedded_journal import Journal, _State
+from ai_coordination_engine.entrypoints.journal_file import JournalFile, Unwritable
+from tests.integration.test_embedded import TABLE, client, item
+from tests.integration.test_kill import COORDINATION, START, TASK, Server, completed, serving
+
+PUT = """mutation($u: String!, $d: String) {
+  insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n", coordinationDescription: $d, updatedBy: "me") {
+    coordination { coordinationUuid } } }"""
+LIST = """{ coordinationList(limit: 100) { coordinationList { coordinationUuid coordinationDescription } } }"""
+FULL = "(File too large)"  # EFBIG, which is how Linux refuses what a file's size limit does not allow
+
+
+def limit(server: Server, size: int | None) -> None:
+    """Let no file of the server grow beyond `size`; the kernel takes what still fits and refuses the rest."""
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(
+        server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard)
+    )
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """What is started meanwhile can write no file beyond `size`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def asked(server: Server, query: str, **variables: Any) -> Any:
+    """The whole answer."""
+    return httpx.post(server._url, json={"query": query, "variables": variables}, timeout=60).json()
+
+
+def put(server: Server, uuid: str, length: int = 500) -> bool:
+    """Whether the change was acknowledged; else it was refused as it should be."""
+    answer = asked(server, PUT, u=uuid, d=uuid * (length // len(uuid)))
+    if "errors" not in answer:
+        return True
+    (error,) = answer["errors"]
+    assert (error["extensions"]["code"], error["extensions"]["retryable"]) == ("THROTTLED", True)
+    assert FULL in error["message"]
+    return False
+
+
+def found(server: Server) -> dict[str, str]:
+    records = asked(server, LIST)["data"]["coordinationList"]["coordinationList"]
+    return {each["coordinationUuid"]: each["coordinationDescription"] for each in records}
+
+
+def filled(server: Server, path: Path, name: str) -> list[str]:
+    """What was acknowledged until ten changes were refused, one after the other."""
+    limit(server, path.stat().st_size + 3000)
+    acknowledged, refused = [], 0
+    for number in range(100):
+        uuid = f"{name}-{number:02}"
+        if put(server, uuid):
+            acknowledged.append(uuid)
+        else:
+            refused += 1
+        if refused == 10:
+            return acknowledged
+    raise AssertionError("nothing was refused")
+
+
+def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_path: Path) -> None:
+    data_dir, log = tmp_path / "data", tmp_path / "log"
+    journal = data_dir / "journal.jsonl"
+    with serving(data_dir, log) as server:
+        assert put(server, "first")
+        acknowledged = ["first", *filled(server, journal, "a")]
+        assert len(acknowledged) > 1
+        assert set(found(server)) == set(acknowledged)  # reads go on, and what was refused is not there
+        assert journal.read_bytes().endswith(b"\n")
+        limit(server, None)
+        assert put(server, "room")  # by itself
+        acknowledged += ["room", *filled(server, journal, "b")]
+        size = journal.stat().st_size
+        server.kill()
+    with small_files(size), serving(data_dir, log) as server:  # as full as before
+        assert set(found(server)) == set(acknowledged)
+        assert not put(server, "refused", 5000)
+        limit(server, None)
+        assert put(server, "later", 5000)
+    with serving(data_dir, log) as server:
+        assert found(server) == {
+            each: each * ((5000 if each == "later" else 500) // len(each)) for each in [*acknowledged, "later"]
+        }
+
+
+def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_there_is_room(tmp_path: Path) -> None:
+    data_dir, log = tmp_path / "data", tmp_path / "log"
+    with serving(data_dir, log) as server:
+        server.data(COORDINATION, agents=[{"agentUuid": name} for name in "ab"])
+        server.data(TASK, actions={"b": {"predecessors": ["a"]}})
+        limit(server, (data_dir / "journal.jsonl").stat().st_size + 20_000)
+        started = []
+        with ThreadPoolExecutor(4) as pool:
+            for uuid, answer in zip(
+                (names := [f"s-{number}" for number in range(12)]),
+                pool.map(lambda each: asked(server, START, s=each), names),
+                strict=True,
+            ):
+                if "errors" not in answer:
+                    started.append(uuid)
+                else:
+                    assert {each["extensions"]["code"] for each in answer["errors"]} <= {"THROTTLED", "CONFLICT"}
+        server.kill()
+    assert 0 < len(started) < 12
+    with serving(data_dir, log) as server:
+        for uuid in started:
+            assert {each["state"] for each in completed(server, uuid)["sessionAgents"]} == {"completed"}
+
+
+# The file
+
+
+def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(tmp_path: Path) -> None:
+    with EmbeddedAws(tmp_path) as aws:
+        dynamodb = client("dynamodb", aws)
+        dynamodb.create_table(**TABLE)
+        for number in range(3):
+            dynamodb.put_item(TableName="t", Item=item(number, text={"S": "é€𝄞"}))
+        client("sqs", aws).create_queue(QueueName="q")
+    path = tmp_path / "journal.jsonl"
+    whole = path.read_bytes()
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        file, state = JournalFile(tmp_path), _State()
+        for _, line in file.lines():
+            for change in json.loads(line):
+                state.apply(change)
+        file.open()
+        file.append("[]")
+        file.close()
+        complete = whole[:length].rpartition(b"\n")
+        assert path.read_bytes() == complete[0] + complete[1] + b"[]\n"
+        assert [[each] for each in state] == [json.loads(line) for line in complete[0].splitlines()]
+    path.write_bytes(whole[:-10])
+    with EmbeddedAws(tmp_path) as aws:
+        assert client("dynamodb", aws).scan(TableName="t")["Count"] == 3
+        assert client("sqs", aws).list_queues().get("QueueUrls") is None
+
+
+def test_a_file_that_cannot_be_repaired_takes_nothing_until_it_can(tmp_path: Path) -> None:
+    file = JournalFile(tmp_path)
+    list(file.lines())
+    file.open()
+    file.append('["one"]')
+    kept = os.dup(file._file)  # type: ignore[arg-type]
+    reading = os.open(file.path, os.O_RDONLY)
+    os.dup2(reading, file._file)  # type: ignore[arg-type]  # neither writing nor cutting off is possible
+    for _ in range(2):
+        with pytest.raises(Unwritable, match="Bad file descriptor"):
+            file.append('["two"]')
+    os.write(kept, b'["torn')  # what a disk may have taken of it
+    os.dup2(kept, file._file)  # type: ignore[arg-type]
+    file.append('["three"]')
+    assert file.path.read_text() == '["one"]\n["three"]\n'
+    for each in (kept, reading):
+        os.close(each)
+    file.close()
+
+
+def test_an_item_that_could_not_be_written_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedAws(tmp_path) as aws:
+        dynamodb = client("dynamodb", aws)
+        dynamodb.create_table(**TABLE)
+        dynamodb.put_item(TableName="t", Item=item(1, n={"N": "1"}))
+
+        def full(self: Journal, changes: Any) -> None:
+            raise Unwritable("No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, "_append", full)
+            plus = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+            for call, arguments in (
+                (dynamodb.put_item, {"Item": item(2)}),
+                (dynamodb.put_item, {"Item": item(1)}),
+                (dynamodb.update_item, {"Key": item(1), **plus}),
+                (dynamodb.update_item, {"Key": item(3), **plus}),
+                (dynamodb.delete_item, {"Key": item(1)}),
+            ):
+                with pytest.raises(dynamodb.exceptions.ClientError, match="No space left on device"):
+                    call(TableName="t", **arguments)
+            requests = [{"PutRequest": {"Item": item(4)}}, {"DeleteRequest": {"Key": item(1)}}]
+            with pytest.raises(dynamodb.exceptions.ClientError, match="No space left on device"):
+                dynamodb.batch_write_item(RequestItems={"t": requests})
+        assert dynamodb.scan(TableName="t")["Items"] == [item(1, n={"N": "1"})]
+
+
+# Whose it is
+
+
+def modes(data_dir: Path) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
+
+
+def test_the_directory_and_its_files_are_their_owners_alone_also_where_they_were_open(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    for _ in range(2):
+        with EmbeddedAws(data_dir):
+            assert (data_dir.stat().st_mode & 0o777, modes(data_dir)) == (0o700, {0o600})
+        for each in data_dir.iterdir():
+            each.chmod(0o644)
+        data_dir.chmod(0o755)
+
+
+def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataDirError, match=f"open to others.*chmod 700 {tmp_path}"), EmbeddedAws(tmp_path):
+        pass
+    assert (tmp_path.stat().st_mode & 0o777, [each.name for each in tmp_path.iterdir()]) == (0o755, ["notes.txt"])
+    tmp_path.chmod(0o700)
+    with EmbeddedAws(tmp_path):
+        assert (tmp_path / "journal.jsonl").exists()
