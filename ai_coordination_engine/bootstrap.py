@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import botocore.session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 
@@ -15,6 +14,7 @@ from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
+from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES, client_config
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.settings import Settings, aws_region
@@ -25,7 +25,6 @@ from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.table import Table
 from ai_coordination_engine.store.transitions import Transitions
 
-MAX_CONNECTIONS = 64
 MAX_RECEIVES = 10  # then a message whose step raises each time becomes a dead letter; as in template.yaml
 
 
@@ -58,14 +57,20 @@ def secrets_manager() -> Secrets:
 
 def connect() -> Connection:
     """One connection for all tables, its client made now: botocore does not make clients thread-safely."""
-    connection = Connection(region=aws_region(), max_pool_connections=MAX_CONNECTIONS)
+    connection = Connection(
+        region=aws_region(),
+        max_pool_connections=MAX_CONNECTIONS,
+        connect_timeout_seconds=CONNECT_SECONDS,
+        read_timeout_seconds=READ_SECONDS,
+        max_retry_attempts=TRIES - 1,
+    )
     _ = connection.client
     return connection
 
 
-def client(service: str, session: Any = None) -> Any:
+def client(service: str, session: Any = None, *, read_seconds: float = READ_SECONDS) -> Any:
     """A botocore client; the standard AWS variables say where and as whom."""
-    config = Config(max_pool_connections=MAX_CONNECTIONS, retries={"mode": "standard", "max_attempts": 4})
+    config = client_config(read_seconds=read_seconds)
     return (session or botocore.session.get_session()).create_client(service, aws_region(), config=config)
 
 

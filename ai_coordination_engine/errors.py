@@ -66,9 +66,16 @@ class TooComplex(CoordinationError):
 
 
 class Throttled(CoordinationError):
-    """The backend refuses more work for now; try again after a moment."""
+    """The backend refuses more work for now; try again after a moment, as `extensions["retryable"]` says."""
 
     code = "THROTTLED"
+
+    def __init__(self, message: str, **extensions: Any) -> None:
+        super().__init__(message, retryable=True, **extensions)
+
+
+class Unavailable(Throttled):
+    """The backend cannot be reached, does not answer in time or fails; what was asked may or may not have happened."""
 
 
 class PersistedQueryNotSupported(CoordinationError):

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.backend import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-THROTTLING = {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "Throttling", "ThrottlingException"}
-
 
 class S3Blobs:
-    """`ports.Blobs` in one bucket. Thread-safe; the client is made on first use, since most requests need none."""
+    """`ports.Blobs` in one bucket. Thread-safe; the client is made on first use, since most requests need none.
+
+    Every method raises `Throttled` when S3 asks to slow down, `Unavailable` when it fails or does not answer.
+    """
 
     def __init__(self, make_client: "Callable[[], S3Client]", bucket: str) -> None:
         self._make_client = make_client
@@ -26,17 +27,17 @@ class S3Blobs:
         self._made: S3Client | None = None
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`; raises `Throttled` when S3 asks to slow down."""
+        """Store `data` under `key`."""
         with _translated(key):
             self._client().put_object(Bucket=self._bucket, Key=key, Body=data)
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`; raises `KeyError` when there are none, `Throttled` when S3 asks to slow down."""
+        """The bytes under `key`; raises `KeyError` when there are none."""
         with _translated(key):
             return self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete_all(self, prefix: str) -> None:
-        """Remove every key that begins with `prefix`; raises `Throttled` when S3 asks to slow down."""
+        """Remove every key that begins with `prefix`."""
         pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         with _translated(prefix):
             for page in pages:
@@ -55,11 +56,9 @@ class S3Blobs:
 def _translated(key: str) -> Iterator[None]:
     """Errors of S3 as ours; what we have no word for stays as it is."""
     try:
-        yield
+        with translated("the storage of large values"):
+            yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code == "NoSuchKey":
+        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
             raise KeyError(key) from error
-        if code in THROTTLING:
-            raise Throttled("the storage of large values is busy; try again after a moment") from error
         raise

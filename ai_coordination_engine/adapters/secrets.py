@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ai_coordination_engine.backend import client_config
 from ai_coordination_engine.ports import SecretUnavailable
 
 KEEP_SECONDS = 300.0
@@ -52,9 +52,8 @@ class SecretsManager:
     def _read(self, name: str, stage: str) -> str:
         try:
             if self._client is None:
-                config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"})
                 session = botocore.session.get_session()
-                self._client = session.create_client("secretsmanager", config=config)
+                self._client = session.create_client("secretsmanager", config=client_config())
             answer = self._client.get_secret_value(SecretId=name, VersionStage=stage)
         except ClientError as error:
             code = error.response["Error"]["Code"]

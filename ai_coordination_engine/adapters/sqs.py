@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ai_coordination_engine.backend import translated
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
@@ -24,7 +25,6 @@ LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
 LONGEST_DELAY = 900  # seconds, of a new message (Amazon SQS API reference)
 PARALLEL_BATCHES = 8
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")  # what a MessageGroupId may be (Amazon SQS API reference, "SendMessage")
-THROTTLING = {"RequestThrottled", "ThrottlingException", "Throttling", "OverLimit", "KmsThrottled"}
 
 
 class _Body(BaseModel):
@@ -79,7 +79,7 @@ class SqsQueue:
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
         """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at most).
 
-        Raises `Throttled` when SQS keeps refusing some.
+        Raises `Throttled` when SQS keeps refusing some, `Unavailable` when it fails or does not answer.
         """
         seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
         batches = [wakes[start : start + BATCH] for start in range(0, len(wakes), BATCH)]
@@ -91,18 +91,20 @@ class SqsQueue:
 
     def bury(self, wake: Wake) -> None:
         """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
-        self._client.send_message(
-            QueueUrl=self.dead_letter_url(), MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant)
-        )
+        url = self.dead_letter_url()
+        with translated("the queue"):
+            self._client.send_message(QueueUrl=url, MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant))
 
     def dead_letter_url(self) -> str:
         """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has none."""
-        asked = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
+        with translated("the queue"):
+            asked = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
         policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
         if not policy:
             raise NotFound("The queue has no dead-letter queue.")
         _, _, _, _, account, name = policy["deadLetterTargetArn"].split(":")
-        return self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+        with translated("the queue"):
+            return self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
 
     def read(self, body: str) -> Wake:
         """The wake-up in the body of a received message; raises `BadUserInput` for a body that can never be one."""
@@ -112,7 +114,10 @@ class SqsQueue:
         """Keep a received message, hidden for `seconds` from now. A message that is gone is no error."""
         wait = min(max(math.ceil(seconds), 0), LONGEST_WAIT)
         try:
-            self._client.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=wait)
+            with translated("the queue"):
+                self._client.change_message_visibility(
+                    QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=wait
+                )
         except ClientError as error:
             if _code(error) not in {"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"}:
                 raise
@@ -134,12 +139,8 @@ class SqsQueue:
     def _refused(
         self, entries: "list[SendMessageBatchRequestEntryTypeDef]"
     ) -> "list[SendMessageBatchRequestEntryTypeDef]":
-        try:
+        with translated("the queue"):
             answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
-        except ClientError as error:
-            if _code(error) in THROTTLING:
-                raise Throttled("the queue is busy; try again after a moment") from error
-            raise
         failed = {failure["Id"] for failure in answer.get("Failed", [])}
         return [entry for entry in entries if entry["Id"] in failed]
 

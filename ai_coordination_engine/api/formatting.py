@@ -4,31 +4,17 @@ Every error carries `extensions.code`. What the caller did not cause is `INTERNA
 correlation id, under which the log has the rest.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
-from botocore.exceptions import ClientError
 from graphql import GraphQLError
 
 from ai_coordination_engine.api.limits import too_deep
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex
+from ai_coordination_engine.backend import passing
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, TooComplex
 from ai_coordination_engine.observability import logger
 
-_THROTTLING = frozenset(
-    {
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 _ABORTED = ("aborted.", "nested too deeply.")
 """How graphql-core ends the message of whatever it gave up on; it has no class for that."""
 
@@ -49,8 +35,8 @@ def shown_error(error: Exception) -> CoordinationError | None:
         return cause
     if isinstance(cause, RecursionError):
         return too_deep()
-    if _is_throttling(cause):
-        return Throttled("the backend refuses more work for now: try again after a moment")
+    if (may_pass := passing(cause)) is not None:
+        return may_pass
     if isinstance(error, GraphQLError) and _is_the_callers(error, cause):
         return (TooComplex if error.message.endswith(_ABORTED) else BadUserInput)(error.message)
     return None
@@ -94,29 +80,3 @@ def _is_the_callers(error: GraphQLError, cause: BaseException) -> bool:
     if isinstance(cause, GraphQLError):
         return error.path is None or bool(cause.nodes)
     return error.path is None and isinstance(cause, ValueError | TypeError)  # a scalar refused a value
-
-
-def _is_throttling(error: BaseException) -> bool:
-    return any(
-        code in _THROTTLING
-        for cause in _causes(error)
-        if isinstance(cause, ClientError)
-        for code in _error_codes(cause)
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:  # an exception may be its own cause
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or getattr(error, "cause", None)  # the latter is PynamoDB's
-
-
-def _error_codes(error: ClientError) -> Sequence[str]:
-    """The code of an AWS error, and those of a cancelled transaction's items."""
-    reasons: Any = error.response.get("CancellationReasons", ())
-    return [
-        str(error.response.get("Error", {}).get("Code")),
-        *(str(reason.get("Code")) for reason in reasons),
-    ]

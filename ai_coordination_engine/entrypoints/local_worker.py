@@ -7,6 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol, cast
 
+from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import poison, run_step
@@ -119,7 +120,9 @@ class LocalWorker:
     @classmethod
     def of(cls, app: App) -> tuple[App, "LocalWorker"]:
         """The worker of an app, and the app whose wake-ups it hears at once."""
-        messages = SqsMessages(client("sqs"), app.settings.queue_url, app.queue)
+        messages = SqsMessages(
+            client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS), app.settings.queue_url, app.queue
+        )
         bell, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=RingingQueue(app.queue, bell))
         step = partial(run_step, app, stopping=stopping)

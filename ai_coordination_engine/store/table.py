@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any, Generic, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
 from pynamodb.constants import (
@@ -26,6 +26,7 @@ from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.backend import translated
 from ai_coordination_engine.errors import BadUserInput, Throttled
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter
 from ai_coordination_engine.store.models import ParentKey, Record
@@ -38,12 +39,6 @@ RawKey = dict[str, Any]
 BATCH_GET_LIMIT = 100
 BATCH_WRITE_LIMIT = 25
 MAX_REFUSALS = 20  # of a batch that DynamoDB leaves unfinished
-_THROTTLES = {
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "LimitExceededException",
-}
 
 
 class Refused(Exception):
@@ -55,7 +50,8 @@ class Refused(Exception):
 
 
 class Table(Generic[M]):
-    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load.
+    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load, and
+    `Unavailable` when it fails or does not answer.
 
     The hash key of a child is stored with its tenant: another tenant's item of the same key is never met here.
     """
@@ -365,13 +361,12 @@ def _counted(refusals: int, left: Sequence[Any]) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turns what DynamoDB says about load and size into coded errors; the rest stays what it is."""
+    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what it is."""
     try:
-        yield
-    except (PynamoDBException, ClientError, BotoCoreError) as error:
+        with translated("the database"):
+            yield
+    except (PynamoDBException, ClientError) as error:
         code, message = _code_and_message(error)
-        if code in _THROTTLES:
-            raise Throttled("The database refuses more work for now; try again in a moment.") from error
         if code == "ValidationException" and "size" in message.lower():
             raise BadUserInput("The record is too large: shorten its names and lists.") from error
         raise

@@ -458,7 +458,7 @@ async def test_an_error_of_ours_keeps_its_code_message_and_extensions() -> None:
 @pytest.mark.parametrize("name", ["throttled", "throttledInStore", "cancelled"])
 async def test_throttling_under_any_wrapper_is_throttled(name: str, log: Log) -> None:
     (error,) = (await execute(f"{{ {name} }}"))["errors"]
-    assert error["extensions"] == {"code": "THROTTLED"}
+    assert error["extensions"] == {"code": "THROTTLED", "retryable": True}
     assert error["message"] == "the backend refuses more work for now: try again after a moment"
     assert log.records == []
 

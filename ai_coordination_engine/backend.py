@@ -1,0 +1,100 @@
+"""The AWS services behind the store and the adapters: how long they are waited for, and what it means when they fail.
+
+One mechanism for all of them. A refusal for load is `Throttled`; a service that cannot be reached, does not answer in
+time or breaks down is `Unavailable`; both may be tried again. All other errors stay what they are.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.parsers import ResponseParserError
+
+from ai_coordination_engine.errors import Throttled, Unavailable
+
+MAX_CONNECTIONS = 64
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 5.0  # without a byte of the answer
+TRIES = 3  # 15 seconds of waiting, and up to 3 between them ("Retry behavior", AWS SDKs and Tools Reference Guide)
+_THROTTLING = frozenset(
+    {
+        "KmsThrottled",
+        "LimitExceededException",
+        "OverLimit",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_TRANSIENT = frozenset(
+    {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "ServiceUnavailable"}
+)
+_NO_ANSWER = (HTTPClientError, IncompleteReadError, ResponseParserError)
+
+
+def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
+    """Of a client whose calls end, all tries together, before an API's request does (25 seconds)."""
+    return Config(
+        max_pool_connections=MAX_CONNECTIONS,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+    )
+
+
+@contextmanager
+def translated(service: str) -> Iterator[None]:
+    """Raises `Throttled` or `Unavailable` for what may pass, with `service` ("the database") in the message."""
+    try:
+        yield
+    except Exception as error:
+        found = passing(error, service)
+        if found is None:
+            raise
+        raise found from error
+
+
+def passing(error: BaseException, service: str = "the backend") -> Throttled | None:
+    """An error that may pass as one of ours; None for any other."""
+    for cause in _causes(error):
+        if isinstance(cause, ClientError):
+            return _answered(cause, service)
+        if isinstance(cause, _NO_ANSWER):
+            return Unavailable(f"{_capital(service)} cannot be reached or does not answer; try again in a moment.")
+    return None
+
+
+def _answered(error: ClientError, service: str) -> Throttled | None:
+    answer: Any = error.response
+    told, reasons = answer.get("Error", {}), answer.get("CancellationReasons", ())
+    codes = {str(each.get("Code", "")).rpartition(".")[2] for each in (told, *reasons)}
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if codes & _THROTTLING:
+        return Throttled(f"{_capital(service)} refuses more work for now; try again in a moment.")
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return Unavailable(told.get("Message") or f"{_capital(service)} has no room left.")
+    if codes & _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Unavailable(f"{_capital(service)} fails for now; try again in a moment.")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # an exception may be its own cause
+        seen.add(id(error))
+        yield error
+        error = getattr(error, "cause", None) or error.__cause__  # the former is PynamoDB's
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
