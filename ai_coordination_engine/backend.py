@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as NotConnected
 from botocore.parsers import ResponseParserError
 
 from ai_coordination_engine.errors import Throttled, Unavailable
@@ -39,7 +40,7 @@ _THROTTLING = frozenset(
 _TRANSIENT = frozenset(
     {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "ServiceUnavailable"}
 )
-_NO_ANSWER = (HTTPClientError, IncompleteReadError, ResponseParserError)
+_NO_ANSWER = (NotConnected, HTTPClientError, IncompleteReadError, ResponseParserError)
 
 
 def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
@@ -67,8 +68,8 @@ def translated(service: str) -> Iterator[None]:
 def passing(error: BaseException, service: str = "the backend") -> Throttled | None:
     """An error that may pass as one of ours; None for any other."""
     for cause in _causes(error):
-        if isinstance(cause, ClientError):
-            return _answered(cause, service)
+        if isinstance(cause, ClientError) and (found := _answered(cause, service)) is not None:
+            return found  # PynamoDB's own error, which comes first, knows the code and not the status
         if isinstance(cause, _NO_ANSWER):
             return Unavailable(f"{_capital(service)} cannot be reached or does not answer; try again in a moment.")
     return None

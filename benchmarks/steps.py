@@ -39,7 +39,8 @@ def measure() -> Iterator[Row]:
             "write units of one more agent of a chain, 1 KB payloads",
             "≤ 5 WCU",
             f"{step.writes / more:.1f} WCU",
-            f"whole sessions of {LONG} and {SHORT}, the agent's first write included; {step.reads / more:.1f} RCU",
+            f"whole sessions of {LONG} and {SHORT}, the agent's first write and the run's copy of its output (1 WCU) "
+            f"included; {step.reads / more:.1f} RCU",
         )
         yield Row("SQS requests of one more agent of a chain", "≤ 0.5", f"{requests:.1f}", "likewise")
         yield from _prices(step, more, requests, took[LONG], worker.durations(api, chains), name)

@@ -261,7 +261,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     from cyclopts import CycloptsError
     from pydantic import ValidationError
 
-    from ai_coordination_engine.errors import CoordinationError
+    from ai_coordination_engine.errors import CoordinationError, Throttled
 
     if isinstance(error, Failure):
         return f"ace: {error}", error.code
@@ -269,6 +269,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"ace: {error} (ace --help lists what there is.)", WRONG
     if isinstance(error, ValidationError):
         return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
+    if isinstance(error, Throttled):
+        reason = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
+        return f"ace: {error.message}{reason}", FAILED
     if isinstance(error, CoordinationError):
         return error.message, WRONG
     kind = type(error).__name__

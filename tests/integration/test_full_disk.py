@@ -66,8 +66,8 @@ def found(server: Server) -> dict[str, str]:
 
 
 def filled(server: Server, path: Path, name: str) -> list[str]:
-    """What was acknowledged until ten changes were refused, one after the other."""
-    limit(server, path.stat().st_size + 3000)
+    """What was acknowledged until three changes were refused."""
+    limit(server, path.stat().st_size + 2000)
     acknowledged, refused = [], 0
     for number in range(100):
         uuid = f"{name}-{number:02}"
@@ -75,7 +75,7 @@ def filled(server: Server, path: Path, name: str) -> list[str]:
             acknowledged.append(uuid)
         else:
             refused += 1
-        if refused == 10:
+        if refused == 3:
             return acknowledged
     raise AssertionError("nothing was refused")
 
@@ -110,11 +110,11 @@ def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_
     with serving(data_dir, log) as server:
         server.data(COORDINATION, agents=[{"agentUuid": name} for name in "ab"])
         server.data(TASK, actions={"b": {"predecessors": ["a"]}})
-        limit(server, (data_dir / "journal.jsonl").stat().st_size + 20_000)
+        limit(server, (data_dir / "journal.jsonl").stat().st_size + 12_000)
         started = []
         with ThreadPoolExecutor(4) as pool:
             for uuid, answer in zip(
-                (names := [f"s-{number}" for number in range(12)]),
+                (names := [f"s-{number}" for number in range(6)]),
                 pool.map(lambda each: asked(server, START, s=each), names),
                 strict=True,
             ):
@@ -123,7 +123,7 @@ def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_
                 else:
                     assert {each["extensions"]["code"] for each in answer["errors"]} <= {"THROTTLED", "CONFLICT"}
         server.kill()
-    assert 0 < len(started) < 12
+    assert 0 < len(started) < 6
     with serving(data_dir, log) as server:
         for uuid in started:
             assert {each["state"] for each in completed(server, uuid)["sessionAgents"]} == {"completed"}
@@ -141,7 +141,7 @@ def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(t
         client("sqs", aws).create_queue(QueueName="q")
     path = tmp_path / "journal.jsonl"
     whole = path.read_bytes()
-    for length in range(len(whole) + 1):
+    for length in (each for each in range(len(whole) + 1) if each % 23 == 0 or b"\n" in whole[each - 2 : each + 1]):
         path.write_bytes(whole[:length])
         file, state = JournalFile(tmp_path), _State()
         for _, line in file.lines():
@@ -152,7 +152,8 @@ def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(t
         file.close()
         complete = whole[:length].rpartition(b"\n")
         assert path.read_bytes() == complete[0] + complete[1] + b"[]\n"
-        assert [[each] for each in state] == [json.loads(line) for line in complete[0].splitlines()]
+        lines = [json.loads(line)[0] for line in complete[0].splitlines()]
+        assert list(state) == sorted(lines, key=lambda change: "item" in change)  # tables and queues come first
     path.write_bytes(whole[:-10])
     with EmbeddedAws(tmp_path) as aws:
         assert client("dynamodb", aws).scan(TableName="t")["Count"] == 3
@@ -167,8 +168,8 @@ def test_a_file_that_cannot_be_repaired_takes_nothing_until_it_can(tmp_path: Pat
     kept = os.dup(file._file)  # type: ignore[arg-type]
     reading = os.open(file.path, os.O_RDONLY)
     os.dup2(reading, file._file)  # type: ignore[arg-type]  # neither writing nor cutting off is possible
-    for _ in range(2):
-        with pytest.raises(Unwritable, match="Bad file descriptor"):
+    for reason in ("Bad file descriptor", "Invalid argument"):  # of the write, then of the repair that comes before it
+        with pytest.raises(Unwritable, match=reason):
             file.append('["two"]')
     os.write(kept, b'["torn')  # what a disk may have taken of it
     os.dup2(kept, file._file)  # type: ignore[arg-type]
