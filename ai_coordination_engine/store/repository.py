@@ -133,10 +133,9 @@ class Repository:
         try:
             return self.create(entity, tenant, key, lambda parent, new: content, parent_key=parent_key)
         except _Exists as error:
-            old = self.open_record(error.old)
-            same = {name: getattr(old, name) for name in content if name not in ("updated_at", "updated_by")}
-            if all(content[name] == value for name, value in same.items()):
-                return old
+            compared = [name for name in content if name not in ("updated_at", "updated_by")]
+            if all(content[name] == self.opened(getattr(error.old, name)) for name in compared):
+                return error.old
             raise Immutable(
                 f"This {entity.name} exists with another content; a {entity.name} never changes."
             ) from error
