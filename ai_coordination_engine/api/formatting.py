@@ -12,7 +12,7 @@ from graphql import GraphQLError
 
 from ai_coordination_engine.api.limits import too_deep
 from ai_coordination_engine.backend import passing
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, TooComplex
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex, Unavailable
 from ai_coordination_engine.observability import logger
 
 _ABORTED = ("aborted.", "nested too deeply.")
@@ -36,7 +36,8 @@ def shown_error(error: Exception) -> CoordinationError | None:
     if isinstance(cause, RecursionError):
         return too_deep()
     if (may_pass := passing(cause)) is not None:
-        return may_pass
+        again = "the backend refuses more work for now: try again after a moment"
+        return may_pass if isinstance(may_pass, Unavailable) else Throttled(again)
     if isinstance(error, GraphQLError) and _is_the_callers(error, cause):
         return (TooComplex if error.message.endswith(_ABORTED) else BadUserInput)(error.message)
     return None
