@@ -68,7 +68,7 @@ NON_NULL = {
 ADDED = {
     "Node": {"id": "ID!"},
     "CoordinationType": {"id": "ID!"},
-    "TaskType": {"id": "ID!", "onFailure": "String"},
+    "TaskType": {"id": "ID!", "onFailure": "String", "placeholders": "String"},
     "TaskScheduleType": {"id": "ID!"},
     "SessionType": {"id": "ID!", "definition": "JSONCamelCase"},
     "SessionAgentType": {

@@ -14,6 +14,7 @@ from jmespath import Options, compile
 from jmespath.functions import Functions, signature
 from jmespath.visitor import TreeInterpreter
 
+from ai_coordination_engine.domain.literals import literal_hint
 from ai_coordination_engine.domain.texts import size_of
 from ai_coordination_engine.errors import BadUserInput
 
@@ -150,7 +151,9 @@ def _compiled(expression: str) -> Any:
     except RecursionError as error:
         raise BadUserInput(f"{_cut(expression)} is nested too deeply.") from error
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-        raise BadUserInput(f"{_cut(expression)} is no JMESPath expression: {_reason(error)}.") from error
+        raise BadUserInput(
+            f"{_cut(expression)} is no JMESPath expression: {_reason(error)}{literal_hint(expression)}."
+        ) from error
     if unknown := _functions(compiled.parsed) - set(_Functions.FUNCTION_TABLE):
         raise BadUserInput(f"{_cut(expression)} calls {_cut(min(unknown))}, which is no function of JMESPath.")
     if _is_stray(compiled.parsed, {}):

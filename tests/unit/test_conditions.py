@@ -57,6 +57,7 @@ def test_select_finds_values() -> None:
         ("a[", r"^a\[ is no JMESPath expression: Incomplete expression\.$"),
         ("'", r"is no JMESPath expression: Unclosed ' delimiter\.$"),
         ("a ==", "is no JMESPath expression: "),
+        ("score < 8", r"; a number takes backticks, as in score < `8`\.$"),
         ("a b", "is no JMESPath expression: "),
         ("shout(a)", r"^shout\(a\) calls shout, which is no function of JMESPath\.$"),
         ("[?eval(a)]", "calls eval, which is no function"),
