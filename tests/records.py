@@ -144,7 +144,7 @@ def items(app: App) -> dict[str, list[str]]:
     return {name: sorted(repr(item.to_json()) for item in kept[name].all_items()) for name in names}
 
 
-def valid(field: str, world: World, *, new: bool = False) -> dict[str, Any]:
+def valid(field: str, world: Item, *, new: bool = False) -> dict[str, Any]:
     """Arguments with which the field succeeds; `new` creates what is written."""
     needed = {"userQuery": "q", "userInput": "yes"}
     if field in WRITES:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
@@ -183,8 +182,8 @@ def _thread(question: Question, earlier: Sequence[SessionAgent], app: App) -> tu
     """
     known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
     turns = [each for each in known if each.thread_uuid == question.thread_uuid]
-    life = timedelta(minutes=question.thread_life_minutes) if question.thread_life_minutes is not None else None
-    if turns and life is not None and turns[-1].updated_at < app.clock.now() - life:
+    minutes = question.thread_life_minutes
+    if turns and minutes is not None and (app.clock.now() - turns[-1].updated_at).total_seconds() > 60 * minutes:
         return None, []
     heard = [each.ordinal for each in turns if each.state in ("completed", *OPEN_AGENT_STATES)]
     return question.thread_uuid, heard[-MAX_THREAD_TURNS:]

@@ -13,9 +13,15 @@ from tests.support import DOCUMENTS
 
 GRAPH = SCHEMA.graphql_schema
 LISTS = [name for name, field in ROOTS["query"].fields.items() if "limit" in field.args]
-STARTS = ("executeProcedureTaskSession", "askOperationHub", "forkSession", "retrySession", "rerunSessionAgent")
+STARTS = (
+    "executeProcedureTaskSession",
+    "askOperationHub",
+    "forkSession",
+    "retrySession",
+    "rerunSessionAgent",
+    "reconcileSession",
+)
 TEXT = ': "x"'
-STARTS += ("reconcileSession",)
 
 
 def cost(source: str, name: str | None = None, **variables: Any) -> int:
