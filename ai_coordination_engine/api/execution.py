@@ -11,7 +11,10 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLLeafType,
+    GraphQLList,
     GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
     OperationType,
     get_operation_ast,
 )
@@ -64,6 +67,19 @@ class MeteredExecution(ExecutionContext):
             if result is not Undefined:
                 results[name] = result
         return results
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_nodes: list[FieldNode],
+        info: GraphQLResolveInfo,
+        path: Path,
+        result: Any,
+    ) -> Any:
+        """The items of a list; none when the request was ended: walking through them takes time, too."""
+        if self._meter.refusal:
+            return []
+        return super().complete_list_value(return_type, field_nodes, info, path, result)
 
     def complete_leaf_value(  # type: ignore[override]  # graphql-core calls it on the instance
         self, return_type: GraphQLLeafType, result: Any

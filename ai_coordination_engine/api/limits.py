@@ -34,6 +34,7 @@ class Limits:
 
     body_bytes: int = 10_000_000
     json_depth: int = 100
+    json_values: int = 200_000
     document_length: int = 1_000_000
     tokens: int = 10_000
     comments: int = 1_000

@@ -57,13 +57,14 @@ PRICES: Mapping[str, int] = {
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,
     "SessionAgentType.sessionRuns": FIELD,  # out of the runs of the session, which are read at once
-    "SessionRunType.asyncTask": NESTED,
+    "SessionRunType.asyncTask": 2,
 }
 """Units of fields that cost more than their kind; what is below them comes on top."""
 SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
 """Records of nested lists that are known to be short."""
+LIST = 5_000  # a list of the root: without its parent it is looked for among all of the tenant's records
 FILTERED = 1_000  # a list that has to look for what passes its filters
-TOTAL = 1_000  # counting a list
+TOTAL = 5_000  # counting a list
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})
 
 
@@ -157,7 +158,9 @@ class _Expected:
             return WRITE
         if parent is self._schema.query_type or page is not None:
             names = {argument.name.value for argument in node.arguments}
-            return CALL + (FILTERED if "limit" in field.args and names - _PAGING else 0)
+            if "limit" not in field.args:
+                return CALL
+            return LIST + (FILTERED if names - _PAGING else 0)
         return CALL if is_list_of_objects(field.type) else NESTED
 
     def _limit(self, node: FieldNode) -> int:

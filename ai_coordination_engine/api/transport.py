@@ -145,7 +145,7 @@ async def run(
 
 def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
     """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is wrong."""
-    check_json(values, limits.json_depth)
+    check_json(values, limits.json_depth, limits.json_values)
     query, name, variables = values.get("query"), values.get("operationName"), values.get("variables")
     extensions = values.get("extensions")
     if not query and isinstance(extensions, dict) and extensions.get("persistedQuery") is not None:
@@ -160,9 +160,11 @@ def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
     return Parameters(query, name or None, variables or {})
 
 
-def check_json(value: object, max_depth: int) -> None:
-    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than `max_depth`."""
-    level = [value]
+def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None:
+    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than `max_depth`; `TooComplex`
+    for more than `max_values` keys and values.
+    """
+    level, count = [value], 0
     for _ in range(max_depth + 1):
         inner: list[Any] = []
         for item in level:
@@ -177,7 +179,9 @@ def check_json(value: object, max_depth: int) -> None:
                 raise BadUserInput("a number is not finite")
         if not inner:
             return
-        level = inner
+        level, count = inner, count + len(inner)
+        if count > max_values:
+            raise TooComplex(f"JSON holds more than {max_values} keys and values; send it in several requests")
     raise BadUserInput(f"JSON is nested deeper than {max_depth} levels")
 
 

@@ -29,7 +29,7 @@ class Budget:
     cost: int = 150_000
     read: int = 40_000_000
     answer: int = 20_000_000
-    seconds: float = 20.0
+    seconds: float = 25.0
 
 
 MUTATION = Budget(

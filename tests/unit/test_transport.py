@@ -12,7 +12,7 @@ from pynamodb.exceptions import QueryError
 
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.api.transport import Context, Request, Response, answer, check_json, failure
-from ai_coordination_engine.errors import BadUserInput, Forbidden, HasDependents, Unauthenticated
+from ai_coordination_engine.errors import BadUserInput, Forbidden, HasDependents, TooComplex, Unauthenticated
 from ai_coordination_engine.observability import logger
 
 JSON = "application/json"
@@ -399,6 +399,12 @@ def test_depth_counts_objects_and_lists() -> None:
     check_json({"a": [{"b": "c"}]}, 3)
     with pytest.raises(BadUserInput):
         check_json({"a": [{"b": "c"}]}, 2)
+
+
+def test_json_of_too_many_values_is_too_complex() -> None:
+    check_json({"a": [1, 2, 3]}, 9, 5)  # the key, the list and its three numbers
+    with pytest.raises(TooComplex, match="more than 4 keys and values"):
+        check_json({"a": [1, 2, 3]}, 9, 4)
 
 
 async def test_a_body_over_the_limit_is_413() -> None:

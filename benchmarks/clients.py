@@ -1,0 +1,124 @@
+"""Many clients at once against the local server: errors, and what its memory grows by.
+
+The server is `ace serve`, a process of its own on loopback; the clients are in this one. The run stops by itself:
+`make bench ARGS="--only clients"`.
+"""
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+
+from benchmarks import sessions
+from benchmarks.table import Row
+
+CLIENTS, SECONDS, WARM_UP = 200, 60.0, 15.0
+STARTS = 0.2  # of all requests; the others read
+SESSION = """query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
+  status task { taskName } sessionAgents { agentUuid state agentOutput } sessionRuns { runUuid } } }"""
+LIST = """query($c: String) { sessionList(coordinationUuid: $c, limit: 20) {
+  sessionList { sessionUuid status task { taskName } } nextCursor } }"""
+
+
+@dataclass
+class Load:
+    """What the clients share: whom they ask, and what came of it."""
+
+    http: httpx.AsyncClient
+    url: str
+    keys: dict[str, str] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+
+    async def send(self, document: str, **variables: Any) -> Any:
+        """The data, or None when there was an error, which is counted."""
+        begun = time.monotonic()
+        try:
+            response = await self.http.post(self.url, json={"query": document, "variables": variables})
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            self.errors[type(error).__name__] += 1
+            return None
+        self.seconds.append(time.monotonic() - begun)
+        for error in answer.get("errors", ()):
+            self.errors[error["extensions"]["code"]] += 1
+        return None if "errors" in answer else answer["data"]
+
+    async def client(self, until: float) -> None:
+        """One client: it starts a session now and then, and reads what there is."""
+        while time.monotonic() < until:
+            if random.random() < STARTS or not self.started:
+                data = await self.send(sessions.START, **self.keys)
+                self.answers["starts"] += 1
+                if data:
+                    self.started.append(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+            elif random.random() < 0.5:
+                await self.send(SESSION, c=self.keys["c"], s=random.choice(self.started))
+                self.answers["reads"] += 1
+            else:
+                await self.send(LIST, c=self.keys["c"])
+                self.answers["reads"] += 1
+
+
+def measure() -> Iterator[Row]:
+    with _server() as (url, pid):
+        load, grown, resident = asyncio.run(_run(url, pid))
+    told = ", ".join(f"{count} {name}" for name, count in load.errors.items()) or "0"
+    yield Row(
+        f"{CLIENTS} clients for {SECONDS:.0f} s, mixed reads and starts: errors · growth of memory",
+        "0 · ≤ 50 MB",
+        f"{told} · {grown:.0f} MB",
+        f"{load.answers['starts']} starts and {load.answers['reads']} reads, median {median(load.seconds):.1f} s; "
+        f"resident set after {WARM_UP:.0f} s {resident:.0f} MB, the sessions themselves included",
+    )
+
+
+async def _run(url: str, pid: int) -> tuple[Load, float, float]:
+    limits = httpx.Limits(max_connections=CLIENTS)
+    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
+        load = Load(http, url)
+        made = await load.send(sessions.COORDINATION, agents=[{"agentUuid": each} for each in "abc"])
+        coordination = made["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+        actions = {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["b"]}}
+        made = await load.send(sessions.TASK, c=coordination, actions=actions)
+        load.keys.update(c=coordination, t=made["insertUpdateTask"]["task"]["taskUuid"])
+        until = time.monotonic() + SECONDS
+        clients = [asyncio.create_task(load.client(until)) for _ in range(CLIENTS)]
+        await asyncio.sleep(WARM_UP)
+        before = _resident(pid)
+        await asyncio.gather(*clients)
+        return load, _resident(pid) - before, before
+
+
+def _resident(pid: int) -> float:
+    """The resident set of a process, in MB (Linux: proc(5), VmRSS)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+@contextmanager
+def _server() -> Iterator[tuple[str, int]]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ACE_", "OPENAI_"))
+    }
+    command = [str(Path(sys.executable).with_name("ace")), "serve", "--port", "0"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        yield next(line.split()[-1] for line in process.stdout if line.startswith("API:")), process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
