@@ -24,6 +24,7 @@ from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store import guards, lists
 from ai_coordination_engine.store.entities import COORDINATION, Entity
+from ai_coordination_engine.store.meter import LIST
 from ai_coordination_engine.store.table import Key
 
 Write = Callable[[Context, "Resource", Arguments], Any]
@@ -131,6 +132,7 @@ async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo,
             check_word(name, word or "", accepted)
     if resource.entity is COORDINATION:
         given.pop("endpoint_id", None)
+    context.meter.spend(LIST)
     page = await context.call(
         lists.read_page,
         context.reading.records,

@@ -24,6 +24,7 @@ from ai_coordination_engine.store.meter import MUTATION, Meter, OverBudget
 
 OBJECT = 4  # units of cost for an object, beside one for each of its fields
 _SHORT, _NUMBER = 200, 8  # lengths of a text that needs no closer look, and of what is neither text nor JSON
+AWAITED = 15  # units more for an object that has to wait for what is nested in it
 Fields = dict[str, list[FieldNode]]
 
 
@@ -46,7 +47,10 @@ class MeteredExecution(ExecutionContext):
         """The fields of one object; none when the request was ended."""
         if not self._meter.add(OBJECT + len(fields)):
             return {}
-        return super().execute_fields(parent_type, source_value, path, fields)
+        result = super().execute_fields(parent_type, source_value, path, fields)
+        if not isinstance(result, dict):
+            self._meter.add(AWAITED)
+        return result
 
     async def execute_fields_serially(
         self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields

@@ -33,7 +33,7 @@ from graphql.language import BooleanValueNode, InlineFragmentNode
 from ai_coordination_engine.api.execution import OBJECT
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.store.lists import DEFAULT_LIMIT, MAX_LIMIT
-from ai_coordination_engine.store.meter import ADVICE, CALL, RECORD
+from ai_coordination_engine.store.meter import ADVICE, CALL, LIST, RECORD
 
 FIELD = 1
 CHILDREN = 10  # records of a nested list without a limit
@@ -62,7 +62,6 @@ PRICES: Mapping[str, int] = {
 """Units of fields that cost more than their kind; what is below them comes on top."""
 SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
 """Records of nested lists that are known to be short."""
-LIST = 5_000  # a list of the root: without its parent it is looked for among all of the tenant's records
 FILTERED = 1_000  # a list that has to look for what passes its filters
 TOTAL = 5_000  # counting a list
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})

@@ -17,7 +17,8 @@ RECORD = 25  # a record that is read
 BLOB = 100  # a value that lives in a blob and is read
 ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
-COUNTED = 5  # a record that is only counted
+COUNTED = 7  # a record that is only counted
+LIST = 5_000  # a list of the root: without its parent it is looked for among all of the tenant's records
 MAX_PAGE = 1_200  # records that one Query reads, at most
 _AT_ONCE = 4  # Queries of one request that run at the same time must not go far beyond its budget together
 
