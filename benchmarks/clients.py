@@ -87,7 +87,7 @@ def measure() -> Iterator[Row]:
 
 
 async def _run(url: str, pid: int) -> tuple[Load, float, float]:
-    limits = httpx.Limits(max_connections=CLIENTS)
+    limits = httpx.Limits(max_connections=CLIENTS, keepalive_expiry=3)  # before the server closes it
     async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
         load = Load(http, url)
         made = await load.send(sessions.COORDINATION, agents=[{"agentUuid": each} for each in "abc"])

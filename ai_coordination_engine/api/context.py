@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.meter import Meter
+from ai_coordination_engine.store.meter import Budget, Meter
 
 T = TypeVar("T")
 WRITE_UNITS = 200_000  # a second of CPU of a write: as much again is spent in the database and on its answers
@@ -21,12 +21,12 @@ class Context:
     `app` writes; `reading` is the same application, its reads charged to the request's meter.
     """
 
-    def __init__(self, app: App, tenant: str, method: str = "POST") -> None:
+    def __init__(self, app: App, tenant: str, method: str = "POST", budget: Budget | None = None) -> None:
         self.app = app
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
-        self.meter = Meter()
+        self.meter = Meter(budget)
         self._shown: dict[tuple[int, str], tuple[Any, Any]] = {}
 
     @cached_property

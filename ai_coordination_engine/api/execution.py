@@ -1,6 +1,7 @@
 """Execution within a budget: what a request has used is counted an object at a time, not a field at a time."""
 
 import json
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
@@ -20,7 +21,7 @@ from graphql import (
 )
 from graphql.pyutils import Path, Undefined
 
-from ai_coordination_engine.store.meter import MUTATION, Meter, OverBudget
+from ai_coordination_engine.store.meter import MUTATION_ANSWER, Meter, OverBudget
 
 OBJECT = 4  # units of cost for an object, beside one for each of its fields
 _SHORT, _NUMBER = 200, 8  # lengths of a text that needs no closer look, and of what is neither text nor JSON
@@ -39,7 +40,7 @@ class MeteredExecution(ExecutionContext):
         super().__init__(*args, **kwargs)
         self._meter: Meter = getattr(self.context_value, "meter", None) or Meter()
         if self.operation.operation == OperationType.MUTATION:
-            self._meter.budget = MUTATION
+            self._meter.budget = replace(self._meter.budget, answer=MUTATION_ANSWER)
 
     def execute_fields(
         self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields

@@ -11,6 +11,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.invocations import Invocations
+from ai_coordination_engine.store.meter import ALONE
 
 Handler = Callable[[object, object], dict[str, Any]]
 
@@ -22,7 +23,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         raise ValueError("ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`")
 
     def context(tenant: str, method: str) -> Context:
-        return Context(app, tenant, method=method)
+        return Context(app, tenant, method=method, budget=ALONE)
 
     invocations = Invocations(
         settings, Documents(SCHEMA.graphql_schema), context, runner or Runner(), partial(answer_webhook, app=app)

@@ -30,12 +30,11 @@ class Budget:
     cost: int = 150_000
     read: int = 40_000_000
     answer: int = 20_000_000
-    seconds: float = 25.0
+    seconds: float = 120.0
 
 
-MUTATION = Budget(
-    answer=25_000_000
-)  # a record of four large texts comes back from the mutation that writes one of them
+ALONE = Budget(seconds=25)  # where a process has one request at a time, which its gateway gives up after 30 s
+MUTATION_ANSWER = 25_000_000  # a record of four large texts comes back from the mutation that writes one of them
 
 
 class OverBudget(TooComplex):

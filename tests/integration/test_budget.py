@@ -35,7 +35,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def set_to(**limits: Any) -> None:
         given = real(**limits)
         monkeypatch.setattr(meter, "Budget", lambda: given)
-        monkeypatch.setattr("ai_coordination_engine.api.execution.MUTATION", given)
+        monkeypatch.setattr("ai_coordination_engine.api.execution.MUTATION_ANSWER", given.answer)
 
     real = meter.Budget
     return set_to
