@@ -136,6 +136,8 @@ def run(
         if data_dir:
             _note_open_sessions(console, running)
         view = _run(console, running, plan)
+    if view.status == "completed" and view.logs:
+        console.print(view.logs)
     if json_:
         write_json(as_json(view))
     else:

@@ -28,7 +28,7 @@ def idle_agents(run: RunFile) -> Iterator[str]:
         runs = uuid in run.agent_actions or uuid in waited_for
         answers = (agent.get("runtime") or {}).get("name") == "answer"
         is_task = agent.get("agent_type", "task") == "task"
-        if uuid in asked or is_map or answers or not is_task or (uuid in stands_by and not runs):
+        if uuid in asked or is_map or (answers and runs) or not is_task or (uuid in stands_by and not runs):
             continue
         what = "is given the query itself" if runs else "does not run: nobody waits for it either"
         name = agent.get("agent_name", uuid)

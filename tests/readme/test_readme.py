@@ -48,7 +48,7 @@ def test_the_curl_tour_makes_a_coordination_and_a_task(url: str) -> None:
 
 def test_the_python_tour_runs_a_session_to_its_end(url: str) -> None:
     lines = run(sys.executable, "-c", block("# tour: python"), API=url).splitlines()
-    assert lines == ["completed", "WRITE A PAGE", "", "OUTPUT OF RESEARCHER:", "FIND FACTS ABOUT HEAT PUMPS"]
+    assert lines == ["completed", "OUTPUT OF RESEARCHER:", "FIND FACTS ABOUT HEAT PUMPS", "", "WRITE A PAGE"]
 
 
 @needs_node
@@ -69,7 +69,7 @@ def test_the_run_file_prints_its_result(tmp_path: Path) -> None:
     file = tmp_path / "hello.yaml"
     file.write_text(block("# hello.yaml"), encoding="utf-8")
     printed = run(str(Path(sys.executable).with_name("ace")), "run", str(file), cwd=tmp_path)
-    assert printed == "SAY IT LOUDER\n\nOUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n"
+    assert printed == "OUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n\nSAY IT LOUDER\n"
 
 
 def settings_table() -> str:
