@@ -207,7 +207,8 @@ def test_what_the_api_warns_of_or_refuses_is_told_with_its_place(tmp_path: Path)
     file.write_text(text.replace("task:\n", 'task:\n  uuid: "a\\0b"\n'))
     done = ace("run", str(file))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [f"{file}:4:9: uuid must not hold control characters."]
+    words = "uuid must have 1 to 256 bytes of printable characters, and no space at its ends."
+    assert done.stderr.splitlines() == [f"{file}:4:9: {words}"]
 
 
 def test_loopback_needs_no_proxy_whatever_the_environment_says(tmp_path: Path) -> None:
