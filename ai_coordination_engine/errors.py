@@ -23,6 +23,10 @@ class BadUserInput(CoordinationError):
     code = "BAD_USER_INPUT"
 
 
+class TooCostly(BadUserInput):
+    """An expression or a schema takes more than the budget of its step allows; the message says which."""
+
+
 class NotFound(CoordinationError):
     """The record that a mutation names does not exist for this tenant."""
 

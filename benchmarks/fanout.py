@@ -63,11 +63,11 @@ def _measured(name: str) -> Any:
 def _measure_here(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"fan": {}, "units": {}}
     with backends.offered()[name]() as made, backends.working(made) as app, sessions.client(app) as api:
-        sessions.Plan.of(api, sessions.fan(20)).run()
+        sessions.Plan.of(api, sessions.FAN, subtasks={"middle": 20}).run()
         found["idle"] = _resident()
         meter = Meter(made)
         for width, runs in RUNS.items():
-            plan = sessions.Plan.of(api, sessions.fan(width))
+            plan = sessions.Plan.of(api, sessions.FAN, subtasks={"middle": width})
             meter.taken()
             found["fan"][width] = median(plan.run(timeout=400)[1] for _ in range(runs))
             found["units"][width] = meter.taken().writes / runs / width

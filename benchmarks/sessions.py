@@ -20,9 +20,9 @@ Graph = Mapping[str, Sequence[str]]
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
     coordination { coordinationUuid } } }"""
-TASK = """mutation($c: String!, $actions: JSONCamelCase) {
+TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase]) {
   insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin", agentActions: $actions,
-    updatedBy: "benchmark") { task { taskUuid } } }"""
+    subtaskQueries: $subtasks, updatedBy: "benchmark") { task { taskUuid } } }"""
 START = """mutation($c: String!, $t: String!) {
   executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession { sessionUuid } } }"""
 
@@ -46,10 +46,8 @@ def layers(count: int, width: int) -> Graph:
     }
 
 
-def fan(width: int) -> Graph:
-    """1 → width → 1."""
-    middle = [f"m{number}" for number in range(width)]
-    return {"first": [], **{each: ["first"] for each in middle}, "last": middle}
+FAN: Graph = {"first": [], "middle": ["first"], "last": ["middle"]}
+"""1 → as many subtasks as `middle` is given → 1."""
 
 
 @contextmanager
@@ -76,9 +74,12 @@ class Plan:
         *,
         runtimes: Mapping[str, Mapping[str, Any]] | None = None,
         more: Mapping[str, Mapping[str, Any]] | None = None,
+        subtasks: Mapping[str, int] | None = None,
         **runtime: Any,
     ) -> "Plan":
-        """Agents of `graph` that take `seconds`; `runtimes` and `more` (of actions) by agent, where they differ."""
+        """Agents of `graph` that take `seconds`; `runtimes`, `more` (of actions) and `subtasks` by agent, where they
+        differ.
+        """
         usual = {"kind": "function", "name": "sleep", "seconds": seconds, **runtime}
         agents = [{"agentUuid": each, "runtime": {**usual, **(runtimes or {}).get(each, {})}} for each in graph]
         made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
@@ -88,7 +89,8 @@ class Plan:
             for each, before in graph.items()
             if before or each in extra
         }
-        task = api.data(TASK, c=made, actions=actions)["insertUpdateTask"]["task"]["taskUuid"]
+        several = [{"agentUuid": each} for each, count in (subtasks or {}).items() for _ in range(count)]
+        task = api.data(TASK, c=made, actions=actions, subtasks=several)["insertUpdateTask"]["task"]["taskUuid"]
         return cls(api, made, task)
 
     def start(self) -> str:

@@ -87,6 +87,12 @@ class OneByOne(Parallel):
         return [results[number] for number in range(len(calls))]
 
 
+def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:
+    """A hundred agents, the most that one may wait for, and subtasks that make `count` session agents of them."""
+    names = [f"m{number:03d}" for number in range(100)]
+    return names, [{"agent_uuid": names[-1]} for _ in range(count - 99)]
+
+
 @dataclass
 class Stage:
     """An application on the real store with every other port faked."""

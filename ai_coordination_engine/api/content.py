@@ -10,7 +10,7 @@ from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.literals import odd_conditions
 from ai_coordination_engine.domain.placeholders import Scope, query_keys
-from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules, idle_keys, unasked
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_action, check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
     Agent,
@@ -168,6 +168,7 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
         values.update(inbox=context.tenant, waits_since=context.app.clock.now().isoformat(timespec="microseconds"))
     if new or values.get("agent_action") is not None:
         action = parse_agent_action(values["agent_action"])
+        check_action(values.get("agent_uuid") or "", action)
         _warn(context, unknown_keys([("agentAction", action)]))
         values["agent_action"] = action.complete()
     return _counted(values, "in_degree")

@@ -8,9 +8,12 @@ from typing import Any
 from aiodataloader import DataLoader
 
 from ai_coordination_engine.domain.attempts import Attempt
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine import async_tasks, inputs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.definition import agent_names
+from ai_coordination_engine.errors import TooComplex
+from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.entities import (
     COORDINATION,
     ENTITIES,
@@ -183,6 +186,13 @@ def _run_key(run: SessionRun) -> Key:
     return run.session_uuid, run.run_uuid
 
 
+def _given(app: App, agents: Sequence[SessionAgent]) -> Mapping[str, str]:
+    try:
+        return inputs.given(app, agents, Budget())
+    except AgentFailure as failure:
+        raise TooComplex(f"agentInput is too much to work out for so many agents at once: {failure.message}") from None
+
+
 def _agent_key(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
 
@@ -198,7 +208,7 @@ class Loaders:
         self.session_agent = self.of(SESSION_AGENT)
         self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT)
         self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN)
-        self.agent_input = RecordsLoader(app, inputs.given)
+        self.agent_input = RecordsLoader(app, _given)
         self.in_degree = RecordsLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant)
         self.blob = BlobLoader(app)

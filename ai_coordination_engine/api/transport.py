@@ -17,6 +17,7 @@ from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.execution import MeteredExecution, within_budget
 from ai_coordination_engine.api.formatting import formatted_errors, shown_error
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.errors import BadUserInput, CoordinationError, PersistedQueryNotSupported, TooComplex
 
@@ -235,7 +236,7 @@ def decoded(text: bytes | str, what: str, content_type: str = "") -> Any:
     """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it `what`."""
     try:
         text = decode(text, content_type) if isinstance(text, bytes) else text
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_float=json_text.to_float)
     except Undecodable as error:
         raise BadUserInput(f"{what} {error}") from None
     except json.JSONDecodeError as error:

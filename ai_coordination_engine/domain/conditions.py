@@ -5,148 +5,92 @@ serves others too, so that its length, how long it runs, and what it may make of
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
-from jmespath import Options, compile
-from jmespath.functions import Functions, signature
-from jmespath.visitor import TreeInterpreter
+from jmespath.functions import Functions
+from jmespath.parser import Parser
 
+from ai_coordination_engine.domain import documents, json_text
+from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.literals import literal_hint
-from ai_coordination_engine.domain.texts import size_of
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.domain.search import Interpreter
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_LENGTH = 1_000
 MAX_COPIES = 64
 """How many times an expression may put a value into its result: `[@, @] | [@, @]` is 4."""
-MAX_WORK = 10_000_000
-"""What one search may spend: a step costs 1, a text its characters, a list or an object what follows."""
-_LIST, _OBJECT, _KEY = 10, 20, 8  # about what they take in memory, in units of ten bytes; an element of a list costs 1
-_MAKERS = ("multi_select", "flatten", "slice", "projection", "value_projection", "filter_projection", "function")
+COMPILED = 30
+"""What a character of an expression costs."""
 _BY_EXPRESSION = ("map", "max_by", "min_by", "sort_by")  # the functions that take an expression
 _PREAMBLE = re.compile("^(invalid|bad) jmespath expression: ", re.IGNORECASE)
 
 
-class _TooMuch(Exception):
-    """The budget of a search is used up."""
+class _Parser(Parser):  # type: ignore[misc]  # the library is untyped
+    """Keeps nothing: the library would keep 512 parsed expressions of any size."""
+
+    _CACHE: ClassVar[dict[str, Any]] = {}
+    _MAX_SIZE = 0
 
 
-class _Budget:
-    """What one search may still spend."""
-
-    def __init__(self) -> None:
-        self.left = MAX_WORK
-
-    def spend(self, cost: int) -> None:
-        """Take `cost` off; raises `_TooMuch`."""
-        self.left -= cost
-        self.require(0)
-
-    def require(self, cost: int) -> None:
-        """Raises `_TooMuch` when less is left."""
-        if cost > self.left:
-            raise _TooMuch
-
-
-class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
-    """The functions of the specification; those that make more than they are given ask first whether it fits."""
-
-    def __init__(self, budget: _Budget) -> None:
-        self._budget = budget
-
-    @signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]
-    def _func_join(self, separator: str, texts: list[str]) -> str:
-        self._budget.require(len(separator) * max(len(texts) - 1, 0) + sum(map(len, texts)))
-        return str(super()._func_join(separator, texts))
-
-    @signature({"types": []})  # type: ignore[untyped-decorator]
-    def _func_to_string(self, value: Any) -> str:
-        if not isinstance(value, str):
-            self._budget.require(size_of(value, self._budget.left))
-        return str(super()._func_to_string(value))
-
-    @signature({"types": ["object"], "variadic": True})  # type: ignore[untyped-decorator]
-    def _func_merge(self, *objects: dict[str, Any]) -> dict[str, Any]:
-        self._budget.require(_KEY * sum(map(len, objects)))
-        return dict(super()._func_merge(*objects))
-
-
-class _Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is untyped
-    """One search: every step, and all that it makes, is paid from its budget."""
-
-    def __init__(self) -> None:
-        self._budget = _Budget()
-        super().__init__(Options(custom_functions=_Functions(self._budget)))
-
-    def visit(self, node: Mapping[str, Any], value: Any) -> Any:
-        """The value of a node."""
-        self._budget.spend(1)
-        kind = node["type"]
-        found = getattr(self, f"visit_{kind}")(node, value)
-        if kind.startswith(_MAKERS):
-            self._budget.spend(_cost(found))
-        return found
-
-    def visit_flatten(self, node: Mapping[str, Any], value: Any) -> Any:
-        """The lists within a list, as one: of the same lists, repeated, it may be a very long one."""
-        base = self.visit(node["children"][0], value)
-        if isinstance(base, list):
-            self._budget.require(sum(len(each) for each in base if isinstance(each, list)))
-        return super().visit_flatten({"children": [{"type": "literal", "value": base}]}, value)
-
-
-def _cost(made: Any) -> int:
-    if isinstance(made, str):
-        return len(made)
-    if isinstance(made, list):
-        return _LIST + len(made)
-    return _OBJECT + _KEY * len(made) if isinstance(made, dict) else 0
-
-
-def check(expression: str) -> None:
+def check(expression: str, budget: Budget) -> None:
     """Raises `BadUserInput` for an expression that does not parse, is too long or repeats values too often."""
-    _compiled(expression)
+    with _priced(expression, budget, "comes after more expressions and schemas than can be checked at once"):
+        _compiled(expression)
 
 
-def holds(expression: str, value: Any) -> bool:
+def value_for(expression: str, output: str, budget: Budget) -> Any:
+    """The JSON value of the output that the expression is asked of; raises `json_text.NotJSON`, and `TooCostly`."""
+    try:
+        return documents.read(output, budget)
+    except Spent as error:
+        raise TooCostly(f"{_cut(expression)} needs JSON, and there is more of it to read than one step may.") from error
+
+
+def holds(expression: str, value: Any, budget: Budget) -> bool:
     """Whether the expression is true of a JSON value as JMESPath sees it: null, false, "", [] and {} are not.
 
-    Raises `BadUserInput` like `select`.
+    Raises like `select`.
     """
-    found = select(expression, value)
+    found = select(expression, value, budget)
     return not (found is None or found is False or found in ("", [], {}))
 
 
-def select(expression: str, value: Any) -> Any:
+def select(expression: str, value: Any, budget: Budget) -> Any:
     """What the expression finds in a JSON value, None for nothing.
 
-    Raises `BadUserInput` when it does not apply: a function is given what it does not take, or it takes too much.
+    Raises `BadUserInput` when it does not apply (a function is given what it does not take), and `TooCostly` when the
+    budget is used up.
     """
-    compiled = _compiled(expression)
+    with _priced(expression, budget, "takes too long, or makes too much, of so large a value"):
+        compiled = _compiled(expression)
+        try:
+            return Interpreter(budget).visit(compiled.parsed, value)
+        except RecursionError as error:
+            raise BadUserInput(f"{_cut(expression)} meets a value that is nested too deeply.") from error
+        except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError) as error:  # all of the library's
+            raise BadUserInput(f"{_cut(expression)} does not apply to the value: {_cut(str(error))}.") from error
+
+
+@contextmanager
+def _priced(expression: str, budget: Budget, too_much: str) -> Iterator[None]:
+    """Pays for reading the expression, whether or not it was read before; says so when the budget is used up."""
     try:
-        return _Interpreter().visit(compiled.parsed, value)
-    except _TooMuch as error:
-        raise BadUserInput(f"{_cut(expression)} takes too long, or makes too much, of so large a value.") from error
-    except RecursionError as error:
-        raise BadUserInput(f"{_cut(expression)} meets a value that is nested too deeply.") from error
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        ArithmeticError,
-    ) as error:  # the library lets all of them out
-        raise BadUserInput(f"{_cut(expression)} does not apply to the value: {_cut(str(error))}.") from error
+        budget.spend(COMPILED * min(len(expression), MAX_LENGTH))
+        yield
+    except Spent as error:
+        raise TooCostly(f"{_cut(expression)} {too_much}.") from error
 
 
-@lru_cache(1024)
+@lru_cache(128)  # each at most 300 KB
 def _compiled(expression: str) -> Any:
     if len(expression) > MAX_LENGTH:
         raise BadUserInput(f"A JMESPath expression takes at most {MAX_LENGTH} characters; this has {len(expression)}.")
     try:
-        compiled = compile(expression)
+        compiled = _Parser().parse(expression)
         copies = _copies(compiled.parsed)
     except RecursionError as error:
         raise BadUserInput(f"{_cut(expression)} is nested too deeply.") from error
@@ -154,12 +98,14 @@ def _compiled(expression: str) -> Any:
         raise BadUserInput(
             f"{_cut(expression)} is no JMESPath expression: {_reason(error)}{literal_hint(expression)}."
         ) from error
-    if unknown := _functions(compiled.parsed) - set(_Functions.FUNCTION_TABLE):
+    if unknown := _functions(compiled.parsed) - set(Functions.FUNCTION_TABLE):
         raise BadUserInput(f"{_cut(expression)} calls {_cut(min(unknown))}, which is no function of JMESPath.")
     if _is_stray(compiled.parsed, {}):
         raise BadUserInput(f"{_cut(expression)} uses & elsewhere than in {', '.join(_BY_EXPRESSION)}.")
     if copies > MAX_COPIES:
         raise BadUserInput(f"{_cut(expression)} repeats values {copies} times; it takes at most {MAX_COPIES}.")
+    if not all(map(_is_json, _literals(compiled.parsed))):
+        raise BadUserInput(f"{_cut(expression)} holds a number that JSON cannot hold.")
     return compiled
 
 
@@ -186,6 +132,22 @@ def _functions(node: Mapping[str, Any]) -> set[str]:
     """The names of the functions that are called."""
     own = {node["value"]} if node["type"] == "function_expression" else set()
     return own.union(*(_functions(each) for each in node["children"] if isinstance(each, dict)))
+
+
+def _literals(node: Mapping[str, Any]) -> Iterator[Any]:
+    if node["type"] == "literal":
+        yield node["value"]
+    for each in node["children"]:
+        if isinstance(each, dict):
+            yield from _literals(each)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json_text.dumps(value)
+    except json_text.NotJSON:  # the library reads `NaN`, and 1e400 as infinity
+        return False
+    return True
 
 
 def _reason(error: Exception) -> str:

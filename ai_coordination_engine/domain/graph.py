@@ -139,15 +139,17 @@ def _wire(
     by_uuid: Mapping[str, Agent],
     actions: Mapping[str, AgentAction],
 ) -> list[PlannedAgent]:
+    edges = sum(
+        len(ordinals[name]) for _, uuid, _ in rows if uuid in actions for name in set(actions[uuid].predecessors)
+    )
+    if edges > MAX_EDGES:  # before they are made
+        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
     before = {
         uuid: tuple(dict.fromkeys(each for name in actions[uuid].predecessors for each in ordinals[name]))
         if uuid in actions
         else ()
         for uuid in ordinals
     }
-    edges = sum(len(before[uuid]) for _, uuid, _ in rows)
-    if edges > MAX_EDGES:
-        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
     _check_joins(actions, before)
     after: dict[int, list[int]] = defaultdict(list)
     for ordinal, uuid, _ in rows:

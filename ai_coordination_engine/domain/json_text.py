@@ -67,7 +67,7 @@ def loads(text: str) -> Any:
     except ValueError:
         pass  # an integer of thousands of digits
     try:
-        return EXACT.decode(text)
+        return _EXACT.decode(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise NotJSON(_reason(error)) from None
 
@@ -76,7 +76,7 @@ def number(text: str) -> int | float | None:
     """The number that a text is, as JSON writes numbers; None for any other text."""
     if not _DIGITS.fullmatch(text):
         return None
-    return _integer(text) if text.lstrip("-").isdigit() else _float(text)
+    return _integer(text) if text.lstrip("-").isdigit() else to_float(text)
 
 
 def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None) -> str:
@@ -84,7 +84,7 @@ def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit:
     so that the text is always UTF-8.
 
     Takes what `json.dumps` takes, at any depth. Raises `NotJSON` for what JSON cannot hold, `TooLong` as soon as there
-    are more than `limit` characters.
+    are more than `limit` characters, `TypeError` for what is no such value at all.
     """
     try:
         return "".join(_bounded(_pieces(value, compact, _ascii if ascii_only else _quoted), limit))
@@ -98,7 +98,8 @@ def _refuse(name: str) -> Any:
     raise NotJSON(f"{name} is not JSON")
 
 
-def _float(text: str) -> float:
+def to_float(text: str) -> float:
+    """The number of a JSON text with a fraction or an exponent; a `parse_float` of the library's readers."""
     value = float(text)
     return value if repr(value) == text else _written(text)
 
@@ -114,9 +115,15 @@ def _reason(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
 
 
-_FAST = json.JSONDecoder(parse_float=_float, parse_constant=_refuse)
-EXACT = json.JSONDecoder(parse_float=_float, parse_int=_integer, parse_constant=_refuse)
-"""Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`)."""
+def decoder(constant: Callable[[str], Any] = _refuse) -> json.JSONDecoder:
+    """Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`); `NaN` and the like go to
+    `constant`.
+    """
+    return json.JSONDecoder(parse_float=to_float, parse_int=_integer, parse_constant=constant)
+
+
+_FAST = json.JSONDecoder(parse_float=to_float, parse_constant=_refuse)
+_EXACT = decoder()
 
 
 # Writing
@@ -142,34 +149,43 @@ def _bounded(pieces: Iterator[str], limit: int | None) -> Iterator[str]:
     for piece in pieces:
         limit -= len(piece)
         if limit < 0:
-            raise TooLong
+            raise TooLong("its text is too long")
         yield piece
 
 
 def _pieces(value: Any, compact: bool, quoted: Callable[[str], str]) -> Iterator[str]:
     """Without recursion: a value may be nested more deeply than Python calls."""
     comma, colon = (",", ":") if compact else (", ", ": ")
-    open_parts: list[tuple[Iterator[tuple[str, Any]], str]] = []
+    unfinished: list[tuple[Iterator[tuple[str, Any]], str, int]] = []
+    within: set[int] = set()  # the ids of the parts that are unfinished
     entries: Iterator[tuple[str, Any]] = iter([("", value)])
-    closing = ""
+    closing, own = "", 0
     while True:
         for before, each in entries:
-            if isinstance(each, dict):
-                yield before + "{"
-                open_parts.append((entries, closing))
-                entries, closing = _members(each, comma, colon, quoted), "}"
+            leaf = _LEAVES.get(type(each))
+            if leaf is not None:
+                yield before + leaf(each)
+            elif isinstance(each, dict | list | tuple):
+                if id(each) in within:
+                    raise NotJSON("a value is within itself")
+                unfinished.append((entries, closing, own))
+                own = id(each)
+                within.add(own)
+                if isinstance(each, dict):
+                    yield before + "{"
+                    entries, closing = _members(each, comma, colon, quoted), "}"
+                else:
+                    yield before + "["
+                    entries, closing = _elements(each, comma), "]"
                 break
-            if isinstance(each, list | tuple):
-                yield before + "["
-                open_parts.append((entries, closing))
-                entries, closing = _elements(each, comma), "]"
-                break
-            yield before + (quoted(each) if isinstance(each, str) else _scalar(each))
+            else:
+                yield before + (quoted(each) if isinstance(each, str) else _scalar(each))
         else:
             yield closing
-            if not open_parts:
+            if not unfinished:
                 return
-            entries, closing = open_parts.pop()
+            within.discard(own)
+            entries, closing, own = unfinished.pop()
 
 
 def _members(value: dict[Any, Any], comma: str, colon: str, quoted: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
@@ -184,6 +200,14 @@ def _elements(value: list[Any] | tuple[Any, ...], comma: str) -> Iterator[tuple[
     for each in value:
         yield before, each
         before = comma
+
+
+_LEAVES: dict[type, Callable[[Any], str]] = {
+    int: int.__repr__,
+    Number: Number.__repr__,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda value: "null",
+}
 
 
 def _scalar(value: Any) -> str:

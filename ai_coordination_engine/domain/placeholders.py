@@ -10,15 +10,16 @@ runs: until then a text that names one is a list of parts. What is filled in is 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 from unicodedata import normalize
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.conditions import check, select
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.conditions import check, select, value_for
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
 MAX_PATHS = 1_000  # placeholders of one text that reach into a value
@@ -29,7 +30,6 @@ _PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
 _WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"  # any script, `_` and `-`: no other ASCII sign, no white space
 _LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
 _QUOTES = "'\"`"
-Select = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +129,17 @@ def query_keys(task_query: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def fill(text: str, scope: Scope, *, limit: int = MAX_FILLED, find: Select = select) -> Filled:
+def fill(text: str, scope: Scope, *, limit: int = MAX_FILLED, budget: Budget | None = None) -> Filled:
     """The text with its placeholders filled. Texts are put in as they are, other values as JSON, with their digits.
 
-    Raises `BadUserInput` when the values have more than `limit` characters together.
+    Raises `BadUserInput` when the values have more than `limit` characters together. The paths of one text share a
+    budget, the step's where it is given.
     """
-    return _Filling(text, scope, limit, find).run()
+    return _Filling(text, scope, limit, budget or Budget()).run()
 
 
 def render(
-    stored: Any, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, find: Select = select
+    stored: Any, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, budget: Budget | None = None
 ) -> tuple[str, list[str]]:
     """A stored text with the outputs of predecessors (by agent uuid) filled in, and the placeholders without a value.
 
@@ -147,29 +148,31 @@ def render(
     """
     texts: list[str] = []
     missing: list[str] = []
-    room = _Room(limit)
+    room, budget = _Room(limit), budget or Budget()
     for part in parts_of(stored):
         if isinstance(part, str):
             texts.append(part)
             continue
-        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, find))
+        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, budget))
         if not found:
             missing.append(part.written)
         texts.append("\n\n".join(found))
     return "".join(texts), missing
 
 
-def _found(path: str | None, outputs: Sequence[str], room: "_Room", find: Select) -> Iterator[str]:
+def _found(path: str | None, outputs: Sequence[str], room: "_Room", budget: Budget) -> Iterator[str]:
     for output in outputs:
         if path is None:
             yield room.take(output)
-        elif (value := _value(path, output, find)) is not None:
+        elif (value := _value(path, output, budget)) is not None:
             yield room.take(value)
 
 
-def _value(path: str, output: str, find: Select) -> Any:
+def _value(path: str, output: str, budget: Budget) -> Any:
     try:
-        return find(path, json_text.loads(output))
+        return select(path, value_for(path, output, budget), budget)
+    except TooCostly:
+        raise
     except (BadUserInput, ValueError):
         return None  # no JSON, or none that the path applies to
 
@@ -200,11 +203,11 @@ class _Room:
 class _Filling:
     """One pass over a text."""
 
-    def __init__(self, text: str, scope: Scope, limit: int, find: Select) -> None:
+    def __init__(self, text: str, scope: Scope, limit: int, budget: Budget) -> None:
         self._text = text
         self._scope = scope
         self._room = _Room(limit)
-        self._find = find
+        self._budget = budget
         self._paths = 0
         self._pieces: list[Part] = []
         self._open: list[tuple[int, int] | None] = []  # of each open `{{` its place, in pieces and text; None: one `{`
@@ -302,7 +305,7 @@ class _Filling:
         scope = self._scope
         name = name if scope.has(name) else normalize("NFC", name)
         holders = [index for index, layer in enumerate(scope.layers) if name in layer]
-        if path is not None and not _is_path(path):
+        if path is not None and not self._is_path(path):
             self._leave(placeholder)
         elif not holders:
             self._put(OutputPart(scope.agents[name], path, placeholder))
@@ -322,9 +325,20 @@ class _Filling:
             return
         self._leave(placeholder)
 
+    def _is_path(self, path: str) -> bool:
+        try:
+            check(path, self._budget)
+        except TooCostly:
+            raise
+        except BadUserInput:
+            return False
+        return True
+
     def _within(self, value: Any, path: str) -> Any:
         try:
-            return self._find(path, value)
+            return select(path, value, self._budget)
+        except TooCostly:
+            raise
         except BadUserInput:
             return None
 
@@ -335,14 +349,6 @@ class _Filling:
 
 def _has_letter(text: str) -> bool:
     return any(each.isalpha() or each == "_" for each in text)
-
-
-def _is_path(path: str) -> bool:
-    try:
-        check(path)
-    except BadUserInput:
-        return False
-    return True
 
 
 def _end_of_path(text: str, start: int) -> int | None:

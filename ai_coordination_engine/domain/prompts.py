@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, Scope, fill
 from ai_coordination_engine.errors import BadUserInput
 
@@ -24,14 +25,14 @@ def compose_input(
     return "\n\n".join(parts)
 
 
-def fill_element(text: str, element: Any, index: int, scope: Scope) -> Filled:
+def fill_element(text: str, element: Any, index: int, scope: Scope, budget: Budget | None = None) -> Filled:
     """What one element of a map is asked: the element's own keys, `item` and `index`, and then `scope`, fill `text`.
 
     A text that names none of the first three is followed by the element. Raises `BadUserInput` when it has more than
     `MAX_ELEMENT` characters, or one that UTF-8 does not know.
     """
     own = element if isinstance(element, dict) else {}
-    filled = fill(text, scope.within(own, {"item": element, "index": index}), limit=MAX_ELEMENT)
+    filled = fill(text, scope.within(own, {"item": element, "index": index}), limit=MAX_ELEMENT, budget=budget)
     if not filled.layers & {0, 1}:
         between = "\n\n" if filled.parts else ""
         filled.parts.append(f"{between}Item:\n{_shown(element)}")

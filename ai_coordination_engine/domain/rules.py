@@ -1,18 +1,47 @@
 """What the actions of a task must agree on, beyond their shapes. Pure."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain import conditions
 from ai_coordination_engine.domain.answers import check_answer, check_schema
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.errors import BadUserInput
 
 ON_FAILURE = ("fail_fast", "continue")
+MAX_PREDECESSORS = 100  # agents; each may have any number of subtasks
 MAX_ANSWER_SECONDS = 31_536_000
 _OF_A_PERSON = ("answer_schema", "answer_within_seconds", "default_answer")
-_Check = Callable[[str, AgentAction, set[str]], None]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Of whom an action is, and where messages say that it stands; `known` are the agents of the coordination (None:
+    nobody knows them here).
+    """
+
+    agent_uuid: str
+    place: str
+    known: Collection[str] | None
+    budget: Budget
+
+    def wrong(self, key: str, what: str) -> BadUserInput:
+        """That a key cannot work, and what to do."""
+        return BadUserInput(f"{self.place}.{key} {what}")
+
+    def within(self, key: str, check: Callable[..., None], *given: Any) -> None:
+        """Call a check whose words do not say what is checked."""
+        try:
+            check(*given)
+        except BadUserInput as error:
+            raise type(error)(f"{self.place}.{key}: {error.message}") from error
+
+
+_Check = Callable[[_Rules, AgentAction], None]
 
 
 def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
@@ -21,9 +50,19 @@ def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> 
     Predecessors and cycles are `graph.check_actions`.
     """
     known = {agent.agent_uuid for agent in agents}
+    budget = Budget()
     for agent_uuid, action in actions.items():
-        for check in _CHECKS:
-            check(agent_uuid, action, known)
+        _check(_Rules(agent_uuid, f"agentActions.{agent_uuid[:100]}", known, budget), action)
+
+
+def check_action(agent_uuid: str, action: AgentAction) -> None:
+    """The same for the action of one session agent, whose coordination is not asked; it names `agentAction.<key>`."""
+    _check(_Rules(agent_uuid, "agentAction", None, Budget()), action)
+
+
+def _check(rules: _Rules, action: AgentAction) -> None:
+    for check in _CHECKS:
+        check(rules, action)
 
 
 def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
@@ -45,70 +84,66 @@ def unasked(agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: 
             yield f"{place}: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
 
 
-def _join(agent_uuid: str, action: AgentAction, known: set[str]) -> None:
+def _predecessors(rules: _Rules, action: AgentAction) -> None:
+    count = len(set(action.predecessors))
+    if count > MAX_PREDECESSORS:
+        raise rules.wrong("predecessors", f"names {count} agents; it takes at most {MAX_PREDECESSORS}.")
+
+
+def _join(rules: _Rules, action: AgentAction) -> None:
     if action.join != "quorum":
         if action.quorum is not None:
-            raise _wrong(agent_uuid, "quorum", f'counts for the join "quorum" only; the join is "{action.join}".')
+            raise rules.wrong("quorum", f'counts for the join "quorum" only; the join is "{action.join}".')
         return
     if action.quorum is None:
-        raise _wrong(agent_uuid, "quorum", 'is needed for the join "quorum": how many predecessors must complete.')
+        raise rules.wrong("quorum", 'is needed for the join "quorum": how many predecessors must complete.')
     if action.quorum < 1:
-        raise _wrong(agent_uuid, "quorum", "must be 1 or more.")
+        raise rules.wrong("quorum", "must be 1 or more.")
     if not action.predecessors:  # how many there are is seen when a session starts: an agent may have several subtasks
-        raise _wrong(agent_uuid, "quorum", "needs predecessors; the agent has none.")
+        raise rules.wrong("quorum", "needs predecessors; the agent has none.")
 
 
-def _conditions(agent_uuid: str, action: AgentAction, known: set[str]) -> None:
+def _conditions(rules: _Rules, action: AgentAction) -> None:
+    predecessors = set(action.predecessors)
     for predecessor, expression in (action.conditions or {}).items():
         key = f"conditions.{predecessor[:100]}"
-        if predecessor not in action.predecessors:
-            raise _wrong(agent_uuid, key, "is no predecessor of this agent; name one of its predecessors.")
-        _within(agent_uuid, key, lambda: conditions.check(expression))  # noqa: B023  # called at once
+        if predecessor not in predecessors:
+            raise rules.wrong(key, "is no predecessor of this agent; name one of its predecessors.")
+        rules.within(key, conditions.check, expression, rules.budget)
 
 
-def _map(agent_uuid: str, action: AgentAction, known: set[str]) -> None:
+def _map(rules: _Rules, action: AgentAction) -> None:
     if action.map is None:
         return
     if action.map.over not in action.predecessors:
-        raise _wrong(agent_uuid, "map.over", "is no predecessor of this agent; name one of its predecessors.")
+        raise rules.wrong("map.over", "is no predecessor of this agent; name one of its predecessors.")
     if action.user_in_the_loop:
-        raise _wrong(agent_uuid, "map", "and userInTheLoop exclude each other; let another agent wait for the person.")
-    if (items := action.map.items) is not None:
-        _within(agent_uuid, "map.items", lambda: conditions.check(items))
+        raise rules.wrong("map", "and userInTheLoop exclude each other; let another agent wait for the person.")
+    if action.map.items is not None:
+        rules.within("map.items", conditions.check, action.map.items, rules.budget)
 
 
-def _fallback(agent_uuid: str, action: AgentAction, known: set[str]) -> None:
+def _fallback(rules: _Rules, action: AgentAction) -> None:
     if action.fallback is None:
         return
-    if action.fallback == agent_uuid:
-        raise _wrong(agent_uuid, "fallback", "is the agent itself; name another agent of the coordination.")
-    if action.fallback not in known:
-        raise _wrong(agent_uuid, "fallback", "is not an agent of the coordination.")
+    if action.fallback == rules.agent_uuid:
+        raise rules.wrong("fallback", "is the agent itself; name another agent of the coordination.")
+    if rules.known is not None and action.fallback not in rules.known:
+        raise rules.wrong("fallback", "is not an agent of the coordination.")
 
 
-def _answer(agent_uuid: str, action: AgentAction, known: set[str]) -> None:
+def _answer(rules: _Rules, action: AgentAction) -> None:
     schema, default, within = action.answer_schema, action.default_answer, action.answer_within_seconds
     if schema is not None:
-        _within(agent_uuid, "answerSchema", lambda: check_schema(schema))
+        rules.within("answerSchema", check_schema, schema, rules.budget)
     if within is not None and not 1 <= within <= MAX_ANSWER_SECONDS:
-        raise _wrong(agent_uuid, "answerWithinSeconds", f"must be from 1 to {MAX_ANSWER_SECONDS}.")
+        raise rules.wrong("answerWithinSeconds", f"must be from 1 to {MAX_ANSWER_SECONDS}.")
     if default is None:
         return
     if not default.strip():
-        raise _wrong(agent_uuid, "defaultAnswer", "is empty; leave it out, and an expired wait fails the agent.")
+        raise rules.wrong("defaultAnswer", "is empty; leave it out, and an expired wait fails the agent.")
     if schema is not None:
-        _within(agent_uuid, "defaultAnswer", lambda: check_answer(schema, default))
+        rules.within("defaultAnswer", check_answer, schema, default, rules.budget)
 
 
-_CHECKS: tuple[_Check, ...] = (_join, _conditions, _map, _fallback, _answer)
-
-
-def _wrong(agent_uuid: str, key: str, what: str) -> BadUserInput:
-    return BadUserInput(f"agentActions.{agent_uuid[:100]}.{key} {what}")
-
-
-def _within(agent_uuid: str, key: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except BadUserInput as error:
-        raise BadUserInput(f"agentActions.{agent_uuid[:100]}.{key}: {error.message}") from error
+_CHECKS: tuple[_Check, ...] = (_predecessors, _join, _conditions, _map, _fallback, _answer)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, Scope, fill
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.errors import BadUserInput
@@ -34,7 +35,14 @@ def names_of(action: AgentAction, agents: Mapping[str, Agent]) -> dict[str, str]
     return found
 
 
-def fill_subtask(text: str, agent: Agent, action: AgentAction, agents: Mapping[str, Agent], query: Scope) -> Subtask:
+def fill_subtask(
+    text: str,
+    agent: Agent,
+    action: AgentAction,
+    agents: Mapping[str, Agent],
+    query: Scope,
+    budget: Budget | None = None,
+) -> Subtask:
     """What `agent` is asked: `text` with the keys of the query filled in; it may still wait for outputs.
 
     A map's text stays as it was written, since the keys of its elements go first. Raises `BadUserInput` like
@@ -42,7 +50,7 @@ def fill_subtask(text: str, agent: Agent, action: AgentAction, agents: Mapping[s
     """
     if "{" not in text or action.map is not None:
         return Subtask(text)
-    filled = fill(text, query.with_agents(names_of(action, agents)))
+    filled = fill(text, query.with_agents(names_of(action, agents)), budget=budget)
     return Subtask(
         filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, agents, query))
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.statuses import (
     OPEN_SESSION_STATUSES,
     TERMINAL_AGENT_STATES,
@@ -15,8 +16,8 @@ from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import end_agents, record_lost, skip_waiting
 from ai_coordination_engine.engine.inputs import label
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
-from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Verdict, edges, judge
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Held, Verdict, edges, held_again, judge
+from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.entities import SESSION
@@ -48,13 +49,14 @@ class Followers:
             self.ready.append(agent)
 
 
-def hand_on(app: App, agent: SessionAgent, lease: Lease | None, output: str | None = None) -> SessionAgent | None:
+def hand_on(app: App, agent: SessionAgent, lease: Lease | None, held: Held | None = None) -> SessionAgent | None:
     """Release the edges that start at an agent that has ended, and return a ready successor claimed with `lease`.
 
     Without a lease nothing is claimed. Every other ready successor is enqueued, what cannot run any more is skipped
-    and what follows from that too; a sink ends its part of the session. `output` spares reading it.
+    and what follows from that too; a sink ends its part of the session. `held` says which of its conditions hold,
+    where that is known.
     """
-    judged = _judged(app, agent, output)
+    judged = _judged(app, agent, held)
     if not judged:
         finish_sink(app, agent)
         return None
@@ -95,13 +97,25 @@ def _is_planned(agent: SessionAgent) -> bool:
     return agent.map_ordinal is None
 
 
-def _judged(app: App, agent: SessionAgent, output: str | None = None) -> list[tuple[Edge, Verdict]]:
+def _judged(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, Verdict]]:
     outgoing = edges(app.records.opened(agent.successors))
-    if output is None and agent.state == "completed" and any(way.condition for way in outgoing):
-        output = app.records.opened(agent.agent_output)
+    if held is None:
+        held = _held(app, agent, outgoing)
     chosen = app.records.opened(agent.chosen)
-    verdicts = judge(outgoing, agent.state, blamed=bool(agent.blamed), chosen=chosen, output=output)
+    verdicts = judge(outgoing, agent.state, blamed=bool(agent.blamed), chosen=chosen, held=held)
     return list(zip(outgoing, verdicts, strict=True))
+
+
+def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
+    """Which conditions hold, found out again. Each agent has a whole budget: what was found before is found again."""
+    conditions = dict.fromkeys(way.condition for way in outgoing if way.condition)
+    if agent.state != "completed" or not conditions:
+        return {}
+    output = app.records.opened(agent.agent_output) or ""
+    try:
+        return held_again(conditions, output, Budget())
+    except AgentFailure:  # completed by hand with an output that the engine would have refused
+        return {}
 
 
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_mark
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
@@ -22,7 +23,6 @@ from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.async_tasks import AsyncTask
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.table import Refused
 
 # The engine's side
@@ -150,13 +150,20 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
     """The status of the job, and what is kept of its end."""
     if (result is None) == (error is None):
         raise BadUserInput("completeAsyncTask takes either a result or an error.")
-    text = error if error is not None else without_mark(result) if isinstance(result, str) else to_json(result)
+    text = error if error is not None else without_mark(result) if isinstance(result, str) else _json(result)
     if len(text) > MAX_TEXT:
         raise BadUserInput(f"The {'error' if error else 'result'} has {len(text)} characters; it takes {MAX_TEXT}.")
     if error is not None and not text.strip():
         raise BadUserInput("error is empty; it says why the job failed.")
     status, name = ("completed", "agent_output") if error is None else ("failed", "notes")
     return status, {name: text, "usage": plain_usage(usage) or None}
+
+
+def _json(result: Any) -> str:
+    try:
+        return json_text.dumps(result, compact=True)
+    except json_text.NotJSON as error:
+        raise BadUserInput(f"result is no JSON: {error}.") from error
 
 
 def _digest(status: str, values: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from threading import Event, Lock
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine import inputs, rules
@@ -76,7 +77,7 @@ def call(app: App, request: AgentRequest) -> AgentResult:
     return result
 
 
-def request_of(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
+def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
     agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
     definition = _definition(app, agent)
@@ -84,9 +85,9 @@ def request_of(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     turns = _turns(app, agent, chain, with_thread=wants_thread)
-    before = inputs.passing(app, agent, turns)
+    before = inputs.passing(app, agent, turns, budget)
     _check(app, agent, before)
-    given = chain.given[agent.ordinal] = _given(app, agent, chain, before)
+    given = chain.given[agent.ordinal] = _given(app, agent, chain, before, budget)
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -105,15 +106,15 @@ def request_of(app: App, agent: SessionAgent, chain: Chain) -> AgentRequest:
         predecessors=[PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before],
         input_files=app.records.opened(agent.input_files) or [],
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
-        thread=_messages(app, agent, chain, turns) if wants_thread else [],
+        thread=_messages(app, agent, chain, turns, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
     )
 
 
-def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn]) -> Given:
+def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn], budget: Budget) -> Given:
     """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task asks for."""
     try:
-        given = inputs.composed(app, agent, before)
+        given = inputs.composed(app, agent, before, budget)
     except BadUserInput as error:
         raise AgentFailure(error.message, error_class="invalid_output") from error
     if given.missing:
@@ -167,13 +168,13 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     return {**chain.turns, **read}
 
 
-def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn]) -> list[Message]:
+def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn], budget: Budget) -> list[Message]:
     """The earlier turns of the agent's thread: what each was given, and what it answered."""
     thread = [each for each in agent.thread or () if each in turns]
     told = {ordinal: given.text(on_thread=True) for ordinal, given in chain.given.items() if ordinal in thread}
     if missing := [each for each in thread if each not in told]:
         found = inputs.read(app, agent, missing)
-        given = inputs.given(app, found, on_thread=True)
+        given = inputs.given(app, found, budget, on_thread=True)
         told |= {each.ordinal: given[each.session_agent_uuid] for each in found}
     return [
         message

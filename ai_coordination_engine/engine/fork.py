@@ -17,14 +17,15 @@ from ai_coordination_engine.domain.subtasks import fill_subtask, refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
-from ai_coordination_engine.engine.planned import Share, sharing
 from ai_coordination_engine.engine.reconcile import find, reconcile_session
 from ai_coordination_engine.engine.reset import as_planned, descendants, tally_count
+from ai_coordination_engine.engine.sharing import Sharing
 from ai_coordination_engine.engine.start import write_agents
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store import marks, tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.steering import Order
 from ai_coordination_engine.store.table import Key, Refused
@@ -236,28 +237,26 @@ class Fork:
 
     def _records(self, session: Session) -> list[SessionAgent]:
         kept = set(self.app.records.opened(session.restart)["kept"])
-        share = sharing(self.app, session)
+        share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
             raise Conflict("The session was run again while it was forked; fork it anew, with another uuid.")
         fresh = self._fresh_ones(kept)
         copied = [self._copy(session, each, share) for each in taken]
-        return [
-            *copied,
-            *(record for each in fresh for record in self._fresh(session, each, share)),
-            *self._sinks(session),
-        ]
+        records = [*copied, *(record for each in fresh for record in self._fresh(session, each, share))]
+        share.write()
+        return [*records, *self._sinks(session)]
 
     def _fresh_ones(self, kept: set[int]) -> list[SessionAgent]:
         return [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
 
-    def _copy(self, session: Session, agent: SessionAgent, share: Share) -> SessionAgent:
+    def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
         """A completed agent with its results; its attempts stay where they were made."""
         key = agent_key(session, agent.ordinal)
         results = {name: self.app.records.opened(getattr(agent, name)) for name in _RESULTS}
         return SessionAgent(
             **self._common(session, agent),
-            **{name: share(self.app.records.opened(getattr(agent, name))) for name in _PINNED},
+            **{name: self._again(getattr(agent, name), share) for name in _PINNED},
             **self.app.records.packed(SESSION_AGENT, session.partition_key, key, results),
             state="completed",
             in_degree=0,
@@ -267,20 +266,26 @@ class Fork:
             map_ordinal=agent.map_ordinal,
         )
 
-    def _fresh(self, session: Session, agent: SessionAgent, share: Share) -> list[SessionAgent]:
+    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
         """An agent that is to run, and the tallies of a wide join."""
         app, key = self.app, agent_key(session, agent.ordinal)
-        pinned = {name: app.records.opened(getattr(agent, name)) for name in _PINNED} | self._changed(agent)
+        pinned = {name: getattr(agent, name) for name in _PINNED} | self._changed(agent)
         present = {each.ordinal for each in self.agents}
-        before = [each for each in pinned["predecessors"] or () if each in present]
+        before = [each for each in app.records.opened(pinned["predecessors"]) or () if each in present]
         made = SessionAgent(
             **self._common(session, agent),
-            **{name: share(value) for name, value in pinned.items()},
+            **{name: self._again(value, share) for name, value in pinned.items()},
             **as_planned(app, agent, before),
         )
         count = tally_count(app, agent)
         spread = tallies.spread(before, count) if count else {}
         return [made, *(tallies.tally(tallies.join_key(key, 0, number), made, each) for number, each in spread.items())]
+
+    def _again(self, value: Any, share: Sharing) -> Any:
+        """A value of the source, read once however many agents hold it, or a new one."""
+        if isinstance(value, BlobReference):
+            return share.once(value.key, lambda: self.app.records.opened(value))
+        return share(value)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
         changes = self.changes

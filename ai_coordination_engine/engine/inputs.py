@@ -1,15 +1,16 @@
 """What an agent is given: its subtask and the outputs of the predecessors whose edges pass. It follows, unstored."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import named_agents, render
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
-from ai_coordination_engine.engine.verdicts import Edge, Verdict, edges, judge
+from ai_coordination_engine.engine.verdicts import Edge, Held, edges, held_again, passes
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -19,7 +20,9 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A completed agent and its output, and what its edges are judged by: `chosen`, and `successors` as stored."""
+    """A completed agent and its output, and what its edges are judged by: `chosen`, `successors` as stored, and which
+    conditions are known to hold.
+    """
 
     ordinal: int
     agent_uuid: str
@@ -27,14 +30,16 @@ class Turn:
     output: str
     chosen: Any = None
     successors: Any = None
+    held: Held = field(default_factory=dict)
 
 
-def turn(app: App, agent: SessionAgent, output: str | None = None) -> Turn:
-    """The turn of a completed agent; `output` spares reading it."""
+def turn(app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None) -> Turn:
+    """The turn of a completed agent; `output` spares reading it, `held` evaluating its conditions again."""
     definition = app.records.opened(agent.definition) or {}
     text = output if output is not None else app.records.opened(agent.agent_output) or ""
     name = definition.get("agent_name") or agent.agent_uuid
-    return Turn(agent.ordinal, agent.agent_uuid, name, text, app.records.opened(agent.chosen), agent.successors)
+    chosen = app.records.opened(agent.chosen)
+    return Turn(agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {})
 
 
 def read_turns(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, Turn]:
@@ -49,30 +54,35 @@ def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAge
     return [found[key] for key in keys if key in found]
 
 
-def passing(app: App, agent: SessionAgent, turns: Mapping[int, Turn]) -> list[Turn]:
+def passing(app: App, agent: SessionAgent, turns: Mapping[int, Turn], budget: Budget) -> list[Turn]:
     """The turns of the predecessors that pass to this agent, in the order of the predecessors.
 
-    An element of a map gets those that pass to the map itself.
+    An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the budget is used up.
     """
     before: Sequence[int] = app.records.opened(agent.predecessors) or ()
     conditions = None
     if agent.map_ordinal is None:
         conditions = (app.records.opened(agent.agent_action) or {}).get("conditions") or {}
-    return [turns[each] for each in before if each in turns and _passes(app, turns[each], agent, conditions)]
+    return [turns[each] for each in before if each in turns and _passes(app, turns[each], agent, conditions, budget)]
 
 
-def _passes(app: App, turn: Turn, agent: SessionAgent, conditions: Mapping[str, str] | None) -> bool:
+def _passes(app: App, turn: Turn, agent: SessionAgent, conditions: Mapping[str, str] | None, budget: Budget) -> bool:
     """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands of successors it
     would be found late. Those of an element (None) are its map's.
     """
     if conditions is not None:
         condition = conditions.get(turn.agent_uuid)
-        outgoing = [Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)]
+        way = Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)
     else:
         ways = edges(app.records.opened(turn.successors))
-        outgoing = [way for way in ways if way.ordinal == agent.map_ordinal]
-    verdicts = judge(outgoing, "completed", blamed=False, chosen=turn.chosen, output=turn.output)
-    return verdicts == [Verdict.PASSES]
+        found = next((each for each in ways if each.ordinal == agent.map_ordinal), None)
+        if found is None:
+            return False
+        way = found
+    held = turn.held
+    if way.condition and way.condition not in held:
+        held = held_again([way.condition], turn.output, budget)
+    return passes(way, turn.chosen, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class Given:
         return compose_input(self.query, outputs, self.user_input, task_first=self.task_first)
 
 
-def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> Given:
+def composed(app: App, agent: SessionAgent, before: Sequence[Turn], budget: Budget) -> Given:
     """What the agent is given after these turns. An output that a placeholder names is not repeated after that.
 
     Raises `BadUserInput` when the outputs that placeholders name are too long together.
@@ -102,15 +112,20 @@ def composed(app: App, agent: SessionAgent, before: Sequence[Turn]) -> Given:
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
-    query, missing = render(asked, outputs) if asked else (app.records.opened(agent.task_query) or "", [])
+    query, missing = (
+        render(asked, outputs, budget=budget) if asked else (app.records.opened(agent.task_query) or "", [])
+    )
     named, thread = named_agents(asked), set(app.records.opened(agent.thread) or ())
     rest = [(each.name, each.output, each.ordinal in thread) for each in before if each.agent_uuid not in named]
     task_first = app.settings.task_position == "first"
     return Given(query, missing, rest, app.records.opened(agent.user_input), task_first)
 
 
-def given(app: App, agents: Sequence[SessionAgent], *, on_thread: bool = False) -> dict[str, str]:
-    """What each of these agents (of any sessions, one tenant) was given, by its uuid."""
+def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False) -> dict[str, str]:
+    """What each of these agents (of any sessions, one tenant) was given, by its uuid.
+
+    Raises `AgentFailure` when the budget is used up.
+    """
     by_session: dict[tuple[str, str], list[SessionAgent]] = {}
     for agent in agents:
         by_session.setdefault((agent.coordination_uuid, agent.session_uuid), []).append(agent)
@@ -124,8 +139,8 @@ def given(app: App, agents: Sequence[SessionAgent], *, on_thread: bool = False) 
         }
         turns |= read_turns(app, group[0], [each for each in wanted if each not in turns])
         for agent in group:
-            before = passing(app, agent, turns)
-            answers[agent.session_agent_uuid] = composed(app, agent, before).text(on_thread=on_thread)
+            before = passing(app, agent, turns, budget)
+            answers[agent.session_agent_uuid] = composed(app, agent, before, budget).text(on_thread=on_thread)
     return answers
 
 

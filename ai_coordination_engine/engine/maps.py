@@ -4,16 +4,15 @@ A claimed map is expanded: it waits as `pending` for its elements, which are wri
 have ended it is claimed again, and its output is the list of theirs.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain import documents, json_text
+from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import select
-from ai_coordination_engine.domain.placeholders import Scope, fill, named_agents, query_keys
+from ai_coordination_engine.domain.placeholders import Scope, fill, named_agents, parts_of, query_keys
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine import inputs, rules
@@ -27,7 +26,7 @@ from ai_coordination_engine.engine.keys import (
     family,
     tally_ordinal,
 )
-from ai_coordination_engine.engine.planned import sharing
+from ai_coordination_engine.engine.sharing import Sharing
 from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
@@ -37,6 +36,7 @@ from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused
 
+MAX_ASKED = 64_000_000  # characters of what all elements of one map are asked together
 PAGE = 100  # elements that are written and enqueued, or read, together
 
 
@@ -53,28 +53,25 @@ def is_map(app: App, agent: SessionAgent) -> bool:
     return "map" in rules.of(app, agent)
 
 
-def expand(app: App, agent: SessionAgent) -> AgentResult | None:
+def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
 
     Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one expansion too many,
     `NotStarted` when the map waits and has to fail, and `Refused` when the lease was lost.
     """
-    elements = _elements(app, agent)
-    if not elements:
+    asked = _asked(app, agent, budget)  # none may fail once the map waits for them
+    if not asked:
         return AgentResult("[]")
     generation = (agent.generation or 0) + 1
     if generation > MAX_EXPANSIONS:
         raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
-    asked = _Asked.of(app, agent)
-    for index, element in enumerate(elements):
-        asked.query(element, index)  # none may fail once the map waits for them
-    ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(elements))]
-    count = tallies.how_many(len(elements))
+    ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(asked))]
+    count = tallies.how_many(len(asked))
     named = {tally_ordinal(each, count) for each in ordinals} if count else ordinals
     unfinished = [edge_name(each, agent.epoch) for each in named]
-    expanded = app.transitions.expand(agent, len(elements), unfinished, count)
+    expanded = app.transitions.expand(agent, len(asked), unfinished, count)
     try:
-        _start(app, expanded, elements)
+        _start(app, expanded, asked)
     except AgentFailure as failure:
         raise NotStarted(expanded, failure.message) from failure
     return None
@@ -82,13 +79,13 @@ def expand(app: App, agent: SessionAgent) -> AgentResult | None:
 
 def go_on(app: App, agent: SessionAgent) -> None:
     """Finish an expansion whose worker may have died; may be repeated."""
-    _start(app, agent, _elements(app, agent))
+    _start(app, agent, _asked(app, agent, Budget()))
 
 
-def gather(app: App, agent: SessionAgent) -> AgentResult:
+def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
     """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100.
 
-    Raises `AgentFailure` when they are too long together, without reading on.
+    Raises `AgentFailure` when they are too long together, or the budget is used up, without reading on.
     """
     outputs: list[str] = []
     size = 0
@@ -97,7 +94,7 @@ def gather(app: App, agent: SessionAgent) -> AgentResult:
         ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in indexes]
         found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
         for ordinal in ordinals:
-            outputs.append(_output(app, found.get(ordinal)))
+            outputs.append(_output(app, found.get(ordinal), budget))
             size += len(outputs[-1]) + 2  # two for the brackets, or for the comma before it
             if size > inputs.MAX_TEXT:
                 message = f"The outputs of the map's elements may have {inputs.MAX_TEXT} characters together"
@@ -105,23 +102,43 @@ def gather(app: App, agent: SessionAgent) -> AgentResult:
     return AgentResult(f"[{', '.join(outputs)}]")
 
 
-def _output(app: App, element: SessionAgent | None) -> str:
-    """The output of an element as JSON: objects and lists as they are, anything else as a text."""
+def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
+    """The output of an element as JSON: what is JSON as a whole stands there as it was written, but for the white space
+    around it, with its type and its digits; anything else as a text.
+    """
     if element is None or element.state != "completed":
         return "null"
     text: str = app.records.opened(element.agent_output) or ""
-    if text.startswith(("{", "[")):
-        with suppress(ValueError, RecursionError):
-            json.loads(text)
-            return text
-    return json.dumps(text, ensure_ascii=False)
+    try:
+        budget.spend(documents.price(text))
+        json_text.loads(text)
+        return json_text.bare(text)
+    except json_text.NotJSON:
+        return json_text.dumps(text)
+    except Spent as error:
+        message = "The outputs of the map's elements are more JSON than one step may read."
+        raise AgentFailure(message, error_class="invalid_output") from error
 
 
-def _elements(app: App, agent: SessionAgent) -> Sequence[Any]:
+def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
+    """What each element is asked, as it is stored."""
+    asks = _Asked.of(app, agent)
+    asked: list[Any] = []
+    left = MAX_ASKED
+    for index, element in enumerate(_elements(app, agent, budget)):
+        asked.append(asks.query(element, index, budget))
+        left -= sum(len(each) for each in parts_of(asked[-1]) if isinstance(each, str))
+        if left < 0:
+            message = f"The map asks its elements more than {MAX_ASKED} characters together; it takes no more."
+            raise AgentFailure(message, error_class="invalid_output")
+    return asked
+
+
+def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
     rule: Mapping[str, Any] = rules.of(app, agent)["map"]
     ordinals: Sequence[int] = app.records.opened(agent.predecessors) or ()
-    before = inputs.passing(app, agent, inputs.read_turns(app, agent, ordinals))
-    lists = [_list(each, rule) for each in before if each.agent_uuid == rule["over"]]
+    before = inputs.passing(app, agent, inputs.read_turns(app, agent, ordinals), budget)
+    lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
     elements = [element for each in lists for element in each]
     if not lists:
         raise AgentFailure("The agent that the map is over gave no output.", error_class="invalid_output")
@@ -132,16 +149,20 @@ def _elements(app: App, agent: SessionAgent) -> Sequence[Any]:
     return elements
 
 
-def _list(turn: inputs.Turn, rule: Mapping[str, Any]) -> list[Any]:
+def _list(turn: inputs.Turn, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
     expression = rule.get("items")
     whose = f"The output of {turn.name}" if not expression else f"What {expression} finds in the output of {turn.name}"
     try:
-        value = json_text.loads(turn.output)
-        found = select(expression, value) if expression else value
+        value = documents.read(turn.output, budget)
+        found = select(expression, value, budget) if expression else value
     except BadUserInput as error:
         raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error
-    except (ValueError, RecursionError) as error:
-        message = f"The output of {turn.name} is no JSON, but the map needs a list."
+    except Spent as error:
+        message = f"The map does not apply: the output of {turn.name} is more JSON than one step may read."
+        raise AgentFailure(message, error_class="invalid_output") from error
+    except json_text.NotJSON as error:
+        whose = f"The output of {turn.name} {error}"
+        message = f"{whose}, but the map needs a list; it begins: {documents.quoted(turn.output)}."
         raise AgentFailure(message, error_class="invalid_output") from error
     if not isinstance(found, list):
         raise AgentFailure(f"{whose} is no list, but the map needs one.", error_class="invalid_output")
@@ -163,12 +184,15 @@ class _Asked:
         text = app.records.opened(agent.query) or ""
         return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
 
-    def query(self, element: Any, index: int) -> Any:
+    def query(self, element: Any, index: int, budget: Budget) -> Any:
         """What one element is asked, as it is stored; raises `AgentFailure`."""
         try:
-            filled = fill_element(self.text, element, index, self.scope)
+            filled = fill_element(self.text, element, index, self.scope, budget)
+            budget.spend(sum(documents.price_of_writing(each) for each in filled.parts if isinstance(each, str)))
         except BadUserInput as error:
             raise _unfit(index, error.message) from error
+        except Spent as error:
+            raise _unfit(index, "the map writes more JSON than one step may.") from error
         if self.strict and filled.missing:
             raise _unfit(index, f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are strict.")
         return filled.stored()
@@ -183,16 +207,15 @@ def _unfit(index: int, why: str) -> AgentFailure:
     return AgentFailure(f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output")
 
 
-def _start(app: App, agent: SessionAgent, elements: Sequence[Any]) -> None:
+def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
     """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these."""
-    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(elements))]
+    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))]
     _put_once(app, _tallies(agent, ordinals))
-    asked = _Asked.of(app, agent)
-    template = _template(app, agent, asked.named)
-    for start in range(0, len(elements), PAGE):
+    template = _template(app, agent, _Asked.of(app, agent).named)
+    for start in range(0, len(asked), PAGE):
         page = [
-            _element(app, agent, template, ordinals[index], asked.query(elements[index], index))
-            for index in range(start, min(start + PAGE, len(elements)))
+            _element(app, agent, template, ordinals[index], asked[index])
+            for index in range(start, min(start + PAGE, len(asked)))
         ]
         _put_once(app, page)
         if not _still_waits(app, agent, page):
@@ -235,14 +258,14 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
 
     The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
     """
-    share = sharing(app, agent)
+    share = Sharing(app, agent)
     given = rules.of(app, agent)
     kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
     now = app.clock.now()
     before: Sequence[int] = app.records.opened(agent.predecessors) or ()
     action = AgentAction.model_validate(app.records.opened(agent.agent_action) or {})
     edge = Edge(agent.ordinal, agent.mapped, given["map"].get("join", "all"))
-    return {
+    template = {
         "partition_key": agent.partition_key,
         "coordination_uuid": agent.coordination_uuid,
         "agent_uuid": agent.agent_uuid,
@@ -262,6 +285,8 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "updated_at": now,
         "updated_by": agent.updated_by,
     }
+    share.write()
+    return template
 
 
 def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:

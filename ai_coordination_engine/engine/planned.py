@@ -1,25 +1,22 @@
 """From a plan to the session agents that are stored."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.placeholders import Scope, query_keys
+from ai_coordination_engine.domain.placeholders import Scope, parts_of, query_keys
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.sharing import MAX_WRITTEN, Sharing, too_much
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference, check_in, to_json
-from ai_coordination_engine.store.repository import blob_prefix
-
-SHARED_INLINE_LIMIT = 4096  # bytes of a value that many session agents repeat
-Share = Callable[[Any], Any]
+from ai_coordination_engine.store.payload import to_json
 
 
 def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
@@ -56,13 +53,21 @@ def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
     """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is strict also for a
     placeholder without a value.
     """
-    keys = Scope.of([query_keys(query)])
-    subtasks = [
-        fill_subtask(each.subtask_query, each.agent, each.action, planned.by_uuid, keys)
-        if each.subtask_query
-        else Subtask(None)
-        for each in planned.agents
-    ]
+    keys, budget, left = Scope.of([query_keys(query)]), Budget(), MAX_WRITTEN
+    subtasks: list[Subtask] = []
+    known: dict[tuple[str, str], Subtask] = {}
+    for each in planned.agents:
+        text = each.subtask_query
+        if not text:
+            subtasks.append(Subtask(None))
+            continue
+        name = (each.agent.agent_uuid, text)
+        if name not in known:
+            known[name] = fill_subtask(text, each.agent, each.action, planned.by_uuid, keys, budget)
+            left -= sum(len(part) for part in parts_of(known[name].text) if isinstance(part, str))
+            if left < 0:
+                raise too_much()
+        subtasks.append(known[name])
     if planned.placeholders == "strict":
         refuse_missing((each.agent.label, subtask) for each, subtask in zip(planned.agents, subtasks, strict=True))
     return subtasks
@@ -71,10 +76,10 @@ def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
 def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]) -> list[SessionAgent]:
     """The session agents of a plan. What they share and is large is written to one blob, below the session's prefix.
 
-    Marks `session.has_blobs` when there is such a blob.
+    Marks `session.has_blobs` when there is such a blob. Raises `BadUserInput`, before anything is written, when all of
+    them together are too large.
     """
-    share = sharing(app, session)
-    query = app.records.opened(session.task_query)
+    share = Sharing(app, session)
     input_files = app.records.opened(session.input_files)
     common = {
         "partition_key": session.partition_key,
@@ -82,20 +87,22 @@ def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence
         "created_at": session.created_at,
         "updated_at": session.created_at,
         "updated_by": session.updated_by,
-        "task_query": share(query or None),
+        "task_query": share(app.records.opened(session.task_query) or None),
         "input_files": share(input_files),
     }
     sinks = len(planned.sinks())
-    return [
+    agents = [
         SessionAgent(
             **common,
             **_values(session, planned, each, share),
-            query=share(subtask.text),
+            query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023  # called at once
             lease_seconds=_lease_seconds(app, each),
             sink_count=None if each.successors else sinks,
         )
         for each, subtask in zip(planned.agents, subtasks, strict=True)
     ]
+    share.write()
+    return agents
 
 
 def session_tallies(session: Session, planned: Plan) -> list[SessionAgent]:
@@ -123,26 +130,7 @@ def open_sinks(planned: Plan) -> list[int]:
     return list(tallies.spread(sinks, count)) if (count := tallies.how_many(len(sinks))) else sinks
 
 
-def sharing(app: App, session: Session | SessionAgent) -> Share:
-    """Checks a value in once, however many agents of the session (named by itself, or by one of them) hold it."""
-    key = (session.coordination_uuid, session.session_uuid)
-    prefix = blob_prefix(SESSION, session.partition_key, key) + "agents"
-    shared: dict[str, Any] = {}
-
-    def share(value: Any) -> Any:
-        if value is None:
-            return None
-        text = to_json(value)
-        if text not in shared:
-            shared[text] = check_in(app.records.blobs, prefix, value, SHARED_INLINE_LIMIT)
-            if isinstance(shared[text], BlobReference):
-                session.has_blobs = True
-        return shared[text]
-
-    return share
-
-
-def _values(session: Session, planned: Plan, each: PlannedAgent, share: Share) -> Mapping[str, Any]:
+def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
@@ -151,8 +139,8 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, share: Share) -
         "session_uuid": session.session_uuid,
         "session_agent_uuid": uuid(each.ordinal),
         "agent_uuid": each.agent.agent_uuid,
-        "agent_action": share(each.action.complete()),
-        "definition": share(each.agent.stored()),
+        "agent_action": share.once(("action", each.agent.agent_uuid), each.action.complete),
+        "definition": share.once(("definition", each.agent.agent_uuid), each.agent.stored),
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
@@ -161,7 +149,7 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, share: Share) -
         "missing": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
         "successors": share([_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None),
-        "rules": share(_rules(planned, each) or None),
+        "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
         "awaits_user": each.action.user_in_the_loop or None,

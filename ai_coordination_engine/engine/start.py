@@ -80,6 +80,7 @@ def execute_procedure(
         warn(warning)
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
     agents = session_agents(app, session, planned, subtasks)
+    _pack(app, session)
     stored = _write_session(app, tenant, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
         return stored
@@ -143,8 +144,16 @@ def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries
         plan_hash=plan_hash(planned.agents, planned.on_failure),
         watch=watch_shard(key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,
-        **app.records.packed(SESSION, tenant, key, values),
+        **values,
     )
+
+
+def _pack(app: App, session: Session) -> None:
+    """Move what is large of the session to blobs, once it is certain that it can be started."""
+    values = {name: getattr(session, name) for name in Session.payload_names()}
+    key = (session.coordination_uuid, session.session_uuid)
+    for name, value in app.records.packed(SESSION, session.partition_key, key, values).items():
+        setattr(session, name, value)
 
 
 def _write_session(app: App, tenant: str, session: Session, *, asked: bool) -> Session:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from threading import Event
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
 from ai_coordination_engine.engine.app import App, wake
@@ -16,7 +17,7 @@ from ai_coordination_engine.engine.attempt import Chain, call, request_of
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import label, turn
 from ai_coordination_engine.engine.leases import LetGo, new_lease
-from ai_coordination_engine.engine.verdicts import check_output, edges
+from ai_coordination_engine.engine.verdicts import Held, check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
 from ai_coordination_engine.store.attempts import Lease, lost, lost_in_a_row, lost_since_set_back
@@ -219,7 +220,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     with LetGo(app, held):
         if isinstance(result, AgentFailure):
             return _failed(app, held, result)
-        claimed = _conclude(app, held, result.output, chain)
+        claimed = _conclude(app, held, result.output, chain, budget=Budget())
         chain.run_beside_others()
         return claimed
 
@@ -235,8 +236,9 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = datetime.fromtimestamp(agent.started_at, UTC)
     _log("attempt started", agent)
+    budget, held = Budget(), None
     try:
-        result = _result(app, agent, chain)
+        result = _result(app, agent, chain, budget)
         if result is None:
             return None
         if isinstance(result, SessionRun):
@@ -246,7 +248,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             async_tasks.wait(app, agent, started, result)
             return None
         if not action.is_set(app, agent):
-            check_output(edges(app.records.opened(agent.successors)), result.output)
+            held = check_output(edges(app.records.opened(agent.successors)), result.output, budget)
     except AgentFailure as failure:
         _log("attempt failed", agent, error_class=failure.error_class)
         runs.record(app, agent, started, outcome="failed", failure=failure)
@@ -255,15 +257,15 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     stored = _packed(app, agent, {"agent_output": result.output})["agent_output"]
     kept = stored if agent.mapped is None else None
     runs.record(app, agent, started, outcome="completed", usage=result.usage, output=kept)
-    return _conclude(app, agent, result.output, chain, stored)
+    return _conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
 
 
-def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | SessionRun | None:
+def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentResult | SessionRun | None:
     """What the runtime answers, or the elements of a map; None when a map has been expanded.
 
     The run of an attempt that was taken over, where that has ended: nothing comes between this last look and the call.
     """
-    request = None if maps.is_map(app, agent) else request_of(app, agent, chain)
+    request = None if maps.is_map(app, agent) else request_of(app, agent, chain, budget)
     earlier = lost_since_set_back(agent)
     if (ended := runs.ended(app, agent, earlier)) is not None:
         return ended
@@ -272,9 +274,9 @@ def _result(app: App, agent: SessionAgent, chain: Chain) -> AgentResult | Sessio
     if request is not None:
         return call(app, request)
     if agent.mapped is not None:
-        return maps.gather(app, agent)
+        return maps.gather(app, agent, budget)
     try:
-        return maps.expand(app, agent)
+        return maps.expand(app, agent, budget)
     except maps.NotStarted as failure:
         _fail(app, failure.agent, failure.message)
     except Refused:
@@ -306,8 +308,9 @@ def _conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain:
         return None
     if status == "failed":
         return _failed(app, agent, runs.failure(app, run))
-    output = maps.gather(app, agent).output if run.agent_output is None else app.records.opened(run.agent_output)
-    return _conclude(app, agent, output, chain, run.agent_output)
+    budget, stored = Budget(), run.agent_output
+    output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
+    return _conclude(app, agent, output, chain, budget=budget, stored=stored)
 
 
 def _log(event: str, agent: SessionAgent, **details: object) -> None:
@@ -316,42 +319,56 @@ def _log(event: str, agent: SessionAgent, **details: object) -> None:
     write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
 
 
-def _conclude(app: App, agent: SessionAgent, output: str, chain: Chain, stored: object = None) -> SessionAgent | None:
+def _conclude(
+    app: App,
+    agent: SessionAgent,
+    output: str,
+    chain: Chain,
+    *,
+    budget: Budget,
+    held: Held | None = None,
+    stored: object = None,
+) -> SessionAgent | None:
     """End an attempt that has its result, and hand on; nothing when it had lost its lease.
 
-    `stored` spares writing the output to a blob again.
+    `held` says which conditions of the edges hold of the output, where they are evaluated already; `stored` spares
+    writing the output to a blob again.
     """
+    values: dict[str, object] = {"agent_output": output if stored is None else stored}
+    if note := chain.notes.pop(agent.ordinal, None):
+        values["notes"] = note
     try:
-        kept = output if stored is None else stored
-        completed = _complete(app, agent, output, kept, chain.notes.pop(agent.ordinal, None))
+        completed, held = _complete(app, agent, output, values, budget=budget, held=held)
     except AgentFailure as failure:
-        _log("action failed", agent, error_class=failure.error_class)
+        _log("action failed" if action.is_set(app, agent) else "attempt failed", agent, error_class=failure.error_class)
         return _failed(app, agent, failure, acting=True)
     if completed is None:
         return None
     text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
-    chain.turns[agent.ordinal] = turn(app, completed, text)
+    chain.turns[agent.ordinal] = turn(app, completed, text, held)
     lease = new_lease(app) if chain.has_time(app) else None
-    return advance.hand_on(app, completed, lease, text)
+    return advance.hand_on(app, completed, lease, held)
 
 
-def _complete(app: App, agent: SessionAgent, output: str, stored: object, note: str | None) -> SessionAgent | None:
-    values: dict[str, object] = {"agent_output": stored}
-    notes = {"notes": note} if note else {}
+def _complete(
+    app: App, agent: SessionAgent, output: str, values: dict[str, object], *, budget: Budget, held: Held | None
+) -> tuple[SessionAgent | None, Held | None]:
     try:
         if action.is_set(app, agent):
             if not agent.acting:
                 agent = app.transitions.act(agent, new_lease(app), _packed(app, agent, values))
             decided = action.run(app, agent, output)
             values = {
-                "agent_output": stored if decided.output is None else decided.output,
+                **values,
+                **({} if decided.output is None else {"agent_output": decided.output}),
                 **({} if decided.successors is None else {"chosen": list(decided.successors)}),
             }
-            text = output if decided.output is None else decided.output
-            check_output(edges(app.records.opened(agent.successors)), text)
-        return app.transitions.complete(agent, _packed(app, agent, values | notes))
+            output = output if decided.output is None else decided.output
+        if held is None:
+            held = check_output(edges(app.records.opened(agent.successors)), output, budget)
+        return app.transitions.complete(agent, _packed(app, agent, values)), held
     except Refused as refused:
-        return _mine(app, refused.old, agent, "completed")
+        return _mine(app, refused.old, agent, "completed"), held
 
 
 def _packed(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:

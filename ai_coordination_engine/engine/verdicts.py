@@ -1,17 +1,21 @@
 """What an agent that has ended means for each agent that waits for it. Pure."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ai_coordination_engine.domain.conditions import holds
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.conditions import holds, value_for
+from ai_coordination_engine.domain.documents import quoted
+from ai_coordination_engine.domain.json_text import NotJSON
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AgentFailure
 
 TOLERANT = ("any", "quorum", "all_terminal")
 COUNTED = ("any", "quorum")
+Held = Mapping[str, bool]
+"""Which conditions hold of an output; what is not among them does not."""
 
 
 class Verdict(Enum):
@@ -54,47 +58,63 @@ def tolerated(outgoing: Sequence[Edge]) -> bool:
     return bool(outgoing) and all(edge.join in TOLERANT for edge in outgoing)
 
 
-def check_output(outgoing: Sequence[Edge], output: str) -> None:
-    """Raises `AgentFailure` when a condition needs JSON and the output is none, or is none that it applies to."""
-    conditions = [edge.condition for edge in outgoing if edge.condition]
-    if not conditions:
-        return
+def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
+    """Which conditions of these edges hold of the output; each is evaluated once.
+
+    Raises `AgentFailure` when a condition needs JSON and the output is none, or is none that it applies to, and (not
+    retryable) when the budget is used up.
+    """
+    conditions = list(dict.fromkeys(edge.condition for edge in outgoing if edge.condition))
     try:
-        value = json.loads(output)
-        for condition in conditions:
-            holds(condition, value)
+        value = value_for(conditions[0], output, budget) if conditions else None
+        return {each: holds(each, value, budget) for each in conditions}
+    except TooCostly as error:
+        raise _too_costly(error) from error
     except BadUserInput as error:
         raise AgentFailure(error.message, retryable=True, error_class="invalid_output") from error
-    except (ValueError, RecursionError) as error:
-        message = f"The output is no JSON, but the condition {conditions[0][:200]} of a successor needs it."
+    except NotJSON as error:
+        needed = f"the condition {conditions[0][:200]} of a successor needs JSON"
+        message = f"The output {error}, but {needed}; it begins: {quoted(output)}."
         raise AgentFailure(message, retryable=True, error_class="invalid_output") from error
 
 
-def judge(outgoing: Sequence[Edge], state: str, *, blamed: bool, chosen: Any, output: str | None) -> list[Verdict]:
+def held_again(conditions: Iterable[str], output: str, budget: Budget) -> Held:
+    """Which conditions hold of an output that was checked when its agent completed. One that does not apply, after the
+    agent was completed by hand, does not hold. Raises `AgentFailure` when the budget is used up.
+    """
+    held = dict.fromkeys(conditions, False)
+    try:
+        value = value_for(next(iter(held)), output, budget) if held else None
+        return {each: _holds(each, value, budget) for each in held}
+    except TooCostly as error:
+        raise _too_costly(error) from error
+    except NotJSON:
+        return held
+
+
+def _holds(condition: str, value: Any, budget: Budget) -> bool:
+    try:
+        return holds(condition, value, budget)
+    except TooCostly:
+        raise
+    except BadUserInput:
+        return False
+
+
+def _too_costly(error: TooCostly) -> AgentFailure:
+    return AgentFailure(f"The condition {error.message}", error_class="invalid_output")
+
+
+def judge(outgoing: Sequence[Edge], state: str, *, blamed: bool, chosen: Any, held: Held) -> list[Verdict]:
     """The verdict on each edge of an agent that has ended in `state`."""
     if state != "completed":
         off = Verdict.BLAMED if state in ("failed", "cancelled") or (state == "skipped" and blamed) else Verdict.OFF
         return [off] * len(outgoing)
-    conditional = any(edge.condition for edge in outgoing)
-    value = _json(output) if conditional else None
-    return [Verdict.PASSES if _passes(edge, chosen, value) else Verdict.OFF for edge in outgoing]
+    return [Verdict.PASSES if passes(edge, chosen, held) else Verdict.OFF for edge in outgoing]
 
 
-def _passes(edge: Edge, chosen: Any, value: Any) -> bool:
+def passes(edge: Edge, chosen: Any, held: Held) -> bool:
+    """Whether the edge of a completed agent passes, given what its action function has chosen (None: all)."""
     if chosen is not None and edge.agent_uuid not in chosen:
         return False
-    return edge.condition is None or _holds(edge.condition, value)
-
-
-def _holds(condition: str, value: Any) -> bool:
-    try:
-        return holds(condition, value)
-    except BadUserInput:  # a function of the expression met a type that it does not take
-        return False
-
-
-def _json(text: str | None) -> Any:
-    try:
-        return json.loads(text or "")
-    except (ValueError, RecursionError):
-        return None  # completed by hand: the engine checks outputs before it completes
+    return edge.condition is None or held.get(edge.condition, False)

@@ -57,9 +57,14 @@ def check_in(blobs: Blobs, prefix: str, value: Any, inline_limit: int) -> Any:
     data = to_json(value).encode()
     if len(data) <= inline_limit:
         return value
-    key = f"{prefix}/{hashlib.sha256(data).hexdigest()}"
-    blobs.put(key, data)
-    return BlobReference(key)
+    reference = blob_of(prefix, data)
+    blobs.put(reference.key, data)
+    return reference
+
+
+def blob_of(prefix: str, data: bytes) -> BlobReference:
+    """The reference to a blob of this content."""
+    return BlobReference(f"{prefix}/{hashlib.sha256(data).hexdigest()}")
 
 
 def check_out(blobs: Blobs, value: Any) -> Any:

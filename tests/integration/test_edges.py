@@ -1,14 +1,19 @@
 """Joins and conditional edges: who runs after whom, who is skipped, and what each is given."""
 
+import json
+import re
 from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.conditions import holds
+from ai_coordination_engine.engine import verdicts
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
-from tests.sessions import Graph, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.sessions import Graph, Stage, check_promises, check_redelivery_changes_nothing, crowd, stage_of
 from tests.steered import rerun
 
 
@@ -112,8 +117,19 @@ def test_of_several_sinks_one_result_is_enough(app: App, output: str, logs: bool
     assert bool(stage.session(session).logs) is logs
 
 
-@pytest.mark.parametrize("output", ["no json", "", '{"open": '])
-def test_an_output_that_is_no_json_fails_the_attempt_when_a_condition_needs_it(app: App, output: str) -> None:
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("no json", 'is not valid JSON, but CONDITION; it begins: "no json"'),
+        ("", 'is not valid JSON, but CONDITION; it begins: ""'),
+        ('{"open": ', 'is not valid JSON, but CONDITION; it begins: "{\\"open\\":"'),
+        ("x" * 81, 'is not valid JSON, but CONDITION; it begins: "' + "x" * 80 + '"'),
+        ("{} or []", 'holds more than one JSON document, but CONDITION; it begins: "{} or []"'),
+    ],
+)
+def test_an_output_that_is_no_json_fails_the_attempt_when_a_condition_needs_it(
+    app: App, output: str, what: str
+) -> None:
     stage = stage_of(app, behaviours={"a": says(output)})
     policy = {"policy": {"attempts": 2}}
     session = stage.start(stage.define({"a": "", "b": "a"}, actions={"a": policy, "b": {"conditions": {"a": "x"}}}))
@@ -121,8 +137,57 @@ def test_an_output_that_is_no_json_fails_the_attempt_when_a_condition_needs_it(a
     check_promises(stage, session, status="failed")
     tasks = [run.async_task for run in stage.runs(session.session_uuid)]
     assert [(task["status"], task["error_class"]) for task in tasks] == [("failed", "invalid_output")] * 2
-    note = "The output is no JSON, but the condition x of a successor needs it."
+    note = f"The output {what.replace('CONDITION', 'the condition x of a successor needs JSON')}."
     assert stage.agent(session.session_uuid, "a").notes == note
+
+
+def test_a_condition_reads_the_json_in_what_a_model_answers(app: App) -> None:
+    answer = '<think>7 > 5 [sic]</think>Here you are:\n```json\n{"score": 7.0}\n```\nAnything else?'
+    stage, session = ran(app, {"a": "", "b": "a"}, {"a": says(answer)}, b={"conditions": {"a": "score > `5`"}})
+    check_promises(stage, session, states={"a": "completed", "b": "completed"})
+    check_redelivery_changes_nothing(stage, session)
+    assert stage.agent(session.session_uuid, "a").agent_output == answer
+
+
+def test_a_number_is_a_number_to_a_condition(app: App) -> None:
+    stage, session = ran(app, {"a": "", "b": "a"}, {"a": says(" 4.0\n")}, b={"conditions": {"a": "@ == `4`"}})
+    check_promises(stage, session, states={"a": "completed", "b": "completed"})
+
+
+def test_every_condition_of_a_step_is_evaluated_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[str] = []
+
+    def counted(expression: str, value: Any, budget: Budget) -> bool:
+        evaluated.append(expression)
+        return holds(expression, value, budget)
+
+    monkeypatch.setattr(verdicts, "holds", counted)
+    same = {"conditions": {"a": "n > `1`"}}
+    actions = {"b": same, "c": same, "d": {"conditions": {"a": "n > `2`", "b": "n > `3`"}}}
+    says_n = dict.fromkeys("abc", says('{"n": 5}'))
+    stage, session = ran(app, {"a": "", "b": "a", "c": "a", "d": "ab"}, says_n, **actions)
+    check_promises(stage, session)
+    # a: each condition once; b, c and d find out about a again unless they run in its chain; d about b
+    assert evaluated[:2] == ["n > `1`", "n > `2`"]
+    assert len(evaluated) <= 2 + 1 + 2 + 2
+
+
+def test_all_conditions_of_an_agent_share_one_budget(app: App) -> None:
+    many = {f"s{number}": "a" for number in range(30)}
+    stage = stage_of(app, behaviours={"a": says(json.dumps([0] * 300_000))})
+    policy = {"a": {"policy": {"attempts": 3}}}
+    graph = {"a": "", **many}
+    slow = {name: {"conditions": {"a": f"[?@ == `{name[1:]}`] | [0] == `{name[1:]}`"}} for name in many}
+    session = stage.start(stage.define(graph, actions={**policy, **slow}))
+    stage.drain()
+    assert stage.session(session).status == "failed"
+    (run,) = stage.runs(session.session_uuid)  # it would be the same again
+    assert (run.async_task["status"], run.async_task["error_class"]) == ("failed", "invalid_output")
+    notes = stage.agent(session.session_uuid, "a").notes
+    assert re.fullmatch(
+        r"The condition \[\?@ == `\d`\] \| \[0\] == `\d` takes too long, or makes too much, of so large a value\.",
+        notes,
+    )
 
 
 def test_a_condition_that_does_not_apply_fails_the_attempt(app: App) -> None:
@@ -131,10 +196,12 @@ def test_a_condition_that_does_not_apply_fails_the_attempt(app: App) -> None:
 
 
 def test_the_skip_of_a_whole_layer_reaches_a_wide_join(app: App) -> None:
-    middle = [f"m{number}" for number in range(120)]
+    middle, subtasks = crowd(120)
     graph = {"a": "", **dict.fromkeys(middle, "a"), "z": middle}
     actions = {name: {"conditions": {"a": "go"}} for name in middle[:3]}
-    stage, session = ran(app, graph, {"a": says('{"go": false}')}, **actions)
+    stage = stage_of(app, behaviours={"a": says('{"go": false}')})
+    session = stage.start(stage.define(graph, actions=actions, subtasks=subtasks))
+    stage.drain()
     states = dict.fromkeys(graph, "completed") | dict.fromkeys([*middle[:3], "z"], "skipped")
     found = stage.states(session.session_uuid)
     assert {name: state for name, state in found.items() if states[name] != state} == {}
@@ -142,9 +209,9 @@ def test_the_skip_of_a_whole_layer_reaches_a_wide_join(app: App) -> None:
 
 
 def test_a_wide_join_is_counted_in_tallies_and_runs_once(app: App) -> None:
-    middle = [f"m{number}" for number in range(250)]
+    middle, subtasks = crowd(250)
     stage = stage_of(app, threads=8)
-    session = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a"), "z": middle}))
+    session = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a"), "z": middle}, subtasks=subtasks))
     join = stage.agent(session.session_uuid, "z")
     assert (join.in_degree, join.unfinished, join.tallies) == (250, {0, 1, 2}, 3)
     stage.drain()

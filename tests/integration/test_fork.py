@@ -12,7 +12,7 @@ from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSIO
 from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
-from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, crowd, stage_of
 from tests.steered import DIAMOND, cancel, every_death, fork_from, names, once, rerun
 
 EVERY = 3 if os.environ.get("CI") else 9
@@ -105,7 +105,8 @@ def test_a_fork_keeps_maps_conditions_and_wide_joins(stage: Stage) -> None:
     again = fork_from(stage, session, "a")
     stage.drain()
     assert stage.session(again).status == "completed"
-    wide = done(stage, {"a": "", **dict.fromkeys(MANY, "a"), "z": MANY})
+    many, subtasks = crowd(102)
+    wide = done(stage, {"a": "", **dict.fromkeys(many, "a"), "z": many}, subtasks=subtasks)
     third = fork_from(stage, wide, "m007")
     stage.drain()
     assert (stage.session(third).status, stage.runtime.ran()) == ("completed", ["m007", "z"])

@@ -35,11 +35,6 @@ def one_at_a_time(stage: Stage) -> None:
     client.meta.events.register_last("after-call.dynamodb", lambda **_: lock.release())
 
 
-def fan(width: int) -> dict[str, list[str]]:
-    middle = [f"m{number:03}" for number in range(width)]
-    return {"first": [], **{name: ["first"] for name in middle}, "last": middle}
-
-
 def join_of(stage: Stage, width: int) -> Session:
     middle = [f"m{number:03}" for number in range(width)]
     return stage.start(stage.define({**dict.fromkeys(middle, ()), "last": middle}))
@@ -106,7 +101,8 @@ def step(stage: Stage, wake: Wake) -> None:
 
 def test_many_successors_and_their_join_complete(app: App) -> None:
     stage = stage_of(app)
-    session = stage.start(stage.define(fan(MANY)))
+    graph = {"first": [], "middle": ["first"], "last": ["middle"]}
+    session = stage.start(stage.define(graph, subtasks=[{"agent_uuid": "middle"}] * MANY))
     stage.drain()
     check_promises(stage, session)
     assert len(stage.runtime.requests) == MANY + 2

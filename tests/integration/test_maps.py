@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import MAX_AGENTS
 from ai_coordination_engine.engine import maps
 from ai_coordination_engine.engine.app import App
@@ -60,15 +61,82 @@ def test_every_element_is_an_agent_and_the_map_is_the_list_of_their_outputs(app:
     [
         ('{"n": 1.10, "s": "\\ud800"}', '[{"n": 1.10, "s": "\\ud800"}]'),
         ("[1,\n2]", "[[1,\n2]]"),
+        (' \ufeff{"a": 1}\n', '[{"a": 1}]'),
         ("[broken", '["[broken"]'),
-        ("1", '["1"]'),
+        ("[draft] hello", '["[draft] hello"]'),
+        ("{name}", '["{name}"]'),
+        ("2", "[2]"),
+        ("\n 19.90\t", "[19.90]"),
+        ("1e400", "[1e400]"),
+        ("-0", "[-0]"),
+        ("12345678901234567890", "[12345678901234567890]"),
+        ("true", "[true]"),
+        ("null", "[null]"),
+        ("True", '["True"]'),
+        ("007", '["007"]'),
+        ("NaN", '["NaN"]'),
+        ("-Infinity", '["-Infinity"]'),
+        ('"quoted"', '["quoted"]'),
+        ('a "quoted" word', '["a \\"quoted\\" word"]'),
+        ('{"a": 1, "a": 2}', '[{"a": 1, "a": 2}]'),
+        ("```json\n[1]\n```", '["```json\\n[1]\\n```"]'),
+        ("[" * 10_000 + "]" * 10_000, '["' + "[" * 10_000 + "]" * 10_000 + '"]'),
         ("", '[""]'),
+        (" x ", '[" x "]'),
     ],
 )
 def test_what_an_element_answers_as_json_stands_in_the_list_as_it_is(app: App, output: str, listed: str) -> None:
     stage, session = mapped(app, "[0]", behaviours={"m": lambda request: output})
     check_promises(stage, session)
     assert stage.agents(session.session_uuid)[1].agent_output == listed
+
+
+@pytest.mark.parametrize(
+    ("output", "asked"),
+    [
+        (" [19.90, 1e3, 12345678901234567890]", ["12345678901234567890", "19.90", "1e3"]),
+        ('[{"price": 1.10}, [2.0], -0, 1e400]', ["-0", "1e400", "[2.0]", '{"price": 1.10}']),
+        ('["1.10", "[1]"]', ["1.10", "[1]"]),
+        ("<think>\nTwo [2].\n</think>\n\n```JSON\r\n[2, 4]\r\n```", ["2", "4"]),
+        ("The list is [2, 4].", ["2", "4"]),
+    ],
+)
+def test_elements_keep_their_digits(app: App, output: str, asked: list[str]) -> None:
+    stage, session = mapped(app, output, query="{item}", behaviours={"m": lambda request: request.input})
+    check_promises(stage, session)
+    assert inputs(stage) == asked
+    assert stage.agent(session.session_uuid, "a").agent_output == output
+
+
+def test_counts_of_elements_can_be_summed(app: App) -> None:
+    stage = stage_of(app, behaviours={"a": lambda request: "[2, 4]", "m": lambda request: f" {request.query}\n"})
+    actions = {"m": {"map": {"over": "a"}}, "z": {"conditions": {"m": "sum(@) > `5`"}}}
+    session = stage.start(
+        stage.define(GRAPH, subtasks=[{"agent_uuid": "m", "subtask_query": "{item}"}], actions=actions)
+    )
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agents(session.session_uuid)[1].agent_output == "[2, 4]"
+    assert stage.agent(session.session_uuid, "z").state == "completed"
+
+
+def test_what_the_elements_are_asked_together_is_bounded_before_any_is_written(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maps, "MAX_ASKED", 60)
+    for count, status in ((10, "completed"), (11, "failed")):
+        stage, session = mapped(app, json.dumps(list(range(9)) + [0] * (count - 9)), query="Item {item}")
+        check_promises(stage, session, status=status)
+    assert len(stage.agents(session.session_uuid)) == 3
+    note = "The map asks its elements more than 60 characters together; it takes no more."
+    assert stage.agent(session.session_uuid, "m").notes == note
+
+
+def test_an_expression_that_is_too_much_fails_the_map_by_its_name(app: App) -> None:
+    stage, session = mapped(app, json.dumps([0] * 400_000), items="[?@ > `1` || @ > `2` || @ > `3`]")
+    check_promises(stage, session, status="failed")
+    notes = stage.agent(session.session_uuid, "m").notes
+    assert notes.startswith("The map does not apply: [?@ > `1` || @ > `2` || @ > `3`] takes too long")
 
 
 def test_an_elements_own_keys_fill_placeholders_and_a_text_without_any_is_followed_by_it(app: App) -> None:
@@ -95,7 +163,7 @@ def test_a_map_over_nothing_completes_with_an_empty_list(app: App) -> None:
 @pytest.mark.parametrize(
     ("output", "note"),
     [
-        ("no json", "The output of a is no JSON, but the map needs a list."),
+        ("no json", 'The output of a is not valid JSON, but the map needs a list; it begins: "no json".'),
         ('{"rows": []}', "The output of a is no list, but the map needs one."),
         (json.dumps([0] * 10_001), "The map is over 10001 elements; it takes at most 10000."),
     ],
@@ -157,7 +225,7 @@ def test_what_is_too_long_for_a_map_is_not_read_to_its_end(app: App) -> None:
         del stage.blobs.kept[each.agent_output.key]
     stage.requests.clear()
     with pytest.raises(AgentFailure, match="may have 8000000 characters together"):
-        gather(stage.app, agent)
+        gather(stage.app, agent, Budget())
     assert stage.requests == {"BatchGetItem": 1}
 
 

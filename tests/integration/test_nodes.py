@@ -11,7 +11,7 @@ from ai_coordination_engine.store import models, tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT as SESSION_AGENTS
 from tests.documents import leaves, send
 from tests.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Case, World
-from tests.sessions import TENANT, stage_of
+from tests.sessions import TENANT, crowd, stage_of
 from tests.support import Api, Calls
 
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
@@ -141,8 +141,8 @@ def test_internal_items_have_no_id(app: App, api: Api) -> None:
     """Counter shards lie among the session agents, with the tenant on them."""
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
-    graph = {f"r{each}": "" for each in range(101)}
-    session = stage.start(stage.define({**graph, "join": [*graph]}))
+    many, subtasks = crowd(101)
+    session = stage.start(stage.define({**dict.fromkeys(many, ""), "join": many}, subtasks=subtasks))
     join = stage.agent(session.session_uuid, "join")
     key = tallies.join_key((join.session_uuid, join.session_agent_uuid), 0, 0)
     item = app.records.table(SESSION_AGENTS).get(TENANT, key)

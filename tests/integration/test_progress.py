@@ -14,7 +14,7 @@ from tests.documents import data
 from tests.fakes import failing
 from tests.records import COORDINATION as COORDINATION_CASE
 from tests.records import SESSION, SESSION_AGENT
-from tests.sessions import TENANT, Crash, Stage, stage_of
+from tests.sessions import TENANT, Crash, Stage, crowd, stage_of
 from tests.steered import rerun
 from tests.support import Api
 
@@ -197,15 +197,15 @@ def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api)
 
 
 def test_a_wide_join_is_counted_where_its_edges_are_kept(stage: Stage, client: Api) -> None:
-    wide = {f"a{number:03d}": "" for number in range(150)}
-    session = stage.start(stage.define({**wide, "z": list(wide)}))
+    many, subtasks = crowd(150)
+    session = stage.start(stage.define({**dict.fromkeys(many, ""), "z": many}, subtasks=subtasks))
     agent = stage.agent(session.session_uuid, "z")
     query = {"sessionUuid": session.session_uuid, "sessionAgentUuid": agent.session_agent_uuid}
     found = data(client, "sessionAgent", "{ inDegree whyNotRunning { code message waitsFor { agentUuid } } }", **query)
     assert found["inDegree"] == 150
     why = found["whyNotRunning"]
     assert (why["code"], len(why["waitsFor"])) == ("WAITS_FOR_PREDECESSORS", 10)
-    assert why["message"].startswith("It waits for 150 unfinished predecessors: a")
+    assert why["message"].startswith("It waits for 150 unfinished predecessors: m")
     assert why["message"].endswith(", and 140 more.")
 
 

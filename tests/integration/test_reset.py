@@ -13,7 +13,7 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Order
-from tests.sessions import Crash, Graph, Stage, check_promises, stage_of
+from tests.sessions import Crash, Graph, Stage, check_promises, crowd, stage_of
 from tests.steered import cancel, fail_by_hand, put_right, race, retry
 
 CI = bool(os.environ.get("CI"))
@@ -26,8 +26,7 @@ def stage(app: App) -> Stage:
 
 # What moves while it is set back
 
-MANY = [f"r{number:03d}" for number in range(101)]
-FEW = MANY[:5]  # counted like many
+FEW = [f"r{number:03d}" for number in range(5)]  # counted like many
 ACTION = {"action_function": {"module_name": "m", "function_name": "f"}}
 
 
@@ -117,7 +116,8 @@ def delete(stage: Stage, session: Session, deleted: Callable[[Any], bool]) -> No
 
 
 def test_a_wide_join_waits_for_nobody_who_was_deleted(stage: Stage) -> None:
-    session = stage.start(stage.define({**dict.fromkeys(MANY, ""), "z": MANY}))
+    many, subtasks = crowd(101)
+    session = stage.start(stage.define({**dict.fromkeys(many, ""), "z": many}, subtasks=subtasks))
     cancel(stage, session)
     delete(stage, session, lambda each: each.ordinal < 100 and each.ordinal % 2 == 0)
     retry(stage, session)

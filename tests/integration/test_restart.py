@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine import advance, maps, restart
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.resume import execute_for_user_input
@@ -17,7 +18,7 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, Delivery, failing
-from tests.sessions import TENANT, Crash, Graph, Stage, Turns, check_promises, stage_of
+from tests.sessions import TENANT, Crash, Graph, Stage, Turns, check_promises, crowd, stage_of
 from tests.sessions import check_redelivery_changes_nothing as check_redelivery
 from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, rerun, retry, sweep_after
 
@@ -207,15 +208,16 @@ def test_a_map_over_another_list_is_expanded_anew(stage: Stage) -> None:
 
 def test_a_wide_join_and_many_sinks_are_counted_anew(stage: Stage) -> None:
     middle = [f"m{number:03d}" for number in range(102)]
-    stage.runtime.behaviours.update({"m007": NO, "m101": NO})
-    graph = {"a": "", **dict.fromkeys(middle, "a"), "z": middle}
-    session = stage.start(stage.define(graph, on_failure="continue"))
+    many, subtasks = crowd(102)
+    stage.runtime.behaviours.update({"m007": NO, "m050": NO})
+    graph = {"a": "", **dict.fromkeys(many, "a"), "z": many}
+    session = stage.start(stage.define(graph, subtasks=subtasks, on_failure="continue"))
     stage.drain()
     assert stage.session(session).status == "failed"
     retry(stage, session)
     stage.drain()
     assert set(stage.states(session.session_uuid).values()) == {"completed"}
-    assert (stage.session(session).status, stage.runtime.ran()[-3:-1]) == ("completed", ["m007", "m101"])
+    assert (stage.session(session).status, stage.runtime.ran()[-3:-1]) == ("completed", ["m007", "m050"])
     sinks = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a")}))
     stage.runtime.behaviours = {"a": NO}
     stage.drain()
@@ -410,11 +412,11 @@ def test_a_map_that_is_expanded_anew_while_it_gathers_keeps_count_of_its_attempt
 ) -> None:
     gather = maps.gather
 
-    def slowly(app: App, agent: Any) -> Any:
+    def slowly(app: App, agent: Any, budget: Budget) -> Any:
         monkeypatch.setattr(maps, "gather", gather)
         cancel(stage, session)
         rerun(stage, session, "a")
-        return gather(app, agent)
+        return gather(app, agent, budget)
 
     monkeypatch.setattr(maps, "gather", slowly)
     stage.runtime.behaviours["a"] = lambda request: '["x"]'

@@ -1,11 +1,15 @@
 """Starting a session: who takes part, what it costs, and that a client may repeat it."""
 
+import json
 from collections import Counter
 from contextlib import suppress
 from random import Random
+from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.subtasks import fill_subtask
+from ai_coordination_engine.engine import planned, sharing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.engine.start import Start, execute_procedure
@@ -373,3 +377,47 @@ def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_
         assert stage.agents(mine) == []
         point += 1
     assert point == 14
+
+
+# What it may write
+
+
+def test_a_start_that_would_write_too_much_writes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "MAX_WRITTEN", 100_000)
+    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(4)]
+    names = stage.define({"a": ""}, subtasks=subtasks)
+    for size, fits in ((15_000, True), (90_000, False)):
+        stage.blobs.puts.clear()
+        query = json.dumps({"text": "x" * size})
+        if fits:
+            stage.start(names, task_query=query)
+            assert len(stage.blobs.puts) == 5  # four subtasks, and the query for all agents
+        else:
+            with pytest.raises(BadUserInput, match=r"^The agents of the session would take more than 100000 bytes"):
+                stage.start(names, task_query=query)
+            assert stage.blobs.puts == []
+    assert len(list(stage.looking.table(SESSION).query_all(TENANT, names[0], consistent=True))) == 1
+
+
+def test_a_query_that_fills_many_subtasks_is_refused_as_soon_as_it_is_too_much(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[str] = []
+
+    def counted(text: str, *given: Any) -> Any:
+        filled.append(text)
+        return fill_subtask(text, *given)
+
+    monkeypatch.setattr(planned, "fill_subtask", counted)
+    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(2_000)]
+    names = stage.define({"a": ""}, subtasks=subtasks)
+    with pytest.raises(BadUserInput, match=r"would take more than 64000000 bytes together"):
+        stage.start(names, task_query=json.dumps({"text": "x" * 7_000_000}))
+    assert len(filled) == 9
+
+
+def test_subtasks_of_one_text_are_filled_once(stage: Stage) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": "{text}"}] * 50
+    names = stage.define({"a": ""}, subtasks=subtasks)
+    session = stage.start(names, task_query=json.dumps({"text": "x" * 2_000_000}))
+    assert len({each.query.key for each in stage.agents(session.session_uuid)}) == 1

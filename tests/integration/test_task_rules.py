@@ -186,9 +186,9 @@ def test_warnings_of_one_kind_are_cut(api: Api) -> None:
     assert len(answer["extensions"]["warnings"]) == 20
 
 
-def test_a_session_agent_by_hand_takes_any_rules_of_the_right_shape(api: Api, above: Any) -> None:
+def test_a_session_agent_by_hand_takes_any_rules_that_can_work(api: Api, above: Any) -> None:
     session = SESSION.put(api, above)
-    action = {"join": "quorum", "conditions": {"x_y": "a"}, "answerSchema": {"a_b": 1}}
+    action = {"join": "any", "predecessors": ["x_y"], "conditions": {"x_y": "a"}, "answerSchema": {"a_b": 1}}
     made = SESSION_AGENT.put(api, session, agentAction=action)
     defaults = {"primaryPath": True, "userInTheLoop": None, "predecessors": [], "actionFunction": {}}
     assert made["agentAction"] == {**defaults, **action}
@@ -233,3 +233,51 @@ def test_an_answer_must_conform_to_the_schema_and_may_be_corrected(app: App, api
 
 def key(above: Any) -> dict[str, Any]:
     return {"coordinationUuid": above["coordinationUuid"]}
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ({"answerSchema": {"pattern": "(a+)+$"}}, "answerSchema: the JSON Schema uses pattern, which is not supported"),
+        ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type"),
+        ({"answer_schema": [1]}, "answerSchema: a JSON Schema is an object."),
+        (
+            {"answerSchema": {"type": "boolean"}, "defaultAnswer": "perhaps"},
+            "defaultAnswer: the answer does not",
+        ),
+        ({"join": "quorum"}, 'quorum is needed for the join "quorum"'),
+        ({"predecessors": ["a_1"], "conditions": {"a_1": "b["}}, "conditions.a_1: b[ is no JMESPath expression"),
+        ({"conditions": {"a_1": "b"}}, "conditions.a_1 is no predecessor of this agent"),
+        ({"map": {"over": "a_1"}}, "map.over is no predecessor of this agent"),
+        (
+            {"predecessors": [f"p{number}" for number in range(101)]},
+            "predecessors names 101 agents; it takes at most 100.",
+        ),
+        ({"answerWithinSeconds": 0}, "answerWithinSeconds must be from 1 to 31536000."),
+    ],
+)
+def test_an_action_that_is_written_by_hand_is_checked_like_that_of_a_task(
+    api: Api, above: Any, action: Any, message: str
+) -> None:
+    session = SESSION.put(api, above)
+    made = SESSION_AGENT.put(api, session, agentUuid="b-1")
+    new = {"sessionUuid": session["sessionUuid"], "coordinationUuid": session["coordinationUuid"], "agentUuid": "b-1"}
+    for agent in (new, {**new, "sessionAgentUuid": made["sessionAgentUuid"]}):
+        refused = error(api, "insertUpdateSessionAgent", **agent, agentAction=action, updatedBy="me")
+        assert refused["code"] == "BAD_USER_INPUT"
+        assert refused["message"].startswith(f"agentAction.{message}")
+    assert SESSION_AGENT.get(api, made)["agentAction"] == made["agentAction"]
+
+
+def test_predecessors_are_a_set_that_comes_back_as_it_was_given(api: Api, above: Any) -> None:
+    given = {"b-1": {"predecessors": ["a_1"] * 500, "join": "any"}}
+    assert TASK.put(api, above, agentActions=given)["agentActions"] == given
+
+
+def test_an_agent_waits_for_at_most_a_hundred_others(api: Api) -> None:
+    uuids = [f"p{number}" for number in range(101)]
+    above = COORDINATION.put(api, {}, agents=[{"agentUuid": each} for each in [*uuids, "z"]])
+    TASK.put(api, above, agentActions={"z": {"predecessors": uuids[:100]}})
+    given = {"z": {"predecessors": uuids}}
+    refused = error(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=given)
+    assert refused["message"] == "agentActions.z.predecessors names 101 agents; it takes at most 100."

@@ -4,7 +4,7 @@ import pytest
 
 from ai_coordination_engine.domain.rules import check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 AGENTS = parse_agents([{"agentUuid": each} for each in "abcd"])
 
@@ -19,6 +19,7 @@ def check(action: dict[str, Any]) -> None:
     [
         {},
         {"join": "any"},
+        {"predecessors": ["a", "b"] * 100},
         {"join": "quorum", "quorum": 2},
         {"join": "all_terminal"},
         {"conditions": {"a": "score > `5`"}},
@@ -38,6 +39,7 @@ def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
+        ({"predecessors": [str(each) for each in range(101)]}, "predecessors names 101 agents; it takes at most 100."),
         ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
         ({"quorum": 1}, 'quorum counts for the join "quorum" only; the join is "all".'),
         ({"join": "any", "quorum": 1}, 'quorum counts for the join "quorum" only; the join is "any".'),
@@ -88,3 +90,21 @@ def test_an_agent_that_gives_a_persons_answer_needs_a_person() -> None:
     assert list(unasked(agents, actions, {"a", "b"})) == [
         "agentActions.a: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
     ]
+
+
+def test_the_expressions_and_schemas_of_a_task_share_one_budget() -> None:
+    agents = parse_agents([{"agentUuid": f"a{number}"} for number in range(1_001)])
+    long = " || ".join(["a"] * 190)
+    actions = {
+        f"a{number}": {"predecessors": ["a1000"], "conditions": {"a1000": f"{long} || b{number}"}}
+        for number in range(1_000)
+    }
+    with pytest.raises(
+        TooCostly, match=r"^agentActions\.a\d+\.conditions\.a1000: a \|\| a .* than can be checked at once\.$"
+    ):
+        check_rules(agents, parse_agent_actions(actions))
+    schema = {"answerSchema": {"anyOf": [{}] * 2_000}}
+    with pytest.raises(
+        TooCostly, match=r"^agentActions\.a4\.answerSchema: it comes after more expressions and schemas"
+    ):
+        check_rules(agents, parse_agent_actions({f"a{number}": schema for number in range(6)}))

@@ -1,7 +1,6 @@
 """Turns what an agent answered into an `AgentResult` that every store and every client can carry."""
 
-import json
-
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_mark
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentFailure, AgentResult
@@ -13,9 +12,10 @@ _LONGEST_HEARTBEAT = 2_592_000  # seconds, 30 days, as the setting
 def answer(output: object, usage: object = None) -> AgentResult:
     """The result for `output`: text as it is, nothing for None, anything else as JSON.
 
-    Of `usage` only numbers and short texts are kept, under snake_case names. Half surrogates, which JSON can
-    carry and UTF-8 cannot, become `?`; a byte order mark at the beginning, which is no letter, is taken off.
-    Raises `ValueError`, `TypeError` or `RecursionError` if it is no JSON.
+    Of `usage` only numbers and short texts are kept, under snake_case names. Half surrogates of a text, which UTF-8
+    cannot carry, become `?`; those of JSON are escaped, and its numbers keep the digits that were written. A byte order
+    mark at the beginning, which is no letter, is taken off.
+    Raises `ValueError` or `TypeError` if it is no JSON.
     """
     return AgentResult(_text(output), plain_usage(usage))
 
@@ -43,5 +43,5 @@ def invalid_output(message: str) -> AgentFailure:
 def _text(output: object) -> str:
     if output is None:
         return ""
-    text = without_mark(output) if isinstance(output, str) else json.dumps(output, ensure_ascii=False, allow_nan=False)
+    text = without_mark(output) if isinstance(output, str) else json_text.dumps(output)
     return text.encode("utf-8", "replace").decode()

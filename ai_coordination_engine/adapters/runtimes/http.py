@@ -17,6 +17,7 @@ from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, hiding
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
@@ -154,7 +155,7 @@ def _read(reply: Reply, whom: str) -> AgentResult:
     if fields.get("output") is not None:
         try:
             return answer(fields["output"], fields.get("usage"))
-        except (ValueError, RecursionError) as error:  # NaN, which Python's reader takes
+        except ValueError as error:  # what has more digits than Python calculates with
             raise invalid_output(f"{whom} answered something that is not JSON") from error
     if not says_json and "output" not in fields:
         return answer(_present(reply, whom))
@@ -163,8 +164,8 @@ def _read(reply: Reply, whom: str) -> AgentResult:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return json_text.loads(text)
+    except json_text.NotJSON:
         return None
 
 

@@ -1,0 +1,235 @@
+"""One search of a JMESPath in a JSON value: every step, and all that it makes, is paid from a budget. Pure.
+
+The library evaluates; what this adds is prices, and numbers that keep their digits.
+"""
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+from jmespath import Options, exceptions
+from jmespath.functions import Functions, signature
+from jmespath.visitor import TreeInterpreter
+
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.budget import Budget, Spent
+
+STEP = 8
+_CHARACTER, _LIST, _ELEMENT, _OBJECT, _KEY = 2, 20, 2, 40, 16  # what is made, by the memory that it takes
+_COMPARED = 2  # each value in what is compared
+_LOOKED_AT = 5  # each element of a list that a text, a list or an object is looked for in
+_ORDERED = 2  # each element in a sort, times the logarithm of their number
+_MAKERS = ("multi_select", "flatten", "slice", "projection", "value_projection", "filter_projection", "function")
+_CHEAP = ("abs", "ceil", "floor", "length", "not_null", "starts_with", "ends_with", "to_array", "to_number", "type")
+"""The functions whose time does not grow with what they are given."""
+_KINDS: Mapping[type, str] = {
+    list: "array",
+    dict: "object",
+    str: "string",
+    int: "number",
+    float: "number",
+    json_text.Number: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+_ORDERABLE = {"number", "string"}
+Visit = Callable[[Mapping[str, Any], Any], Any]
+
+
+class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is untyped
+    """Searches with `budget`; raises `Spent` when it is used up, and whatever the library raises."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._visits: dict[str, Visit] = {}
+        super().__init__(Options(custom_functions=_Functions(budget)))
+
+    def visit(self, node: Mapping[str, Any], value: Any) -> Any:
+        """The value of a node."""
+        budget = self._budget
+        budget.left -= STEP  # in place: this is called a million times a second
+        if budget.left < 0:
+            raise Spent
+        kind = node["type"]
+        found = self._visits.get(kind)
+        if found is None:
+            found = self._visits[kind] = self._visit_of(kind)
+        return found(node, value)
+
+    def visit_field(self, node: Mapping[str, Any], value: Any) -> Any:
+        """The member of an object; of anything else none, without an error that is caught again."""
+        return value.get(node["value"]) if isinstance(value, dict) else None
+
+    def visit_value_projection(self, node: Mapping[str, Any], value: Any) -> Any:
+        """What is found in each value of an object."""
+        base = self.visit(node["children"][0], value)
+        if not isinstance(base, dict):
+            return None
+        found = (self.visit(node["children"][1], each) for each in base.values())
+        return [each for each in found if each is not None]
+
+    def visit_flatten(self, node: Mapping[str, Any], value: Any) -> Any:
+        """The lists within a list, as one: of the same lists, repeated, it may be a very long one."""
+        base = self.visit(node["children"][0], value)
+        if isinstance(base, list):
+            self._budget.spend(len(base))
+            self._budget.require(_ELEMENT * sum(len(each) for each in base if isinstance(each, list)))
+        return super().visit_flatten({"children": [{"type": "literal", "value": base}]}, value)
+
+    def visit_comparator(self, node: Mapping[str, Any], value: Any) -> Any:
+        """Whether two values compare: what is equal to the end is looked at to the end."""
+        left, right = [self.visit(each, value) for each in node["children"]]
+        if isinstance(left, str | list | dict):
+            self._budget.spend(_to_compare(left, right, self._budget.left))
+        name = node["value"]
+        if name not in self._EQUALITY_OPS and not {_kind(left), _kind(right)} <= _ORDERABLE:
+            return None
+        return self.COMPARATOR_FUNC[name](left, right)
+
+    def _visit_of(self, kind: str) -> Visit:
+        visit: Visit = getattr(self, f"visit_{kind}")
+        if not kind.startswith(_MAKERS):
+            return visit
+
+        def make(node: Mapping[str, Any], value: Any) -> Any:
+            made = visit(node, value)
+            self._budget.spend(_cost(made))
+            return made
+
+        return make
+
+
+class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
+    """The functions of the specification; those that make more than they are given ask first whether it fits."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
+        """What the function answers; looking at what it is given is paid first."""
+        if function_name not in _CHEAP:
+            self._budget.spend(sum(map(_size, resolved_args)))
+        found = super().call_function(function_name, resolved_args)
+        if type(found) is float and not isfinite(found):
+            raise ValueError(f"{function_name}() gives a number that JSON cannot hold")
+        return found
+
+    @signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]
+    def _func_join(self, separator: str, texts: list[str]) -> str:
+        self._budget.require(_CHARACTER * (len(separator) * max(len(texts) - 1, 0) + sum(map(len, texts))))
+        return str(super()._func_join(separator, texts))
+
+    @signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_string(self, value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        try:
+            return json_text.dumps(value, compact=True, ascii_only=True, limit=self._budget.left // _CHARACTER)
+        except json_text.TooLong:
+            raise Spent from None
+
+    @signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_number(self, value: Any) -> int | float | None:
+        if isinstance(value, str):
+            self._budget.spend(len(value))
+            return json_text.number(value)
+        return value if _kind(value) == "number" else None
+
+    @signature({"types": ["object"], "variadic": True})  # type: ignore[untyped-decorator]
+    def _func_merge(self, *objects: dict[str, Any]) -> dict[str, Any]:
+        self._budget.require(_KEY * sum(map(len, objects)))
+        return dict(super()._func_merge(*objects))
+
+    @signature({"types": ["array", "string"]}, {"types": []})  # type: ignore[untyped-decorator]
+    def _func_contains(self, subject: Any, search: Any) -> bool:
+        if isinstance(subject, list) and isinstance(search, str | list | dict):
+            self._budget.spend(_LOOKED_AT * len(subject))
+            for each in subject:
+                self._budget.spend(_to_compare(each, search, self._budget.left))
+        return bool(super()._func_contains(subject, search))
+
+    @signature({"types": ["array-string", "array-number"]})  # type: ignore[untyped-decorator]
+    def _func_sort(self, values: list[Any]) -> list[Any]:
+        self._spend_on_order(values)
+        return list(super()._func_sort(values))
+
+    @signature({"types": ["array"]}, {"types": ["expref"]})  # type: ignore[untyped-decorator]
+    def _func_sort_by(self, values: list[Any], expression: Any) -> list[Any]:
+        self._spend_on_order(values)
+        return list(super()._func_sort_by(values, expression))
+
+    def _spend_on_order(self, values: list[Any]) -> None:
+        self._budget.spend(_ORDERED * len(values) * len(values).bit_length() // 4)
+
+    # The library looks at the names of Python's types; a number that keeps its digits has another.
+
+    def _type_check_single(self, current: Any, types: list[str], function_name: str) -> None:
+        within = {outer: inner for outer, _, inner in (each.partition("-") for each in types)}
+        kind = _kind(current)
+        if kind not in within:
+            raise exceptions.JMESPathTypeError(function_name, _short(current), kind, types)
+        if kind == "array" and any(within.values()):
+            self._check_elements(current, types, function_name)
+
+    def _check_elements(self, values: list[Any], types: list[str], function_name: str) -> None:
+        allowed = [inner for _, _, inner in (each.partition("-") for each in types) if inner]
+        first = _kind(values[0]) if values else allowed[0]
+        for each in values:
+            kind = _kind(each)
+            if kind != first or kind not in allowed:
+                raise exceptions.JMESPathTypeError(function_name, _short(each), kind, types)
+
+    def _create_key_func(self, expref: Any, allowed_types: list[str], function_name: str) -> Callable[[Any], Any]:
+        def key(value: Any) -> Any:
+            found = expref.visit(expref.expression, value)
+            kind = _kind(found)
+            if kind not in allowed_types:
+                raise exceptions.JMESPathTypeError(function_name, _short(found), kind, allowed_types)
+            return found
+
+        return key
+
+    def _convert_to_jmespath_type(self, name: str) -> str:
+        return "number" if name == json_text.Number.__name__ else str(super()._convert_to_jmespath_type(name))
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "expref")
+
+
+def _short(value: Any) -> Any:
+    """What a message shows of a value, however large it is."""
+    if isinstance(value, str):
+        return value if len(value) <= 100 else f"{value[:100]}…"
+    return f"<{_kind(value)}>" if isinstance(value, list | dict) else value
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value) // 16
+    return len(value) if isinstance(value, list | dict) else 0
+
+
+def _cost(made: Any) -> int:
+    if isinstance(made, str):
+        return _CHARACTER * len(made)
+    if isinstance(made, list):
+        return _LIST + _ELEMENT * len(made)
+    return _OBJECT + _KEY * len(made) if isinstance(made, dict) else 0
+
+
+def _to_compare(left: Any, right: Any, limit: int) -> int:
+    """What it costs to compare two values: as much as the smaller has within, when they begin alike."""
+    if isinstance(left, str) and isinstance(right, str):
+        return min(len(left), len(right)) // 64
+    if not (isinstance(left, list | dict) and type(left) is type(right) and len(left) == len(right)):
+        return 0
+    cost, rest = 0, [left]
+    while rest and cost <= limit:
+        each = rest.pop()
+        if isinstance(each, list | dict):
+            cost += _COMPARED * (1 + len(each))
+            rest.extend(each if isinstance(each, list) else each.values())
+        elif isinstance(each, str):
+            cost += len(each) // 64
+    return cost
