@@ -38,21 +38,24 @@ class AllowedFunctions:
 
     def find(self, name: str, called: str) -> Callable[[Any], Any]:
         """The function of an allowed name, known to people as `called`; raises `AgentFailure` when it does not load."""
-        if name not in self._functions:
-            try:
-                self._functions[name] = _load(self._allowed[name])
-            except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
-                logger.warning("cannot load a function", exc_info=error)
-                raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="not_allowed") from error
-        return self._functions[name]
+        try:
+            return self._loaded(name)
+        except BaseException as error:  # foreign code may raise anything, and Ctrl-C is the main thread's
+            logger.warning("cannot load a function", exc_info=error)
+            raise AgentFailure(f"{called} failed: {reason_of(error)}", error_class="not_allowed") from error
 
     def unloadable(self) -> Iterator[str]:
         """A line for each allowed function that does not load; the others are loaded now."""
         for name, target in self._allowed.items():
             try:
-                self.find(name, f"{name!r} ({target})")
-            except AgentFailure as failure:
-                yield failure.message
+                self._loaded(name)
+            except BaseException as error:  # as above
+                yield f"{name!r} ({target}) failed: {reason_of(error)}"
+
+    def _loaded(self, name: str) -> Callable[[Any], Any]:
+        if name not in self._functions:
+            self._functions[name] = _load(self._allowed[name])
+        return self._functions[name]
 
 
 @contextmanager
