@@ -58,19 +58,17 @@ def record(
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
     """The run that says how one of these attempts ended, so that the agent need not be called again.
 
-    That is the latest which completed, else that of the last attempt. None: there are none, or none has left a result.
-    At most one BatchGetItem.
+    That is the latest which completed, else the latest which failed or waits for a long job; an attempt after it may
+    have died in taking over. None: there are none, or none has left a result. At most one BatchGetItem.
     """
     if not attempts:
         return None
     keys = [(agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)]
     found: dict[Any, SessionRun] = app.records.get_many(SESSION_RUN, agent.partition_key, keys, consistent=True)
-    mine = {key: run for key, run in found.items() if run.session_agent_uuid == agent.session_agent_uuid}
-    completed = [mine[key] for key in keys if key in mine and _is_complete(app, agent, mine[key])]
-    if completed:
-        return completed[-1]
-    latest = mine.get(keys[-1])
-    return latest if latest is not None and status(app, latest) in ("failed", "pending") else None
+    mine = [found[key] for key in keys if key in found and found[key].session_agent_uuid == agent.session_agent_uuid]
+    completed = [run for run in mine if _is_complete(app, agent, run)]
+    others = [run for run in mine if status(app, run) in ("failed", "pending")]
+    return next(reversed(completed or others), None)
 
 
 def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:

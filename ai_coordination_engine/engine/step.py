@@ -340,8 +340,9 @@ def _conclude(
     try:
         completed, held = _complete(app, agent, output, values, budget=budget, held=held)
     except AgentFailure as failure:
-        _log("action failed" if action.is_set(app, agent) else "attempt failed", agent, error_class=failure.error_class)
-        return _failed(app, agent, failure, acting=True)
+        acting = action.is_set(app, agent)  # else a long job's output is of no use to the conditions of the edges
+        _log("action failed" if acting else "attempt failed", agent, error_class=failure.error_class)
+        return _failed(app, agent, failure, acting=acting)
     if completed is None:
         return None
     text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output

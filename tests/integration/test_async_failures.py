@@ -63,6 +63,20 @@ def test_an_error_is_of_the_class_error_to_a_policy(stage: Stage, retry_on: list
     assert len(attempts(stage, session)) == attempts_made
 
 
+def test_a_result_that_the_condition_of_a_successor_cannot_read_fails_the_attempt_and_the_next_begins_a_new_job(
+    stage: Stage,
+) -> None:
+    session = waiting_for_a_job(stage, agents=TWICE, actions={"c": {"conditions": {"b": "score > `5`"}}})
+    complete(stage, result="no JSON")
+    work_now(stage)
+    agent = stage.agent(session.session_uuid, "b")
+    assert (agent.state, agent.async_task_uuid, agent.failures) == ("pending", "job-2", 1)
+    complete(stage, uuid="job-2", result={"score": 6})
+    work_now(stage)
+    check_promises(stage, session)
+    assert attempts(stage, session) == [(1, "pending", "job-1"), (2, "pending", "job-2")]
+
+
 # Heartbeats
 
 
@@ -242,7 +256,7 @@ def test_the_job_of_a_deleted_agent_is_not_found(stage: Stage) -> None:
 
 
 def test_a_job_whose_attempt_was_lost_ends_without_effect_on_the_next(stage: Stage) -> None:
-    stage.runtime.behaviours["b"] = dying_before_it_is_parked(stage, "job-1", "job-2")
+    stage.runtime.behaviours["b"] = dying_before_its_run_is_recorded(stage, "job-1", "job-2")
     session = stage.start(stage.define(CHAIN))
     assert stage.drain() == 1
     agent = stage.agent(session.session_uuid, "b")
@@ -254,11 +268,11 @@ def test_a_job_whose_attempt_was_lost_ends_without_effect_on_the_next(stage: Sta
     stage.drain()
     check_promises(stage, session)
     assert stage.agent(session.session_uuid, "b").agent_output == "second"
-    assert attempts(stage, session) == [(1, "pending", "job-1"), (2, "pending", "job-2")]
+    assert [each[:2] for each in attempts(stage, session)] == [(1, "lost"), (2, "pending")]
 
 
 def test_a_job_that_outlives_its_attempt_is_what_the_next_one_waits_for(stage: Stage) -> None:
-    stage.runtime.behaviours["b"] = dying_before_it_is_parked(stage, "the-job", "the-job")
+    stage.runtime.behaviours["b"] = dying_before_its_run_is_recorded(stage, "the-job", "the-job")
     session = stage.start(stage.define(CHAIN))
     assert stage.drain() == 1
     agent = stage.agent(session.session_uuid, "b")
@@ -268,13 +282,13 @@ def test_a_job_that_outlives_its_attempt_is_what_the_next_one_waits_for(stage: S
     check_promises(stage, session)
 
 
-def dying_before_it_is_parked(stage: Stage, first: str, second: str) -> Behaviour:
-    """An agent whose worker dies when the first attempt's run is recorded and the agent is not parked yet."""
+def dying_before_its_run_is_recorded(stage: Stage, first: str, second: str) -> Behaviour:
+    """An agent whose worker dies when the first attempt's job is known and its run is not recorded yet."""
 
     def begin(request: AgentRequest) -> AgentResult:
         if request.attempt > 1:
             return AgentResult("", async_task_uuid=second)
-        stage.boundary.reach = Tripwire(6)  # from here: the end of the run, two writes, and the third begins
+        stage.boundary.reach = Tripwire(4)  # from here: the end of the call, one write, and the second begins
         return AgentResult("", async_task_uuid=first)
 
     return begin

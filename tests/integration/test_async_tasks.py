@@ -200,13 +200,14 @@ def test_a_job_of_another_tenant_is_not_found(stage: Stage) -> None:
     assert state(stage)["status"] == "pending"
 
 
-@pytest.mark.parametrize("uuid", ["x" * 257, "a\nb"])
+@pytest.mark.parametrize("uuid", ["x" * 257, "a\nb", " a"])
 def test_a_uuid_that_is_no_uuid_fails_the_attempt(stage: Stage, uuid: str) -> None:
     stage.runtime.behaviours["b"] = lambda request: AgentResult("", async_task_uuid=uuid)
     session = stage.start(stage.define(CHAIN))
     stage.drain()
     check_promises(stage, session, status="failed")
-    assert stage.agent(session.session_uuid, "b").notes == "An async task uuid has 1 to 256 printable bytes."
+    words = "An async task uuid has 1 to 256 printable bytes, and no space at its ends."
+    assert stage.agent(session.session_uuid, "b").notes == words
 
 
 def test_the_job_of_one_agent_is_no_other_agents(stage: Stage) -> None:

@@ -148,6 +148,27 @@ def test_a_long_job_that_was_recorded_is_waited_for_and_not_begun_again(stage: S
     assert stage.runtime.requests[1].predecessors[0].output == "done"
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_long_job_is_waited_for_when_those_who_take_over_die_too(stage: Stage, deaths: int) -> None:
+    stage.runtime.behaviours["a"] = pending()
+    session = started(stage)
+    once_recorded(stage, die, runs=2)  # the first is the job's own item
+    work(stage)
+    for _ in range(deaths):
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+        stage.boundary.reach = lambda name: die() if name == "BatchGetItem" else None
+        work(stage)
+        stage.boundary.reach = lambda name: None
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    work_now(stage)
+    complete(stage)
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.runtime.ran() == ["a", "b"]
+    assert recorded(stage, session) == [(1, "pending"), *((2 + each, "lost") for each in range(deaths))]
+    assert stage.runtime.requests[1].predecessors[0].output == "done"
+
+
 def test_a_large_output_is_one_blob_of_the_agent_to_which_the_run_refers(app: App) -> None:
     stage = stage_of(app, inline_limit=2000)
     stage.runtime.behaviours["a"] = lambda request: "x" * 5000
