@@ -4,6 +4,7 @@ The specification is jmespath.org/specification.html. An expression comes from a
 serves others too, so that its length, how long it runs, and what it may make of a value, are bounded.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +12,13 @@ from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar
 
+from jmespath.exceptions import ParseError
 from jmespath.functions import Functions
-from jmespath.parser import Parser
+from jmespath.parser import ParsedResult, Parser
 
-from ai_coordination_engine.domain import documents, json_text
+from ai_coordination_engine.domain import documents
 from ai_coordination_engine.domain.budget import Budget, Spent
-from ai_coordination_engine.domain.literals import literal_hint
+from ai_coordination_engine.domain.literals import Lexer, literal_hint
 from ai_coordination_engine.domain.search import Interpreter
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
@@ -30,10 +32,19 @@ _PREAMBLE = re.compile("^(invalid|bad) jmespath expression: ", re.IGNORECASE)
 
 
 class _Parser(Parser):  # type: ignore[misc]  # the library is untyped
-    """Keeps nothing: the library would keep 512 parsed expressions of any size."""
+    """Keeps nothing: the library would keep 512 parsed expressions of any size. Literals keep their digits."""
 
     _CACHE: ClassVar[dict[str, Any]] = {}
     _MAX_SIZE = 0
+
+    def _parse(self, expression: str) -> Any:
+        self._tokens = list(Lexer().tokenize(expression))
+        self._index = 0
+        parsed = self._expression(binding_power=0)
+        last = self._lookahead_token(0)
+        if last["type"] != "eof":
+            raise ParseError(last["start"], last["value"], last["type"], f"Unexpected token: {last['value']}")
+        return ParsedResult(expression, parsed)
 
 
 def check(expression: str, budget: Budget) -> None:
@@ -144,8 +155,8 @@ def _literals(node: Mapping[str, Any]) -> Iterator[Any]:
 
 def _is_json(value: Any) -> bool:
     try:
-        json_text.dumps(value)
-    except json_text.NotJSON:  # the library reads `NaN`, and 1e400 as infinity
+        json.dumps(value, allow_nan=False)
+    except ValueError:  # `NaN`, and 1e400, which is compared as infinity
         return False
     return True
 

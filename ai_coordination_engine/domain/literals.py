@@ -1,18 +1,43 @@
-"""JMESPath expressions that mean something else than they look like: literals without backticks. Pure."""
+"""JMESPath's literals: how they are read, and expressions that lack the backticks around them. Pure."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jmespath.exceptions import JMESPathError
-from jmespath.lexer import Lexer
+from jmespath import lexer
+from jmespath.exceptions import JMESPathError, LexerError
 
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.shapes import AgentAction
 
 _COMPARATORS = ("eq", "ne", "lt", "lte", "gt", "gte")
 _GOES_ON = ("dot", "lbracket", "flatten", "filter", "lparen")  # what follows a field that is looked into, or a function
 _LITERALS = ("true", "false", "null", "True", "False", "None")
 _BARE_NUMBER = re.compile(r"(?:[=!<>]=?|&&|\|\|)\s*-?\.?\d")
+_DECODER = json_text.decoder(float)
+
+
+class Lexer(lexer.Lexer):  # type: ignore[misc]  # the library is untyped
+    """Reads literals with the digits of their numbers. What is not JSON between backticks is a text (JEP-12), which the
+    library accepts with a warning.
+    """
+
+    def _consume_literal(self) -> dict[str, Any]:
+        start = self._position
+        text = self._consume_until("`").replace("\\`", "`")
+        try:
+            value = _literal(text)
+        except (ValueError, RecursionError) as error:
+            raise LexerError(start, self._expression[start:], f"Bad token {text}") from error
+        return {"type": "literal", "value": value, "start": start, "end": self._position - start}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        return json.loads(f'"{text.lstrip()}"')
 
 
 def literal_hint(expression: str) -> str:
