@@ -57,7 +57,8 @@ def check_answer(schema: Any, text: str, budget: Budget | None = None) -> None:
 
     An answer that is JSON counts as the JSON value, or as the text that it is, whichever conforms; any other as a text.
     """
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415  # cold start: few tasks declare a schema
+    from jsonschema.exceptions import UnknownType  # noqa: PLC0415  # cold start: few tasks declare a schema
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     if len(text) > MAX_ANSWER:
         raise BadUserInput(f"the answer has {len(text)} characters; with an answerSchema it takes {MAX_ANSWER}.")
@@ -71,7 +72,7 @@ def check_answer(schema: Any, text: str, budget: Budget | None = None) -> None:
         raise BadUserInput("the answer cannot be checked against the answerSchema: it takes too long.") from error
     except Unresolvable as error:
         raise BadUserInput(f"the answerSchema refers to {_cut(str(error.ref))}, which is not in it.") from error
-    except _UNFIT as error:
+    except (UnknownType, *_UNFIT) as error:
         raise BadUserInput("the answer cannot be checked: the answerSchema is no JSON Schema.") from error
     if all(problems):
         raise BadUserInput(f"the answer does not conform to the answerSchema: {problems[0]}.")
@@ -146,8 +147,8 @@ def _checked(text: str) -> int:
 
     schema = json.loads(text)
     budget = Budget(_PROBE)
-    validator = _validator(schema, budget)
     try:
+        validator = _validator(schema, budget)
         validator.check_schema(validator.schema, format_checker=None)
         resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
         for reference in dict.fromkeys(_references(schema)):

@@ -4,13 +4,14 @@ The places are the layers of a `Scope`, nearest first, then the outputs of prede
 runs: until then a text that names one is a list of parts. What is filled in is never looked at again.
 
 - A name is a text without braces that a layer or a predecessor has, in any script, whatever its Unicode normal form;
-  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value.
-- What looks like a name (letters, digits, `_`, `-`, dots) and has no value stays as it is, and is told.
+  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value, or such names do.
+- What looks like a name (letters, digits, `_`, `-`, dots), or is that of an agent which is no predecessor, and has no
+  value stays as it is, and is told.
 - `{{` is a literal brace, and so is the `}}` that belongs to it. Any other brace is text: JSON and code stay whole.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -29,6 +30,7 @@ _BRACE = re.compile(r"[{}]")
 _PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
 _WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"  # any script, `_` and `-`: no other ASCII sign, no white space
 _LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
+_STEPS = re.compile(rf"\[\d+\]|({_WORD})")
 _QUOTES = "'\"`"
 
 
@@ -50,19 +52,22 @@ Part = str | OutputPart
 
 @dataclass(frozen=True)
 class Scope:
-    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the predecessors."""
+    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the predecessors. `others`
+    are names that are meant where they stand, and have no value.
+    """
 
     layers: Sequence[Mapping[str, Any]]
     agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
+    others: Collection[str] = ()
 
     @classmethod
     def of(cls, layers: Sequence[Mapping[str, Any]], agents: Mapping[str, str] | None = None) -> "Scope":
         """A scope in which names are found whatever their Unicode normal form."""
         return cls([_normal(each) for each in layers], _normal(agents or {}))
 
-    def with_agents(self, agents: Mapping[str, str]) -> "Scope":
-        """The scope with these predecessors."""
-        return Scope(self.layers, _normal(agents))
+    def with_agents(self, agents: Mapping[str, str], others: Collection[str] = ()) -> "Scope":
+        """The scope with these predecessors, and the names of `others`."""
+        return Scope(self.layers, _normal(agents), {normalize("NFC", each) for each in others})
 
     def with_nothing(self) -> "Scope":
         """The predecessors alone."""
@@ -70,7 +75,7 @@ class Scope:
 
     def within(self, *layers: Mapping[str, Any]) -> "Scope":
         """The scope with nearer layers."""
-        return Scope([*map(_normal, layers), *self.layers], self.agents)
+        return Scope([*map(_normal, layers), *self.layers], self.agents, self.others)
 
     def has(self, name: str) -> bool:
         """Whether anything has this name."""
@@ -294,7 +299,9 @@ class _Filling:
         """Whether a text between braces is meant as a name, known or not."""
         if len(text) > _MAX_NAME:
             return False
-        return self._known(text) or (_has_letter(text) and _LIKE_A_NAME.fullmatch(text) is not None)
+        if self._known(text) or normalize("NFC", text) in self._scope.others:
+            return True
+        return _has_letter(text) and _LIKE_A_NAME.fullmatch(text) is not None
 
     def _known(self, name: str) -> bool:
         if not _has_letter(name):
@@ -305,7 +312,7 @@ class _Filling:
         scope = self._scope
         name = name if scope.has(name) else normalize("NFC", name)
         holders = [index for index, layer in enumerate(scope.layers) if name in layer]
-        if path is not None and not self._is_path(path):
+        if path is not None and not self._is_path(path := _quoted(path)):
             self._leave(placeholder)
         elif not holders:
             self._put(OutputPart(scope.agents[name], path, placeholder))
@@ -349,6 +356,17 @@ class _Filling:
 
 def _has_letter(text: str) -> bool:
     return any(each.isalpha() or each == "_" for each in text)
+
+
+def _quoted(path: str) -> str:
+    """A path of names with quotes around those that JMESPath takes in no other way (`first-name`, `größe`)."""
+    if not _LIKE_A_NAME.fullmatch(path):
+        return path
+    return _STEPS.sub(lambda step: step[0] if _is_plain(step[1] or "_") else f'"{step[1]}"', path)
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
 
 
 def _end_of_path(text: str, start: int) -> int | None:

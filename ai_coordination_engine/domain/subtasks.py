@@ -1,7 +1,7 @@
 """The subtasks of a task with their placeholders filled, as far as they can be before anything runs. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +50,14 @@ def fill_subtask(
     """
     if "{" not in text or action.map is not None:
         return Subtask(text)
-    filled = fill(text, query.with_agents(names_of(action, agents)), budget=budget)
+    others = {name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name}
+    filled = fill(text, query.with_agents(names_of(action, agents), others), budget=budget)
     return Subtask(
-        filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, agents, query))
+        filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, others, query))
     )
 
 
-def _warnings(filled: Filled, agent: Agent, agents: Mapping[str, Agent], query: Scope) -> Iterator[str]:
-    others = {name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name}
+def _warnings(filled: Filled, agent: Agent, others: Collection[str], query: Scope) -> Iterator[str]:
     for placeholder in dict.fromkeys(filled.missing):
         name = placeholder[1:-1].partition(".")[0]
         why = "the query has no such value, and no predecessor is called so"

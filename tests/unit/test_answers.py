@@ -47,6 +47,8 @@ def test_a_schema_is_accepted(schema: Any) -> None:
         ([], r"^a JSON Schema is an object\.$"),
         ({"type": "text"}, r"^it is no JSON Schema: at \$\.type, 'text' is not valid "),
         ({"properties": []}, r"^it is no JSON Schema: at \$\.properties, "),
+        ({"$id": 5}, r"^it is no JSON Schema: a keyword has a value that it does not take\.$"),
+        ({"$defs": {"a": {"$id": []}}, "$ref": "#/$defs/a"}, r"^it is no JSON Schema: "),
         ({"enum": ["x" * 32_768]}, r"^a JSON Schema takes at most 32768 bytes; this has 32782\.$"),
         ({"pattern": "(a+)+$"}, r"^the JSON Schema uses pattern, which is not supported: it can take too long\.$"),
         ({"items": [{"not": {"pattern": "a"}}]}, "uses pattern"),

@@ -37,6 +37,11 @@ def filled(text: str, task_query: str = "{}", agents: Mapping[str, str] | None =
         ("{gr\u00f6\u00dfe}", '{"gro\u0308\u00dfe": "5 m"}', "5 m"),
         ("{first-name} {热泵} {नाम} {имя_2}", '{"first-name": 1, "热泵": 2, "नाम": 3, "имя_2": 4}', "1 2 3 4"),
         ("{a.b} {a.c} {a.list[0].x}", '{"a.b": "exact", "a": {"c": "path", "list": [{"x": 7}]}}', "exact path 7"),
+        (
+            "{a.größe} {a.first-name} {a.l[1].名-2}",
+            '{"a": {"größe": 5, "first-name": 1, "l": [0, {"名-2": 7}]}}',
+            "5 1 7",
+        ),
         ("{a/b} {first name} {$ref}", '{"a/b": 1, "first name": 2, "$ref": 3}', "1 2 3"),
         ("{ name }", '{"name": "Ann"}', "{ name }"),
         ("price {p}, step {s}, limit {l}", '{"p": 19.90, "s": 1e3, "l": 1e400}', "price 19.90, step 1e3, limit 1e400"),
@@ -85,6 +90,13 @@ def test_what_looks_like_a_name_and_has_no_value_stays_and_is_told(text: str, mi
     assert all(each in str(found.stored()) for each in missing)
 
 
+def test_the_name_of_an_agent_that_is_no_predecessor_is_told_whatever_is_in_it() -> None:
+    scope = Scope.of([{"Fact Checker": 1}]).with_agents({"w": "w"}, {"Market Research", "Fact Checker", "w"})
+    found = fill("{Market Research} {Fact Checker} {w} {Nobody At All} {{Market Research}}", scope)
+    assert found.missing == ["{Market Research}"]
+    assert written(found.stored()) == "{Market Research} 1 {w} {Nobody At All} {Market Research}"
+
+
 def test_the_nearest_layer_counts_and_a_path_goes_on_to_the_next() -> None:
     element = {"item": "milk", "index": "A7", "qty": 2}
     scope = Scope.of([element, {"item": element, "index": 0}, {"qty": 9, "shop": "Ann's"}])
@@ -103,6 +115,11 @@ def test_outputs_are_filled_when_they_are_known_and_nothing_is_filled_twice() ->
     first, rest = shown.split(" ", 1)
     assert (first, missing) == ("{w}:", [])
     assert rest.endswith(' T {f} [{"y": "}"}] 1.10\n\n2 {"n": 1.10}\n\n{"n": null}\n\n{"n": 2}')
+
+
+def test_a_path_into_an_output_may_be_of_any_script() -> None:
+    stored = filled("{w.größe} {w.first-name}", agents=AGENTS).stored()
+    assert render(stored, {"w": ['{"größe": 1.50, "first-name": "Ann"}']}) == ("1.50 Ann", [])
 
 
 @pytest.mark.parametrize("outputs", [{}, {"w": ["no JSON"]}, {"w": ['{"x": 1}']}, {"w": ["[1]", "5"]}])
