@@ -14,13 +14,16 @@ _TOKENS = {"access", "api", "auth", "bearer", "bot", "csrf", "id", "identity", "
 """Whose tokens, in the plural, are secrets; any other tokens are pieces of a text, and are counted."""
 # fmt: off
 _MARKS = {
-    "bos", "change", "class", "cls", "continuation", "continue", "cursor", "delta", "end",
-    "eos", "eot", "first", "idempotency", "iterator", "last", "mask", "new", "next", "page",
-    "pagination", "paging", "pad", "per", "position", "prev", "previous", "resume", "scroll",
-    "sep", "special", "start", "stop", "sync", "unk", "unknown",
+    "after", "before", "bos", "change", "class", "cls", "continuation", "continue", "cursor",
+    "delta", "end", "eos", "eot", "first", "idempotency", "image", "iterator", "last", "list",
+    "marker", "mask", "max", "min", "new", "next", "offset", "page", "pagination", "paging",
+    "pad", "per", "position", "prev", "previous", "resume", "scroll", "search", "sep", "skip",
+    "special", "start", "stop", "sync", "unk", "unknown", "word",
 }
 # fmt: on
 """Whose token is a place in a list or in a text."""
+_DESCRIBE = ("properties", "$defs", "definitions")
+"""Below these a JSON Schema has names with what they stand for."""
 _GLUED = ("apikey", "accesskey", "privatekey", "secretkey", "accesstoken", "apitoken", "authtoken", "baseurl")
 _USERINFO = re.compile(r"^\s*[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
 
@@ -59,7 +62,7 @@ def _entries(values: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]
     while rest:
         place, value = rest.pop()
         if isinstance(value, Mapping):
-            described = place.endswith("properties")
+            described = place.endswith(_DESCRIBE)
             for key, each in value.items():
                 at = f"{place}.{key[:100]}".lstrip(".")[-200:]
                 yield at, None if described and isinstance(each, Mapping) else key, each

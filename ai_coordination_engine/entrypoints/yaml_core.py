@@ -65,8 +65,13 @@ def scalar(node: yaml.Node, *, digits: bool) -> Any:
         return text
     if kind == "int" and text[:2] in ("0x", "0o"):
         return int(text[2:], 16 if text[1] == "x" else 8)
+    if "_" in text:  # Python takes it for a number
+        raise ValueError("not a number of the core schema")
     found = json_text.number(text)
-    value = float(text) if found is None else found if digits or type(found) is int else float(found)
+    if found is None:
+        value: float = int(text) if kind == "int" else float(text)  # `!!int "007"`, `.5`
+    else:
+        value = found if digits or type(found) is int else float(found)
     if not isinstance(value, json_text.Number) and not isfinite(value):
         raise ValueError("not a number that JSON has")
     return value

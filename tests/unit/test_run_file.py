@@ -153,6 +153,7 @@ def test_a_cycle_is_named() -> None:
         ("agent: w-1, query", "query", "12:7: a subtask needs an agent"),
         ("after: [researcher]", "after: {a: b}", "14:21: after must be a list"),
         ("count: 2", "count: .nan", "15:29: '.nan' is not a value that JSON has"),
+        ("count: 2", 'count: !!int "1_000"', "15:29: '1_000' is not a value that JSON has"),
         (
             "count: 2",
             "count: !!python/name:os.system x",
@@ -191,6 +192,7 @@ def test_what_is_wrong_is_said_at_its_place(old: str, new: str, expected: str) -
         (".5", "0.5"),
         ("1.", "1.0"),
         ("0x1F", "31"),
+        ('!!int "007"', "7"),
         ("0o17", "15"),
         ("017", '"017"'),
         ("True", "true"),

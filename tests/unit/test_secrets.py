@@ -50,6 +50,10 @@ DATA = [
     "max_tokens",
     "maxTokens",
     "stop_tokens",
+    "max_token",
+    "skipToken",
+    "offset_token",
+    "marker-token",
     "token_count",
     "token_limit",
     "tokenizer",
@@ -114,3 +118,4 @@ def test_a_url_with_credentials_is_found_at_any_depth(runtime: dict[str, Any], p
 
 def test_a_schema_may_describe_a_password() -> None:
     refuse_secrets({"parameters": {"properties": {"password": {"type": "string"}, "token": {"type": "string"}}}})
+    refuse_secrets({"guided_json": {"$defs": {"Token": {"type": "string"}}, "definitions": {"Secret": {"enum": []}}}})

@@ -30,11 +30,11 @@ def read_completion(reply: Reply, question: Mapping[str, Any], whom: str) -> tup
     """
     body = _json(reply.text)
     choice = _choice(body)
-    message = choice.get("message") if choice else None
-    if choice is None or not isinstance(message, dict) or _failed(body, choice):
+    reason = str((choice or {}).get("finish_reason") or "none")[:50]
+    message = _message(choice, reason)
+    if choice is None or message is None or _failed(body, choice):
         raise _no_completion(body, reply, whom)
     usage = _usage(body, question)
-    reason = str(choice.get("finish_reason") or "none")[:50]
     content = _content(message.get("content"))
     if refusal := _refusal(message, reason):
         raise AgentFailure(f"the model refused: {refusal}", error_class="invalid_output")
@@ -59,6 +59,14 @@ def _choice(body: Any) -> Mapping[str, Any] | None:
     choices = body.get("choices") if isinstance(body, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else None
+
+
+def _message(choice: Mapping[str, Any] | None, reason: str) -> Mapping[str, Any] | None:
+    """The message of a choice; what a content filter stopped may have none."""
+    message = choice.get("message") if choice else None
+    if message is None and reason.lower() in _FILTERED:
+        return {}
+    return message if isinstance(message, dict) else None
 
 
 def _failed(body: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:

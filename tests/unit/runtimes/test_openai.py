@@ -202,6 +202,8 @@ def test_an_answer_without_content_is_a_failure_that_may_pass(
         (completion("", finish_reason="content_filter"), "the content filter stopped it"),
         (completion("Half of", finish_reason="content_filter"), "the content filter stopped it"),
         (completion("", finish_reason="SAFETY"), "the content filter stopped it"),
+        ({"choices": [{"index": 0, "finish_reason": "content_filter"}]}, "the content filter stopped it"),
+        ({"choices": [{"message": None, "finish_reason": "safety"}]}, "the content filter stopped it"),
     ],
 )
 def test_a_refusal_is_not_paid_for_again(server: Any, agent_request: Requests, answered: Any, words: str) -> None:
