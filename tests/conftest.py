@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
@@ -14,6 +16,10 @@ from ai_coordination_engine.entrypoints.embedded_services import items_as_json
 from ai_coordination_engine.settings import Settings
 from tests import sessions
 from tests.support import Api, Calls, Worker
+
+
+# The models of the services are read once a process, not once a session: that was half of the suite's time.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 @pytest.fixture(autouse=True)
