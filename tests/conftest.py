@@ -17,7 +17,6 @@ from ai_coordination_engine.settings import Settings
 from tests import sessions
 from tests.support import Api, Calls, Worker
 
-
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
