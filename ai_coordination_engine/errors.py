@@ -24,7 +24,9 @@ class BadUserInput(CoordinationError):
 
 
 class TooCostly(BadUserInput):
-    """An expression or a schema takes more than the budget of its step allows; the message says which."""
+    """An expression or a schema takes more than the budget of its step allows, or a start writes more; the message says
+    which.
+    """
 
 
 class NotFound(CoordinationError):

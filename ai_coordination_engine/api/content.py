@@ -9,7 +9,6 @@ from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.literals import odd_conditions
-from ai_coordination_engine.domain.placeholders import Scope, query_keys
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_action, check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
@@ -24,8 +23,9 @@ from ai_coordination_engine.domain.shapes import (
     stored_map,
     unknown_keys,
 )
-from ai_coordination_engine.domain.subtasks import PLACEHOLDERS, fill_subtask
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
+from ai_coordination_engine.engine.planned import Filling
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.store.attempts import STANDING, times_by_hand
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -132,10 +132,13 @@ def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
         return
     by_uuid = {agent.agent_uuid: agent for agent in agents}
     actions = parse_agent_actions(values.get("agent_actions"))
-    keys = Scope.of([query_keys(values["initial_task_query"])])
+    filling = Filling(values["initial_task_query"], by_uuid)
     for each in parse_subtask_queries(values.get("subtask_queries")):
         agent, action = by_uuid[each.agent_uuid], actions.get(each.agent_uuid) or AgentAction()
-        yield from fill_subtask(each.subtask_query or "", agent, action, by_uuid, keys).warnings
+        try:
+            yield from filling(each.subtask_query or "", agent, action).warnings
+        except TooCostly:
+            return  # a start will say so, unless it brings a smaller query
 
 
 def task_schedule(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:

@@ -5,18 +5,19 @@ It is written in the order of a start: the session, which nobody sees yet and wh
 then it is confirmed, and everything else follows by reconciling it.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid, new_uuid
-from ai_coordination_engine.domain.placeholders import Scope, query_keys
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
-from ai_coordination_engine.domain.subtasks import fill_subtask, refuse_missing
+from ai_coordination_engine.domain.subtasks import refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
+from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.engine.reconcile import find, reconcile_session
 from ai_coordination_engine.engine.reset import as_planned, descendants, tally_count
 from ai_coordination_engine.engine.sharing import Sharing
@@ -42,7 +43,7 @@ class Changes:
     start: int | None
     task_query: str | None
     subtask_query: str | None
-    input_files: Sequence[Any] | None
+    input_files: list[Any] | None
 
     @property
     def may_be_large(self) -> bool:
@@ -79,7 +80,7 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     start = _start(agents, from_session_agent_uuid)
     if subtask_query is not None and start is None:
         raise BadUserInput("subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid.")
-    changes = Changes(start, task_query, subtask_query, input_files)
+    changes = Changes(start, task_query, subtask_query, list(input_files) if input_files is not None else None)
     given = [session_uuid, from_session_agent_uuid, task_query, subtask_query, repr(input_files), user_id]
     order = Order.of(updated_by, idempotency_key or new_session_uuid or "", "fork", *given)
     named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
@@ -134,7 +135,7 @@ class Fork:
             "task_uuid": source.task_uuid,
             "user_id": user_id or source.user_id,
             "task_query": self._task_query,
-            "input_files": list(changed) if changed is not None else self.app.records.opened(source.input_files),
+            "input_files": changed if changed is not None else self.app.records.opened(source.input_files),
             "iteration_count": 0,
             "subtask_queries": self._subtask_queries(),
             "status": "in_progress" if 0 in kept else "dispatched",
@@ -269,12 +270,13 @@ class Fork:
     def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
         """An agent that is to run, and the tallies of a wide join."""
         app, key = self.app, agent_key(session, agent.ordinal)
-        pinned = {name: getattr(agent, name) for name in _PINNED} | self._changed(agent)
-        present = {each.ordinal for each in self.agents}
-        before = [each for each in app.records.opened(pinned["predecessors"]) or () if each in present]
+        changed = {name: share.once((name, id(each)), lambda: each) for name, each in self._changed(agent).items()}  # noqa: B023  # called at once
+        kept = {name: self._again(getattr(agent, name), share) for name in _PINNED if name not in changed}
+        before = [each for each in app.records.opened(agent.predecessors) or () if each in self._present]
         made = SessionAgent(
             **self._common(session, agent),
-            **{name: self._again(value, share) for name, value in pinned.items()},
+            **kept,
+            **changed,
             **as_planned(app, agent, before),
         )
         count = tally_count(app, agent)
@@ -288,16 +290,14 @@ class Fork:
         return share(value)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
+        """What the agent is given instead; the same objects for all agents that are given the same."""
         changes = self.changes
         values: dict[str, Any] = {}
         if changes.input_files is not None:
-            values["input_files"] = list(changes.input_files)
+            values["input_files"] = changes.input_files
         if changes.task_query is not None:
             values["task_query"] = changes.task_query or None
-            subtasks = self.app.records.opened(self.source.subtask_queries) or ()
-            own = [each.get("subtask_query") for each in subtasks if each["agent_uuid"] == agent.agent_uuid]
-            index = self._siblings(agent).index(agent.ordinal)
-            raw = own[index] if index < len(own) else None
+            raw = self._subtasks.get(agent.ordinal)
             values["query"] = self._asked(agent, raw) if raw else None
         if changes.subtask_query is not None and agent.ordinal == changes.start:
             values["query"] = self._asked(agent, changes.subtask_query)
@@ -307,14 +307,28 @@ class Fork:
         """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not take."""
         described = self._agents[agent.agent_uuid]
         action = AgentAction.model_validate(self.app.records.opened(agent.agent_action) or {})
-        subtask = fill_subtask(text, described, action, self._agents, self._keys)
+        subtask = self._filling(text, described, action)
         if (self.app.records.opened(agent.rules) or {}).get("strict"):
             refuse_missing([(described.label, subtask)])
         return subtask.text
 
     @cached_property
-    def _keys(self) -> Scope:
-        return Scope.of([query_keys(self._task_query)])
+    def _subtasks(self) -> dict[int, str | None]:
+        """The subtasks of the source as they were written, by the ordinals of their agents."""
+        own: dict[str, list[str | None]] = defaultdict(list)
+        for each in self.app.records.opened(self.source.subtask_queries) or ():
+            own[each["agent_uuid"]].append(each.get("subtask_query"))
+        left = {uuid: iter(texts) for uuid, texts in own.items()}
+        planned = [each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left]
+        return {each.ordinal: next(left[each.agent_uuid], None) for each in planned}
+
+    @cached_property
+    def _present(self) -> set[int]:
+        return {each.ordinal for each in self.agents}
+
+    @cached_property
+    def _filling(self) -> Filling:
+        return Filling(self._task_query, self._agents)
 
     @cached_property
     def _agents(self) -> dict[str, Agent]:

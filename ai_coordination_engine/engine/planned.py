@@ -8,7 +8,7 @@ from typing import Any
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.placeholders import Scope, parts_of, query_keys
-from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key
@@ -49,25 +49,38 @@ class Plan:
         return [each.ordinal for each in self.agents if not each.successors]
 
 
+class Filling:
+    """Fills the subtasks of one start, or one fork: each text of an agent once, all of them within one budget.
+
+    Raises `BadUserInput` when that is used up, or all texts have more than `MAX_WRITTEN` characters together.
+    """
+
+    def __init__(self, query: str, by_uuid: Mapping[str, Agent]) -> None:
+        self._keys, self._by_uuid = Scope.of([query_keys(query)]), by_uuid
+        self._budget, self._left = Budget(), MAX_WRITTEN
+        self._known: dict[tuple[str, str], Subtask] = {}
+
+    def __call__(self, text: str, agent: Agent, action: AgentAction) -> Subtask:
+        """What the agent is asked."""
+        name = (agent.agent_uuid, text)
+        if name not in self._known:
+            filled = fill_subtask(text, agent, action, self._by_uuid, self._keys, self._budget)
+            self._left -= sum(len(part) for part in parts_of(filled.text) if isinstance(part, str))
+            if self._left < 0:
+                raise too_much()
+            self._known[name] = filled
+        return self._known[name]
+
+
 def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
     """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is strict also for a
     placeholder without a value.
     """
-    keys, budget, left = Scope.of([query_keys(query)]), Budget(), MAX_WRITTEN
-    subtasks: list[Subtask] = []
-    known: dict[tuple[str, str], Subtask] = {}
-    for each in planned.agents:
-        text = each.subtask_query
-        if not text:
-            subtasks.append(Subtask(None))
-            continue
-        name = (each.agent.agent_uuid, text)
-        if name not in known:
-            known[name] = fill_subtask(text, each.agent, each.action, planned.by_uuid, keys, budget)
-            left -= sum(len(part) for part in parts_of(known[name].text) if isinstance(part, str))
-            if left < 0:
-                raise too_much()
-        subtasks.append(known[name])
+    filling = Filling(query, planned.by_uuid)
+    subtasks = [
+        filling(each.subtask_query, each.agent, each.action) if each.subtask_query else Subtask(None)
+        for each in planned.agents
+    ]
     if planned.placeholders == "strict":
         refuse_missing((each.agent.label, subtask) for each, subtask in zip(planned.agents, subtasks, strict=True))
     return subtasks

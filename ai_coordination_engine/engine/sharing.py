@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import TooCostly
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, blob_of, to_json
@@ -70,9 +70,9 @@ class Sharing:
             raise too_much()
 
 
-def too_much() -> BadUserInput:
+def too_much() -> TooCostly:
     """What a start says that would write more than `MAX_WRITTEN`."""
-    return BadUserInput(
+    return TooCostly(
         f"The agents of the session would take more than {MAX_WRITTEN} bytes together: their definitions, "
         "actions, edges, and subtasks with the placeholders filled. Use fewer or smaller ones."
     )

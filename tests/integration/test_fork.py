@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain import budget
+from ai_coordination_engine.engine import sharing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
@@ -210,3 +212,40 @@ def test_what_its_agents_share_is_deleted_with_the_fork(stage: Stage) -> None:
         delete(stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid))
     delete(stage.app.records, SESSION, TENANT, names(forked))
     assert set(stage.blobs.kept) == kept
+
+
+# What it may write
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"task_query": json.dumps({"text": "x" * 10_000})}, {"input_files": [{"name": "x" * 10_000}]}],
+    ids=["query", "files"],
+)
+def test_large_input_counts_once_however_many_agents_are_given_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": "{text}"}] * 20
+    session = stage.start(stage.define({"a": ""}, subtasks=subtasks))
+    monkeypatch.setattr(sharing, "MAX_WRITTEN", 100_000)
+    forked = fork_from(stage, session, **given)
+    for name in given if "input_files" in given else ("task_query", "query"):
+        assert len({getattr(each, name).key for each in stage.agents(forked.session_uuid)}) == 1
+
+
+def test_a_fork_whose_query_fills_too_much_is_refused_before_anything_is_written(stage: Stage) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(20)]
+    names = stage.define({"a": ""}, subtasks=subtasks)
+    session = stage.start(names)
+    with pytest.raises(BadUserInput, match=r"would take more than 64000000 bytes together"):
+        fork_from(stage, session, task_query=json.dumps({"text": "x" * 7_000_000}))
+    assert len(list(stage.looking.table(SESSION).query_all(TENANT, names[0], consistent=True))) == 1
+
+
+def test_the_paths_of_all_subtasks_of_a_fork_share_a_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{list.max(@)}}"} for number in range(20)]
+    session = stage.start(stage.define({"a": ""}, subtasks=subtasks))
+    query = json.dumps({"list": list(range(1_000))})
+    monkeypatch.setattr(budget, "MAX_WORK", 5_000)
+    with pytest.raises(BadUserInput, match="takes too long, or makes too much"):
+        fork_from(stage, session, task_query=query)

@@ -1,9 +1,11 @@
 """Rules of a task on the wire: kept as they were given; refused when they cannot work, with nothing half-written."""
 
+import json
 from typing import Any
 
 import pytest
 
+from ai_coordination_engine.engine import planned
 from ai_coordination_engine.engine.app import App
 from tests.documents import data, error, send
 from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items
@@ -178,6 +180,18 @@ def test_placeholders_without_a_value_are_warned_about_where_the_task_has_a_quer
     assert warning.startswith("subtaskQueries: {größe} of agent ")
     refused = error(api, "insertUpdateTask", **given, placeholders="lax")
     assert refused["message"] == "placeholders 'lax' is unknown; it takes one of: warn, strict."
+
+
+def test_a_task_is_checked_for_placeholders_no_further_than_a_start_would_fill_them(
+    api: Api, above: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned, "MAX_WRITTEN", 100_000)
+    texts = [f"{{b}} {{nothing{number}}}" for number in range(20)]
+    subtasks = [{"agentUuid": "a_1", "subtaskQuery": text} for text in texts]
+    query = json.dumps({"b": "x" * 30_000})
+    given = {**TASK.required, **key(above), "subtaskQueries": subtasks, "initialTaskQuery": query}
+    answer = send(api, "insertUpdateTask", **given)
+    assert len(answer["extensions"]["warnings"]) == 3  # of the subtasks that fit; the task is saved
 
 
 def test_warnings_of_one_kind_are_cut(api: Api) -> None:
