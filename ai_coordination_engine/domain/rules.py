@@ -129,7 +129,7 @@ def _fallback(rules: _Rules, action: AgentAction) -> None:
     if action.fallback == rules.agent_uuid:
         raise rules.wrong("fallback", "is the agent itself; name another agent of the coordination.")
     if rules.known is not None and action.fallback not in rules.known:
-        raise rules.wrong("fallback", "is not an agent of the coordination.")
+        raise rules.wrong("fallback", f"is not an agent of the coordination: {action.fallback[:100]!r}.")
 
 
 def _answer(rules: _Rules, action: AgentAction) -> None:

@@ -46,7 +46,7 @@ def test_a_lost_fallback_is_told_too(app: App) -> None:
     stage = stage_of(app)
     names = stage.define({"b": ""}, agents={"a": {}}, actions={"b": {"fallback": "a"}})
     lose(stage, names[0], "b")
-    with pytest.raises(BadUserInput, match=r"^agentActions.b.fallback is not an agent of the coordination"):
+    with pytest.raises(BadUserInput, match=r"^agentActions.b.fallback is not an agent of the coordination: 'a'\.$"):
         stage.start(names)
 
 

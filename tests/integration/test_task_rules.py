@@ -99,7 +99,7 @@ def test_an_unknown_word_for_on_failure_is_refused(api: Api, above: Any, app: Ap
         ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
         ({"quorum": 2}, 'quorum counts for the join "quorum" only; the join is "all".'),
         ({"fallback": "b-1"}, "fallback is the agent itself; name another agent of the coordination."),
-        ({"fallback": "nobody"}, "fallback is not an agent of the coordination."),
+        ({"fallback": "nobody"}, "fallback is not an agent of the coordination: 'nobody'."),
         ({"policy": {"attempts": -1}}, "policy.attempts: must be greater than or equal to 1."),
         (
             {"answerSchema": {"pattern": "(a+)+$"}},

@@ -55,7 +55,7 @@ def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
             "map and userInTheLoop exclude each other; let another agent wait for the person.",
         ),
         ({"fallback": "d"}, "fallback is the agent itself; name another agent of the coordination."),
-        ({"fallback": "x"}, "fallback is not an agent of the coordination."),
+        ({"fallback": "x"}, "fallback is not an agent of the coordination: 'x'."),
         ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type, "),
         ({"answerSchema": 5}, "answerSchema: a JSON Schema is an object."),
         (
