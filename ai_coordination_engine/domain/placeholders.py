@@ -58,7 +58,7 @@ class Scope:
 
     layers: Sequence[Mapping[str, Any]]
     agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
-    others: Collection[str] = ()
+    others: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, layers: Sequence[Mapping[str, Any]], agents: Mapping[str, str] | None = None) -> "Scope":
@@ -67,7 +67,7 @@ class Scope:
 
     def with_agents(self, agents: Mapping[str, str], others: Collection[str] = ()) -> "Scope":
         """The scope with these predecessors, and the names of `others`."""
-        return Scope(self.layers, _normal(agents), {normalize("NFC", each) for each in others})
+        return Scope(self.layers, _normal(agents), frozenset(normalize("NFC", each) for each in others))
 
     def with_nothing(self) -> "Scope":
         """The predecessors alone."""
@@ -299,7 +299,8 @@ class _Filling:
         """Whether a text between braces is meant as a name, known or not."""
         if len(text) > _MAX_NAME:
             return False
-        if self._known(text) or normalize("NFC", text) in self._scope.others:
+        name = normalize("NFC", text)
+        if self._known(text) or not self._scope.others.isdisjoint((name, name.partition(".")[0])):
             return True
         return _has_letter(text) and _LIKE_A_NAME.fullmatch(text) is not None
 

@@ -92,9 +92,12 @@ def test_what_looks_like_a_name_and_has_no_value_stays_and_is_told(text: str, mi
 
 def test_the_name_of_an_agent_that_is_no_predecessor_is_told_whatever_is_in_it() -> None:
     scope = Scope.of([{"Fact Checker": 1}]).with_agents({"w": "w"}, {"Market Research", "Fact Checker", "w"})
-    found = fill("{Market Research} {Fact Checker} {w} {Nobody At All} {{Market Research}}", scope)
-    assert found.missing == ["{Market Research}"]
-    assert written(found.stored()) == "{Market Research} 1 {w} {Nobody At All} {Market Research}"
+    found = fill(
+        "{Market Research} {Market Research.x[0]} {Fact Checker} {w} {Nobody At All} {{Market Research}}", scope
+    )
+    assert found.missing == ["{Market Research}", "{Market Research.x[0]}"]
+    expected = "{Market Research} {Market Research.x[0]} 1 {w} {Nobody At All} {Market Research}"
+    assert written(found.stored()) == expected
 
 
 def test_the_nearest_layer_counts_and_a_path_goes_on_to_the_next() -> None:

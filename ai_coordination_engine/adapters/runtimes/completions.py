@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
-from ai_coordination_engine.adapters.runtimes.error_documents import error_in, one_line
+from ai_coordination_engine.adapters.runtimes.error_documents import error_in, one_line, title_of
 from ai_coordination_engine.adapters.runtimes.web import Reply
 from ai_coordination_engine.ports import AgentFailure
 
@@ -78,8 +78,9 @@ def _no_completion(body: Any, reply: Reply, whom: str) -> AgentFailure:
     choice = _choice(body)
     document = error_in(choice if choice and choice.get("error") else body)
     error_class = document.error_class or "invalid_output"
+    words = document.words or title_of(reply.text)
     return AgentFailure(
-        f"{whom} answered something that is no chat completion{': ' if document.words else ''}{document.words}",
+        f"{whom} answered something that is no chat completion{': ' if words else ''}{words}",
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,

@@ -73,6 +73,11 @@ def error_in(body: Any) -> ErrorDocument:
     return ErrorDocument(_line(_words(errors)), _class_of(errors, None))
 
 
+def title_of(text: str) -> str:
+    """What a page of HTML says that came instead of an answer: of a proxy, or of a server's console. Else nothing."""
+    return _line(_page(text)) if _is_page(text) else ""
+
+
 def one_line(text: str) -> str:
     """A text for people, cut: one line without control characters."""
     return _line(text)

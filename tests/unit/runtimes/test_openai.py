@@ -346,6 +346,12 @@ def test_what_is_no_chat_completion_is_a_failure_that_may_pass(
     assert failure.retryable
 
 
+def test_a_page_instead_of_a_completion_is_named(server: Any, agent_request: Requests) -> None:
+    server.answers(b"<!doctype html><title>Open\nConsole</title><p>Welcome")
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert failure.message.endswith("answered something that is no chat completion: Open Console")
+
+
 @pytest.mark.parametrize(
     ("runtime", "endpoint", "error_class"),
     [
