@@ -4,6 +4,7 @@ import secrets
 
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -23,14 +24,16 @@ def new_lease(app: App) -> Lease:
 class LetGo:
     """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
     lease. A process that dies cannot do so.
+
+    What a backend refuses for now is waited for: the attempt is none that died, unless it had `died` before.
     """
 
-    def __init__(self, app: App, agent: SessionAgent) -> None:
-        self._app, self._agent = app, agent
+    def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
+        self._app, self._agent, self._died = app, agent, died
 
     def __enter__(self) -> None:
         """The lease is held already."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None and issubclass(kind, Exception):
-            self._app.transitions.let_go(self._agent)
+            self._app.transitions.let_go(self._agent, died=self._died or not issubclass(kind, Throttled))

@@ -20,7 +20,7 @@ from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.verdicts import Held, check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
-from ai_coordination_engine.store.attempts import Lease, lost, lost_in_a_row, lost_since_set_back
+from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost, lost_since_set_back
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
@@ -83,7 +83,7 @@ def _fail(app: App, agent: SessionAgent, note: str) -> None:
 def _bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
     held = app.transitions.fence(agent, lease)
-    with LetGo(app, held):
+    with LetGo(app, held, died=True):
         app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
         _fail(app, held, note)
 
@@ -177,7 +177,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
-    times = lost_in_a_row(agent)
+    times = died_in_a_row(agent)
     try:
         if times >= MOST_LOST and not _has_ended(app, agent):
             _bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")

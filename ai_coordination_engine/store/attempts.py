@@ -101,7 +101,11 @@ def times_by_hand(state: str, now: float) -> dict[str, Any]:
     return {"started_at": None, "ended_at": None}
 
 
-# Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when a reset ended it
+# Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when it did not die: true
+# when a reset ended it, false when a backend refused something for now
+
+REFUSED = -1
+"""The end of the lease (epoch seconds) of an attempt that a backend refused."""
 
 
 def lost(agent: SessionAgent) -> list[tuple[int, str]]:
@@ -111,12 +115,13 @@ def lost(agent: SessionAgent) -> list[tuple[int, str]]:
 
 def lost_since_set_back(agent: SessionAgent) -> list[tuple[int, str]]:
     """The attempts before the current one, with their runs, that were lost since the agent was set back."""
-    return [(attempt, run) for attempt, run, *reset in agent.lost_runs or () if not reset]
+    return [(attempt, run) for attempt, run, *reset in agent.lost_runs or () if True not in reset]
 
 
 def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
     """What is stored of the lost attempts of an agent whose current one is lost too."""
-    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid]]
+    refused = [False] if agent.lease_until == REFUSED else []
+    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid, *refused]]
 
 
 def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
@@ -125,6 +130,6 @@ def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
     return [[attempt, run, True] for attempt, run in [*lost(agent), *current]]
 
 
-def lost_in_a_row(agent: SessionAgent) -> int:
-    """How many attempts were lost since the agent was set back, if the current one is."""
-    return 1 + len(lost_since_set_back(agent))
+def died_in_a_row(agent: SessionAgent) -> int:
+    """How many attempts died since the agent was set back, if the current one is lost."""
+    return sum(1 for _, _, *why in lost_with(agent) if not why)

@@ -16,6 +16,7 @@ from ai_coordination_engine.store.agent_writes import AgentWrites
 from ai_coordination_engine.store.attempts import (
     ATTEMPT,
     COMPLETE,
+    REFUSED,
     TIMES,
     UNCLAIMED,
     WAIT,
@@ -72,7 +73,7 @@ class Transitions(AgentWrites):
         """The attempt that was taken over does not begin: the one before it, whose end is known, is the current one
         again, under the same lease. Raises `Refused`.
         """
-        *earlier, (attempt, run_uuid) = agent.lost_runs
+        *earlier, (attempt, run_uuid, *_) = agent.lost_runs
         actions = [
             SessionAgent.attempt.set(attempt),
             SessionAgent.run_uuid.set(run_uuid),
@@ -113,9 +114,12 @@ class Transitions(AgentWrites):
         )
         return self._hold(old.partition_key, key_of(old), [*held, self._now()], lease, condition, old.state)
 
-    def let_go(self, agent: SessionAgent) -> None:
-        """The lease of an attempt that ended unexpectedly has run out now."""
-        self._change(agent.partition_key, key_of(agent), [SessionAgent.lease_until.set(0)], held_by(agent))
+    def let_go(self, agent: SessionAgent, *, died: bool = True) -> None:
+        """The lease of an attempt that ended unexpectedly has run out now; not `died`: a backend refused it."""
+        actions: list[Action] = [SessionAgent.lease_until.set(0 if died else REFUSED)]
+        if agent.resumed and not died:
+            actions.append(SessionAgent.resumed.add(-1))
+        self._change(agent.partition_key, key_of(agent), actions, held_by(agent))
 
     def finish_last_edge_and_claim(self, tenant: str, key: Key, edge: int, lease: Lease) -> SessionAgent:
         """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""

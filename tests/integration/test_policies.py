@@ -10,8 +10,8 @@ import pytest
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, poison, run_step
-from ai_coordination_engine.errors import NotFound
-from ai_coordination_engine.ports import AgentRequest, Wake
+from ai_coordination_engine.errors import NotFound, Unavailable
+from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of
@@ -236,6 +236,50 @@ def test_what_lost_two_attempts_runs_beside_nothing_else_that_did(app: App) -> N
     assert stage.agent(session.session_uuid, "b").attempt == 2
     stage.drain()
     check_promises(stage, session)
+
+
+def test_what_a_backend_refuses_for_now_is_waited_for_and_no_death(app: App) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "a", 3)
+
+    def refuse(request: AgentRequest) -> str:
+        raise Unavailable("The blobs cannot be reached.")
+
+    (message,) = stage.queue.waiting
+    stage.runtime.behaviours["a"] = refuse
+    for _ in range(8):
+        with pytest.raises(Unavailable):
+            run_step(stage.app, message.wake)
+    stage.runtime.behaviours["a"] = crash
+    with pytest.raises(Crash):
+        run_step(stage.app, message.wake)  # the fourth death
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    stage.runtime.behaviours.clear()
+    stage.drain()
+    check_promises(stage, session)
+    assert (stage.agent(session.session_uuid, "a").attempt, stage.queue.buried) == (13, [])
+
+
+@pytest.mark.parametrize(("times", "state"), [(7, "completed"), (8, "failed")])
+def test_an_action_function_whose_backend_refuses_is_waited_for(app: App, times: int, state: str) -> None:
+    """Refusals are no deaths; of these, `MOST_LOST` end the agent."""
+    stage = stage_of(app)
+    action = {"action_function": {"module_name": "shop", "function_name": "act"}}
+    errors = iter([Unavailable("later")] * 4 + [RuntimeError("a bug")] * (times - 4))
+
+    def act(request: ActionRequest) -> ActionResult:
+        if (error := next(errors, None)) is not None:
+            raise error
+        return ActionResult()
+
+    stage.actions.functions["shop.act"] = act
+    session = stage.start(stage.define({"a": ""}, actions={"a": action}))
+    (message,) = stage.queue.waiting
+    for _ in range(times):
+        with pytest.raises((Unavailable, RuntimeError)):
+            run_step(stage.app, message.wake)
+    stage.drain()
+    assert stage.agent(session.session_uuid, "a").state == state
 
 
 def test_an_agent_whose_message_cannot_be_buried_is_let_go(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
