@@ -68,7 +68,10 @@ def quoted(text: str) -> str:
 
 def price(text: str) -> int:
     """What it costs to read a JSON text."""
-    return len(text) // 2 + _ODD * (text.count(".") + text.count("e") + text.count("E"))
+    odd = text.count(".") + text.count("e") + text.count("E")
+    if "-0" in text:  # then every number is read by itself
+        odd += text.count(",")
+    return len(text) // 2 + _ODD * odd
 
 
 def price_of_writing(text: str) -> int:

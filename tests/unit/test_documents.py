@@ -188,6 +188,7 @@ def test_reading_is_paid_before_it_is_done() -> None:
         with pytest.raises(Spent):
             read(words, Budget(shorter))
     assert price(text) == len(text) // 2 + 7 * 1_000
+    assert price("[-0" + ",1" * 1_000 + "]") == 2_004 // 2 + 7 * 1_000  # which has every number read by itself
     assert price_of_writing(text) == len(text) // 8 + 4 * 1_000
 
 
