@@ -153,33 +153,46 @@ def render(
     """
     texts: list[str] = []
     missing: list[str] = []
-    room, budget = _Room(limit), budget or Budget()
+    room, read = _Room(limit), _Read(budget or Budget())
     for part in parts_of(stored):
         if isinstance(part, str):
             texts.append(part)
             continue
-        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, budget))
+        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, read))
         if not found:
             missing.append(part.written)
         texts.append("\n\n".join(found))
     return "".join(texts), missing
 
 
-def _found(path: str | None, outputs: Sequence[str], room: "_Room", budget: Budget) -> Iterator[str]:
+def _found(path: str | None, outputs: Sequence[str], room: "_Room", read: "_Read") -> Iterator[str]:
     for output in outputs:
         if path is None:
             yield room.take(output)
-        elif (value := _value(path, output, budget)) is not None:
+        elif (value := read.value(path, output)) is not None:
             yield room.take(value)
 
 
-def _value(path: str, output: str, budget: Budget) -> Any:
-    try:
-        return select(path, value_for(path, output, budget), budget)
-    except TooCostly:
-        raise
-    except (BadUserInput, ValueError):
-        return None  # no JSON, or none that the path applies to
+class _Read:
+    """Outputs as JSON, each of which is read once, however many paths go into it."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._known: dict[str, tuple[Any, ...]] = {}  # nothing in it: no JSON
+
+    def value(self, path: str, output: str) -> Any:
+        """What a path finds in an output; None for nothing."""
+        if output not in self._known:
+            try:
+                self._known[output] = (value_for(path, output, self._budget),)
+            except json_text.NotJSON:
+                self._known[output] = ()
+        try:
+            return next((select(path, each, self._budget) for each in self._known[output]), None)
+        except TooCostly:
+            raise
+        except BadUserInput:  # the path does not apply
+            return None
 
 
 class _Room:
@@ -360,14 +373,10 @@ def _has_letter(text: str) -> bool:
 
 
 def _quoted(path: str) -> str:
-    """A path of names with quotes around those that JMESPath takes in no other way (`first-name`, `größe`)."""
-    if not _LIKE_A_NAME.fullmatch(path):
+    """A path of names that JMESPath takes in quotes alone (`first-name`, `größe`), in these; any other as it is."""
+    if (path.isascii() and "-" not in path) or not _LIKE_A_NAME.fullmatch(path):
         return path
-    return _STEPS.sub(lambda step: step[0] if _is_plain(step[1] or "_") else f'"{step[1]}"', path)
-
-
-def _is_plain(name: str) -> bool:
-    return name.isascii() and name.isidentifier()
+    return _STEPS.sub(lambda step: f'"{step[1]}"' if step[1] else step[0], path)
 
 
 def _end_of_path(text: str, start: int) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, Scope, fill, query_keys, render, written
 from ai_coordination_engine.errors import BadUserInput
 
@@ -123,6 +124,15 @@ def test_outputs_are_filled_when_they_are_known_and_nothing_is_filled_twice() ->
 def test_a_path_into_an_output_may_be_of_any_script() -> None:
     stored = filled("{w.größe} {w.first-name}", agents=AGENTS).stored()
     assert render(stored, {"w": ['{"größe": 1.50, "first-name": "Ann"}']}) == ("1.50 Ann", [])
+
+
+@pytest.mark.parametrize("output", [json.dumps({"a": 1, "b": "x" * 1_000_000}), "no JSON " * 100_000])
+def test_an_output_is_read_once_however_many_paths_go_into_it(output: str) -> None:
+    budget = Budget()
+    render(filled("{w.a}" * 100, agents=AGENTS).stored(), {"w": [output]}, budget=budget)
+    once = Budget()
+    render(filled("{w.a}", agents=AGENTS).stored(), {"w": [output]}, budget=once)
+    assert once.left - budget.left < 100 * 100
 
 
 @pytest.mark.parametrize("outputs", [{}, {"w": ["no JSON"]}, {"w": ['{"x": 1}']}, {"w": ["[1]", "5"]}])
