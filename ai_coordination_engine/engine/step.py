@@ -265,8 +265,13 @@ def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> Agen
 
     The run of an attempt that was taken over, where that has ended: nothing comes between this last look and the call.
     """
-    request = None if maps.is_map(app, agent) else request_of(app, agent, chain, budget)
     earlier = lost_since_set_back(agent)
+    try:
+        request = None if maps.is_map(app, agent) else request_of(app, agent, chain, budget)
+    except AgentFailure:  # what it needs is gone; it may have been there for an earlier attempt
+        if (ended := runs.ended(app, agent, earlier)) is not None:
+            return ended
+        raise
     if (ended := runs.ended(app, agent, earlier)) is not None:
         return ended
     if earlier:
@@ -309,7 +314,10 @@ def _conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain:
     if status == "failed":
         return _failed(app, agent, runs.failure(app, run))
     budget, stored = Budget(), run.agent_output
-    output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
+    try:
+        output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
+    except AgentFailure as failure:  # somebody has changed the elements by hand
+        return _failed(app, agent, failure)
     return _conclude(app, agent, output, chain, budget=budget, stored=stored)
 
 

@@ -322,7 +322,7 @@ class SessionRun(Record):
         table_name = "session_runs"
 
     record_name = "session run"
-    identity = ("partition_key", "coordination_uuid", "session_agent_uuid", "updated_by")
+    identity = ("partition_key", "coordination_uuid", "session_agent_uuid", "updated_by", "confirmed")  # by a client
     session_uuid = ParentKey(hash_key=True)
     run_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import runs
+from ai_coordination_engine.engine import inputs, runs
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.store.entities import SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference
 from tests.fakes import failing
-from tests.sessions import Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
 from tests.steered import rerun, retry
 from tests.waits import complete, pending, work_now
 
@@ -194,6 +197,60 @@ def test_a_map_whose_run_is_recorded_is_gathered_again_in_the_same_attempt(stage
     whole = stage.agents(session.session_uuid)[1]
     assert whole.agent_output == ('["M", "M"]' if elements != "[]" else "[]")
     assert len(stage.runs(session.session_uuid)) == len(stage.agents(session.session_uuid))
+
+
+def test_a_completed_run_counts_though_what_the_agent_was_given_is_gone(stage: Stage) -> None:
+    session = started(stage)
+    work_one(stage)
+    once_recorded(stage, die)
+    work(stage)
+    first = stage.agent(session.session_uuid, "a")
+    delete(stage.app.records, SESSION_AGENT, TENANT, (first.session_uuid, first.session_agent_uuid))
+    stage.drain()
+    assert stage.session(session).status == "completed"
+    assert (stage.runtime.ran(), recorded(stage, session, "b")) == (["a", "b"], [(1, "completed")])
+
+
+def work_one(stage: Stage) -> None:
+    """A worker without time for more than one attempt."""
+    delivery = stage.queue.receive()
+    assert delivery is not None
+    run_step(stage.app, delivery.wake, deadline=stage.clock.now().timestamp() + stage.app.settings.lease_seconds - 1)
+    stage.queue.delete(delivery)
+
+
+def test_a_map_whose_elements_were_made_too_long_by_hand_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
+    session = started(stage, {"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}})
+    once_recorded(stage, die, runs=6)
+    while (delivery := stage.queue.receive()) is not None:
+        try:
+            run_step(stage.app, delivery.wake)
+        except Crash:
+            break
+        stage.queue.delete(delivery)
+    assert delivery is not None
+    stage.queue.put_back(delivery)
+    monkeypatch.setattr(inputs, "MAX_TEXT", 5)
+    stage.drain()
+    assert stage.session(session).status == "failed"
+    assert stage.agents(session.session_uuid)[1].notes.startswith("The outputs of the map's elements may have 5")
+
+
+@pytest.mark.parametrize("by", ["ann", "engine"])
+def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_engines(stage: Stage, by: str) -> None:
+    asked = ask(stage.app, TENANT, Question(stage.define({"a": ""})[0], "why?"))
+    values = {
+        "coordination_uuid": asked.coordination_uuid,
+        "session_agent_uuid": asked.session_agent_uuid,
+        "agent_uuid": "a",
+        "updated_by": by,
+    }
+    key, parent = (asked.session_uuid, asked.run_uuid), (asked.coordination_uuid, asked.session_uuid)
+    stage.app.records.create_once(SESSION_RUN, TENANT, key, values, parent)
+    stage.drain()
+    runs = [each.async_task["status"] for each in stage.runs(asked.session_uuid) if each.async_task]
+    assert runs == ["completed"]
 
 
 def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_same(stage: Stage) -> None:
