@@ -187,12 +187,17 @@ class _Read:
                 self._known[output] = (value_for(path, output, self._budget),)
             except json_text.NotJSON:
                 self._known[output] = ()
-        try:
-            return next((select(path, each, self._budget) for each in self._known[output]), None)
-        except TooCostly:
-            raise
-        except BadUserInput:  # the path does not apply
-            return None
+        return next((_within(path, each, self._budget) for each in self._known[output]), None)
+
+
+def _within(path: str, value: Any, budget: Budget) -> Any:
+    """What a path finds in a value; None for nothing, and where it does not apply."""
+    try:
+        return select(path, value, budget)
+    except TooCostly:
+        raise
+    except BadUserInput:
+        return None
 
 
 class _Room:
@@ -339,7 +344,7 @@ class _Filling:
         """The nearest layer counts; with a path, the nearest in which it finds something."""
         for index in holders:
             value = self._scope.layers[index][name]
-            if path is not None and (value := self._within(value, path)) is None:
+            if path is not None and (value := _within(path, value, self._budget)) is None:
                 continue
             self._filled.layers.add(index)
             self._put(self._room.take(value))
@@ -354,14 +359,6 @@ class _Filling:
         except BadUserInput:
             return False
         return True
-
-    def _within(self, value: Any, path: str) -> Any:
-        try:
-            return select(path, value, self._budget)
-        except TooCostly:
-            raise
-        except BadUserInput:
-            return None
 
     def _leave(self, placeholder: str) -> None:
         self._filled.missing.append(placeholder)
