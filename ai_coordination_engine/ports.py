@@ -83,7 +83,8 @@ class AgentResult:
 
 
 class AgentFailure(Exception):
-    """An attempt failed. The message is shown in the session agent's notes: readable, and without secrets.
+    """An attempt failed. The message is shown in the session agent's notes: readable, and without secrets. Half
+    surrogates in it (of names of files, say), which UTF-8 cannot carry, become `?`.
 
     `retryable` says whether the same request may succeed later, `retry_after` (seconds) when the other side said so.
     `error_class` is what a policy's `retryOn` names: one of `domain.policies.ERROR_CLASSES`.
@@ -97,8 +98,8 @@ class AgentFailure(Exception):
         retry_after: float | None = None,
         error_class: str = "error",
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = str(message).encode("utf-8", "replace").decode()
+        super().__init__(self.message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.error_class = error_class

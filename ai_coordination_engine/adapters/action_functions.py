@@ -49,5 +49,5 @@ def _result(returned: Any) -> ActionResult:
         raise TypeError("successors must be a list of agent uuids")
     return ActionResult(
         None if returned.output is None else answer(returned.output).output,
-        None if chosen is None else list(chosen),
+        None if chosen is None else [each.encode("utf-8", "replace").decode() for each in chosen],
     )

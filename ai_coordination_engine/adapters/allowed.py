@@ -82,7 +82,14 @@ def reason_of(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):  # of a task group: the first of them
         error = error.exceptions[0]
     place = _place(error)
-    return f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT].rstrip(": ") + (f" at {place}" if place else "")
+    return f"{type(error).__name__}: {_words(error)}"[:_MESSAGE_LIMIT].rstrip(": ") + (f" at {place}" if place else "")
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own `__str__` is foreign code, too
+        return ""
 
 
 def _place(error: BaseException) -> str:

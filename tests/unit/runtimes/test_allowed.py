@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
-from ai_coordination_engine.adapters.allowed import AllowedFunctions
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.observability import logger
@@ -115,6 +115,30 @@ def test_what_was_raised_is_told_with_its_place_and_the_traceback_is_logged(
     assert failure.value.message == f"the function 'f' failed: {reason}"
     (entry,) = log
     assert (entry.levelname, entry.getMessage(), entry.exc_info is not None) == ("WARNING", "a function raised", True)
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Speechless(), "f failed: Speechless at test_allowed.py:"),
+        (
+            FileNotFoundError(2, "No such file", "caf\udce9.txt"),
+            "f failed: FileNotFoundError: [Errno 2] No such file: ",
+        ),
+        (OSError("caf\udce9"), "f failed: OSError: caf? at test_allowed.py:"),
+        (AgentFailure("caf\udce9"), "caf?"),
+    ],
+)
+def test_whatever_is_raised_becomes_words_that_can_be_stored(error: Exception, words: str) -> None:
+    with pytest.raises(AgentFailure) as failure, foreign("f failed"):
+        raise error
+    assert failure.value.message.startswith(words)
+    assert str(failure.value).encode().decode() == failure.value.message
 
 
 def test_an_action_function_is_told_with_its_place_too(place: str) -> None:
