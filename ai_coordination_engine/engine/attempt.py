@@ -15,7 +15,6 @@ from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import MAX_TEXT, Given, Turn
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
@@ -113,10 +112,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
 
 def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn], budget: Budget) -> Given:
     """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task asks for."""
-    try:
-        given = inputs.composed(app, agent, before, budget)
-    except BadUserInput as error:
-        raise AgentFailure(error.message, error_class="invalid_output") from error
+    given = inputs.composed(app, agent, before, budget)
     if given.missing:
         names = ", ".join(each[:200] for each in given.missing[:5])
         note = f"These placeholders found nothing in the outputs of the predecessors: {names}."

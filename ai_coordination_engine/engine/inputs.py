@@ -11,6 +11,8 @@ from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
 from ai_coordination_engine.engine.verdicts import Edge, Held, edges, held_again, passes
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -106,25 +108,30 @@ class Given:
 def composed(app: App, agent: SessionAgent, before: Sequence[Turn], budget: Budget) -> Given:
     """What the agent is given after these turns. An output that a placeholder names is not repeated after that.
 
-    Raises `BadUserInput` when the outputs that placeholders name are too long together.
+    Raises `AgentFailure` when the outputs that placeholders name are too long together, or the budget is used up.
     """
     asked = app.records.opened(agent.query)
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
-    query, missing = (
-        render(asked, outputs, budget=budget) if asked else (app.records.opened(agent.task_query) or "", [])
-    )
+    try:
+        query, missing = render(asked, outputs, budget=budget) if asked else (_task_query(app, agent), [])
+    except BadUserInput as error:
+        raise AgentFailure(error.message, error_class="invalid_output") from error
     named, thread = named_agents(asked), set(app.records.opened(agent.thread) or ())
     rest = [(each.name, each.output, each.ordinal in thread) for each in before if each.agent_uuid not in named]
     task_first = app.settings.task_position == "first"
     return Given(query, missing, rest, app.records.opened(agent.user_input), task_first)
 
 
+def _task_query(app: App, agent: SessionAgent) -> str:
+    return app.records.opened(agent.task_query) or ""
+
+
 def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False) -> dict[str, str]:
     """What each of these agents (of any sessions, one tenant) was given, by its uuid.
 
-    Raises `AgentFailure` when the budget is used up.
+    Raises `AgentFailure` like `composed`.
     """
     by_session: dict[tuple[str, str], list[SessionAgent]] = {}
     for agent in agents:

@@ -1,10 +1,13 @@
 """Threads: an agent on the primary path goes on with its predecessor's thread; the others open their own."""
 
+import json
+
 import pytest
 
+from ai_coordination_engine.domain import budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import Message
-from tests.sessions import Stage, stage_of
+from tests.sessions import Stage, check_promises, stage_of
 
 
 @pytest.fixture
@@ -104,3 +107,16 @@ def test_a_runtime_that_wants_no_thread_costs_no_read_for_it(app: App) -> None:
     stage.drain()
     assert [list(request.thread) for request in stage.runtime.requests] == [[], []]
     assert "BatchGetItem" not in stage.requests
+
+
+def test_a_thread_whose_texts_take_too_much_to_fill_again_fails_the_attempt(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subtasks = [{"agent_uuid": "b", "subtask_query": "{a.max(@)}"}, {"agent_uuid": "c", "subtask_query": "{b.max(@)}"}]
+    numbers = json.dumps(list(range(1_000)))
+    stage.runtime.behaviours.update(dict.fromkeys("ab", lambda request: numbers))
+    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, subtasks=subtasks))
+    monkeypatch.setattr(budget, "MAX_WORK", 5_000)  # of one of them
+    stage.drain(deadline=stage.clock.now().timestamp() + 1)
+    check_promises(stage, session, status="failed")
+    assert stage.agent(session.session_uuid, "c").notes.startswith("max(@)")
