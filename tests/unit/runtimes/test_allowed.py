@@ -127,11 +127,11 @@ class Speechless(Exception):
     [
         (Speechless(), "f failed: Speechless at test_allowed.py:"),
         (
-            FileNotFoundError(2, "No such file", "caf\udce9.txt"),
+            FileNotFoundError(2, "No such file", "name\udce9.txt"),
             "f failed: FileNotFoundError: [Errno 2] No such file: ",
         ),
-        (OSError("caf\udce9"), "f failed: OSError: caf? at test_allowed.py:"),
-        (AgentFailure("caf\udce9"), "caf?"),
+        (OSError("name\udce9"), "f failed: OSError: name? at test_allowed.py:"),
+        (AgentFailure("name\udce9"), "name?"),
     ],
 )
 def test_whatever_is_raised_becomes_words_that_can_be_stored(error: Exception, words: str) -> None:
