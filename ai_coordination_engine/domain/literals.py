@@ -13,7 +13,7 @@ from ai_coordination_engine.domain.shapes import AgentAction
 
 _COMPARATORS = ("eq", "ne", "lt", "lte", "gt", "gte")
 _GOES_ON = ("dot", "lbracket", "flatten", "filter", "lparen")  # what follows a field that is looked into, or a function
-_LITERALS = ("true", "false", "null", "True", "False", "None")
+_LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null"}  # in any case
 _BARE_NUMBER = re.compile(r"(?:[=!<>]=?|&&|\|\|)\s*-?\.?\d")
 _DECODER = json_text.decoder(float)
 
@@ -61,8 +61,8 @@ def bare_literals(expression: str) -> Iterator[str]:
 
 def _words(token: Mapping[str, Any]) -> Iterator[str]:
     value = str(token["value"])[:100]
-    if token["type"] == "unquoted_identifier" and value in _LITERALS:
-        literal = {"True": "true", "False": "false", "None": "null"}.get(value, value)
+    literal = _LITERALS.get(value.lower())
+    if token["type"] == "unquoted_identifier" and literal:
         yield f"compares with a field that is called {value}; the literal takes backticks: `{literal}`"
     elif token["type"] == "quoted_identifier":
         yield f"compares with a field that is called {value}; a text takes single quotes: '{value}'"

@@ -12,6 +12,7 @@ from ai_coordination_engine.domain.shapes import parse_agent_actions
         ("approved == true", ["compares with a field that is called true; the literal takes backticks: `true`"]),
         ("true == approved", ["compares with a field that is called true; the literal takes backticks: `true`"]),
         ("a != null && b == False", ["called null; the literal takes backticks: `null`", "backticks: `false`"]),
+        ("a == TRUE || b == NULL", ["called TRUE; the literal takes backticks: `true`", "backticks: `null`"]),
         ("rows[?ok == false].x", ["called false; the literal takes backticks: `false`"]),
         ('state == "done"', ["compares with a field that is called done; a text takes single quotes: 'done'"]),
     ],
