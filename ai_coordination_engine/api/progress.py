@@ -31,7 +31,7 @@ def ended_at(agent: SessionAgent, info: Any) -> datetime | None:
 
 
 def _at(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)  # else it was let go
 
 
 async def agent_input(agent: SessionAgent, info: Any) -> Any:

@@ -165,7 +165,8 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
     until = _time(agent.lease_until)
     if agent.lease_until < scene.lost_before:
         again = _watched(agent, scene.session)
-        message = f"{what} was lost: its lease ran out at {until.isoformat()}. {again[0]}"
+        why = "its worker met an error" if agent.lease_until <= 0 else f"its lease ran out at {until.isoformat()}"
+        message = f"{what} was lost: {why}. {again[0]}"
         return Why("LEASE_EXPIRED", message, until=again[1], details=details)
     if agent.acting:
         return Why("ACTING", f"{what} runs, until {until.isoformat()} at the latest.", until, details=details)

@@ -8,6 +8,7 @@ from ai_coordination_engine.engine import restart
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.async_tasks import heartbeat
 from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
 from tests.documents import data
@@ -184,6 +185,22 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
         sessionAgentUuid=stage.agent(session.session_uuid, "a").session_agent_uuid,
     )
     assert agent == {"dueAt": "2026-11-02T10:00:00+00:00"}
+
+
+def test_an_attempt_that_was_let_go_is_held_until_no_time(stage: Stage, client: Api) -> None:
+    def refuse(request: AgentRequest) -> AgentResult:
+        raise Unavailable("later")
+
+    stage.runtime.behaviours["a"] = refuse
+    session = stage.start(stage.define({"a": ""}))
+    with pytest.raises(Unavailable):
+        stage.drain()
+    agent = {
+        "sessionUuid": session.session_uuid,
+        "sessionAgentUuid": stage.agent(session.session_uuid, "a").session_agent_uuid,
+    }
+    found = data(client, "sessionAgent", "{ leaseUntil whyNotRunning { code } }", **agent)
+    assert found == {"leaseUntil": None, "whyNotRunning": {"code": "LEASE_EXPIRED"}}
 
 
 def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api) -> None:

@@ -107,6 +107,15 @@ def test_a_map_waits_for_its_elements() -> None:
             "again.",
             None,
         ),
+        *(
+            (
+                {"state": "executing", "attempt": 2, "lease_until": let_go},
+                "LEASE_EXPIRED",
+                "Attempt 2 was lost: its worker met an error. reconcileSession sends lost messages again.",
+                None,
+            )
+            for let_go in (0, -1)
+        ),
         (
             {"state": "executing"},
             "EXECUTING",
