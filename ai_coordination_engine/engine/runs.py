@@ -111,9 +111,11 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
 
 def forget(app: App, agent: SessionAgent) -> None:
     """Take back the run of an attempt whose agent is gone: nothing hangs below a deleted record (promise P1)."""
-    key = (agent.session_uuid, agent.run_uuid)
-    with suppress(Refused):
-        app.records.table(SESSION_RUN).delete(agent.partition_key, key, SessionRun.run_uuid.exists())
+    own = SessionRun.confirmed.does_not_exist() & (SessionRun.session_agent_uuid == agent.session_agent_uuid)
+    for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
+        with suppress(Refused):
+            app.records.table(SESSION_RUN).delete(agent.partition_key, (agent.session_uuid, run_uuid), own)
+            return
 
 
 def sweep(app: App, wake: Wake) -> None:

@@ -117,7 +117,7 @@ def test_what_is_asked_in_a_session_that_has_ended_outlives_it(stage: Stage, hea
 def test_attempts_that_were_lost_before_a_map_was_skipped_are_recorded(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(app: App, agent: Any) -> Any:
+    def die(app: App, agent: Any, budget: Any) -> Any:
         monkeypatch.undo()
         raise Crash
 

@@ -253,6 +253,22 @@ def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_
     assert runs == ["completed"]
 
 
+def test_the_run_of_a_deleted_agent_is_taken_back_and_that_of_a_client_is_not(stage: Stage) -> None:
+    asked = ask(stage.app, TENANT, Question(stage.define({"a": ""})[0], "why?"))
+    agent_key = (asked.session_uuid, asked.session_agent_uuid)
+    values = {"session_agent_uuid": asked.session_agent_uuid, "agent_uuid": "a", "updated_by": "ann"}
+    key, parent = (asked.session_uuid, asked.run_uuid), (asked.coordination_uuid, asked.session_uuid)
+    stage.app.records.create_once(SESSION_RUN, TENANT, key, {**values, "coordination_uuid": parent[0]}, parent)
+
+    def deleted(request: AgentRequest) -> str:
+        delete(stage.app.records, SESSION_AGENT, TENANT, agent_key)
+        return "late"
+
+    stage.runtime.behaviours["a"] = deleted
+    stage.drain()
+    assert [(each.run_uuid, each.updated_by) for each in stage.runs(asked.session_uuid)] == [(asked.run_uuid, "ann")]
+
+
 def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_same(stage: Stage) -> None:
     session = started(stage)
     once_recorded(stage, die)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.inputs import given
 from ai_coordination_engine.engine.step import Busy, run_step
@@ -177,7 +178,8 @@ def test_an_agent_is_given_its_subtask_then_the_outputs_it_waited_for(stage: Sta
     assert (request.runtime["kind"], request.runtime["url"]) == ("http", "u")
     assert request.input_files == [{"url": "s3://x"}]
     d = stage.agent(session.session_uuid, "d")
-    assert (d.agent_input, given(stage.app, [d])) == (None, {d.session_agent_uuid: request.input})  # it follows
+    assert d.agent_input is None  # it follows
+    assert given(stage.app, [d], Budget()) == {d.session_agent_uuid: request.input}
     assert stage.runtime.requests[0].runtime == stage.app.settings.default_runtime
 
 

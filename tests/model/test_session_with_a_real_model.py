@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from ai_coordination_engine.bootstrap import build_app, create_queue_and_bucket, create_tables
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.inputs import given
 from ai_coordination_engine.engine.start import Start, execute_procedure
@@ -97,7 +98,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     }
     assert agents["writer"].agent_output.strip()
     assert agents["critic"].agent_output.strip()
-    assert given(app, [agents["critic"]]) == {
+    assert given(app, [agents["critic"]], Budget()) == {
         agents["critic"].session_agent_uuid: (
             f"Output of Writer:\n{agents['writer'].agent_output}\n\nIs this sentence any good?"
         )
