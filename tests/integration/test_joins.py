@@ -65,7 +65,8 @@ def test_every_removal_sent_twice_counts_once(stage: Stage) -> None:
     session = join_of(stage, JOINED)
     (*_, last) = stage.agents(session.session_uuid)
     key = (session.session_uuid, last.session_agent_uuid)
-    removals = [partial(stage.app.transitions.finish_edge, key, edge) for edge in range(JOINED)] * 2
+    finish = partial(stage.app.transitions.finish_edge, session.partition_key, key)
+    removals = [partial(finish, edge) for edge in range(JOINED)] * 2
     with ThreadPoolExecutor(THREADS) as pool:
         degrees = [each.in_degree for each in pool.map(lambda removal: removal(), removals) if each is not None]
     assert len(degrees) == 2 * JOINED
