@@ -18,13 +18,14 @@ from typing import Any
 from unicodedata import normalize
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import check, select, value_for
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
 MAX_PATHS = 1_000  # placeholders of one text that reach into a value
 _MAX_NAME = 1_000
+_A_BRACE, _A_NAME = 7, 30  # units of the budget: a brace in the text, and one with a name behind it
 _MAX_DOTS = _MAX_DEPTH = 8
 _BRACE = re.compile(r"[{}]")
 _PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
@@ -232,16 +233,21 @@ class _Filling:
         self._room = _Room(limit)
         self._budget = budget
         self._paths = 0
+        self._names: dict[str, bool] = {}
         self._pieces: list[Part] = []
         self._open: list[tuple[int, int] | None] = []  # of each open `{{` its place, in pieces and text; None: one `{`
         self._filled = Filled([], [], [], set())
 
     def run(self) -> Filled:
         text, at = self._text, 0
-        while brace := _BRACE.search(text, at):
-            start = brace.start()
-            self._put(text[at:start])
-            at = self._opened(start) if brace[0] == "{" else self._closed(start)
+        try:
+            while brace := _BRACE.search(text, at):
+                start = brace.start()
+                self._budget.spend(_A_BRACE)
+                self._put(text[at:start])
+                at = self._opened(start) if brace[0] == "{" else self._closed(start)
+        except Spent as error:
+            raise TooCostly("The texts have more placeholders and braces than can be filled at once.") from error
         self._put(text[at:])
         for is_text, group in groupby(self._pieces, lambda piece: isinstance(piece, str)):
             parts = list(group)
@@ -283,6 +289,7 @@ class _Filling:
     def _placeholder(self, start: int) -> int | None:
         """Put what stands for the placeholder that begins here; its end, None when none does."""
         plain = _PLAIN.match(self._text, start)
+        self._budget.spend(_A_NAME if plain else 0)
         if plain and self._known(plain[1]):
             self._fill(plain[1], None, plain[0])
             return plain.end()
@@ -323,9 +330,12 @@ class _Filling:
         return _has_letter(text) and _LIKE_A_NAME.fullmatch(text) is not None
 
     def _known(self, name: str) -> bool:
-        if not _has_letter(name):
-            return False
-        return self._scope.has(name) or (not name.isascii() and self._scope.has(normalize("NFC", name)))
+        if name not in self._names:
+            has = self._scope.has
+            self._names[name] = _has_letter(name) and (
+                has(name) or (not name.isascii() and has(normalize("NFC", name)))
+            )
+        return self._names[name]
 
     def _fill(self, name: str, path: str | None, placeholder: str) -> None:
         scope = self._scope

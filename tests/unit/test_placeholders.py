@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, Scope, fill, query_keys, render, written
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 AGENTS = {"w": "w", "Fact Checker": "f", "f": "f"}
 
@@ -153,6 +153,14 @@ def test_the_values_of_placeholders_have_at_most_8_million_characters_together()
         filled("{a}{a}{b}", query)
     with pytest.raises(BadUserInput, match=words):
         render(filled("{w}{w}{w}", agents=AGENTS).stored(), {"w": ["x" * 3_000_000]})
+
+
+@pytest.mark.parametrize("text", ["{a}", "{zz}", "{w}", "{{}}", "{"])
+def test_placeholders_and_braces_are_paid_from_the_budget(text: str) -> None:
+    budget = Budget(1_000_000)
+    with pytest.raises(TooCostly, match=r"^The texts have more placeholders and braces than can be filled at once"):
+        for _ in range(40):
+            fill(text * 10_000, Scope.of([{"a": 1}], AGENTS), budget=budget)
 
 
 def test_a_text_has_at_most_1000_placeholders_with_a_path() -> None:
