@@ -18,7 +18,7 @@ from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agen
 from ai_coordination_engine.engine.advance import hand_on
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.leases import new_lease
-from ai_coordination_engine.engine.planned import Plan, session_agents, session_tallies
+from ai_coordination_engine.engine.planned import Plan, fill_subtasks, session_agents, session_tallies
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -88,7 +88,7 @@ def joined(app: App, width: int) -> list[SessionAgent]:
     planned = Plan(plan(agents, [], actions), {agent.agent_uuid: agent for agent in agents})
     now = app.clock.now()
     session = Session(new_uuid(now), new_uuid(now), partition_key="acme", created_at=now, updated_by="me")
-    *ended, join = session_agents(app, session, planned)
+    *ended, join = session_agents(app, session, planned, fill_subtasks(planned, ""))
     app.records.table(SESSION_AGENT).put_many([*session_tallies(session, planned), join])
     for each in ended:
         each.state = "completed"
