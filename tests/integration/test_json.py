@@ -121,7 +121,7 @@ def test_keys_of_the_schema_come_in_either_case_and_go_out_in_camel_case(api: Ap
 def test_what_is_stored_is_in_snake_case(api: Api, app: App) -> None:
     made = COORDINATION.put(api, {}, agents=[{"agentUuid": "a", "agentName": "A", "xY": 1}])
     (item,) = [each for each in app.records.tables.values() if each.name.endswith("coordinations")]
-    stored = item.get((api.tenant, made["coordinationUuid"]))
+    stored = item.get(api.tenant, (api.tenant, made["coordinationUuid"]))
     assert stored is not None
     assert stored.agents == [{"agent_uuid": "a", "agent_name": "A", "xY": 1}]
 
