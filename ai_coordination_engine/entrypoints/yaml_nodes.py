@@ -14,6 +14,14 @@ from ai_coordination_engine.entrypoints.yaml_core import MERGE, CoreLoader, is_n
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # after aliases are expanded
 MAX_DEPTH = 50
+_QUOTES_WITHIN = "; within { } and [ ] a text with any of { } [ ] , ? needs quotes"
+_HINTS = {  # where the parser stopped, or what it said → what is meant most often
+    "while parsing a flow mapping": _QUOTES_WITHIN,
+    "while parsing a flow sequence": _QUOTES_WITHIN,
+    "while parsing a block mapping": "; keys of one mapping begin in one column, "
+    "and a text that begins with {, [ or a quote needs quotes around all of it",
+    "mapping values are not allowed here": "; a text with a colon and a space needs quotes",
+}
 
 
 class Problem(NamedTuple):
@@ -44,9 +52,7 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
     try:
         root = yaml.compose(without_mark(text), CoreLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reader.problems.append(Problem(line, column, f"is not YAML: {error.problem or error.context}"))
+        reader.problems.append(_unreadable(error))
         return None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
@@ -60,6 +66,17 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
     elif not reader.small_enough(root) or not reader.fit(root):
         return None
     return root
+
+
+def _unreadable(error: yaml.MarkedYAMLError) -> Problem:
+    if error.context == "while scanning a quoted scalar":
+        mark, what = error.context_mark, "the quotes that begin here do not end"
+    else:
+        mark = error.problem_mark or error.context_mark
+        what = str(error.problem or error.context)
+        what += _HINTS.get(what) or _HINTS.get(error.context or "", "")
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Problem(line, column, f"is not YAML: {what}")
 
 
 class Reader:
@@ -141,7 +158,9 @@ class Reader:
             if keys is not None and key.startswith("x-"):
                 continue  # a place for anchors
             if stored is None:
-                self.problem(key_node, f'{what} has no key "{key}"{did_you_mean(key, keys or {})}')
+                comma = "; a text with a comma needs quotes" if node.flow_style and is_null(value) else ""
+                hint = did_you_mean(key, keys or {}) or comma
+                self.problem(key_node, f'{what} has no key "{key}"{hint}')
             elif stored not in found:
                 found[stored] = value
                 self._written[id(value)] = key
@@ -165,7 +184,8 @@ class Reader:
             return None
         what = self._written.get(id(node), what)
         if not isinstance(node, yaml.ScalarNode):
-            self.problem(node, f"{what} must be text")
+            hint = "; one that begins with { or [ needs quotes" if getattr(node, "flow_style", False) else ""
+            self.problem(node, f"{what} must be text{hint}")
         elif not is_text(node):
             self.problem(node, f'{what} must be text; write "{node.value}" in quotes')
         else:

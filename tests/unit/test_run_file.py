@@ -134,6 +134,7 @@ def test_a_cycle_is_named() -> None:
         ("subtasks:", "subtask:", '9:3: task has no key "subtask"; did you mean "subtasks"?'),
         ("query: {topic", "qury: {topic", '15:1: the file has no key "qury"; did you mean "query"?'),
         ("ask: ada", "zzz: ada", '14:35: an action has no key "zzz"'),
+        ("ask: ada", "ask: ada, zzz", '14:45: an action has no key "zzz"; a text with a comma needs quotes'),
         ("  name: Brief", "  name: Brief\n  name: Again", '3:3: coordination has "name" twice'),
         ("  name: Brief", "  name: Brief\n  coordinationName: X", '3:3: coordination has "coordinationName" twice'),
         ("name: writer, uuid: w-1", "name: w-1", '14:5: agent "writer" is not defined'),
@@ -142,7 +143,7 @@ def test_a_cycle_is_named() -> None:
         ("kind: function", "kind: magic", "5:61: runtime needs a kind: one of function, http, openai"),
         ("uuid: w-1", "uuid: w-1, type: boss", "6:39: type must be one of task, triage, decompose, planning"),
         ("name: Write", "name: 2024", '8:9: name must be text; write "2024" in quotes'),
-        ("name: Write", "name: [a]", "8:9: name must be text"),
+        ("name: Write", "name: [a]", "8:9: name must be text; one that begins with { or [ needs quotes"),
         ("name: Write", "taskName: 7", '8:13: taskName must be text; write "7" in quotes'),
         ("name: writer, uuid", "name: 7, uuid", '6:14: name must be text; write "7" in quotes'),
         ("name: writer, uuid", "agentName: 7, uuid", '6:19: agentName must be text; write "7" in quotes'),
@@ -292,6 +293,26 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
         ("coordination: {}\ntask: {}", "1:15: coordination needs at least one agent"),
         ("task: {}", '1:1: the file needs the key "coordination"'),
         ("a: *b", "1:4: is not YAML: found undefined alias 'b'"),
+        (
+            "a: {b: Is it?}",
+            "1:13: is not YAML: expected ',' or '}', but got '?'; "
+            "within { } and [ ] a text with any of { } [ ] , ? needs quotes",
+        ),
+        (
+            "a: [b: Hello {who}]",
+            "1:14: is not YAML: expected ',' or ']', but got '{'; "
+            "within { } and [ ] a text with any of { } [ ] , ? needs quotes",
+        ),
+        (
+            "a: {who} is it",
+            "1:10: is not YAML: expected <block end>, but found '<scalar>'; keys of one mapping begin in one column, "
+            "and a text that begins with {, [ or a quote needs quotes around all of it",
+        ),
+        (
+            "a: Note: this",
+            "1:8: is not YAML: mapping values are not allowed here; a text with a colon and a space needs quotes",
+        ),
+        ('a: {b: "c}\nd: e\n', "1:8: is not YAML: the quotes that begin here do not end"),
         ("a: &a {<<: *a}", "1:1: is nested deeper than 50 levels"),
         ("a: &a [*a]", "1:1: is nested deeper than 50 levels"),
         ("[" * 5000, "1:1: is nested deeper than 50 levels"),
