@@ -1,7 +1,7 @@
 """What all tests share: credentials for nobody, and the application on an in-process AWS or on DynamoDB Local."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,14 @@ from tests.support import Api, Calls, Worker
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may hold half a surrogate, which cannot be sent to the process that reports."""
+    report = yield
+    report.sections = [(name, text.encode(errors="replace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)
