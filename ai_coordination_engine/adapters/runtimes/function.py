@@ -40,7 +40,8 @@ class FunctionRuntime:
         """The name of the function that `runtime` names; raises `AgentFailure` when it is not offered."""
         name, names = runtime.get("name"), self.functions.names
         if not isinstance(name, str) or name not in names:
-            message = f"the function {name!r:.100} is not offered; `runtime.name` is one of: {', '.join(names)}"
+            called = "a function without a name" if name is None else f"the function {name!r:.100}"
+            message = f"{called} is not offered; `runtime.name` is one of: {', '.join(names)}"
             raise AgentFailure(message, error_class="not_allowed")
         return name
 
