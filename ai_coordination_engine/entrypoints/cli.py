@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 import ai_coordination_engine
 from ai_coordination_engine.entrypoints.output import close, on_one_line, prepare, write, write_error, write_json
@@ -35,7 +36,10 @@ _CURL = (
 
 _RESEARCH_BRIEF = Path(__file__).parent / "examples" / "research_brief.yaml"
 
-Port = Annotated[int | None, Parameter(help="Port of the API on 127.0.0.1. Default: 8000, or any free one.")]
+Port = Annotated[
+    int | None,
+    Parameter(help="Port of the API on 127.0.0.1. Default: 8000, or any free one.", validator=Number(gte=0, lte=65535)),
+]
 DataDir = Annotated[
     Path | None, Parameter(help="Directory in which the embedded AWS keeps its state. Default: nothing is kept.")
 ]

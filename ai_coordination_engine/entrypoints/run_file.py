@@ -218,8 +218,11 @@ def _agent(reader: Reader, node: yaml.Node) -> dict[str, Any] | None:
 
 
 def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+    if not isinstance(node, yaml.MappingNode):
+        reader.problem(node, "runtime must be a mapping, such as {kind: function, name: echo}")
+        return {}
     runtime = {key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()}
-    if isinstance(node, yaml.MappingNode) and runtime.get("kind") not in RUNTIME_KINDS:
+    if runtime.get("kind") not in RUNTIME_KINDS:
         reader.problem(node, f"runtime needs a kind: one of {', '.join(RUNTIME_KINDS)}")
     return runtime
 

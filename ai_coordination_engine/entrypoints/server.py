@@ -132,13 +132,14 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wanted = DEFAULT_PORT if port is None else port
         try:
-            _bind(listener, DEFAULT_PORT if port is None else port)
+            _bind(listener, wanted)
         except OSError as error:
             if port is not None or error.errno != errno.EADDRINUSE:
-                raise StartError(f"Port {port} cannot be used: {error.strerror}. Choose another.") from error
+                raise StartError(f"Port {wanted} cannot be used: {error.strerror}. Choose another.") from error
             _bind(listener, 0)
-            notes.append(f"Port {DEFAULT_PORT} is busy; using {listener.getsockname()[1]}.")
+            notes.append(f"Port {wanted} is busy; using {listener.getsockname()[1]}.")
         yield listener
 
 

@@ -380,6 +380,13 @@ def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:
     assert done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
 
 
+@pytest.mark.parametrize(("port", "rule"), [("65536", "<= 65535"), ("-1", ">= 0")])
+def test_a_port_that_cannot_be_is_a_clear_message(port: str, rule: str) -> None:
+    done = ace("serve", f"--port={port}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f'ace: Invalid value "{port}" for --port. Must be {rule}.')
+
+
 def test_the_default_port_gives_way_when_it_is_taken() -> None:
     try:
         taken = socket.create_server(("127.0.0.1", 8000))

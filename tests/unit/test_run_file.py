@@ -150,6 +150,11 @@ def test_a_cycle_is_named() -> None:
         ("module: m,", "module: 7,", '14:85: module must be text; write "7" in quotes'),
         ("after: [researcher]", "after: 7", '14:21: after must be text; write "7" in quotes'),
         ("ask: ada", "userInTheLoop: 7", '14:50: userInTheLoop must be text; write "7" in quotes'),
+        (
+            "runtime: {kind: function, name: echo}",
+            "runtime: echo",
+            "5:61: runtime must be a mapping, such as {kind: function, name: echo}",
+        ),
         ("primary_path: false", "primary_path: maybe", "14:59: primary_path must be true or false"),
         ("agent: w-1, query", "query", "12:7: a subtask needs an agent"),
         ("after: [researcher]", "after: {a: b}", "14:21: after must be a list"),
