@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     http_signing_key_secret: str | None = Field(
         None, description="ARN or name of the secret that holds that key, read at run time"
     )
-    openai_endpoints: dict[str, OpenAIEndpoint] = Field({}, description="name → OpenAI-compatible endpoint")
+    openai_endpoints: dict[str, OpenAIEndpoint] = Field(
+        {},
+        description='name → `{"base_url", "model", "api_key" or "api_key_secret"}` of an OpenAI-compatible endpoint',
+    )
 
     task_position: Literal["last", "first"] = Field(
         "last", description="where an agent's input holds the task: after the outputs of its predecessors, or before"

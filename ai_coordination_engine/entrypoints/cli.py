@@ -288,8 +288,9 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 def _settings_problems(error: Any) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in problem["loc"])
-        yield f"ACE_{name.upper()}: {problem['msg']}"
+        setting, *within = map(str, problem["loc"])  # what is within is JSON, whose keys are as they are written
+        name = ".".join([setting.upper(), *within])
+        yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _settings() -> "Settings":

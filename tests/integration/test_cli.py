@@ -267,6 +267,16 @@ def test_a_wrong_setting_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_wrong_within_a_setting_is_named_as_it_is_written() -> None:
+    endpoints = {"mine": {"url": "http://127.0.0.1:1/v1"}, "Other": {"base_url": "nowhere"}}
+    done = ace("serve", ACE_OPENAI_ENDPOINTS=json.dumps(endpoints))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "ace: ACE_OPENAI_ENDPOINTS.mine.base_url: Field required",
+        "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// and a host",
+    ]
+
+
 @pytest.mark.parametrize("command", [["serve"], ["run", str(EXAMPLES / "hello.yaml")], ["demo", "--exit"]])
 def test_an_allow_list_that_cannot_work_is_refused_at_the_start(command: list[str]) -> None:
     functions = '{"good": "json:loads", "x": "nomodule:fn"}'
@@ -324,7 +334,7 @@ def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:
     assert done.stderr.splitlines() == [
         "ace: ACE_FUNCTION is no setting; did you mean ACE_FUNCTIONS?",
         "ace: ACE_ZEBRA is no setting.",
-        "ace: ACE_LOG_LEVEL: Value error, must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+        "ace: ACE_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
     ]
     assert ace("webhook-key", "acme", ACE_LOG_LEVEL="debug", ACE_WEBHOOK_KEY="m").returncode == 0
 
