@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
+from threading import RLock
 from typing import Any
 
 import botocore.session
@@ -19,6 +20,17 @@ from tests.support import Api, Calls, Worker
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+
+_carry_out, _one_at_a_time = DynamoHandler.call_action, RLock()
+
+
+def _atomically(self: DynamoHandler) -> Any:
+    """An operation of DynamoDB is atomic; among threads one of moto's is not."""
+    with _one_at_a_time:
+        return _carry_out(self)
+
+
+DynamoHandler.call_action = _atomically
 
 
 @pytest.hookimpl(wrapper=True)
