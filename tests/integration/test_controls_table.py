@@ -23,7 +23,7 @@ from tests.steered import cancel, fork_from, names, pause, put_right, rerun, res
 LINES = (Path(__file__).parents[2] / "docs/controls.md").read_text().splitlines()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")]
 START = next(number for number, row in enumerate(ROWS) if row[0] == "status")
-HEAD, TABLE = ROWS[START], ROWS[START + 2 :]
+HEAD, TABLE = ROWS[START], ROWS[START + 2 :][: len(SESSION_STATUSES)]
 CELLS = [(row[0], column, cell) for row in TABLE for column, cell in zip(HEAD[1:], row[1:], strict=True)]
 
 

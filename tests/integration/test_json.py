@@ -88,7 +88,7 @@ def test_keys_that_no_shape_knows_come_back_byte_for_byte(value: Any, api: Api, 
     assert text(of_session["x"]) == text(value)
 
 
-@pytest.mark.parametrize("uuid", ["valid-1", "API_KEY", "agentA1-Bc", "agent_uuid", "é😀", " ", "primaryPath", "0"])
+@pytest.mark.parametrize("uuid", ["valid-1", "API_KEY", "agentA1-Bc", "agent_uuid", "é😀", "a b", "primaryPath", "0"])
 def test_an_agents_uuid_as_a_key_is_data(uuid: str, api: Api) -> None:
     made = COORDINATION.put(api, {}, agents=[{"agentUuid": uuid}, {"agentUuid": "other"}])
     actions = {uuid: {"predecessors": ["other"]}, "other": {}}

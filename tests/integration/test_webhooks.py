@@ -215,7 +215,10 @@ def test_a_timestamp_that_is_no_number_of_seconds_is_refused(jobs: Jobs, timesta
         ({"error": " "}, "error is empty; it says why the job failed."),
         ({"result": "x", "usage": 5}, "`usage` must be an object or null"),
         ({"asyncTaskUuid": 5, "result": "x"}, "`asyncTaskUuid` must be a string"),
-        ({"asyncTaskUuid": "a\x00", "result": "x"}, "asyncTaskUuid must not hold control characters."),
+        (
+            {"asyncTaskUuid": "a\x00", "result": "x"},
+            "asyncTaskUuid must have 1 to 256 bytes of printable characters, and no space at its ends.",
+        ),
     ],
 )
 def test_a_body_that_says_nothing_useful_is_refused(jobs: Jobs, says: dict[str, Any], message: str) -> None:
