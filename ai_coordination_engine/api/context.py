@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from time import thread_time
 from typing import Any, TypeVar
 
 from ai_coordination_engine.api.loaders import Loaders
@@ -12,7 +11,6 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.meter import Budget, Meter
 
 T = TypeVar("T")
-WRITE_UNITS = 200_000  # a second of CPU of a write: as much again is spent in the database and on its answers
 
 
 class Context:
@@ -63,14 +61,7 @@ class Context:
         """
         self.meter.spend()
         try:
-            return await self.call(_charged, self.meter, function, *args, **kwargs)
+            with self.meter.writing():
+                return await self.call(function, *args, **kwargs)
         finally:
             self.__dict__.pop("loaders", None)
-
-
-def _charged(meter: Meter, write: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    begun = thread_time()
-    try:
-        return write(*args, **kwargs)
-    finally:
-        meter.add((thread_time() - begun) * WRITE_UNITS)

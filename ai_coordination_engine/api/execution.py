@@ -60,7 +60,7 @@ class MeteredExecution(ExecutionContext):
         results: dict[str, Any] = {}
         for name, nodes in fields.items():
             field_path = Path(path, name, parent_type.name)
-            if not self._meter.add():
+            if not self._meter.may_write():
                 self._refuse("this field was not carried out", nodes, field_path)
                 results[name] = None
                 continue

@@ -4,8 +4,10 @@ A unit of cost is about 10 µs of CPU, measured with the embedded AWS in the sam
 price list.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -14,6 +16,7 @@ from ai_coordination_engine.ports import Blobs
 
 CALL = 100  # a request to the database
 RECORD = 25  # a record that is read
+WRITING = 250  # a request to the database in the course of a write
 BLOB = 100  # a value that lives in a blob and is read
 ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
@@ -47,6 +50,7 @@ class Meter:
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.cost: float = 0
+        self.written: float = 0
         self.read = 0
         self.answer = 0
         self.refusal: OverBudget | None = None
@@ -57,8 +61,7 @@ class Meter:
         self.cost += cost
         self.read += read
         self.answer += answer
-        if self.refusal is None and (exceeded := self._exceeded()):
-            self.refusal = OverBudget(f"the request was ended: it {exceeded}; {ADVICE}")
+        self.refusal = self.refusal or self._refusal(self.budget)
         return self.refusal is None
 
     def spend(self, cost: float = 0, *, read: int = 0) -> None:
@@ -66,6 +69,24 @@ class Meter:
         if not self.add(cost, read=read):
             assert self.refusal is not None
             raise OverBudget(self.refusal.message)
+
+    def may_write(self) -> bool:
+        """Whether another write may begin: what is left after reading pays for all of them."""
+        left = replace(self.budget, cost=self.budget.cost - int(self.written))
+        self.refusal = self.refusal or self._refusal(left)
+        return self.refusal is None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Charges this request for what the database is asked for meanwhile, by this thread or for it.
+
+        A write is never stopped, and its answer never refused for what it cost; the next one may be.
+        """
+        token = _WRITING.set(self)
+        try:
+            yield
+        finally:
+            _WRITING.reset(token)
 
     @property
     def half_spent(self) -> bool:
@@ -82,15 +103,27 @@ class Meter:
         sizes = [sum(len(value.get("S", "")) for value in item.values()) for item in items]
         self.spend(CALL + RECORD * len(sizes) + sum(sizes) * ROW_KB / 1000, read=sum(sizes))
 
-    def _exceeded(self) -> str:
-        budget = self.budget
+    def _refusal(self, budget: Budget) -> OverBudget | None:
+        exceeded = self._exceeded(budget)
+        return OverBudget(f"the request was ended: it {exceeded}; {ADVICE}") if exceeded else None
+
+    def _exceeded(self, budget: Budget) -> str:
         if self.cost > budget.cost:
-            return f"costs more than {budget.cost:,} units"
+            return f"costs more than {self.budget.cost:,} units"
         if self.read > budget.read:
             return f"reads more than {budget.read:,} bytes"
         if self.answer > budget.answer:
             return f"answers more than {budget.answer:,} bytes"
         return f"takes more than {budget.seconds:g} seconds" if monotonic() > self._deadline else ""
+
+
+_WRITING: ContextVar[Meter | None] = ContextVar("_WRITING", default=None)
+
+
+def charge_write(records: int = 1) -> None:
+    """Charge one request to the database, with so many records, to the request whose write it is part of, if any."""
+    if (meter := _WRITING.get()) is not None:
+        meter.written += WRITING + RECORD * max(records - 1, 0)
 
 
 ADVICE = (

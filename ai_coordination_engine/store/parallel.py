@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class Parallel:
         """The results of `calls` in their order; waits for all of them, then raises the first error."""
         if len(calls) == 1:
             return [calls[0]()]
-        futures = [self._pool.submit(call) for call in calls]
+        futures = [self._pool.submit(copy_context().run, call) for call in calls]
         errors = [error for error in (future.exception() for future in futures) if error]
         if errors:
             raise errors[0]

@@ -28,7 +28,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.backend import translated
 from ai_coordination_engine.errors import BadUserInput, Throttled
-from ai_coordination_engine.store.meter import CALL, COUNTED, Meter
+from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, charge_write
 from ai_coordination_engine.store.models import ParentKey, Record
 
 M = TypeVar("M", bound=Record)
@@ -165,6 +165,7 @@ class Table(Generic[M]):
         refusals = 0
         while pending:
             page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
+            charge_write(len(page))
             with _translated():
                 answer = self._connection.batch_write_item(self.name, put_items=page)
             left = answer.get("UnprocessedItems", {}).get(self.name, ())
@@ -235,6 +236,7 @@ class Table(Generic[M]):
                     scan_index_forward=forward,
                     select="COUNT",
                 )
+            charge_write()
             if self.meter is not None:
                 self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
             counted += answer["Count"]
@@ -275,6 +277,7 @@ class Table(Generic[M]):
         return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
 
     def _charge(self, items: Sequence[Any]) -> None:
+        charge_write(len(items))
         if self.meter is not None:
             self.meter.rows(items)
 
@@ -333,6 +336,7 @@ class Table(Generic[M]):
             return_values_on_condition_failure="ALL_OLD",
             **arguments,
         )
+        charge_write()
         try:
             with _translated():
                 return self._connection.dispatch(operation, request)

@@ -156,12 +156,31 @@ def test_a_mutation_says_what_was_carried_out(api: Api, budget: Callable[..., No
     assert sorted(each["coordinationUuid"] for each in written) == ["a", "b"]
 
 
-def test_a_write_is_paid_for_by_its_time_and_never_stopped(api: Api, budget: Callable[..., None]) -> None:
-    budget(cost=60)
+def test_a_write_is_paid_for_by_its_requests_and_never_stopped(api: Api, budget: Callable[..., None]) -> None:
+    budget(cost=700)  # to create is two requests, 500 units
     answer = api.send(WRITES, d="x")
-    assert [error["path"] for error in answer["errors"]] == [["a"], ["b"], ["c"]]
-    assert "this field was carried out" in answer["errors"][0]["message"]
-    assert "this field was not carried out" in answer["errors"][1]["message"]
+    assert answer["data"] == {
+        "a": {"coordination": {"coordinationUuid": "a"}},
+        "b": {"coordination": {"coordinationUuid": "b", "coordinationDescription": "x"}},
+        "c": None,
+    }
+    (error,) = answer["errors"]
+    assert (error["path"], error["message"].split(":")[0]) == (["c"], "this field was not carried out")
+
+
+def test_what_a_write_costs_does_not_take_its_answer_away(api: Api, budget: Callable[..., None]) -> None:
+    world = World(api)
+    task = {"coordinationUuid": world["coordinationUuid"], "taskUuid": world["taskUuid"]}
+    budget(cost=400)
+    document = """mutation($coordinationUuid: String!, $taskUuid: String!) {
+      a: executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid) {
+        procedureTaskSession { session { status } } }
+      b: executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid) {
+        procedureTaskSession { sessionUuid } } }"""
+    answer = api.send(document, **task)
+    assert answer["data"] == {"a": {"procedureTaskSession": {"session": {"status": "dispatched"}}}, "b": None}
+    (error,) = answer["errors"]
+    assert (error["path"], error["message"].split(":")[0]) == (["b"], "this field was not carried out")
 
 
 # Lists
