@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from ai_coordination_engine.errors import BadUserInput
 END = frozenset({"completed", "failed", "timeout", "cancelled"})
 UPDATED_BY = "ace"
 POLL_SECONDS = 0.1
+QUIET_SECONDS = 2.0  # without a change; from then on it is asked why
 _OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
 
 _COORDINATION = """
@@ -55,6 +56,12 @@ query ($sessionUuid: String!, $limit: Int, $cursor: String) {
     nextCursor
   }
 }"""
+_PENDING = """
+query ($sessionUuid: String!) {
+  sessionAgentList(sessionUuid: $sessionUuid, states: ["pending"], limit: 10) {
+    sessionAgentList { sessionAgentUuid whyNotRunning { message } }
+  }
+}"""
 _PAGE = 1000
 _ANSWER = """
 mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!) {
@@ -84,7 +91,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class AgentView:
-    """One session agent as the API shows it; `final` when no other agent waits for it."""
+    """One session agent as the API shows it; `final` when no other agent waits for it.
+
+    `why` says what it waits for, once nothing has changed for a while.
+    """
 
     session_agent_uuid: str
     agent_uuid: str
@@ -94,6 +104,7 @@ class AgentView:
     notes: str | None
     asks: str | None
     final: bool
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -224,14 +235,26 @@ class Client:
     def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
         """Show every state of the session to `seen` until it ends or waits for a person; return the last."""
         pause = threading.Event()
+        states: list[str] = []
+        changed = time.monotonic()
         while True:
             asked = time.monotonic()
             view = self.session(run, session_uuid)
+            if states != (states := [agent.state for agent in view.agents]):
+                changed = asked
+            elif asked - changed >= QUIET_SECONDS and "executing" not in states:
+                view = self.explained(view)
             seen(view)
             if view.status in END or view.waiting:
                 return view
             # watching a large session must not slow it down
             pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
+
+    def explained(self, view: SessionView) -> SessionView:
+        """The same session; the first agents that are pending say why they are not running."""
+        rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"]["sessionAgentList"]
+        why = {row["sessionAgentUuid"]: row["whyNotRunning"]["message"] for row in rows}
+        return replace(view, agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents])
 
     def given(self, session: SessionView, agent: AgentView) -> str:
         """What a waiting agent is given: its subtask and its predecessors' outputs."""

@@ -22,11 +22,13 @@ _STYLES = {
 
 
 class Progress:
-    """A live table on a terminal; elsewhere one plain line for every change of a state."""
+    """A live table on a terminal; elsewhere one plain line for every change of a state, and for why one
+    does not change.
+    """
 
     def __init__(self, console: Terminal) -> None:
         self._console = console
-        self._states: dict[str, str] = {}
+        self._lines: dict[str, str] = {}
         self._live = Live(console=console, refresh_per_second=12) if console.is_terminal else None
 
     def __enter__(self) -> "Progress":
@@ -46,9 +48,14 @@ class Progress:
             self._live.update(_table(self._console, view), refresh=True)
             return
         for agent in view.agents:
-            if self._states.get(agent.session_agent_uuid) != agent.state:
-                self._states[agent.session_agent_uuid] = agent.state
-                self._console.print(f"{on_one_line(agent.name)}: {agent.state}")
+            line = f"{on_one_line(agent.name)}: {agent.state}"
+            if agent.why:
+                line += f". {on_one_line(agent.why)}"
+            elif self._lines.get(agent.session_agent_uuid, "").startswith(f"{line}. "):
+                continue
+            if self._lines.get(agent.session_agent_uuid) != line:
+                self._lines[agent.session_agent_uuid] = line
+                self._console.print(line)
 
 
 def _table(console: Terminal, view: SessionView) -> Table:
@@ -61,5 +68,5 @@ def _table(console: Terminal, view: SessionView) -> Table:
             else Text(agent.state, style)
         )
         name = console.render_str(on_one_line(agent.name), style="bold")
-        table.add_row(name, state, console.render_str((agent.notes or "").split("\n")[0], style="dim"))
+        table.add_row(name, state, console.render_str((agent.why or agent.notes or "").split("\n")[0], style="dim"))
     return table

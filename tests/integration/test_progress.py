@@ -1,13 +1,16 @@
 """What the API says about how a session is getting on: the definition, why an agent stands still, what it was given."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ai_coordination_engine.engine import restart
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.async_tasks import heartbeat
 from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.entrypoints.client import AgentView, Client, SessionView
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
@@ -334,3 +337,18 @@ def test_the_input_is_worked_out_again_when_it_is_asked_for(stage: Stage, client
     stage.drain()
     after = data(client, "session", fields, **key(session))["sessionAgents"]
     assert [each["agentInput"] for each in after] == ["begin", "Output of a:\nA\n\nbegin"]
+
+
+def test_a_client_is_told_why_nothing_moves(stage: Stage, client: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = stage.start(
+        stage.define({"a": ""}, actions={"a": {"retry": {"max_attempts": 2, "interval_seconds": 60}}})
+    )
+    stage.runtime.behaviours["a"] = failing("overloaded", retryable=True)
+    found = stage.agent(session.session_uuid, "a")
+    run_step(stage.app, wake(found))
+    agent = AgentView(found.session_agent_uuid, "a", "a", "pending", None, None, None, True)
+    with Client("http://unused") as told:
+        monkeypatch.setattr(told, "execute", client.data)
+        (explained,) = told.explained(SessionView(session.session_uuid, "in_progress", None, [agent])).agents
+    assert explained == replace(agent, why=reasons(client, session)["a"]["message"])
+    assert str(explained.why).startswith("Attempt 1 failed (overloaded); the next begins at ")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from io import StringIO, TextIOWrapper
 from typing import Any
 
@@ -72,6 +73,26 @@ def test_progress_shows_names_notes_and_outputs_as_they_are(on_a_terminal: bool)
     assert "\x1b]" not in shown
     assert "\x1b[31m" not in shown
     assert ("note\\x1b[2J [i]x" in shown) == on_a_terminal
+
+
+def test_progress_says_once_why_an_agent_waits() -> None:
+    console = Terminal()
+    console.file = StringIO()
+    waits = AgentView("1", "a", "a", "pending", None, "failed once", None, True, why="It waits.\nUntil noon.")
+    with Progress(console) as progress:
+        for agent in (
+            replace(waits, why=None),
+            waits,
+            waits,
+            replace(waits, why=None),
+            replace(waits, state="failed", why=None),
+        ):
+            progress.show(SessionView("s", "in_progress", None, [agent]))
+    assert console.file.getvalue().splitlines() == [
+        "a: pending",
+        r"a: pending. It waits.\x0aUntil noon.",
+        "a: failed",
+    ]
 
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
