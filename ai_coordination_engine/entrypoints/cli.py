@@ -34,6 +34,11 @@ _CURL = (
     """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
 )
 
+_ACCOUNT = {  # what botocore raises when it does not know which account is meant
+    "NoRegionError": "No AWS region is set: set AWS_DEFAULT_REGION, or region in the profile that AWS_PROFILE names.",
+    "NoCredentialsError": "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
+    "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
+}
 _RESEARCH_BRIEF = Path(__file__).parent / "examples" / "research_brief.yaml"
 
 Port = Annotated[
@@ -281,6 +286,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, CoordinationError):
         return error.message, WRONG
     kind = type(error).__name__
+    if kind in _ACCOUNT:
+        return f"ace: {_ACCOUNT[kind]}", FAILED
     if kind in {"WrongSetting", "StartError", "ApiError"}:
         return f"ace: {error}", WRONG if kind == "WrongSetting" else FAILED
     return f"ace: {type(error).__name__}: {' '.join(str(error).split())}", FAILED

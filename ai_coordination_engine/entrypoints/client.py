@@ -235,16 +235,15 @@ class Client:
     def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
         """Show every state of the session to `seen` until it ends or waits for a person; return the last."""
         pause = threading.Event()
-        states: list[str] = []
-        changed = time.monotonic()
+        states: list[str] | None = None
+        last = 0.0  # when something was shown
         while True:
             asked = time.monotonic()
             view = self.session(run, session_uuid)
-            if states != (states := [agent.state for agent in view.agents]):
-                changed = asked
-            elif asked - changed >= QUIET_SECONDS and "executing" not in states:
-                view = self.explained(view)
-            seen(view)
+            before, states = states, [agent.state for agent in view.agents]
+            if states != before or asked - last >= QUIET_SECONDS:
+                seen(self.explained(view) if states == before and "executing" not in states else view)
+                last = asked
             if view.status in END or view.waiting:
                 return view
             # watching a large session must not slow it down

@@ -543,3 +543,20 @@ def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
     done = ace("run", str(file))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "No AWS region is set: set AWS_DEFAULT_REGION, or region in the profile that AWS_PROFILE names."),
+        (
+            {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
+            "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
+        ),
+        ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE names no profile of your AWS configuration."),
+    ],
+)
+def test_an_account_that_is_not_named_is_asked_for(variables: dict[str, str], told: str) -> None:
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, **variables}
+    done = ace("tables", "create", **nothing)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"ace: {told}\n")
