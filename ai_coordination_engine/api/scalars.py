@@ -14,6 +14,7 @@ from graphql import (
     VariableNode,
 )
 
+from ai_coordination_engine.domain.json_text import to_float
 from ai_coordination_engine.errors import BadUserInput
 
 
@@ -49,7 +50,7 @@ class JSONCamelCase(graphene.Scalar):
 
 
 def _finite(text: str) -> float:
-    value = float(text)
+    value = to_float(text)
     if not isfinite(value):
         raise BadUserInput(f"{text} is no number that JSON can hold")
     return value

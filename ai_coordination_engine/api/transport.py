@@ -288,7 +288,7 @@ def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
 
 def response(status: int, payload: Mapping[str, Any], media_type: str, headers: Mapping[str, str]) -> Response:
     """A response whose body is JSON."""
-    body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    body = json_text.encode(payload)
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
     return Response(status, {**fixed, **headers}, body.encode(errors="replace"))
 

@@ -94,6 +94,38 @@ def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit:
         raise error if isinstance(error, NotJSON) else NotJSON("an integer has too many digits") from error
 
 
+def encode(value: Any) -> str:
+    """The compact JSON text of a value for those who read doubles: `dumps`, quicker where no digits have to be kept.
+
+    Raises `NotJSON` also for a number that is too large for a double, and for a value that is nested too deeply.
+    """
+    try:
+        if _keeps_digits(value):
+            return dumps(value, compact=True)
+        return _COMPACT.encode(value)
+    except RecursionError as error:
+        raise NotJSON("nested too deeply") from error
+    except ValueError as error:
+        raise error if isinstance(error, NotJSON) else NotJSON(str(error)) from error
+
+
+def _keeps_digits(value: Any) -> bool:
+    """Whether there is a `Number` in it; each of them must be finite."""
+    found, left = False, [value]
+    while left:
+        each = left.pop()
+        kind = type(each)
+        if kind is dict:
+            left.extend(each.values())
+        elif kind is list:
+            left.extend(each)
+        elif kind is Number:
+            if not isfinite(each):
+                raise NotJSON(f"{each} is too large for a number")
+            found = True
+    return found
+
+
 def _refuse(name: str) -> Any:
     raise NotJSON(f"{name} is not JSON")
 
@@ -122,6 +154,7 @@ def decoder(constant: Callable[[str], Any] = _refuse) -> json.JSONDecoder:
     return json.JSONDecoder(parse_float=to_float, parse_int=_integer, parse_constant=constant)
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _FAST = json.JSONDecoder(parse_float=to_float, parse_constant=_refuse)
 _EXACT = decoder()
 

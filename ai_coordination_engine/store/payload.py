@@ -1,13 +1,13 @@
 """Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern, promise P8)."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.attributes import Attribute
 from pynamodb.constants import STRING
 
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Blobs
 
@@ -22,7 +22,7 @@ class BlobReference:
 
 
 class Payload(Attribute[Any]):
-    """Any JSON value, stored as its JSON text (numbers and keys stay as they are) or as a `BlobReference`."""
+    """Any JSON value, stored as its JSON text (digits and keys stay as they are) or as a `BlobReference`."""
 
     attr_type = STRING
 
@@ -34,15 +34,15 @@ class Payload(Attribute[Any]):
         """The value, or a `BlobReference`."""
         if value.startswith(_REFERENCE):
             return BlobReference(value.removeprefix(_REFERENCE))
-        return json.loads(value)
+        return json_text.loads(value)
 
 
 def to_json(value: Any) -> str:
     """The compact JSON text of `value`; raises `BadUserInput` for what JSON or UTF-8 cannot express."""
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json_text.encode(value)
         text.encode()
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadUserInput("A value is no JSON: it holds a NaN, an invalid character or too many levels.") from error
     return text
 
@@ -69,4 +69,4 @@ def blob_of(prefix: str, data: bytes) -> BlobReference:
 
 def check_out(blobs: Blobs, value: Any) -> Any:
     """The value behind a reference; any other value itself."""
-    return json.loads(blobs.get(value.key)) if isinstance(value, BlobReference) else value
+    return json_text.loads(blobs.get(value.key).decode()) if isinstance(value, BlobReference) else value

@@ -32,13 +32,16 @@ def world(api: Api) -> World:
 
 def posted(api: Api, body: bytes) -> tuple[int, dict[str, Any]]:
     """What the server answers to a body."""
+    response = sent(api, body)
+    return response.status, json.loads(response.body)
 
+
+def sent(api: Api, body: bytes) -> Response:
     async def run() -> Response:
         request = Request("POST", {"content-type": "application/json"}, body=body)
         return await answer(request, DOCUMENTS, lambda: Context(api.app, api.tenant))
 
-    response = api._runner.run(run())
-    return response.status, json.loads(response.body)
+    return api._runner.run(run())
 
 
 def code_of(api: Api, app: App, body: bytes) -> str:
@@ -165,3 +168,25 @@ def test_other_json_of_a_wrong_shape_is_refused(
         assert refused["code"] == "BAD_USER_INPUT"
         assert len(refused["message"]) < 1000
     assert items(app) == before
+
+
+DIGITS = '{"price":19.90,"exp":1E5,"long":0.10000000000000000555,"list":[-0.0,[1.50]],"int":12345678901234567890}'
+START = """mutation($c: String!, $t: String!%s) {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t, inputFiles: %s) {
+    procedureTaskSession { coordinationUuid sessionUuid session { inputFiles } } } }"""
+FILES = """query($coordinationUuid: String!, $sessionUuid: String!) {
+  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) { inputFiles } }"""
+
+
+@pytest.mark.parametrize("where", ["variables", "document", "blob"])
+def test_numbers_come_back_with_their_digits(where: str, api: Api, world: World) -> None:
+    padding = f',"text":"{"x" * 40_000}"' if where == "blob" else ""
+    given = f"[{DIGITS[:-1]}{padding}}}]"
+    start = START % (("", given.replace('"', "")) if where == "document" else (", $f: [JSONCamelCase]", "$f"))
+    keys = f'"c":"{world["coordinationUuid"]}","t":"{world["taskUuid"]}"'
+    body = f'{{"query":{json.dumps(start)},"variables":{{{keys},"f":{given}}}}}'
+    started = sent(api, body.encode()).body.decode()
+    assert f'"inputFiles":{given}' in started
+    found = json.loads(started)["data"]["executeProcedureTaskSession"]["procedureTaskSession"]
+    asked = json.dumps({"query": FILES, "variables": {name: found[name] for name in found if name != "session"}})
+    assert f'"inputFiles":{given}' in sent(api, asked.encode()).body.decode()

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +55,7 @@ class HttpRuntime:
     def run(self, request: AgentRequest) -> AgentResult:
         """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post` says."""
         url = self.check(request.runtime)
-        body = json.dumps(payload(request)).encode()
+        body = json_text.dumps(payload(request), ascii_only=True).encode()
         headers = {"Accept": "application/json, text/plain", **attempt_headers(request)}
         key = ""
         if self._key:

@@ -10,6 +10,7 @@ import pytest
 
 from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
 from ai_coordination_engine.adapters.runtimes.web import Web
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from tests.fakes import FakeSecrets
 
@@ -39,7 +40,7 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: 
             instructions="Be brief.",
             user_input="yes",
             predecessors=[PredecessorOutput("agent-0", "Reader", "a \ud800 b")],
-            input_files=[{"file_name": "a.txt", "myKey": 1}],
+            input_files=[{"file_name": "a.txt", "myKey": json_text.loads("19.90")}],
             thread=[Message("user", "hello"), Message("assistant", "hi")],
             attempt=2,
         )
@@ -49,6 +50,7 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: 
     assert received.headers["content-type"] == "application/json"
     assert received.headers["idempotency-key"] == "operation-1"
     assert received.headers["x-ace-run"] == "run-1"
+    assert b'"myKey": 19.90}' in received.body
     assert received.json() == {
         "tenant": "acme",
         "sessionUuid": "session-1",
@@ -63,7 +65,7 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: 
         "taskQuery": "A poem",
         "userInput": "yes",
         "predecessors": [{"agentUuid": "agent-0", "agentName": "Reader", "output": "a \ud800 b"}],
-        "inputFiles": [{"file_name": "a.txt", "myKey": 1}],
+        "inputFiles": [{"file_name": "a.txt", "myKey": 19.9}],
         "threadUuid": "thread-1",
         "thread": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}],
         "timeoutSeconds": 5.0,
