@@ -7,6 +7,8 @@ time or breaks down is `Unavailable`; both may be tried again. All other errors 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from random import Random
+from threading import Event
 from typing import Any
 
 from botocore.config import Config
@@ -40,6 +42,9 @@ _THROTTLING = frozenset(
 _TRANSIENT = frozenset(
     {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "ServiceUnavailable"}
 )
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of a batch, at most
+MAX_REFUSALS = 10  # of a batch in a row; 7.5 seconds of waiting at most, of the 25 that an API's request has
+_RANDOM = Random()  # noqa: S311 (jitter is no secret)
 _NO_ANSWER = (NotConnected, HTTPClientError, IncompleteReadError, ResponseParserError)
 
 
@@ -51,6 +56,34 @@ def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": TRIES},
     )
+
+
+def pause(longest: float) -> None:
+    """Wait before another try of the same call, up to `longest` seconds: how long is drawn, so that many do not come
+    back together.
+    """
+    Event().wait(_RANDOM.uniform(0, longest))
+
+
+class Backoff:
+    """The tries of one batch, of which a service may leave entries over: a wait after each, longer with every try in a
+    row that got nothing done. Progress starts anew ("Error handling with DynamoDB": batch operations).
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._refusals = 0  # in a row
+
+    def left_over(self, left: int, asked: int) -> None:
+        """Wait after a request of `asked` entries that left so many; raises `Throttled` when that does not end.
+
+        The wait is in proportion to what is left: long batches that lose a little of each page stay fast.
+        """
+        self._refusals = self._refusals + 1 if left >= asked else 0
+        if self._refusals > MAX_REFUSALS:
+            raise Throttled(f"{_capital(self._service)} refuses more work for now; try again in a moment.")
+        if left:
+            pause(min(FIRST_PAUSE * 2**self._refusals, LONGEST_PAUSE) * left / asked)
 
 
 @contextmanager

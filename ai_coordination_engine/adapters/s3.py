@@ -43,7 +43,9 @@ class S3Blobs:
             for page in pages:
                 keys: list[ObjectIdentifierTypeDef] = [{"Key": each["Key"]} for each in page.get("Contents", ())]
                 if keys:
-                    self._client().delete_objects(Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
+                    answer = self._client().delete_objects(Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
+                    for refused in answer.get("Errors", ()):  # within an accepted request
+                        raise ClientError({"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects")
 
     def _client(self) -> "S3Client":
         with self._lock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ai_coordination_engine.backend import translated
+from ai_coordination_engine.backend import FIRST_PAUSE, pause, translated
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
@@ -130,7 +130,9 @@ class SqsQueue:
         for entry in entries if seconds else ():
             entry["DelaySeconds"] = seconds
         refused = entries
-        for _ in range(ATTEMPTS):
+        for tries in range(ATTEMPTS):
+            if tries:
+                pause(FIRST_PAUSE * 2**tries)
             refused = self._refused(refused)
             if not refused:
                 return

@@ -26,8 +26,8 @@ from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.backend import translated
-from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.backend import Backoff, translated
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, charge_write
 from ai_coordination_engine.store.models import ParentKey, Record
 
@@ -38,7 +38,7 @@ RawKey = dict[str, Any]
 
 BATCH_GET_LIMIT = 100
 BATCH_WRITE_LIMIT = 25
-MAX_REFUSALS = 20  # of a batch that DynamoDB leaves unfinished
+_SERVICE = "the database"
 
 
 class Refused(Exception):
@@ -120,7 +120,7 @@ class Table(Generic[M]):
     def get_many(self, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
         """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
         found: dict[Key, M] = {}
-        refusals = 0
+        backoff = Backoff(_SERVICE)
         pending = [
             {self.hash_key: self.stored_hash(tenant, key[0]), self.range_key: key[1]} for key in dict.fromkeys(keys)
         ]
@@ -135,7 +135,7 @@ class Table(Generic[M]):
                 found[getattr(record, self.hash_key), getattr(record, self.range_key)] = record
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
             pending.extend({name: value["S"] for name, value in key.items()} for key in left)
-            refusals = _counted(refusals, left)
+            backoff.left_over(len(left), len(page))
         return found
 
     def put(self, record: M, condition: Condition) -> None:
@@ -162,7 +162,7 @@ class Table(Generic[M]):
     def put_many(self, records: Sequence[M]) -> None:
         """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
         pending = [record.serialize() for record in records]
-        refusals = 0
+        backoff = Backoff(_SERVICE)
         while pending:
             page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
             charge_write(len(page))
@@ -170,7 +170,7 @@ class Table(Generic[M]):
                 answer = self._connection.batch_write_item(self.name, put_items=page)
             left = answer.get("UnprocessedItems", {}).get(self.name, ())
             pending.extend(each["PutRequest"]["Item"] for each in left)
-            refusals = _counted(refusals, left)
+            backoff.left_over(len(left), len(page))
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
@@ -354,20 +354,11 @@ def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
     return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")
 
 
-def _counted(refusals: int, left: Sequence[Any]) -> int:
-    """How often a batch was left unfinished; raises `Throttled` when that does not end."""
-    if not left:
-        return refusals
-    if refusals >= MAX_REFUSALS:
-        raise Throttled("The database refuses more work for now; try again in a moment.")
-    return refusals + 1
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what it is."""
     try:
-        with translated("the database"):
+        with translated(_SERVICE):
             yield
     except (PynamoDBException, ClientError) as error:
         code, message = _code_and_message(error)

@@ -77,3 +77,21 @@ def test_slow_down_is_throttled() -> None:
 
     with pytest.raises(Throttled):
         S3Blobs(Busy, "values").put("a", b"1")  # type: ignore[arg-type, return-value]
+
+
+class Refusing:
+    """A client that takes a request to delete and says of one key that it was not deleted."""
+
+    def get_paginator(self, name: str) -> "Refusing":
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, list[dict[str, str]]]]:
+        return [{"Contents": [{"Key": "a/1"}, {"Key": "a/2"}]}]
+
+    def delete_objects(self, **_: object) -> dict[str, list[dict[str, str]]]:
+        return {"Errors": [{"Key": "a/2", "Code": "SlowDown", "Message": ""}]}
+
+
+def test_a_value_that_is_not_deleted_is_said() -> None:
+    with pytest.raises(Throttled):
+        S3Blobs(Refusing, "values").delete_all("a/")  # type: ignore[arg-type]
