@@ -38,18 +38,18 @@ def delete(
         _remove(repository, entity, tenant, key, owned, conflict)
         return
     mark = _mark(repository, entity, tenant, key, owned)
-    looks = repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
+    looks = _looks(repository, entity, tenant, key)
     if not any(count for count, _ in looks):
-        _remove(
-            repository,
-            entity,
-            tenant,
-            key,
-            table.model.deleting == mark,
-            "The delete took too long; try again.",
-        )
-        return
-    with suppress(Refused):  # it ran out and somebody took it off
+        try:
+            conflict = f"Something was just created below this {entity.name}, or somebody else deletes it; try again."
+            _remove(repository, entity, tenant, key, table.model.deleting == mark, conflict)
+        except Conflict:  # a child that has just been written calls the delete off
+            looks = _looks(repository, entity, tenant, key)
+            if not any(count for count, _ in looks):
+                raise
+        else:
+            return
+    with suppress(Refused):  # somebody took it off
         table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == mark)
     raise _has_dependents(repository, entity, tenant, key, looks)
 
@@ -87,6 +87,10 @@ def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> 
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
         raise entity.missing(key)
     raise Conflict(conflict)
+
+
+def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+    return repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
 
 
 def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -> _Look:

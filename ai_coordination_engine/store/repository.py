@@ -166,16 +166,14 @@ class Repository:
             raise Conflict(f"Creating the {entity.name} took too long and was undone; try again.") from refused
 
     def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
-        """The parent under `key` of a child that has just been written, or None when it is gone or going.
+        """The parent under `key` of a child that has just been written, or None when it is gone.
 
-        A delete that ran out is called off first: once its mark is removed it can no longer go through.
+        A delete that is under way is called off: once its mark is removed it can no longer go through.
         """
         table = self.table(entity)
         record = visible(table.get(tenant, key, consistent=True), tenant)
         if record is None or record.deleting is None:
             return record
-        if marks.is_live(record.deleting, self.clock.now()):
-            return None
         try:
             return table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
         except Refused:
