@@ -1,5 +1,6 @@
 """The embedded AWS answers as moto does, and keeps its state through a restart."""
 
+import gc
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
+from moto.dynamodb.models.dynamo_type import Item
+from moto.sqs.models import Message
 
 from ai_coordination_engine.entrypoints import embedded
 from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
@@ -242,6 +245,27 @@ def test_a_waiting_receiver_gets_a_message_at_once(make: Callable[..., Any]) -> 
         waiting.join(5)
         assert received
         assert received[0] - sent < 0.2
+
+
+def test_memory_holds_what_is_stored_and_nothing_of_what_was_answered_or_deleted() -> None:
+    def kept(kind: type) -> int:
+        gc.collect()
+        return sum(type(each) is kind for each in gc.get_objects())
+
+    with EmbeddedAws() as aws:
+        dynamodb, sqs = client("dynamodb", aws), client("sqs", aws)
+        dynamodb.create_table(**TABLE)
+        url = sqs.create_queue(QueueName="q")["QueueUrl"]
+        items, messages = kept(Item), kept(Message)
+        for number in range(5):
+            dynamodb.put_item(TableName="t", Item=item(number))
+            dynamodb.update_item(TableName="t", Key=key(number), UpdateExpression="REMOVE n")
+            dynamodb.query(TableName="t", KeyConditionExpression="a = :a", ExpressionAttributeValues={":a": {"S": "x"}})
+            sqs.send_message(QueueUrl=url, MessageBody="m")
+            handle = sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)  # once more is a success
+        assert (kept(Item) - items, kept(Message) - messages) == (5, 0)
 
 
 def test_stopping_ends_a_long_poll() -> None:
