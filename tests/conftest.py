@@ -62,8 +62,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """The whole application on an in-process AWS, with tables, queue and bucket.
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An in-process AWS.
 
     moto takes half of its time to serialize items that are in the wire's shape already; the embedded AWS does not.
     """
@@ -72,8 +72,14 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         DynamoHandler, "serialized", lambda self, found: items_as_json(self, found) or whole(self, found)
     )
     with mock_aws():
-        bootstrap.create_tables(settings)
-        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        yield
+
+
+@pytest.fixture
+def app(settings: Settings, aws: None) -> App:
+    """The whole application on an in-process AWS, with tables, queue and bucket."""
+    bootstrap.create_tables(settings)
+    return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
 @pytest.fixture

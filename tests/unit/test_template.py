@@ -2,40 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import MODELS, SessionRun
+from tests import iam
 
-ROOT = Path(__file__).parents[2]
-
-
-class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short functions: `!Ref x` becomes `{"Ref": "x"}`."""
-
-
-def _function(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        return {name: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: loader.construct_sequence(node, deep=True)}
-    assert isinstance(node, yaml.MappingNode)
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-Loader.add_multi_constructor("!", _function)
+ROOT = iam.ROOT
 
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506 - a SafeLoader
+    return iam.template()
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
@@ -90,19 +72,9 @@ def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any
     assert sorted(roles) == ["ApiRole", "SweepRole", "WorkerRole"]
     for role in roles.values():
         assert "ManagedPolicyArns" not in role
-        for statement in _statements(role):
+        for statement in iam.statements(role):
             assert statement["Resource"] != "*"
-            assert not [action for action in _listed(statement["Action"]) if "*" in action]
-
-
-def _statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for policy in role["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            yield statement["If"][1] if "If" in statement else statement
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+            assert not [action for action in iam.listed(statement["Action"]) if "*" in action]
 
 
 def test_every_route_is_authorized(template: dict[str, Any]) -> None:
@@ -218,7 +190,7 @@ def test_the_stage_is_throttled_and_logs_who_asked_and_nothing_that_was_said(tem
 def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str, Any]) -> None:
     assert "{{resolve:" not in (ROOT / "template.yaml").read_text()
     readers = {
-        name: [each["Resource"] for each in _statements(role) if "secretsmanager:GetSecretValue" in each["Action"]]
+        name: [each["Resource"] for each in iam.statements(role) if "secretsmanager:GetSecretValue" in each["Action"]]
         for name, role in of_type(template, "AWS::IAM::Role").items()
     }
     assert readers == {

@@ -1,0 +1,143 @@
+"""The roles of template.yaml, enforced on the calls that botocore makes: emulators of AWS allow everything.
+
+A right is an action and a resource as the template writes it: `Sessions`, `Sessions/index/to_watch`, `Bucket/*`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.handlers
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+ROOT = Path(__file__).parents[1]
+Right = tuple[str, str]
+_OPERATIONS = {  # whose names are no actions (Service Authorization Reference)
+    "SendMessageBatch": "SendMessage",
+    "DeleteMessageBatch": "DeleteMessage",
+    "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+    "DeleteObjects": "DeleteObject",
+    "ListObjectsV2": "ListBucket",
+}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short functions: `!Ref x` becomes `{"Ref": "x"}`."""
+
+
+def _function(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+Loader.add_multi_constructor("!", _function)
+
+
+@cache
+def template() -> dict[str, Any]:
+    """The template as it is written."""
+    return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506 - a SafeLoader
+
+
+def statements(role: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The statements of a role's policies, conditional ones included."""
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement["If"][1] if "If" in statement else statement
+
+
+def listed(value: Any) -> list[Any]:
+    """What may stand alone, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def rights(role: str) -> set[Right]:
+    """What a role of the template allows."""
+    return {
+        (action, _resource(resource))
+        for statement in statements(template()["Resources"][role]["Properties"])
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+
+
+def _resource(written: Mapping[str, str]) -> str:
+    ((function, value),) = written.items()
+    return value.removesuffix(".Arn") if function == "GetAtt" else re.sub(r"\$\{(\w+)\.Arn\}", r"\1", value)
+
+
+class Iam:
+    """Refuses, of the clients that are made while it is there, what the acting role may not do.
+
+    `used` and `refused` are the rights by role; `watch` is told of each before it is used. While nobody acts,
+    everything is allowed: that is the test itself.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.used: dict[str, set[Right]] = {}
+        self.refused: dict[str, set[Right]] = {}
+        self.watch: Callable[[Right], None] = lambda right: None
+        self._role: str | None = None
+        self._tables = {
+            each["Properties"]["TableName"]["Sub"].partition("-")[2]: name
+            for name, each in template()["Resources"].items()
+            if each["Type"] == "AWS::DynamoDB::Table"
+        }
+        handlers = [
+            *botocore.handlers.BUILTIN_HANDLERS,
+            ("before-parameter-build", self._before),
+            ("after-call.s3.GetObject", self._after_get_object),
+        ]
+        monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
+
+    @contextmanager
+    def acting(self, role: str | None) -> Iterator[None]:
+        """Whoever calls, in whatever thread, does so in this role; None: as the test."""
+        before, self._role = self._role, role
+        try:
+            yield
+        finally:
+            self._role = before
+
+    def _before(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        if self._role is None:
+            return
+        service = model.service_model.service_name
+        action = f"{service}:{_OPERATIONS.get(model.name, model.name)}"
+        for resource in self._resources(service, model.name, params):
+            self._check((action, resource), model.name)
+
+    def _after_get_object(self, parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
+        """Whoever may not list a bucket is not told that a key is missing ("GetObject", Amazon S3 API reference)."""
+        if self._role is not None and parsed.get("Error", {}).get("Code") == "NoSuchKey":
+            self._check(("s3:ListBucket", "Bucket"), model.name)
+
+    def _check(self, right: Right, operation: str) -> None:
+        self.watch(right)
+        role = str(self._role)
+        self.used.setdefault(role, set()).add(right)
+        if right not in rights(role):
+            self.refused.setdefault(role, set()).add(right)
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": str(right)}}, operation)
+
+    def _resources(self, service: str, operation: str, params: Mapping[str, Any]) -> list[str]:
+        if service == "dynamodb":
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            names = params.get("RequestItems") or [params["TableName"]]
+            return [self._tables[name.partition("-")[2]] + index for name in names]
+        if service == "sqs":
+            name = params.get("QueueName") or params["QueueUrl"].rpartition("/")[2]
+            return ["DeadLetterQueue" if name.endswith("-dead") else "Queue"]
+        if service == "s3":
+            return ["Bucket" if operation == "ListObjectsV2" else "Bucket/*"]
+        assert service == "secretsmanager"
+        return [params["SecretId"]]

@@ -1,0 +1,448 @@
+"""Every entrypoint in its role of template.yaml: what it does is allowed, and what is allowed it does."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
+
+import pytest
+import time_machine
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.api.webhooks import signature, tenant_key
+from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.leases import new_lease
+from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.step import MOST_LOST
+from ai_coordination_engine.entrypoints.api_handler import build_handler
+from ai_coordination_engine.entrypoints.sweep import Sweep
+from ai_coordination_engine.entrypoints.worker import build_handler as build_worker
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from tests.documents import document
+from tests.fakes import FakeRuntime
+from tests.iam import Iam, Right, rights
+from tests.sessions import OneByOne
+
+TENANT = "acme"
+LONG = "x" * 5_000  # goes to the bucket
+WEBHOOK = "WebhookSecret"
+LAMBDAS_OWN = {  # what the service does in the function's name
+    ("sqs:ReceiveMessage", "Queue"),
+    ("sqs:DeleteMessage", "Queue"),
+}
+LIST_BUCKET = ("s3:ListBucket", "Bucket")  # else a value that is missing cannot be told from one that is forbidden
+
+
+class Context(LambdaContext):
+    """Has a minute left."""
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 60_000
+
+
+@dataclass
+class Cloud:
+    """The three functions on one AWS, each in its role."""
+
+    iam: Iam
+    app: App
+    runtime: FakeRuntime
+    clock: Any
+    runner: asyncio.Runner
+
+    def __post_init__(self) -> None:
+        self.sqs = bootstrap.client("sqs")
+        self._api = build_handler(self.app, self.runner)
+        self._worker = build_worker(self.app)
+        self._sweep = Sweep(partial(sweep, self.app)).handle
+
+    def send(self, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
+        """What the API answers to one field."""
+        event = {"query": document(field, tuple(arguments), selection), "variables": arguments, "endpoint_id": TENANT}
+        with self.iam.acting("ApiRole"):
+            answer = self._api(event, None)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"][field]
+
+    def report(self, job: str, **says: Any) -> None:
+        """A long job reports by its webhook."""
+        body = json.dumps({"tenant": TENANT, "asyncTaskUuid": job, **says})
+        timestamp = str(int(self.app.clock.now().timestamp()))
+        signed = signature(tenant_key("master", TENANT), timestamp, body.encode())
+        event = {
+            "version": "2.0",
+            "rawPath": "/async-tasks",
+            "rawQueryString": "",
+            "headers": {"x-ace-timestamp": timestamp, "x-ace-signature": signed, "content-type": "application/json"},
+            "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
+            "body": body,
+            "isBase64Encoded": False,
+        }
+        with self.iam.acting("ApiRole"):
+            answer = self._api(event, None)
+        assert answer["statusCode"] == 200, answer
+
+    def work(self, received: int = 1) -> None:
+        """The worker handles every message in sight; the tenth time it is received, it is only once."""
+        while messages := self._receive():
+            records = [
+                {
+                    "messageId": each["MessageId"],
+                    "receiptHandle": each["ReceiptHandle"],
+                    "body": each["Body"],
+                    "attributes": {"ApproximateReceiveCount": str(received)},
+                    "eventSource": "aws:sqs",
+                }
+                for each in messages
+            ]
+            with self.iam.acting("WorkerRole"):
+                kept = self._worker({"Records": records}, Context())["batchItemFailures"]
+            for each in messages:
+                if each["MessageId"] not in {failure["itemIdentifier"] for failure in kept}:
+                    self._delete(each)
+            assert self.iam.refused == {}
+            if received == MAX_RECEIVES:
+                return
+
+    def sweep(self, seconds: float = 1_000) -> int:
+        """Some time passes and the sweep comes."""
+        self.clock.shift(seconds)
+        with self.iam.acting("SweepRole"):
+            return self._sweep({}, Context())["sessions"]
+
+    def lose_messages(self) -> None:
+        while messages := self._receive():
+            for each in messages:
+                self._delete(each)
+
+    def _receive(self) -> list[Any]:
+        answer = self.sqs.receive_message(QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10)
+        return list(answer.get("Messages", ()))
+
+    def _delete(self, message: Any) -> None:
+        self.sqs.delete_message(QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+    # Sessions
+
+    def define(self, graph: dict[str, str], **actions: Any) -> dict[str, str]:
+        """A coordination and a task, whose texts are large: whom each agent waits for, and what its action says."""
+        agents = [{"agentUuid": each, "agentDescription": LONG} for each in graph]
+        made = self.send("insertUpdateCoordination", agents=agents, updatedBy="me")
+        above = {"coordinationUuid": made["coordination"]["coordinationUuid"]}
+        found = {each: {"predecessors": list(graph[each]), **actions.get(each, {})} for each in graph}
+        task = self.send(
+            "insertUpdateTask", **above, taskName="t", agentActions=found, initialTaskQuery=LONG, updatedBy="me"
+        )
+        return {**above, "taskUuid": task["task"]["taskUuid"]}
+
+    def start(self, task: dict[str, str]) -> dict[str, str]:
+        """The key of a new session."""
+        made = self.send("executeProcedureTaskSession", "{ procedureTaskSession { sessionUuid } }", **task)
+        session = made["procedureTaskSession"]["sessionUuid"]
+        return {"coordinationUuid": task["coordinationUuid"], "sessionUuid": session}
+
+    def run(self, graph: dict[str, str], **actions: Any) -> dict[str, str]:
+        """The key of a session that was worked on until it stands still."""
+        session = self.start(self.define(graph, **actions))
+        self.work()
+        return session
+
+    def status(self, session: dict[str, str]) -> str:
+        found: Session = self.app.records.table(SESSION).get(TENANT, cast(Any, tuple(session.values())))
+        return str(found.status)
+
+    def agents(self, session: dict[str, str]) -> list[SessionAgent]:
+        return list(self.app.records.table(SESSION_AGENT).query_all(TENANT, session["sessionUuid"], consistent=True))
+
+    def agent(self, session: dict[str, str], agent_uuid: str) -> dict[str, str]:
+        """The key of the only session agent of this agent."""
+        (found,) = [each for each in self.agents(session) if each.agent_uuid == agent_uuid]
+        return {"sessionUuid": found.session_uuid, "sessionAgentUuid": found.session_agent_uuid}
+
+    def behave(self, agent_uuid: str, behaviour: Callable[[AgentRequest], Any]) -> None:
+        self.runtime.behaviours[agent_uuid] = behaviour
+
+
+@pytest.fixture
+def cloud(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setattr(tallies, "TALLY", 2)  # so that small joins are counted like wide ones
+    iam = Iam(monkeypatch)
+    settings = Settings(auth="jwt", inline_limit=256, webhook_key_secret=WEBHOOK)
+    with time_machine.travel("2027-01-01T12:00:00Z", tick=False) as clock, asyncio.Runner() as runner:
+        bootstrap.create_tables(settings)
+        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        bootstrap.client("secretsmanager").create_secret(Name=WEBHOOK, SecretString="master")
+        app.records.parallel = OneByOne()
+        runtime = FakeRuntime({"a": lambda request: json.dumps([LONG, LONG, LONG])})
+        yield Cloud(iam, replace(app, runtimes=runtime), runtime, clock, runner)
+
+
+def expire(cloud: Cloud) -> None:
+    cloud.clock.shift(cloud.app.settings.lease_seconds + 1)
+
+
+def die(cloud: Cloud, session: dict[str, str], agent_uuid: str = "a") -> None:
+    """A worker claims the agent and dies; its lease runs out."""
+    key = tuple(cloud.agent(session, agent_uuid).values())
+    cloud.app.transitions.claim(TENANT, cast(Any, key), new_lease(cloud.app))
+    expire(cloud)
+
+
+def job(uuid: str) -> Callable[[AgentRequest], Any]:
+    return lambda request: AgentResult("", async_task_uuid=uuid, heartbeat_seconds=60)
+
+
+def forget(cloud: Cloud, *records: Record) -> None:
+    """An operator deletes these items, whatever they hold back."""
+    for each in records:
+        table = cloud.app.records.tables[type(each)]
+        key = (getattr(each, table.hash_key), getattr(each, table.range_key))
+        table.delete(TENANT, key, table.model.partition_key == TENANT)
+
+
+# What people and workers do
+
+
+def plans_run(cloud: Cloud) -> None:
+    """A map, a wide join, a condition, an action that waits for its person, and everything read back."""
+    graph = {"a": "", "m": "a", "c": "a", "d": "a", "z": "mcd"}
+    session = cloud.run(graph, m={"map": {"over": "a"}}, c={"userInTheLoop": "ann"}, d={"conditions": {"a": "[9]"}})
+    cloud.send("userInbox")
+    cloud.send("executeForUserInput", **cloud.agent(session, "c"), userInput=LONG)
+    cloud.work()
+    assert cloud.status(session) == "completed"
+    everything = "{ task { taskName } sessionAgents { agentInput whyNotRunning { code } } sessionRuns { asyncTask } }"
+    cloud.send("session", everything, **session)
+    cloud.send("sessionList", "{ sessionList { coordination { agents } } }")
+    cloud.send("coordinationList")
+    cloud.send("taskList")
+    cloud.send("taskScheduleList")
+    cloud.send("rerunSessionAgent", **cloud.agent(session, "c"))
+    cloud.send("cancelSession", **session)
+    cloud.send("retrySession", **session)
+    cloud.send("forkSession", **session, fromSessionAgentUuid=cloud.agent(session, "c")["sessionAgentUuid"])
+    cloud.lose_messages()
+
+
+def records_come_and_go(cloud: Cloud) -> None:
+    coordination = cloud.send("insertUpdateCoordination", agents=[{"agentUuid": "a", "x": LONG}], updatedBy="me")
+    above = {"coordinationUuid": coordination["coordination"]["coordinationUuid"]}
+    task = cloud.send("insertUpdateTask", **above, taskName="t", taskDescription=LONG, updatedBy="me")["task"]
+    schedule = {"taskUuid": task["taskUuid"], "scheduleUuid": "s"}
+    cloud.send("insertUpdateTaskSchedule", **above, **schedule, updatedBy="me")
+    cloud.send("taskSchedule", **schedule)
+    cloud.send("insertUpdateSession", **above, sessionUuid="s", updatedBy="me", taskQuery=LONG)
+    agent = {"sessionUuid": "s", "sessionAgentUuid": "sa"}
+    cloud.send("insertUpdateSessionAgent", **above, **agent, agentUuid="a", updatedBy="me")
+    run = {**above, "sessionUuid": "s", "runUuid": "r"}
+    cloud.send("insertUpdateSessionRun", **run, threadUuid="t", agentUuid="a", asyncTaskUuid="t", updatedBy="me")
+    cloud.send("deleteSessionRun", **run)
+    cloud.send("deleteSessionAgent", **agent)
+    cloud.send("deleteSession", **above, sessionUuid="s")
+    cloud.send("deleteTaskSchedule", **schedule)
+    cloud.send("deleteTask", **above, taskUuid=task["taskUuid"])
+    cloud.send("deleteCoordination", **above)
+
+
+def long_jobs_end(cloud: Cloud) -> None:
+    for uuid in ("done", "reported", "silent"):
+        cloud.behave("a", job(uuid))
+        session = cloud.run({"a": ""})
+        cloud.send("heartbeatAsyncTask", asyncTaskUuid=uuid)
+        if uuid == "done":
+            cloud.send("completeAsyncTask", asyncTaskUuid=uuid, result=LONG)
+        elif uuid == "reported":
+            cloud.report(uuid, result=LONG)
+        else:
+            cloud.send("sessionRunList", "{ sessionRunList { status } }", **session)
+            cloud.clock.shift(61)
+            cloud.behave("a", lambda request: LONG)
+        cloud.work()
+        cloud.clock.shift(61)
+        cloud.work()
+        assert cloud.status(session) == "completed"
+
+
+def questions_are_answered(cloud: Cloud) -> None:
+    above = {"coordinationUuid": cloud.define({"q": ""})["coordinationUuid"]}
+    asked = cloud.send("askOperationHub", **above, userQuery=LONG)
+    session = {**above, "sessionUuid": asked["sessionUuid"]}
+    cloud.work()
+    assert [each.state for each in cloud.agents(session)] == ["completed"]
+    assert cloud.send("askOperationHub", **session, userQuery="and?", threadUuid=asked["threadUuid"])
+    cloud.work()
+
+
+def attempts_are_lost(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"a": ""}))
+    die(cloud, session)
+    cloud.work()
+    assert cloud.status(session) == "completed"
+
+
+def an_agent_kills_its_workers(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"k": ""}))
+    die(cloud, session, "k")
+    for _ in range(MOST_LOST - 1):
+        (agent,) = cloud.agents(session)
+        cloud.app.transitions.take_over(agent, new_lease(cloud.app))
+        expire(cloud)
+    cloud.work()
+    assert cloud.status(session) == "failed"
+
+
+def a_message_cannot_be_worked_off(cloud: Cloud) -> None:
+    def raise_it(request: AgentRequest) -> str:
+        raise RuntimeError("a bug")
+
+    cloud.behave("r", raise_it)
+    session = cloud.start(cloud.define({"r": ""}))
+    cloud.work(received=1)
+    cloud.clock.shift(1_000)
+    cloud.work(received=MAX_RECEIVES)
+    assert cloud.status(session) == "failed"
+    cloud.lose_messages()
+
+
+def an_agent_that_a_client_made_is_answered(cloud: Cloud) -> None:
+    above = {"coordinationUuid": cloud.define({"a": ""})["coordinationUuid"]}
+    session = {
+        **above,
+        "sessionUuid": cloud.send("insertUpdateSession", **above, updatedBy="me")["session"]["sessionUuid"],
+    }
+    given = {"agentUuid": "a", "inDegree": 0, "state": "wait_for_user_input", "updatedBy": "me"}
+    made = cloud.send("insertUpdateSessionAgent", **session, **given)["sessionAgent"]
+    agent = {"sessionUuid": session["sessionUuid"], "sessionAgentUuid": made["sessionAgentUuid"]}
+    cloud.send("executeForUserInput", **agent, userInput="yes")
+    cloud.work()
+    assert [each.state for each in cloud.agents(session)] == ["completed"]
+
+
+def a_message_comes_to_an_agent_that_was_deleted(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"a": ""}))
+    forget(cloud, *cloud.agents(session))
+    cloud.work()
+
+
+def an_agent_is_deleted_while_it_runs(cloud: Cloud) -> None:
+    cloud.behave("d", lambda request: forget(cloud, *cloud.agents(session)) or "gone")
+    session = cloud.start(cloud.define({"d": ""}))
+    cloud.work()
+    cloud.send("reconcileSession", **session)
+
+
+def a_map_is_cancelled_while_it_expands(cloud: Cloud) -> None:
+    def cancel(right: Right) -> None:
+        if right == ("dynamodb:PutItem", "SessionAgents"):
+            cloud.iam.watch = lambda right: None
+            with cloud.iam.acting(None):
+                cloud.send("cancelSession", **session)
+
+    session = cloud.start(cloud.define({"a": "", "m": "a"}, m={"map": {"over": "a"}}))
+    cloud.behave("a", lambda request: setattr(cloud.iam, "watch", cancel) or json.dumps(["x", "y"]))
+    cloud.work()
+    cloud.behave("a", lambda request: json.dumps([LONG, LONG, LONG]))
+    assert [each.agent_uuid for each in cloud.agents(session)] == ["a", "m"]
+
+
+# What is left to the sweep
+
+
+def messages_are_lost(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"a": "", "m": "a", "b": "a", "z": "mb"}, m={"map": {"over": "a"}}))
+    while cloud.status(session) != "completed":
+        cloud.lose_messages()
+        cloud.sweep()
+        cloud.work()
+
+
+def a_failure_is_not_handed_on(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"a": "", "b": "a", "z": "ab"}))
+    cloud.lose_messages()
+    key = cloud.agent(session, "a").values()
+    failed = [SessionAgent.state.set("failed"), SessionAgent.notes.set(LONG)]
+    cloud.app.records.table(SESSION_AGENT).update(TENANT, cast(Any, tuple(key)), failed, SessionAgent.state.exists())
+    cloud.sweep()
+    assert cloud.status(session) == "failed"
+
+
+def a_restart_dies(cloud: Cloud) -> None:
+    def fail(request: AgentRequest) -> str:
+        raise AgentFailure("no")
+
+    def die_first(right: Right) -> None:
+        if right == ("dynamodb:PutItem", "SessionAgents"):
+            raise KeyboardInterrupt
+
+    cloud.behave("f", fail)
+    session = cloud.run({"a": "", "b": "", "f": "ab", "z": "abf"})
+    cloud.behave("f", lambda request: "ok")
+    cloud.iam.watch = die_first
+    with pytest.raises(KeyboardInterrupt):
+        cloud.send("retrySession", **session)
+    cloud.iam.watch = lambda right: None
+    assert cloud.status(session) == "in_transit"
+    cloud.sweep()
+    cloud.work()
+    assert cloud.status(session) == "completed"
+
+
+def a_worker_dies_in_a_cancelled_session(cloud: Cloud) -> None:
+    session = cloud.start(cloud.define({"a": ""}))
+    cloud.lose_messages()
+    die(cloud, session)
+    key = cast(Any, tuple(session.values()))
+    cancelled = [Session.status.set("cancelled")]
+    cloud.app.records.table(SESSION).update(TENANT, key, cancelled, Session.status.exists())
+    cloud.sweep()
+    assert [each.state for each in cloud.agents(session)] == ["cancelled"]
+
+
+def a_start_dies_behind_its_messages(cloud: Cloud) -> None:
+    session = cloud.run({"a": "", "b": "a"})
+    key = cast(Any, tuple(session.values()))
+    mark = Session.unconfirmed.set("0")
+    watched = [Session.watch.set("00"), Session.watch_at.set(0)]
+    cloud.app.records.table(SESSION).update(TENANT, key, [mark, *watched], Session.status.exists())
+    assert cloud.sweep() == 1
+    assert cloud.agents(session) == []
+
+
+HISTORIES = (
+    plans_run,
+    records_come_and_go,
+    long_jobs_end,
+    questions_are_answered,
+    attempts_are_lost,
+    an_agent_kills_its_workers,
+    a_message_cannot_be_worked_off,
+    an_agent_that_a_client_made_is_answered,
+    a_message_comes_to_an_agent_that_was_deleted,
+    an_agent_is_deleted_while_it_runs,
+    a_map_is_cancelled_while_it_expands,
+    messages_are_lost,
+    a_failure_is_not_handed_on,
+    a_restart_dies,
+    a_worker_dies_in_a_cancelled_session,
+    a_start_dies_behind_its_messages,
+)
+
+
+def test_every_function_may_do_what_it_does_and_no_more(cloud: Cloud) -> None:
+    for history in HISTORIES:
+        history(cloud)
+        assert cloud.iam.refused == {}, history.__name__
+    services = ("dynamodb", "s3", "sqs")
+    for role in ("ApiRole", "WorkerRole", "SweepRole"):
+        assert LIST_BUCKET in rights(role)
+        allowed = {right for right in rights(role) if right[0].startswith(services)} - LAMBDAS_OWN - {LIST_BUCKET}
+        assert allowed - cloud.iam.used[role] == set(), role
