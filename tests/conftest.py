@@ -13,9 +13,9 @@ from moto.dynamodb.responses import DynamoHandler
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.embedded_services import items_as_json
 from ai_coordination_engine.settings import Settings
 from tests import sessions
+from tests.memory import in_memory
 from tests.support import Api, Calls, Worker
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
@@ -62,16 +62,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An in-process AWS.
-
-    moto takes half of its time to serialize items that are in the wire's shape already; the embedded AWS does not.
-    """
-    whole = DynamoHandler.serialized
-    monkeypatch.setattr(
-        DynamoHandler, "serialized", lambda self, found: items_as_json(self, found) or whole(self, found)
-    )
-    with mock_aws():
+def aws() -> Iterator[None]:
+    """An in-process AWS whose DynamoDB is that of `tests.memory`."""
+    with mock_aws(), in_memory():
         yield
 
 

@@ -11,13 +11,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import maps, step
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
@@ -28,6 +28,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeClock
+from tests.memory import in_memory
 from tests.sessions import Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of
 
 if TYPE_CHECKING:
@@ -137,12 +138,11 @@ class History:
         session = stage.start(_define(stage, self._plan))
         skew = self._trouble.skew
         stage.boundary.reach = self._reach
-        events: Any = next(iter(stage.app.records.tables.values()))._connection.client.meta.events
-        events.register("needs-retry.dynamodb", self._repeat)
+        stage.database.repeats = self._repeat
         try:
             self._work_all_off([_skewed(stage, self._random.uniform(-skew, skew)) for _ in range(WORKERS)])
         finally:
-            events.unregister("needs-retry.dynamodb", self._repeat)
+            stage.database.repeats = lambda operation: False
             stage.boundary.reach = lambda name: None
         return _found(stage, session)
 
@@ -181,14 +181,12 @@ class History:
         if name not in ("run", "act", "delete") and self._happens("throttle", self._trouble.throttles):
             raise Throttled(name)
 
-    def _repeat(self, operation: Any, response: Any, **_: Any) -> float | None:
-        """botocore asks whether to send a request again, here after it was carried out."""
-        if not operation.name.endswith("Item") or operation.name.startswith(("Get", "BatchGet")):
-            return None
-        if response is None or not self._happens("repeat", self._trouble.repeats):
-            return None
+    def _repeat(self, operation: str) -> bool:
+        """Whether a write is made again after it was carried out."""
+        if not self._happens("repeat", self._trouble.repeats):
+            return False
         self._turns.pause()
-        return 0
+        return True
 
     def _happens(self, what: str, chance: float) -> bool:
         if self.happened.total() < MOST_TROUBLES and self._random.random() < chance:
@@ -201,15 +199,16 @@ class History:
 def staged() -> Iterator[Stage]:
     """A stage for histories, on an AWS of its own, whose attempts may be lost as often as it takes."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
-    with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as patched:
+    with mock_aws(), in_memory() as database, pytest.MonkeyPatch.context() as patched:
         for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
             patched.setenv(f"AWS_{name}", value)
-        patched.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
         patched.setattr(step, "MOST_LOST", 1_000)
         patched.setattr(tallies, "TALLY", 2)  # so that small joins and maps are counted like wide ones
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
-        yield stage_of(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)))
+        stage = stage_of(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)))
+        stage.database = database
+        yield stage
 
 
 def _skewed(stage: Stage, off: float) -> App:

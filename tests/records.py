@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
-
 from ai_coordination_engine.engine.app import App
 from tests.documents import data, field_of
+from tests.memory import databases
 from tests.support import Api
 
 Item = Mapping[str, Any]
@@ -135,13 +133,10 @@ class World(dict[str, str]):
 
 
 def items(app: App) -> dict[str, list[str]]:
-    """Every item of every table, reservations included: what "nothing was half-written" compares.
-
-    Read from moto's memory: a Scan through the client takes it a second in a module that shares its tables.
-    """
-    kept = dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables
+    """Every item of every table, reservations included: what "nothing was half-written" compares."""
+    kept = databases[-1].tables
     names = [table.name for table in app.records.tables.values()]
-    return {name: sorted(repr(item.to_json()) for item in kept[name].all_items()) for name in names}
+    return {name: sorted(map(repr, kept[name].items.values())) for name in names}
 
 
 def valid(field: str, world: Item, *, new: bool = False) -> dict[str, Any]:

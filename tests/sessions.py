@@ -23,6 +23,7 @@ from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+from tests.memory import Database
 
 TENANT = "acme"
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class Stage:
     looking: Repository  # a connection of its own: what a test reads is no side effect
     requests: Counter[str] = field(default_factory=Counter)
     called: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by agent and key: the runs
+    database: Database = field(default_factory=Database)  # where histories say what goes wrong
 
     def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
         """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""

@@ -2,10 +2,11 @@
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 MAX_ID = 256  # bytes
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORDINAL_BITS = 32
 _TAIL_BITS = 42  # 12 (rand_a) + 62 (rand_b) - 32 (ordinal)
 
@@ -34,8 +35,10 @@ def _uuid7(milliseconds: int, random_74_bits: int) -> str:
 
 
 def new_uuid(now: datetime) -> str:
-    """A fresh version 7 uuid for the instant `now`."""
-    return _uuid7(int(now.timestamp() * 1000), secrets.randbits(74))
+    """A fresh version 7 uuid for the instant `now`, in order down to the microsecond (RFC 9562, 6.2, method 3)."""
+    microseconds = (now - _EPOCH) // timedelta(microseconds=1)
+    milliseconds, rest = divmod(microseconds, 1000)
+    return _uuid7(milliseconds, (rest * 2**12 // 1000) << 62 | secrets.randbits(62))
 
 
 def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:

@@ -10,14 +10,15 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from tests.dynamodb_local import dynamodb_local, store
+from tests.memory import in_memory
 
 __all__ = ["dynamodb_local", "store"]
 
 
 @pytest.fixture(scope="module")
 def shared_app() -> Iterator[App]:
-    """An application on an in-process AWS; its tests keep apart by tenant."""
-    with mock_aws(), pytest.MonkeyPatch.context() as environment:
+    """An application on an in-process AWS, its DynamoDB in memory; its tests keep apart by tenant."""
+    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         settings = Settings(auth="local", agent_timeout_seconds=30)
         bootstrap.create_tables(settings)

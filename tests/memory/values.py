@@ -1,0 +1,54 @@
+"""Attribute values as they go over the wire: `{"S": "x"}`, `{"N": "1"}` … when they are equal, how large they are."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+Value = Mapping[str, Any]
+Item = dict[str, Any]
+SETS = {"SS", "NS", "BS"}
+
+
+def comparable(value: Value) -> tuple[str, Any]:
+    """The type and a Python value that compares as DynamoDB does."""
+    ((kind, inner),) = value.items()
+    if kind == "N":
+        return kind, Decimal(inner)
+    if kind == "NS":
+        return kind, frozenset(map(Decimal, inner))
+    if kind in ("SS", "BS"):
+        return kind, frozenset(inner)
+    if kind == "L":
+        return kind, [comparable(each) for each in inner]
+    if kind == "M":
+        return kind, {name: comparable(each) for name, each in inner.items()}
+    return kind, inner
+
+
+def number(digits: Decimal) -> Value:
+    """A number without a point where it needs none."""
+    text = format(digits.normalize(), "f")
+    return {"N": "0" if text == "-0" else text}
+
+
+def size(value: Value) -> int:
+    """Its bytes, near enough ("Item sizes and formats", Amazon DynamoDB Developer Guide)."""
+    ((kind, inner),) = value.items()
+    if kind == "S":
+        return len(inner.encode())
+    if kind == "N":
+        return (len(inner.lstrip("-").replace(".", "")) + 1) // 2 + 1
+    if kind == "B":
+        return len(inner)
+    if kind in ("SS", "NS", "BS"):
+        return sum(size({kind[0]: each}) for each in inner)
+    if kind == "L":
+        return 3 + sum(1 + size(each) for each in inner)
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + size(each) for name, each in inner.items())
+    return 1
+
+
+def item_size(item: Mapping[str, Value]) -> int:
+    """The bytes of an item."""
+    return sum(len(name.encode()) + size(value) for name, value in item.items())
