@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
@@ -86,6 +86,11 @@ class OneByOne(Parallel):
             self._order.shuffle(numbers)
         results = {number: calls[number]() for number in numbers}
         return [results[number] for number in range(len(calls))]
+
+    def beside(self, works: Sequence[Callable[[], object]], threads: int = 1) -> None:
+        with ExitStack() as turns:  # goes on with the next one when one raises
+            for work in works:
+                turns.callback(work)
 
 
 def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:

@@ -160,7 +160,7 @@ class Fork:
             early=source.early,
             plan_hash=source.plan_hash,
             control_keys={order.digest},
-            watch=watch_shard(key[1]),
+            watch=watch_shard(source.partition_key, key[1]),
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
             **packed,
         )

@@ -4,7 +4,7 @@ All of it may be repeated at any time, beside any worker. It is what the sweep d
 for a while, what an operator does after a disaster, and the second half of every control.
 """
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import (
@@ -42,11 +42,15 @@ def find(app: App, tenant: str, key: Key) -> Session:
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
     """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
     key = (coordination_uuid, session_uuid)
-    session = find(app, tenant, key)
+    _reconcile(app, find(app, tenant, key))
+    return find(app, tenant, key)
+
+
+def _reconcile(app: App, session: Session) -> None:
     if session.restart is not None and session.status == "in_transit":
         session = go_on(app, session)
     agents = _settled(app, session)
-    session = find(app, tenant, key)
+    session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
     if session.status in TERMINAL_SESSION_STATUSES:
         held_until = end_agents(app, session)
         app.steering.rewatch(session, held_until + 1 if held_until else None)
@@ -57,18 +61,15 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
         agents = _unmark(app, session, agents)
         _rouse(app, agents)
         _look_again(app, session, agents)
-    return find(app, tenant, key)
 
 
 def sweep(app: App) -> int:
-    """Reconcile sessions whose time to be looked at has come, at most 100; returns how many.
+    """Reconcile sessions whose time to be looked at has come, at most 100, side by side; returns how many.
 
     One that cannot be reconciled keeps no other waiting: what it raises is raised when all have had their turn.
     """
     due = app.steering.due(app.clock.now().timestamp(), _AT_ONCE)
-    with ExitStack() as turns:  # goes on with the next one when one raises; the last comes first
-        for each in reversed(due):
-            turns.callback(_look_after, app, each)
+    app.records.parallel.beside([partial(_look_after, app, each) for each in due])
     return len(due)
 
 
@@ -82,7 +83,7 @@ def _look_after(app: App, due: Session) -> None:
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
     else:
-        reconcile_session(app, due.partition_key, *key)
+        _reconcile(app, session)
 
 
 # What is owed

@@ -142,7 +142,7 @@ def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries
         open_sink_count=len(planned.sinks()),
         early=any(each.action.join in COUNTED for each in planned.agents) or None,
         plan_hash=plan_hash(planned.agents, planned.on_failure),
-        watch=watch_shard(key[1]),
+        watch=watch_shard(tenant, key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,
         **values,
     )

@@ -12,7 +12,7 @@ from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.repository import Repository, blob_prefix, is_below
 from ai_coordination_engine.store.table import Key, Refused
 
-_LOOK = 25  # children read at once: one decides, and so few are counted on the way
+_LOOK = 25  # children read at once: one decides, and more than so many are not counted
 _Look = tuple[int, bool]  # how many children stand in the way, and whether these are all
 
 
@@ -27,8 +27,8 @@ def delete(
 ) -> None:
     """Delete the record when it has no dependents.
 
-    1 call without guards, else 2 and one for each record that guards, and one more to count many. `condition` must
-    hold beside, and `conflict` says what it means when it does not. Raises `NotFound`, `HasDependents`, `Conflict`.
+    1 call without guards, else 2 and one for each record that guards. `condition` must hold beside, and `conflict` says
+    what it means when it does not. Raises `NotFound`, `HasDependents` (which counts up to 25 of each), `Conflict`.
     """
     table = repository.table(entity)
     owned = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
@@ -51,7 +51,7 @@ def delete(
             return
     with suppress(Refused):  # somebody took it off
         table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == mark)
-    raise _has_dependents(repository, entity, tenant, key, looks)
+    raise _has_dependents(entity, looks)
 
 
 def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: Any) -> str:
@@ -94,15 +94,15 @@ def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> lis
 
 
 def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -> _Look:
-    """The children that stand in the way; reservations of crashed writers are swept aside."""
+    """The children that stand in the way, counted up to `_LOOK`; reservations of crashed writers are swept aside."""
     table = repository.table(child)
-    after = None
+    counted, after = 0, None
     while True:
         records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True)
         own = (each for each in records if each.partition_key == tenant and is_below(each, child, parent_key))
-        count = sum(1 for record in own if not swept(repository, child, tenant, record))
-        if count or after is None:
-            return count, after is None
+        counted += sum(1 for record in own if not swept(repository, child, tenant, record))
+        if counted >= _LOOK or after is None:
+            return min(counted, _LOOK), counted <= _LOOK and after is None
 
 
 def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
@@ -136,13 +136,11 @@ def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condi
     return True
 
 
-def _has_dependents(
-    repository: Repository, entity: Entity, tenant: str, key: Key, looks: Sequence[_Look]
-) -> HasDependents:
-    counts = {
-        child.name: count if is_all else sum(1 for _ in repository.children(child, tenant, key))
-        for child, (count, is_all) in zip(entity.guards, looks, strict=True)
-    }
-    found = {name: count for name, count in counts.items() if count}
-    words = " and ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in found.items())
-    return HasDependents(f"The {entity.name} still has {words or 'dependents'}; delete them first.", dependents=found)
+def _has_dependents(entity: Entity, looks: Sequence[_Look]) -> HasDependents:
+    found = {child.name: look for child, look in zip(entity.guards, looks, strict=True) if look[0]}
+    words = " and ".join(
+        f"{'' if is_all else 'at least '}{count} {name}{'s' if count > 1 else ''}"
+        for name, (count, is_all) in found.items()
+    )
+    counts = {name: count for name, (count, _) in found.items()}
+    return HasDependents(f"The {entity.name} still has {words or 'dependents'}; delete them first.", dependents=counts)

@@ -24,6 +24,14 @@ class Parallel:
             raise errors[0]
         return [future.result() for future in futures]
 
+    def beside(self, works: Sequence[Callable[[], object]], threads: int = 8) -> None:
+        """Do whole works at the same time, each of which may use `run`; all have their turn, whichever raises."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="ace-work") as pool:
+            futures = [pool.submit(work) for work in works]
+        errors = [error for error in (future.exception() for future in futures) if error]
+        if errors:
+            raise errors[0]
+
     def pair(self, first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
         """The results of two calls of different kinds."""
         one, two = self.run([first, second])

@@ -13,11 +13,13 @@ from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.table import Key, Refused
 
 SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there
+_OF_A_TENANT = 4  # of these: however many sessions a tenant has, few others share all of its shards
 
 
-def watch_shard(session_uuid: str) -> str:
+def watch_shard(tenant: str, session_uuid: str) -> str:
     """The hash key of the sweep's index under which a session is watched."""
-    return f"{zlib.crc32(session_uuid.encode()) % SHARDS:02d}"
+    which = zlib.crc32(session_uuid.encode()) % _OF_A_TENANT
+    return f"{zlib.crc32(f'{which} {tenant}'.encode()) % SHARDS:02d}"
 
 
 def setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
@@ -109,7 +111,7 @@ class SessionTransitions:
         return self._change_session(
             tenant,
             key,
-            [Session.watch.set(watch_shard(key[1])), Session.watch_at.set(at)],
+            [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(at)],
             Session.status.is_in(*OPEN_SESSION_STATUSES)
             & (Session.watch_at.does_not_exist() | (Session.watch_at > at)),
         )

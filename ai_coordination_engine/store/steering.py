@@ -6,9 +6,13 @@ epoch that it means, so that what is late changes nothing in a session that has 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice, zip_longest
 from typing import Any
 
 from pynamodb.expressions.condition import size
@@ -69,6 +73,7 @@ class Steering:
         self._agents = repository.table(SESSION_AGENT)
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
+        self._parallel = repository.parallel
 
     # A session
 
@@ -177,16 +182,18 @@ class Steering:
 
     def due(self, before: float, limit: int) -> list[Session]:
         """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and
-        `watch_at`. One Query a shard.
+        `watch_at`. One Query a shard. Where there are more, shards and tenants take turns, in random order.
         """
-        found: list[Session] = []
-        for shard in range(SHARDS):
-            left = limit - len(found)
-            if left <= 0:
-                break
-            page, _ = self._sessions.query_index("to_watch", f"{shard:02d}", limit=left)
-            found.extend(each for each in page if each.watch_at < before)
-        return found
+
+        def look(shard: int) -> list[Session]:
+            page, _ = self._sessions.query_index("to_watch", f"{shard:02d}", limit=limit)
+            return [each for each in page if each.watch_at < before]
+
+        pages = self._parallel.run([partial(look, each) for each in random.sample(range(SHARDS), SHARDS)])
+        of_tenants: dict[str, list[Session]] = defaultdict(list)
+        for each in _in_turns(pages):
+            of_tenants[each.partition_key].append(each)
+        return list(islice(_in_turns(of_tenants.values()), limit))
 
     # A session agent
 
@@ -288,6 +295,12 @@ class Steering:
         return SessionAgent.updated_at.set(self._clock.now())
 
 
+def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
+    """The first of each row, then the second of each, and so on."""
+    for turn in zip_longest(*rows):
+        yield from (each for each in turn if each is not None)
+
+
 def _key_of(session: Session) -> Key:
     return session.coordination_uuid, session.session_uuid
 
@@ -309,7 +322,7 @@ def _removing(attributes: Iterable[Any]) -> list[Action]:
 
 
 def _watching(session: Session, at: float) -> list[Action]:
-    return [Session.watch.set(watch_shard(session.session_uuid)), Session.watch_at.set(at)]
+    return [Session.watch.set(watch_shard(session.partition_key, session.session_uuid)), Session.watch_at.set(at)]
 
 
 def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:

@@ -1,5 +1,6 @@
 """Reconciling: whatever was lost is found again, and nothing is done twice."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
 from tests.steered import DIAMOND, names, put_right, sweep_after
@@ -208,6 +210,29 @@ def answer_at(stage: Stage, session: Session, uuid: str, point: int) -> list[int
 
     stage.boundary.reach = reach
     return answered
+
+
+def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a", "c": "a"}))
+    calls: list[str] = []
+    stage.boundary.reach = calls.append
+    assert sweep_after(stage, stage.app.settings.watch_seconds + 1) == 1
+    seen = Counter(calls[::2])  # each is heard of before and after it
+    assert seen == {"Query": SHARDS + 1, "UpdateItem": 2, "GetItem": 2, "send": 1}
+    assert stage.session(session).watch_at > stage.clock.now().timestamp()
+
+
+def test_a_tenant_with_very_many_sessions_does_not_delay_another(stage: Stage) -> None:
+    table, now = stage.app.records.table(SESSION), stage.clock.now().timestamp()
+    for tenant, count, late in (("crowd", 130, 1000), ("quiet", 3, 1)):
+        for number in range(count):
+            uuid = f"{tenant}-{number}"
+            watched = {"watch": watch_shard(tenant, uuid), "watch_at": now - late}
+            table.put(Session("c", uuid, partition_key=tenant, **watched), Session.session_uuid.does_not_exist())
+    assert len({watch_shard("crowd", str(number)) for number in range(130)}) <= 4  # others may have what is left
+    for _ in range(5):
+        found = Counter(each.partition_key for each in stage.app.steering.due(now, 100))
+        assert found == {"crowd": 97, "quiet": 3}
 
 
 def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage: Stage) -> None:
