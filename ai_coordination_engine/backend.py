@@ -45,7 +45,7 @@ _TRANSIENT = frozenset(
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of a batch, at most
 MAX_REFUSALS = 10  # of a batch in a row; 7.5 seconds of waiting at most, of the 25 that an API's request has
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
-_NO_ANSWER = (NotConnected, HTTPClientError, IncompleteReadError, ResponseParserError)
+_NO_ANSWER = (NotConnected, HTTPClientError, IncompleteReadError, ResponseParserError, ConnectionError, TimeoutError)
 
 
 def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
@@ -100,6 +100,8 @@ def translated(service: str) -> Iterator[None]:
 
 def passing(error: BaseException, service: str = "the backend") -> Throttled | None:
     """An error that may pass as one of ours; None for any other."""
+    if isinstance(error, Throttled):
+        return error
     for cause in _causes(error):
         if isinstance(cause, ClientError) and (found := _answered(cause, service)) is not None:
             return found  # PynamoDB's own error, which comes first, knows the code and not the status

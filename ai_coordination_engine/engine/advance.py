@@ -28,7 +28,6 @@ _BLAMED = "Skipped because of a failure before it."
 _NOTHING = (
     "There is no result: every agent that nobody waits for was skipped, because no condition or choice led to it."
 )
-EVERY_EPOCH = 2**31
 MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
@@ -273,11 +272,11 @@ def fail_session(app: App, agent: SessionAgent) -> None:
 
 
 def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
-    """The session fails, whatever its policy says and whatever became of the agent."""
+    """The session fails with the agent, whatever its policy says."""
     if agent.sink_count == 0:
         return
     key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.fail_session(agent.partition_key, key, EVERY_EPOCH, {"logs": reason[:MAX_LOGS]})
+    app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": reason[:MAX_LOGS]})
     skip_waiting(app, agent.partition_key, key)
 
 

@@ -41,4 +41,4 @@ class App:
 
 def wake(agent: SessionAgent) -> Wake:
     """The message that wakes this session agent."""
-    return Wake(agent.partition_key, agent.session_uuid, agent.session_agent_uuid)
+    return Wake(agent.partition_key, agent.session_uuid, agent.session_agent_uuid, epoch=agent.epoch or 0)

@@ -2,9 +2,10 @@
 
 import secrets
 
+from ai_coordination_engine.backend import passing
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -25,7 +26,8 @@ class LetGo:
     """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
     lease. A process that dies cannot do so.
 
-    What a backend refuses for now is waited for: the attempt is none that died, unless it had `died` before.
+    What a backend refuses for now, or does not answer, is waited for: the attempt is none that died, unless it had
+    `died` before.
     """
 
     def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
@@ -35,5 +37,11 @@ class LetGo:
         """The lease is held already."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None and issubclass(kind, Exception):
-            self._app.transitions.let_go(self._agent, died=self._died or not issubclass(kind, Throttled))
+        if not isinstance(error, Exception):
+            return
+        try:
+            self._app.transitions.let_go(self._agent, died=self._died or passing(error) is None)
+        except Exception as another:  # then the lease runs out; what happened first says more
+            if passing(another) is None:
+                raise
+            logger.warning("could not let go", extra={"session_agent_uuid": self._agent.session_agent_uuid})

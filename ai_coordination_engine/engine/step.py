@@ -55,28 +55,33 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
 def poison(app: App, wake: Wake, reason: str) -> None:
     """A message cannot be worked off and goes to the dead-letter queue: its agent and its session fail.
 
+    Nothing happens to an agent that somebody holds, that has ended, or that was set back since the message was sent.
     `reason` is shown to people: readable, and without secrets.
     """
     agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
-    if agent is None:
+    if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
+        return
+    if agent.lease_until is not None and agent.lease_until >= app.lost_before():
         return
     note = f"Its message is in the dead-letter queue: {reason}"
-    _give_up(app, agent, note)
-    advance.fail_for(app, agent, f"Agent {label(app, agent)}: {note}")
+    failed = _give_up(app, agent, note)
+    if failed is not None:
+        advance.fail_for(app, failed, f"Agent {label(app, failed)}: {note}")
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
-    """Fail an agent whose attempts leave no result; the agent as it is afterwards."""
+    """Fail an agent whose attempts leave no result; None when it is no longer as it was read."""
     current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    return app.transitions.fail_poisoned(agent, {"notes": note})
+    failed = app.transitions.fail_poisoned(agent, {"notes": note})
+    mine = failed is not None and (failed.state, failed.epoch, failed.notes) == ("failed", agent.epoch, note)
+    return failed if mine else None  # a repeated write, whose first answer was lost, is one's own too
 
 
 def _fail(app: App, agent: SessionAgent, note: str) -> None:
     """Fail an agent that nobody runs, and what follows from it."""
-    failed = _give_up(app, agent, note)
-    if failed is not None and failed.state == "failed":
+    if (failed := _give_up(app, agent, note)) is not None:
         advance.ended(app, failed)
 
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
+from ai_coordination_engine.backend import passing
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake
+
+SENT_ANEW = MAX_RECEIVES - 1  # receipts after which a message that waits for a backend is; one try more is left
+_RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
 
 class Messages(Protocol):
@@ -37,7 +42,8 @@ class Delivery:
 class Deliveries:
     """Decides what becomes of messages. `poison` ends what a wake-up stands for, whose step raises each time.
 
-    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near that: it is sent anew.
+    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near that: it is sent anew,
+    and so is, in time, one whose step a backend refuses, for as many hours as that takes.
     """
 
     messages: Messages
@@ -56,11 +62,22 @@ class Deliveries:
         except Busy as busy:
             return self._send_anew(wake, delivery, busy.retry_after)
         except Exception as error:
+            if passing(error) is not None:
+                return self._wait_for_backend(wake, delivery, error)
             logger.exception("step failed", extra={"message_id": delivery.message_id})
             if delivery.received >= MAX_RECEIVES and self._give_up(wake, delivery, error):
                 return 0
-            return min(2.0 ** min(delivery.received, 16), self.longest_backoff)
+            return self._backoff(delivery)
         return None
+
+    def _backoff(self, delivery: Delivery) -> float:
+        return min(2.0 ** min(delivery.received, 16), self.longest_backoff)
+
+    def _wait_for_backend(self, wake: Wake, delivery: Delivery, error: Exception) -> float | None:
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("backend refuses", extra={"message_id": delivery.message_id, "reason": reason})
+        seconds = self._backoff(delivery) * (1 - _RANDOM.random() / 2)
+        return seconds if delivery.received < SENT_ANEW else self._send_anew(wake, delivery, seconds)
 
     def _send_anew(self, wake: Wake, delivery: Delivery, seconds: float) -> float | None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -61,6 +62,11 @@ def until(lease: Lease) -> Any:
     if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
         return lease.seconds + lease.now
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
+
+
+def same(attribute: Any, value: Any) -> Any:
+    """Whether an attribute is as it was read; None: it does not exist."""
+    return attribute.does_not_exist() if value is None else attribute == value
 
 
 COMPLETE = (
@@ -131,5 +137,7 @@ def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
 
 
 def died_in_a_row(agent: SessionAgent) -> int:
-    """How many attempts died since the agent was set back, if the current one is lost."""
-    return sum(1 for _, _, *why in lost_with(agent) if not why)
+    """How many attempts died one after the other, the current one too if it is lost; a reset begins anew, and so does
+    an attempt that a backend refused: its worker lived.
+    """
+    return sum(1 for _ in takewhile(lambda lost: len(lost) == 2, reversed(lost_with(agent))))

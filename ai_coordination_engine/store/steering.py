@@ -19,7 +19,7 @@ from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
-from ai_coordination_engine.store.attempts import LEASE, STANDING, TIMES, ended_with, ending, key_of
+from ai_coordination_engine.store.attempts import LEASE, STANDING, TIMES, ended_with, ending, key_of, same
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
@@ -118,7 +118,7 @@ class Steering:
     def note(self, seen: Session, order: Order) -> None:
         """Remember an order that had nothing to do, so that its repetition has no effect on what comes later."""
         if order.digest is not None and not order.was_carried_out(seen):
-            self._steer(seen, order, [], (Session.status == seen.status) & _same(Session.epoch, seen.epoch))
+            self._steer(seen, order, [], (Session.status == seen.status) & same(Session.epoch, seen.epoch))
 
     def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
         """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
@@ -136,7 +136,7 @@ class Steering:
                 *_removing(removed),
                 *_watching(seen, watch_at),
             ],
-            (Session.status == seen.status) & _same(Session.epoch, seen.epoch),
+            (Session.status == seen.status) & same(Session.epoch, seen.epoch),
         )
 
     def restarted(self, session: Session, open_sinks: Iterable[int], sinks: int, watch_at: float) -> Session:
@@ -166,7 +166,7 @@ class Steering:
         says. Never raises `Refused`.
         """
         key = _key_of(session)
-        as_seen = _same(Session.watch_at, session.watch_at)
+        as_seen = same(Session.watch_at, session.watch_at)
         with suppress(Refused):
             if at is None:
                 actions = _removing((Session.watch, Session.watch_at))
@@ -210,18 +210,18 @@ class Steering:
         ]
         if state == "skipped":
             actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
-            condition &= _same(SessionAgent.run_uuid, agent.run_uuid)
-            condition &= _same(SessionAgent.lease_until, agent.lease_until)
+            condition &= same(SessionAgent.run_uuid, agent.run_uuid)
+            condition &= same(SessionAgent.lease_until, agent.lease_until)
         with suppress(Refused):
             self._agents.update(agent.partition_key, key_of(agent), actions, condition)
 
     def close(self, agent: SessionAgent) -> None:
         """The runs of an agent that was ended are recorded. Never raises `Refused`."""
-        condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
+        condition = (SessionAgent.state == agent.state) & same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
             actions = _removing((SessionAgent.lease_until, SessionAgent.lost_runs))
             self._agents.update(
-                agent.partition_key, key_of(agent), actions, condition & _same(SessionAgent.epoch, agent.epoch)
+                agent.partition_key, key_of(agent), actions, condition & same(SessionAgent.epoch, agent.epoch)
             )
 
     def mark(self, agent: SessionAgent, token: str) -> None:
@@ -241,7 +241,7 @@ class Steering:
         """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
         when the agent has changed meanwhile, it has to be looked at again.
         """
-        condition = (SessionAgent.state == agent.state) & _same(SessionAgent.run_uuid, agent.run_uuid)
+        condition = (SessionAgent.state == agent.state) & same(SessionAgent.run_uuid, agent.run_uuid)
         with suppress(Refused):
             self._agents.update(
                 agent.partition_key, key_of(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch)
@@ -263,8 +263,8 @@ class Steering:
                 key_of(agent),
                 [*_setting(SessionAgent, given), *_removing(kept), self._now()],
                 (SessionAgent.state == agent.state)
-                & _same(SessionAgent.run_uuid, agent.run_uuid)
-                & _same(SessionAgent.lease_until, agent.lease_until)
+                & same(SessionAgent.run_uuid, agent.run_uuid)
+                & same(SessionAgent.lease_until, agent.lease_until)
                 & _before_epoch(epoch),
             )
 
@@ -303,10 +303,6 @@ def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
 
 def _key_of(session: Session) -> Key:
     return session.coordination_uuid, session.session_uuid
-
-
-def _same(attribute: Any, value: Any) -> Any:
-    return attribute.does_not_exist() if value is None else attribute == value
 
 
 def _before_epoch(epoch: int) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.store.agent_writes import AgentWrites
 from ai_coordination_engine.store.attempts import (
     ATTEMPT,
@@ -25,6 +24,7 @@ from ai_coordination_engine.store.attempts import (
     key_of,
     lost_with,
     ready,
+    same,
     starting,
     until,
 )
@@ -332,8 +332,14 @@ class Transitions(AgentWrites):
         )
 
     def fail_poisoned(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
-        """End an agent whose step cannot be worked off; the agent as it is afterwards."""
-        same = SessionAgent.run_uuid == agent.run_uuid if agent.run_uuid else SessionAgent.run_uuid.does_not_exist()
+        """End an agent whose step cannot be worked off, if nobody has begun anything with it since it was read.
+
+        The agent as it is afterwards.
+        """
+        attempt = (SessionAgent.epoch, SessionAgent.run_uuid, SessionAgent.lease_token, SessionAgent.lease_until)
+        unchanged = SessionAgent.state == agent.state
+        for each in attempt:
+            unchanged &= same(each, getattr(agent, each.attr_name))
         return self._change(
             agent.partition_key,
             key_of(agent),
@@ -343,7 +349,7 @@ class Transitions(AgentWrites):
                 *(attribute.remove() for attribute in (*ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
                 *self._ending(),
             ],
-            SessionAgent.state.is_in(*OPEN_AGENT_STATES) & same,
+            unchanged,
         )
 
     # Inside

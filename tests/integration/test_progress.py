@@ -203,7 +203,7 @@ def test_an_attempt_that_was_let_go_is_held_until_no_time(stage: Stage, client: 
         "sessionAgentUuid": stage.agent(session.session_uuid, "a").session_agent_uuid,
     }
     found = data(client, "sessionAgent", "{ leaseUntil whyNotRunning { code } }", **agent)
-    assert found == {"leaseUntil": None, "whyNotRunning": {"code": "LEASE_EXPIRED"}}
+    assert found == {"leaseUntil": None, "whyNotRunning": {"code": "WAITS_FOR_BACKEND"}}
 
 
 def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api) -> None:

@@ -107,14 +107,25 @@ def test_a_map_waits_for_its_elements() -> None:
             "again.",
             None,
         ),
+        (
+            {"state": "executing", "attempt": 2, "lease_until": 0},
+            "LEASE_EXPIRED",
+            "Attempt 2 was lost: its worker met an error. reconcileSession sends lost messages again.",
+            None,
+        ),
         *(
             (
-                {"state": "executing", "attempt": 2, "lease_until": let_go},
-                "LEASE_EXPIRED",
-                "Attempt 2 was lost: its worker met an error. reconcileSession sends lost messages again.",
+                {"state": state, "attempt": 2, "lease_until": -1, "acting": acting, "async_task_uuid": job},
+                "WAITS_FOR_BACKEND",
+                f"The backend refused {what} for now, or did not answer; it is tried again until that has passed. "
+                "reconcileSession sends lost messages again.",
                 None,
             )
-            for let_go in (0, -1)
+            for state, acting, job, what in (
+                ("executing", None, None, "attempt 2"),
+                ("pending", True, None, "the action function on its answer"),
+                ("pending", None, "job", "attempt 2"),
+            )
         ),
         (
             {"state": "executing"},
@@ -213,6 +224,11 @@ def test_a_wait_for_a_person_says_since_when() -> None:
 def test_a_lost_attempt_says_when_the_sweep_comes() -> None:
     found = why(agent(state="executing", attempt=1, lease_until=1.0), watch_at=SWEPT.timestamp())
     assert (found.code, found.until) == ("LEASE_EXPIRED", SWEPT)
+
+
+def test_what_a_backend_refused_waits_for_the_end_of_a_pause_too() -> None:
+    found = why(agent(paused="token", state="pending", async_task_uuid="job", lease_until=-1), status="paused")
+    assert (found.code, found.details["then"]) == ("PAUSED", "WAITS_FOR_BACKEND")
 
 
 def test_a_paused_agent_says_what_comes_after_the_pause() -> None:

@@ -76,9 +76,20 @@ def test_body_is_compact_versioned_json() -> None:
     assert body_of(WAKE) == '{"v":1,"tenant":"acme#eu","session_uuid":"s-1","session_agent_uuid":"sa-1"}'
 
 
-@pytest.mark.parametrize("wake", [WAKE, Wake("a", "s", "sa", "run-1"), Wake("ü" * 128, "\N{ROCKET}", '"')])
+@pytest.mark.parametrize(
+    "wake", [WAKE, Wake("a", "s", "sa", "run-1"), Wake("ü" * 128, "\N{ROCKET}", '"'), Wake("a", "s", "sa", epoch=3)]
+)
 def test_wake_survives_the_queue(wake: Wake) -> None:
     assert wake_from_body(body_of(wake)) == wake
+
+
+def test_the_epoch_of_what_was_set_back_travels_along() -> None:
+    expected = '{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa","epoch":3}'
+    assert body_of(Wake("a", "s", "sa", epoch=3)) == expected
+
+
+def test_a_message_of_an_earlier_version_has_no_epoch() -> None:
+    assert wake_from_body('{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}').epoch == 0
 
 
 def test_reader_accepts_keys_of_a_later_writer() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import EndpointConnectionError
 
 from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.entrypoints import worker as module
 from ai_coordination_engine.entrypoints.deliveries import Deliveries
 from ai_coordination_engine.entrypoints.worker import Worker
-from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import Wake
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -160,6 +161,44 @@ def test_message_that_fails_for_the_last_time_is_given_up_and_left_to_the_redriv
     assert handle(step, message(1, received=received), messages=messages, poison=poison) == ["m-1"]
     assert messages.postponed == {"r-1": 0}
     assert poison.given_up == [("sa-1", "RuntimeError (message m-1); the log has the rest")]
+
+
+REFUSALS = [
+    Throttled("no"),
+    Unavailable("no"),
+    ConnectionResetError("no"),
+    TimeoutError(),
+    EndpointConnectionError(endpoint_url="x"),
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_what_a_backend_refuses_comes_back_later_each_time_with_jitter(error: Exception) -> None:
+    messages, poison = FakeMessages(), FakePoison()
+    step = FakeStep({f"sa-{number}": error for number in range(1, 9)})
+    records = [message(number, received=number) for number in range(1, 9)]
+    assert len(handle(step, *records, messages=messages, poison=poison)) == 8
+    assert all(2**number / 2 <= messages.postponed[f"r-{number}"] <= 2**number for number in range(1, 9))
+    assert (messages.sent, poison.given_up) == ([], [])
+
+
+@pytest.mark.parametrize("received", [9, 10, 25])
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_what_a_backend_refuses_for_long_is_sent_anew_and_never_given_up(error: Exception, received: int) -> None:
+    messages, poison = FakeMessages(), FakePoison()
+    assert handle(FakeStep({"sa-1": error}), message(1, received=received), messages=messages, poison=poison) == []
+    ((name, delay),) = messages.sent
+    assert name == "sa-1"
+    assert min(2**received, 900) / 2 <= delay <= min(2**received, 900)
+    assert (messages.postponed, poison.given_up) == ({}, [])
+
+
+def test_what_can_neither_be_worked_off_nor_sent_anew_is_kept() -> None:
+    messages, poison = FullMessages(), FakePoison()
+    step = FakeStep({"sa-1": Unavailable("no")})
+    assert handle(step, message(1, received=10), messages=messages, poison=poison) == ["m-1"]
+    assert 450 <= messages.postponed["r-1"] <= 900
+    assert poison.given_up == []
 
 
 def test_message_that_cannot_be_given_up_comes_back_later() -> None:
