@@ -14,7 +14,7 @@ from tests.fakes import Behaviour, failing
 from tests.sessions import TENANT, Graph, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
 
 CI = bool(os.environ.get("CI"))
-EVERY = 1 if CI else 3  # the larger graphs: every point in CI, every third elsewhere
+EVERY = 1 if CI else 2  # the larger graphs: every point in CI, every second elsewhere
 
 
 @dataclass(frozen=True)

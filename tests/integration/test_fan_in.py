@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.graph import plan
@@ -19,11 +20,11 @@ from ai_coordination_engine.engine.advance import hand_on
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.planned import Plan, fill_subtasks, session_agents, session_tallies
-from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import FakeClock, FakeQueue
+from tests.memory import in_memory
 
 CI = bool(os.environ.get("CI"))
 THREADS = 16
@@ -32,16 +33,14 @@ THREADS = 16
 @pytest.fixture(
     scope="module",
     params=[
-        "moto",
+        "memory",
         pytest.param("dynamodb_local", marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")]),
     ],
 )
 def store_app(request: pytest.FixtureRequest) -> Iterator[App]:
-    """An application on moto, as the embedded AWS makes it safe for threads, and on DynamoDB Local."""
-    with EmbeddedAws() as aws, pytest.MonkeyPatch.context() as environment:
-        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
-            environment.setenv(f"AWS_{name}", value)
-        environment.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    """An application on DynamoDB in memory, and on DynamoDB Local."""
+    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         if request.param == "dynamodb_local":
             environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local"))
         settings = Settings(auth="local", agent_timeout_seconds=30, table_prefix="fan-in")
@@ -96,7 +95,7 @@ def joined(app: App, width: int) -> list[SessionAgent]:
 
 
 @pytest.mark.parametrize(
-    ("twice", "rounds"), [(False, 150 if CI else 15), (True, 50 if CI else 5)], ids=["once", "twice"]
+    ("twice", "rounds"), [(False, 20 if CI else 5), (True, 20 if CI else 5)], ids=["once", "twice"]
 )
 def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App, twice: bool, rounds: int) -> None:
     width = 50
