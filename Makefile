@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover bench demo package lock clean
+.PHONY: help install fmt lint test cover mutants bench demo package lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -40,6 +40,9 @@ test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the w
 
 cover: install ## run the suite and print what it covers (about twice the time)
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+
+mutants: install ## try deliberate faults of the engine: the tests must notice each (half an hour; ARGS="a word of its name")
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,339 @@
+"""`make mutants`: deliberate faults of the engine, each of which the tests that claim its promise must notice.
+
+Each mutant is a copy of the tree in which one text is replaced; a text that is not there (any more) is an error. A
+mutant whose tests pass has survived: some promise is claimed and not tested.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "ai_coordination_engine"
+SECONDS = 300  # for the tests of one mutant; one that hangs is noticed, too
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What is wrong, where (below the package; a folder: everywhere in it), and the tests that must fail."""
+
+    name: str
+    where: str
+    old: str
+    new: str
+    tests: Sequence[str]
+
+
+CRASHES = ("integration/test_crash_points.py",)
+BATCHES = ("unit/test_batches.py",)
+TRANSITIONS = ("integration/test_transitions.py",)
+GUARDS = ("integration/test_guards.py", "integration/test_guards_crashes.py")
+MUTANTS = (
+    Mutant("no read is consistent", ".", "consistent=True", "consistent=False", ("integration/test_lagging.py",)),
+    Mutant("UnprocessedKeys are ignored", "store/table.py", 'answer.get("UnprocessedKeys", {})', "{}", BATCHES),
+    Mutant("UnprocessedItems are ignored", "store/table.py", 'answer.get("UnprocessedItems", {})', "{}", BATCHES),
+    Mutant(
+        "a claim asks for no tenant",
+        "store/transitions.py",
+        "ready(lease.now) & (SessionAgent.partition_key == tenant)",
+        "ready(lease.now)",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "tenants share partitions",
+        "store/models.py",
+        'return f"{escaped}{SEPARATOR}{uuid}"',
+        'return f"{SEPARATOR}{uuid}"',
+        ("integration/test_tenants.py",),
+    ),
+    Mutant(
+        "the sweep does not put sessions off first",
+        "engine/reconcile.py",
+        "    app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)\n",
+        "",
+        ("integration/test_reconcile.py",),
+    ),
+    Mutant(
+        "a late result is not fenced",
+        "store/attempts.py",
+        """        & (SessionAgent.run_uuid == agent.run_uuid)
+        & (SessionAgent.lease_token == agent.lease_token)
+""",
+        "",
+        (*TRANSITIONS, "integration/test_interleavings.py"),
+    ),
+    Mutant(
+        "two tries to claim share a promised run",
+        "store/attempts.py",
+        "        & (SessionAgent.lease_token == agent.lease_token)\n",
+        "",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a living worker's attempt is taken over",
+        "store/transitions.py",
+        """            (SessionAgent.state == "executing")
+            & (SessionAgent.lease_until < lease.lost_before)
+""",
+        """            (SessionAgent.state == "executing")
+""",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "an attempt is claimed again",
+        "store/attempts.py",
+        """("initial", "pending")
+        & COMPLETE
+        & SessionAgent.run_uuid.does_not_exist()""",
+        """("initial", "pending", "executing")
+        & COMPLETE""",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a backoff is not kept",
+        "store/attempts.py",
+        "        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))\n",
+        "",
+        (*TRANSITIONS, "integration/test_policies.py"),
+    ),
+    Mutant(
+        "a paused agent is claimed",
+        "store/attempts.py",
+        """        & SessionAgent.paused.does_not_exist()
+        & (SessionAgent.not_before""",
+        "        & (SessionAgent.not_before",
+        ("integration/test_control.py",),
+    ),
+    Mutant(
+        "an edge counts as often as it is removed",
+        "store/transitions.py",
+        "SessionAgent.unfinished.contains(edge))\n",
+        "SessionAgent.session_uuid.exists())\n",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a counter shard counts as one edge",
+        "store/transitions.py",
+        "SessionAgent.in_degree.add(-width)",
+        "SessionAgent.in_degree.add(-1)",
+        (*TRANSITIONS, "integration/test_edges.py"),
+    ),
+    Mutant(
+        "the last edge but one starts a join",
+        "store/transitions.py",
+        "            & (SessionAgent.in_degree == 1)\n",
+        "",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a repeated claim is refused",
+        "store/agent_writes.py",
+        "if refused.old is None or (refused.old.lease_token, refused.old.state) != (lease.token, state):\n",
+        "if refused.old is not None:\n",
+        ("integration/test_interleavings.py",),
+    ),
+    Mutant(
+        "somebody else's record counts as one's own",
+        "store/table.py",
+        "if refused.old is None or not record.is_same(refused.old):",
+        "if refused.old is None:",
+        ("integration/test_tables.py", "integration/test_recorded_attempts.py"),
+    ),
+    Mutant(
+        "lost attempts leave no run",
+        "engine/runs.py",
+        "for attempt, run in lost(agent)]\n    app.records.parallel",
+        "for attempt, run in lost(agent)[:0]]\n    app.records.parallel",
+        CRASHES,
+    ),
+    Mutant(
+        "an attempt that had ended is executed again",
+        "engine/runs.py",
+        "    if not attempts:\n        return None\n",
+        "    if attempts or not attempts:\n        return None\n",
+        CRASHES,
+    ),
+    Mutant(
+        "an earlier failure ends a session that was retried",
+        "store/session_transitions.py",
+        " & (Session.epoch.does_not_exist() | (Session.epoch <= epoch))",
+        "",
+        ("integration/test_restart.py",),
+    ),
+    Mutant(
+        "a session ends before its sinks",
+        "store/session_transitions.py",
+        "(Session.open_sink_count == 0) & Session.status",
+        "Session.status",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a cancelled session ends again",
+        "store/session_transitions.py",
+        "Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES)",
+        "Session.open_sinks.contains(sink)",
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a running agent is skipped",
+        "store/attempts.py",
+        '"wait_for_user_input") & SessionAgent.lease_until.does_not_exist()',
+        '"wait_for_user_input", "executing")',
+        TRANSITIONS,
+    ),
+    Mutant(
+        "a delete does not look for children",
+        "store/guards.py",
+        "    if not any(count for count, _ in looks):\n        try",
+        "    if looks is not None:\n        try",
+        GUARDS,
+    ),
+    Mutant(
+        "a child does not look for its parent again",
+        "store/repository.py",
+        "            parent = self._parent(entity, tenant, parent_key, new_child=True)\n",
+        "            parent = self._parent(entity, tenant, parent_key)\n",
+        GUARDS,
+    ),
+    Mutant(
+        "a delete that died blocks for ever",
+        "store/guards.py",
+        "owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now)))",
+        "owned & deleting.does_not_exist()",
+        GUARDS,
+    ),
+    Mutant(
+        "the message of a held agent is deleted",
+        "engine/step.py",
+        "        raise Busy(max(agent.lease_until - lease.now, 0))\n    elif agent.paused",
+        "        return None\n    elif agent.paused",
+        CRASHES,
+    ),
+    Mutant(
+        "successors are not enqueued",
+        "engine/advance.py",
+        "    app.queue.send([wake(each) for each in ready])\n    return claimed\n",
+        "    return claimed\n",
+        CRASHES,
+    ),
+    Mutant(
+        "a redelivered message does not look below its agent",
+        "engine/advance.py",
+        "    rouse(app, list(standing.values()))\n",
+        "",
+        CRASHES,
+    ),
+    Mutant(
+        "a busy message is received until it is a dead letter",
+        "entrypoints/deliveries.py",
+        "            return self._send_anew(wake, delivery, busy.retry_after)\n",
+        "            return busy.retry_after\n",
+        ("unit/test_worker.py", "unit/test_local_worker.py"),
+    ),
+    Mutant(
+        "what kills its worker is tried for ever",
+        "engine/step.py",
+        "MOST_LOST = 5 ",
+        "MOST_LOST = 1_000 ",
+        ("integration/test_recorded_attempts.py", "integration/test_step.py", "integration/test_dead_letters.py"),
+    ),
+    Mutant(
+        "a person's second answer counts",
+        "store/transitions.py",
+        """        waits = (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant)
+""",
+        """        waits = SessionAgent.partition_key == tenant
+""",
+        (*TRANSITIONS, "integration/test_user_input.py"),
+    ),
+    Mutant(
+        "a wait ends at a deadline that was moved",
+        "store/transitions.py",
+        '(SessionAgent.state == "wait_for_user_input") & (SessionAgent.due_at == agent.due_at)',
+        'SessionAgent.state == "wait_for_user_input"',
+        (*TRANSITIONS, "integration/test_user_waits.py"),
+    ),
+    Mutant(
+        "the sink of a failure is not told to the session",
+        "store/session_transitions.py",
+        "            actions.append(Session.blamed.set(True))\n",
+        "            pass\n",
+        (*CRASHES, "integration/test_edges.py"),
+    ),
+)
+
+
+def main() -> None:
+    """Try all mutants, or those whose name contains a word; print the table; exit with 1 when one has survived."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("word", nargs="?", default="")
+    arguments.add_argument("--at-once", type=int, default=2)
+    given = arguments.parse_args()
+    chosen = [each for each in MUTANTS if given.word in each.name]
+    print(f"| {'mutant':58} | {'end':8} | seconds | noticed by |\n| --- | --- | --- | --- |")
+    with ThreadPoolExecutor(given.at_once) as pool:
+        survived = sum(pool.map(_tried, chosen))
+    print(f"{len(chosen) - survived} of {len(chosen)} mutants killed")
+    sys.exit(bool(survived))
+
+
+def _tried(mutant: Mutant) -> bool:
+    """Whether it survives."""
+    begun = monotonic()
+    with TemporaryDirectory(prefix="mutant-") as folder:
+        tree = Path(folder)
+        for name in (PACKAGE, "tests", "examples", "pyproject.toml", "template.yaml", "README.md"):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, tree / name)
+        mutate(tree / PACKAGE, mutant)
+        noticed = _noticed(tree, mutant)
+    end = "killed" if noticed else "SURVIVED"
+    print(f"| {mutant.name:58} | {end:8} | {monotonic() - begun:7.1f} | {noticed} |", flush=True)
+    return not noticed
+
+
+def mutate(package: Path, mutant: Mutant) -> None:
+    """Replace the text. Raises `LookupError` where it is not there, or, in one file, more than once."""
+    place = package / mutant.where
+    files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+    found = 0
+    for each in files:
+        text = each.read_text()
+        found += text.count(mutant.old)
+        each.write_text(text.replace(mutant.old, mutant.new))
+    if found != 1 and not (found and place.is_dir()):
+        raise LookupError(f"{mutant.name}: its text stands {found} times in {mutant.where}")
+
+
+def _noticed(tree: Path, mutant: Mutant) -> str:
+    """The first test that fails, or how else it is noticed; empty when it is not."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    tests = [f"tests/{each}" for each in mutant.tests]
+    try:
+        done = subprocess.run(
+            [*command, "--no-header", "-m", "not dynamodb_local", *tests],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "a test that does not end"
+    if done.returncode == 0:
+        return ""
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    if not failed:
+        raise RuntimeError(f"{mutant.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failed[0].rpartition("/")[2]
+
+
+if __name__ == "__main__":
+    main()

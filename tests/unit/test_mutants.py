@@ -1,0 +1,24 @@
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from tests.mutants import MUTANTS, PACKAGE, ROOT, Mutant, mutate
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_applies(tmp_path: Path, mutant: Mutant) -> None:
+    """So that whoever changes the engine keeps `make mutants` alive."""
+    package = tmp_path / PACKAGE
+    if (ROOT / PACKAGE / mutant.where).is_dir():
+        copytree(ROOT / PACKAGE, package)
+    else:
+        (package / mutant.where).parent.mkdir(parents=True)
+        (package / mutant.where).write_text((ROOT / PACKAGE / mutant.where).read_text())
+    mutate(package, mutant)
+    for test in mutant.tests:
+        assert (ROOT / "tests" / test).is_file()
+
+
+def test_there_are_at_least_thirty() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
