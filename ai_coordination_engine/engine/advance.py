@@ -16,10 +16,10 @@ from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import end_agents, record_lost, skip_waiting
 from ai_coordination_engine.engine.inputs import label
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
+from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Held, Verdict, edges, held_again, judge
 from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
@@ -48,29 +48,32 @@ class Followers:
             self.ready.append(agent)
 
 
-def hand_on(app: App, agent: SessionAgent, lease: Lease | None, held: Held | None = None) -> SessionAgent | None:
-    """Release the edges that start at an agent that has ended, and return a ready successor claimed with `lease`.
+def hand_on(
+    app: App, agent: SessionAgent, has_time: Callable[[], bool] = lambda: False, held: Held | None = None
+) -> SessionAgent | None:
+    """Release the edges that start at an agent that has ended, and return a ready successor that was claimed.
 
-    Without a lease nothing is claimed. Every other ready successor is enqueued, what cannot run any more is skipped
-    and what follows from that too; a sink ends its part of the session. `held` says which of its conditions hold,
-    where that is known.
+    That is only when the caller `has_time` to run it. Every other ready successor is enqueued, what cannot run any more
+    is skipped and what follows from that too; a sink ends its part of the session. `held` says which of its conditions
+    hold, where that is known.
+
+    The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when something else
+    fails nothing is held.
     """
     judged = _judged(app, agent, held)
     if not judged:
         finish_sink(app, agent)
         return None
-    claimed = None
-    (first, verdict), *rest = judged
-    if lease and verdict is Verdict.PASSES and (first.in_degree, first.join) == (1, "all") and _is_planned(agent):
-        claimed = _claim_only_child(app, agent, first.ordinal, lease)
-        judged = rest if claimed else judged
-    followers = _release(app, [(agent, way, verdict) for way, verdict in judged])
-    _skip_on(app, followers)
-    ready = followers.ready
-    if lease and claimed is None:
-        claimed, ready = _claim_first(app, ready, lease)
-    app.queue.send([wake(each) for each in ready])
-    return claimed
+    only = judged[:1] if _is_only_child(agent, *judged[0]) and has_time() else []
+    ready = _followers(app, agent, judged[len(only) :])
+    if only:
+        app.queue.send([wake(each) for each in ready])
+        if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
+            return claimed
+        ready = _followers(app, agent, only)
+    first = next((each for each in ready if _may_claim(agent, each)), None) if has_time() else None
+    app.queue.send([wake(each) for each in ready if each is not first])
+    return _claim(app, first) if first is not None else None
 
 
 def ended(app: App, agent: SessionAgent) -> None:
@@ -78,7 +81,7 @@ def ended(app: App, agent: SessionAgent) -> None:
     if rules.fails_session(app, agent):
         fail_session(app, agent)
     else:
-        hand_on(app, agent, None)
+        hand_on(app, agent)
 
 
 def is_ready(agent: SessionAgent) -> bool:
@@ -92,8 +95,9 @@ def is_ready(agent: SessionAgent) -> bool:
     )
 
 
-def _is_planned(agent: SessionAgent) -> bool:
-    return agent.map_ordinal is None
+def _is_only_child(agent: SessionAgent, way: Edge, verdict: Verdict) -> bool:
+    """Whether a successor waits for this agent alone, so that its edge can go with the claim, in one write."""
+    return verdict is Verdict.PASSES and (way.in_degree, way.join) == (1, "all") and agent.map_ordinal is None
 
 
 def _judged(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, Verdict]]:
@@ -117,28 +121,37 @@ def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
         return {}
 
 
-def _claim_only_child(app: App, agent: SessionAgent, ordinal: int, lease: Lease) -> SessionAgent | None:
+def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
     try:
         key = agent_key(agent, ordinal)
-        return app.transitions.finish_last_edge_and_claim(agent.partition_key, key, edge(agent), lease)
+        return app.transitions.finish_last_edge_and_claim(agent.partition_key, key, edge(agent), new_lease(app))
     except Refused:
         return None
 
 
-def _claim_first(app: App, ready: list[SessionAgent], lease: Lease) -> tuple[SessionAgent | None, list[SessionAgent]]:
-    """Claim the first ready agent that needs no person, and the others."""
-    for index, each in enumerate(ready):
-        if each.awaits_user or each.not_before:
-            continue
-        rest = ready[:index] + ready[index + 1 :]
-        try:
-            return app.transitions.claim(each.partition_key, (each.session_uuid, each.session_agent_uuid), lease), rest
-        except Refused:
-            return None, rest  # whoever was faster has a message of its own
-    return None, ready
+def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
+    """Whether what hands on may run a ready successor itself: it needs no person, and both are of one epoch.
+
+    Of another epoch, the agent may have been set back and have another output since; whoever gets a message reads it.
+    """
+    return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (agent.epoch or 0)
+
+
+def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
+    try:
+        return app.transitions.claim_as_read(ready, new_lease(app))
+    except Refused:
+        return None  # whoever was faster has a message of its own, and so has who set it back
 
 
 # Edges
+
+
+def _followers(app: App, agent: SessionAgent, judged: Sequence[tuple[Edge, Verdict]]) -> list[SessionAgent]:
+    """Release these edges of an agent and skip what they led past; the agents that are ready then."""
+    followers = _release(app, [(agent, way, verdict) for way, verdict in judged])
+    _skip_on(app, followers)
+    return followers.ready
 
 
 def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, Verdict]]) -> Followers:

@@ -1,11 +1,11 @@
 """One attempt: what the agent is given, and what its runtime answers."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from ai_coordination_engine.domain.budget import Budget
@@ -15,11 +15,13 @@ from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.inputs import MAX_TEXT, Given, Turn
+from ai_coordination_engine.engine.keys import edge, edge_name
 from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
 from ai_coordination_engine.store.models import SessionAgent
 
+T = TypeVar("T")
 ALONE_SECONDS = 5.0  # until another one that must run alone is looked at again
 _ALONE = Lock()
 
@@ -28,6 +30,7 @@ _ALONE = Lock()
 class Chain:
     """What one call has run so far (outputs, and what agents were given), so that successors need not read it back.
 
+    Both by the name of the agent's edges: what it gave before it was set back is not taken for what it gave since.
     `notes` are what is odd about attempts that go on.
     `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
     """
@@ -86,7 +89,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     turns = _turns(app, agent, chain, with_thread=wants_thread)
     before = inputs.passing(app, agent, turns, budget)
     _check(app, agent, before)
-    given = chain.given[agent.ordinal] = _given(app, agent, chain, before, budget)
+    given = chain.given[edge(agent)] = _given(app, agent, chain, before, budget)
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -154,20 +157,28 @@ def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) ->
     What else a claim owes is done at the same time: a first agent begins its session.
     """
     wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
-    missing = [ordinal for ordinal in wanted if ordinal not in chain.turns]
+    known = _remembered(agent, wanted, chain.turns)
+    missing = [ordinal for ordinal in wanted if ordinal not in known]
     calls: list[Callable[[], Any]] = [partial(inputs.read_turns, app, agent, missing)] if missing else []
     if agent.ordinal == 0 and agent.sink_count != 0:
         key = (agent.coordination_uuid, agent.session_uuid)
         calls.append(partial(app.transitions.session.begin, agent.partition_key, key))
     results = app.records.parallel.run(calls) if calls else []
     read: dict[int, Turn] = results[0] if missing else {}
-    return {**chain.turns, **read}
+    return {**known, **read}
+
+
+def _remembered(agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]) -> dict[int, T]:
+    """What a chain remembers of agents that were set back as often as this one."""
+    names = {ordinal: edge_name(ordinal, agent.epoch) for ordinal in ordinals}
+    return {ordinal: memory[name] for ordinal, name in names.items() if name in memory}
 
 
 def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn], budget: Budget) -> list[Message]:
     """The earlier turns of the agent's thread: what each was given, and what it answered."""
     thread = [each for each in agent.thread or () if each in turns]
-    told = {ordinal: given.text(on_thread=True) for ordinal, given in chain.given.items() if ordinal in thread}
+    remembered = _remembered(agent, thread, chain.given)
+    told = {ordinal: given.text(on_thread=True) for ordinal, given in remembered.items()}
     if missing := [each for each in thread if each not in told]:
         found = inputs.read(app, agent, missing)
         given = inputs.given(app, found, budget, on_thread=True)

@@ -6,20 +6,23 @@ to delete when `run_step` returns: until then all that it owes can be found agai
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from threading import Event
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
-from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain, call, request_of
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.inputs import label, turn
+from ai_coordination_engine.engine.giving_up import bury, fail, poison
+from ai_coordination_engine.engine.inputs import turn
+from ai_coordination_engine.engine.keys import edge
 from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.verdicts import Held, check_output, edges
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentResult, Wake
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost, lost_since_set_back
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -50,47 +53,6 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
             chain.run_beside_others()
     finally:
         chain.run_beside_others()
-
-
-def poison(app: App, wake: Wake, reason: str) -> None:
-    """A message cannot be worked off and goes to the dead-letter queue: its agent and its session fail.
-
-    Nothing happens to an agent that somebody holds, that has ended, or that was set back since the message was sent.
-    `reason` is shown to people: readable, and without secrets.
-    """
-    agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
-    if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
-        return
-    if agent.lease_until is not None and agent.lease_until >= app.lost_before():
-        return
-    note = f"Its message is in the dead-letter queue: {reason}"
-    failed = _give_up(app, agent, note)
-    if failed is not None:
-        advance.fail_for(app, failed, f"Agent {label(app, failed)}: {note}")
-
-
-def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
-    """Fail an agent whose attempts leave no result; None when it is no longer as it was read."""
-    current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
-    for attempt, run_uuid in [*lost(agent), *current]:
-        runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.transitions.fail_poisoned(agent, {"notes": note})
-    mine = failed is not None and (failed.state, failed.epoch, failed.notes) == ("failed", agent.epoch, note)
-    return failed if mine else None  # a repeated write, whose first answer was lost, is one's own too
-
-
-def _fail(app: App, agent: SessionAgent, note: str) -> None:
-    """Fail an agent that nobody runs, and what follows from it."""
-    if (failed := _give_up(app, agent, note)) is not None:
-        advance.ended(app, failed)
-
-
-def _bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
-    """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
-    held = app.transitions.fence(agent, lease)
-    with LetGo(app, held, died=True):
-        app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
-        _fail(app, held, note)
 
 
 # Beginning
@@ -155,7 +117,7 @@ def _go_on_with_map(app: App, agent: SessionAgent) -> None:
     try:
         maps.go_on(app, agent)
     except AgentFailure as failure:  # what it is over was deleted meanwhile
-        _fail(app, agent, failure.message)
+        fail(app, agent, failure.message)
 
 
 def _park(app: App, agent: SessionAgent) -> None:
@@ -185,7 +147,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     times = died_in_a_row(agent)
     try:
         if times >= MOST_LOST and not _has_ended(app, agent):
-            _bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
+            bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
             return None
         if times >= SUSPECT:
             chain.run_alone()
@@ -217,7 +179,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return None
     try:
         if agent.acting and (agent.resumed or 0) + 1 >= MOST_LOST:
-            _bury(app, agent, lease, f"Its action function began {MOST_LOST} times without a result; the log says why.")
+            bury(app, agent, lease, f"Its action function began {MOST_LOST} times without a result; the log says why.")
             return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
@@ -282,16 +244,38 @@ def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> Agen
     if earlier:
         _log("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
     if request is not None:
-        return call(app, request)
+        return call(app, request) if _is_renewed(app, agent, request) else None
     if agent.mapped is not None:
         return maps.gather(app, agent, budget)
     try:
         return maps.expand(app, agent, budget)
     except maps.NotStarted as failure:
-        _fail(app, failure.agent, failure.message)
+        fail(app, failure.agent, failure.message)
     except Refused:
         pass  # the lease was lost
     return None
+
+
+def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
+    """Whether the attempt still has its lease, and that for as long as it may take: what it is given may have taken
+    long to read. No call, ordinarily.
+    """
+    lease = new_lease(app)
+    if agent.lease_until - lease.now >= request.timeout_seconds + app.settings.lease_margin_seconds / 2:
+        return True
+    try:
+        app.transitions.renew(agent, lease)
+    except Refused as refused:
+        _lost_lease(app, agent, refused.old)
+        return False
+    return True
+
+
+def _lost_lease(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
+    """An attempt that has not begun is not the current one any more."""
+    if now is not None:
+        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+        _mine(app, now, agent, "executing")
 
 
 def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
@@ -299,9 +283,7 @@ def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Cha
     try:
         held = app.transitions.give_back(agent, runs.started_at(app, run, agent.started_at))
     except Refused as refused:
-        if refused.old is not None:
-            runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-            _mine(app, refused.old, agent, "executing")
+        _lost_lease(app, agent, refused.old)
         return None
     with LetGo(app, held):
         return _conclude_as_recorded(app, held, run, chain)
@@ -359,9 +341,8 @@ def _conclude(
     if completed is None:
         return None
     text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
-    chain.turns[agent.ordinal] = turn(app, completed, text, held)
-    lease = new_lease(app) if chain.has_time(app) else None
-    return advance.hand_on(app, completed, lease, held)
+    chain.turns[edge(completed)] = turn(app, completed, text, held)
+    return advance.hand_on(app, completed, partial(chain.has_time, app), held)
 
 
 def _complete(

@@ -53,6 +53,16 @@ class Transitions(AgentWrites):
             lease, condition = replace(lease, run_uuid=first_run), condition & SessionAgent.attempt.does_not_exist()
         return self._take(tenant, key, [], lease, condition)
 
+    def claim_as_read(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
+        """Take the next attempt of a ready agent, unless it was set back since it was read. Raises `Refused`."""
+        condition = ready(lease.now) & same(SessionAgent.epoch, agent.epoch)
+        return self._take(agent.partition_key, key_of(agent), [], lease, condition)
+
+    def renew(self, agent: SessionAgent, lease: Lease) -> None:
+        """The attempt begins only now, and so does its lease. Raises `Refused` when it is no longer the current one."""
+        actions = [SessionAgent.lease_until.set(until(lease)), self._now()]
+        self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))
+
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.
 

@@ -18,7 +18,6 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.advance import hand_on
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.planned import Plan, fill_subtasks, session_agents, session_tallies
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -107,7 +106,7 @@ def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App
             ended = joined(app, width) * (2 if twice else 1)
             random.shuffle(ended)
             writes.degrees.clear()
-            claims = list(pool.map(lambda each: hand_on(app, each, new_lease(app)), ended))
+            claims = list(pool.map(lambda each: hand_on(app, each, lambda: True), ended))
             claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)
@@ -126,7 +125,7 @@ def test_a_wide_join_is_made_ready_once_by_the_last_of_its_tallies(store_app: Ap
             ended = joined(app, width)
             Random(width).shuffle(ended)
             writes.degrees.clear()
-            claims = list(pool.map(lambda each: hand_on(app, each, new_lease(app)), ended))
+            claims = list(pool.map(lambda each: hand_on(app, each, lambda: True), ended))
             claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)

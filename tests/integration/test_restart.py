@@ -365,7 +365,7 @@ def test_a_hand_on_that_comes_after_a_rerun_releases_nothing(stage: Stage) -> No
     stage.drain()
     late = stage.agent(session.session_uuid, "b")
     rerun(stage, session, "a")
-    advance.hand_on(stage.app, late, None)
+    advance.hand_on(stage.app, late)
     advance.settle(stage.app, [late])
     assert stage.states(session.session_uuid) == {"a": "initial", "b": "initial", "c": "initial"}
     assert stage.agent(session.session_uuid, "c").in_degree == 1
