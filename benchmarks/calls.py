@@ -68,6 +68,18 @@ def measure() -> Iterator[Row]:
         yield from _sessions(counter, worker)
 
 
+def _by_partition(what: str, whole: Taken) -> Row:
+    """What one session writes where its coordination's or its tenant's other sessions are written too."""
+    places = [f"{name} {whole.written[name]} ({whole.units[name]} WCU)" for name in sorted(whole.written)]
+    own = whole.written["sessions"]
+    return Row(
+        f"a session's own row: writes from start to end, {what}",
+        "≤ 2",
+        str(own),
+        f"writes by table and index: {', '.join(places)}; docs/scale.md says what shares a partition",
+    )
+
+
 def _records(counter: Counter) -> Iterator[Row]:
     unknown = new_uuid(counter.api.app.clock.now())
     coordination = counter.make(COORDINATION)
@@ -108,7 +120,9 @@ def _sessions(counter: Counter, worker: Worker) -> Iterator[Row]:
         started = counter.meter.taken()
         yield row(f"executeProcedureTaskSession, {what}", 8, started)
         worker.drain()
-        yield row(f"a whole session, {what}", most, started + counter.meter.taken())
+        whole = started + counter.meter.taken()
+        yield row(f"a whole session, {what}", most, whole)
+        yield _by_partition(what, whole)
         yield counter.row(
             f"read a session with all below it, {what}", 5, WHOLE, c=plan.coordination_uuid, u=session_uuid
         )

@@ -28,13 +28,27 @@ class Taken:
     calls: Counter[str] = field(default_factory=Counter)
     reads: float = 0
     writes: int = 0
+    written: Counter[str] = field(default_factory=Counter)  # writes by table, or table/index, refused ones included
+    units: Counter[str] = field(default_factory=Counter)  # likewise, their units
 
     @property
     def total(self) -> int:
         return self.calls.total()
 
     def __add__(self, other: "Taken") -> "Taken":
-        return Taken(self.calls + other.calls, self.reads + other.reads, self.writes + other.writes)
+        return Taken(
+            self.calls + other.calls,
+            self.reads + other.reads,
+            self.writes + other.writes,
+            self.written + other.written,
+            self.units + other.units,
+        )
+
+    def add(self, place: str, units: int) -> None:
+        """Count a write of a table or an index."""
+        self.writes += units
+        self.written[place] += 1
+        self.units[place] += units
 
     def __str__(self) -> str:
         calls = ", ".join(f"{count} {name}" for name, count in sorted(self.calls.items()))
@@ -48,13 +62,15 @@ class Index:
     keys: tuple[str, ...]
     table_keys: tuple[str, ...]
     others: Collection[str] | None
+    name: str
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], table_keys: tuple[str, ...]) -> "Index":
         """From PynamoDB's schema of an index."""
         projection = schema["projection"]
         others = None if projection["ProjectionType"] == "ALL" else projection.get("NonKeyAttributes", ())
-        return cls(tuple(key["AttributeName"] for key in schema["key_schema"]), table_keys, others)
+        keys = tuple(key["AttributeName"] for key in schema["key_schema"])
+        return cls(keys, table_keys, others, schema["index_name"])
 
     def entry(self, item: Item) -> Item:
         """What the index holds of an item: nothing when the item lacks one of its keys."""
@@ -123,7 +139,7 @@ class Meter:
     def _count_write(self, operation: str, parameters: dict[str, Any], parsed: dict[str, Any]) -> None:
         table = parameters["TableName"]
         if "Error" in parsed:  # a refused write costs what it would have written over, and no index
-            self._now.writes += _write_units(parsed.get("Item") or {})
+            self._now.add(_place(table), _write_units(parsed.get("Item") or {}))
         elif operation == "DeleteItem":
             self._write(table, {}, gone=parsed.get("Attributes") or {})
         else:
@@ -133,12 +149,18 @@ class Meter:
         """Add one write: the larger of the item before and after, and what it changes in each index."""
         key = (table, *((item or gone or {})[name]["S"] for name in self._keys[table]))
         before = gone if gone is not None else self._items.get(key, {})
-        self._now.writes += max(_write_units(before), _write_units(item))
-        self._now.writes += sum(index.units(before, item) for index in self._indexes[table])
+        self._now.add(_place(table), max(_write_units(before), _write_units(item)))
+        for index in self._indexes[table]:
+            if units := index.units(before, item):
+                self._now.add(f"{_place(table)}/{index.name}", units)
         if item:
             self._items[key] = item
         else:
             self._items.pop(key, None)
+
+
+def _place(table: str) -> str:
+    return table.partition("-")[2]
 
 
 def _write_units(item: Item) -> int:

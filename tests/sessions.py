@@ -16,6 +16,7 @@ from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.async_tasks import AsyncTasks
+from ai_coordination_engine.store.begun import agent_key_of, may_have_begun, status_of
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.parallel import Parallel
@@ -217,6 +218,12 @@ class Stage:
         )
         assert found is not None
         return found  # type: ignore[no-any-return]
+
+    def status(self, session: Session) -> str:
+        """The status of the session that people see."""
+        found, key = self.session(session), agent_key_of(session, 0)
+        first = self.looking.table(SESSION_AGENT).get(session.partition_key, key, consistent=True)
+        return status_of(found, first) if may_have_begun(found) else str(found.status)
 
     def agents(self, session_uuid: str) -> list[SessionAgent]:
         """The session agents in order of their ordinals."""

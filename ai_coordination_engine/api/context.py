@@ -24,6 +24,7 @@ class Context:
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
+        self.just_started: set[tuple[str, str]] = set()  # sessions by key, which this answer shows as they were started
         self.meter = Meter(budget)
         self._shown: dict[tuple[int, str], tuple[Any, Any]] = {}
 

@@ -40,7 +40,10 @@ class ExecuteProcedureTaskSession(graphene.Mutation):
         """Answers when every root is enqueued."""
         context: Context = info.context
         check_arguments(given)
+        now = context.app.clock.now()
         session = await context.change(execute_procedure, context.app, context.tenant, Start(**given), context.warn)
+        if session.created_at >= now:  # and not by an earlier, equal start
+            context.just_started.add((session.coordination_uuid, session.session_uuid))
         return {"procedure_task_session": session}
 
 

@@ -23,6 +23,8 @@ from ai_coordination_engine.api.progress import (
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
 from ai_coordination_engine.engine.definition import pinned
+from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.store.begun import may_have_begun, status_of
 from ai_coordination_engine.store.payload import BlobReference
 
 
@@ -163,6 +165,15 @@ async def _definition(session: Any, info: Any) -> Any:
     return await info.context.call(pinned, info.context.reading, agents)
 
 
+def _status(session: Any, info: Any) -> Any:
+    asks = may_have_begun(session) and _key(session) not in info.context.just_started
+    return _begun_status(session, info.context) if asks else session.status
+
+
+async def _begun_status(session: Any, context: Any) -> str:
+    return status_of(session, await context.loaders.session_agent.load(agent_key(session, 0)))
+
+
 class SessionType(graphene.ObjectType):
     """One execution of a task, or one conversation with agents."""
 
@@ -179,7 +190,7 @@ class SessionType(graphene.ObjectType):
     input_files = payload(graphene.List(JSONCamelCase), "input_files")
     iteration_count = graphene.Int()
     subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
-    status = graphene.String(required=True)
+    status = graphene.Field(graphene.String, required=True, resolver=_status)
     logs = payload(graphene.String, "logs")
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)

@@ -1,9 +1,8 @@
 """One attempt: what the agent is given, and what its runtime answers."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event, Lock
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
@@ -152,20 +151,11 @@ def _definition(app: App, agent: SessionAgent) -> Agent:
 
 
 def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, Turn]:
-    """The turns of predecessors and thread, from the chain's memory and at most one batch read.
-
-    What else a claim owes is done at the same time: a first agent begins its session.
-    """
+    """The turns of predecessors and thread, from the chain's memory and at most one batch read."""
     wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
     known = _remembered(agent, wanted, chain.turns)
     missing = [ordinal for ordinal in wanted if ordinal not in known]
-    calls: list[Callable[[], Any]] = [partial(inputs.read_turns, app, agent, missing)] if missing else []
-    if agent.ordinal == 0 and agent.sink_count != 0:
-        key = (agent.coordination_uuid, agent.session_uuid)
-        calls.append(partial(app.transitions.session.begin, agent.partition_key, key))
-    results = app.records.parallel.run(calls) if calls else []
-    read: dict[int, Turn] = results[0] if missing else {}
-    return {**known, **read}
+    return {**known, **(inputs.read_turns(app, agent, missing) if missing else {})}
 
 
 def _remembered(agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]) -> dict[int, T]:

@@ -1,7 +1,8 @@
 """Keys of the session agents that the engine makes: they follow from the session and an ordinal."""
 
 from ai_coordination_engine.domain.graph import MAX_AGENTS
-from ai_coordination_engine.domain.ids import child_uuid, sibling_uuid
+from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.store.begun import agent_key_of
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
 
@@ -12,15 +13,10 @@ _EPOCH = 2**40  # beyond every ordinal
 
 
 def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
-    """The key of the session agent `ordinal` in the session `of`, or in the session of the agent `of`.
-
-    Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of one uuid in two
-    coordinations share the partition of their agents.
-    """
+    """The key of the session agent `ordinal` in the session `of`, or in the session of the agent `of`."""
     if isinstance(of, SessionAgent):
         return of.session_uuid, sibling_uuid(of.session_agent_uuid, ordinal)
-    session = f"{of.partition_key}/{of.coordination_uuid}/{of.session_uuid}"
-    return of.session_uuid, child_uuid(session, ordinal, of.created_at)
+    return agent_key_of(of, ordinal)
 
 
 def family(ordinal: int) -> int:

@@ -8,7 +8,9 @@ from typing import Any
 from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store import cursors
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, Entity
+from ai_coordination_engine.store.begun import with_statuses
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, Entity
+from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.repository import Repository, visible
 from ai_coordination_engine.store.table import Table
 
@@ -18,6 +20,7 @@ MAX_OFFSET = 10_000
 MAX_READ = 4_000  # rows that one page may cost
 MAX_COUNTED = 20_000  # rows that a total is counted to
 _GO_ON = "go on with nextCursor, or narrow the filters"
+_BEGINNING = {"dispatched", "in_progress"}  # a row does not tell one from the other
 _FIRST = " "  # sorts before every printable range key
 _Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 
@@ -186,6 +189,8 @@ def _rows(
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
         source = _of_task(repository, source, tenant, filters["task_uuid"])
+    if entity.model is Session and len(_BEGINNING & set(filters.get("statuses", ()))) == 1:
+        source = with_statuses(partial(repository.get_many, SESSION_AGENT, tenant), source)
     for record, position in source:
         if visible(record, tenant) is None:
             yield None, position

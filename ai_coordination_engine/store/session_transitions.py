@@ -39,15 +39,6 @@ class SessionTransitions:
         """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
         return self._change_session(tenant, key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
 
-    def begin(self, tenant: str, key: Key) -> Session | None:
-        """The first agent runs. A session that was paused just before goes on as one in which it does."""
-        dispatched = [Session.status.set("in_progress"), self._touched()]
-        session = self._change_session(tenant, key, dispatched, Session.status == "dispatched")
-        if session is None or (session.status, session.paused_from) != ("paused", "dispatched"):
-            return session
-        still = (Session.status == "paused") & (Session.paused_from == "dispatched")
-        return self._change_session(tenant, key, [Session.paused_from.set("in_progress")], still)
-
     def finish_only_sink(
         self, tenant: str, key: Key, sink: int, status: str, values: Mapping[str, Any]
     ) -> Session | None:

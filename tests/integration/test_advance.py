@@ -44,7 +44,7 @@ def test_a_session_ends_when_its_last_sink_does(stage: Stage) -> None:
         stage.define({"a": "", "b": "a", "c": "a", "e": "c"}, actions={"b": {"user_in_the_loop": "x"}})
     )
     stage.drain()
-    assert (stage.session(session).status, stage.session(session).open_sink_count) == ("in_progress", 1)
+    assert (stage.status(session), stage.session(session).open_sink_count) == ("in_progress", 1)
     assert stage.session(session).open_sinks == {1}
 
 

@@ -298,7 +298,8 @@ def test_a_session_that_is_paused_while_its_first_agent_begins_goes_on_as_in_pro
     reached = at_point(stage, 2, lambda: pause(stage, session))
     stage.drain()
     assert reached()
-    assert resume(stage, session).status == "in_progress"
+    resume(stage, session)
+    assert stage.status(session) == "in_progress"
     stage.drain()
     check_promises(stage, session)
 

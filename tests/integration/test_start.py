@@ -183,7 +183,7 @@ def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
         "ReceiveMessage": 2,  # the message, and that there is no other
         "DeleteMessage": 1,
         "PutItem": 6,  # the session and five runs
-        "UpdateItem": 1 + 1 + 1 + 5 + 4 + 1,  # dispatch, claim, begin, complete, last edge and claim, the end
+        "UpdateItem": 1 + 1 + 5 + 4 + 1,  # dispatch, claim, complete, last edge and claim, the end
     }
     assert sum(taken.values()) <= 30
 

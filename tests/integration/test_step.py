@@ -30,7 +30,7 @@ def test_a_chain_costs_one_message_and_three_writes_an_agent(stage: Stage) -> No
     session = stage.start(stage.define({"a": "", "b": "a", "c": "b", "d": "c"}))
     stage.requests.clear()
     stage.drain()
-    assert stage.requests == {"UpdateItem": 4 + 4 + 2, "PutItem": 4}  # claims, ends, begin and end of the session
+    assert stage.requests == {"UpdateItem": 4 + 4 + 1, "PutItem": 4}  # claims, ends, the end of the session
     assert len(stage.queue.sent) == 1
     check_promises(stage, session)
 
@@ -39,7 +39,7 @@ def test_a_hand_on_by_message_reads_what_the_chain_does_not_remember(stage: Stag
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.requests.clear()
     stage.drain(deadline=stage.clock.now().timestamp() + 1)
-    assert stage.requests == {"UpdateItem": 2 + 2 + 1 + 2, "PutItem": 2, "BatchGetItem": 1}
+    assert stage.requests == {"UpdateItem": 2 + 2 + 1 + 1, "PutItem": 2, "BatchGetItem": 1}
     assert len(stage.queue.sent) == 2
     check_promises(stage, session)
 

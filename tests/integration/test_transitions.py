@@ -410,17 +410,13 @@ def test_a_session_is_confirmed_by_its_own_mark_alone(agents: Agents) -> None:
     assert agents.act.session.dispatch(TENANT, ("no", "body"), "mark") is None
 
 
-def test_a_session_begins_once(agents: Agents) -> None:
+def test_a_session_ends_once(agents: Agents) -> None:
     key = agents.session(1)
-    session = agents.act.session.begin(TENANT, key)
-    assert session is not None
-    assert session.status == "in_progress"
     session = agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
     assert session is not None
     assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
     before = agents.stored(key, SESSION)
     tries: list[Callable[[], Any]] = [
-        lambda: agents.act.session.begin(TENANT, key),
         lambda: agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {}),
         lambda: agents.act.session.finish_sink(TENANT, key, 0),
         lambda: agents.act.session.end_session(TENANT, key, "completed"),
@@ -453,7 +449,6 @@ def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "timeout"])
 def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> None:
     key = agents.session(1, status=status)
-    agents.act.session.begin(TENANT, key)
     agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
     agents.act.session.finish_sink(TENANT, key, 0)
     agents.act.session.end_session(TENANT, key, "completed")

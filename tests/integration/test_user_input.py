@@ -39,7 +39,7 @@ def test_an_agent_waits_without_a_message_and_the_other_branch_goes_on(stage: St
         "d": "initial",
     }
     assert stage.queue.waiting == []
-    assert stage.session(waiting).status == "in_progress"
+    assert stage.status(waiting) == "in_progress"
     assert stage.agent(waiting.session_uuid, "d").in_degree == 1
     assert stage.runtime.ran() == ["a", "c"]
 
