@@ -33,7 +33,7 @@ MAX_PLAIN = 4096
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
-_OF_AN_ATTEMPT = [each.attr_name for each in (*STANDING, SessionAgent.run_uuid, SessionAgent.lease_until)]
+_OF_AN_ATTEMPT = [each.attr_name for each in (*STANDING, SessionAgent.lease_token)]
 _WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
@@ -163,7 +163,7 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
     if new and values.get("agent_uuid") is None:
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
-    if "state" in given and not new:  # a state set by hand ends the attempt that may be running
+    if "state" in given and not new:  # the attempt that may be running ends nothing; its run is still to be recorded
         values.update(dict.fromkeys(_OF_AN_ATTEMPT))
     if "state" in given:
         values.update(times_by_hand(values["state"], context.app.clock.now().timestamp()))

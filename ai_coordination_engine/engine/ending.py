@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.attempts import lost
@@ -36,9 +36,9 @@ def end_agents(app: App, session: Session) -> float:
         app.records.parallel.run(calls)
     lost_before = app.lost_before()
     for each in rows:
-        if _owes_runs(each) and (each.lease_until or 0) < lost_before:
+        if owes_runs(each) and (each.lease_until or 0) < lost_before:
             record_lost(app, each)
-    held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or _owes_runs(each))
+    held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
     return max((until for until in held if until >= lost_before), default=0)
 
 
@@ -79,9 +79,9 @@ def _is_the_engines(agent: SessionAgent) -> bool:
     return agent.state != "executing" or agent.lease_until is not None
 
 
-def _owes_runs(agent: SessionAgent) -> bool:
+def owes_runs(agent: SessionAgent) -> bool:
     """Whether an agent that was ended in the middle of an attempt may have attempts without a run."""
-    return agent.state in ("cancelled", "skipped") and (agent.lease_until is not None or bool(agent.lost_runs))
+    return agent.state in TERMINAL_AGENT_STATES and (agent.lease_until is not None or bool(agent.lost_runs))
 
 
 def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from ai_coordination_engine.domain.answers import check_answer
-from ai_coordination_engine.engine import advance, timers
+from ai_coordination_engine.engine import advance, runs, timers
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict
+from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
@@ -48,6 +49,8 @@ def expire(app: App, agent: SessionAgent) -> None:
         return
     note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
     packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"notes": note})
+    for attempt, run_uuid in lost(agent):
+        runs.record_lost(app, agent, attempt, run_uuid)
     failed = app.transitions.fail_waiting(agent, packed)
     if failed is not None and failed.state == "failed":
         advance.ended(app, failed)

@@ -12,7 +12,18 @@ from threading import Event
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
-from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, resume, rules, runs, timers
+from ai_coordination_engine.engine import (
+    action,
+    advance,
+    async_tasks,
+    control,
+    ending,
+    maps,
+    resume,
+    rules,
+    runs,
+    timers,
+)
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain, call, request_of
 from ai_coordination_engine.engine.busy import Busy
@@ -78,7 +89,7 @@ def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     """What a message owes that came to an agent which nobody can claim now; a successor that was claimed, if any."""
     held = agent.lease_until is not None and agent.lease_until >= lease.lost_before
     if agent.state in TERMINAL_AGENT_STATES:
-        _settle_ended(app, agent, held=held)
+        _settle_ended(app, agent)
     elif held:
         raise Busy(max(agent.lease_until - lease.now, 0))
     elif agent.paused is not None and not (agent.state == "executing" and control.is_over(app, agent)):
@@ -94,12 +105,14 @@ def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     return None
 
 
-def _settle_ended(app: App, agent: SessionAgent, *, held: bool) -> None:
-    if agent.lease_until is not None:  # cancelled while it ran
-        if held:
-            raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
-        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+def _settle_ended(app: App, agent: SessionAgent) -> None:
+    """What follows from an agent that has ended, and the runs of attempts in the middle of which somebody ended it."""
     advance.recover(app, agent)
+    if not ending.owes_runs(agent):
+        return
+    if agent.lease_until is not None and agent.lease_until >= app.lost_before():
+        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
+    ending.record_lost(app, agent)
 
 
 def _settle_standing(app: App, agent: SessionAgent) -> None:
@@ -379,7 +392,7 @@ def _mine(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -
     if old is None:
         runs.forget(app, agent)
         return None
-    if old.state == "cancelled" and old.run_uuid == agent.run_uuid:
+    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
         app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
     mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
     return old if mine else None

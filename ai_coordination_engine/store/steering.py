@@ -255,7 +255,8 @@ class Steering:
         """
         runs = ended_with(agent)
         given = {**values, "epoch": epoch, "set_back": epoch}
-        given |= {"lost_runs": runs if agent.state not in ("completed", "failed") else None}
+        recorded = agent.state in ("completed", "failed") and agent.lease_until is None
+        given |= {"lost_runs": None if recorded else runs}
         kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
         with suppress(Refused):
             self._agents.update(

@@ -328,14 +328,14 @@ class Transitions(AgentWrites):
         )
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
-        """The wait for a person has run out; the agent as it is afterwards."""
+        """The wait for a person has run out, and lost attempts are recorded; the agent as it is afterwards."""
         return self._change(
             agent.partition_key,
             key_of(agent),
             [
                 SessionAgent.state.set("failed"),
                 *setting(SessionAgent, values),
-                *(attribute.remove() for attribute in WAIT),
+                *(attribute.remove() for attribute in (*WAIT, SessionAgent.lost_runs)),
                 self._now(),
             ],
             (SessionAgent.state == "wait_for_user_input") & (SessionAgent.due_at == agent.due_at),
@@ -356,7 +356,10 @@ class Transitions(AgentWrites):
             [
                 SessionAgent.state.set("failed"),
                 *setting(SessionAgent, values),
-                *(attribute.remove() for attribute in (*ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since)),
+                *(
+                    attribute.remove()
+                    for attribute in (*ATTEMPT, SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.lost_runs)
+                ),
                 *self._ending(),
             ],
             unchanged,
@@ -381,7 +384,7 @@ class Transitions(AgentWrites):
         self, agent: SessionAgent, state: str, values: Mapping[str, Any], outdated: Sequence[Any] = ()
     ) -> SessionAgent:
         kept = SessionAgent.lease_token  # it tells whose end it was
-        removed = (each for each in (*ATTEMPT, *outdated) if each is not kept)
+        removed = (each for each in (*ATTEMPT, SessionAgent.lost_runs, *outdated) if each is not kept)
         return self._agents.update(  # type: ignore[no-any-return]
             agent.partition_key,
             key_of(agent),
