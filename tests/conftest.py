@@ -1,6 +1,7 @@
 """What all tests share: credentials for nobody, and the application on an in-process AWS or on DynamoDB Local."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from threading import RLock
@@ -97,8 +98,10 @@ def calls(app: App) -> Calls:
 @pytest.fixture(autouse=True)
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
     """How many points the test let something die at goes with its report, also from another process."""
-    before, again = sessions.deaths[0], sessions.repeats[0]
+    before, again, histories = sessions.deaths[0], sessions.repeats[0], sessions.histories[0]
     yield
+    if told := sessions.histories[0] - histories:
+        record_property("histories", told)
     if tried := sessions.deaths[0] - before:
         record_property("crash points", tried)
     if repeated := sessions.repeats[0] - again:
@@ -106,13 +109,19 @@ def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[No
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The crash points of all tests together."""
+    """The crash points and the random histories of all tests together."""
     ended = [each for reports in terminalreporter.stats.values() for each in reports]
-    tried = [value for report in ended for name, value in _properties(report) if name == "crash points"]
-    if tried:
-        terminalreporter.write_line(f"crash points tried: {sum(tried)}, in {len(tried)} tests")
-        again = sum(value for report in ended for name, value in _properties(report) if name == "executed again")
-        terminalreporter.write_line(f"attempts executed again after their run said completed: {again}")
+    total: Counter[str] = Counter()
+    for report in ended:
+        for name, value in _properties(report):
+            total[name] += value if isinstance(value, int) else 0
+    if total["crash points"]:
+        terminalreporter.write_line(f"crash points tried: {total['crash points']}")
+        terminalreporter.write_line(
+            f"attempts executed again after their run said completed: {total['executed again']}"
+        )
+    if total["histories"]:
+        terminalreporter.write_line(f"random histories tried: {total['histories']}")
 
 
 def _properties(report: Any) -> list[tuple[str, Any]]:

@@ -65,6 +65,7 @@ class Delivery:
     wake: Wake
     deleted: bool = False
     visible_at: float = 0
+    received: int = 0
 
 
 class FakeQueue:
@@ -104,6 +105,7 @@ class FakeQueue:
                 return None
             chosen = visible[index % len(visible)]
             self.waiting.remove(chosen)
+            chosen.received += 1
             return chosen
 
     def next_visible_in(self) -> float | None:
@@ -113,8 +115,15 @@ class FakeQueue:
             times = [each.visible_at - now for each in self.waiting if each.visible_at > now]
         return min(times, default=None)
 
-    def put_back(self, delivery: Delivery) -> None:
-        """A message that was received comes into sight again, unless it was deleted."""
+    def read(self, body: Any) -> Wake:
+        """The wake-up in a body, which is one here."""
+        assert isinstance(body, Wake)
+        return body
+
+    def put_back(self, delivery: Delivery, seconds: float = 0) -> None:
+        """A message that was received comes into sight again, after some seconds, unless it was deleted."""
+        if seconds:
+            delivery.visible_at = self._clock.now().timestamp() + seconds
         with self._lock:
             if not delivery.deleted:
                 self.waiting.append(delivery)

@@ -2,39 +2,52 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto import mock_aws
 
-from ai_coordination_engine import bootstrap
-from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
-from ai_coordination_engine.engine import maps, step
+from ai_coordination_engine import backend, bootstrap
+from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine import control, maps, reconcile, step
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.engine.async_tasks import complete_async_task
+from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.entrypoints import deliveries
+from ai_coordination_engine.entrypoints.worker import LONGEST_BACKOFF
+from ai_coordination_engine.errors import Conflict, Throttled
 from ai_coordination_engine.observability import configure
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.ports import ActionResult, AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
+from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeClock
 from tests.memory import in_memory
-from tests.sessions import Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of
+from tests.sessions import TENANT, Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of
 
 if TYPE_CHECKING:
     from tests.outcomes import Outcomes
 
 WORKERS = 3
+MOST_ROUNDS = 1_000  # of work and waiting; then a history hangs
+HEARTBEAT = 7_200.0  # seconds; no history takes so long by its troubles alone
 MOST_TROUBLES = 60  # of a history: in the end the world is kind
 FLAKY = 2  # attempts that fail; the settings allow three
 
@@ -53,7 +66,9 @@ class Node(_Brief):
     """An agent of a plan: whom it waits for and how, and what it does.
 
     It answers `{"go": …, "items": […]}` with so many items; the conditions on its predecessors ask for `go`. `stop`
-    says no, `flaky` fails at first, `tired` fails as often as it is tried, `fail` at once. With `over` it is a map.
+    says no, `flaky` fails at first, `tired` fails as often as it is tried, `fail` at once. With `over` it is a map. It
+    may begin when a person has answered, end when a long job does (`silent`: the first is never heard of), and have an
+    action function.
     """
 
     before: tuple[str, ...] = ()
@@ -64,6 +79,9 @@ class Node(_Brief):
     conditions: tuple[str, ...] = ()
     over: str | None = None
     map_join: str = "all"
+    asks: bool = False
+    job: str | None = None  # "done" or "silent"
+    acts: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,9 @@ class Trouble(_Brief):
     throttles: float = 0.0  # the store or the queue refuses a call for load
     repeats: float = 0.0  # the answer to a write is lost, and the client writes again
     skew: float = 0.0  # seconds that a worker's clock may be off
+    lags: float = 0.0  # a read that is not consistent is answered by a replica that is behind
+    leftovers: float = 0.0  # of a batch some is left undone
+    controls: float = 0.0  # somebody pauses the session, resumes it, reconciles it or sends the sweep
     deadline: bool = False  # workers have no time for a second agent, so that every hand-on is a message
 
 
@@ -130,53 +151,154 @@ class History:
         self._trouble = trouble
         self._random = Random(trouble.seed)
         self._turns = Turns(self._random)
+        self._session = Session()
+        self._jobs: dict[str, str] = {}  # what each will answer; empty: it falls silent
+        self._silent: set[str] = set()  # agents whose first job has
 
     def run(self) -> Found:
         """How it ends."""
         step._RANDOM.seed(self._trouble.seed)  # of the backoff
-        stage = self._stage.renew(self._random, {name: _behaviour(node) for name, node in self._plan.agents.items()})
-        session = stage.start(_define(stage, self._plan))
+        deliveries._RANDOM.seed(self._trouble.seed)
+        stage = self._stage.renew(
+            self._random, {name: self._behaviour(node) for name, node in self._plan.agents.items()}
+        )
+        stage.requests.clear()
+        self._session = stage.start(_define(stage, self._plan))
         skew = self._trouble.skew
         stage.boundary.reach = self._reach
-        stage.database.repeats = self._repeat
+        database = stage.database
+        database.repeats = self._repeat
+        database.lags = lambda: self._happens("lag", self._trouble.lags)
+        database.leaves_over = lambda: self._happens("leftover", self._trouble.leftovers)
         try:
             self._work_all_off([_skewed(stage, self._random.uniform(-skew, skew)) for _ in range(WORKERS)])
         finally:
-            stage.database.repeats = lambda operation: False
+            database.repeats = lambda operation: False
+            database.lags = database.leaves_over = lambda: False
             stage.boundary.reach = lambda name: None
-        return _found(stage, session)
+        return _found(stage, self._session)
 
     def _work_all_off(self, apps: list[App]) -> None:
+        """Work until everything has ended; where no message is left, the sweep must come."""
         queue, clock = self._stage.queue, self._stage.clock
-        while queue.waiting:
-            self._turns.run([lambda app=app: self._work(app) for app in apps])  # type: ignore[misc]
+        for _ in range(MOST_ROUNDS):
+            self._turns.run([*(partial(self._work, app) for app in apps), partial(self._world, apps[0])])
+            if self._has_ended() and not queue.waiting:
+                return
+            if self._waits():
+                continue
             if seconds := queue.next_visible_in():
                 clock.advance(seconds)
+            elif not queue.waiting:
+                clock.advance(self._stage.app.settings.watch_seconds + 2 * self._trouble.skew + 1)
+                self._turns.run([partial(self._try, partial(reconcile.sweep, apps[0]))])
+        raise AssertionError(f"does not end: {_found(self._stage, self._session)}")
+
+    def _has_ended(self) -> bool:
+        agents = self._stage.agents(self._session.session_uuid)
+        over = self._stage.session(self._session).status in TERMINAL_SESSION_STATUSES
+        return over and all(each.state in TERMINAL_AGENT_STATES for each in agents)
+
+    def _waits(self) -> bool:
+        """Whether it is somebody's turn who does something in the next round."""
+        agents = self._stage.agents(self._session.session_uuid)
+        paused = self._stage.session(self._session).status == "paused"
+        return paused or any(each.state == "wait_for_user_input" or self._job_of(each) for each in agents)
 
     def _work(self, app: App) -> None:
         queue = self._stage.queue
+        consumer = deliveries.Deliveries(queue, partial(poison, app), LONGEST_BACKOFF)  # type: ignore[arg-type]
         while delivery := queue.receive(self._random.randrange(10_000)):
+            if delivery.received > MAX_RECEIVES:
+                self.happened["dead letter"] += 1
+                continue
             if self._happens("duplicate", self._trouble.duplicates):
                 queue.put_back(Delivery(delivery.wake))
+            now = app.clock.now().timestamp()
+            work = partial(run_step, app, deadline=now + 31 if self._trouble.deadline else None)
+            message = deliveries.Delivery(delivery.wake, "a message", delivery.received)  # type: ignore[arg-type]
             try:
-                now = app.clock.now().timestamp()
-                run_step(app, delivery.wake, deadline=now + 31 if self._trouble.deadline else None)
-                queue.delete(delivery)
-            except Busy as busy:
+                seconds = consumer.work_off(message, work)
+                if seconds is None:
+                    queue.delete(delivery)
+                else:
+                    queue.put_back(delivery, seconds)
+            except Crash:
                 queue.put_back(delivery)
-                self._turns.pause()
-                if self._random.random() < 0.1:  # some time the lease runs out, held by a dead worker or a slow one
-                    self._stage.clock.advance(busy.retry_after + 1)
-                return
+
+    # The world
+
+    def _world(self, app: App) -> None:
+        """People answer, long jobs end, somebody steers; each may be seen only by the next round."""
+        self._steer(app)
+        for each in self._stage.agents(self._session.session_uuid):
+            if self._random.random() < 0.3:
+                continue
+            if each.state == "wait_for_user_input":
+                key = (TENANT, each.session_uuid, each.session_agent_uuid)
+                self._try(partial(execute_for_user_input, app, *key, "yes"))
+            elif job := self._job_of(each):
+                self._try(partial(self._complete, app, job))
+
+    def _complete(self, app: App, job: str) -> None:
+        try:
+            complete_async_task(app, TENANT, job, result=self._jobs[job])
+            self._jobs[job] = ""
+        except Conflict:  # it was given up
+            self._jobs[job] = ""
+            raise
+
+    def _job_of(self, agent: SessionAgent) -> str | None:
+        job = agent.async_task_uuid
+        return job if agent.state == "pending" and job is not None and self._jobs.get(job) else None
+
+    def _steer(self, app: App) -> None:
+        names = (self._session.coordination_uuid, self._session.session_uuid)
+        status = self._stage.session(self._session).status
+        if status == "paused":
+            self._try(partial(control.resume_session, app, TENANT, *names))
+        elif self._happens("control", self._trouble.controls):
+            steers = [control.pause_session, reconcile.reconcile_session]
+            self._try(partial(self._random.choice(steers), app, TENANT, *names))
+
+    def _try(self, call: Callable[[], Any]) -> None:
+        """What a client does who gives up, or repeats it once."""
+        for _ in range(1 + self._random.randrange(2)):
+            try:
+                call()
             except (Crash, Throttled):
-                queue.put_back(delivery)
+                continue
+            except Conflict:
+                self.happened["conflict"] += 1
+            return
+
+    # What the agents do
+
+    def _behaviour(self, node: Node) -> Behaviour:
+        def behave(request: AgentRequest) -> str | AgentResult:
+            if node.behaviour == "fail":
+                raise AgentFailure("no idea")
+            if node.behaviour == "tired" or (node.behaviour == "flaky" and request.attempt <= FLAKY):
+                raise AgentFailure("not now", retryable=True, error_class="unavailable")
+            answer = {"go": node.behaviour != "stop", "items": list(range(node.items)), "run": request.run_uuid}
+            if node.job is None:
+                return json.dumps(answer)
+            may_fail = node.job == "silent" and node.behaviour != "flaky"  # else no attempt is left
+            is_silent = may_fail and request.session_agent_uuid not in self._silent
+            self._silent.add(request.session_agent_uuid)
+            self._jobs[request.run_uuid] = "" if is_silent else json.dumps(answer)
+            return AgentResult("", async_task_uuid=request.run_uuid, heartbeat_seconds=HEARTBEAT)
+
+        return behave
+
+    # What goes wrong
 
     def _reach(self, name: str) -> None:
         self._turns.pause()
         self.trace.append(name)
-        if self._happens("delay", self._trouble.delays):
+        if self._happens("delay", self._trouble.delays) and self._all_may_die():
             self._stage.clock.advance(self._stage.app.settings.lease_seconds + 2 * self._trouble.skew + 1)
-        if self._happens("crash", self._trouble.crashes):
+        if self._happens("crash", self._trouble.crashes) and self._all_may_die():
             raise Crash(name)
         if name not in ("run", "act", "delete") and self._happens("throttle", self._trouble.throttles):
             raise Throttled(name)
@@ -188,6 +310,17 @@ class History:
         self._turns.pause()
         return True
 
+    def _all_may_die(self) -> bool:
+        """Whether no agent is given up when all their workers die now, and those that are about to claim them: what
+        kills its worker is not tried for ever.
+        """
+        agents = self._stage.agents(self._session.session_uuid)
+        return all(
+            died_in_a_row(each) + 1 < step.MOST_LOST and (each.resumed or 0) + 2 < step.MOST_LOST
+            for each in agents
+            if each.state in OPEN_AGENT_STATES
+        )
+
     def _happens(self, what: str, chance: float) -> bool:
         if self.happened.total() < MOST_TROUBLES and self._random.random() < chance:
             self.happened[what] += 1
@@ -197,12 +330,12 @@ class History:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """A stage for histories, on an AWS of its own, whose attempts may be lost as often as it takes."""
+    """A stage for histories, on an AWS of its own."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
     with mock_aws(), in_memory() as database, pytest.MonkeyPatch.context() as patched:
         for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
             patched.setenv(f"AWS_{name}", value)
-        patched.setattr(step, "MOST_LOST", 1_000)
+        patched.setattr(backend, "FIRST_PAUSE", 0)
         patched.setattr(tallies, "TALLY", 2)  # so that small joins and maps are counted like wide ones
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
@@ -237,22 +370,14 @@ def _define(stage: Stage, plan: Plan) -> tuple[str, str]:
         if node.over is not None:
             items = {"items": "items"} if plan.agents[node.over].over is None else {}
             action["map"] = {"over": node.over, "join": node.map_join, **items}
+        if node.asks:
+            action["user_in_the_loop"] = "ann"
+        if node.acts:
+            action["action_function"] = {"module_name": "m", "function_name": "f"}
         actions[name] = action
+    stage.actions.functions["m.f"] = lambda request: ActionResult()
     graph = {name: node.before for name, node in plan.agents.items()}
     return stage.define(graph, actions=actions, on_failure=plan.on_failure)
-
-
-def _behaviour(node: Node) -> Behaviour:
-    output = json.dumps({"go": node.behaviour != "stop", "items": list(range(node.items))})
-
-    def behave(request: AgentRequest) -> str:
-        if node.behaviour == "fail":
-            raise AgentFailure("no idea")
-        if node.behaviour == "tired" or (node.behaviour == "flaky" and request.attempt <= FLAKY):
-            raise AgentFailure("not now", retryable=True, error_class="unavailable")
-        return output
-
-    return behave
 
 
 def _found(stage: Stage, session: Session) -> Found:
@@ -300,9 +425,26 @@ def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent]) 
     attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in stage.runs(session.session_uuid))
     expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
     assert attempts == Counter(expected)
-    assert set(Counter(request.run_uuid for request in stage.runtime.requests).values()) <= {1}
+    executed = Counter(request.run_uuid for request in stage.runtime.requests)
+    assert set(executed.values()) <= {1}
+    assert set(executed) <= {run.run_uuid for run in stage.runs(session.session_uuid)}
     assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
+    _check_outputs(stage, session, agents)
+
+
+def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
+    """An output is that of the latest attempt that has one: those after it have only taken over, and died in it."""
+    with_result: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for run in stage.runs(session.session_uuid):
+        if run.async_task["status"] in ("completed", "pending"):
+            with_result[str(run.session_agent_uuid)].append((run.async_task["attempt"], run.run_uuid))
+    for each in agents:
+        if each.state != "completed":
+            continue
+        answer = json.loads(each.agent_output)
+        if isinstance(answer, dict):  # else it is a map, whose elements have one each
+            assert answer["run"] == max(with_result[each.session_agent_uuid])[1], each.agent_uuid
 
 
 def script(plan: Plan, trouble: Trouble) -> str:

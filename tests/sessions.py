@@ -38,6 +38,8 @@ class Crash(BaseException):
 
 deaths = [0]
 """How many histories died at some point so far: the crash points that the tests tried."""
+histories = [0]
+"""How many random histories ended as they must."""
 repeats = [0]
 """How many attempts were executed again although a run of the same agent said completed."""
 

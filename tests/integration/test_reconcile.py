@@ -248,7 +248,8 @@ def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage:
     stage.drain()
     for session in sessions[:2] + sessions[3:]:
         check_promises(stage, session)
-    assert stage.session(sessions[2]).status == "dispatched"
+    off: Any = stage.session(sessions[2])
+    assert (off.status, off.watch_at > stage.clock.now().timestamp()) == ("dispatched", True)
 
 
 def test_one_session_that_cannot_be_reconciled_holds_back_no_other(stage: Stage) -> None:

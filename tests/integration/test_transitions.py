@@ -116,6 +116,13 @@ def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
     assert (agent.state, agent.not_before) == ("executing", None)
 
 
+def test_an_item_that_names_another_tenant_than_its_key_is_not_claimed(agents: Agents) -> None:
+    key = agents.new()
+    table = agents.store.records.table(SESSION_AGENT)
+    table.update(TENANT, key, [SessionAgent.partition_key.set("other")], SessionAgent.session_uuid.exists())
+    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+
+
 def test_an_agents_own_lease_counts(agents: Agents) -> None:
     assert agents.act.claim(TENANT, agents.new(lease_seconds=7), FIRST).lease_until == 117
 
@@ -386,6 +393,16 @@ def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
     assert agent is not None
     assert agent.state == "pending"
     assert agents.act.claim(TENANT, key, FIRST).user_input == "blue"
+
+
+def test_a_wait_ends_at_the_deadline_that_it_has_now(agents: Agents) -> None:
+    key = agents.new(state="wait_for_user_input", awaits_user="ann", due_at=100)
+    stale = agents.record(key)
+    table = agents.store.records.table(SESSION_AGENT)
+    table.update(TENANT, key, [SessionAgent.due_at.set(200)], SessionAgent.session_uuid.exists())
+    assert agents.act.fail_waiting(stale, {}).state == "wait_for_user_input"
+    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "default"}, due_at=stale.due_at))
+    assert agents.act.fail_waiting(agents.record(key), {}).state == "failed"
 
 
 def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> None:

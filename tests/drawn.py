@@ -1,0 +1,88 @@
+"""Histories as Hypothesis draws them: acyclic plans, and what goes wrong."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests import sessions
+from tests.histories import History, Node, Plan, Trouble, check, script
+from tests.outcomes import outcomes
+from tests.sessions import Stage
+
+MOST_AGENTS = 12
+
+TROUBLE = st.builds(
+    Trouble,
+    seed=st.integers(0, 2**32 - 1),
+    duplicates=st.sampled_from([0.0, 0.3]),
+    crashes=st.sampled_from([0.0, 0.01, 0.05]),
+    delays=st.sampled_from([0.0, 0.01, 0.05]),
+    throttles=st.sampled_from([0.0, 0.01, 0.05]),
+    repeats=st.sampled_from([0.0, 0.02, 0.1]),
+    skew=st.sampled_from([0.0, 5.0]),
+    lags=st.sampled_from([0.0, 0.5]),
+    leftovers=st.sampled_from([0.0, 0.3]),
+    controls=st.sampled_from([0.0, 0.3]),
+    deadline=st.booleans(),
+)
+
+
+@st.composite
+def waiting(draw: st.DrawFn) -> dict[str, Any]:
+    """Now and then an agent waits for a person, or its attempt for a long job or an action function."""
+    return {
+        "asks": draw(st.integers(0, 9)) == 0,
+        "job": draw(st.sampled_from([None] * 9 + ["done", "silent"])),
+        "acts": draw(st.integers(0, 9)) == 0,
+    }
+
+
+@st.composite
+def nodes(draw: st.DrawFn, number: int) -> Node:
+    """An agent that waits for some of those before it."""
+    before = sorted(draw(st.sets(st.integers(0, number - 1), max_size=4))) if number else []
+    names = tuple(f"a{each}" for each in before)
+    behaviour = draw(st.sampled_from(["go"] * 7 + ["stop", "flaky", "tired", "fail"]))
+    items = draw(st.integers(0, 3))
+    waits = draw(waiting())
+    if not names:
+        return Node((), behaviour, items, **waits)
+    conditions = tuple(draw(st.sets(st.sampled_from(names)))) if draw(st.integers(0, 3)) == 0 else ()
+    if draw(st.integers(0, 7)) == 0:
+        over, join = draw(st.sampled_from(names)), draw(st.sampled_from(["all", "all_terminal"]))
+        return Node(names, behaviour, items, conditions=tuple(sorted(conditions)), over=over, map_join=join)
+    join = draw(st.sampled_from(["all", "all", "all", "any", "quorum", "all_terminal"]))
+    quorum = draw(st.integers(1, len(names))) if join == "quorum" else 1
+    return Node(names, behaviour, items, join, quorum, tuple(sorted(conditions)), **waits)
+
+
+@st.composite
+def plans(draw: st.DrawFn, most: int = MOST_AGENTS) -> Plan:
+    """Acyclic graphs with everything that an action may say about edges and failures."""
+    size = draw(st.integers(2, most))
+    agents = {f"a{number}": draw(nodes(number)) for number in range(size)}
+    return Plan(agents, draw(st.sampled_from([None, "continue", "continue"])))
+
+
+def tried(stage: Stage, number: int, first: int, most_agents: int = MOST_AGENTS) -> None:
+    """So many histories, drawn from `first` on; raises what the first that fails raises, with a script of it."""
+
+    @seed(first)
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(plan=plans(most_agents), trouble=TROUBLE)
+    def history(plan: Plan, trouble: Trouble) -> None:
+        try:
+            check(stage, History(stage, plan, trouble).run(), outcomes(plan))
+        except Exception as error:
+            error.add_note(f"\nReplay it with\n\n{script(plan, trouble)}")
+            raise
+        sessions.histories[0] += 1
+
+    history()
