@@ -16,7 +16,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from tests import sessions
-from tests.memory import in_memory
+from tests.memory import Database, in_memory
 from tests.support import Api, Calls, Worker
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
@@ -63,14 +63,14 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
+def aws() -> Iterator[Database]:
     """An in-process AWS whose DynamoDB is that of `tests.memory`."""
-    with mock_aws(), in_memory():
-        yield
+    with mock_aws(), in_memory() as database:
+        yield database
 
 
 @pytest.fixture
-def app(settings: Settings, aws: None) -> App:
+def app(settings: Settings, aws: Database) -> App:
     """The whole application on an in-process AWS, with tables, queue and bucket."""
     bootstrap.create_tables(settings)
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))

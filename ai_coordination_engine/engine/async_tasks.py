@@ -61,7 +61,8 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     """What became of the job that the agent waits for; None while it goes on. Raises `AgentFailure`.
 
     The agent has one message under way that ends its wait. Whoever comes at that time and finds that the job was heard
-    of sends the next; who comes earlier sends none, or there would be more of them with every look.
+    of sends the next; who comes earlier sends none, or there would be more of them with every look, but has the sweep
+    look then: whoever was to send one may have died.
     """
     task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
     if task is not None and task.status == "pending" and task.deadline <= app.clock.now().timestamp():
@@ -77,6 +78,8 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     is_due = agent.due_at <= app.clock.now().timestamp()
     if is_due and app.transitions.defer(agent, task.deadline):
         timers.wake_at(app, agent, task.deadline)
+    else:
+        timers.look_at(app, agent, task.deadline)
     return None
 
 
@@ -113,9 +116,11 @@ def complete_async_task(
     if agent is None:
         raise _missing(async_task_uuid, ": its session agent was deleted")
     digest = _digest(status, values)
-    if task.status == "pending":
+    if is_pending := task.status == "pending":
+        packed = app.records.packed(SESSION_AGENT, tenant, agent_key, values)
+        timers.keep_watching(app, agent)
         try:
-            task = app.async_tasks.end(task, status, values, digest)
+            task = app.async_tasks.end(task, status, packed, digest)
         except Refused as refused:
             task = refused.old
     if task is None or (task.status, task.digest) != (status, digest):
@@ -123,7 +128,9 @@ def complete_async_task(
             status, {**values, "usage": app.records.opened(task.usage)}
         )
         raise _ended(task, async_task_uuid, other_usage=other_usage)
-    timers.end_wait(app, agent)
+    if not is_pending:  # a repetition, whose first try may have died
+        timers.keep_watching(app, agent)
+    app.queue.send([wake(agent)])
 
 
 def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:

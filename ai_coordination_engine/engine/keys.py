@@ -9,6 +9,7 @@ from ai_coordination_engine.store.table import Key
 MAX_ELEMENTS = 10_000  # of one map
 MAX_EXPANSIONS = 40  # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
 FIRST_QUESTION = (MAX_EXPANSIONS * (MAX_AGENTS + 1) + 1) * MAX_ELEMENTS  # beyond every element of every map
+_NO_EDGE = -1  # of an agent that a client made
 _EPOCH = 2**40  # beyond every ordinal
 
 
@@ -44,6 +45,8 @@ def edge(agent: SessionAgent) -> int:
 
     Setting an agent back renames them, so that a late worker who still releases the old ones changes nothing.
     """
+    if agent.ordinal is None:
+        return _NO_EDGE
     return edge_name(agent.ordinal, agent.epoch)
 
 

@@ -14,20 +14,25 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_SESSION_STATUSES,
 )
 from ai_coordination_engine.engine import rules
-from ai_coordination_engine.engine.advance import end_session, is_ready, is_stuck, rouse, settle
+from ai_coordination_engine.engine.advance import end_session, is_stuck, rouse, settle
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents
+from ai_coordination_engine.engine.gone import release_gone
 from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
+from ai_coordination_engine.engine.outlook import outlook
 from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.session_transitions import SOON
 from ai_coordination_engine.store.table import Key
 from ai_coordination_engine.store.tallies import how_many
 
-SOON = 60.0  # seconds until the sweep looks whether a control was finished
+__all__ = ["SOON", "find", "reconcile_session", "sweep"]
+
 _AT_ONCE = 100  # sessions of one sweep
 
 
@@ -53,10 +58,11 @@ def _reconcile(app: App, session: Session) -> None:
     session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
     if session.status in TERMINAL_SESSION_STATUSES:
         held_until = end_agents(app, session)
-        app.steering.rewatch(session, held_until + 1 if held_until else None)
+        agents = _unmark(app, session, _outliving(session, agents))
+        _rouse(app, agents)
+        _look_again(app, session, agents, held_until)
     elif session.status == "paused":
-        agents = _mark(app, session)
-        _look_again(app, session, agents)
+        _look_again(app, session, _mark(app, session))
     else:
         agents = _unmark(app, session, agents)
         _rouse(app, agents)
@@ -101,6 +107,8 @@ def _settled(app: App, session: Session) -> list[SessionAgent]:
             break
         settled.update(edge(each) for each in owing)
         settle(app, owing)
+        session, agents = find(app, session.partition_key, key), agents_of(app, session)
+    if release_gone(app, session, agents):
         session, agents = find(app, session.partition_key, key), agents_of(app, session)
     if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
         end_session(app, session)
@@ -155,16 +163,26 @@ def _mark(app: App, session: Session) -> list[SessionAgent]:
 def _unmark(app: App, session: Session, agents: list[SessionAgent]) -> list[SessionAgent]:
     """Take off the marks of pauses that are over; the agents as they are then.
 
-    A session is paused before its agents are marked: read after them, it tells which marks are of no current pause.
+    A session is paused before its agents are marked: read after them, it tells which marks are of no current pause. One
+    that has ended is paused no more.
     """
     while any(each.paused is not None for each in agents):
         now = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
-        stray = [each for each in agents if each.paused is not None and each.paused != now.pause_token]
+        token = now.pause_token if now.status in OPEN_SESSION_STATUSES else None
+        stray = [each for each in agents if each.paused is not None and each.paused != token]
         if not stray:
             break
         app.records.parallel.run([partial(app.steering.unmark, each) for each in stray])
-        agents = agents_of(app, session)
+        known = {each.ordinal for each in agents}
+        agents = [each for each in agents_of(app, session) if each.ordinal in known]
     return agents
+
+
+def _outliving(session: Session, agents: list[SessionAgent]) -> list[SessionAgent]:
+    """The questions that go on in a session that has ended."""
+    if session.status == "cancelled":
+        return []
+    return [each for each in agents if each.sink_count == 0 and each.state in OPEN_AGENT_STATES]
 
 
 def _rouse(app: App, agents: list[SessionAgent]) -> None:
@@ -172,37 +190,27 @@ def _rouse(app: App, agents: list[SessionAgent]) -> None:
         rouse(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
 
 
-def _look_again(app: App, session: Session, agents: list[SessionAgent]) -> None:
-    """Have the sweep look at an open session again when it should, and no more while it only waits.
+def _look_again(app: App, session: Session, agents: list[SessionAgent], held_until: float = 0) -> None:
+    """Have the sweep look at the session again, unless all that is open in it waits for a person or a job.
 
-    What ends a wait asks for a look after its own write, unless one is to come soon anyway. That may be the one that
-    is given up here, so the agents are read once more after it.
+    Whoever ends such a wait asks for a look first, and that is not given up here. `held_until` (epoch seconds): until
+    then somebody holds an attempt that a lost worker would leave unrecorded.
     """
-    paused = session.status == "paused"
-    at = _next_look(app, agents, paused=paused)
-    app.steering.rewatch(session, at)
-    if at is not None and at <= app.clock.now().timestamp() + app.settings.watch_seconds:
-        return
-    sooner = _next_look(app, agents_of(app, session), paused=paused)
-    if sooner is not None:
-        key = (session.coordination_uuid, session.session_uuid)
-        app.transitions.session.watch(session.partition_key, key, sooner)
-
-
-def _next_look(app: App, agents: list[SessionAgent], *, paused: bool) -> float | None:
-    """When the sweep should look again (epoch seconds); None while the session only waits."""
     now = app.clock.now().timestamp()
     later = now + app.settings.watch_seconds
-    times = []
-    for each in agents:
-        if each.state not in OPEN_AGENT_STATES:
-            continue
-        if each.lease_until is not None:
-            times.append(max(later, each.lease_until))
-        elif paused:
-            continue
-        elif each.due_at is not None:
-            times.append(each.due_at if each.due_at > now else later)
-        elif is_ready(each) or each.acting or (each.mapped is not None and not each.elements_sent):
-            times.append(later)
-    return min(times, default=None)
+    seen = outlook(app, session, agents, now)
+    times = [*seen.times, *([held_until + 1] if held_until else ())]
+    if seen.missing:
+        logger.warning(
+            "stuck",
+            extra={
+                "partition_key": session.partition_key,
+                "coordination_uuid": session.coordination_uuid,
+                "session_uuid": session.session_uuid,
+                "status": session.status,
+                "missing": seen.missing,
+            },
+        )
+        times.append(later)
+    at = min(times, default=None)
+    app.steering.rewatch(session, at, gives_up=at is None or at > later)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.answers import check_answer
 from ai_coordination_engine.engine import advance, runs, timers
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.attempts import lost
@@ -32,12 +32,16 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
     packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input})
+    if is_waiting := waiting.state == "wait_for_user_input":
+        timers.keep_watching(app, waiting)
     try:
         agent = app.transitions.answer(tenant, key, packed)
     except Refused as refused:
         agent = _answered_before(tenant, key, refused.old, packed["user_input"])
     if agent.state == "pending":
-        timers.end_wait(app, agent)
+        if not is_waiting:  # but it has waited since, or this is a repetition
+            timers.keep_watching(app, agent)
+        app.queue.send([wake(agent)])
 
 
 def expire(app: App, agent: SessionAgent) -> None:
@@ -60,12 +64,13 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
     tenant = waiting.partition_key
     packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": answer})
     agent: SessionAgent | None
+    timers.keep_watching(app, waiting)
     try:
         agent = app.transitions.answer(tenant, key, packed, due_at=waiting.due_at)
     except Refused as refused:
         agent = refused.old  # the person was faster, but who wrote their answer down may have died there
     if agent is not None and agent.state == "pending":
-        timers.end_wait(app, agent)
+        app.queue.send([wake(agent)])
 
 
 def _action(app: App, agent: SessionAgent) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.ending import end_agents
 from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.table import Key
 
 LONGEST_DELAY = 900  # seconds, of a message (Amazon SQS API reference: DelaySeconds)
 
@@ -14,14 +15,32 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
     if delay <= LONGEST_DELAY:
         app.queue.send([wake(agent)], delay=delay)
     else:
-        key = (agent.coordination_uuid, agent.session_uuid)
-        session = app.transitions.session.watch(agent.partition_key, key, when)
-        if session is not None and session.status in TERMINAL_SESSION_STATUSES:
-            end_agents(app, session)  # it has ended meanwhile, and nobody looks after it any more
+        look_at(app, agent, when)
 
 
-def end_wait(app: App, agent: SessionAgent) -> None:
-    """Wake an agent whose wait is over, and have the sweep look after its session again: it may only have waited."""
-    key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.watch(agent.partition_key, key, app.clock.now().timestamp() + app.settings.watch_seconds)
-    app.queue.send([wake(agent)])
+def look_at(app: App, agent: SessionAgent, when: float) -> None:
+    """Have the sweep look after the agent's session at `when` (epoch seconds), or sooner."""
+    is_question = agent.sink_count == 0
+    session = app.transitions.session.watch(agent.partition_key, _session_key(agent), when, lasting=is_question)
+    if session is None or session.status not in TERMINAL_SESSION_STATUSES:
+        return
+    if not is_question or session.status == "cancelled":
+        end_agents(app, session)  # it has ended meanwhile, and nobody looks after it any more
+
+
+def keep_watching(app: App, agent: SessionAgent) -> None:
+    """Before the agent's wait is ended: have the sweep look after its session again, which may only have waited."""
+    now = app.clock.now()
+    at = now.timestamp() + app.settings.watch_seconds
+    waits_long = agent.updated_at is not None and (now - agent.updated_at).total_seconds() > app.settings.watch_seconds
+    app.transitions.session.keep_watching(
+        agent.partition_key,
+        _session_key(agent),
+        at,
+        lasting=agent.sink_count == 0,
+        far=waits_long and (agent.due_at or 0) > at,
+    )
+
+
+def _session_key(agent: SessionAgent) -> Key:
+    return agent.coordination_uuid, agent.session_uuid

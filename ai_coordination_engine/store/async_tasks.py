@@ -10,7 +10,7 @@ from typing import Any
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.store.entities import SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.entities import SESSION_RUN
 from ai_coordination_engine.store.models import IntegerAttribute, ParentKey, Record, SessionAgent, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.repository import Repository, visible
@@ -92,11 +92,12 @@ class AsyncTasks:
         return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
 
     def end(self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str) -> AsyncTask:
-        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer pending."""
-        key = (task.agent_session_uuid, task.session_agent_uuid)
-        packed = self._records.packed(SESSION_AGENT, task.partition_key, key, values)
+        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer pending.
+
+        `values` are packed as those of the session agent.
+        """
         attributes = AsyncTask.get_attributes()
-        actions = [attributes[name].set(value) for name, value in packed.items() if value is not None]
+        actions = [attributes[name].set(value) for name, value in values.items() if value is not None]
         return self._end(task, status, [*actions, AsyncTask.digest.set(digest)], AsyncTask.status == "pending")
 
     def expire(self, task: AsyncTask) -> AsyncTask | None:

@@ -240,6 +240,8 @@ class Session(Record):
     # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended or only waits
     watch = UnicodeAttribute(null=True)
     watch_at = NumberAttribute(null=True)
+    watch_kept_until = NumberAttribute(null=True)  # a wait is being ended: until then it is not given up
+    outlived = BooleanAttribute(null=True)  # a question in it is watched, also once it has ended
     to_watch = SessionsToWatch()
 
 

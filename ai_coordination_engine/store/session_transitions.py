@@ -1,17 +1,19 @@
 """The state changes of a session: each is one conditional write that may be repeated, named as a transition."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Record, Session
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.table import Key, Refused
 
+SOON = 60.0  # seconds until the sweep looks whether what follows from a write was done
+_KEPT_SECONDS = 120.0  # a request that ends a wait takes less
 SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there
 _OF_A_TENANT = 4  # of these: however many sessions a tenant has, few others share all of its shards
 
@@ -43,15 +45,11 @@ class SessionTransitions:
         self, tenant: str, key: Key, sink: int, status: str, values: Mapping[str, Any]
     ) -> Session | None:
         """The only sink is terminal: the session ends with `status`, in one write."""
-        return self._change_session(
+        return self._end(
             tenant,
             key,
-            [
-                Session.open_sinks.delete([sink]),
-                Session.open_sink_count.set(0),
-                *self._ending(status),
-                *setting(Session, values),
-            ],
+            status,
+            [Session.open_sinks.delete([sink]), Session.open_sink_count.set(0), *setting(Session, values)],
             Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 
@@ -81,42 +79,80 @@ class SessionTransitions:
 
     def end_session(self, tenant: str, key: Key, status: str, *, logs: str | None = None) -> Session | None:
         """Every sink is terminal; `logs` says what came of it, unless somebody has said something."""
-        return self._change_session(
+        return self._end(
             tenant,
             key,
-            [*self._ending(status), *([Session.logs.set(Session.logs | logs)] if logs else [])],
+            status,
+            [Session.logs.set(Session.logs | logs)] if logs else [],
             (Session.open_sink_count == 0) & Session.status.is_in(*OPEN_SESSION_STATUSES),
         )
 
     def fail_session(self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]) -> Session | None:
         """The failure policy ends the session, unless it was set back since the `epoch` of the agent that failed."""
-        return self._change_session(
+        return self._end(
             tenant,
             key,
-            [*self._ending("failed"), *setting(Session, values)],
+            "failed",
+            setting(Session, values),
             Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
         )
 
-    def watch(self, tenant: str, key: Key, at: float) -> Session | None:
-        """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway."""
-        return self._change_session(
-            tenant,
-            key,
-            [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(at)],
-            Session.status.is_in(*OPEN_SESSION_STATUSES)
-            & (Session.watch_at.does_not_exist() | (Session.watch_at > at)),
-        )
+    def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
+        """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway.
+
+        `lasting`: also once it has ended, unless it is cancelled, for a question outlives it.
+        """
+        looked_at = _looked_at(lasting=lasting)
+        later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
+        outlived = [Session.outlived.set(True)] if lasting else []
+        watching = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(at)]
+        watched = self._change_session(tenant, key, [*watching, *outlived], looked_at & later)
+        if lasting and watched is not None and not watched.outlived:  # it is looked at sooner
+            watched = self._change_session(tenant, key, outlived, looked_at)
+        return watched
+
+    def keep_watching(self, tenant: str, key: Key, at: float, *, lasting: bool = False, far: bool = False) -> None:
+        """Somebody is about to end a wait in the session: the sweep looks at it at `at` (epoch seconds) or sooner, and
+        for two minutes it does not give that up, whatever it sees. `far`: it is likely to look much later.
+        """
+        kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
+        watching = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
+        early = (Session.watch_at.set(Session.watch_at | at), ~(Session.watch_at > at))
+        late = (Session.watch_at.set(at), Session.watch_at > at)
+        for action, condition in (late, early) if far else (early, late):
+            try:
+                self._sessions.update(tenant, key, [*watching, action], _looked_at(lasting=lasting) & condition)
+                return
+            except Refused as refused:
+                if refused.old is None or refused.old.status in TERMINAL_SESSION_STATUSES:
+                    return
 
     # Inside
 
-    def _ending(self, status: str) -> list[Action]:
-        return [Session.status.set(status), Session.watch.remove(), Session.watch_at.remove(), self._touched()]
+    def _end(self, tenant: str, key: Key, status: str, actions: Sequence[Action], condition: Any) -> Session | None:
+        """End the session, and with it the watch, unless a question in it may be open: then the sweep looks soon."""
+        done = [*actions, Session.status.set(status), self._touched()]
+        over = Session.outlived.does_not_exist() & Session.pause_token.does_not_exist()
+        unwatched = [*done, Session.watch.remove(), Session.watch_at.remove()]
+        ended = self._change_session(tenant, key, unwatched, condition & over)
+        if ended is None or (ended.outlived is None and ended.pause_token is None):
+            return ended
+        soon = Session.watch_at.set(self._clock.now().timestamp() + SOON)
+        return self._change_session(
+            tenant, key, [*done, Session.watch.set(watch_shard(tenant, key[1])), soon], condition & ~over
+        )
 
     def _touched(self) -> Action:
         return Session.updated_at.set(self._clock.now())
 
-    def _change_session(self, tenant: str, key: Key, actions: list[Action], condition: Any) -> Session | None:
+    def _change_session(self, tenant: str, key: Key, actions: Sequence[Action], condition: Any) -> Session | None:
         try:
             return self._sessions.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
+
+
+def _looked_at(*, lasting: bool) -> Any:
+    """Whether the sweep has anything to look after in a session: it is open, or what outlives it may be."""
+    ended = [status for status in TERMINAL_SESSION_STATUSES if status != "cancelled"] if lasting else []
+    return Session.status.is_in(*OPEN_SESSION_STATUSES, *ended)

@@ -161,24 +161,23 @@ class Steering:
             tenant, key, _removing((Session.unconfirmed, Session.restart)), Session.unconfirmed == mark
         )
 
-    def rewatch(self, session: Session, at: float | None) -> None:
+    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> None:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
-        says. Never raises `Refused`.
+        says. With `gives_up` it stays as it is while somebody ends a wait. Never raises `Refused`.
         """
         key = _key_of(session)
-        as_seen = same(Session.watch_at, session.watch_at)
+        condition = same(Session.watch_at, session.watch_at)
+        if at is None:
+            actions = _removing((Session.watch, Session.watch_at, Session.watch_kept_until))
+            condition &= Session.watch_at.exists()
+        else:
+            actions = _watching(session, at)
+            later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
+            condition = Session.session_uuid.exists() & (condition | later)
+        if gives_up:
+            condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
         with suppress(Refused):
-            if at is None:
-                actions = _removing((Session.watch, Session.watch_at))
-                self._sessions.update(session.partition_key, key, actions, as_seen & Session.watch_at.exists())
-            else:
-                later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
-                self._sessions.update(
-                    session.partition_key,
-                    key,
-                    _watching(session, at),
-                    Session.session_uuid.exists() & (as_seen | later),
-                )
+            self._sessions.update(session.partition_key, key, actions, condition)
 
     def due(self, before: float, limit: int) -> list[Session]:
         """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and

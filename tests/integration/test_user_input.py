@@ -131,7 +131,7 @@ def test_an_answer_that_dies_at_any_point_is_repeated_and_the_agent_runs_once(ap
 
 
 def test_an_answer_that_was_written_but_not_enqueued_waits_for_the_repetition(stage: Stage, waiting: Session) -> None:
-    with tripping(stage, 4), pytest.raises(Crash):
+    with tripping(stage, 6), pytest.raises(Crash):
         answer(stage, waiting, "blue")
     stage.drain()
     assert stage.states(waiting.session_uuid)["b"] == "pending"
