@@ -47,7 +47,7 @@ class Entity:
 
     `newest_first` is the order of its lists; without it they go in order of creation. Without its hash key a list goes
     over `index`: its name, its hash attribute (whose value is the tenant) and its range attribute; `by_tenant` is the
-    usual one.
+    usual one. An index of `keys_only` names the rows, which are then read in batches.
     """
 
     model: type[Record]
@@ -55,6 +55,7 @@ class Entity:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     newest_first: bool = True
     by_tenant: bool = False
+    keys_only: bool = False
     index: tuple[str, str, str] | None = None
 
     @property
@@ -100,6 +101,7 @@ SESSION = Entity(
     Session,
     parent=COORDINATION,
     by_tenant=True,
+    keys_only=True,
     filters={"task_uuid": equals("task_uuid"), "user_id": equals("user_id"), "statuses": one_of("status")},
 )
 SESSION_AGENT = Entity(

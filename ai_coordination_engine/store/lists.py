@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.domain.ids import is_id
@@ -12,7 +13,7 @@ from ai_coordination_engine.store.begun import with_statuses
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, Entity
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.repository import Repository, visible
-from ai_coordination_engine.store.table import Table
+from ai_coordination_engine.store.table import BATCH_GET_LIMIT, Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -185,6 +186,8 @@ def _rows(
         source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
+        if entity.keys_only:
+            source = _with_rows(repository, entity, tenant, source)
     else:
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
@@ -251,6 +254,15 @@ def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[st
             yield record, [getattr(record, each) for each in names]
         if start is None:
             return
+
+
+def _with_rows(repository: Repository, entity: Entity, tenant: str, source: Iterator[_Row]) -> Iterator[_Row]:
+    """The rows that an index names, read in batches; None for one that has gone since."""
+    table = repository.table(entity)
+    while page := list(islice(source, BATCH_GET_LIMIT)):
+        keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each, _ in page]
+        found = repository.get_many(entity, tenant, keys)
+        yield from ((found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))
 
 
 def _below_sessions(

@@ -16,7 +16,7 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 from pynamodb.models import Model
 
 from ai_coordination_engine.store.payload import Payload
@@ -125,13 +125,13 @@ class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
 
 
 class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All sessions of a tenant, in order of creation."""
+    """All sessions of a tenant, in order of creation: one write for each, for what changes of a row is not in it."""
 
     session_uuid = UnicodeAttribute(range_key=True)
 
     class Meta:
         index_name = "by_tenant"
-        projection = AllProjection()
+        projection = KeysOnlyProjection()
 
 
 class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]

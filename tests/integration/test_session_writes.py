@@ -45,6 +45,8 @@ def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
     worker.drain()
     ended = meter.taken().written
     assert (started["sessions"], ended["sessions"]) == (2, ends)  # reserved, confirmed; each of several sinks, the end
+    whole = started + ended
+    assert (whole["sessions/by_tenant"], whole["sessions/to_watch"]) == (1, 2)
 
 
 def seen(client: Api, session: Session) -> tuple[Any, list[str]]:
