@@ -191,7 +191,7 @@ MUTANTS = (
     Mutant(
         "a delete does not look for children",
         "store/guards.py",
-        "    if not any(count for count, _ in looks):\n        try",
+        "    if not any(look.count for look in looks):\n        try",
         "    if looks is not None:\n        try",
         GUARDS,
     ),

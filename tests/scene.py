@@ -101,6 +101,11 @@ class Scene:
     def child_items(self) -> list[Any]:
         return list(self.records.table(self.child).query_all(self.tenant, self.parent_key[1], consistent=True))
 
+    def sweep(self) -> None:
+        """Remove what was taken back, as the sweep does."""
+        for each in self.child_items():
+            guards.swept(self.records, self.child, self.tenant, each)
+
     def check(self, *outcomes: Any) -> None:
         """The promise, once nobody is at work any more."""
         children, parent = self.child_items(), self.parent_item()

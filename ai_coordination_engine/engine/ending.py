@@ -9,6 +9,8 @@ from typing import Any
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import counts
+from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -19,7 +21,20 @@ def agents_of(app: App, session: Session) -> list[SessionAgent]:
     """The session's agents that the engine made, in order of their ordinals. One Query a megabyte."""
     key = (session.coordination_uuid, session.session_uuid)
     rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
-    return sorted((each for each in rows if each.ordinal is not None), key=lambda each: each.ordinal)
+    return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
+
+
+def has_agents(app: App, tenant: str, session_uuid: str) -> bool:
+    """Whether there is any agent under a session's uuid, whosever it is. One Query of one item."""
+    return bool(app.records.table(SESSION_AGENT).query(tenant, session_uuid, limit=1, consistent=True)[0])
+
+
+def remove_strays(app: App, session: Session) -> None:
+    """Delete the agents of a confirmed session that do not count: those of starts that were given up, or not faster."""
+    key = (session.coordination_uuid, session.session_uuid)
+    rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
+    strays = [each for each in rows if each.ordinal is not None and not counts(session, each)]
+    guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
 
 def end_agents(app: App, session: Session) -> float:

@@ -15,13 +15,13 @@ from ai_coordination_engine.domain.ids import child_uuid, new_uuid
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import refuse_missing
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.ending import agents_of
+from ai_coordination_engine.engine.ending import agents_of, has_agents
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.engine.reconcile import find, reconcile_session
 from ai_coordination_engine.engine.reset import as_planned, descendants, tally_count
 from ai_coordination_engine.engine.sharing import Sharing
-from ai_coordination_engine.engine.start import write_agents
+from ai_coordination_engine.engine.start import reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store import marks, tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
@@ -29,7 +29,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.steering import Order
-from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.table import Key
 from ai_coordination_engine.store.tallies import how_many
 
 _PINNED = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
@@ -114,15 +114,13 @@ class Fork:
         app, tenant = self.app, self.source.partition_key
         for each in self._fresh_ones(self._kept()):
             self._changed(each)  # what cannot be asked is refused before anything is written
-        session = self._stored(self._session(key, order, user_id), order)
-        if session.unconfirmed is not None:
-            records = self._records(session)
-            write_agents(app, tenant, session, records, session.unconfirmed, chosen=True)
-            try:
-                app.steering.dispatch_fork(tenant, key, session.unconfirmed)
-            except Refused as refused:
-                if refused.old is None or refused.old.unconfirmed is not None:
-                    raise Conflict("Forking the session took too long and was undone; try again.") from refused
+        session = self._session(key, order, user_id)
+        session.strays = has_agents(app, tenant, key[1]) or None
+        stored = reserve(app, session, partial(self._check, order))
+        if stored.unconfirmed is not None:
+            if stored is not session:  # an equal fork has written it, and may have died
+                stored.incarnation = session.nonce
+            write_and_confirm(app, stored, self._records(stored))
         return reconcile_session(app, tenant, *key)
 
     # The session
@@ -155,6 +153,7 @@ class Fork:
             created_at=now,
             updated_at=now,
             unconfirmed=marks.new_mark(now),
+            nonce=marks.new_nonce(),
             open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
             open_sink_count=len(sinks),
             early=source.early,
@@ -165,31 +164,10 @@ class Fork:
             **packed,
         )
 
-    def _stored(self, session: Session, order: Order) -> Session:
-        """The session as it is stored now: this one, or the one that an earlier, equal fork has written."""
-        table = self.app.records.table(SESSION)
-        try:
-            table.put(session, Session.session_uuid.does_not_exist())
-            return session
-        except Refused as refused:
-            old: Session | None = refused.old
-        if old is None or old.partition_key != session.partition_key:
-            raise SESSION.missing((session.coordination_uuid, session.session_uuid))
-        if not order.was_carried_out(old) or old.deleting is not None:
+    @staticmethod
+    def _check(order: Order, old: Session) -> None:
+        if not order.was_carried_out(old):
             raise Conflict("This newSessionUuid stands for another session; choose a new one.")
-        if old.unconfirmed is None or marks.is_live(old.unconfirmed, self.app.clock.now()):
-            return old
-        key = (old.coordination_uuid, old.session_uuid)
-        try:
-            renewed: Session = table.update(
-                session.partition_key,
-                key,
-                [Session.unconfirmed.set(session.unconfirmed)],
-                Session.unconfirmed == old.unconfirmed,
-            )
-            return renewed
-        except Refused:
-            return self._stored(session, order)
 
     def _kept(self) -> set[int]:
         """The ordinals of what is taken over: completed, and not after the point of the fork."""

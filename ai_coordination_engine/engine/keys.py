@@ -20,6 +20,11 @@ def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
     return agent_key_of(of, ordinal)
 
 
+def counts(session: Session, agent: SessionAgent) -> bool:
+    """Whether the engine made the agent for this very session."""
+    return agent.ordinal is not None and agent.session_agent_uuid == agent_key(session, agent.ordinal)[1]
+
+
 def family(ordinal: int) -> int:
     """What tells the elements of one expansion of a map from all others: 0 for the agents of the plan."""
     return ordinal // MAX_ELEMENTS

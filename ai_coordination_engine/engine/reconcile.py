@@ -17,7 +17,7 @@ from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.advance import end_session, is_stuck, rouse, settle
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.ending import agents_of, end_agents
+from ai_coordination_engine.engine.ending import agents_of, end_agents, remove_strays
 from ai_coordination_engine.engine.gone import release_gone
 from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
 from ai_coordination_engine.engine.outlook import outlook
@@ -52,6 +52,8 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
 
 
 def _reconcile(app: App, session: Session) -> None:
+    if session.strays:
+        remove_strays(app, session)
     if session.restart is not None and session.status == "in_transit":
         session = go_on(app, session)
     agents = _settled(app, session)
@@ -88,8 +90,10 @@ def _look_after(app: App, due: Session) -> None:
         return
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
-    else:
-        _reconcile(app, session)
+        return
+    _reconcile(app, session)
+    if session.strays:
+        app.transitions.session.without_strays(session)
 
 
 # What is owed

@@ -1,16 +1,17 @@
 """Starting a session: the task becomes session agents with their edges, and the roots go to the queue.
 
 The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard lets go of its
-coordination; then its agents, and the coordination is read again; then the roots are enqueued; last the session is
-confirmed. A start that dies on the way leaves an invisible session, and one with a `session_uuid` chosen by the client
-goes on where it stopped when it is sent again.
+coordination; then its agents, in batches, and the coordination is read again; then the session is confirmed; last the
+roots are enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody runs; the sweep
+removes it. One with a `session_uuid` chosen by the client may be sent again: each try writes agents of its own, whose
+uuids nobody else knows, and the first that confirms the session makes them count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.ids import new_uuid
@@ -23,7 +24,9 @@ from ai_coordination_engine.domain.shapes import (
     parse_agents,
     parse_subtask_queries,
 )
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.ending import has_agents, remove_strays
 from ai_coordination_engine.engine.planned import (
     Plan,
     fill_subtasks,
@@ -32,10 +35,10 @@ from ai_coordination_engine.engine.planned import (
     session_agents,
     session_tallies,
 )
+from ai_coordination_engine.engine.reconcile import reconcile_session
 from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import BadUserInput, Conflict
-from ai_coordination_engine.store import marks
-from ai_coordination_engine.store.attempts import key_of
+from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.session_transitions import watch_shard
@@ -63,10 +66,13 @@ def execute_procedure(
     task that cannot run, `Conflict` when the session uuid stands for another session.
     """
     task_key = (start.coordination_uuid, start.task_uuid)
-    coordination, task = app.records.parallel.pair(
+    reads: list[Callable[[], Any]] = [
         partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid), consistent=True),
         partial(app.records.get, TASK, tenant, task_key, consistent=True),
-    )
+    ]
+    if start.session_uuid is not None:  # it may have been used before
+        reads.append(partial(has_agents, app, tenant, start.session_uuid))
+    coordination, task, *used = app.records.parallel.run(reads)
     if coordination is None:
         raise COORDINATION.missing((tenant, start.coordination_uuid))
     if task is None:
@@ -79,19 +85,23 @@ def execute_procedure(
     for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
         warn(warning)
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
+    session.strays = any(used) or None
     agents = session_agents(app, session, planned, subtasks)
     _pack(app, session)
-    stored = _write_session(app, tenant, session, asked=start.task_query is not None)
-    if stored.unconfirmed is None:
-        return stored
-    if stored is not session:  # an earlier try has made it: its agents have the uuids that follow from it
-        agents = session_agents(
-            app, stored, planned, fill_subtasks(planned, app.records.opened(stored.task_query) or "")
-        )
-    records = [*session_tallies(stored, planned), *agents]
-    write_agents(app, tenant, stored, records, session.unconfirmed, chosen=start.session_uuid is not None)
-    app.queue.send([wake(agent) for agent in agents if agent.in_degree == 0])
-    return confirm(app, stored, records)
+    stored = _write_session(app, session, asked=start.task_query is not None)
+    if stored is not session and stored.unconfirmed is not None:  # an equal start has written it, and may have died
+        stored.incarnation = session.nonce
+        subtasks = fill_subtasks(planned, app.records.opened(stored.task_query) or "")
+        agents = session_agents(app, stored, planned, subtasks)
+    if stored.unconfirmed is not None:
+        confirmed = write_and_confirm(app, stored, [*session_tallies(stored, planned), *agents])
+        if confirmed.incarnation == stored.incarnation:
+            app.queue.send([wake(each) for each in agents if each.in_degree == 0])
+            return confirmed
+        stored = confirmed
+    if stored.status in OPEN_SESSION_STATUSES or stored.strays:  # who started it may have died before it was done
+        stored = reconcile_session(app, tenant, stored.coordination_uuid, stored.session_uuid)
+    return stored
 
 
 def _plan(coordination: Any, task: Any) -> Plan:
@@ -138,6 +148,7 @@ def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries
         created_at=now,
         updated_at=now,
         unconfirmed=marks.new_mark(now),
+        nonce=marks.new_nonce(),
         open_sinks=open_sinks(planned),
         open_sink_count=len(planned.sinks()),
         early=any(each.action.join in COUNTED for each in planned.agents) or None,
@@ -156,106 +167,71 @@ def _pack(app: App, session: Session) -> None:
         setattr(session, name, value)
 
 
-def _write_session(app: App, tenant: str, session: Session, *, asked: bool) -> Session:
-    """The session as it is stored now: this one, or the one that an earlier, equal start has written."""
-    try:
-        app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
-    except Refused as refused:
-        return _started_before(app, tenant, refused.old, session, asked=asked)
-    return session
-
-
-def _started_before(app: App, tenant: str, old: Any, new: Session, *, asked: bool) -> Session:
-    """The session of an earlier, equal start; its mark is renewed when that start seems dead.
+def _write_session(app: App, session: Session, *, asked: bool) -> Session:
+    """The session as it is stored now: this one, or the one that an earlier, equal start has written.
 
     The query counts when it was `asked` with the start; the task's own may have changed since.
     """
-    if old is None or old.partition_key != tenant:
-        raise SESSION.missing((new.coordination_uuid, new.session_uuid))
-    same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
-    if old.deleting is not None:
-        raise Conflict("The session is being deleted; choose a new sessionUuid.")
-    if old.plan_hash is None or any(getattr(old, name) != getattr(new, name) for name in same):
-        raise Conflict("This sessionUuid stands for another session; choose a new one.")
-    if old.unconfirmed is None:
-        return cast(Session, old)
-    if old.plan_hash != new.plan_hash:
-        raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")
-    if marks.is_live(old.unconfirmed, app.clock.now()):
-        return cast(Session, old)
-    table = app.records.table(SESSION)
-    try:
-        return table.update(  # type: ignore[no-any-return]
-            tenant,
-            (old.coordination_uuid, old.session_uuid),
-            [Session.unconfirmed.set(new.unconfirmed)],
-            Session.unconfirmed == old.unconfirmed,
-        )
-    except Refused as refused:
-        return _started_before(app, tenant, refused.old, new, asked=asked)
+
+    def check(old: Session) -> None:
+        same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
+        if old.plan_hash is None or any(not _is_same(app, old, session, name) for name in same):
+            raise Conflict("This sessionUuid stands for another session; choose a new one.")
+        if old.unconfirmed is not None and old.plan_hash != session.plan_hash:
+            raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")
+
+    return reserve(app, session, check)
 
 
-def write_agents(
-    app: App, tenant: str, session: Session, agents: Sequence[SessionAgent], mark: str, *, chosen: bool
-) -> None:
-    """Write agents and tallies, and read the coordination again; what this start wrote is taken back when it is gone.
+def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
+    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which this start joins.
 
-    `mark` is this start's own; the session bears another while another start is at work on it.
+    What stands there and was given up is removed first. Raises what `check` raises, `NotFound` and `Conflict`.
     """
-    table = app.records.table(SESSION_AGENT)
-    # Nobody else can know a uuid that was made here, so that these may be written without a condition.
-    writes: list[Any] = (
-        [
-            partial(table.put_new, agent) for agent in agents
-        ]  # an earlier start may have written it, and it may be running
-        if chosen
-        else [
-            partial(table.put_many, agents[index : index + BATCH_WRITE_LIMIT])
-            for index in range(0, len(agents), BATCH_WRITE_LIMIT)
-        ]
-    )
+    tenant, key = session.partition_key, (session.coordination_uuid, session.session_uuid)
+    while True:
+        try:
+            app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
+            return session
+        except Refused as refused:
+            old: Session | None = refused.old
+        if old is None or old.partition_key != tenant:
+            raise SESSION.missing(key)
+        if old.deleting is not None:
+            if not guards.swept(app.records, SESSION, tenant, old):
+                raise Conflict("The session is being deleted; choose a new sessionUuid.")
+            continue
+        check(old)
+        if old.unconfirmed is None:
+            return old
+        with suppress(Refused):  # it has changed: look again
+            return app.transitions.session.join(old, marks.new_mark(app.clock.now()))
+
+
+def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
+    """Write agents and tallies, read the coordination again and make the session visible; the session as it is then.
+
+    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody runs them before the
+    session is confirmed. The start is taken back when the coordination is gone, or an equal start was faster.
+    """
+    table, tenant = app.records.table(SESSION_AGENT), session.partition_key
+    starts = range(0, len(agents), BATCH_WRITE_LIMIT)
+    writes = [partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in starts]
     parent_key = (tenant, session.coordination_uuid)
-    reads = partial(app.records.living_parent, COORDINATION, tenant, parent_key)
-    try:
-        parent = app.records.parallel.run([reads, *writes])[0]
-    except Refused as refused:
-        _undo(app, session, agents, mark)
-        text = (
-            "Another record stands under the uuid of one of the session's agents; choose another uuid for the session."
-        )
-        raise Conflict(text) from refused
+    calls: list[Any] = [partial(app.records.living_parent, COORDINATION, tenant, parent_key), *writes]
+    parent = app.records.parallel.run(calls)[0]
+    now = app.transitions.session.confirm(session) if parent is not None else None
+    if now is None or now.incarnation != session.incarnation:
+        app.transitions.session.take_back(session)
     if parent is None:
-        _undo(app, session, agents, mark)
         raise COORDINATION.missing(parent_key)
-
-
-def _undo(app: App, session: Session, agents: Sequence[SessionAgent], mark: str) -> None:
-    """Take back what was written, unless the session is another start's to confirm or to take back.
-
-    The session goes first, so that such a start, writing its agents after this one removed them, finds it gone.
-    """
-    key = (session.coordination_uuid, session.session_uuid)
-    if session.unconfirmed == mark:
-        app.records.release(SESSION, session.partition_key, key, mark)
-    if app.records.table(SESSION).get(session.partition_key, key, consistent=True) is None:
-        _remove(app, agents)
-
-
-def _remove(app: App, agents: Sequence[SessionAgent]) -> None:
-    table = app.records.table(SESSION_AGENT)
-    for agent in agents:
-        with suppress(Refused):
-            own = (SessionAgent.ordinal == agent.ordinal) & (SessionAgent.coordination_uuid == agent.coordination_uuid)
-            unused = own & ((SessionAgent.state == "initial") | SessionAgent.width.exists())
-            table.delete(agent.partition_key, key_of(agent), unused)
-
-
-def confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
-    """Make a session visible whose roots are enqueued; raises `Conflict` when it was taken away."""
-    key = (session.coordination_uuid, session.session_uuid)
-    now = app.transitions.session.dispatch(session.partition_key, key, session.unconfirmed)
     if now is None:
-        _remove(app, agents)
-    if now is None or now.unconfirmed is not None:
         raise Conflict("Starting the session took too long and was undone; try again.")
+    if now.strays or now.incarnation != session.incarnation:
+        remove_strays(app, now)
     return now
+
+
+def _is_same(app: App, old: Session, new: Session, name: str) -> bool:
+    one, other = getattr(old, name), getattr(new, name)
+    return bool(one == other or app.records.opened(one) == app.records.opened(other))

@@ -18,9 +18,12 @@ def agent_key_of(session: Session, ordinal: int) -> Key:
     """The key of the session agent `ordinal` in a session.
 
     Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of one uuid in two
-    coordinations share the partition of their agents.
+    coordinations share the partition of their agents. So does what tells its agents from those of an earlier session
+    of its uuid, or of a start that was given up: agents count only with their session's incarnation.
     """
     name = f"{session.partition_key}/{session.coordination_uuid}/{session.session_uuid}"
+    if incarnation := session.incarnation or session.nonce:
+        name = f"{name}/{incarnation}"
     return session.session_uuid, child_uuid(name, ordinal, session.created_at)
 
 

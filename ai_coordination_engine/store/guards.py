@@ -2,18 +2,27 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import Conflict, HasDependents
-from ai_coordination_engine.store import marks
-from ai_coordination_engine.store.entities import Entity
+from ai_coordination_engine.store import marks, tallies
+from ai_coordination_engine.store.entities import SESSION_AGENT, Entity
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.repository import Repository, blob_prefix, is_below
-from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Key, Refused
 
 _LOOK = 25  # children read at once: one decides, and more than so many are not counted
-_Look = tuple[int, bool]  # how many children stand in the way, and whether these are all
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How many children stand in the way, whether these are all, and reservations of crashed writers among them."""
+
+    count: int
+    is_all: bool
+    dead: Sequence[Record]
 
 
 def delete(
@@ -39,13 +48,13 @@ def delete(
         return
     mark = _mark(repository, entity, tenant, key, owned)
     looks = _looks(repository, entity, tenant, key)
-    if not any(count for count, _ in looks):
+    if not any(look.count for look in looks):
         try:
             conflict = f"Something was just created below this {entity.name}, or somebody else deletes it; try again."
             _remove(repository, entity, tenant, key, table.model.deleting == mark, conflict)
         except Conflict:  # a child that has just been written calls the delete off
             looks = _looks(repository, entity, tenant, key)
-            if not any(count for count, _ in looks):
+            if not any(look.count for look in looks):
                 raise
         else:
             return
@@ -90,23 +99,35 @@ def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> 
 
 
 def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
-    return repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
+    """A look at each kind of children; reservations of crashed writers are swept aside where nothing else is."""
+    while True:
+        looks = repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
+        dead = [(child, each) for child, look in zip(entity.guards, looks, strict=True) for each in look.dead]
+        if not dead or any(look.count for look in looks):
+            return looks
+        for child, each in dead:
+            swept(repository, child, tenant, each)
 
 
 def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -> _Look:
-    """The children that stand in the way, counted up to `_LOOK`; reservations of crashed writers are swept aside."""
-    table = repository.table(child)
-    counted, after = 0, None
+    """The children that stand in the way, counted up to `_LOOK`."""
+    table, now = repository.table(child), repository.clock.now()
+    counted, dead, after = 0, list[Record](), None
     while True:
         records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True)
-        own = (each for each in records if each.partition_key == tenant and is_below(each, child, parent_key))
-        counted += sum(1 for record in own if not swept(repository, child, tenant, record))
+        own = [each for each in records if each.partition_key == tenant and is_below(each, child, parent_key)]
+        ended = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
+        counted += len(own) - len(ended)
+        dead += ended
         if counted >= _LOOK or after is None:
-            return min(counted, _LOOK), counted <= _LOOK and after is None
+            return _Look(min(counted, _LOOK), counted <= _LOOK and after is None, dead)
 
 
 def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
-    """Whether the record is gone: the reservation of a writer that crashed, and first what hung below it."""
+    """Whether the record is gone: the reservation of a writer that crashed or gave up, and first what hung below it.
+
+    The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in batches.
+    """
     if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
         return False
     table = repository.table(entity)
@@ -120,12 +141,24 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
         except Refused as refused:
             return refused.old is None
     for child in entity.guards:
-        below = repository.table(child)
-        for each in below.query_all(tenant, key[1], consistent=True):
-            if each.partition_key == tenant and is_below(each, child, key):
-                child_key = (key[1], getattr(each, below.range_key))
-                _forget(repository, child, tenant, child_key, below.model.partition_key == tenant)
+        rows = repository.table(child).query_all(tenant, key[1], consistent=True)
+        remove_many(repository, child, tenant, [each for each in rows if is_below(each, child, key)])
+    if record.has_blobs:
+        repository.blobs.delete_all(blob_prefix(entity, tenant, key))
     return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
+
+
+def remove_many(repository: Repository, entity: Entity, tenant: str, records: Sequence[Any]) -> None:
+    """Delete records that nobody counts or sees, 25 a request: first what is found through them alone."""
+    table = repository.table(entity)
+    keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
+    for key, each in zip(keys, records, strict=True):
+        if each.has_blobs:
+            repository.blobs.delete_all(blob_prefix(entity, tenant, key))
+    for every in (list(tallies.keys_of(records)) if entity is SESSION_AGENT else [], keys):
+        batches = [every[start : start + BATCH_WRITE_LIMIT] for start in range(0, len(every), BATCH_WRITE_LIMIT)]
+        if batches:
+            repository.parallel.run([partial(table.delete_many, tenant, batch) for batch in batches])
 
 
 def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any) -> bool:
@@ -137,10 +170,10 @@ def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condi
 
 
 def _has_dependents(entity: Entity, looks: Sequence[_Look]) -> HasDependents:
-    found = {child.name: look for child, look in zip(entity.guards, looks, strict=True) if look[0]}
+    found = {child.name: look for child, look in zip(entity.guards, looks, strict=True) if look.count}
     words = " and ".join(
-        f"{'' if is_all else 'at least '}{count} {name}{'s' if count > 1 else ''}"
-        for name, (count, is_all) in found.items()
+        f"{'' if look.is_all else 'at least '}{look.count} {name}{'s' if look.count > 1 else ''}"
+        for name, look in found.items()
     )
-    counts = {name: count for name, (count, _) in found.items()}
+    counts = {name: look.count for name, look in found.items()}
     return HasDependents(f"The {entity.name} still has {words or 'dependents'}; delete them first.", dependents=counts)

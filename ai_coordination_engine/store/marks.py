@@ -7,11 +7,17 @@ import secrets
 from datetime import datetime, timedelta
 
 MARK_LIFETIME = timedelta(seconds=60)
+ENDED = "0"  # the mark of a writer that has given up: it ran out at once
 
 
 def new_mark(now: datetime) -> str:
     """A mark of this writer."""
     return f"{_text(now)}#{secrets.token_hex(8)}"
+
+
+def new_nonce() -> str:
+    """What tells a record from every other that ever stood, or will stand, under its key."""
+    return secrets.token_hex(8)
 
 
 def oldest_live(now: datetime) -> str:

@@ -81,6 +81,7 @@ class Record(Model):
     confirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
     has_blobs = BooleanAttribute(null=True)
+    nonce = UnicodeAttribute(null=True)  # tells the record from others that stood under its key before
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
         """The item as it is stored."""
@@ -227,6 +228,9 @@ class Session(Record):
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
+    # whose agents count (absent: those of `nonce`): several starts of one uuid write agents, one confirms the session
+    incarnation = UnicodeAttribute(null=True)
+    strays = BooleanAttribute(null=True)  # there may be agents that do not count; the sweep removes them
     blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do: some join needs only some

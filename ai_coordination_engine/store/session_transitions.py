@@ -7,6 +7,7 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Record, Session
 from ai_coordination_engine.store.repository import Repository
@@ -37,9 +38,71 @@ class SessionTransitions:
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
-    def dispatch(self, tenant: str, key: Key, mark: str) -> Session | None:
-        """Confirm a session whose roots are all enqueued, so that it is seen. None: it was taken away."""
-        return self._change_session(tenant, key, [Session.unconfirmed.remove()], Session.unconfirmed == mark)
+    # A session that is being started or forked
+
+    def join(self, session: Session, mark: str) -> Session:
+        """Take part in a start that has written `session` and may have died; raises `Refused` when it has changed.
+
+        Whoever confirms first wins: the agents of the others do not count, and are removed sooner or later.
+        """
+        actions = [Session.unconfirmed.set(mark), Session.strays.set(True)]
+        return self._sessions.update(  # type: ignore[no-any-return]
+            session.partition_key, _key_of(session), actions, Session.unconfirmed == session.unconfirmed
+        )
+
+    def confirm(self, session: Session) -> Session | None:
+        """Make a session visible whose agents, those of its `incarnation`, are all written; the session as it is then.
+
+        None: it was taken away. Another incarnation: an equal start was faster.
+        """
+        actions: list[Action] = [Session.unconfirmed.remove(), Session.restart.remove()]
+        if session.incarnation is not None:
+            actions.append(Session.incarnation.set(session.incarnation))
+        condition = Session.unconfirmed.exists() & (Session.nonce == session.nonce) & Session.deleting.does_not_exist()
+        found = self._change_session(session.partition_key, _key_of(session), actions, condition)
+        taken = found is None or found.nonce != session.nonce or found.unconfirmed is not None
+        return None if taken else found
+
+    def take_back(self, session: Session) -> None:
+        """Give up a start: it ends its reservation and deletes nothing, the sweep removes what was written below it.
+
+        It puts a reservation back that was swept meanwhile, and says of another session of this uuid that there may be
+        agents which do not count.
+        """
+        tenant, key = session.partition_key, _key_of(session)
+        due: list[Action] = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(0)]
+        ended = [Session.unconfirmed.set(marks.ENDED), Session.deleting.set(marks.ENDED), *due]
+        own = (Session.nonce == session.nonce) & Session.unconfirmed.exists()
+        now = self._change_session(tenant, key, ended, own)
+        if now is None:
+            now = self._put_back(session)
+        if now is not None and (now.nonce != session.nonce or now.unconfirmed is None):
+            self._change_session(tenant, key, [Session.strays.set(True), *due], Session.nonce == now.nonce)
+
+    def _put_back(self, session: Session) -> Session | None:
+        left = Session(
+            *_key_of(session),
+            partition_key=session.partition_key,
+            nonce=session.nonce,
+            created_at=session.created_at,
+            has_blobs=session.has_blobs,
+            unconfirmed=marks.ENDED,
+            deleting=marks.ENDED,
+            watch=watch_shard(session.partition_key, session.session_uuid),
+            watch_at=0,
+        )
+        try:
+            self._sessions.put(left, Session.session_uuid.does_not_exist())
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]
+        return left
+
+    def without_strays(self, session: Session) -> None:
+        """The agents that do not count are removed."""
+        still = (Session.nonce == session.nonce) & Session.unconfirmed.does_not_exist()
+        self._change_session(session.partition_key, _key_of(session), [Session.strays.remove()], still)
+
+    # Its life
 
     def finish_only_sink(
         self, tenant: str, key: Key, sink: int, status: str, values: Mapping[str, Any]
@@ -156,3 +219,7 @@ def _looked_at(*, lasting: bool) -> Any:
     """Whether the sweep has anything to look after in a session: it is open, or what outlives it may be."""
     ended = [status for status in TERMINAL_SESSION_STATUSES if status != "cancelled"] if lasting else []
     return Session.status.is_in(*OPEN_SESSION_STATUSES, *ended)
+
+
+def _key_of(session: Session) -> Key:
+    return session.coordination_uuid, session.session_uuid

@@ -155,12 +155,6 @@ class Steering:
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
         )
 
-    def dispatch_fork(self, tenant: str, key: Key, mark: str) -> Session:
-        """Confirm a fork whose agents are all written, so that it is seen."""
-        return self._sessions.update(  # type: ignore[no-any-return]
-            tenant, key, _removing((Session.unconfirmed, Session.restart)), Session.unconfirmed == mark
-        )
-
     def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> None:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
         says. With `gives_up` it stays as it is while somebody ends a wait. Never raises `Refused`.

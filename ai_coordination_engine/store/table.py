@@ -18,6 +18,7 @@ from pynamodb.constants import (
     GLOBAL_SECONDARY_INDEXES,
     INDEX_NAME,
     ITEM,
+    KEY,
     KEY_SCHEMA,
     LAST_EVALUATED_KEY,
     TABLE_NAME,
@@ -161,16 +162,12 @@ class Table(Generic[M]):
 
     def put_many(self, records: Sequence[M]) -> None:
         """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
-        pending = [record.serialize() for record in records]
-        backoff = Backoff(_SERVICE)
-        while pending:
-            page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
-            charge_write(len(page))
-            with _translated():
-                answer = self._connection.batch_write_item(self.name, put_items=page)
-            left = answer.get("UnprocessedItems", {}).get(self.name, ())
-            pending.extend(each["PutRequest"]["Item"] for each in left)
-            backoff.left_over(len(left), len(page))
+        self._write_many("put_items", "PutRequest", ITEM, [record.serialize() for record in records])
+
+    def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
+        """Delete items without a condition, as `put_many` writes them; those that are gone already are none."""
+        raw = [self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]}) for key in dict.fromkeys(keys)]
+        self._write_many("delete_items", "DeleteRequest", KEY, raw)
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
@@ -326,6 +323,17 @@ class Table(Generic[M]):
     def _wait(self) -> None:
         client: Any = self._connection.client
         client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
+
+    def _write_many(self, argument: str, request: str, part: str, pending: list[dict[str, Any]]) -> None:
+        backoff = Backoff(_SERVICE)
+        while pending:
+            page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
+            charge_write(len(page))
+            with _translated():
+                answer = self._connection.batch_write_item(self.name, **{argument: page})  # type: ignore[arg-type]
+            left = answer.get("UnprocessedItems", {}).get(self.name, ())
+            pending.extend(each[request][part] for each in left)
+            backoff.left_over(len(left), len(page))
 
     def _write(self, operation: str, hash_value: str, range_value: str, condition: Condition, **arguments: Any) -> Any:
         request = self._connection.get_operation_kwargs(

@@ -6,12 +6,15 @@ many sinks is counted in the same way.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.store.begun import agent_key_of
 from ai_coordination_engine.store.models import Session, SessionAgent, internal
 from ai_coordination_engine.store.table import Key
 
 TALLY = 100  # predecessors of a join, or sinks of a session, that need no tallies
+_LAST = 2**32 - 1  # no agent has this ordinal
 
 
 def how_many(edges: int, join: str = "all") -> int:
@@ -38,9 +41,25 @@ def join_key(join: Key, family: int, number: int) -> Key:
 
 
 def sink_key(of: Session | SessionAgent, number: int) -> Key:
-    """The key of a tally of the sinks of a session, or of an agent's session."""
-    length = len(of.coordination_uuid)  # tells where one uuid ends: both may hold spaces
-    return internal("sinks", length, of.coordination_uuid, of.session_uuid), f"{number:06d}"
+    """The key of a tally of the sinks of a session, or of an agent's session.
+
+    It follows from the uuids of the agents that count, so that no session of the same uuid shares it.
+    """
+    if isinstance(of, SessionAgent):
+        return internal("sinks", sibling_uuid(of.session_agent_uuid, _LAST)), f"{number:06d}"
+    return internal("sinks", agent_key_of(of, _LAST)[1]), f"{number:06d}"
+
+
+def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
+    """The keys of the tallies that are found through planned agents: of their joins, and of their session's sinks."""
+    sinks: dict[Key, int] = {}
+    for agent in agents:
+        for number in range(agent.tallies or 0):
+            yield join_key((agent.session_uuid, agent.session_agent_uuid), 0, number)
+        if agent.sink_count:
+            sinks[sink_key(agent, 0)] = how_many(agent.sink_count)
+    for (partition, _), count in sinks.items():
+        yield from ((partition, f"{number:06d}") for number in range(count))
 
 
 def tally(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:

@@ -98,6 +98,7 @@ def test_starting_a_session_and_deleting_its_coordination_in_many_orders(
         deleter.start(scene.delete())
         while running := [each for each in (0, 1) if not processes[each].done]:
             processes[choose(running)].step()
+        replace(scene, child=SESSION).sweep()
         sessions = list(store.records.table(SESSION).query_all(scene.tenant, uuid, consistent=True))
         replace(scene, child=SESSION).check(starter.outcome, deleter.outcome)
         for session in sessions:

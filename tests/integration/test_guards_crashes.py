@@ -183,6 +183,7 @@ def test_a_slow_start_is_swept_whole_or_not_at_all(store: Store, processes: tupl
         deleter.start(scene.delete())
         while running := [each for each in (0, 1) if not processes[each].done]:
             processes[choose(running)].step()
+        scene.sweep()
         scene.check(starter.outcome, deleter.outcome)
         agents = list(store.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid))
         assert len(agents) == (2 if isinstance(starter.outcome, Record) else 0)

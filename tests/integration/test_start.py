@@ -11,12 +11,12 @@ import pytest
 from ai_coordination_engine.domain.subtasks import fill_subtask
 from ai_coordination_engine.engine import planned, sharing
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.engine.reconcile import sweep
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
 from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
+from ai_coordination_engine.store.models import Session
 from tests.sessions import (
     TENANT,
     Crash,
@@ -203,8 +203,9 @@ def test_a_start_with_the_same_uuid_again_changes_nothing(stage: Stage) -> None:
     second = stage.start(names, session_uuid="mine")
     assert first.serialize() == second.serialize()
     check_one_session(stage, first)
-    assert len(stage.queue.sent) == 1
+    assert len(stage.queue.sent) == 2  # as long as nothing has begun: the first try may have died before it sent
     stage.drain()
+    assert stage.runtime.ran() == ["a", "b", "c", "d"]
     before = stage.everything(first)
     assert stage.start(names, session_uuid="mine").status == "completed"
     assert stage.everything(first) == before
@@ -230,22 +231,6 @@ def test_a_uuid_of_another_tenants_session_is_free(stage: Stage) -> None:
     stage.drain()
     check_promises(stage, session)
     assert table.get("other", (coordination, "theirs"), consistent=True).serialize() == stored
-
-
-def test_an_agent_of_somebody_elses_is_never_taken_for_ones_own(stage: Stage) -> None:
-    """A client wrote it under the uuid that follows from the session to be, below another session of that uuid."""
-    coordination, task = stage.define(DIAMOND)
-    table = stage.looking.table(SESSION_AGENT)
-    planned = Session(coordination, "mine", partition_key=TENANT, created_at=stage.clock.now())
-    foreign = SessionAgent(
-        *agent_key(planned, 1), partition_key=TENANT, coordination_uuid="another", agent_uuid="b", state="initial"
-    )
-    table.put(foreign, SessionAgent.session_uuid.does_not_exist())
-    with pytest.raises(Conflict, match="choose another uuid for the session"):
-        stage.start((coordination, task), session_uuid="mine")
-    assert [each.serialize() for each in stage.agents("mine")] == [foreign.serialize()]
-    assert stage.looking.table(SESSION).get(TENANT, (coordination, "mine"), consistent=True) is None
-    assert stage.queue.waiting == []
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -292,7 +277,7 @@ def test_a_client_may_repeat_a_start_that_died_at_any_point(app: App, meanwhile:
         if not died:
             break
         point += 1
-    assert point == 23  # 11 calls, before and after
+    assert point == 19  # 9 calls, before and after
 
 
 def test_a_repeated_start_dies_at_any_point_too(app: App) -> None:
@@ -346,6 +331,8 @@ def race(stage: Stage, random: Random, starts: int) -> tuple[str, str]:
     stage.boundary.reach = lambda name: turns.pause()
     turns.run([start] * starts + [delete])
     stage.boundary.reach = lambda name: None
+    while sweep(stage.app):  # what was taken back
+        pass
     session = stage.looking.table(SESSION).get(TENANT, (coordination, mine), consistent=True)
     if session is None:
         stage.drain()
@@ -364,10 +351,10 @@ def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_
     while True:
         names = stage.define({"a": "", "b": "a"})
         mine = f"mine-{names[0]}"
-        with tripping(stage, point) as tripwire, suppress(Crash):
+        with tripping(stage, point), suppress(Crash):
             stage.start(names, session_uuid=mine)
-        if not tripwire.trips or stage.queue.sent:
-            break  # from here on the session runs, and holds the coordination back
+        if stage.looking.get(SESSION, TENANT, (names[0], mine)) is not None:
+            break  # from here on the session is one, and holds the coordination back
         stage.clock.advance(61)
         guards.delete(stage.app.records, TASK, TENANT, names)
         guards.delete(stage.app.records, COORDINATION, TENANT, (TENANT, names[0]))

@@ -415,16 +415,26 @@ def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> 
 # Sessions
 
 
-def test_a_session_is_confirmed_by_its_own_mark_alone(agents: Agents) -> None:
-    key = agents.session(1, unconfirmed="mark")
-    session = agents.act.session.dispatch(TENANT, key, "other")
-    assert session is not None
-    assert session.unconfirmed == "mark"
+def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents: Agents) -> None:
+    key = agents.session(1, unconfirmed="mark", nonce="n")
+    starts = {
+        each: Session(*key, partition_key=TENANT, nonce="n", incarnation=each) for each in ("first", "second", None)
+    }
+    confirm = agents.act.session.confirm
+    assert confirm(Session(*key, partition_key=TENANT, nonce="of an earlier one")) is None
     for _ in range(2):
-        session = agents.act.session.dispatch(TENANT, key, "mark")
-        assert session is not None
-        assert (session.unconfirmed, session.status) == (None, "dispatched")
-    assert agents.act.session.dispatch(TENANT, ("no", "body"), "mark") is None
+        for each in ("first", "second", None):
+            session = confirm(starts[each])
+            assert session is not None
+            assert (session.unconfirmed, session.status, session.incarnation) == (None, "dispatched", "first")
+    assert confirm(Session("no", "body", partition_key=TENANT, nonce="n")) is None
+
+
+def test_a_start_that_was_taken_back_is_not_confirmed(agents: Agents) -> None:
+    key = agents.session(1, unconfirmed="mark", nonce="n")
+    start = Session(*key, partition_key=TENANT, nonce="n")
+    agents.act.session.take_back(start)
+    assert agents.act.session.confirm(start) is None
 
 
 def test_a_session_ends_once(agents: Agents) -> None:

@@ -1,0 +1,214 @@
+"""Starts and forks that are taken back, repeated or overtaken: nothing of them is adopted, run or left."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.store import guards, tallies
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
+from ai_coordination_engine.store.models import Session
+from tests.records import items
+from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
+from tests.steered import fork_from
+
+MINUTE = 61
+PLAN = {"a": "", "b": "a"}
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+def forget(stage: Stage, names: tuple[str, str]) -> None:
+    """Somebody deletes the task and its coordination."""
+    guards.delete(stage.app.records, TASK, TENANT, names)
+    guards.delete(stage.app.records, COORDINATION, TENANT, (TENANT, names[0]))
+
+
+def again(stage: Stage, names: tuple[str, str]) -> None:
+    """And creates them once more under the same uuids."""
+    content = {"agents": [{"agent_uuid": each} for each in PLAN], "updated_by": "me"}
+    work = {"task_name": "t", "agent_actions": {"b": {"predecessors": ["a"]}}, "initial_task_query": "begin"}
+    stage.app.records.create(COORDINATION, TENANT, (TENANT, names[0]), lambda *_: content, parent_key=None)
+    stage.app.records.create(TASK, TENANT, names, lambda *_: work, parent_key=(TENANT, names[0]))
+
+
+def just_before(stage: Stage, name: str, act: Callable[[], Any], then: Callable[[str], None]) -> None:
+    """Have `act` happen before the first side effect of this name, and `then` at every one from there on."""
+
+    def reach(reached: str) -> None:
+        if reached == name:
+            stage.boundary.reach = lambda name: None
+            act()
+            stage.boundary.reach = then
+
+    stage.boundary.reach = reach
+
+
+def swept(stage: Stage) -> None:
+    """Some time passes and the sweep comes, until nothing is left to do."""
+    stage.boundary.reach = lambda name: None
+    stage.clock.advance(stage.app.settings.watch_seconds + 1)
+    while sweep(stage.app):
+        pass
+
+
+def uuids(stage: Stage, session_uuid: str) -> list[str]:
+    return [each.agent_uuid for each in stage.agents(session_uuid)]
+
+
+def every_point(stage: Stage, history: Callable[[], None]) -> Iterator[int]:
+    """`history` begins with a crash that is yet to come, at one point after the other."""
+    point = 1
+    while True:
+        with tripping(stage, point) as tripwire, suppress(Crash):
+            history()
+        yield point
+        if not tripwire.trips:
+            return
+        point += 3
+
+
+@pytest.mark.parametrize("swept_before", [False, True], ids=["at once", "after the sweep"])
+def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_died(
+    stage: Stage, swept_before: bool
+) -> None:
+    """The coordination went away while the first start was slow: its reservation was swept, its agents come late."""
+    point = 1
+    while True:
+        names = stage.define(PLAN)
+        with tripping(stage) as tripwire:
+            tripwire._trip_at = (point,)  # counted from where the start goes on
+
+            def gone(names: tuple[str, str] = names) -> None:
+                stage.clock.advance(MINUTE)
+                forget(stage, names)
+
+            just_before(stage, "BatchWriteItem", gone, tripwire)
+            with suppress(Crash, NotFound, Conflict):
+                stage.start(names, session_uuid=names[1])
+        assert stage.looking.get(SESSION, TENANT, (names[0], names[1]), consistent=True) is None
+        if swept_before:
+            swept(stage)
+        again(stage, names)
+        stage.runtime.requests.clear()
+        session = stage.start(names, session_uuid=names[1])
+        stage.drain()
+        assert stage.runtime.ran() == ["a", "b"]
+        check_promises(stage, session)
+        assert uuids(stage, names[1]) == ["a", "b"]
+        if not tripwire.trips:
+            break
+        point += 1
+    assert point == 8  # its agents are written, it is not confirmed, and it puts its reservation back
+
+
+def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: Stage) -> None:
+    source = stage.start(stage.define(PLAN))
+    stage.drain()
+    point = 1
+    while True:
+        before = items(stage.app)
+        uuid = f"fork-{point}"
+        with tripping(stage) as tripwire:
+            tripwire._trip_at = (point,)
+
+            def gone(uuid: str = uuid) -> None:
+                stage.clock.advance(MINUTE)
+                reserved = stage.looking.table(SESSION).get(TENANT, (source.coordination_uuid, uuid), consistent=True)
+                assert guards.swept(stage.app.records, SESSION, TENANT, reserved)
+
+            just_before(stage, "BatchWriteItem", gone, tripwire)
+            with suppress(Crash, Conflict):
+                fork_from(stage, source, "a", new_session_uuid=uuid)
+        if not tripwire.trips:
+            swept(stage)
+            assert items(stage.app) == before
+        stage.runtime.requests.clear()
+        forked = fork_from(stage, source, "a", new_session_uuid=uuid)
+        stage.drain()
+        assert stage.runtime.ran() == ["a", "b"]
+        assert uuids(stage, uuid) == ["a", "b"]
+        check_promises(stage, forked)
+        if not tripwire.trips:
+            break
+        point += 1
+    assert point == 8
+
+
+def test_the_sweep_removes_a_dead_start_whole_wherever_it_dies_itself(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "TALLY", 2)
+    stage = stage_of(app, inline_limit=256)
+    many = dict.fromkeys("bcd", "a")  # three are a wide join, and many sinks
+    names = stage.define({"a": "", **many, "z": "bcd", "y": "a", "x": "a"}, query="q" * 5_000)
+    before, blobs = items(app), set(stage.blobs.kept)
+    died: list[int] = []
+
+    def history() -> None:
+        stage.boundary.reach, tripwire = (lambda name: None), stage.boundary.reach
+        with tripping(stage, 16), suppress(Crash):  # before it is confirmed
+            stage.start(names, session_uuid="mine")
+        assert items(app) != before
+        stage.clock.advance(stage.app.settings.watch_seconds + 1)
+        stage.boundary.reach = tripwire
+        died.append(sweep(stage.app))
+
+    for _ in every_point(stage, history):
+        swept(stage)
+        assert items(app) == before
+        assert set(stage.blobs.kept) == blobs
+    assert len(died) == 1
+
+
+@pytest.mark.parametrize("agents", [1, 60])
+def test_a_start_and_a_fork_with_chosen_uuids_write_in_batches(stage: Stage, agents: int) -> None:
+    subtasks = [{"agent_uuid": "a", "subtask_query": str(number)} for number in range(agents)]
+    names = stage.define({"a": ""}, subtasks=subtasks)
+    stage.requests.clear()
+    session = stage.start(names, session_uuid="mine")
+    batches = -(-agents // 25)
+    assert stage.requests == {"GetItem": 3, "Query": 1, "PutItem": 1, "BatchWriteItem": batches, "UpdateItem": 1}
+    stage.requests.clear()
+    fork_from(stage, session, None, new_session_uuid="fork")
+    assert (stage.requests["PutItem"], stage.requests["BatchWriteItem"]) == (1, batches)
+
+
+def test_what_an_overtaken_start_has_written_is_removed(stage: Stage) -> None:
+    """Somebody sends the same start again while the first is slow; the second is faster."""
+    names = stage.define(PLAN)
+    before = items(stage.app)
+    second: list[Session] = []
+    point = 1
+    while True:
+        uuid = f"mine-{point}"
+        reached = 0
+
+        def reach(name: str, uuid: str = uuid, point: int = point) -> None:
+            nonlocal reached
+            reached += 1
+            if reached == point:
+                stage.boundary.reach = lambda name: None
+                second.append(stage.start(names, session_uuid=uuid))
+
+        stage.boundary.reach = reach
+        first = stage.start(names, session_uuid=uuid)
+        stage.boundary.reach = lambda name: None
+        stage.runtime.requests.clear()
+        stage.drain()
+        assert stage.runtime.ran() == ["a", "b"]
+        assert uuids(stage, uuid) == ["a", "b"]
+        check_promises(stage, first)
+        if len(second) < point:
+            break
+        point += 1
+    assert point == 17
+    swept(stage)
+    assert set(items(stage.app)) == set(before)
