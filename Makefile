@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants bench demo package lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench demo package lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -43,6 +43,9 @@ cover: install ## run the suite and print what it covers (about twice the time)
 
 mutants: install ## try deliberate faults of the engine: the tests must notice each (half an hour; ARGS="a word of its name")
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+chaos: install ## crash points and random histories for an hour, seeds printed (ARGS="--minutes 5 --seed 7")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)

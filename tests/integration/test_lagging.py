@@ -6,7 +6,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import HasDependents
 from ai_coordination_engine.store.entities import SESSION, TASK
 from ai_coordination_engine.store.guards import delete
-from tests.integration.test_crash_points import SHAPES, Shape, work
+from tests.crashes import SHAPES, Shape, work
 from tests.memory import databases
 from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of
 from tests.steered import cancel, pause, put_right, rerun, resume, retry

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.guards import delete
+from tests.crashes import SHAPES, work
 from tests.dynamodb_local import Store
-from tests.integration.test_crash_points import SHAPES, work
 from tests.memory import Database
 from tests.memory.database import Refusal
 from tests.sessions import TENANT, Stage, check_promises, stage_of

@@ -1,0 +1,86 @@
+"""`make chaos`: crash points and random histories for an hour, from a seed that is printed; all promises hold in each.
+
+The same seeds give the same histories: `ARGS="--seed 7"`.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import secrets
+import sys
+import time
+import traceback
+from random import Random
+from typing import Any
+
+from tests import sessions
+from tests.crashes import SHAPES, deaths
+from tests.drawn import tried
+from tests.histories import staged
+
+MOST_AGENTS = 30
+HISTORIES = 10  # drawn from one seed
+
+
+def main() -> None:
+    """Print a line a minute and what failed, with how to repeat it; exit with 1 when something did."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--minutes", type=float, default=60)
+    arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    arguments.add_argument("--at-once", type=int, default=multiprocessing.cpu_count())
+    given = arguments.parse_args()
+    until = time.monotonic() + given.minutes * 60
+    print(f"seed {given.seed}, {given.at_once} processes, {given.minutes:g} minutes", flush=True)
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    processes = [
+        context.Process(target=work, args=(given.seed * 1_000 + number, until - time.monotonic(), told))
+        for number in range(given.at_once)
+    ]
+    for process in processes:
+        process.start()
+    failures = _listen(told, len(processes))
+    for process in processes:
+        process.join()
+    sys.exit(bool(failures))
+
+
+def _listen(told: Any, alive: int) -> int:
+    points = histories = failures = 0
+    shown = time.monotonic()
+    while alive:
+        what, value = told.get()
+        if what == "done":
+            alive -= 1
+        elif what == "failed":
+            failures += 1
+            print(value, flush=True)
+        else:
+            points, histories = points + value[0], histories + value[1]
+        if time.monotonic() > shown + 60 or not alive:
+            shown = time.monotonic()
+            print(f"crash points: {points}, random histories: {histories}, failures: {failures}", flush=True)
+    return failures
+
+
+def work(seed: int, seconds: float, told: Any) -> None:
+    """One process: a kind of session that dies everywhere, then some random histories, and so on."""
+    logging.disable(logging.CRITICAL)
+    until, random = time.monotonic() + seconds, Random(seed)
+    with staged() as stage:
+        while time.monotonic() < until:
+            before = sessions.deaths[0], sessions.histories[0]
+            number = random.randrange(10**9)
+            name, order, apart = random.choice([*SHAPES]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+            try:
+                deaths(stage, SHAPES[name], order=order, apart=apart)
+                tried(stage, HISTORIES, number, MOST_AGENTS)
+            except BaseException:
+                again = f"deaths(stage, SHAPES[{name!r}], order={order}, apart={apart}); tried(stage, …, {number}, …)"
+                told.put(("failed", f"{again}\n{traceback.format_exc()}"))
+            told.put(("tried", (sessions.deaths[0] - before[0], sessions.histories[0] - before[1])))
+    told.put(("done", None))
+
+
+if __name__ == "__main__":
+    main()

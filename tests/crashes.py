@@ -1,0 +1,104 @@
+"""Sessions of all kinds whose worker dies: at which points, in which order of its parallel calls, how often."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.store.models import Session
+from tests.fakes import Behaviour, failing
+from tests.sessions import TENANT, Graph, Stage, check_promises, check_redelivery_changes_nothing, tripping
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A session: its graph, what is special about its agents, and how it ends."""
+
+    graph: Graph
+    status: str = "completed"
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    actions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    agents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    on_failure: str | None = None
+    states: Mapping[str, str] | None = None
+
+
+def fan(width: int) -> dict[str, Sequence[str]]:
+    middle = [f"m{number}" for number in range(width)]
+    return {"first": (), **dict.fromkeys(middle, ("first",)), "last": middle}
+
+
+SHAPES = {
+    "chain": Shape({"a": "", "b": "a", "c": "b", "d": "c"}),
+    "diamond": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}),
+    "shortcut": Shape({"a": "", "b": "a", "c": "ab"}),
+    "two roots": Shape({"a": "", "b": "", "c": "ab"}),
+    "two sinks": Shape({"a": "", "b": "a", "c": "a"}),
+    "fan": Shape(fan(5)),
+    "failure": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, "failed", {"b": failing("no idea")}),
+    "person": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, actions={"b": {"user_in_the_loop": "ann"}}),
+    "retry": Shape({"a": "", "b": "a", "c": "b"}, behaviours={"b": failing("later", times=2, retryable=True)}),
+    "fallback": Shape(
+        {"a": "", "b": "a", "c": "b"},
+        behaviours={"b": failing("never")},
+        actions={"b": {"fallback": "spare"}},
+        agents={"spare": {}},
+    ),
+    "skip": Shape(
+        {"a": "", "b": "a", "c": "b", "d": "a", "e": "cd"},
+        behaviours={"a": lambda request: '{"go": false}'},
+        actions={"b": {"conditions": {"a": "go"}}, "e": {"join": "any"}},
+        states={"a": "completed", "b": "skipped", "c": "skipped", "d": "completed", "e": "completed"},
+    ),
+    "continue": Shape(
+        {"a": "", "b": "a", "c": "a", "d": "bc", "e": "c"},
+        "failed",
+        {"b": failing("no idea")},
+        on_failure="continue",
+        states={"a": "completed", "b": "failed", "c": "completed", "d": "skipped", "e": "completed"},
+    ),
+    "tolerated": Shape(
+        {"a": "", "b": "", "c": "ab"},
+        behaviours={"b": failing("no idea")},
+        actions={"c": {"join": "all_terminal"}},
+        states={"a": "completed", "b": "failed", "c": "completed"},
+    ),
+    "map": Shape(
+        {"a": "", "m": "a", "z": "m"},
+        behaviours={"a": lambda request: '["x", "y", "z"]'},
+        actions={"m": {"map": {"over": "a"}}},
+    ),
+    "person first": Shape({"a": "", "b": "a"}, actions={"a": {"user_in_the_loop": "ann"}}),
+}
+
+
+def deaths(stage: Stage, shape: Shape, *, order: int | None = None, apart: int = 0, every: int = 1) -> int:
+    """Die at one point after the other and check the promises each time; how many points there were.
+
+    `order` draws the order of calls that are made at the same time, so that each death leaves another part of a fan-out
+    done. Who comes after it dies so many points later, too.
+    """
+    stage.renew(behaviours=shape.behaviours)
+    names = stage.define(shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure)
+    point = 1
+    while True:
+        stage.renew(Random(order) if order is not None else None, shape.behaviours)
+        session = stage.start(names)
+        with tripping(stage, point, *([point + apart] if apart else [])) as tripwire:
+            work(stage, session)
+        check_promises(stage, session, status=shape.status, states=shape.states)
+        check_redelivery_changes_nothing(stage, session)
+        if not tripwire.trips:
+            return -(-tripwire.points // every)
+        point += every
+
+
+def work(stage: Stage, session: Session) -> None:
+    """A worker, and a person who answers when they are asked."""
+    stage.drain()
+    for each in stage.agents(session.session_uuid):
+        if each.state == "wait_for_user_input":
+            answer = (stage.app, TENANT, session.session_uuid, each.session_agent_uuid, "yes")
+            stage.until_it_succeeds(lambda answer=answer: execute_for_user_input(*answer))  # type: ignore[misc]
+    stage.drain()
