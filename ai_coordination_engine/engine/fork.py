@@ -27,6 +27,7 @@ from ai_coordination_engine.store import marks, tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.session_status import status_key
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.steering import Order
 from ai_coordination_engine.store.table import Key
@@ -159,6 +160,7 @@ class Fork:
             early=source.early,
             plan_hash=source.plan_hash,
             control_keys={order.digest},
+            by_status=status_key(source.partition_key, key[1], packed["status"]),
             watch=watch_shard(source.partition_key, key[1]),
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
             **packed,

@@ -41,6 +41,7 @@ from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.session_status import status_key
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
 
@@ -153,6 +154,7 @@ def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries
         open_sink_count=len(planned.sinks()),
         early=any(each.action.join in COUNTED for each in planned.agents) or None,
         plan_hash=plan_hash(planned.agents, planned.on_failure),
+        by_status=status_key(tenant, key[1], values["status"]),
         watch=watch_shard(tenant, key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,
         **values,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.store import session_status
 from ai_coordination_engine.store.models import (
     Coordination,
     Record,
@@ -47,7 +48,8 @@ class Entity:
 
     `newest_first` is the order of its lists; without it they go in order of creation. Without its hash key a list goes
     over `index`: its name, its hash attribute (whose value is the tenant) and its range attribute; `by_tenant` is the
-    usual one. An index of `keys_only` names the rows, which are then read in batches.
+    usual one. An index of `keys_only` names the rows, which are then read in batches. `derived` says what is written
+    beside some values of a record under a key.
     """
 
     model: type[Record]
@@ -56,6 +58,7 @@ class Entity:
     newest_first: bool = True
     by_tenant: bool = False
     keys_only: bool = False
+    derived: Callable[[str, tuple[str, str], Mapping[str, Any]], dict[str, Any]] = lambda tenant, key, values: {}
     index: tuple[str, str, str] | None = None
 
     @property
@@ -102,6 +105,7 @@ SESSION = Entity(
     parent=COORDINATION,
     by_tenant=True,
     keys_only=True,
+    derived=session_status.derived,
     filters={"task_uuid": equals("task_uuid"), "user_id": equals("user_id"), "statuses": one_of("status")},
 )
 SESSION_AGENT = Entity(

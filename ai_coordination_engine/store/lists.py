@@ -1,9 +1,11 @@
 """Lists: one Query for a page, in order of creation or the other way round, by page number or by cursor."""
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from ai_coordination_engine.domain.ids import is_id
@@ -13,6 +15,7 @@ from ai_coordination_engine.store.begun import with_statuses
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, Entity
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.repository import Repository, visible
+from ai_coordination_engine.store.session_status import INDEXED, status_keys
 from ai_coordination_engine.store.table import BATCH_GET_LIMIT, Table
 
 DEFAULT_LIMIT = 50
@@ -22,6 +25,7 @@ MAX_READ = 4_000  # rows that one page may cost
 MAX_COUNTED = 20_000  # rows that a total is counted to
 _GO_ON = "go on with nextCursor, or narrow the filters"
 _BEGINNING = {"dispatched", "in_progress"}  # a row does not tell one from the other
+_KEYS = 200  # of an index of keys, read at once
 _FIRST = " "  # sorts before every printable range key
 _Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 
@@ -182,7 +186,10 @@ def _rows(
     known: dict[str, Any] = {}  # the agents of coordinations by uuid, as far as a filter asks for them
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
     size = want if not checks else None
-    if hash_value is not None:
+    wanted = filters.get("statuses", ()) if entity.model is Session else ()
+    if wanted and INDEXED.issuperset(wanted):
+        source = _with_rows(repository, entity, tenant, _of_statuses(table, tenant, entity, wanted, hash_value, after))
+    elif hash_value is not None:
         source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
@@ -192,7 +199,7 @@ def _rows(
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
         source = _of_task(repository, source, tenant, filters["task_uuid"])
-    if entity.model is Session and len(_BEGINNING & set(filters.get("statuses", ()))) == 1:
+    if len(_BEGINNING.intersection(wanted)) == 1:
         source = with_statuses(partial(repository.get_many, SESSION_AGENT, tenant), source)
     for record, position in source:
         if visible(record, tenant) is None:
@@ -260,9 +267,30 @@ def _with_rows(repository: Repository, entity: Entity, tenant: str, source: Iter
     """The rows that an index names, read in batches; None for one that has gone since."""
     table = repository.table(entity)
     while page := list(islice(source, BATCH_GET_LIMIT)):
-        keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each, _ in page]
-        found = repository.get_many(entity, tenant, keys)
-        yield from ((found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))
+        keys = [each and (getattr(each, table.hash_key), getattr(each, table.range_key)) for each, _ in page]
+        found = repository.get_many(entity, tenant, [key for key in keys if key])
+        yield from ((key and found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))
+
+
+def _of_statuses(
+    table: Table[Any], tenant: str, entity: Entity, statuses: Sequence[str], above: str | None, after: list[str]
+) -> Iterator[_Row]:
+    """The keys of the sessions that the sparse index has under these statuses, in one order; `above`: their parent."""
+    names = [table.hash_key, table.range_key]
+    position = {each: _part(after, at, len(names)) for at, each in enumerate(names)} if after else None
+
+    def under(key: str) -> Iterator[Any]:
+        start = table.raw_key(tenant, {"by_status": key, **position}) if position else None
+        while True:
+            page, start = table.query_index("by_status", key, after=start, limit=_KEYS, forward=not entity.newest_first)
+            yield from page
+            if start is None:
+                return
+
+    parts = [under(key) for key in status_keys(tenant, statuses)]
+    for each in heapq.merge(*parts, key=attrgetter(*reversed(names)), reverse=entity.newest_first):
+        row = each if above is None or getattr(each, table.hash_key) == above else None
+        yield row, [getattr(each, name) for name in names]
 
 
 def _below_sessions(

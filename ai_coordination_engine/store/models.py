@@ -135,6 +135,17 @@ class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
         projection = KeysOnlyProjection()
 
 
+class SessionsByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Sessions by tenant and status (`store.session_status`), in order of creation; sparse."""
+
+    by_status = UnicodeAttribute(hash_key=True)
+    session_uuid = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "by_status"
+        projection = KeysOnlyProjection()
+
+
 class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
     """Open sessions by the time at which the sweep looks at them; sparse."""
 
@@ -224,6 +235,8 @@ class Session(Record):
     status = UnicodeAttribute(null=True)
     logs = Payload(null=True)
     by_tenant = SessionsByTenant()
+    by_status = UnicodeAttribute(null=True)
+    of_status = SessionsByStatus()
     # engine: the sinks (or tallies of them) that are not terminal yet, and the number of sinks in them
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)

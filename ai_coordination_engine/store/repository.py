@@ -207,7 +207,8 @@ class Repository:
 
     def _actions(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> list[Action]:
         attributes = entity.model.get_attributes()
-        packed = self.packed(entity, tenant, key, {**values, "updated_at": self.clock.now()})
+        values = {**values, **entity.derived(tenant, key, values), "updated_at": self.clock.now()}
+        packed = self.packed(entity, tenant, key, values)
         return [
             attributes[name].remove() if value is None else attributes[name].set(value)
             for name, value in packed.items()

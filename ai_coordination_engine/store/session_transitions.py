@@ -11,6 +11,7 @@ from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Record, Session
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.session_status import setting_status
 from ai_coordination_engine.store.table import Key, Refused
 
 SOON = 60.0  # seconds until the sweep looks whether what follows from a write was done
@@ -194,7 +195,7 @@ class SessionTransitions:
 
     def _end(self, tenant: str, key: Key, status: str, actions: Sequence[Action], condition: Any) -> Session | None:
         """End the session, and with it the watch, unless a question in it may be open: then the sweep looks soon."""
-        done = [*actions, Session.status.set(status), self._touched()]
+        done = [*actions, *setting_status(tenant, key[1], status), self._touched()]
         over = Session.outlived.does_not_exist() & Session.pause_token.does_not_exist()
         unwatched = [*done, Session.watch.remove(), Session.watch_at.remove()]
         ended = self._change_session(tenant, key, unwatched, condition & over)

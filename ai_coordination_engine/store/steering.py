@@ -23,6 +23,7 @@ from ai_coordination_engine.store.attempts import LEASE, STANDING, TIMES, ended_
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.session_status import setting_status
 from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
 from ai_coordination_engine.store.table import Key, Refused
 
@@ -83,7 +84,7 @@ class Steering:
         return self._steer(
             seen,
             order,
-            [Session.status.set("cancelled"), *_removing(removed), *_watching(seen, watch_at)],
+            [*_status(seen, "cancelled"), *_removing(removed), *_watching(seen, watch_at)],
             Session.status.is_in(*OPEN_SESSION_STATUSES) & Session.restart.does_not_exist(),
         )
 
@@ -95,7 +96,7 @@ class Steering:
             order,
             [
                 Session.paused_from.set(Session.status),
-                Session.status.set("paused"),
+                *_status(seen, "paused"),
                 Session.pause_token.set(token),
                 *_watching(seen, watch_at),
             ],
@@ -108,11 +109,11 @@ class Steering:
             seen,
             order,
             [
-                Session.status.set(Session.paused_from | "in_progress"),
+                *_status(seen, seen.paused_from or "in_progress"),
                 *_removing((Session.paused_from, Session.pause_token)),
                 *_watching(seen, watch_at),
             ],
-            Session.status == "paused",
+            (Session.status == "paused") & same(Session.paused_from, seen.paused_from),
         )
 
     def note(self, seen: Session, order: Order) -> None:
@@ -129,7 +130,7 @@ class Steering:
             seen,
             order,
             [
-                Session.status.set("in_transit"),
+                *_status(seen, "in_transit"),
                 Session.epoch.set((seen.epoch or 0) + 1),
                 Session.open_sink_count.set(sinks),
                 *_setting(Session, values),
@@ -146,7 +147,7 @@ class Steering:
             session,
             Order(),
             [
-                Session.status.set("in_progress"),
+                *_status(session, "in_progress"),
                 Session.open_sinks.set(names) if names else Session.open_sinks.remove(),
                 Session.open_sink_count.set(sinks),
                 Session.restart.remove(),
@@ -293,6 +294,10 @@ def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
     """The first of each row, then the second of each, and so on."""
     for turn in zip_longest(*rows):
         yield from (each for each in turn if each is not None)
+
+
+def _status(session: Session, status: str) -> list[Action]:
+    return setting_status(session.partition_key, session.session_uuid, status)
 
 
 def _key_of(session: Session) -> Key:

@@ -1,5 +1,6 @@
 """What a session writes where other sessions are written too, and what its row leaves to its first agent to say."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from benchmarks import sessions
 from benchmarks.backends import FUNCTIONS
 from benchmarks.meter import Meter
 from tests.documents import data
+from tests.records import COORDINATION, SESSION
 from tests.sessions import TENANT, Stage, stage_of
-from tests.support import Api, Worker
+from tests.steered import cancel, pause, resume, retry
+from tests.support import Api, Calls, Worker
 
 
 @pytest.fixture
@@ -46,14 +49,81 @@ def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
     ended = meter.taken().written
     assert (started["sessions"], ended["sessions"]) == (2, ends)  # reserved, confirmed; each of several sinks, the end
     whole = started + ended
-    assert (whole["sessions/by_tenant"], whole["sessions/to_watch"]) == (1, 2)
+    assert {name: count for name, count in whole.items() if "/" in name} == {
+        "sessions/by_tenant": 1,
+        "sessions/by_status": 2,
+        "sessions/to_watch": 2,
+    }
+
+
+def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(api: Api, calls: Calls) -> None:
+    made = [{"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]} for _ in range(2)]
+    failed: dict[str, list[str]] = {each["coordinationUuid"]: [] for each in made}
+    for number in range(60):
+        status = "failed" if number % 6 == 0 else "completed"
+        session = SESSION.put(api, made[number % 4 // 2], status=status)
+        if status == "failed":
+            failed[session["coordinationUuid"]].insert(0, session["sessionUuid"])
+    everywhere = sorted([*failed[made[0]["coordinationUuid"]], *failed[made[1]["coordinationUuid"]]], reverse=True)
+    calls.taken()
+    assert listed(api, statuses=["failed"]) == everywhere
+    assert calls.taken() == {"Query": 4, "BatchGetItem": 1}  # the shards of the index, and ten rows
+    for each in made:
+        assert listed(api, statuses=["failed", "paused"], **each) == failed[each["coordinationUuid"]]
+    pages, cursor = [], None
+    while cursor or not pages:
+        found = data(
+            api,
+            "sessionList",
+            "{ sessionList { sessionUuid } nextCursor total }",
+            statuses=["failed"],
+            limit=3,
+            cursor=cursor,
+        )
+        pages.append([each["sessionUuid"] for each in found["sessionList"]])
+        cursor = found["nextCursor"]
+        assert found["total"] == 10
+    assert [len(each) for each in pages] == [3, 3, 3, 1]
+    assert [each for page in pages for each in page] == everywhere
+
+
+def listed(api: Api, **arguments: Any) -> list[str]:
+    rows = data(api, "sessionList", "{ sessionList { sessionUuid } }", **arguments)["sessionList"]
+    return [each["sessionUuid"] for each in rows]
+
+
+def test_whatever_changes_a_status_changes_where_the_session_is_listed(stage: Stage, client: Api) -> None:
+    plan = stage.define({"a": "", "b": "a"}, actions={"b": {"user_in_the_loop": "ann"}})
+    session = stage.start(plan)
+    controls: list[tuple[str, Callable[[], object], str]] = [
+        ("start", lambda: None, "dispatched"),
+        ("pause", lambda: pause(stage, session), "paused"),
+        ("resume", lambda: resume(stage, session), "dispatched"),
+        ("run", stage.drain, "in_progress"),
+        ("pause again", lambda: pause(stage, session), "paused"),
+        ("resume again", lambda: resume(stage, session), "in_progress"),
+        ("cancel", lambda: cancel(stage, session), "cancelled"),
+        ("retry", lambda: retry(stage, session), "in_progress"),
+        ("by hand", lambda: SESSION.put(client, key_of(session), status="timeout", **uuid_of(session)), "timeout"),
+    ]
+    for what, act, status in controls:
+        act()
+        assert seen(client, session) == (status, [status]), what
+
+
+def key_of(session: Session) -> dict[str, str]:
+    return {"coordinationUuid": session.coordination_uuid}
+
+
+def uuid_of(session: Session) -> dict[str, str]:
+    return {"sessionUuid": session.session_uuid}
 
 
 def seen(client: Api, session: Session) -> tuple[Any, list[str]]:
     """The session's status, and the statuses under which it is listed."""
     key = {"coordinationUuid": session.coordination_uuid}
     status = data(client, "session", "{ status }", **key, sessionUuid=session.session_uuid)["status"]
-    every = ["dispatched", "in_progress", "paused", "completed"]
+    every = ["dispatched", "in_progress", "paused", "completed", "failed", "cancelled", "timeout"]
     listed = [each for each in every if data(client, "sessionList", "{ total }", **key, statuses=[each])["total"]]
     return status, listed
 

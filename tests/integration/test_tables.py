@@ -46,6 +46,7 @@ def old_sessions(dynamodb: Any) -> None:
 
 SESSIONS = {
     "by_tenant": {"ProjectionType": "KEYS_ONLY"},
+    "by_status": {"ProjectionType": "KEYS_ONLY"},
     "to_watch": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["partition_key"]},
 }
 
