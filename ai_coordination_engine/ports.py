@@ -10,14 +10,13 @@ from typing import Any, Protocol
 class Wake:
     """A message that says "this session agent may have work": delivered at least once, in any order.
 
-    `run_uuid` presets the uuid of the first attempt's run, for callers that were promised it. `epoch` says how often
-    the agent had been set back when the message was sent: a dead letter means the agent as it was then.
+    `epoch` says how often the agent had been set back when the message was sent: a dead letter means the agent as it
+    was then.
     """
 
     tenant: str
     session_uuid: str
     session_agent_uuid: str
-    run_uuid: str | None = None
     epoch: int = 0
 
 

@@ -36,7 +36,6 @@ class _Body(BaseModel):
     tenant: str = Field(min_length=1)
     session_uuid: str = Field(min_length=1)
     session_agent_uuid: str = Field(min_length=1)
-    run_uuid: str | None = Field(None, min_length=1)
     epoch: int | None = Field(None, ge=0)  # none: the agent was never set back, or an earlier version sent this
 
 
@@ -46,7 +45,6 @@ def body_of(wake: Wake) -> str:
         tenant=wake.tenant,
         session_uuid=wake.session_uuid,
         session_agent_uuid=wake.session_agent_uuid,
-        run_uuid=wake.run_uuid,
         epoch=wake.epoch or None,
     )
     return body.model_dump_json(exclude_none=True)
@@ -66,7 +64,7 @@ def wake_from_body(body: str) -> Wake:
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
         raise BadUserInput(f"the message is no wake-up: {reasons}") from error
-    return Wake(read.tenant, read.session_uuid, read.session_agent_uuid, read.run_uuid, read.epoch or 0)
+    return Wake(read.tenant, read.session_uuid, read.session_agent_uuid, read.epoch or 0)
 
 
 class SqsQueue:

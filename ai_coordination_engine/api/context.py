@@ -26,6 +26,7 @@ class Context:
         self.warnings: list[str] = []
         self.just_started: set[tuple[str, str]] = set()  # sessions by key, which this answer shows as they were started
         self.meter = Meter(budget)
+        self._has_written = False
         self._shown: dict[tuple[int, str], tuple[Any, Any]] = {}
 
     @cached_property
@@ -35,8 +36,8 @@ class Context:
 
     @cached_property
     def loaders(self) -> Loaders:
-        """What has been loaded, or will be, since the latest write."""
-        return Loaders(self.reading, self.tenant)
+        """What has been loaded, or will be, since the latest write, which they see."""
+        return Loaders(self.reading, self.tenant, consistent=self._has_written)
 
     def warn(self, warning: str) -> None:
         """Tell the caller something in `extensions.warnings`, once."""
@@ -65,4 +66,5 @@ class Context:
             with self.meter.writing():
                 return await self.call(function, *args, **kwargs)
         finally:
+            self._has_written = True
             self.__dict__.pop("loaders", None)

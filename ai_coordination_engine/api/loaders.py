@@ -31,14 +31,16 @@ from ai_coordination_engine.store.table import Key
 class RecordLoader(DataLoader[Key, Any]):
     """Records of one entity by key: one BatchGetItem for all that a level of the query asks for."""
 
-    def __init__(self, app: App, tenant: str, entity: Entity) -> None:
+    def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
         super().__init__()
-        self._app, self._tenant, self._entity = app, tenant, entity
+        self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
         self._ones: dict[Key, asyncio.Future[Any]] = {}
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
         """The record under each key, or None."""
-        found = await asyncio.to_thread(self._app.records.get_many, self._entity, self._tenant, keys)
+        found = await asyncio.to_thread(
+            self._app.records.get_many, self._entity, self._tenant, keys, consistent=self._consistent
+        )
         return [found.get(key) for key in keys]
 
     def one(self, key: Key) -> "asyncio.Future[Any]":
@@ -48,22 +50,25 @@ class RecordLoader(DataLoader[Key, Any]):
         return self._ones[key]
 
     async def _get(self, key: Key) -> Any:
-        return await asyncio.to_thread(self._app.records.get, self._entity, self._tenant, key)
+        return await asyncio.to_thread(
+            self._app.records.get, self._entity, self._tenant, key, consistent=self._consistent
+        )
 
 
 class ChildrenLoader(DataLoader[Key, Any]):
     """All records of one entity below each parent key, in order of creation: one Query each, at the same time."""
 
-    def __init__(self, app: App, tenant: str, entity: Entity) -> None:
+    def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
         super().__init__()
-        self._app, self._tenant, self._entity = app, tenant, entity
+        self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
         """The children of each parent."""
         return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
 
     def _children(self, parent_key: Key) -> list[Any]:
-        return list(self._app.records.children(self._entity, self._tenant, parent_key))
+        found = self._app.records.children(self._entity, self._tenant, parent_key, consistent=self._consistent)
+        return list(found)
 
 
 class RecordsLoader(DataLoader[Any, Any]):
@@ -85,13 +90,13 @@ class RecordsLoader(DataLoader[Any, Any]):
 class AsyncTaskLoader(DataLoader[str, Any]):
     """The states of long jobs by uuid, None for what is unknown."""
 
-    def __init__(self, app: App, tenant: str) -> None:
+    def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         super().__init__()
-        self._app, self._tenant = app, tenant
+        self._app, self._tenant, self._consistent = app, tenant, consistent
 
     async def batch_load_fn(self, uuids: list[str]) -> list[Any]:
         """The state of each."""
-        found = await asyncio.to_thread(async_tasks.states, self._app, self._tenant, uuids)
+        found = await asyncio.to_thread(async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent)
         return [found.get(uuid) for uuid in uuids]
 
 
@@ -198,19 +203,19 @@ def _agent_key(agent: SessionAgent) -> Key:
 
 
 class Loaders:
-    """The loaders of one request, for one tenant."""
+    """The loaders of one request, for one tenant; `consistent`: they see what was written just before."""
 
-    def __init__(self, app: App, tenant: str) -> None:
-        self._records = {entity.name: RecordLoader(app, tenant, entity) for entity in ENTITIES}
+    def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
+        self._records = {entity.name: RecordLoader(app, tenant, entity, consistent=consistent) for entity in ENTITIES}
         self.coordination = self.of(COORDINATION)
         self.task = self.of(TASK)
         self.session = self.of(SESSION)
         self.session_agent = self.of(SESSION_AGENT)
-        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT)
-        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN)
+        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT, consistent=consistent)
+        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
         self.agent_input = RecordsLoader(app, _given)
         self.in_degree = RecordsLoader(app, inputs.in_degrees)
-        self.async_task = AsyncTaskLoader(app, tenant)
+        self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
         self.blob = BlobLoader(app)
         self.attempt = AttemptLoader(self.blob, self.async_task)
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)

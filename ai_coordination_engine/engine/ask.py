@@ -8,10 +8,9 @@ from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.keys import FIRST_QUESTION, agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
@@ -61,10 +60,9 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     agent = _choose(parse_agents(app.records.opened(coordination.agents)), question.agent_uuid)
     session = _session(app, tenant, question)
     asked = _write_agent(app, tenant, question, session, agent)
-    run_uuid = new_uuid(app.clock.now())
-    app.queue.send([Wake(tenant, asked.session_uuid, asked.session_agent_uuid, run_uuid)])
+    app.queue.send([wake(asked)])
     return Asked(
-        run_uuid=run_uuid,
+        run_uuid=asked.first_run,
         thread_uuid=asked.thread_uuid,
         agent_uuid=agent.agent_uuid,
         session_uuid=asked.session_uuid,
@@ -88,9 +86,10 @@ def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
 
 def _session(app: App, tenant: str, question: Question) -> Session:
     if question.session_uuid is not None:
-        found: Session | None = app.records.get(SESSION, tenant, (question.coordination_uuid, question.session_uuid))
+        key = (question.coordination_uuid, question.session_uuid)
+        found: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
         if found is None:
-            raise SESSION.missing((question.coordination_uuid, question.session_uuid))
+            raise SESSION.missing(key)
         return found
     key = (question.coordination_uuid, new_uuid(app.clock.now()))
 
@@ -130,6 +129,7 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             raise SESSION.missing(session_key)
         confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
+        confirmed.first_run = record.first_run  # though it may have begun
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")
 
@@ -167,6 +167,7 @@ def _agent_record(
         state="initial",
         thread_uuid=thread_uuid or session_agent_uuid,
         thread=turns or None,
+        first_run=new_uuid(now),
         created_at=now,
         updated_at=now,
         updated_by=question.user_id or "engine",

@@ -83,11 +83,14 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     return None
 
 
-def states(app: App, tenant: str, async_task_uuids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def states(
+    app: App, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
+) -> dict[str, dict[str, Any]]:
     """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`, `usage`, `error`,
     `error_class`, `heartbeat_until`. Session runs never change; this is what has happened since.
     """
-    found = app.async_tasks.get_many(tenant, [each for each in async_task_uuids if is_id(each)])
+    known = [each for each in async_task_uuids if is_id(each)]
+    found = app.async_tasks.get_many(tenant, known, consistent=consistent)
     return {uuid: _state(app, task) for uuid, task in found.items()}
 
 

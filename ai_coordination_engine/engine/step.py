@@ -4,7 +4,6 @@ Reads top to bottom: `run_step` → `_begin` → `_attempt` → `_conclude` → 
 to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
@@ -74,11 +73,9 @@ def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     key = (wake.session_uuid, wake.session_agent_uuid)
     lease = new_lease(app)
     try:
-        return app.transitions.claim(wake.tenant, key, lease, first_run=wake.run_uuid)
+        return app.transitions.claim(wake.tenant, key, lease)
     except Refused as refused:
         agent = refused.old
-    if agent is not None and wake.run_uuid is not None and agent.attempt is not None:
-        return _begin(app, replace(wake, run_uuid=None), chain)  # the promised uuid is its first attempt's
     if agent is None:
         runs.sweep(app, wake)
         return None

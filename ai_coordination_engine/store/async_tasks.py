@@ -86,9 +86,11 @@ class AsyncTasks:
         found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
         return visible(found, tenant)  # type: ignore[no-any-return]
 
-    def get_many(self, tenant: str, async_task_uuids: Sequence[str]) -> dict[str, AsyncTask]:
+    def get_many(
+        self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
+    ) -> dict[str, AsyncTask]:
         """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
-        found = self._table.get_many(tenant, [_key(each) for each in async_task_uuids])
+        found = self._table.get_many(tenant, [_key(each) for each in async_task_uuids], consistent=consistent)
         return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
 
     def end(self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str) -> AsyncTask:

@@ -24,7 +24,7 @@ class Lease:
     lost_before: float
     now: float
     seconds: float
-    token: str  # of this very try to claim: a run uuid may have been promised, and then several tries share it
+    token: str  # of this very try to claim: a run uuid may have been promised before
 
 
 def key_of(agent: SessionAgent) -> Key:

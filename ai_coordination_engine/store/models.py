@@ -305,6 +305,7 @@ class SessionAgent(Record):
     # engine: the lease. `run_uuid` names the current attempt and fences the others
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
+    first_run = UnicodeAttribute(null=True)  # the uuid that the run of its first attempt was promised, until it begins
     lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
     set_back = IntegerAttribute(null=True)  # the epoch in which it was set back; absent: never
     lease_seconds = NumberAttribute(null=True)  # how long a claim holds; absent: as the settings say

@@ -6,7 +6,6 @@ answers with what the first one left behind (promises P2, P3, P6).
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -43,15 +42,9 @@ class Transitions(AgentWrites):
 
     # A session agent: its attempts
 
-    def claim(self, tenant: str, key: Key, lease: Lease, *, first_run: str | None = None) -> SessionAgent:
-        """Take the next attempt of a ready agent that nobody holds. Raises `Refused`.
-
-        `first_run`: the uuid that the run of its first attempt was promised; that one alone is taken.
-        """
-        condition = ready(lease.now) & (SessionAgent.partition_key == tenant)
-        if first_run is not None:
-            lease, condition = replace(lease, run_uuid=first_run), condition & SessionAgent.attempt.does_not_exist()
-        return self._take(tenant, key, [], lease, condition)
+    def claim(self, tenant: str, key: Key, lease: Lease) -> SessionAgent:
+        """Take the next attempt of a ready agent that nobody holds. Raises `Refused`."""
+        return self._take(tenant, key, [], lease, ready(lease.now) & (SessionAgent.partition_key == tenant))
 
     def claim_as_read(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
         """Take the next attempt of a ready agent, unless it was set back since it was read. Raises `Refused`."""
@@ -371,7 +364,8 @@ class Transitions(AgentWrites):
         claiming = [
             SessionAgent.state.set("executing"),
             SessionAgent.attempt.add(1),
-            SessionAgent.run_uuid.set(lease.run_uuid),
+            SessionAgent.run_uuid.set(SessionAgent.first_run | lease.run_uuid),
+            SessionAgent.first_run.remove(),
             SessionAgent.lease_until.set(until(lease)),
             SessionAgent.lease_token.set(lease.token),
             SessionAgent.not_before.remove(),

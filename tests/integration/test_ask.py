@@ -1,5 +1,6 @@
 """askOperationHub: one agent is asked, outside a task."""
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ from ai_coordination_engine.errors import BadUserInput, NotFound
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of, tripping
+from tests.steered import pause, put_right, resume
 
 AGENTS = {"task": "", "desk": "", "other": ""}
 KINDS = {"desk": {"agent_type": "triage", "agent_name": "Desk"}}
@@ -170,6 +172,19 @@ def test_a_worker_that_dies_leaves_the_promised_run_lost_and_the_next_attempt_on
         if not tripwire.trips:
             return
         point += 1
+
+
+def test_the_promised_run_outlives_the_message_that_was_sent_with_it(stage: Stage, coordination: str) -> None:
+    """Paused before it began, and resumed, which sends another message; or found again after a disaster."""
+    for steer in (lambda session: (pause(stage, session), resume(stage, session)), partial(put_right, stage)):
+        asked = put(stage, coordination, "one")
+        stage.queue.waiting.clear()
+        steer(stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid)))
+        stage.drain()
+        (run,) = stage.runs(asked.session_uuid)
+        assert run.run_uuid == asked.run_uuid
+        (agent,) = stage.agents(asked.session_uuid)
+        assert (agent.state, agent.first_run) == ("completed", None)
 
 
 def test_a_question_that_is_tried_again_by_its_first_message_has_a_run_for_each_attempt(

@@ -13,7 +13,7 @@ from ai_coordination_engine.engine.ask import Question, ask
 from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
@@ -21,7 +21,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
 from tests.memory import Database
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import DIAMOND, names, pause, put_right, retry, sweep_after
+from tests.steered import DIAMOND, names, pause, put_right, race, retry, sweep_after
 from tests.waits import at_point, work_now
 
 PERSON = {"user_in_the_loop": "ann"}
@@ -330,6 +330,50 @@ def test_an_agent_that_is_deleted_beside_a_retry_holds_up_nobody(
     assert (found.status, found.watch_at) == ("failed", None)
     assert {name: state for name, state in stage.states(session.session_uuid).items() if name in states} == states
     assert "was deleted" in str(found.logs)
+
+
+def test_a_predecessor_may_be_deleted_at_any_moment_of_a_retry(stage: Stage) -> None:
+    """Somebody saw the session ended, and deletes then; those that it held up fail for the want of its output."""
+    task = stage.define({"a": "", "b": "a", "f": "b"})
+    for read in range(1, 10):
+        stage.runtime.behaviours["f"] = failing("no")
+        session = stage.start(task)
+        stage.drain()
+        stage.runtime.behaviours["f"] = lambda request: "ok"
+        happened = race(stage, session, read, partial(delete, stage, session, "b"))
+        with suppress(NotFound):
+            retry(stage, session)
+        stage.boundary.reach = lambda name: None
+        if not happened():
+            break
+        pass_time(stage, 2_000, 1_000)
+        assert (stage.session(session).status, stage.states(session.session_uuid)) == (
+            "failed",
+            {"a": "completed", "f": "failed"},
+        )
+    assert read > 2
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_session_is_not_counted_by_what_is_left_of_one_that_had_its_uuid(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    """The tallies of its many sinks are left when a session is deleted, full or not."""
+    monkeypatch.setattr(tallies, "TALLY", 2)
+    task = stage.define(dict.fromkeys("abcde", ""))
+    for finished in ("abcde" if ended else "de", "abcde"):
+        session = stage.start(task, session_uuid="mine")
+        for delivery in list(stage.queue.waiting):
+            uuid = delivery.wake.session_agent_uuid
+            if stage.looking.get(SESSION_AGENT, TENANT, ("mine", uuid)).agent_uuid in finished:
+                assert stage.session(session).status == "dispatched"
+                run_step(stage.app, delivery.wake)
+        stage.queue.waiting.clear()
+        if finished == "abcde":
+            assert stage.session(session).status == "completed"
+        for each in stage.agents("mine"):
+            delete(stage, session, each.agent_uuid)
+        stage.app.records.table(SESSION).delete(TENANT, names(session), Session.status.exists())
 
 
 # What nobody stands for

@@ -106,7 +106,7 @@ def test_an_attempt_that_left_no_run_is_lost_and_costs_one_read_more(stage: Stag
     assert recorded(stage, session) == [(1, "lost"), (2, "completed")]
     # a refused claim, whether the session has ended, the take-over, the begin of the session, its end and the agent's;
     # two runs; and the read of the lost one
-    assert stage.requests == {"UpdateItem": 5, "GetItem": 1, "PutItem": 2, "BatchGetItem": 1}
+    assert stage.requests == {"UpdateItem": 4, "GetItem": 1, "PutItem": 2, "BatchGetItem": 1}
 
 
 def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stage) -> None:

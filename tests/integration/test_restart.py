@@ -54,6 +54,38 @@ def test_a_retry_runs_what_failed_and_what_follows_and_keeps_what_completed(stag
     assert stage.agent(session.session_uuid, "b").attempt == 2
 
 
+@pytest.mark.parametrize(
+    ("before", "action"),
+    [
+        ("f", {"join": "all_terminal"}),
+        ("fg", {"join": "all_terminal"}),
+        ("fg", {"join": "any"}),
+        ("fgh", {"join": "quorum", "quorum": 2}),
+    ],
+)
+def test_a_retry_keeps_what_completed_without_a_predecessor_that_has_a_result_now(
+    stage: Stage, before: str, action: Mapping[str, Any]
+) -> None:
+    def heard() -> list[list[str]]:
+        """Whose outputs `j` was given, attempt by attempt."""
+        asked = [request for request in stage.runtime.requests if request.agent_uuid == "j"]
+        return [[each.agent_uuid for each in request.predecessors] for request in asked]
+
+    stage.runtime.behaviours = {"f": failing("no", times=1), "x": failing("no", times=1)}
+    session = stage.start(stage.define({**dict.fromkeys(before, ""), "j": before, "x": "j"}, actions={"j": action}))
+    stage.drain()
+    others = [each for each in before if each != "f"]
+    assert (stage.session(session).status, heard()) == ("failed", [others])
+    retry(stage, session)
+    stage.drain()
+    check_promises(stage, session)
+    assert (stage.agent(session.session_uuid, "f").agent_output, heard()) == ("ok", [others])
+    rerun(stage, session, "f")
+    stage.drain()
+    check_promises(stage, session)
+    assert heard() == [others, [*before]]
+
+
 @pytest.mark.parametrize("key", [None, "once"])
 def test_only_what_ended_badly_is_retried(stage: Stage, key: str | None) -> None:
     session = stage.start(stage.define({"a": ""}))
