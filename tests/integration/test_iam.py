@@ -224,6 +224,7 @@ def plans_run(cloud: Cloud) -> None:
     everything = "{ task { taskName } sessionAgents { agentInput whyNotRunning { code } } sessionRuns { asyncTask } }"
     cloud.send("session", everything, **session)
     cloud.send("sessionList", "{ sessionList { coordination { agents } } }")
+    cloud.send("sessionList", statuses=["failed"])
     cloud.send("coordinationList")
     cloud.send("taskList")
     cloud.send("taskScheduleList")
