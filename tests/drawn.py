@@ -24,6 +24,8 @@ TROUBLE = st.builds(
     lags=st.sampled_from([0.0, 0.5]),
     leftovers=st.sampled_from([0.0, 0.3]),
     controls=st.sampled_from([0.0, 0.3]),
+    starts=st.booleans(),
+    again=st.booleans(),
     deadline=st.booleans(),
 )
 

@@ -50,7 +50,7 @@ LEFT_BEHIND = (
 
 @example(plan=EXPANDED_TWICE[0], trouble=EXPANDED_TWICE[1])
 @example(plan=LEFT_BEHIND[0], trouble=LEFT_BEHIND[1])
-@settings(max_examples=1, phases=[Phase.explicit])
+@settings(deadline=None, phases=[Phase.explicit])
 @given(plan=plans(), trouble=TROUBLE)
 def test_what_once_ended_otherwise_does_not(stage: Stage, plan: Plan, trouble: Trouble) -> None:
     check(stage, History(stage, plan, trouble).run(), outcomes(plan))
