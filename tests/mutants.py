@@ -224,6 +224,20 @@ MUTANTS = (
         CRASHES,
     ),
     Mutant(
+        "what hands on claims whatever epoch it finds",
+        "store/transitions.py",
+        "ready(lease.now) & same(SessionAgent.epoch, agent.epoch)",
+        "ready(lease.now)",
+        ("integration/test_hand_on.py",),
+    ),
+    Mutant(
+        "a dead letter means every epoch",
+        "engine/giving_up.py",
+        " or (agent.epoch or 0) != wake.epoch",
+        "",
+        ("integration/test_faults.py",),
+    ),
+    Mutant(
         "a redelivered message does not look below its agent",
         "engine/advance.py",
         "    rouse(app, list(standing.values()))\n",

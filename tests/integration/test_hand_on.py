@@ -235,6 +235,7 @@ def test_a_worker_that_stalls_hands_no_output_of_before_a_rerun_to_what_runs_aga
     message = stage.queue.receive()
     assert message is not None
     run_step(stage.app, message.wake)
+    assert "b" not in stage.runtime.ran(), "whoever is late claims nothing"
     stage.drain()
     check_promises(stage, session)
     (request,) = [each for each in stage.runtime.requests if each.agent_uuid == "b"]
