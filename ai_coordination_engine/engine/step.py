@@ -149,26 +149,30 @@ def _look_at_wait(app: App, agent: SessionAgent, now: float) -> None:
 
 
 def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """The next attempt of an agent whose worker died."""
-    if control.is_over(app, agent):
+    """The next attempt of an agent whose worker died; the end of that one, where its run tells it already."""
+    attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
+    look = partial(control.is_over, app, agent), partial(runs.ended, app, agent, attempts)
+    over, run = app.records.parallel.pair(*look)
+    if over:
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
     times = died_in_a_row(agent)
     try:
-        if times >= MOST_LOST and not _has_ended(app, agent):
+        if run is None and times >= MOST_LOST:
             bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
             return None
-        if times >= SUSPECT:
+        if times + (agent.resumed or 0) >= SUSPECT:
             chain.run_alone()
-        return app.transitions.take_over(agent, lease)
+        if run is None:
+            return app.transitions.take_over(agent, lease)
+        held = app.transitions.fence(agent, lease, again=True)
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
-
-
-def _has_ended(app: App, agent: SessionAgent) -> bool:
-    """Whether one of the attempts of an agent whose worker died has left its result."""
-    return runs.ended(app, agent, [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]) is not None
+    with LetGo(app, held):
+        claimed = _conclude_as_recorded(app, held, run, chain)
+        chain.run_beside_others()
+        return claimed
 
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:

@@ -106,9 +106,14 @@ class Transitions(AgentWrites):
         )
         return self._hold(old.partition_key, key_of(old), [*held, self._now()], lease, condition, "pending")
 
-    def fence(self, old: SessionAgent, lease: Lease) -> SessionAgent:
-        """Hold an attempt whose lease ran out: its worker ends nothing any more. Raises `Refused`."""
-        held = [SessionAgent.lease_until.set(until(lease)), SessionAgent.lease_token.set(lease.token)]
+    def fence(self, old: SessionAgent, lease: Lease, *, again: bool = False) -> SessionAgent:
+        """Hold an attempt whose lease ran out: its worker ends nothing any more. Raises `Refused`.
+
+        `again`: to go on with it.
+        """
+        held: list[Action] = [SessionAgent.lease_until.set(until(lease)), SessionAgent.lease_token.set(lease.token)]
+        if again:
+            held.append(SessionAgent.resumed.add(1))
         condition = (
             (SessionAgent.state == old.state)
             & (SessionAgent.run_uuid == old.run_uuid)
