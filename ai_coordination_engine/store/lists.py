@@ -8,6 +8,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
+
 from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store import cursors
@@ -136,11 +138,12 @@ class _List:
     def count(self, most: int) -> tuple[int, list[str] | None]:
         """Of a plain list: how many there are, up to `most`, and the position after them unless that is the end."""
         table = self.repository.table(self.entity)
-        condition = table.model.unconfirmed.does_not_exist()
+        condition: Condition | None = table.model.unconfirmed.does_not_exist()
         if (hash_value := _hash_value(table, self.entity, self.tenant, self.filters)) is not None:
             names, index = [table.range_key], None
             condition &= table.model.partition_key == self.tenant
         else:
+            condition = None if self.entity.keys_only else condition  # of keys nothing else can be asked
             index, names = _index_of(table, self.entity)[0], _position_names(table, self.entity)
         counted, key = table.count(
             self.tenant,

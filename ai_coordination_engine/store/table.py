@@ -209,7 +209,7 @@ class Table(Generic[M]):
         self,
         tenant: str,
         hash_value: str,
-        condition: Condition,
+        condition: Condition | None,
         most: int,
         *,
         index: str | None = None,

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.entities import COORDINATION as COORDINATIONS
+from ai_coordination_engine.store.entities import SESSION as SESSIONS
+from ai_coordination_engine.store.lists import read_page
 from ai_coordination_engine.store.models import Session
 from benchmarks import sessions
 from benchmarks.backends import FUNCTIONS
 from benchmarks.meter import Meter
 from tests.documents import data
+from tests.dynamodb_local import Store
 from tests.records import COORDINATION, SESSION
 from tests.sessions import TENANT, Stage, stage_of
 from tests.steered import cancel, pause, resume, retry
@@ -90,6 +95,25 @@ def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(api
 def listed(api: Api, **arguments: Any) -> list[str]:
     rows = data(api, "sessionList", "{ sessionList { sessionUuid } }", **arguments)["sessionList"]
     return [each["sessionUuid"] for each in rows]
+
+
+def test_lists_over_indexes_of_keys_are_paged_and_counted(store: Store) -> None:
+    records, tenant = store.records, f"tenant {uuid4()}"
+    records.create(COORDINATIONS, tenant, (tenant, "c"), lambda parent, new: {}, parent_key=None)
+    for number in range(9):
+        status = {"status": "failed" if number % 2 else "completed"}
+        key = ("c", f"s{number}")
+        records.create(SESSIONS, tenant, key, lambda parent, new, status=status: status, parent_key=(tenant, "c"))  # type: ignore[misc]
+    pages: list[list[str]] = []
+    cursor = None
+    while cursor or not pages:
+        page = read_page(records, SESSIONS, tenant, {"statuses": ["failed"]}, limit=3, cursor=cursor, with_total=True)
+        pages.append([each.session_uuid for each in page.records])
+        cursor = page.next_cursor
+        assert page.total == 4
+    assert pages == [["s7", "s5", "s3"], ["s1"]]
+    second = read_page(records, SESSIONS, tenant, {}, limit=5, page_number=2, with_total=True)
+    assert ([each.session_uuid for each in second.records], second.total) == (["s3", "s2", "s1", "s0"], 9)
 
 
 def test_whatever_changes_a_status_changes_where_the_session_is_listed(stage: Stage, client: Api) -> None:
