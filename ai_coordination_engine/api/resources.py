@@ -84,8 +84,11 @@ def _write_session(context: Context, resource: Resource, given: Arguments) -> An
 
 
 def _write_session_agent(context: Context, resource: Resource, given: Arguments) -> Any:
+    ends = given.get("state") in statuses.TERMINAL_AGENT_STATES
+    if ends and given.get("session_agent_uuid") is not None:
+        control.agent_ends(context.app, context.tenant, (given["session_uuid"], given["session_agent_uuid"]))
     agent = insert_update(context, resource, given)
-    if given.get("state") in statuses.TERMINAL_AGENT_STATES:
+    if ends:
         control.agent_ended(context.app, agent)
     return agent
 

@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import (
+    OPEN_SESSION_STATUSES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine import timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.ending import end_agents, give_up, give_up_lost, skip_waiting
 from ai_coordination_engine.engine.reconcile import SOON, find, reconcile_session
@@ -16,10 +21,11 @@ from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Order
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.table import Key, Refused
 
 __all__ = [
     "agent_ended",
+    "agent_ends",
     "cancel_session",
     "give_up",
     "give_up_lost",
@@ -127,6 +133,13 @@ def session_ended(app: App, session: Session) -> None:
     """A session was ended by hand: its agents end as if the engine had ended it, late results change nothing."""
     if session.open_sink_count is not None:
         end_agents(app, session)
+
+
+def agent_ends(app: App, tenant: str, key: Key) -> None:
+    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it."""
+    agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    if agent is not None and agent.ordinal is not None and agent.state not in TERMINAL_AGENT_STATES:
+        timers.keep_watching(app, agent)
 
 
 def agent_ended(app: App, agent: SessionAgent) -> None:

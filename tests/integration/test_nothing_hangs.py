@@ -18,10 +18,12 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from tests.documents import code
 from tests.fakes import failing
 from tests.memory import Database
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
 from tests.steered import DIAMOND, names, pause, put_right, race, retry, sweep_after
+from tests.support import Api
 from tests.waits import at_point, work_now
 
 PERSON = {"user_in_the_loop": "ann"}
@@ -209,6 +211,19 @@ def test_whoever_reports_a_job_may_die_anywhere(stage: Stage, point: int) -> Non
     assert (task.status, stage.session(session).status) == (
         ("completed", "completed") if point > 7 else ("pending", "dispatched")
     )
+
+
+def test_whoever_ends_an_agent_by_hand_may_die_before_the_message(stage: Stage, api: Api) -> None:
+    session = waiting(stage)
+    uuids = {"sessionUuid": session.session_uuid}
+    uuids["sessionAgentUuid"] = stage.agent(session.session_uuid, "a").session_agent_uuid
+    api.app = stage.app
+    stage.queue.refuses = True
+    assert code(api, "insertUpdateSessionAgent", **uuids, state="completed", updatedBy="ann") == "THROTTLED"
+    stage.queue.refuses = False
+    pass_time(stage, 1_000)
+    assert stage.states(session.session_uuid) == {"a": "completed", "b": "completed"}
+    assert (stage.session(session).status, stage.session(session).watch_at) == ("completed", None)
 
 
 def test_an_answer_beside_the_sweep_is_seen_though_its_giver_dies(stage: Stage) -> None:
