@@ -13,7 +13,7 @@ from ai_coordination_engine.domain.statuses import (
 from ai_coordination_engine.engine import rules, timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.ending import end_agents, record_lost, skip_waiting
+from ai_coordination_engine.engine.ending import record_lost, settle_ended
 from ai_coordination_engine.engine.inputs import label
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
 from ai_coordination_engine.engine.leases import new_lease
@@ -246,7 +246,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     else:
         session = _finish_one_sink(app, agent, key, blamed, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
-        end_agents(app, session)  # a join that needed only some has left others behind
+        settle_ended(app, session)  # a join that needed only some has left others behind
 
 
 def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs: str | None) -> Session | None:
@@ -279,18 +279,21 @@ def fail_session(app: App, agent: SessionAgent) -> None:
     """A failed agent fails its session, and what nobody has claimed is skipped."""
     if agent.sink_count == 0:
         return  # asked outside a task: nothing ends with it
-    key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": _logs(app, agent)})
-    skip_waiting(app, agent.partition_key, key)
+    _fail_session(app, agent, _logs(app, agent))
 
 
 def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
     """The session fails with the agent, whatever its policy says."""
     if agent.sink_count == 0:
         return
+    _fail_session(app, agent, reason[:MAX_LOGS])
+
+
+def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = (agent.coordination_uuid, agent.session_uuid)
-    app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": reason[:MAX_LOGS]})
-    skip_waiting(app, agent.partition_key, key)
+    failed = app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
+    if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
+        settle_ended(app, failed)
 
 
 def _skipped_sink(app: App, agent: SessionAgent) -> str:
@@ -318,7 +321,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:
-        if held_until := end_agents(app, session):
+        if held_until := settle_ended(app, session):
             raise Busy(held_until - app.clock.now().timestamp())
         return
     frontier, expanded = [agent], {agent.ordinal}

@@ -15,7 +15,7 @@ from ai_coordination_engine.domain.statuses import (
 )
 from ai_coordination_engine.engine import timers
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.ending import end_agents, give_up, give_up_lost, skip_waiting
+from ai_coordination_engine.engine.ending import end_agents, give_up
 from ai_coordination_engine.engine.reconcile import SOON, find, reconcile_session
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
@@ -28,13 +28,11 @@ __all__ = [
     "agent_ends",
     "cancel_session",
     "give_up",
-    "give_up_lost",
     "is_needed",
     "is_over",
     "pause_session",
     "resume_session",
     "session_ended",
-    "skip_waiting",
 ]
 
 _TRIES = 10

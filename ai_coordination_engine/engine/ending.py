@@ -4,17 +4,15 @@ attempt is recorded. All of it may be repeated.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import counts
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.table import Key
 
 
 def agents_of(app: App, session: Session) -> list[SessionAgent]:
@@ -37,6 +35,20 @@ def remove_strays(app: App, session: Session) -> None:
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
 
+def settle_ended(app: App, session: Session) -> float:
+    """What a message owes to a session that has ended: its agents are ended once, not once a message.
+
+    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. At most one reading of the
+    session's agents, and none while it is known how they ended.
+    """
+    if session.open_sink_count == 0 and not session.early:
+        return 0  # all its agents had ended before it
+    epoch, held_until = session.agents_ended or (None, 0)
+    if epoch == (session.epoch or 0) and (not held_until or held_until >= app.lost_before()):
+        return float(held_until)
+    return end_agents(app, session)
+
+
 def end_agents(app: App, session: Session) -> float:
     """End every agent of a session that has ended, as it was when `session` was read.
 
@@ -45,32 +57,27 @@ def end_agents(app: App, session: Session) -> float:
     """
     while True:
         rows = agents_of(app, session)
-        calls: list[Callable[[], Any]] = [*_endings(app, session, rows)]
-        if not calls:
-            break
-        app.records.parallel.run(calls)
+        calls = _endings(app, session, rows)
+        ended = {each.ordinal: each for each in app.records.parallel.run(calls) if each} if calls else {}
+        rows = [ended.get(each.ordinal, each) for each in rows]
+        if not _endings(app, session, rows):
+            break  # else some have changed meanwhile
     lost_before = app.lost_before()
     for each in rows:
         if owes_runs(each) and (each.lease_until or 0) < lost_before:
             record_lost(app, each)
     held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
-    return max((until for until in held if until >= lost_before), default=0)
+    held_until = max((until for until in held if until >= lost_before), default=0)
+    app.transitions.session.agents_ended(session, held_until)
+    return held_until
 
 
-def skip_waiting(app: App, tenant: str, session_key: Key) -> None:
-    """Give up every agent of a session that has ended which nobody holds."""
-    give_up_lost(app, tenant, session_key)
-
-
-def give_up_lost(app: App, tenant: str, session_key: Key) -> float:
-    """End the agents of a session that has ended, those whose workers died too.
-
-    Returns until when (epoch seconds) others are held by a lease, 0 when there are none.
-    """
-    session = app.records.get(SESSION, tenant, session_key, consistent=True)
-    if session is None or session.status not in TERMINAL_SESSION_STATUSES:
-        return 0  # it has begun again since
-    return end_agents(app, session)
+def end_agent(app: App, session: Session, agent: SessionAgent) -> None:
+    """End one agent of a session that has ended, when nobody holds it."""
+    for end in _endings(app, session, [agent]):
+        ended = end()
+        if ended is not None and owes_runs(ended) and (ended.lease_until or 0) < app.lost_before():
+            record_lost(app, ended)
 
 
 def give_up(app: App, agent: SessionAgent) -> None:
@@ -79,7 +86,7 @@ def give_up(app: App, agent: SessionAgent) -> None:
     record_lost(app, agent, state="skipped")
 
 
-def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], Any]]:
+def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], SessionAgent | None]]:
     epoch, lost_before = session.epoch or 0, app.lost_before()
     ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
     if session.status == "cancelled":

@@ -155,7 +155,6 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     over, run = app.records.parallel.pair(*look)
     if over:
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
-        control.give_up_lost(app, agent.partition_key, (agent.coordination_uuid, agent.session_uuid))
         return None
     times = died_in_a_row(agent)
     try:

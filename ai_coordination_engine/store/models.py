@@ -252,6 +252,8 @@ class Session(Record):
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
     epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
+    # once it has ended and its agents were ended: [epoch, until when (epoch seconds) attempts are held by others]
+    agents_ended = Payload(null=True)
     control_keys = UnicodeSetAttribute(null=True)  # the orders that were carried out; once these are many, they
     older_control_keys = UnicodeSetAttribute(null=True)  # become these, so that the latest are always known
     # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended or only waits

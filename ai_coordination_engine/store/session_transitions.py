@@ -161,6 +161,14 @@ class SessionTransitions:
             Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
         )
 
+    def agents_ended(self, session: Session, held_until: float) -> None:
+        """The agents of an ended session are ended, but for attempts that others hold until then (epoch seconds)."""
+        done = [session.epoch or 0, held_until]
+        if session.agents_ended != done:
+            epoch = Session.epoch.does_not_exist() if session.epoch is None else Session.epoch == session.epoch
+            condition = (Session.status == session.status) & epoch
+            self._change_session(session.partition_key, _key_of(session), [Session.agents_ended.set(done)], condition)
+
     def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
         """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway.
 

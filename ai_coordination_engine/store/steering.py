@@ -191,9 +191,9 @@ class Steering:
 
     # A session agent
 
-    def end(self, agent: SessionAgent, state: str, epoch: int) -> None:
+    def end(self, agent: SessionAgent, state: str, epoch: int) -> SessionAgent | None:
         """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt keeps its lease, until
-        its run is recorded. Only cancelling takes a living lease. Never raises `Refused`.
+        its run is recorded. Only cancelling takes a living lease. Never raises `Refused`: the agent as it is then.
         """
         condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & _until_epoch(epoch)
         actions = [
@@ -206,8 +206,12 @@ class Steering:
             actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
             condition &= same(SessionAgent.run_uuid, agent.run_uuid)
             condition &= same(SessionAgent.lease_until, agent.lease_until)
-        with suppress(Refused):
-            self._agents.update(agent.partition_key, key_of(agent), actions, condition)
+        try:
+            return self._agents.update(  # type: ignore[no-any-return]
+                agent.partition_key, key_of(agent), actions, condition
+            )
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]
 
     def close(self, agent: SessionAgent) -> None:
         """The runs of an agent that was ended are recorded. Never raises `Refused`."""
