@@ -1,6 +1,6 @@
 """What follows from a terminal agent: edges go, successors wake or are skipped, the session ends. May be repeated."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import record_lost, settle_ended
 from ai_coordination_engine.engine.inputs import label
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family, is_handed_on
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Held, Verdict, edges, held_again, judge
 from ai_coordination_engine.ports import AgentFailure, Wake
@@ -324,19 +324,28 @@ def recover(app: App, agent: SessionAgent) -> None:
         if held_until := settle_ended(app, session):
             raise Busy(held_until - app.clock.now().timestamp())
         return
-    frontier, expanded = [agent], {agent.ordinal}
+    frontier, expanded = [agent], {agent.ordinal: agent}
     standing: dict[int, SessionAgent] = {}  # an agent may be reached on several ways: its latest state counts
+    unsent: set[int] = set()
     while frontier:
-        below = settle(app, frontier)
+        fresh = [each for each in frontier if not is_handed_on(each)]
+        below = settle(app, fresh)
+        unsent |= {each.ordinal for each in below}
+        below += settle(app, [each for each in frontier if is_handed_on(each)])
         frontier = []
         for each in below:
             if each.ordinal in expanded:
                 continue
             standing[each.ordinal] = each
             if each.state in TERMINAL_AGENT_STATES:
-                expanded.add(each.ordinal)
+                expanded[each.ordinal] = each
                 frontier.append(standing.pop(each.ordinal))
-    rouse(app, list(standing.values()))
+    try:
+        rouse(app, list(standing.values()), unsent)
+    except Busy:  # the message comes back
+        ended = [each for each in expanded.values() if not is_handed_on(each)]
+        app.records.parallel.run([partial(app.transitions.handed_on, each) for each in ended] or [lambda: None])
+        raise
 
 
 def settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
@@ -359,13 +368,17 @@ def settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
     return list(latest.values())
 
 
-def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
-    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
+def rouse(app: App, standing: Sequence[SessionAgent], unsent: Collection[int] | None = None) -> None:
+    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease.
+
+    Where `unsent` (ordinals) is given, the others have messages of their own, unless their worker has died.
+    """
     lost_before = app.lost_before()
     held = [each.lease_until for each in standing if each.lease_until is not None and each.lease_until >= lost_before]
     now: list[Wake] = []
     for each in standing:
-        if each.paused is not None:
+        sent = unsent is not None and each.ordinal not in unsent and each.lease_until is None
+        if each.paused is not None or sent:
             continue
         if each.state == "wait_for_user_input":
             if each.due_at is not None:

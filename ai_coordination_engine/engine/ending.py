@@ -8,11 +8,13 @@ from functools import partial
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import counts
+from ai_coordination_engine.engine.keys import agent_key, counts
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+
+_MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
 
 
 def agents_of(app: App, session: Session) -> list[SessionAgent]:
@@ -39,14 +41,14 @@ def settle_ended(app: App, session: Session) -> float:
     """What a message owes to a session that has ended: its agents are ended once, not once a message.
 
     Returns until when (epoch seconds) attempts are held by others; 0 when there are none. At most one reading of the
-    session's agents, and none while it is known how they ended.
+    session's agents; once they are ended, of those alone whose attempts were held then.
     """
-    if session.open_sink_count == 0 and not session.early:
-        return 0  # all its agents had ended before it
-    epoch, held_until = session.agents_ended or (None, 0)
-    if epoch == (session.epoch or 0) and (not held_until or held_until >= app.lost_before()):
-        return float(held_until)
-    return end_agents(app, session)
+    if _ended_by_itself(session):
+        return 0
+    epoch, held = session.agents_ended or (None, None)
+    if epoch != (session.epoch or 0) or held is None:
+        return end_agents(app, session)
+    return _held_until(app, _ended(app, session, partial(_agents, app, session, held)))
 
 
 def end_agents(app: App, session: Session) -> float:
@@ -55,21 +57,42 @@ def end_agents(app: App, session: Session) -> float:
     In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
     (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none.
     """
+    rows = _ended(app, session, partial(agents_of, app, session))
+    if not _ended_by_itself(session):
+        held = [each.ordinal for each in rows if _held_until(app, [each])]
+        app.transitions.session.agents_ended(session, held if len(held) <= _MOST_HELD else None)
+    return _held_until(app, rows)
+
+
+def _ended_by_itself(session: Session) -> bool:
+    """Whether all agents of a session that has ended had ended before it."""
+    return bool(session.open_sink_count == 0 and not session.early)
+
+
+def _agents(app: App, session: Session, ordinals: list[int]) -> list[SessionAgent]:
+    keys = [agent_key(session, each) for each in ordinals]
+    return list(app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True).values())
+
+
+def _ended(app: App, session: Session, read: Callable[[], list[SessionAgent]]) -> list[SessionAgent]:
+    """These agents of an ended session, ended where nobody holds them, their lost attempts recorded."""
     while True:
-        rows = agents_of(app, session)
+        rows = read()
         calls = _endings(app, session, rows)
         ended = {each.ordinal: each for each in app.records.parallel.run(calls) if each} if calls else {}
         rows = [ended.get(each.ordinal, each) for each in rows]
         if not _endings(app, session, rows):
             break  # else some have changed meanwhile
-    lost_before = app.lost_before()
     for each in rows:
-        if owes_runs(each) and (each.lease_until or 0) < lost_before:
+        if owes_runs(each) and (each.lease_until or 0) < app.lost_before():
             record_lost(app, each)
+    return rows
+
+
+def _held_until(app: App, rows: list[SessionAgent]) -> float:
     held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
-    held_until = max((until for until in held if until >= lost_before), default=0)
-    app.transitions.session.agents_ended(session, held_until)
-    return held_until
+    lost_before = app.lost_before()
+    return max((until for until in held if until >= lost_before), default=0)
 
 
 def end_agent(app: App, session: Session, agent: SessionAgent) -> None:

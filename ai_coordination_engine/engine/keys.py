@@ -63,3 +63,8 @@ def edge_name(ordinal: int, epoch: int | None) -> int:
 def ordinal_of(edge: int) -> int:
     """The ordinal of the agent at which the edge starts."""
     return edge % _EPOCH
+
+
+def is_handed_on(agent: SessionAgent) -> bool:
+    """Whether all that the end of the agent made ready was sent a second time in its epoch."""
+    return agent.handed_on == (agent.epoch or 0)

@@ -5,7 +5,8 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.store.attempts import Lease, ending, held_by, key_of
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.store.attempts import Lease, ending, held_by, key_of, same
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.repository import Repository
@@ -19,6 +20,11 @@ class AgentWrites:
     def __init__(self, repository: Repository) -> None:
         self._agents = repository.table(SESSION_AGENT)
         self._clock = repository.clock
+
+    def handed_on(self, agent: SessionAgent) -> None:
+        """What the end of the agent made ready was sent again: whoever comes back to it need not."""
+        ended = SessionAgent.state.is_in(*TERMINAL_AGENT_STATES) & same(SessionAgent.epoch, agent.epoch)
+        self._change(agent.partition_key, key_of(agent), [SessionAgent.handed_on.set(agent.epoch or 0)], ended)
 
     def _hold(
         self, tenant: str, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str

@@ -252,7 +252,7 @@ class Session(Record):
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
     epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
-    # once it has ended and its agents were ended: [epoch, until when (epoch seconds) attempts are held by others]
+    # once it has ended and its agents were ended: [epoch, those (ordinals) whose attempts others held; null: many]
     agents_ended = Payload(null=True)
     control_keys = UnicodeSetAttribute(null=True)  # the orders that were carried out; once these are many, they
     older_control_keys = UnicodeSetAttribute(null=True)  # become these, so that the latest are always known
@@ -286,6 +286,7 @@ class SessionAgent(Record):
     # engine: the unfinished predecessors (or tallies of them) as ordinals; `in_degree` is the number of predecessors
     ordinal = IntegerAttribute(null=True)
     epoch = IntegerAttribute(null=True)  # how often the agent was set back; its edges are named by it
+    handed_on = IntegerAttribute(null=True)  # the epoch in which all that it made ready was sent again
     unfinished = NumberSetAttribute(null=True)
     missing = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
     predecessors = Payload(null=True)

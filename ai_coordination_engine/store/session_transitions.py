@@ -161,9 +161,9 @@ class SessionTransitions:
             Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
         )
 
-    def agents_ended(self, session: Session, held_until: float) -> None:
-        """The agents of an ended session are ended, but for attempts that others hold until then (epoch seconds)."""
-        done = [session.epoch or 0, held_until]
+    def agents_ended(self, session: Session, held: Sequence[int] | None) -> None:
+        """The agents of an ended session are ended, but for attempts of these (ordinals) that others hold."""
+        done = [session.epoch or 0, held]
         if session.agents_ended != done:
             epoch = Session.epoch.does_not_exist() if session.epoch is None else Session.epoch == session.epoch
             condition = (Session.status == session.status) & epoch

@@ -3,9 +3,10 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.step import Busy, run_step
 from tests.fakes import failing
-from tests.sessions import TENANT, Stage, check_promises, stage_of
+from tests.sessions import TENANT, Stage, check_promises, stage_of, tripping
 from tests.steered import cancel
 
 COUNT = 30
@@ -46,3 +47,49 @@ def test_agents_that_fail_with_their_session_read_it_once_together(stage: Stage)
     assert stage.requests["Query"] == 1
     assert stage.session(session).status == "failed"
     assert set(stage.states(session.session_uuid).values()) == {"failed", "skipped"}
+
+
+def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", **dict.fromkeys(NAMES, "a"), "z": NAMES}))
+    first = stage.queue.receive()
+    assert first is not None
+    run_step(stage.app, first.wake, deadline=0)  # there is no time for a successor: all of them are sent
+    held = stage.agent(session.session_uuid, NAMES[0])
+    key = (held.session_uuid, held.session_agent_uuid)
+    stage.app.transitions.claim(TENANT, key, new_lease(stage.app))  # as the worker did that keeps the message
+    sent = [len(stage.queue.sent)]
+    for _ in range(10):
+        with pytest.raises(Busy):
+            run_step(stage.app, first.wake)
+        sent.append(len(stage.queue.sent))
+    assert sent == [1 + COUNT] + [1 + COUNT + COUNT - 1] * 10
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    run_step(stage.app, first.wake)  # its worker has died
+    assert stage.queue.sent[-1].session_agent_uuid == held.session_agent_uuid
+    assert len(stage.queue.sent) == sent[-1] + 1
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) -> None:
+    """A worker dies anywhere, also between what it releases and what it sends; the fan-out has returned before."""
+    names = stage.define({"a": "", "b": "a", "c": "a", "d": "b", "e": "b"})
+    point = 1
+    while True:
+        session = stage.start(names)
+        first = stage.queue.receive()
+        assert first is not None
+        run_step(stage.app, first.wake, deadline=0)
+        held = stage.agent(session.session_uuid, "c")
+        stage.app.transitions.claim(TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app))
+        with pytest.raises(Busy):
+            run_step(stage.app, first.wake)
+        stage.queue.put_back(first)
+        with tripping(stage, point) as tripwire:
+            stage.drain()
+        check_promises(stage, session)
+        stage.queue.sent.clear()
+        if not tripwire.trips:
+            break
+        point += 4
+    assert point > 40
