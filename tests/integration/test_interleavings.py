@@ -62,7 +62,7 @@ def test_every_history_ends_as_its_plan_says(stage: Stage, part: int) -> None:
 
 
 TROUBLED = Trouble(
-    7,
+    9,
     duplicates=0.3,
     crashes=0.05,
     delays=0.05,
