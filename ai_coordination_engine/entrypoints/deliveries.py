@@ -82,8 +82,9 @@ class Deliveries:
     def _send_anew(self, wake: Wake, delivery: Delivery, seconds: float) -> float | None:
         try:
             self.messages.send([wake], delay=max(seconds, 1))
-        except Exception:  # this one will do, only that it counts as one more receipt
-            logger.exception("could not send anew", extra={"message_id": delivery.message_id})
+        except Exception as error:  # this one will do, only that it counts as one more receipt
+            log = logger.exception if passing(error) is None else logger.warning
+            log("could not send anew", extra={"message_id": delivery.message_id})
             return seconds
         return None
 
