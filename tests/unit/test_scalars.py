@@ -38,7 +38,13 @@ def literal(source: str, **variables: Any) -> Any:
 def test_an_inline_literal_is_its_json(text: str, value: Any) -> None:
     found = literal(text)
     assert found == value
-    assert type(found) is type(value)
+    assert isinstance(found, type(value))
+    assert isinstance(found, bool) == isinstance(value, bool)
+
+
+@pytest.mark.parametrize("text", ["1E5", "-2.5e-3", "19.90", "0.10000000000000000555"])
+def test_an_inline_number_keeps_its_digits(text: str) -> None:
+    assert str(literal(text)) == text
 
 
 def test_variables_inside_a_literal_take_their_values_and_absent_ones_are_null() -> None:
