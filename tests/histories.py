@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 WORKERS = 3
 MOST_ROUNDS = 1_000  # of work and waiting; then a history hangs
 HEARTBEAT = 7_200.0  # seconds; no history takes so long by its troubles alone
+CALLS = 25  # of the database for each agent, trouble and sweep, at the most
 MOST_TROUBLES = 60  # of a history: in the end the world is kind
 FLAKY = 2  # attempts that fail; the settings allow three
 
@@ -156,6 +157,7 @@ class History:
         self._trouble = trouble
         self._random = Random(trouble.seed)
         self._turns = Turns(self._random)
+        self._sweeps = 0
         self._session = Session()
         self._jobs: dict[str, str] = {}  # what each will answer; empty: it falls silent
         self._silent: set[str] = set()  # agents whose first job has
@@ -168,6 +170,7 @@ class History:
             self._random, {name: self._behaviour(node) for name, node in self._plan.agents.items()}
         )
         stage.requests.clear()
+        stage.database.clear()
         names = _define(stage, self._plan)
         skew = self._trouble.skew
         apps = [_skewed(stage, self._random.uniform(-skew, skew)) for _ in range(WORKERS)]
@@ -189,6 +192,7 @@ class History:
             database.repeats = lambda operation: False
             database.lags = database.leaves_over = lambda: False
             stage.boundary.reach = lambda name: None
+        self._check_calls()
         return replace(_found(stage, self._session), again=bool(self.happened["retry"] + self.happened["rerun"]))
 
     def _work_all_off(self, apps: list[App]) -> None:
@@ -204,7 +208,7 @@ class History:
                 clock.advance(seconds)
             elif not queue.waiting:
                 clock.advance(self._stage.app.settings.watch_seconds + 2 * self._trouble.skew + 1)
-                self._turns.run([partial(self._try, partial(reconcile.sweep, apps[0]))])
+                self._sweep(apps[0])
         raise AssertionError(f"does not end: {_found(self._stage, self._session)}")
 
     def _start(self, apps: list[App], names: tuple[str, str]) -> None:
@@ -221,7 +225,11 @@ class History:
             self._turns.run([partial(self._work, app) for app in apps])
             if not begun:
                 self._stage.clock.advance(self._stage.app.settings.watch_seconds + 2 * self._trouble.skew + 1)
-                self._turns.run([partial(self._try, partial(reconcile.sweep, apps[0]))])
+                self._sweep(apps[0])
+
+    def _sweep(self, app: App) -> None:
+        self._sweeps += 1
+        self._turns.run([partial(self._try, partial(reconcile.sweep, app))])
 
     def _run_again(self, app: App) -> None:
         session, agents = self._session, self._stage.agents(self._session.session_uuid)
@@ -235,6 +243,11 @@ class History:
         while not done:
             self._turns.run([lambda: self._try(lambda: done.append(call(idempotency_key=key)))])
         self.happened["retry" if status == "failed" else "rerun"] += 1
+
+    def _check_calls(self) -> None:
+        """What is called grows with the agents and what goes wrong, not with their product."""
+        size = len(self._stage.agents(self._session.session_uuid)) + self.happened.total() + self._sweeps
+        assert self._stage.requests.total() <= CALLS * (size + 1), self._stage.requests
 
     def _has_ended(self) -> bool:
         agents = self._stage.agents(self._session.session_uuid)
@@ -465,6 +478,7 @@ def check(stage: Stage, found: Found, expected: "Outcomes") -> None:
             assert bool(each.in_degree) == bool(each.unfinished)
         assert each.state in TERMINAL_AGENT_STATES
     _check_attempts(stage, session, agents)
+    _check_parents(stage)
     stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)  # once more each, however often it was sent
     check_redelivery_changes_nothing(stage, session)
 
@@ -479,6 +493,19 @@ def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent]) 
     assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
     _check_outputs(stage, session, agents)
+
+
+def _check_parents(stage: Stage) -> None:
+    """No item is without its parent: what the database holds is of this history."""
+    tables = {name.partition("-")[2]: table.items for name, table in stage.database.tables.items()}
+    for parents, children in (
+        ("coordinations", "sessions"),
+        ("sessions", "session_agents"),
+        ("sessions", "session_runs"),
+    ):
+        known = {key[1] for key in tables[parents]}
+        records = (key[0].partition(" ")[2] for key in tables[children])  # after the tenant
+        assert {each for each in records if not each.startswith(" ")} <= known, children
 
 
 def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:

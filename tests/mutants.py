@@ -240,8 +240,8 @@ MUTANTS = (
     Mutant(
         "a redelivered message does not look below its agent",
         "engine/advance.py",
-        "    rouse(app, list(standing.values()))\n",
-        "",
+        "        rouse(app, list(standing.values()), unsent)\n",
+        "        pass\n",
         CRASHES,
     ),
     Mutant(

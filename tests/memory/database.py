@@ -112,6 +112,12 @@ class Database:
             raise Refusal("ResourceNotFoundException", "Requested resource not found")
         return self.tables[name]
 
+    def clear(self) -> None:
+        """Forget every item."""
+        for table in self.tables.values():
+            for kept in (table.items, table.ranges, table.older):
+                kept.clear()
+
     # Tables
 
     def create_table(self, request: Mapping[str, Any]) -> dict[str, Any]:
