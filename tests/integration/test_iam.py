@@ -24,7 +24,7 @@ from ai_coordination_engine.entrypoints.worker import build_handler as build_wor
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from tests.documents import document
 from tests.fakes import FakeRuntime
@@ -367,6 +367,17 @@ def messages_are_lost(cloud: Cloud) -> None:
         cloud.work()
 
 
+def messages_to_many_sinks_are_lost(cloud: Cloud) -> None:
+    """And an agent is deleted for which another waits."""
+    session = cloud.start(cloud.define({"b": "", "c": "", "d": "c", "e": "c"}))
+    cloud.lose_messages()
+    forget(cloud, *(each for each in cloud.agents(session) if each.agent_uuid == "c"))
+    for _ in range(2):
+        cloud.sweep()
+        cloud.work()
+    assert cloud.status(session) == "failed"  # for want of its output
+
+
 def a_failure_is_not_handed_on(cloud: Cloud) -> None:
     session = cloud.start(cloud.define({"a": "", "b": "a", "z": "ab"}))
     cloud.lose_messages()
@@ -419,6 +430,22 @@ def a_start_dies_behind_its_messages(cloud: Cloud) -> None:
     assert cloud.agents(session) == []
 
 
+def writers_die_below_one_another(cloud: Cloud) -> None:
+    """Reservations that hang below reservations hold no delete back for ever."""
+    task = cloud.define({"a": ""})
+    above = {"coordinationUuid": task["coordinationUuid"]}
+    session = {**above, "sessionUuid": "dead"}
+    cloud.send("insertUpdateSession", **session, updatedBy="me")
+    cloud.send("insertUpdateTaskSchedule", **task, scheduleUuid="dead", updatedBy="me")
+    given = {"threadUuid": "t", "agentUuid": "a", "asyncTaskUuid": "t", "updatedBy": "me"}
+    cloud.send("insertUpdateSessionRun", **session, runUuid="dead", **given)
+    for entity, key in ((SESSION, session), (TASK, task)):
+        table = cloud.app.records.table(entity)
+        mark = table.model.unconfirmed.set("0")
+        table.update(TENANT, cast(Any, tuple(key.values())), [mark], table.model.partition_key == TENANT)
+    cloud.send("deleteCoordination", **above)
+
+
 HISTORIES = (
     plans_run,
     records_come_and_go,
@@ -432,10 +459,12 @@ HISTORIES = (
     an_agent_is_deleted_while_it_runs,
     a_map_is_cancelled_while_it_expands,
     messages_are_lost,
+    messages_to_many_sinks_are_lost,
     a_failure_is_not_handed_on,
     a_restart_dies,
     a_worker_dies_in_a_cancelled_session,
     a_start_dies_behind_its_messages,
+    writers_die_below_one_another,
 )
 
 
