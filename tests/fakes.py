@@ -30,8 +30,12 @@ def _pass(name: str) -> None:
 class FakeClock:
     """`ports.Clock`: stands still until somebody advances it."""
 
-    def __init__(self, now: datetime = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)) -> None:
-        self._now = now
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Stand where every clock begins."""
+        self._now = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
         return self._now

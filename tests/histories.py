@@ -34,7 +34,7 @@ from ai_coordination_engine.errors import Conflict, Throttled
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.ports import ActionResult, AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import steering, tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -166,11 +166,13 @@ class History:
         """How it ends."""
         step._RANDOM.seed(self._trouble.seed)  # of the backoff
         deliveries._RANDOM.seed(self._trouble.seed)
+        steering._RANDOM.seed(self._trouble.seed)
         stage = self._stage.renew(
             self._random, {name: self._behaviour(node) for name, node in self._plan.agents.items()}
         )
         stage.requests.clear()
         stage.database.clear()
+        stage.clock.begin()  # no history depends on how long the ones before it took
         names = _define(stage, self._plan)
         skew = self._trouble.skew
         apps = [_skewed(stage, self._random.uniform(-skew, skew)) for _ in range(WORKERS)]

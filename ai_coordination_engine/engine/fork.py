@@ -116,7 +116,7 @@ class Fork:
         for each in self._fresh_ones(self._kept()):
             self._changed(each)  # what cannot be asked is refused before anything is written
         session = self._session(key, order, user_id)
-        session.strays = has_agents(app, tenant, key[1]) or None
+        session.strays = 0 if has_agents(app, tenant, key[1]) else None
         stored = reserve(app, session, partial(self._check, order))
         if stored.unconfirmed is not None:
             if stored is not session:  # an equal fork has written it, and may have died

@@ -52,7 +52,7 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
 
 
 def _reconcile(app: App, session: Session) -> None:
-    if session.strays:
+    if session.strays is not None:
         remove_strays(app, session)
     if session.restart is not None and session.status == "in_transit":
         session = go_on(app, session)
@@ -91,8 +91,9 @@ def _look_after(app: App, due: Session) -> None:
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
         return
+    now = app.clock.now().timestamp()
     _reconcile(app, session)
-    if session.strays:
+    if session.strays is not None and session.strays < now:
         app.transitions.session.without_strays(session)
 
 
@@ -204,6 +205,8 @@ def _look_again(app: App, session: Session, agents: list[SessionAgent], held_unt
     later = now + app.settings.watch_seconds
     seen = outlook(app, session, agents, now)
     times = [*seen.times, *([held_until + 1] if held_until else ())]
+    if session.strays is not None:
+        times.append(max(session.strays, later))
     if seen.missing:
         logger.warning(
             "stuck",

@@ -86,7 +86,7 @@ def execute_procedure(
     for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
         warn(warning)
     session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
-    session.strays = any(used) or None
+    session.strays = 0 if any(used) else None
     agents = session_agents(app, session, planned, subtasks)
     _pack(app, session)
     stored = _write_session(app, session, asked=start.task_query is not None)
@@ -100,7 +100,7 @@ def execute_procedure(
             app.queue.send([wake(each) for each in agents if each.in_degree == 0])
             return confirmed
         stored = confirmed
-    if stored.status in OPEN_SESSION_STATUSES or stored.strays:  # who started it may have died before it was done
+    if stored.status in OPEN_SESSION_STATUSES or stored.strays is not None:  # its starter may have died before the end
         stored = reconcile_session(app, tenant, stored.coordination_uuid, stored.session_uuid)
     return stored
 
@@ -229,7 +229,7 @@ def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]
         raise COORDINATION.missing(parent_key)
     if now is None:
         raise Conflict("Starting the session took too long and was undone; try again.")
-    if now.strays or now.incarnation != session.incarnation:
+    if now.strays is not None or now.incarnation != session.incarnation:
         remove_strays(app, now)
     return now
 

@@ -20,6 +20,11 @@ def new_nonce() -> str:
     return secrets.token_hex(8)
 
 
+def ends_at(now: datetime) -> float:
+    """When a mark that is made now runs out (epoch seconds)."""
+    return (now + MARK_LIFETIME).timestamp()
+
+
 def oldest_live(now: datetime) -> str:
     """Marks below this text have run out."""
     return _text(now - MARK_LIFETIME)

@@ -243,7 +243,8 @@ class Session(Record):
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
     # whose agents count (absent: those of `nonce`): several starts of one uuid write agents, one confirms the session
     incarnation = UnicodeAttribute(null=True)
-    strays = BooleanAttribute(null=True)  # there may be agents that do not count; the sweep removes them
+    # there may be agents that do not count: until then (epoch seconds) somebody may write some; the sweep removes them
+    strays = NumberAttribute(null=True)
     blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do: some join needs only some

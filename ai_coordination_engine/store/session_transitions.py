@@ -2,6 +2,8 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -46,7 +48,8 @@ class SessionTransitions:
 
         Whoever confirms first wins: the agents of the others do not count, and are removed sooner or later.
         """
-        actions = [Session.unconfirmed.set(mark), Session.strays.set(True)]
+        until = marks.ends_at(self._clock.now())
+        actions = [Session.unconfirmed.set(mark), Session.strays.set(until)]
         return self._sessions.update(  # type: ignore[no-any-return]
             session.partition_key, _key_of(session), actions, Session.unconfirmed == session.unconfirmed
         )
@@ -78,7 +81,8 @@ class SessionTransitions:
         if now is None:
             now = self._put_back(session)
         if now is not None and (now.nonce != session.nonce or now.unconfirmed is None):
-            self._change_session(tenant, key, [Session.strays.set(True), *due], Session.nonce == now.nonce)
+            strays = Session.strays.set(Session.strays | 0)
+            self._change_session(tenant, key, [strays, *due], Session.nonce == now.nonce)
 
     def _put_back(self, session: Session) -> Session | None:
         left = Session(
@@ -99,8 +103,8 @@ class SessionTransitions:
         return left
 
     def without_strays(self, session: Session) -> None:
-        """The agents that do not count are removed."""
-        still = (Session.nonce == session.nonce) & Session.unconfirmed.does_not_exist()
+        """The agents that do not count were removed after the time until which somebody might write some."""
+        still = (Session.nonce == session.nonce) & (Session.strays == session.strays)
         self._change_session(session.partition_key, _key_of(session), [Session.strays.remove()], still)
 
     # Its life
@@ -202,12 +206,15 @@ class SessionTransitions:
     # Inside
 
     def _end(self, tenant: str, key: Key, status: str, actions: Sequence[Action], condition: Any) -> Session | None:
-        """End the session, and with it the watch, unless a question in it may be open: then the sweep looks soon."""
+        """End the session, and with it the watch, unless a question in it may be open, or agents that do not count may
+        be left: then the sweep looks soon.
+        """
         done = [*actions, *setting_status(tenant, key[1], status), self._touched()]
-        over = Session.outlived.does_not_exist() & Session.pause_token.does_not_exist()
+        lasting = (Session.outlived, Session.pause_token, Session.strays)
+        over = reduce(and_, (each.does_not_exist() for each in lasting))
         unwatched = [*done, Session.watch.remove(), Session.watch_at.remove()]
         ended = self._change_session(tenant, key, unwatched, condition & over)
-        if ended is None or (ended.outlived is None and ended.pause_token is None):
+        if ended is None or all(getattr(ended, each.attr_name) is None for each in lasting):
             return ended
         soon = Session.watch_at.set(self._clock.now().timestamp() + SOON)
         return self._change_session(

@@ -6,13 +6,13 @@ epoch that it means, so that what is late changes nothing in a session that has 
 
 import hashlib
 import json
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, zip_longest
+from random import Random
 from typing import Any
 
 from pynamodb.expressions.condition import size
@@ -65,6 +65,9 @@ class Order:
         """Whether the session has seen this order; it remembers the latest `KEPT_KEYS` at least."""
         seen = (session.control_keys or set()) | (session.older_control_keys or set())
         return self.digest is not None and self.digest in seen
+
+
+_RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
 
 
 class Steering:
@@ -183,7 +186,7 @@ class Steering:
             page, _ = self._sessions.query_index("to_watch", f"{shard:02d}", limit=limit)
             return [each for each in page if each.watch_at < before]
 
-        pages = self._parallel.run([partial(look, each) for each in random.sample(range(SHARDS), SHARDS)])
+        pages = self._parallel.run([partial(look, each) for each in _RANDOM.sample(range(SHARDS), SHARDS)])
         of_tenants: dict[str, list[Session]] = defaultdict(list)
         for each in _in_turns(pages):
             of_tenants[each.partition_key].append(each)

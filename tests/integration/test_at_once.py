@@ -1,6 +1,7 @@
 """Several clients at once, and one client twice: one record, one session, and a coded error for the rest."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -94,11 +95,16 @@ COMPLETED = {
 }
 
 
+def but_watch(item: str) -> str:
+    """An item, whenever the sweep looks at it: a repeated start makes up for what the first may have left undone."""
+    return re.sub(r"'watch_at': {'N': '[\d.]+'}", "", item)
+
+
 def test_a_start_sent_twice_starts_one_session(api: Api, app: App, start: dict[str, Any], worker: Worker) -> None:
     first = data(api, "executeProcedureTaskSession", **start)
-    before = items(app)
+    before = {name: list(map(but_watch, rows)) for name, rows in items(app).items()}
     assert data(api, "executeProcedureTaskSession", **start) == first
-    assert items(app) == before
+    assert {name: list(map(but_watch, rows)) for name, rows in items(app).items()} == before
     worker.drain()
     assert whole(api, start) == COMPLETED
     done = items(app)

@@ -49,6 +49,24 @@ LEFT_BEHIND = (
 )
 
 
+STRAYS = (  # a start that was overtaken wrote its agents and died; the session ended
+    Plan({"a0": Node(items=3), "a1": Node(("a0",), join="any", job="done")}, "continue"),
+    Trouble(
+        697544,
+        crashes=0.01,
+        throttles=0.01,
+        repeats=0.02,
+        skew=5.0,
+        lags=0.5,
+        leftovers=0.3,
+        starts=True,
+        again=True,
+        deadline=True,
+    ),
+)
+
+
+@example(plan=STRAYS[0], trouble=STRAYS[1])
 @example(plan=EXPANDED_TWICE[0], trouble=EXPANDED_TWICE[1])
 @example(plan=LEFT_BEHIND[0], trouble=LEFT_BEHIND[1])
 @settings(deadline=None, phases=[Phase.explicit])
