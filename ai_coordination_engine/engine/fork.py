@@ -145,7 +145,8 @@ class Fork:
         if not sinks:
             raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
         count = how_many(sinks[0].sink_count or 0)
-        packed = self.app.records.packed(SESSION, source.partition_key, key, values)
+        nonce = marks.new_nonce()
+        packed = self.app.records.packed(SESSION, source.partition_key, key, values, nonce=nonce)
         if source.has_blobs or self.changes.may_be_large:
             packed["has_blobs"] = True  # its agents may share some
         return Session(
@@ -154,7 +155,7 @@ class Fork:
             created_at=now,
             updated_at=now,
             unconfirmed=marks.new_mark(now),
-            nonce=marks.new_nonce(),
+            nonce=nonce,
             open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
             open_sink_count=len(sinks),
             early=source.early,

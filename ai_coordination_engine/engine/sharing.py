@@ -28,7 +28,8 @@ class Sharing:
     def __init__(self, app: App, session: Session | SessionAgent) -> None:
         self._app, self._session = app, session
         key = (session.coordination_uuid, session.session_uuid)
-        self._prefix = blob_prefix(SESSION, session.partition_key, key) + "agents"
+        nonce = session.nonce if isinstance(session, Session) else None
+        self._prefix = blob_prefix(SESSION, session.partition_key, key, nonce) + "agents"
         self._made: dict[Hashable, Any] = {}
         self._sizes: dict[Hashable, int] = {}
         self._unwritten: dict[str, bytes] = {}

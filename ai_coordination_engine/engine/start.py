@@ -37,10 +37,11 @@ from ai_coordination_engine.engine.planned import (
 )
 from ai_coordination_engine.engine.reconcile import reconcile_session
 from ai_coordination_engine.engine.verdicts import COUNTED
-from ai_coordination_engine.errors import BadUserInput, Conflict
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.repository import blob_prefix
 from ai_coordination_engine.store.session_status import status_key
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
@@ -165,7 +166,7 @@ def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: getattr(session, name) for name in Session.payload_names()}
     key = (session.coordination_uuid, session.session_uuid)
-    for name, value in app.records.packed(SESSION, session.partition_key, key, values).items():
+    for name, value in app.records.packed(SESSION, session.partition_key, key, values, nonce=session.nonce).items():
         setattr(session, name, value)
 
 
@@ -190,6 +191,24 @@ def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Ses
 
     What stands there and was given up is removed first. Raises what `check` raises, `NotFound` and `Conflict`.
     """
+    try:
+        stored = _reserved(app, session, check)
+    except (Conflict, NotFound):
+        _drop_blobs(app, session)
+        raise
+    if stored.nonce != session.nonce:
+        _drop_blobs(app, session)
+    return stored
+
+
+def _drop_blobs(app: App, session: Session) -> None:
+    """Nothing refers to the blobs of a session that is not written."""
+    if session.has_blobs:
+        key = (session.coordination_uuid, session.session_uuid)
+        app.records.blobs.delete_all(blob_prefix(SESSION, session.partition_key, key, session.nonce))
+
+
+def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:
     tenant, key = session.partition_key, (session.coordination_uuid, session.session_uuid)
     while True:
         try:

@@ -88,8 +88,8 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
             return  # it was there when it was marked: the answer to a first try was lost
         _explain(refused.old, entity, tenant, key, conflict)
     else:
-        if old.has_blobs:
-            repository.blobs.delete_all(blob_prefix(entity, tenant, key))
+        for nonce in dict.fromkeys((old.nonce, None)) if old.has_blobs else ():
+            repository.blobs.delete_all(blob_prefix(entity, tenant, key, nonce))
 
 
 def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
@@ -143,8 +143,8 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
     for child in entity.guards:
         rows = repository.table(child).query_all(tenant, key[1], consistent=True)
         remove_many(repository, child, tenant, [each for each in rows if is_below(each, child, key)])
-    if record.has_blobs:
-        repository.blobs.delete_all(blob_prefix(entity, tenant, key))
+    if record.has_blobs:  # not those of the next one under this key, which may be written already
+        repository.blobs.delete_all(blob_prefix(entity, tenant, key, record.nonce))
     return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
 
 

@@ -179,9 +179,11 @@ class Repository:
         except Refused:
             return self.living_parent(entity, tenant, key)
 
-    def packed(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+    def packed(
+        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], *, nonce: str | None = None
+    ) -> dict[str, Any]:
         """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some."""
-        prefix = blob_prefix(entity, tenant, key)
+        prefix = blob_prefix(entity, tenant, key, nonce)
         payloads = set(entity.model.payload_names())
         packed = {
             name: check_in(self.blobs, prefix + name, value, self._inline_limit) if name in payloads else value
@@ -285,9 +287,13 @@ def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
     return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
 
 
-def blob_prefix(entity: Entity, tenant: str, key: Key) -> str:
-    """Where the blobs of a record live, in at most 700 bytes; no record's place lies within another's."""
-    return "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key))) + "/"
+def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None = None) -> str:
+    """Where the blobs of a record live, in at most 720 bytes; no record's place lies within another's.
+
+    `nonce`: those of this record alone, and of no other that stood, or will stand, under its key.
+    """
+    own = f"@{nonce}" if nonce else ""  # in no place of a key
+    return "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key))) + f"{own}/"
 
 
 def _place(part: str) -> str:

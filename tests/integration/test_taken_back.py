@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.reconcile import sweep
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import guards, tallies
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
+from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
 from tests.records import items
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
@@ -214,3 +214,55 @@ def test_what_an_overtaken_start_has_written_is_removed(stage: Stage) -> None:
     assert point == 17
     swept(stage)
     assert set(items(stage.app)) == set(before)
+
+
+LARGE = "q" * 5_000
+
+
+def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_back(app: App) -> None:
+    stage = stage_of(app, inline_limit=256)
+    names = stage.define(PLAN)
+    with tripping(stage, 12), suppress(Crash):  # before it is confirmed
+        stage.start(names, session_uuid="mine", task_query=LARGE)
+    dead = stage.looking.table(SESSION).get(TENANT, (names[0], "mine"), consistent=True)
+    stage.app.transitions.session.take_back(dead)
+    session = stage.start(names, session_uuid="mine", task_query=LARGE)
+    stage.drain()
+    assert stage.runtime.ran() == ["a", "b"]
+    assert stage.app.records.opened(stage.session(session).task_query) == LARGE
+    assert not [each for each in stage.blobs.kept if dead.nonce in each]
+
+
+def test_a_start_keeps_its_large_values_beside_the_delete_of_a_session_of_its_uuid(app: App) -> None:
+    stage = stage_of(app, inline_limit=256)
+    names = stage.define({"a": ""})
+    first = stage.start(names, session_uuid="mine", task_query=LARGE)
+    stage.drain()
+    for entity, each in ((SESSION_RUN, stage.runs("mine")), (SESSION_AGENT, stage.agents("mine"))):
+        guards.remove_many(stage.app.records, entity, TENANT, each)
+    started: list[Session] = []
+    reached: list[str] = []
+
+    def start_again(name: str) -> None:
+        reached.append(name)
+        if reached.count("DeleteItem") == 2:  # the session is gone, its blobs are not
+            stage.boundary.reach = lambda name: None
+            started.append(stage.start(names, session_uuid="mine", task_query=LARGE))
+
+    stage.boundary.reach = start_again
+    guards.delete(stage.app.records, SESSION, TENANT, (names[0], "mine"))
+    assert started[0].nonce != first.nonce
+    stage.drain()
+    assert stage.app.records.opened(stage.session(started[0]).task_query) == LARGE
+    assert not [each for each in stage.blobs.kept if first.nonce in each]
+
+
+def test_a_start_that_joins_another_or_is_refused_leaves_no_large_values(app: App) -> None:
+    stage = stage_of(app, inline_limit=256)
+    names = stage.define(PLAN)
+    stage.start(names, session_uuid="mine", task_query=LARGE)
+    blobs = set(stage.blobs.kept)
+    stage.start(names, session_uuid="mine", task_query=LARGE)
+    with pytest.raises(Conflict):
+        stage.start(names, session_uuid="mine", task_query=LARGE + "another")
+    assert set(stage.blobs.kept) == blobs
