@@ -155,9 +155,11 @@ def _agent_record(
         "input_files": list(question.input_files) if question.input_files else None,
         "notes": f"The answer is for {question.receiver_email}." if question.receiver_email else None,
     }
+    nonce = marks.new_nonce()
     return SessionAgent(
         *key,
         partition_key=tenant,
+        nonce=nonce,
         unconfirmed=marks.new_mark(now),
         coordination_uuid=session.coordination_uuid,
         agent_uuid=agent.agent_uuid,
@@ -171,7 +173,7 @@ def _agent_record(
         created_at=now,
         updated_at=now,
         updated_by=question.user_id or "engine",
-        **app.records.packed(SESSION_AGENT, tenant, key, values),
+        **app.records.packed(SESSION_AGENT, tenant, key, values, nonce),
     )
 
 

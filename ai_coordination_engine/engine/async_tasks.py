@@ -120,7 +120,7 @@ def complete_async_task(
         raise _missing(async_task_uuid, ": its session agent was deleted")
     digest = _digest(status, values)
     if is_pending := task.status == "pending":
-        packed = app.records.packed(SESSION_AGENT, tenant, agent_key, values)
+        packed = app.records.packed(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
         try:
             task = app.async_tasks.end(task, status, packed, digest)

@@ -146,7 +146,7 @@ class Fork:
             raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
         count = how_many(sinks[0].sink_count or 0)
         nonce = marks.new_nonce()
-        packed = self.app.records.packed(SESSION, source.partition_key, key, values, nonce=nonce)
+        packed = self.app.records.packed(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
             packed["has_blobs"] = True  # its agents may share some
         return Session(

@@ -258,7 +258,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
 
     The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
     """
-    share = Sharing(app, agent)
+    share = Sharing(app, agent, beside=(agent.predecessors, agent.rules))
     given = rules.of(app, agent)
     kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
     now = app.clock.now()

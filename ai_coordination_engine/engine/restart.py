@@ -90,7 +90,7 @@ def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any])
     if not sinks:
         raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
     key = (session.coordination_uuid, session.session_uuid)
-    packed = app.records.packed(SESSION, session.partition_key, key, {"restart": restart})
+    packed = app.records.packed(SESSION, session.partition_key, key, {"restart": restart}, session.nonce)
     app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
 
 

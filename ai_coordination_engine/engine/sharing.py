@@ -2,7 +2,7 @@
 all of it is known to fit.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,14 +22,15 @@ class Sharing:
 
     Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: what stands in the items counts
     for each of them, what goes to a blob each time that it is made. `write` stores the blobs; `session.has_blobs` says
-    that there are some.
+    that there are some. An agent tells their place by what it shares itself (`beside`), if that is large.
     """
 
-    def __init__(self, app: App, session: Session | SessionAgent) -> None:
+    def __init__(self, app: App, session: Session | SessionAgent, beside: Iterable[Any] = ()) -> None:
         self._app, self._session = app, session
         key = (session.coordination_uuid, session.session_uuid)
-        nonce = session.nonce if isinstance(session, Session) else None
-        self._prefix = blob_prefix(SESSION, session.partition_key, key, nonce) + "agents"
+        shared = (each.key.rpartition("/")[0] for each in beside if isinstance(each, BlobReference))
+        own = blob_prefix(SESSION, session.partition_key, key, session.nonce) + "agents"
+        self._prefix = next(shared, own)
         self._made: dict[Hashable, Any] = {}
         self._sizes: dict[Hashable, int] = {}
         self._unwritten: dict[str, bytes] = {}

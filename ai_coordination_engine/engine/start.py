@@ -41,7 +41,6 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.repository import blob_prefix
 from ai_coordination_engine.store.session_status import status_key
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Refused
@@ -166,7 +165,7 @@ def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: getattr(session, name) for name in Session.payload_names()}
     key = (session.coordination_uuid, session.session_uuid)
-    for name, value in app.records.packed(SESSION, session.partition_key, key, values, nonce=session.nonce).items():
+    for name, value in app.records.packed(SESSION, session.partition_key, key, values, session.nonce).items():
         setattr(session, name, value)
 
 
@@ -189,23 +188,17 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
 def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
     """Write an unconfirmed session; or the one that stands there, which passes `check`, and which this start joins.
 
-    What stands there and was given up is removed first. Raises what `check` raises, `NotFound` and `Conflict`.
+    What stands there and was given up is removed first; what this start has put into blobs in vain, too. Raises what
+    `check` raises, `NotFound` and `Conflict`.
     """
     try:
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
-        _drop_blobs(app, session)
+        guards.remove_blobs(app.records, SESSION, session)
         raise
-    if stored.nonce != session.nonce:
-        _drop_blobs(app, session)
+    if stored is not session:
+        guards.remove_blobs(app.records, SESSION, session)
     return stored
-
-
-def _drop_blobs(app: App, session: Session) -> None:
-    """Nothing refers to the blobs of a session that is not written."""
-    if session.has_blobs:
-        key = (session.coordination_uuid, session.session_uuid)
-        app.records.blobs.delete_all(blob_prefix(SESSION, session.partition_key, key, session.nonce))
 
 
 def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:

@@ -381,7 +381,7 @@ def _complete(
 
 def _packed(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
     key = (agent.session_uuid, agent.session_agent_uuid)
-    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values)
+    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
 
 
 def _mine(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:

@@ -88,8 +88,15 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
             return  # it was there when it was marked: the answer to a first try was lost
         _explain(refused.old, entity, tenant, key, conflict)
     else:
-        for nonce in dict.fromkeys((old.nonce, None)) if old.has_blobs else ():
-            repository.blobs.delete_all(blob_prefix(entity, tenant, key, nonce))
+        remove_blobs(repository, entity, old)
+
+
+def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
+    """Delete what a record that is gone, or going, may have stored in blobs: those of no other, whatever its key."""
+    if record.has_blobs:
+        table = repository.table(entity)
+        key = (getattr(record, table.hash_key), getattr(record, table.range_key))
+        repository.blobs.delete_all(blob_prefix(entity, record.partition_key, key, record.nonce))
 
 
 def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
@@ -143,8 +150,7 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
     for child in entity.guards:
         rows = repository.table(child).query_all(tenant, key[1], consistent=True)
         remove_many(repository, child, tenant, [each for each in rows if is_below(each, child, key)])
-    if record.has_blobs:  # not those of the next one under this key, which may be written already
-        repository.blobs.delete_all(blob_prefix(entity, tenant, key, record.nonce))
+    remove_blobs(repository, entity, record)
     return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
 
 
@@ -152,9 +158,8 @@ def remove_many(repository: Repository, entity: Entity, tenant: str, records: Se
     """Delete records that nobody counts or sees, 25 a request: first what is found through them alone."""
     table = repository.table(entity)
     keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
-    for key, each in zip(keys, records, strict=True):
-        if each.has_blobs:
-            repository.blobs.delete_all(blob_prefix(entity, tenant, key))
+    for each in records:
+        remove_blobs(repository, entity, each)
     for every in (list(tallies.keys_of(records)) if entity is SESSION_AGENT else [], keys):
         batches = [every[start : start + BATCH_WRITE_LIMIT] for start in range(0, len(every), BATCH_WRITE_LIMIT)]
         if batches:

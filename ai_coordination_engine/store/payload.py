@@ -1,6 +1,7 @@
 """Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern, promise P8)."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,17 +48,18 @@ def to_json(value: Any) -> str:
     return text
 
 
-def check_in(blobs: Blobs, prefix: str, value: Any, inline_limit: int) -> Any:
+def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: int) -> Any:
     """`value` itself when its JSON has at most `inline_limit` bytes, else a reference to a blob that now holds it.
 
-    The key is made of the content, so that writing again is harmless and a blob never changes.
+    The key is made of the content, so that writing again is harmless and a blob never changes; `prefix` is asked for
+    what is large alone.
     """
     if value is None or isinstance(value, BlobReference):
         return value
     data = to_json(value).encode()
     if len(data) <= inline_limit:
         return value
-    reference = blob_of(prefix, data)
+    reference = blob_of(prefix(), data)
     blobs.put(reference.key, data)
     return reference
 

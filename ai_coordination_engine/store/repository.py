@@ -17,6 +17,7 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.attempts import same
 from ai_coordination_engine.store.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import Record
@@ -101,14 +102,17 @@ class Repository:
         `conflict` says what it means when it does not. Raises `NotFound`, `Conflict`.
         """
         parent = self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
-        table = self.table(entity)
+        table, place = self.table(entity), _Place(self, entity, tenant, key)
         try:
-            actions = self._actions(entity, tenant, key, content(parent, False))
-            return table.update(tenant, key, actions, self._exists(table, tenant, condition))
+            actions = self._actions(entity, tenant, key, content(parent, False), place)
+            return table.update(tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition)))
         except Refused as refused:
-            if refused.old is None:
-                return self.create(entity, tenant, key, content, parent_key=parent_key)
-            self._explain(refused.old, entity, tenant, key, conflict)
+            old = refused.old
+        if place.was_left(old):
+            conflict = f"Somebody has deleted this {entity.name} and created it anew; try again."
+        if old is None:
+            return self.create(entity, tenant, key, content, parent_key=parent_key)
+        self._explain(old, entity, tenant, key, conflict)
 
     def create(self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None) -> Any:
         """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent, fill).
@@ -119,10 +123,11 @@ class Repository:
             return self._create_root(entity, tenant, key, content)
         if parent_key is None:
             raise NotFound(f"There is no such {entity.name}; to create one, name its {entity.parent.name} too.")
-        mark = self._reserve(entity, tenant, key, parent_key)
+        mark, nonce = self._reserve(entity, tenant, key, parent_key)
         try:
             parent = self._parent(entity, tenant, parent_key, new_child=True)
-            actions = self._actions(entity, tenant, key, {**content(parent, True), "created_at": self.clock.now()})
+            values = {**content(parent, True), "created_at": self.clock.now()}
+            actions = self._actions(entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce))
         except Exception:  # whatever it was, the reservation must not outlive it
             self.release(entity, tenant, key, mark)
             raise
@@ -180,20 +185,27 @@ class Repository:
             return self.living_parent(entity, tenant, key)
 
     def packed(
-        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], *, nonce: str | None = None
+        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], nonce: str | None = None
     ) -> dict[str, Any]:
-        """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some."""
-        prefix = blob_prefix(entity, tenant, key, nonce)
+        """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some.
+
+        `nonce` is the record's.
+        """
+        return self._packed(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
+
+    # Inside
+
+    def _packed(self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]) -> dict[str, Any]:
         payloads = set(entity.model.payload_names())
         packed = {
-            name: check_in(self.blobs, prefix + name, value, self._inline_limit) if name in payloads else value
-            for name, value in values.items()
+            name: self._checked_in(prefix, name, value) if name in payloads else value for name, value in values.items()
         }
         if any(isinstance(value, BlobReference) for value in packed.values()):
             packed["has_blobs"] = True
         return packed
 
-    # Inside
+    def _checked_in(self, prefix: Callable[[], str], name: str, value: Any) -> Any:
+        return check_in(self.blobs, lambda: prefix() + name, value, self._inline_limit)
 
     def _parent(self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False) -> Record:
         above = entity.parent or entity
@@ -207,10 +219,12 @@ class Repository:
             raise above.missing(key) if key else NotFound(f"There is no such {above.name}.")
         return parent  # type: ignore[no-any-return]
 
-    def _actions(self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any]) -> list[Action]:
+    def _actions(
+        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], prefix: Callable[[], str]
+    ) -> list[Action]:
         attributes = entity.model.get_attributes()
         values = {**values, **entity.derived(tenant, key, values), "updated_at": self.clock.now()}
-        packed = self.packed(entity, tenant, key, values)
+        packed = self._packed(entity, values, prefix)
         return [
             attributes[name].remove() if value is None else attributes[name].set(value)
             for name, value in packed.items()
@@ -220,19 +234,21 @@ class Repository:
         table = self.table(entity)
         now = self.clock.now()
         values = {**content(None, True), "created_at": now, "updated_at": now}
-        packed = self.packed(entity, tenant, key, values)
-        record = table.model(*key, partition_key=tenant, **packed)
+        nonce = marks.new_nonce()
+        packed = self.packed(entity, tenant, key, values, nonce)
+        record = table.model(*key, partition_key=tenant, nonce=nonce, **packed)
         try:
             table.put(record, _absent(table))
         except Refused as refused:
             raise Conflict(f"Somebody else is creating this {entity.name}; try again.") from refused
         return record
 
-    def _reserve(self, entity: Entity, tenant: str, key: Key, parent_key: Key) -> str:
+    def _reserve(self, entity: Entity, tenant: str, key: Key, parent_key: Key) -> tuple[str, str]:
+        """The mark and the nonce of the record to be."""
         table = self.table(entity)
-        mark = marks.new_mark(self.clock.now())
+        mark, nonce = marks.new_mark(self.clock.now()), marks.new_nonce()
         above = {} if entity.parent is COORDINATION else {"coordination_uuid": parent_key[0]}
-        record = table.model(*key, partition_key=tenant, unconfirmed=mark, **above)
+        record = table.model(*key, partition_key=tenant, unconfirmed=mark, nonce=nonce, **above)
         try:
             table.put(record, _absent(table))
         except Refused as refused:
@@ -242,7 +258,7 @@ class Repository:
             if old.unconfirmed is None:
                 raise _Exists(old) from refused
             self._take_over(table, record, old, entity)
-        return mark
+        return mark, nonce
 
     def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
         busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
@@ -267,6 +283,38 @@ class Repository:
         raise Conflict(conflict)
 
 
+class _Place:
+    """Where the large values of an update go: below the very record that it is written to, which is read for them."""
+
+    def __init__(self, records: Repository, entity: Entity, tenant: str, key: Key) -> None:
+        self._records, self._entity, self._tenant, self._key = records, entity, tenant, key
+        self._record: Record | None = None
+
+    def __call__(self) -> str:
+        """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem, once."""
+        if self._record is None:
+            found = self._records.table(self._entity).get(self._tenant, self._key, consistent=True)
+            if found is None or found.unconfirmed is not None:
+                raise Refused(found)
+            self._record = found
+        return blob_prefix(self._entity, self._tenant, self._key, self._record.nonce)
+
+    def is_the_same(self, condition: Any) -> Any:
+        """The condition, and that the record is still the one which was read."""
+        if self._record is None:
+            return condition
+        return condition & same(self._entity.model.nonce, self._record.nonce)
+
+    def was_left(self, now: Record | None) -> bool:
+        """Whether the record was deleted meanwhile; it never comes back, so that what was put below it is removed."""
+        seen = self._record
+        if seen is None or (now is not None and now.nonce == seen.nonce):
+            return False
+        if seen.nonce is not None:
+            self._records.blobs.delete_all(self())
+        return True
+
+
 class _Exists(Conflict):
     """A record to be created exists already; `old` is it."""
 
@@ -287,13 +335,13 @@ def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
     return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
 
 
-def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None = None) -> str:
+def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None) -> str:
     """Where the blobs of a record live, in at most 720 bytes; no record's place lies within another's.
 
-    `nonce`: those of this record alone, and of no other that stood, or will stand, under its key.
+    The nonce tells it from what stood under its key before, which somebody may be about to remove.
     """
-    own = f"@{nonce}" if nonce else ""  # in no place of a key
-    return "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key))) + f"{own}/"
+    place = "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key)))
+    return f"{place}/" if nonce is None else f"{place}+{nonce}/"
 
 
 def _place(part: str) -> str:

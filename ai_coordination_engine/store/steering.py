@@ -280,6 +280,7 @@ class Steering:
 
     def _steer(self, seen: Session, order: Order, actions: list[Action], condition: Any) -> Session:
         actions = [*actions, Session.updated_at.set(self._clock.now())]
+        condition &= same(Session.nonce, seen.nonce)  # its blobs are no other's
         if order.by is not None:
             actions.append(Session.updated_by.set(order.by))
         if order.digest is not None:

@@ -306,12 +306,14 @@ class Transitions(AgentWrites):
             actions.append(SessionAgent.due_at.set(due_at))
         return self._change(agent.partition_key, key_of(agent), actions, condition)
 
-    def answer(self, tenant: str, key: Key, values: Mapping[str, Any], *, due_at: float | None = None) -> SessionAgent:
-        """Give a waiting agent the person's answer, or the default one when its wait ended at `due_at`.
-
-        Raises `Refused`.
+    def answer(
+        self, tenant: str, key: Key, values: Mapping[str, Any], nonce: str | None, *, due_at: float | None = None
+    ) -> SessionAgent:
+        """Give a waiting agent, the one of this nonce, the person's answer, or the default one when its wait ended at
+        `due_at`. Raises `Refused`.
         """
         waits = (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant)
+        waits &= same(SessionAgent.nonce, nonce)
         return self._agents.update(  # type: ignore[no-any-return]
             tenant,
             key,

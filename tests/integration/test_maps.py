@@ -15,10 +15,11 @@ from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.repository import blob_prefix
 from tests.fakes import failing
-from tests.sessions import Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
 from tests.steered import pause, put_right, resume, retry, sweep_after
 
 GRAPH = {"a": "", "m": "a", "z": "m"}
@@ -239,7 +240,9 @@ def test_a_large_value_that_all_elements_share_is_one_blob(app: App) -> None:
     elements = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is not None]
     assert [each.agent_output for each in elements] == ["ok"] * 3
     assert max(len(str(each.serialize())) for each in elements) < 3_000
-    assert len({each.rules.key for each in elements}) == 1
+    (key,) = {each.rules.key for each in elements}
+    of_session = (session.coordination_uuid, session.session_uuid)
+    assert key.startswith(blob_prefix(SESSION, TENANT, of_session, session.nonce))
 
 
 def test_a_map_is_expanded_as_often_as_ordinals_fit(app: App) -> None:
