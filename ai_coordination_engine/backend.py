@@ -58,10 +58,13 @@ def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
     )
 
 
+def backoff(refusals: int, longest: float = LONGEST_PAUSE) -> float:
+    """Seconds to wait after so many refusals in a row, `longest` at most; drawn, so that callers do not meet."""
+    return _RANDOM.uniform(0, min(FIRST_PAUSE * 2 ** min(refusals, 64), longest))
+
+
 def pause(longest: float) -> None:
-    """Wait before another try of the same call, up to `longest` seconds: how long is drawn, so that many do not come
-    back together.
-    """
+    """Wait before another try of the same call, up to `longest` seconds: how long is drawn, as `backoff` does."""
     Event().wait(_RANDOM.uniform(0, longest))
 
 

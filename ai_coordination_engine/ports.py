@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
 from typing import Any, Protocol
 
 
@@ -203,3 +204,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
+
+    def wait(self, seconds: float, until: Event | None) -> None:
+        """Return after so many seconds, or as soon as `until` is set."""

@@ -40,6 +40,11 @@ class FakeClock:
     def now(self) -> datetime:
         return self._now
 
+    def wait(self, seconds: float, until: threading.Event | None) -> None:
+        """The time passes at once."""
+        if until is None or not until.is_set():
+            self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         self._now += timedelta(microseconds=ceil(seconds * 1_000_000))  # up: what waits for then must be due
 

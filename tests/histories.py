@@ -1,6 +1,7 @@
 """Histories of a session: some workers on one queue, each with its own clock, and what goes wrong on the way."""
 
 import json
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -123,6 +124,9 @@ class SkewedClock:
 
     def now(self) -> datetime:
         return self.clock.now() + timedelta(seconds=self.off)
+
+    def wait(self, seconds: float, until: threading.Event | None) -> None:
+        self.clock.wait(seconds, until)
 
 
 @dataclass

@@ -55,9 +55,13 @@ class Chain:
 
     def has_time(self, app: App) -> bool:
         """Whether another attempt, at its longest, would end before the deadline."""
+        return self.has(app, app.settings.lease_seconds)
+
+    def has(self, app: App, seconds: float) -> bool:
+        """Whether the process has so many seconds left."""
         if self.stopping is not None and self.stopping.is_set():
             return False
-        return self.deadline is None or app.clock.now().timestamp() + app.settings.lease_seconds <= self.deadline
+        return self.deadline is None or app.clock.now().timestamp() + seconds <= self.deadline
 
     def timeout(self, app: App, limit: float) -> float:
         """Seconds that an attempt may take which begins now, `limit` at most."""

@@ -30,6 +30,7 @@ from ai_coordination_engine.engine.giving_up import bury, fail, poison
 from ai_coordination_engine.engine.inputs import turn
 from ai_coordination_engine.engine.keys import edge
 from ai_coordination_engine.engine.leases import LetGo, new_lease
+from ai_coordination_engine.engine.persistence import persist
 from ai_coordination_engine.engine.verdicts import Held, check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
@@ -225,18 +226,19 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             return _conclude_earlier(app, agent, result, chain)
         if result.async_task_uuid is not None:
             _log("attempt goes on elsewhere", agent)
-            async_tasks.wait(app, agent, started, result)
+            persist(app, agent, chain, partial(async_tasks.wait, app, agent, started, result))
             return None
         if not action.is_set(app, agent):
             held = check_output(edges(app.records.opened(agent.successors)), result.output, budget)
     except AgentFailure as failure:
         _log("attempt failed", agent, error_class=failure.error_class)
-        runs.record(app, agent, started, outcome="failed", failure=failure)
+        persist(app, agent, chain, partial(runs.record, app, agent, started, outcome="failed", failure=failure))
         return _failed(app, agent, failure)
     _log("attempt completed", agent)
-    stored = _packed(app, agent, {"agent_output": result.output})["agent_output"]
+    stored = persist(app, agent, chain, partial(_packed, app, agent, {"agent_output": result.output}))["agent_output"]
     kept = stored if agent.mapped is None else None
-    runs.record(app, agent, started, outcome="completed", usage=result.usage, output=kept)
+    completed = partial(runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept)
+    persist(app, agent, chain, completed)
     return _conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
 
 
@@ -346,7 +348,7 @@ def _conclude(
     if note := chain.notes.pop(agent.ordinal, None):
         values["notes"] = note
     try:
-        completed, held = _complete(app, agent, output, values, budget=budget, held=held)
+        completed, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
     except AgentFailure as failure:
         acting = action.is_set(app, agent)  # else a long job's output is of no use to the conditions of the edges
         _log("action failed" if acting else "attempt failed", agent, error_class=failure.error_class)
@@ -359,7 +361,14 @@ def _conclude(
 
 
 def _complete(
-    app: App, agent: SessionAgent, output: str, values: dict[str, object], *, budget: Budget, held: Held | None
+    app: App,
+    agent: SessionAgent,
+    output: str,
+    values: dict[str, object],
+    chain: Chain,
+    *,
+    budget: Budget,
+    held: Held | None,
 ) -> tuple[SessionAgent | None, Held | None]:
     try:
         if action.is_set(app, agent):
@@ -374,7 +383,8 @@ def _complete(
             output = output if decided.output is None else decided.output
         if held is None:
             held = check_output(edges(app.records.opened(agent.successors)), output, budget)
-        return app.transitions.complete(agent, _packed(app, agent, values)), held
+        packed = persist(app, agent, chain, partial(_packed, app, agent, values))
+        return persist(app, agent, chain, partial(app.transitions.complete, agent, packed)), held
     except Refused as refused:
         return _mine(app, refused.old, agent, "completed"), held
 

@@ -51,10 +51,10 @@ class Transitions(AgentWrites):
         condition = ready(lease.now) & same(SessionAgent.epoch, agent.epoch)
         return self._take(agent.partition_key, key_of(agent), [], lease, condition)
 
-    def renew(self, agent: SessionAgent, lease: Lease) -> None:
-        """The attempt begins only now, and so does its lease. Raises `Refused` when it is no longer the current one."""
+    def renew(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
+        """The attempt takes from now on as long as its lease. Raises `Refused` when it is no longer the current one."""
         actions = [SessionAgent.lease_until.set(until(lease)), self._now()]
-        self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))
+        return self._agents.update(agent.partition_key, key_of(agent), actions, held_by(agent))  # type: ignore[no-any-return]
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.

@@ -57,11 +57,11 @@ def refuse() -> None:
 
 
 def work(stage: Stage, error: type[BaseException] = Crash) -> None:
-    """A worker meets `error`; its message comes into sight again."""
+    """A worker without time for a second try meets `error`; its message comes into sight again."""
     delivery = stage.queue.receive()
     assert delivery is not None
     with pytest.raises(error):
-        run_step(stage.app, delivery.wake)
+        run_step(stage.app, delivery.wake, deadline=stage.clock.now().timestamp())
     stage.queue.put_back(delivery)
 
 
