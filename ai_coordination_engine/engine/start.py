@@ -211,7 +211,7 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
             old: Session | None = refused.old
         if old is None or old.partition_key != tenant:
             raise SESSION.missing(key)
-        if old.deleting is not None:
+        if _is_going(app, old):
             if not guards.swept(app.records, SESSION, tenant, old):
                 raise Conflict("The session is being deleted; choose a new sessionUuid.")
             continue
@@ -220,6 +220,11 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
             return old
         with suppress(Refused):  # it has changed: look again
             return app.transitions.session.join(old, marks.new_mark(app.clock.now()))
+
+
+def _is_going(app: App, old: Session) -> bool:
+    """Whether a session is being deleted; a delete that died does not go on, but what was given up is for the sweep."""
+    return old.deleting is not None and (old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now()))
 
 
 def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:

@@ -10,6 +10,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.attempts import same
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Record, Session
 from ai_coordination_engine.store.repository import Repository
@@ -62,7 +63,7 @@ class SessionTransitions:
         actions: list[Action] = [Session.unconfirmed.remove(), Session.restart.remove()]
         if session.incarnation is not None:
             actions.append(Session.incarnation.set(session.incarnation))
-        condition = Session.unconfirmed.exists() & (Session.nonce == session.nonce) & Session.deleting.does_not_exist()
+        condition = Session.unconfirmed.exists() & _is_still(session) & Session.deleting.does_not_exist()
         found = self._change_session(session.partition_key, _key_of(session), actions, condition)
         taken = found is None or found.nonce != session.nonce or found.unconfirmed is not None
         return None if taken else found
@@ -76,13 +77,13 @@ class SessionTransitions:
         tenant, key = session.partition_key, _key_of(session)
         due: list[Action] = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(0)]
         ended = [Session.unconfirmed.set(marks.ENDED), Session.deleting.set(marks.ENDED), *due]
-        own = (Session.nonce == session.nonce) & Session.unconfirmed.exists()
+        own = _is_still(session) & Session.unconfirmed.exists()
         now = self._change_session(tenant, key, ended, own)
         if now is None:
             now = self._put_back(session)
         if now is not None and (now.nonce != session.nonce or now.unconfirmed is None):
             strays = Session.strays.set(Session.strays | 0)
-            self._change_session(tenant, key, [strays, *due], Session.nonce == now.nonce)
+            self._change_session(tenant, key, [strays, *due], _is_still(now))
 
     def _put_back(self, session: Session) -> Session | None:
         left = Session(
@@ -104,7 +105,7 @@ class SessionTransitions:
 
     def without_strays(self, session: Session) -> None:
         """The agents that do not count were removed after the time until which somebody might write some."""
-        still = (Session.nonce == session.nonce) & (Session.strays == session.strays)
+        still = _is_still(session) & (Session.strays == session.strays)
         self._change_session(session.partition_key, _key_of(session), [Session.strays.remove()], still)
 
     # Its life
@@ -235,6 +236,11 @@ def _looked_at(*, lasting: bool) -> Any:
     """Whether the sweep has anything to look after in a session: it is open, or what outlives it may be."""
     ended = [status for status in TERMINAL_SESSION_STATUSES if status != "cancelled"] if lasting else []
     return Session.status.is_in(*OPEN_SESSION_STATUSES, *ended)
+
+
+def _is_still(session: Session) -> Any:
+    """Whether no other session stands under the key of this one; those that clients write have no nonce."""
+    return Session.session_uuid.exists() & same(Session.nonce, session.nonce)
 
 
 def _key_of(session: Session) -> Key:

@@ -266,3 +266,47 @@ def test_a_start_that_joins_another_or_is_refused_leaves_no_large_values(app: Ap
     with pytest.raises(Conflict):
         stage.start(names, session_uuid="mine", task_query=LARGE + "another")
     assert set(stage.blobs.kept) == blobs
+
+
+def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(stage: Stage) -> None:
+    names = stage.define(PLAN)
+    key = (names[0], "mine")
+
+    def meanwhile() -> None:
+        stage.clock.advance(MINUTE)
+        reserved = stage.looking.table(SESSION).get(TENANT, key, consistent=True)
+        assert guards.swept(stage.app.records, SESSION, TENANT, reserved)
+        content = {"status": "initial", "updated_by": "me"}
+        stage.app.records.create(SESSION, TENANT, key, lambda *_: content, parent_key=(TENANT, key[0]))
+
+    just_before(stage, "BatchWriteItem", meanwhile, lambda name: None)
+    with pytest.raises(Conflict):
+        stage.start(names, session_uuid="mine")
+    assert len(stage.agents("mine")) == 2
+    swept(stage)
+    assert stage.agents("mine") == []
+    guards.delete(stage.app.records, SESSION, TENANT, key)
+
+
+def test_a_start_goes_on_where_one_of_an_earlier_version_died(stage: Stage) -> None:
+    names = stage.define(PLAN)
+    with tripping(stage, 12), suppress(Crash):  # before it is confirmed
+        stage.start(names, session_uuid="mine")
+    no_nonce = [Session.nonce.remove()]
+    stage.app.records.table(SESSION).update(TENANT, (names[0], "mine"), no_nonce, Session.unconfirmed.exists())
+    session = stage.start(names, session_uuid="mine")
+    stage.drain()
+    check_promises(stage, session)
+    assert uuids(stage, "mine") == ["a", "b"]
+
+
+def test_a_delete_that_died_keeps_no_start_from_finding_its_session(stage: Stage) -> None:
+    names = stage.define(PLAN)
+    session = stage.start(names, session_uuid="mine")
+    with tripping(stage, 3), pytest.raises(Crash):
+        guards.delete(stage.app.records, SESSION, TENANT, (names[0], "mine"))
+    assert stage.session(session).deleting is not None
+    with pytest.raises(Conflict):
+        stage.start(names, session_uuid="mine")
+    stage.clock.advance(MINUTE)
+    assert stage.start(names, session_uuid="mine").nonce == session.nonce
