@@ -194,11 +194,18 @@ def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Ses
     try:
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
-        guards.remove_blobs(app.records, SESSION, session)
+        if session.has_blobs:
+            key = (session.coordination_uuid, session.session_uuid)
+            _remove_in_vain(app, session, app.records.table(SESSION).get(session.partition_key, key, consistent=True))
         raise
-    if stored is not session:
-        guards.remove_blobs(app.records, SESSION, session)
+    _remove_in_vain(app, session, stored)
     return stored
+
+
+def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
+    """Remove what a start has put into blobs, unless its session is what stands there, whoever joined it since."""
+    if stored is None or stored.nonce != session.nonce:
+        guards.remove_blobs(app.records, SESSION, session)
 
 
 def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:

@@ -239,7 +239,7 @@ def _looked_at(*, lasting: bool) -> Any:
 
 
 def _is_still(session: Session) -> Any:
-    """Whether no other session stands under the key of this one; those that clients write have no nonce."""
+    """Whether no other session stands under the key of this one; one of an earlier version has no nonce."""
     return Session.session_uuid.exists() & same(Session.nonce, session.nonce)
 
 

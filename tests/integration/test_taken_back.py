@@ -12,6 +12,7 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import guards, tallies
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
+from tests.memory import Database
 from tests.records import items
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
 from tests.steered import fork_from
@@ -266,6 +267,27 @@ def test_a_start_that_joins_another_or_is_refused_leaves_no_large_values(app: Ap
     with pytest.raises(Conflict):
         stage.start(names, session_uuid="mine", task_query=LARGE + "another")
     assert set(stage.blobs.kept) == blobs
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["confirms", "dies"])
+def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
+    app: App, aws: Database, dies: bool
+) -> None:
+    stage = stage_of(app, inline_limit=256)
+    names = stage.define(PLAN)
+
+    def join(operation: str) -> bool:
+        if operation == "PutItem":
+            aws.repeats = lambda operation: False
+            with tripping(stage, *([14] if dies else [])), suppress(Crash):
+                stage.start(names, session_uuid="mine", task_query=LARGE)
+        return operation == "PutItem"
+
+    aws.repeats = join
+    session = stage.start(names, session_uuid="mine", task_query=LARGE)
+    assert stage.app.records.opened(stage.session(session).task_query) == LARGE
+    stage.drain()
+    assert stage.runtime.ran() == ["a", "b"]
 
 
 def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(stage: Stage) -> None:
