@@ -11,7 +11,7 @@ from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.keys import FIRST_QUESTION, agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store import marks
+from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.table import Refused
@@ -123,10 +123,12 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
         try:
             table.put(record, SessionAgent.session_agent_uuid.does_not_exist())
         except Refused:
+            guards.remove_blobs(app.records, SESSION_AGENT, record)
             continue  # another question took this ordinal, or a client its uuid
         key = (record.session_uuid, record.session_agent_uuid)
         if app.records.living_parent(SESSION, tenant, session_key) is None:
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
+            guards.remove_blobs(app.records, SESSION_AGENT, record)
             raise SESSION.missing(session_key)
         confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
         confirmed.first_run = record.first_run  # though it may have begun

@@ -30,7 +30,7 @@ from ai_coordination_engine.engine.sharing import Sharing
 from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import guards, tallies
 from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -228,11 +228,16 @@ def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) ->
     """Whether the map still waits for these elements; else they are taken back. Paused like the map where it is."""
     now = app.records.table(SESSION_AGENT).get(agent.partition_key, key_of(agent), consistent=True)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
-        app.records.parallel.run([partial(app.transitions.take_back, each) for each in page])
+        app.records.parallel.run([partial(_take_back, app, each) for each in page])
         return False
     if now.paused is not None:
         app.records.parallel.run([partial(app.transitions.pause_element, each, now.paused) for each in page])
     return True
+
+
+def _take_back(app: App, element: SessionAgent) -> None:
+    if app.transitions.take_back(element):
+        guards.remove_blobs(app.records, SESSION_AGENT, element)
 
 
 def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:

@@ -11,8 +11,9 @@ from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, Wake
+from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
-from ai_coordination_engine.store.entities import SESSION, SESSION_RUN
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
 
@@ -110,7 +111,10 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
 
 
 def forget(app: App, agent: SessionAgent) -> None:
-    """Take back the run of an attempt whose agent is gone: nothing hangs below a deleted record (promise P1)."""
+    """Take back the run of an attempt whose agent is gone, and its output: nothing hangs below a deleted record
+    (promise P1).
+    """
+    guards.remove_blobs(app.records, SESSION_AGENT, agent)
     own = SessionRun.confirmed.does_not_exist() & (SessionRun.session_agent_uuid == agent.session_agent_uuid)
     for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
         with suppress(Refused):

@@ -9,7 +9,7 @@ from typing import Any
 from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store import marks, tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT, Entity
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.models import Record, SessionAgent
 from ai_coordination_engine.store.repository import Repository, blob_prefix, is_below
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Key, Refused
 
@@ -93,10 +93,19 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
 
 def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
     """Delete what a record that is gone, or going, may have stored in blobs: those of no other, whatever its key."""
-    if record.has_blobs:
+    if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
         table = repository.table(entity)
         key = (getattr(record, table.hash_key), getattr(record, table.range_key))
         repository.blobs.delete_all(blob_prefix(entity, record.partition_key, key, record.nonce))
+
+
+def _may_have_stored(agent: SessionAgent) -> bool:
+    """Whether an output or an answer may lie below an agent that does not say so: they are stored before the agent is
+    written, and whoever did the one may not have come to the other.
+    """
+    is_first = agent.attempt == 1 and agent.state == "completed"
+    is_answered = agent.user_input is not None or agent.state == "wait_for_user_input"
+    return is_answered or (bool(agent.attempt) and not is_first)
 
 
 def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:

@@ -5,7 +5,6 @@ answers with what the first one left behind (promises P2, P3, P6).
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -238,12 +237,15 @@ class Transitions(AgentWrites):
             (SessionAgent.mapped.exists()) & (SessionAgent.generation == agent.generation),
         )
 
-    def take_back(self, element: SessionAgent) -> None:
-        """Delete an element of a map that no longer waits for it, unless it has begun."""
-        with suppress(Refused):
+    def take_back(self, element: SessionAgent) -> bool:
+        """Delete an element of a map that no longer waits for it, unless it has begun; whether it is gone."""
+        try:
             self._agents.delete(
                 element.partition_key, key_of(element), UNCLAIMED & SessionAgent.attempt.does_not_exist()
             )
+        except Refused as refused:
+            return refused.old is None
+        return True
 
     def pause_element(self, element: SessionAgent, token: str) -> None:
         """Mark an element of a map that is paused."""

@@ -336,7 +336,7 @@ def a_message_comes_to_an_agent_that_was_deleted(cloud: Cloud) -> None:
 
 
 def an_agent_is_deleted_while_it_runs(cloud: Cloud) -> None:
-    cloud.behave("d", lambda request: forget(cloud, *cloud.agents(session)) or "gone")
+    cloud.behave("d", lambda request: forget(cloud, *cloud.agents(session)) or LONG)
     session = cloud.start(cloud.define({"d": ""}))
     cloud.work()
     cloud.send("reconcileSession", **session)

@@ -1,24 +1,29 @@
 """What stands under a key again keeps its blobs, whoever is still removing those of what stood there before."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from ai_coordination_engine.engine import resume
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import (
     COORDINATION,
     ENTITIES,
+    SESSION_AGENT,
     TASK,
     Entity,
 )
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.repository import blob_prefix
 from ai_coordination_engine.store.table import Key
-from tests.sessions import TENANT, Stage, stage_of
+from tests.sessions import TENANT, Crash, Stage, stage_of, tripping
 
 LARGE = "x" * 5_000
 LARGE_ONES = [entity for entity in ENTITIES if entity.model.payload_names()]
@@ -142,3 +147,50 @@ def test_what_was_stored_without_a_nonce_keeps_its_place(stage: Stage) -> None:
     assert written.key.startswith(blob_prefix(TASK, TENANT, place.key, None))
     place.delete()
     assert stage.blobs.kept == {}
+
+
+def work(stage: Stage) -> None:
+    delivery = stage.queue.receive()
+    assert delivery is not None
+    run_step(stage.app, delivery.wake)
+
+
+def answer(stage: Stage) -> None:
+    work(stage)
+    (agent,) = stage.agents(stage.queue.sent[-1].session_uuid)
+    resume.execute_for_user_input(stage.app, TENANT, agent.session_uuid, agent.session_agent_uuid, LARGE)
+
+
+@pytest.mark.parametrize(("does", "action"), [(work, {}), (answer, {"user_in_the_loop": "boss"})])
+def test_agents_leave_no_blob_wherever_their_worker_died(
+    does: Callable[[Stage], None], action: dict[str, Any], stage: Stage
+) -> None:
+    stage.runtime.behaviours["a"] = lambda request: LARGE
+    point, stored = 1, 0
+    while True:
+        session = stage.start(stage.define({"a": ""}, actions={"a": action}))
+        with tripping(stage, point) as tripwire, suppress(Crash):
+            does(stage)
+        stored += bool(stage.blobs.kept)
+        for each in stage.agents(session.session_uuid):
+            guards.delete(stage.app.records, SESSION_AGENT, TENANT, (each.session_uuid, each.session_agent_uuid))
+        assert stage.blobs.kept == {}, point
+        stage.renew(behaviours=stage.runtime.behaviours)
+        if not tripwire.trips:
+            break
+        point += 1
+    assert stored > 3
+
+
+@pytest.mark.parametrize("output", [LARGE, "short"])
+def test_an_agent_that_is_deleted_while_it_runs_leaves_neither_run_nor_output(output: str, stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+
+    def delete(request: AgentRequest) -> str:
+        guards.delete(stage.app.records, SESSION_AGENT, TENANT, (request.session_uuid, request.session_agent_uuid))
+        return output
+
+    stage.runtime.behaviours["a"] = delete
+    stage.drain()
+    assert stage.states(session.session_uuid) == {"b": "initial"}
+    assert (stage.blobs.kept, stage.runs(session.session_uuid)) == ({}, [])
