@@ -251,9 +251,15 @@ class History:
         self.happened["retry" if status == "failed" else "rerun"] += 1
 
     def _check_calls(self) -> None:
-        """What is called grows with the agents and what goes wrong, not with their product."""
-        size = len(self._stage.agents(self._session.session_uuid)) + self.happened.total() + self._sweeps
-        assert self._stage.requests.total() <= CALLS * (size + 1), self._stage.requests
+        """What is called is linear in the agents for each thing that goes wrong: a message that returns walks down the
+        edges below its agent, and a pause and its end are written to each agent.
+        """
+        agents = len(self._stage.agents(self._session.session_uuid))
+        edges = sum(len(node.before) for node in self._plan.agents.values())
+        walks = edges * (self.happened["crash"] + self.happened["duplicate"] + self.happened["throttle"])
+        pauses = 2 * agents * self.happened["control"]
+        most = CALLS * (agents + self.happened.total() + self._sweeps + 1) + walks + pauses
+        assert self._stage.requests.total() <= most, self._stage.requests
 
     def _has_ended(self) -> bool:
         agents = self._stage.agents(self._session.session_uuid)
