@@ -190,8 +190,13 @@ def _rows(
     checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
     size = want if not checks else None
     wanted = filters.get("statuses", ()) if entity.model is Session else ()
+    short = None
     if wanted and INDEXED.issuperset(wanted):
-        source = _with_rows(repository, entity, tenant, _of_statuses(table, tenant, entity, wanted, hash_value, after))
+        if hash_value is not None and len(after) < len(_of_an_index(table)):
+            short = _rest_if_short(table, tenant, hash_value, entity.newest_first, after)
+            after = [hash_value, *after] if after else after
+        among = _of_statuses(table, tenant, entity, wanted, hash_value, after)
+        source = _with_rows(repository, entity, tenant, among) if short is None else short
     elif hash_value is not None:
         source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
@@ -237,6 +242,18 @@ def _partition(
             return
 
 
+def _rest_if_short(
+    table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str]
+) -> Iterator[_Row] | None:
+    """All rows from `after` on when one request reads them; None when there are more.
+
+    An index of the whole tenant may name very many others before those of one parent.
+    """
+    start = table.raw_key(tenant, {table.hash_key: hash_value, table.range_key: after[-1]}) if after else None
+    records, more = table.query(tenant, hash_value, after=start, forward=not newest)
+    return ((each, [getattr(each, table.range_key)]) for each in records) if more is None else None
+
+
 def _hash_value(table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]) -> str | None:
     """The partition that holds the whole list, if there is one."""
     return tenant if entity is COORDINATION else filters.get(table.hash_key)
@@ -275,11 +292,16 @@ def _with_rows(repository: Repository, entity: Entity, tenant: str, source: Iter
         yield from ((key and found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))
 
 
+def _of_an_index(table: Table[Any]) -> list[str]:
+    """What a position in the index of statuses is made of."""
+    return [table.hash_key, table.range_key]
+
+
 def _of_statuses(
     table: Table[Any], tenant: str, entity: Entity, statuses: Sequence[str], above: str | None, after: list[str]
 ) -> Iterator[_Row]:
     """The keys of the sessions that the sparse index has under these statuses, in one order; `above`: their parent."""
-    names = [table.hash_key, table.range_key]
+    names = _of_an_index(table)
     position = {each: _part(after, at, len(names)) for at, each in enumerate(names)} if after else None
 
     def under(key: str) -> Iterator[Any]:

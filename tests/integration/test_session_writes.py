@@ -9,6 +9,8 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store import lists
+from ai_coordination_engine.store import meter as metering
 from ai_coordination_engine.store.entities import COORDINATION as COORDINATIONS
 from ai_coordination_engine.store.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.lists import read_page
@@ -90,6 +92,48 @@ def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(api
         assert found["total"] == 10
     assert [len(each) for each in pages] == [3, 3, 3, 1]
     assert [each for page in pages for each in page] == everywhere
+
+
+def test_a_list_of_one_coordination_by_status_does_not_read_past_the_many_of_others(
+    api: Api, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "MAX_READ", 20)
+    few, many = ({"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]} for _ in range(2))
+    sessions = [SESSION.put(api, few, status=status) for status in ("failed", "completed", "failed")]
+    for _ in range(30):
+        SESSION.put(api, many, status="failed")
+    calls.taken()
+    page = data(api, "sessionList", "{ sessionList { sessionUuid } nextCursor total }", statuses=["failed"], **few)
+    assert page == {
+        "sessionList": [{"sessionUuid": sessions[number]["sessionUuid"]} for number in (2, 0)],
+        "nextCursor": None,
+        "total": 2,
+    }
+    assert calls.taken() == {"Query": 1}
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_list_by_status_goes_on_whether_its_coordination_is_short_or_not(
+    api: Api, monkeypatch: pytest.MonkeyPatch, grows: bool
+) -> None:
+    made = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
+    sessions = [SESSION.put(api, made, status="failed")["sessionUuid"] for _ in range(7)]
+    found, cursor = [], None
+    while cursor or not found:
+        page = data(
+            api,
+            "sessionList",
+            "{ sessionList { sessionUuid } nextCursor }",
+            statuses=["failed"],
+            limit=2,
+            cursor=cursor,
+            **made,
+        )
+        found += [each["sessionUuid"] for each in page["sessionList"]]
+        cursor = page["nextCursor"]
+        if grows:  # its rows are more than one request reads from now on
+            monkeypatch.setattr(metering, "MAX_PAGE", 1)
+    assert found == sessions[::-1]
 
 
 def listed(api: Api, **arguments: Any) -> list[str]:
