@@ -10,6 +10,7 @@ from ai_coordination_engine.api.content import check_arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.api.types import SessionAgentType, SessionType
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import async_tasks, control, fork, reconcile, restart
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
@@ -24,11 +25,16 @@ def _mutation(name: str, doc: str, arguments: Mapping[str, Any], output: Mapping
 
 
 def _steering(
-    name: str, doc: str, steer: Steer, required: tuple[str, ...] = _SESSION, optional: Mapping[str, Any] | None = None
+    name: str,
+    doc: str,
+    steer: Steer,
+    required: tuple[str, ...] = _SESSION,
+    optional: Mapping[str, Any] | None = None,
+    odd: Callable[[Any, Mapping[str, Any]], str | None] = lambda session, given: None,
 ) -> Any:
     """A mutation that hands its arguments to the engine and answers with the session as it is then.
 
-    The same `idempotencyKey` again has no effect.
+    The same `idempotencyKey` again has no effect. `odd` says what to warn of.
     """
     arguments = {
         **{each: graphene.String(required=True) for each in required},
@@ -41,9 +47,24 @@ def _steering(
         context: Context = info.context
         check_arguments(given)
         keys = [given.pop(each) for each in required]
-        return {"session": await context.change(steer, context.app, context.tenant, *keys, **given)}
+        session = await context.change(steer, context.app, context.tenant, *keys, **given)
+        if warning := odd(session, given):
+            context.warn(warning)
+        return {"session": session}
 
     return _mutation(name, doc, arguments, {"session": graphene.Field(SessionType)}, mutate)
+
+
+def _idle(fork: Any, given: Mapping[str, Any]) -> str | None:
+    """What is said of a fork in which nothing runs although its input was changed."""
+    inputs = {"task_query": "taskQuery", "input_files": "inputFiles"}
+    changed = [shown for name, shown in inputs.items() if given.get(name) is not None]
+    if fork.status not in TERMINAL_SESSION_STATUSES or not changed:
+        return None
+    return (
+        f"Nothing runs in the fork, all results were taken over: {' and '.join(changed)} changes only what runs. "
+        "Name where it begins with fromSessionAgentUuid."
+    )
 
 
 def _reconcile(
@@ -149,6 +170,7 @@ CONTROLS: Mapping[str, Any] = {
             "new_session_uuid": graphene.String(),
             "user_id": graphene.String(),
         },
+        odd=_idle,
     ),
     "complete_async_task": CompleteAsyncTask,
     "heartbeat_async_task": HeartbeatAsyncTask,

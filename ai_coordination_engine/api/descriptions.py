@@ -29,7 +29,7 @@ FIELDS: Mapping[str, str] = {
     "coordinationList": "Coordinations, the latest first.",
     "taskList": "Tasks, the latest first.",
     "taskScheduleList": "Task schedules, the latest first.",
-    "sessionList": "Sessions, the latest first.",
+    "sessionList": "Sessions by uuid, the greatest first: the latest, where the server made the uuids.",
     "sessionAgentList": "Session agents of one session, in the order of its task.",
     "sessionRunList": "Session runs of one session, in order of creation.",
     "Query.askOperationHub": "Ask one agent, outside a task. The mutation of the same name does the same.",
@@ -69,7 +69,7 @@ FIELDS: Mapping[str, str] = {
     "SessionRunListType.sessionRunList": "The session runs of this page.",
     "pageSize": "How many records a full page has.",
     "pageNumber": "The number of this page, from 1.",
-    "total": "How many records there are on all pages; null when they are too many to count. Costs a count.",
+    "total": "How many records there are on all pages; of more than 20,000 that number, with a warning. Costs a count.",
     "nextCursor": "What `cursor` takes to get the next page; null on the last one.",
     # Coordinations and tasks
     "coordinationName": "What people call it: at most 4,096 bytes.",

@@ -35,7 +35,7 @@ _CURL = (
 )
 
 _ACCOUNT = {  # what botocore raises when it does not know which account is meant
-    "NoRegionError": "No AWS region is set: set AWS_DEFAULT_REGION, or region in the profile that AWS_PROFILE names.",
+    "NoRegionError": "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names.",
     "NoCredentialsError": "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
     "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
 }

@@ -59,7 +59,7 @@ query ($sessionUuid: String!, $limit: Int, $cursor: String) {
 _PENDING = """
 query ($sessionUuid: String!) {
   sessionAgentList(sessionUuid: $sessionUuid, states: ["pending"], limit: 10) {
-    sessionAgentList { sessionAgentUuid whyNotRunning { message } }
+    sessionAgentList { sessionAgentUuid whyNotRunning { code message } }
   }
 }"""
 _PAGE = 1000
@@ -250,9 +250,13 @@ class Client:
             pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
     def explained(self, view: SessionView) -> SessionView:
-        """The same session; the first agents that are pending say why they are not running."""
+        """The same session; the first agents that are pending say why they are not running.
+
+        Those that are about to run say nothing: the worker is in this process.
+        """
         rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"]["sessionAgentList"]
-        why = {row["sessionAgentUuid"]: row["whyNotRunning"]["message"] for row in rows}
+        reasons = {row["sessionAgentUuid"]: row["whyNotRunning"] for row in rows}
+        why = {uuid: each["message"] for uuid, each in reasons.items() if each["code"] != "WAITS_FOR_WORKER"}
         return replace(view, agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents])
 
     def given(self, session: SessionView, agent: AgentView) -> str:

@@ -94,8 +94,9 @@ class VisibleLog:
     """Standard error for a log of JSON lines, as `logging.StreamHandler` uses a stream."""
 
     def write(self, text: str) -> None:
-        """Write a piece of JSON."""
-        sys.stderr.write(visible_json(text, sys.stderr.encoding))
+        """Write a piece of JSON; what shows progress may stand before the stream, and names no encoding."""
+        named = (getattr(stream, "encoding", None) for stream in (sys.stderr, sys.__stderr__))
+        sys.stderr.write(visible_json(text, next(filter(None, named), "utf-8")))
 
     def flush(self) -> None:
         """Write what is held back."""

@@ -548,7 +548,7 @@ def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({}, "No AWS region is set: set AWS_DEFAULT_REGION, or region in the profile that AWS_PROFILE names."),
+        ({}, "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names."),
         (
             {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
             "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",

@@ -107,6 +107,22 @@ def test_a_session_is_forked(scene: Scene) -> None:
     assert alone["code"] == "BAD_USER_INPUT"
 
 
+def test_a_fork_in_which_nothing_runs_warns_of_changed_input(scene: Scene) -> None:
+    scene.stage.drain()
+    data(scene.api, "executeForUserInput", **scene.agent("b"), userInput="yes")
+    scene.stage.drain()
+    assert scene.status() == "completed"
+    fork = document("forkSession", ("coordinationUuid", "sessionUuid", "taskQuery"), "{ session { status } }")
+    answer = scene.api.send(fork, **scene.key, taskQuery="otherwise")
+    assert answer["data"] == {"forkSession": {"session": {"status": "completed"}}}
+    assert answer["extensions"]["warnings"] == [
+        "Nothing runs in the fork, all results were taken over: taskQuery changes only what runs. "
+        "Name where it begins with fromSessionAgentUuid."
+    ]
+    unchanged = document("forkSession", ("coordinationUuid", "sessionUuid"), "{ session { status } }")
+    assert "extensions" not in scene.api.send(unchanged, **scene.key)
+
+
 @pytest.mark.parametrize("size", [0, 2_500_000])
 def test_a_fork_takes_texts_of_any_size(scene: Scene, size: int) -> None:
     scene.stage.drain()

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import unicodedata
 from dataclasses import replace
-from io import StringIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from typing import Any
 
 import pytest
+from rich.live import Live
 
 from ai_coordination_engine.entrypoints.client import AgentView, SessionView
-from ai_coordination_engine.entrypoints.output import on_one_line, visible, visible_json, write_json
+from ai_coordination_engine.entrypoints.output import VisibleLog, on_one_line, visible, visible_json, write_json
 from ai_coordination_engine.entrypoints.progress import Progress
 from ai_coordination_engine.entrypoints.terminal import Terminal
 
@@ -93,6 +94,18 @@ def test_progress_says_once_why_an_agent_waits() -> None:
         r"a: pending. It waits.\x0aUntil noon.",
         "a: failed",
     ]
+
+
+def test_a_log_beside_shown_progress_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = TextIOWrapper(BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", real)
+    console = Terminal(stderr=True)
+    console.file, console._force_terminal = real, True
+    with Live(console=console):  # it stands before the stream, without an encoding
+        assert sys.stderr is not real
+        VisibleLog().write('{"message": "für"}\n')
+    real.flush()
+    assert '{"message": "für"}' in real.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
