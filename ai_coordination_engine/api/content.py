@@ -99,6 +99,8 @@ def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str
         values["subtask_queries"] = stored_list([each for each in subtasks if each.agent_uuid in known])
     if values.get("agent_actions") is not None:
         values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
+    if given.get("subtask_queries") and not values["subtask_queries"] and not values.get("agent_actions"):
+        context.warn("The task names no agent any more: every agent of type task will run.")
     if new or {"subtask_queries", "agent_actions"} <= set(given):
         _warn(context, _unfilled(agents, values))
         _warn(context, _unasked(agents, values))

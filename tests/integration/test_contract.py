@@ -229,6 +229,16 @@ def test_what_a_task_says_about_strangers_is_dropped_with_a_warning(api: Api, wo
     }
 
 
+def test_a_task_that_names_nobody_any_more_warns_that_everybody_runs(api: Api, world: World) -> None:
+    task = {"coordinationUuid": world["coordinationUuid"], "taskName": "t", "updatedBy": "ann"}
+    ghost = [{"agentUuid": "ghost", "subtaskQuery": "2"}]
+    assert send(api, "insertUpdateTask", **task, subtaskQueries=ghost)["extensions"]["warnings"] == [
+        "subtaskQueries: ghost is not an agent of the coordination; dropped.",
+        "The task names no agent any more: every agent of type task will run.",
+    ]
+    assert "extensions" not in send(api, "insertUpdateTask", **task, subtaskQueries=[])
+
+
 def test_an_update_of_a_task_drops_and_warns_too(api: Api, world: World) -> None:
     arguments = {
         "coordinationUuid": world["coordinationUuid"],
