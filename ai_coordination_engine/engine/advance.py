@@ -329,9 +329,10 @@ def recover(app: App, agent: SessionAgent) -> None:
     unsent: set[int] = set()
     while frontier:
         fresh = [each for each in frontier if not is_handed_on(each)]
+        sent = [each for each in frontier if is_handed_on(each)]
         below = settle(app, fresh)
-        unsent |= {each.ordinal for each in below}
-        below += settle(app, [each for each in frontier if is_handed_on(each)])
+        unsent |= {each.ordinal for each in below}.union(*(map(int, each.held_after or ()) for each in sent))
+        below += settle(app, sent)
         frontier = []
         for each in below:
             if each.ordinal in expanded:
@@ -340,12 +341,30 @@ def recover(app: App, agent: SessionAgent) -> None:
             if each.state in TERMINAL_AGENT_STATES:
                 expanded[each.ordinal] = each
                 frontier.append(standing.pop(each.ordinal))
+    held = _held_after(app, expanded.values(), standing.values())
     try:
         rouse(app, list(standing.values()), unsent)
     except Busy:  # the message comes back
-        ended = [each for each in expanded.values() if not is_handed_on(each)]
-        app.records.parallel.run([partial(app.transitions.handed_on, each) for each in ended] or [lambda: None])
+        news = [(each, held[each.ordinal]) for each in expanded.values() if _is_news(each, held[each.ordinal])]
+        app.records.parallel.run([partial(app.transitions.handed_on, *each) for each in news] or [lambda: None])
         raise
+
+
+def _held_after(app: App, ended: Collection[SessionAgent], standing: Collection[SessionAgent]) -> dict[int, set[int]]:
+    """By the ordinals of those that ended: which of their successors others hold. Those have no message of their own
+    when whoever ran one before them claimed them.
+    """
+    lost_before = app.lost_before()
+    held = [each for each in standing if each.lease_until is not None and each.lease_until >= lost_before]
+    before = [(each.ordinal, set(app.records.opened(each.predecessors) or ())) for each in held]
+    return {
+        each.ordinal: {ordinal for ordinal, names in before if {each.ordinal, each.map_ordinal} & {ordinal, *names}}
+        for each in ended
+    }
+
+
+def _is_news(agent: SessionAgent, held: set[int]) -> bool:
+    return not is_handed_on(agent) or held != {int(each) for each in agent.held_after or ()}
 
 
 def settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:

@@ -1,6 +1,6 @@
 """Conditional writes of a session agent that may be repeated: a second try answers with what the first one left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -21,10 +21,14 @@ class AgentWrites:
         self._agents = repository.table(SESSION_AGENT)
         self._clock = repository.clock
 
-    def handed_on(self, agent: SessionAgent) -> None:
-        """What the end of the agent made ready was sent again: whoever comes back to it need not."""
+    def handed_on(self, agent: SessionAgent, held: Iterable[int]) -> None:
+        """What the end of the agent made ready was sent again: whoever comes back to it need not, but for those
+        (ordinals) that others `held` then.
+        """
         ended = SessionAgent.state.is_in(*TERMINAL_AGENT_STATES) & same(SessionAgent.epoch, agent.epoch)
-        self._change(agent.partition_key, key_of(agent), [SessionAgent.handed_on.set(agent.epoch or 0)], ended)
+        names: set[float] = {*held}
+        but = SessionAgent.held_after.set(names) if names else SessionAgent.held_after.remove()
+        self._change(agent.partition_key, key_of(agent), [SessionAgent.handed_on.set(agent.epoch or 0), but], ended)
 
     def _hold(
         self, tenant: str, key: Key, actions: Sequence[Action], lease: Lease, condition: Any, state: str

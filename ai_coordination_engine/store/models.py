@@ -287,7 +287,9 @@ class SessionAgent(Record):
     # engine: the unfinished predecessors (or tallies of them) as ordinals; `in_degree` is the number of predecessors
     ordinal = IntegerAttribute(null=True)
     epoch = IntegerAttribute(null=True)  # how often the agent was set back; its edges are named by it
-    handed_on = IntegerAttribute(null=True)  # the epoch in which all that it made ready was sent again
+    # the epoch in which all that it made ready was sent again, but for those (ordinals) that others held then
+    handed_on = IntegerAttribute(null=True)
+    held_after = NumberSetAttribute(null=True)
     unfinished = NumberSetAttribute(null=True)
     missing = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
     predecessors = Payload(null=True)

@@ -1,13 +1,16 @@
 """Work in proportion: what messages cost in a session that has ended, or whose fan-out is under way."""
 
+from typing import Any
+
 import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from tests.fakes import failing
-from tests.sessions import TENANT, Stage, check_promises, stage_of, tripping
-from tests.steered import cancel
+from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
+from tests.steered import cancel, sweep_after
 
 COUNT = 30
 NAMES = [f"m{number:02d}" for number in range(COUNT)]
@@ -93,3 +96,43 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
             break
         point += 4
     assert point > 40
+
+
+@pytest.mark.parametrize(
+    "result", [AgentFailure("no", retryable=True), AgentResult("", async_task_uuid="job", heartbeat_seconds=60)]
+)
+def test_what_a_chain_held_when_its_message_returned_is_sent_once_it_waits(
+    stage: Stage, result: AgentFailure | AgentResult
+) -> None:
+    """Its worker dies between the write by which the successor waits, and what would wake that: it has no message."""
+
+    def twice(request: AgentRequest) -> Any:
+        if stage.runtime.ran().count("b") > 1:
+            return "done"
+        with pytest.raises(Busy):
+            run_step(stage.app, first.wake)  # the message is delivered a second time
+        stage.boundary.reach = die
+        if isinstance(result, AgentFailure):
+            raise result
+        return result
+
+    def die(name: str) -> None:
+        if name == "send":
+            raise Crash
+
+    stage.runtime.behaviours["b"] = twice
+    agents = {"b": {"policy": {"max_attempts": 2}}}
+    session = stage.start(stage.define({"a": "", "b": "a"}, agents=agents))
+    first = stage.queue.receive()
+    assert first is not None
+    with pytest.raises(Crash):
+        run_step(stage.app, first.wake)
+    stage.boundary.reach = lambda name: None
+    assert stage.states(session.session_uuid) == {"a": "completed", "b": "pending"}
+    stage.queue.put_back(first)
+    stage.drain()
+    if isinstance(result, AgentResult):  # nobody hears of the job in time, and the sweep was asked to look
+        assert sweep_after(stage, 61) == 1
+        stage.drain()
+    assert stage.runtime.ran() == ["a", "b", "b"]
+    check_promises(stage, session)
