@@ -177,7 +177,8 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
 
     def check(old: Session) -> None:
         same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
-        if old.plan_hash is None or any(not _is_same(app, old, session, name) for name in same):
+        is_fork = old.unconfirmed is not None and old.restart is not None
+        if is_fork or old.plan_hash is None or any(not _is_same(app, old, session, name) for name in same):
             raise Conflict("This sessionUuid stands for another session; choose a new one.")
         if old.unconfirmed is not None and old.plan_hash != session.plan_hash:
             raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")

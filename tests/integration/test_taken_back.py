@@ -332,3 +332,19 @@ def test_a_delete_that_died_keeps_no_start_from_finding_its_session(stage: Stage
         stage.start(names, session_uuid="mine")
     stage.clock.advance(MINUTE)
     assert stage.start(names, session_uuid="mine").nonce == session.nonce
+
+
+def test_a_start_does_not_join_a_fork_of_its_uuid(stage: Stage) -> None:
+    names = stage.define(PLAN)
+    source = stage.start(names)
+    stage.drain()
+    with tripping(stage, 10), suppress(Crash):  # before it is confirmed
+        fork_from(stage, source, "b", new_session_uuid="mine")
+    reserved = stage.looking.table(SESSION).get(TENANT, (names[0], "mine"), consistent=True)
+    assert (reserved.unconfirmed is not None, reserved.restart) == (True, {"kept": [0]})
+    with pytest.raises(Conflict):
+        stage.start(names, session_uuid="mine")
+    stage.runtime.requests.clear()
+    fork_from(stage, source, "b", new_session_uuid="mine")
+    stage.drain()
+    assert stage.runtime.ran() == ["b"]
