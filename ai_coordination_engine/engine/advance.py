@@ -246,7 +246,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     else:
         session = _finish_one_sink(app, agent, key, blamed, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
-        settle_ended(app, session)  # a join that needed only some has left others behind
+        settle_ended(app, session, agent)  # a join that needed only some has left others behind
 
 
 def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs: str | None) -> Session | None:
@@ -293,7 +293,7 @@ def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = (agent.coordination_uuid, agent.session_uuid)
     failed = app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
     if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
-        settle_ended(app, failed)
+        settle_ended(app, failed, agent)
 
 
 def _skipped_sink(app: App, agent: SessionAgent) -> str:
@@ -321,7 +321,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:
-        if held_until := settle_ended(app, session):
+        if held_until := settle_ended(app, session, agent):
             raise Busy(held_until - app.clock.now().timestamp())
         return
     frontier, expanded = [agent], {agent.ordinal: agent}

@@ -7,13 +7,14 @@ from functools import partial
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import runs
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.keys import agent_key, counts
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 
+MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
 _MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
 
 
@@ -37,31 +38,54 @@ def remove_strays(app: App, session: Session) -> None:
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
 
-def settle_ended(app: App, session: Session) -> float:
-    """What a message owes to a session that has ended: its agents are ended once, not once a message.
+def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
+    """What the message of an agent owes to a session that has ended: its agents are ended once, not once a message.
 
     Returns until when (epoch seconds) attempts are held by others; 0 when there are none. At most one reading of the
-    session's agents; once they are ended, of those alone whose attempts were held then.
+    session's agents; once they are ended, of those alone whose attempts were held then. While they are ended turn by
+    turn, the messages of one agent alone do that.
     """
     if _ended_by_itself(session):
         return 0
-    epoch, held = session.agents_ended or (None, None)
-    if epoch != (session.epoch or 0) or held is None:
-        return end_agents(app, session)
-    return _held_until(app, _ended(app, session, partial(_agents, app, session, held)))
+    epoch, held, *by = session.agents_ended or (None, None)
+    if epoch == (session.epoch or 0):
+        if by and by[0] != agent.ordinal:
+            return 0
+        if held is not None:
+            return _held_until(app, _ended(app, session, partial(_agents, app, session, held), _MOST_HELD)[0])
+    return end_agents(app, session, agent) or 0
 
 
-def end_agents(app: App, session: Session) -> float:
-    """End every agent of a session that has ended, as it was when `session` was read.
+def end_agents(app: App, session: Session, by: SessionAgent | None = None) -> float | None:
+    """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them.
 
     In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
-    (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none.
+    (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none. None:
+    some agents are left; a message comes for them, to the agent `by` where that is given, and else the sweep.
     """
-    rows = _ended(app, session, partial(agents_of, app, session))
+    rows, is_done = _ended(app, session, partial(agents_of, app, session), MOST_AT_ONCE)
+    if not is_done:
+        _go_on(app, session, by, rows)
+        return None
     if not _ended_by_itself(session):
         held = [each.ordinal for each in rows if _held_until(app, [each])]
         app.transitions.session.agents_ended(session, held if len(held) <= _MOST_HELD else None)
     return _held_until(app, rows)
+
+
+def _go_on(app: App, session: Session, by: SessionAgent | None, rows: list[SessionAgent]) -> None:
+    """Have the next turn come: the message is sent first, then it is written whose messages end the others.
+
+    Only then do messages to other agents leave it to those; and the sweep looks, should they get lost.
+    """
+    epoch, _, *named = session.agents_ended or (None, None)
+    named = named if epoch == (session.epoch or 0) else []
+    ended = [each for each in rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)]
+    by = by or next((each for each in ended if each.ordinal in named), next(iter(ended), None))
+    if by is not None:
+        app.queue.send([wake(by)])
+        if by.ordinal not in named:
+            app.transitions.session.agents_end_by(session, by.ordinal)
 
 
 def _ended_by_itself(session: Session) -> bool:
@@ -74,19 +98,25 @@ def _agents(app: App, session: Session, ordinals: list[int]) -> list[SessionAgen
     return list(app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True).values())
 
 
-def _ended(app: App, session: Session, read: Callable[[], list[SessionAgent]]) -> list[SessionAgent]:
-    """These agents of an ended session, ended where nobody holds them, their lost attempts recorded."""
+def _ended(
+    app: App, session: Session, read: Callable[[], list[SessionAgent]], left: int
+) -> tuple[list[SessionAgent], bool]:
+    """These agents of an ended session, ended where nobody holds them, their lost attempts recorded; and whether that
+    was done for all of them, for no more than `left` are.
+    """
     while True:
         rows = read()
-        calls = _endings(app, session, rows)
+        calls = _endings(app, session, rows)[:left]
+        left -= len(calls)
         ended = {each.ordinal: each for each in app.records.parallel.run(calls) if each} if calls else {}
         rows = [ended.get(each.ordinal, each) for each in rows]
-        if not _endings(app, session, rows):
+        open_ones = bool(_endings(app, session, rows))
+        if not open_ones or not left:
             break  # else some have changed meanwhile
-    for each in rows:
-        if owes_runs(each) and (each.lease_until or 0) < app.lost_before():
-            record_lost(app, each)
-    return rows
+    owing = [each for each in rows if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
+    for each in owing[:left]:
+        record_lost(app, each)
+    return rows, not open_ones and len(owing) <= left
 
 
 def _held_until(app: App, rows: list[SessionAgent]) -> float:
@@ -110,8 +140,10 @@ def give_up(app: App, agent: SessionAgent) -> None:
 
 
 def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], SessionAgent | None]]:
+    """What ends each of these agents, those first that run or could begin."""
     epoch, lost_before = session.epoch or 0, app.lost_before()
     ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
+    ending.sort(key=lambda each: bool(each.in_degree))
     if session.status == "cancelled":
         return [partial(app.steering.end, each, "cancelled", epoch) for each in ending]
     ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it

@@ -60,6 +60,8 @@ def _reconcile(app: App, session: Session) -> None:
     session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
     if session.status in TERMINAL_SESSION_STATUSES:
         held_until = end_agents(app, session)
+        if held_until is None:  # some are left for another turn
+            held_until = app.clock.now().timestamp() + SOON
         agents = _unmark(app, session, _outliving(session, agents))
         _rouse(app, agents)
         _look_again(app, session, agents, held_until)

@@ -254,6 +254,7 @@ class Session(Record):
     restart = Payload(null=True)
     epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
     # once it has ended and its agents were ended: [epoch, those (ordinals) whose attempts others held; null: many]
+    # while they are ended turn by turn: [epoch, null, the ordinal of the agent whose messages do that]
     agents_ended = Payload(null=True)
     control_keys = UnicodeSetAttribute(null=True)  # the orders that were carried out; once these are many, they
     older_control_keys = UnicodeSetAttribute(null=True)  # become these, so that the latest are always known

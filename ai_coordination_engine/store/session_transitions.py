@@ -170,9 +170,19 @@ class SessionTransitions:
         """The agents of an ended session are ended, but for attempts of these (ordinals) that others hold."""
         done = [session.epoch or 0, held]
         if session.agents_ended != done:
-            epoch = Session.epoch.does_not_exist() if session.epoch is None else Session.epoch == session.epoch
-            condition = (Session.status == session.status) & epoch
+            condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
             self._change_session(session.partition_key, _key_of(session), [Session.agents_ended.set(done)], condition)
+
+    def agents_end_by(self, session: Session, ordinal: int) -> None:
+        """The agents of an ended session are being ended turn by turn, by messages of this one (ordinal); should they
+        get lost, the sweep goes on.
+        """
+        tenant, key, now = session.partition_key, _key_of(session), self._clock.now().timestamp()
+        begun = Session.agents_ended.set([session.epoch or 0, None, ordinal])
+        watching = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(now + SOON)]
+        condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
+        condition &= same(Session.agents_ended, session.agents_ended)
+        self._change_session(tenant, key, [begun, *watching], condition)
 
     def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
         """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway.

@@ -1,16 +1,21 @@
 """Work in proportion: what messages cost in a session that has ended, or whose fan-out is under way."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.engine import ending
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.leases import new_lease
+from ai_coordination_engine.engine.reconcile import SOON
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import cancel, sweep_after
+from tests.steered import cancel, every_death, once, retry, sweep_after
 
 COUNT = 30
 NAMES = [f"m{number:02d}" for number in range(COUNT)]
@@ -136,3 +141,100 @@ def test_what_a_chain_held_when_its_message_returned_is_sent_once_it_waits(
         stage.drain()
     assert stage.runtime.ran() == ["a", "b", "b"]
     check_promises(stage, session)
+
+
+FAN = {"a": "", **dict.fromkeys(NAMES[:7], "a"), "z": NAMES[:7]}
+
+
+@pytest.fixture
+def three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "MOST_AT_ONCE", 3)
+
+
+def open_ones(stage: Stage, session: Session) -> int:
+    return sum(each.state in OPEN_AGENT_STATES for each in stage.agents(session.session_uuid))
+
+
+@pytest.mark.usefixtures("three_at_once")
+def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages(stage: Stage) -> None:
+    session = stage.start(stage.define(FAN))
+    stage.queue.waiting.clear()
+    assert cancel(stage, session).status == "cancelled"
+    assert open_ones(stage, session) == 6
+    (message,) = stage.queue.waiting
+    assert stage.agent(session.session_uuid, "a").session_agent_uuid == message.wake.session_agent_uuid
+    stage.requests.clear()
+    run_step(stage.app, replace(message.wake, session_agent_uuid=ended_other(stage, session)))
+    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}  # whoever comes to another agent leaves it to that one
+    assert handle_all(stage) == 2
+    assert set(stage.states(session.session_uuid).values()) == {"cancelled"}
+    assert stage.session(session).agents_ended == [0, []]
+    assert (stage.runtime.requests, stage.queue.waiting) == ([], [])
+    assert sweep_after(stage, SOON + 2) == 1
+    assert stage.session(session).watch_at is None
+
+
+def ended_other(stage: Stage, session: Session) -> str:
+    return next(
+        each.session_agent_uuid
+        for each in stage.agents(session.session_uuid)
+        if each.state == "cancelled" and each.agent_uuid != "a"
+    )
+
+
+@pytest.mark.usefixtures("three_at_once")
+def test_the_sweep_goes_on_where_the_messages_of_an_ended_session_are_lost(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = failing("no")
+    session = stage.start(stage.define(FAN))
+    delivery = stage.queue.receive()
+    assert delivery is not None
+    run_step(stage.app, delivery.wake)
+    assert (stage.session(session).status, open_ones(stage, session)) == ("failed", 5)
+    for left in (2, 0):
+        stage.queue.waiting.clear()
+        assert sweep_after(stage, SOON + 2) == 1
+        assert open_ones(stage, session) == left
+    assert set(stage.states(session.session_uuid).values()) == {"failed", "skipped"}
+    assert sweep_after(stage, SOON + 2) == 0
+
+
+@pytest.mark.usefixtures("three_at_once")
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_ended_session_ends_all_its_agents_whoever_dies_on_the_way(fails: bool, stage: Stage) -> None:
+    if fails:
+        stage.runtime.behaviours["a"] = failing("no")
+    names = stage.define(FAN)
+
+    def end(session: Session) -> None:
+        if not fails:
+            once(stage, lambda: cancel(stage, session))
+        stage.drain()
+
+    deaths, statuses = 0, set()
+    for session in every_death(stage, lambda: stage.start(names), end, every=2):
+        deaths += 1
+        for _ in range(3):
+            sweep_after(stage, SOON + 2)
+            stage.drain()
+        assert open_ones(stage, session) == 0
+        assert stage.session(session).watch_at is None
+        statuses.add(stage.session(session).status)
+    assert deaths > 20
+    assert statuses == ({"failed"} if fails else {"completed", "cancelled"})  # completed: it was not cancelled at all
+
+
+@pytest.mark.usefixtures("three_at_once")
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_retry_of_a_session_whose_agents_are_still_being_ended_runs_them(turns: int, stage: Stage) -> None:
+    session = stage.start(stage.define(FAN))
+    stage.queue.waiting.clear()
+    cancel(stage, session)
+    for _ in range(turns):
+        delivery = stage.queue.receive()
+        assert delivery is not None
+        run_step(stage.app, delivery.wake)
+    assert open_ones(stage, session) == 6 - 3 * turns
+    retry(stage, session)
+    stage.drain()
+    check_promises(stage, session)
+    assert len(stage.runtime.requests) == 9
