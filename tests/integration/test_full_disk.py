@@ -27,10 +27,8 @@ FULL = "(File too large)"  # EFBIG, which is how Linux refuses what a file's siz
 
 def limit(server: Server, size: int | None) -> None:
     """Let no file of the server grow beyond `size`; the kernel takes what still fits and refuses the rest."""
-    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(
-        server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard)
-    )
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard))
 
 
 @contextmanager

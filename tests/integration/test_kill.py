@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,10 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_cli import ACE, ENVIRONMENT
+from tests.integration.test_cli import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-SESSIONS, KILLS = 100, 20
+SESSIONS, KILLS = 50, 10
 EACH = SESSIONS // KILLS
 FEWEST, SESSION_WRITES = 15, 20  # writes of a server until it is killed; of a session, at the least
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
@@ -40,28 +42,61 @@ WHOLE = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) 
   sessionRuns { runUuid sessionAgentUuid asyncTask } } }"""
 
 
-class Server:
-    """`ace serve --data-dir`, as a process of its own."""
+class Servers:
+    """Starts `ace serve --data-dir` in processes of their own, one at a time."""
 
-    def __init__(self, data_dir: Path, log: Path) -> None:
-        command = [*ACE, "serve", "--port", "0", "--data-dir", str(data_dir)]
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        command = [sys.executable, "-m", "tests.forked_servers"]
+        environment = {**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS}
         with log.open("ab") as errors:
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS},
+                env=environment,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
-        assert self.process.stdout
-        lines = (line.split() for line in self.process.stdout)
-        url = next((words[-1] for words in lines if words[:1] == ["API:"]), None)
-        assert url, log.read_text()[-2000:]
-        self._url, self._http = url, httpx.Client(timeout=60)
+
+    def start(self, data_dir: Path) -> tuple[int, str]:
+        """The process of a server, and the address of its API."""
+        assert self._process.stdin
+        print(data_dir, file=self._process.stdin, flush=True)
+        said: dict[str, str] = {}
+        while not {"PID:", "API:"} <= set(said):
+            said.update([self._next()])
+        return int(said["PID:"]), said["API:"]
+
+    def wait(self) -> None:
+        """Until the server has ended."""
+        while self._next()[0] != "ENDED":
+            pass
+
+    def close(self) -> None:
+        """Start no more."""
+        self._process.communicate(timeout=60)
+
+    def _next(self) -> tuple[str, str]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, self._log.read_text()[-2000:]
+        words = line.split() or [""]
+        return words[0], words[-1]
+
+
+class Server:
+    """One that serves the data directory."""
+
+    def __init__(self, servers: Servers, data_dir: Path) -> None:
+        self._servers = servers
+        self.pid, self._url = servers.start(data_dir)
+        self._http = httpx.Client(timeout=60)
         self._journal = (data_dir / "journal.jsonl").open("rb")
         self._journal.seek(0, os.SEEK_END)
         self._written = 0
+        self._alive = True
 
     def data(self, query: str, **variables: Any) -> Any:
         """The data of an answer without errors; raises `httpx.TransportError` when the server is killed meanwhile."""
@@ -84,10 +119,10 @@ class Server:
 
     def kill(self) -> None:
         """End the process without a chance to tidy up."""
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
+        if self._alive:
+            self._alive = False
+            os.kill(self.pid, signal.SIGKILL)
+            self._servers.wait()
 
     def close(self) -> None:
         """Nobody asks it any more."""
@@ -98,11 +133,9 @@ class Server:
 
 @contextmanager
 def serving(data_dir: Path, log: Path) -> Iterator[Server]:
-    server = Server(data_dir, log)
-    try:
+    """One server; its limits are those of this process."""
+    with closing(Servers(log)) as servers, closing(Server(servers, data_dir)) as server:
         yield server
-    finally:
-        server.close()
 
 
 def start(server: Server, session: str) -> bool:
@@ -119,12 +152,18 @@ def unanswered(starts: dict[str, Future[bool]]) -> list[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_a_server_killed_twenty_times_completes_a_hundred_sessions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data_dir, log = tmp_path / "data", tmp_path / "log"
+def test_a_server_killed_ten_times_completes_fifty_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Servers(tmp_path / "log")) as servers:
+        attempts, repeated = killed_again_and_again(lambda: closing(Server(servers, tmp_path / "data")))
+    with capsys.disabled():
+        print(f"\n{KILLS} kills: {repeated} starts repeated, {attempts['lost']} attempts lost")  # noqa: T201
+    assert set(attempts) == {"completed", "lost"}
+
+
+def killed_again_and_again(serving: Callable[[], AbstractContextManager[Server]]) -> tuple[Counter[str], int]:
+    """How the attempts of all sessions ended, and how many starts were repeated."""
     random = Random(3)
-    with serving(data_dir, log) as server:
+    with serving() as server:
         server.data(COORDINATION, agents=[{"agentUuid": name, "runtime": SLEEP} for name in DIAMOND])
         server.data(TASK, actions={name: {"predecessors": before} for name, before in DIAMOND.items()})
     names = [f"session-{number}" for number in range(SESSIONS)]
@@ -132,7 +171,7 @@ def test_a_server_killed_twenty_times_completes_a_hundred_sessions(
     repeated = writes = 0
     with ThreadPoolExecutor(EACH) as pool:
         for life in range(KILLS):
-            with serving(data_dir, log) as server:
+            with serving() as server:
                 asked = [*owed, *names[life * EACH : (life + 1) * EACH]]
                 starts = {each: pool.submit(start, server, each) for each in asked}
                 left = (life + 1) * EACH * SESSION_WRITES - writes
@@ -141,13 +180,9 @@ def test_a_server_killed_twenty_times_completes_a_hundred_sessions(
                 writes += server.count()
                 owed = unanswered(starts)
                 repeated += len(owed)
-    with serving(data_dir, log) as server:
-        for session in owed:
-            assert start(server, session)
-        attempts = Counter(attempt for name in names for attempt in attempts_of(server, name))
-    with capsys.disabled():
-        print(f"\n{KILLS} kills: {repeated} starts repeated, {attempts['lost']} attempts lost")  # noqa: T201
-    assert set(attempts) == {"completed", "lost"}
+    with serving() as server:
+        assert all(start(server, session) for session in owed)
+        return Counter(attempt for name in names for attempt in attempts_of(server, name)), repeated
 
 
 def attempts_of(server: Server, session_uuid: str) -> list[str]:
