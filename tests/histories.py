@@ -171,6 +171,7 @@ class History:
         step._RANDOM.seed(self._trouble.seed)  # of the backoff
         deliveries._RANDOM.seed(self._trouble.seed)
         steering._RANDOM.seed(self._trouble.seed)
+        backend._RANDOM.seed(self._trouble.seed)
         stage = self._stage.renew(
             self._random, {name: self._behaviour(node) for name, node in self._plan.agents.items()}
         )
