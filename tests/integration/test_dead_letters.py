@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.entrypoints import cli
 from ai_coordination_engine.entrypoints.dead_letters import DeadLetters, listed, redrive
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.server import chosen_aws
@@ -226,24 +227,29 @@ def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path,
         assert bodies(app) == ["?"]
 
 
-def test_an_empty_queue_and_one_that_is_not_named_are_said(tmp_path: Path) -> None:
+def test_an_empty_queue_and_one_that_is_not_named_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with local(tmp_path):
         pass
-    empty = ace("dlq", "redrive", "--data-dir", str(tmp_path))
-    assert (empty.returncode, empty.stdout) == (0, "There are no dead letters.\n")
-    nowhere = ace("dlq", "list")
-    assert (nowhere.returncode, nowhere.stdout) == (2, "")
-    assert nowhere.stderr == "ace: Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.\n"
-    assert ace("dlq", "list", "--aws").stderr.startswith("ace: Set ACE_QUEUE_URL to the URL of the queue")
+    cli.redrive(data_dir=tmp_path)
+    assert capsys.readouterr().out == "There are no dead letters.\n"
+    assert refused(cli.list_dead_letters) == "Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL."
+    assert refused(partial(cli.redrive, aws=True)).startswith("Set ACE_QUEUE_URL to the URL of the queue")
 
 
-@pytest.mark.parametrize("command", ["list", "redrive"])
-def test_a_directory_without_data_is_said_and_left_as_it_was(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", [cli.list_dead_letters, cli.redrive])
+def test_a_directory_without_data_is_said_and_left_as_it_was(tmp_path: Path, command: Callable[..., None]) -> None:
     for there in (tmp_path / "nowhere", tmp_path):
-        done = ace("dlq", command, "--data-dir", str(there))
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"ace: There is no data in {there}; name the directory of: ace serve --data-dir DIR\n"
+        found = refused(partial(command, data_dir=there))
+        assert found == f"There is no data in {there}; name the directory of: ace serve --data-dir DIR"
     assert list(tmp_path.iterdir()) == []
+
+
+def refused(command: Callable[[], None]) -> str:
+    """What a command says that ends with 2."""
+    with pytest.raises(cli.Failure) as raised:
+        command()
+    assert cli._explain(raised.value) == (f"ace: {raised.value}", 2)
+    return str(raised.value)
 
 
 def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(tmp_path: Path) -> None:
