@@ -11,8 +11,8 @@ runs: until then a text that names one is a list of parts. What is filled in is 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from unicodedata import normalize
@@ -20,6 +20,7 @@ from unicodedata import normalize
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import check, select, value_for
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
@@ -49,43 +50,6 @@ class OutputPart:
 
 
 Part = str | OutputPart
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the predecessors. `others`
-    are names that are meant where they stand, and have no value.
-    """
-
-    layers: Sequence[Mapping[str, Any]]
-    agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
-    others: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, layers: Sequence[Mapping[str, Any]], agents: Mapping[str, str] | None = None) -> "Scope":
-        """A scope in which names are found whatever their Unicode normal form."""
-        return cls([_normal(each) for each in layers], _normal(agents or {}))
-
-    def with_agents(self, agents: Mapping[str, str], others: Collection[str] = ()) -> "Scope":
-        """The scope with these predecessors, and the names of `others`."""
-        return Scope(self.layers, _normal(agents), frozenset(normalize("NFC", each) for each in others))
-
-    def with_nothing(self) -> "Scope":
-        """The predecessors alone."""
-        return Scope([], self.agents)
-
-    def within(self, *layers: Mapping[str, Any]) -> "Scope":
-        """The scope with nearer layers."""
-        return Scope([*map(_normal, layers), *self.layers], self.agents, self.others)
-
-    def has(self, name: str) -> bool:
-        """Whether anything has this name."""
-        return name in self.agents or any(name in layer for layer in self.layers)
-
-
-def _normal(names: Mapping[str, Any]) -> Mapping[str, Any]:
-    odd = [name for name in names if not name.isascii()]
-    return {**{normalize("NFC", name): names[name] for name in odd}, **names} if odd else names
 
 
 @dataclass

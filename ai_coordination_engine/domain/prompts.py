@@ -5,7 +5,8 @@ from typing import Any
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, Scope, fill
+from ai_coordination_engine.domain.placeholders import Filled, fill
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput
 
 MAX_ELEMENT = 1_000_000  # characters of what one element of a map is asked

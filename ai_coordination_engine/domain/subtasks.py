@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, Scope, fill
+from ai_coordination_engine.domain.placeholders import Filled, fill
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.errors import BadUserInput
 

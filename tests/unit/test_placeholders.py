@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, Scope, fill, query_keys, render, written
+from ai_coordination_engine.domain.placeholders import Filled, fill, query_keys, render, written
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 AGENTS = {"w": "w", "Fact Checker": "f", "f": "f"}

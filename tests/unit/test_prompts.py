@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.placeholders import Scope
 from ai_coordination_engine.domain.prompts import compose_input, fill_element
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput
 
 
