@@ -23,7 +23,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine import control, maps, reconcile, restart, step
+from ai_coordination_engine.engine import conclusion, control, maps, reconcile, restart, step
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.resume import execute_for_user_input
@@ -168,7 +168,7 @@ class History:
 
     def run(self) -> Found:
         """How it ends."""
-        step._RANDOM.seed(self._trouble.seed)  # of the backoff
+        conclusion._RANDOM.seed(self._trouble.seed)  # of the backoff
         deliveries._RANDOM.seed(self._trouble.seed)
         steering._RANDOM.seed(self._trouble.seed)
         backend._RANDOM.seed(self._trouble.seed)

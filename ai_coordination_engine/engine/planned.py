@@ -7,7 +7,8 @@ from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.placeholders import Scope, parts_of, query_keys
+from ai_coordination_engine.domain.placeholders import parts_of, query_keys
+from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
 from ai_coordination_engine.engine.app import App

@@ -1,12 +1,11 @@
 """One step: claim a session agent, run it, record the attempt, end it, hand on; then the next of the chain.
 
-Reads top to bottom: `run_step` → `_begin` → `_attempt` → `_conclude` → `advance.hand_on`. The message is the caller's
+Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_on`. The message is the caller's
 to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
 """
 
 from datetime import UTC, datetime
 from functools import partial
-from random import Random
 from threading import Event
 
 from ai_coordination_engine.domain.budget import Budget
@@ -19,23 +18,26 @@ from ai_coordination_engine.engine import (
     ending,
     maps,
     resume,
-    rules,
     runs,
     timers,
 )
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain, call, request_of
 from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.conclusion import (
+    conclude,
+    conclude_as_recorded,
+    conclude_failed,
+    log_event,
+    own_end,
+    pack,
+)
 from ai_coordination_engine.engine.giving_up import bury, fail, poison
-from ai_coordination_engine.engine.inputs import turn
-from ai_coordination_engine.engine.keys import edge
 from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.persistence import persist
-from ai_coordination_engine.engine.verdicts import Held, check_output, edges
-from ai_coordination_engine.observability import logger
+from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost, lost_since_set_back
-from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost_since_set_back
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
 
@@ -43,9 +45,6 @@ __all__ = ["Busy", "poison", "run_step"]
 
 MOST_LOST = 5  # attempts in a row whose process died; what kills its worker is not tried for ever
 SUSPECT = 2  # of them, and no other suspect runs in the same process: whose fault it was would not be seen
-_LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
-_WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
-_RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
 
 def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None) -> None:
@@ -170,7 +169,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     except Refused as refused:
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
     with LetGo(app, held):
-        claimed = _conclude_as_recorded(app, held, run, chain)
+        claimed = conclude_as_recorded(app, held, run, chain)
         chain.run_beside_others()
         return claimed
 
@@ -200,8 +199,8 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return _settle(app, refused.old, lease, chain) if refused.old is not None else None
     with LetGo(app, held):
         if isinstance(result, AgentFailure):
-            return _failed(app, held, result)
-        claimed = _conclude(app, held, result.output, chain, budget=Budget())
+            return conclude_failed(app, held, result)
+        claimed = conclude(app, held, result.output, chain, budget=Budget())
         chain.run_beside_others()
         return claimed
 
@@ -216,7 +215,7 @@ def _look(app: App, agent: SessionAgent) -> AgentResult | None:
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = datetime.fromtimestamp(agent.started_at, UTC)
-    _log("attempt started", agent)
+    log_event("attempt started", agent)
     budget, held = Budget(), None
     try:
         result = _result(app, agent, chain, budget)
@@ -225,21 +224,21 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
         if isinstance(result, SessionRun):
             return _conclude_earlier(app, agent, result, chain)
         if result.async_task_uuid is not None:
-            _log("attempt goes on elsewhere", agent)
+            log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(async_tasks.wait, app, agent, started, result))
             return None
         if not action.is_set(app, agent):
             held = check_output(edges(app.records.opened(agent.successors)), result.output, budget)
     except AgentFailure as failure:
-        _log("attempt failed", agent, error_class=failure.error_class)
+        log_event("attempt failed", agent, error_class=failure.error_class)
         persist(app, agent, chain, partial(runs.record, app, agent, started, outcome="failed", failure=failure))
-        return _failed(app, agent, failure)
-    _log("attempt completed", agent)
-    stored = persist(app, agent, chain, partial(_packed, app, agent, {"agent_output": result.output}))["agent_output"]
+        return conclude_failed(app, agent, failure)
+    log_event("attempt completed", agent)
+    stored = persist(app, agent, chain, partial(pack, app, agent, {"agent_output": result.output}))["agent_output"]
     kept = stored if agent.mapped is None else None
     completed = partial(runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept)
     persist(app, agent, chain, completed)
-    return _conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
+    return conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
 
 
 def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentResult | SessionRun | None:
@@ -257,7 +256,7 @@ def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> Agen
     if (ended := runs.ended(app, agent, earlier)) is not None:
         return ended
     if earlier:
-        _log("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
+        log_event("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
     if request is not None:
         return call(app, request) if _is_renewed(app, agent, request) else None
     if agent.mapped is not None:
@@ -290,7 +289,7 @@ def _lost_lease(app: App, agent: SessionAgent, now: SessionAgent | None) -> None
     """An attempt that has not begun is not the current one any more."""
     if now is not None:
         runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-        _mine(app, now, agent, "executing")
+        own_end(app, now, agent, "executing")
 
 
 def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
@@ -301,133 +300,4 @@ def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Cha
         _lost_lease(app, agent, refused.old)
         return None
     with LetGo(app, held):
-        return _conclude_as_recorded(app, held, run, chain)
-
-
-def _conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
-    _log("attempt had ended", agent)
-    others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
-    for attempt, run_uuid in [*lost(agent), *others]:
-        runs.record_lost(app, agent, attempt, run_uuid)
-    status, job = runs.status(app, run), run.async_task_uuid
-    if status == "pending":
-        async_tasks.park(app, agent, job, app.async_tasks.get(agent.partition_key, job))
-        return None
-    if status == "failed":
-        return _failed(app, agent, runs.failure(app, run))
-    budget, stored = Budget(), run.agent_output
-    try:
-        output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
-    except AgentFailure as failure:  # somebody has changed the elements by hand
-        return _failed(app, agent, failure)
-    return _conclude(app, agent, output, chain, budget=budget, stored=stored)
-
-
-def _log(event: str, agent: SessionAgent, **details: object) -> None:
-    """One line an event; ids only, never what an agent was given or answered."""
-    write = logger.warning if event in _WORTH_A_LOOK else logger.info
-    write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
-
-
-def _conclude(
-    app: App,
-    agent: SessionAgent,
-    output: str,
-    chain: Chain,
-    *,
-    budget: Budget,
-    held: Held | None = None,
-    stored: object = None,
-) -> SessionAgent | None:
-    """End an attempt that has its result, and hand on; nothing when it had lost its lease.
-
-    `held` says which conditions of the edges hold of the output, where they are evaluated already; `stored` spares
-    writing the output to a blob again.
-    """
-    values: dict[str, object] = {"agent_output": output if stored is None else stored}
-    if note := chain.notes.pop(agent.ordinal, None):
-        values["notes"] = note
-    try:
-        completed, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
-    except AgentFailure as failure:
-        acting = action.is_set(app, agent)  # else a long job's output is of no use to the conditions of the edges
-        _log("action failed" if acting else "attempt failed", agent, error_class=failure.error_class)
-        return _failed(app, agent, failure, acting=acting)
-    if completed is None:
-        return None
-    text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
-    chain.turns[edge(completed)] = turn(app, completed, text, held)
-    return advance.hand_on(app, completed, partial(chain.has_time, app), held)
-
-
-def _complete(
-    app: App,
-    agent: SessionAgent,
-    output: str,
-    values: dict[str, object],
-    chain: Chain,
-    *,
-    budget: Budget,
-    held: Held | None,
-) -> tuple[SessionAgent | None, Held | None]:
-    try:
-        if action.is_set(app, agent):
-            if not agent.acting:
-                agent = app.transitions.act(agent, new_lease(app), _packed(app, agent, values))
-            decided = action.run(app, agent, output)
-            values = {
-                **values,
-                **({} if decided.output is None else {"agent_output": decided.output}),
-                **({} if decided.successors is None else {"chosen": list(decided.successors)}),
-            }
-            output = output if decided.output is None else decided.output
-        if held is None:
-            held = check_output(edges(app.records.opened(agent.successors)), output, budget)
-        packed = persist(app, agent, chain, partial(_packed, app, agent, values))
-        return persist(app, agent, chain, partial(app.transitions.complete, agent, packed)), held
-    except Refused as refused:
-        return _mine(app, refused.old, agent, "completed"), held
-
-
-def _packed(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
-    key = (agent.session_uuid, agent.session_agent_uuid)
-    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
-
-
-def _mine(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
-    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
-
-    An agent that was deleted meanwhile takes the record of the attempt with it.
-    """
-    if old is None:
-        runs.forget(app, agent)
-        return None
-    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
-        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
-    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
-    return old if mine else None
-
-
-def _failed(app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False) -> SessionAgent | None:
-    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed.
-
-    Where the action function failed (`acting`), that alone begins again later, on the same answer.
-    """
-    policy, failures, now = rules.policy(app, agent), (agent.failures or 0) + 1, app.clock.now().timestamp()
-    values: dict[str, object] = {"notes": failure.message, "failures": failures}
-    retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
-    try:
-        if (retries or rules.fallback(app, agent)) and not control.is_over(app, agent):
-            wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else 0
-            if not retries:
-                values |= {"failures": 0, "on_fallback": True}
-            again = app.transitions.act_later if acting and retries else app.transitions.retry_later
-            later = again(agent, now + wait, _packed(app, agent, values))
-            timers.wake_at(app, later, now + wait)
-            return None
-        failed: SessionAgent | None = app.transitions.fail(agent, _packed(app, agent, values))
-    except Refused as refused:
-        failed = _mine(app, refused.old, agent, "failed")
-    if failed is not None:
-        advance.ended(app, failed)
-    return None
+        return conclude_as_recorded(app, held, run, chain)

@@ -1,0 +1,161 @@
+"""The end of an attempt: what it found is stored, and handed on or tried again."""
+
+from functools import partial
+from random import Random
+
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, rules, runs, timers
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import Chain
+from ai_coordination_engine.engine.inputs import turn
+from ai_coordination_engine.engine.keys import edge
+from ai_coordination_engine.engine.leases import new_lease
+from ai_coordination_engine.engine.persistence import persist
+from ai_coordination_engine.engine.verdicts import Held, check_output, edges
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.attempts import lost
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.table import Refused
+
+_LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
+_WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
+_RANDOM = Random()  # noqa: S311 (jitter is no secret)
+
+
+def conclude(
+    app: App,
+    agent: SessionAgent,
+    output: str,
+    chain: Chain,
+    *,
+    budget: Budget,
+    held: Held | None = None,
+    stored: object = None,
+) -> SessionAgent | None:
+    """End an attempt that has its result, and hand on; nothing when it had lost its lease.
+
+    `held` says which conditions of the edges hold of the output, where they are evaluated already; `stored` spares
+    writing the output to a blob again.
+    """
+    values: dict[str, object] = {"agent_output": output if stored is None else stored}
+    if note := chain.notes.pop(agent.ordinal, None):
+        values["notes"] = note
+    try:
+        completed, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
+    except AgentFailure as failure:
+        acting = action.is_set(app, agent)  # else a long job's output is of no use to the conditions of the edges
+        log_event("action failed" if acting else "attempt failed", agent, error_class=failure.error_class)
+        return conclude_failed(app, agent, failure, acting=acting)
+    if completed is None:
+        return None
+    text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
+    chain.turns[edge(completed)] = turn(app, completed, text, held)
+    return advance.hand_on(app, completed, partial(chain.has_time, app), held)
+
+
+def _complete(
+    app: App,
+    agent: SessionAgent,
+    output: str,
+    values: dict[str, object],
+    chain: Chain,
+    *,
+    budget: Budget,
+    held: Held | None,
+) -> tuple[SessionAgent | None, Held | None]:
+    try:
+        if action.is_set(app, agent):
+            if not agent.acting:
+                agent = app.transitions.act(agent, new_lease(app), pack(app, agent, values))
+            decided = action.run(app, agent, output)
+            values = {
+                **values,
+                **({} if decided.output is None else {"agent_output": decided.output}),
+                **({} if decided.successors is None else {"chosen": list(decided.successors)}),
+            }
+            output = output if decided.output is None else decided.output
+        if held is None:
+            held = check_output(edges(app.records.opened(agent.successors)), output, budget)
+        packed = persist(app, agent, chain, partial(pack, app, agent, values))
+        return persist(app, agent, chain, partial(app.transitions.complete, agent, packed)), held
+    except Refused as refused:
+        return own_end(app, refused.old, agent, "completed"), held
+
+
+def conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
+    """End an attempt as its run says, without calling the agent again."""
+    log_event("attempt had ended", agent)
+    others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
+    for attempt, run_uuid in [*lost(agent), *others]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    status, job = runs.status(app, run), run.async_task_uuid
+    if status == "pending":
+        async_tasks.park(app, agent, job, app.async_tasks.get(agent.partition_key, job))
+        return None
+    if status == "failed":
+        return conclude_failed(app, agent, runs.failure(app, run))
+    budget, stored = Budget(), run.agent_output
+    try:
+        output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
+    except AgentFailure as failure:  # somebody has changed the elements by hand
+        return conclude_failed(app, agent, failure)
+    return conclude(app, agent, output, chain, budget=budget, stored=stored)
+
+
+def conclude_failed(
+    app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False
+) -> SessionAgent | None:
+    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed.
+
+    Where the action function failed (`acting`), that alone begins again later, on the same answer.
+    """
+    policy, failures, now = rules.policy(app, agent), (agent.failures or 0) + 1, app.clock.now().timestamp()
+    values: dict[str, object] = {"notes": failure.message, "failures": failures}
+    retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
+    try:
+        if (retries or rules.fallback(app, agent)) and not control.is_over(app, agent):
+            wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else 0
+            if not retries:
+                values |= {"failures": 0, "on_fallback": True}
+            again = app.transitions.act_later if acting and retries else app.transitions.retry_later
+            later = again(agent, now + wait, pack(app, agent, values))
+            timers.wake_at(app, later, now + wait)
+            return None
+        failed: SessionAgent | None = app.transitions.fail(agent, pack(app, agent, values))
+    except Refused as refused:
+        failed = own_end(app, refused.old, agent, "failed")
+    if failed is not None:
+        advance.ended(app, failed)
+    return None
+
+
+# What all of them use
+
+
+def pack(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
+    """`values` of an agent as they are stored."""
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
+
+
+def own_end(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
+    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+
+    An agent that was deleted meanwhile takes the record of the attempt with it.
+    """
+    if old is None:
+        runs.forget(app, agent)
+        return None
+    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
+        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
+    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
+    return old if mine else None
+
+
+def log_event(event: str, agent: SessionAgent, **details: object) -> None:
+    """One line an event; ids only, never what an agent was given or answered."""
+    write = logger.warning if event in _WORTH_A_LOOK else logger.info
+    write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})
