@@ -224,6 +224,13 @@ MUTANTS = (
         CRASHES,
     ),
     Mutant(
+        "what cannot be stored now is asked for again",
+        "engine/persistence.py",
+        "            if not chain.has(app, seconds + 2 * longest + _SPARE):",
+        "            if True:",
+        ("integration/test_held_results.py",),
+    ),
+    Mutant(
         "what hands on claims whatever epoch it finds",
         "store/transitions.py",
         "ready(lease.now) & same(SessionAgent.epoch, agent.epoch)",
