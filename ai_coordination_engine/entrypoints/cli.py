@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 import ai_coordination_engine
+from ai_coordination_engine.entrypoints.failures import FAILED, Failure, explain
 from ai_coordination_engine.entrypoints.output import close, on_one_line, prepare, write, write_error, write_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # Imports inside functions are about the start: moto, uvicorn and the schema take half a second together.
 # ruff: noqa: PLC0415
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+INTERRUPTED = 130
 SHOWN_LINES = 8
 
 _CURL = (
@@ -34,11 +35,6 @@ _CURL = (
     """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
 )
 
-_ACCOUNT = {  # what botocore raises when it does not know which account is meant
-    "NoRegionError": "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names.",
-    "NoCredentialsError": "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
-    "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
-}
 _RESEARCH_BRIEF = Path(__file__).parent / "examples" / "research_brief.yaml"
 
 Port = Annotated[
@@ -64,14 +60,6 @@ dlq = App(name="dlq", help="The dead-letter queue: messages whose step failed ea
 app.command(tables)
 app.command(dlq)
 app.command(schema)
-
-
-class Failure(Exception):
-    """Ends the command with one clear line and an exit code."""
-
-    def __init__(self, message: str, code: int = WRONG) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @app.command
@@ -258,46 +246,13 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
-        message, code = _explain(error)
+        message, code = explain(error)
         write_error(message)
     finally:
         problem = close()
     if problem:
         write_error(f"ace: {problem}")
     sys.exit(code or (FAILED if problem else 0))
-
-
-def _explain(error: Exception) -> tuple[str, int]:
-    """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
-    from cyclopts import CycloptsError
-    from pydantic import ValidationError
-
-    from ai_coordination_engine.errors import CoordinationError, Throttled
-
-    if isinstance(error, Failure):
-        return f"ace: {error}", error.code
-    if isinstance(error, CycloptsError):
-        return f"ace: {error} (ace --help lists what there is.)", WRONG
-    if isinstance(error, ValidationError):
-        return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
-    if isinstance(error, Throttled):
-        reason = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
-        return f"ace: {error.message}{reason}", FAILED
-    if isinstance(error, CoordinationError):
-        return error.message, WRONG
-    kind = type(error).__name__
-    if kind in _ACCOUNT:
-        return f"ace: {_ACCOUNT[kind]}", FAILED
-    if kind in {"WrongSetting", "StartError", "ApiError"}:
-        return f"ace: {error}", WRONG if kind == "WrongSetting" else FAILED
-    return f"ace: {type(error).__name__}: {' '.join(str(error).split())}", FAILED
-
-
-def _settings_problems(error: Any) -> Iterator[str]:
-    for problem in error.errors(include_url=False, include_input=False):
-        setting, *within = map(str, problem["loc"])  # what is within is JSON, whose keys are as they are written
-        name = ".".join([setting.upper(), *within])
-        yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _settings() -> "Settings":

@@ -19,6 +19,7 @@ from ai_coordination_engine.engine.step import poison, run_step
 from ai_coordination_engine.entrypoints import cli
 from ai_coordination_engine.entrypoints.dead_letters import DeadLetters, listed, redrive
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
+from ai_coordination_engine.entrypoints.failures import Failure, explain
 from ai_coordination_engine.entrypoints.server import chosen_aws
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings
@@ -246,9 +247,9 @@ def test_a_directory_without_data_is_said_and_left_as_it_was(tmp_path: Path, com
 
 def refused(command: Callable[[], None]) -> str:
     """What a command says that ends with 2."""
-    with pytest.raises(cli.Failure) as raised:
+    with pytest.raises(Failure) as raised:
         command()
-    assert cli._explain(raised.value) == (f"ace: {raised.value}", 2)
+    assert explain(raised.value) == (f"ace: {raised.value}", 2)
     return str(raised.value)
 
 

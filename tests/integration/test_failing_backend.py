@@ -18,7 +18,7 @@ from ai_coordination_engine import backend, bootstrap
 from ai_coordination_engine.adapters import secrets
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.sqs import SqsQueue
-from ai_coordination_engine.entrypoints import cli
+from ai_coordination_engine.entrypoints.failures import explain
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import SecretUnavailable, Wake
 from ai_coordination_engine.settings import Settings
@@ -202,7 +202,7 @@ def test_a_command_says_in_one_line_what_does_not_answer(server: Failing) -> Non
     server.behaviours = ["hang"]
     with pytest.raises(Unavailable) as raised:
         CALLS["send"]()
-    message, code = cli._explain(raised.value)
+    message, code = explain(raised.value)
     reason = f'Read timeout on endpoint URL: "{server.url}/"'
     expected = f"ace: The queue cannot be reached or does not answer; try again in a moment. ({reason})"
     assert (message, code) == (expected, 1)
