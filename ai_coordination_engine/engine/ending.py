@@ -109,14 +109,20 @@ def _ended(
         calls = _endings(app, session, rows)[:left]
         left -= len(calls)
         ended = {each.ordinal: each for each in app.records.parallel.run(calls) if each} if calls else {}
+        has_grown = any(_has_grown(each, ended[each.ordinal]) for each in rows if each.ordinal in ended)
         rows = [ended.get(each.ordinal, each) for each in rows]
-        open_ones = bool(_endings(app, session, rows))
+        open_ones = has_grown or bool(_endings(app, session, rows))
         if not open_ones or not left:
             break  # else some have changed meanwhile
     owing = [each for each in rows if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
     for each in owing[:left]:
         record_lost(app, each)
     return rows, not open_ones and len(owing) <= left
+
+
+def _has_grown(read: SessionAgent, ended: SessionAgent) -> bool:
+    """Whether elements of a map may have been written between its reading and its end."""
+    return ended.mapped is not None and (read.generation, read.elements_sent) != (ended.generation, True)
 
 
 def _held_until(app: App, rows: list[SessionAgent]) -> float:

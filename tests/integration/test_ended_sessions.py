@@ -13,6 +13,7 @@ from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, stage_of
+from tests.steered import cancel
 from tests.waits import complete, work_now
 
 HOUR = 3600
@@ -131,3 +132,33 @@ def test_attempts_that_were_lost_before_a_map_was_skipped_are_recorded(
     assert (join.state, join.attempt, stage.session(session).status) == ("skipped", 1, "completed")
     runs = [each for each in stage.runs(session.session_uuid) if each.session_agent_uuid == join.session_agent_uuid]
     assert [(each.async_task["attempt"], each.async_task["status"]) for each in runs] == [(1, "lost")]
+
+
+def test_elements_of_a_map_that_is_expanded_while_its_session_is_cancelled_do_not_run(app: App) -> None:
+    at = 0
+    while True:
+        at += 1
+        stage = stage_of(app, behaviours={"a": lambda request: '["x", "y"]'})
+        session = stage.start(stage.define({"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}}))
+        first = stage.queue.receive()
+        assert first is not None
+        run_step(stage.app, first.wake, deadline=0)
+        stage.queue.delete(first)
+        expanding, reached = stage.queue.receive(), [0]
+        assert expanding is not None
+
+        def expand(name: str) -> None:
+            reached[0] += 1  # noqa: B023  # called in this round
+            if reached[0] == at and stage.session(session).status == "cancelled":  # noqa: B023
+                stage.boundary.reach = lambda name: None  # noqa: B023
+                run_step(stage.app, expanding.wake, deadline=0)  # noqa: B023
+
+        stage.boundary.reach = expand
+        cancel(stage, session)
+        stage.boundary.reach = lambda name: None
+        stage.drain()
+        assert stage.runtime.ran() == ["a"]
+        assert set(stage.states(session.session_uuid).values()) == {"completed", "cancelled"}
+        if reached[0] < at:
+            break
+    assert at > 12
