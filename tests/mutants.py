@@ -288,6 +288,34 @@ MUTANTS = (
         "            pass\n",
         (*CRASHES, "integration/test_edges.py"),
     ),
+    Mutant(
+        "blobs do not lie below a record's nonce",
+        "store/repository.py",
+        'return f"{place}/" if nonce is None else f"{place}+{nonce}/"',
+        'return f"{place}/"',
+        ("integration/test_recreated.py",),
+    ),
+    Mutant(
+        "a deleted agent's unfinished output is left",
+        "store/guards.py",
+        "return is_answered or (bool(agent.attempt) and not is_first)",
+        "return False",
+        ("integration/test_recreated.py",),
+    ),
+    Mutant(
+        "the end of a session in turns sends no message",
+        "engine/ending.py",
+        "        app.queue.send([wake(by)])\n",
+        "",
+        ("integration/test_proportion.py",),
+    ),
+    Mutant(
+        "the end of a session in turns is not watched",
+        "store/session_transitions.py",
+        "self._change_session(tenant, key, [begun, *watching], condition)",
+        "self._change_session(tenant, key, [begun], condition)",
+        ("integration/test_proportion.py",),
+    ),
 )
 
 
