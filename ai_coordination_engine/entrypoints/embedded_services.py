@@ -3,7 +3,8 @@
 moto is written for tests of a few items: it walks the whole table for a Query of one partition, copies whole
 tables for a transaction, walks the botocore model for every attribute of an answer, and reads the clock three
 times for every message in the queue when one is sent. It also keeps whatever it has ever made: the copies of every
-answer, the receipts of every deleted message. What is here avoids these five and nothing else.
+answer, the receipts of every deleted message; and it turns what an index of some attributes holds into JSON and
+back. What is here avoids these six and nothing else.
 Not thread-safe: the caller holds one lock.
 """
 
@@ -18,8 +19,8 @@ from moto.core.model_instances import model_data
 from moto.core.request import Request
 from moto.core.responses import ActionResult
 from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import SecondaryIndex, Table
 from moto.dynamodb.models.utilities import dynamo_json_dump, dynamo_to_dict
 from moto.dynamodb.responses import DynamoHandler
 from moto.s3.models import s3_backends
@@ -186,6 +187,7 @@ class Services:
 
     def __init__(self, account: str) -> None:
         _track_nothing()
+        SecondaryIndex.project = _held_by  # type: ignore[assignment,method-assign]
         self.account = account
         self.tables: dict[str, Tables] = {}
         self.first_sent: dict[str, float] = {}  # ids of messages from before the start → epoch seconds
@@ -247,6 +249,16 @@ def _track_nothing() -> None:
     for service in ("dynamodb", "sqs"):
         for model in model_data[service].values():
             cast(Any, model).instances_tracked = deque(maxlen=0)
+
+
+def _held_by(index: SecondaryIndex, item: Item) -> Item:
+    """What an index holds of an item; moto turns the item into JSON and back for each of the attributes."""
+    if not index.projection or index.projection.get("ProjectionType") not in ("KEYS_ONLY", "INCLUDE"):
+        return item
+    names = (*index.table_key_attrs, *index.schema_key_attrs, *index.projection.get("NonKeyAttributes", ()))
+    held = Item(item.hash_key, item.range_key, {})
+    held.attrs.update({name: item.attrs[name] for name in names if name in item.attrs})
+    return held
 
 
 def items_as_json(handler: DynamoHandler, action_result: ActionResult) -> Any:

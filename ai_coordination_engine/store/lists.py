@@ -196,13 +196,13 @@ def _rows(
             short = _rest_if_short(table, tenant, hash_value, entity.newest_first, after)
             after = [hash_value, *after] if after else after
         among = _of_statuses(table, tenant, entity, wanted, hash_value, after)
-        source = _with_rows(repository, entity, tenant, among) if short is None else short
+        source = _with_rows(repository, entity, tenant, among, size) if short is None else short
     elif hash_value is not None:
         source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
         if entity.keys_only:
-            source = _with_rows(repository, entity, tenant, source)
+            source = _with_rows(repository, entity, tenant, source, size)
     else:
         source = _below_sessions(repository, table, tenant, filters, after)
     if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
@@ -283,10 +283,14 @@ def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[st
             return
 
 
-def _with_rows(repository: Repository, entity: Entity, tenant: str, source: Iterator[_Row]) -> Iterator[_Row]:
-    """The rows that an index names, read in batches; None for one that has gone since."""
+def _with_rows(
+    repository: Repository, entity: Entity, tenant: str, source: Iterator[_Row], size: int | None
+) -> Iterator[_Row]:
+    """The rows that an index names, read in batches (of `size`, where no more are wanted, for the index is read in
+    pages of that); None for one that has gone since.
+    """
     table = repository.table(entity)
-    while page := list(islice(source, BATCH_GET_LIMIT)):
+    while page := list(islice(source, min(size or BATCH_GET_LIMIT, BATCH_GET_LIMIT))):
         keys = [each and (getattr(each, table.hash_key), getattr(each, table.range_key)) for each, _ in page]
         found = repository.get_many(entity, tenant, [key for key in keys if key])
         yield from ((key and found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))

@@ -8,6 +8,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store import lists, meter
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Entity
+from ai_coordination_engine.store.session_status import status_key
 from tests.documents import data
 from tests.records import TASK, World
 from tests.support import Api, Calls
@@ -216,6 +217,22 @@ FIND = """query($coordinationUuid: String, $taskDescription: String, $limit: Int
 EARLY = (
     "tasks: the page ends early, for many records do not pass the filters; go on with nextCursor, or narrow the filters"
 )
+
+
+@pytest.mark.parametrize("statuses", [None, ["failed"]])
+@pytest.mark.parametrize("limit", [1, 10])
+def test_a_short_page_of_all_sessions_reads_little_more_than_it_shows(
+    limit: int, statuses: list[str] | None, api: Api, calls: Calls
+) -> None:
+    failed = {"status": "failed", "task_uuid": "t"}
+    names = [f"s{number:03}" for number in range(150)]
+    put(api, SESSION, [("c", each, {**failed, "by_status": status_key(api.tenant, each, "failed")}) for each in names])
+    calls.taken()
+    find = "query($n: Int, $s: [String]) { sessionList(limit: $n, statuses: $s) { sessionList { sessionUuid } } }"
+    found = api.data(find, n=limit, s=statuses)["sessionList"]["sessionList"]
+    assert [each["sessionUuid"] for each in found] == [f"s{149 - number:03}" for number in range(limit)]
+    queries = 1 if statuses is None else 4  # shards
+    assert calls.taken() == {"Query": queries, "BatchGetItem": 1}
 
 
 def test_a_total_is_counted_without_reading_and_up_to_a_bound(
