@@ -221,7 +221,7 @@ EARLY = (
 
 @pytest.mark.parametrize("statuses", [None, ["failed"]])
 @pytest.mark.parametrize("limit", [1, 10])
-def test_a_short_page_of_all_sessions_reads_little_more_than_it_shows(
+def test_a_short_page_of_all_sessions_makes_no_request_too_many(
     limit: int, statuses: list[str] | None, api: Api, calls: Calls
 ) -> None:
     failed = {"status": "failed", "task_uuid": "t"}
