@@ -246,8 +246,8 @@ MUTANTS = (
     ),
     Mutant(
         "a redelivered message does not look below its agent",
-        "engine/advance.py",
-        "        rouse(app, list(standing.values()), unsent)\n",
+        "engine/recovery.py",
+        "        rouse(app, list(walk.standing.values()))\n",
         "        pass\n",
         CRASHES,
     ),

@@ -1,26 +1,20 @@
 """What follows from a terminal agent: edges go, successors wake or are skipped, the session ends. May be repeated."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.statuses import (
-    OPEN_SESSION_STATUSES,
-    TERMINAL_AGENT_STATES,
-    TERMINAL_SESSION_STATUSES,
-)
-from ai_coordination_engine.engine import rules, timers
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import record_lost, settle_ended
 from ai_coordination_engine.engine.inputs import label
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family, is_handed_on
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, edge, family
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.verdicts import COUNTED, Edge, Held, Verdict, edges, held_again, judge
-from ai_coordination_engine.ports import AgentFailure, Wake
+from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store import tallies
-from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
 
@@ -60,12 +54,12 @@ def hand_on(
     The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when something else
     fails nothing is held.
     """
-    judged = _judged(app, agent, held)
-    if not judged:
+    ways = judged(app, agent, held)
+    if not ways:
         finish_sink(app, agent)
         return None
-    only = judged[:1] if _is_only_child(agent, *judged[0]) and has_time() else []
-    ready = _followers(app, agent, judged[len(only) :])
+    only = ways[:1] if _is_only_child(agent, *ways[0]) and has_time() else []
+    ready = _followers(app, agent, ways[len(only) :])
     if only:
         app.queue.send([wake(each) for each in ready])
         if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
@@ -100,7 +94,8 @@ def _is_only_child(agent: SessionAgent, way: Edge, verdict: Verdict) -> bool:
     return verdict is Verdict.PASSES and (way.in_degree, way.join) == (1, "all") and agent.map_ordinal is None
 
 
-def _judged(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, Verdict]]:
+def judged(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, Verdict]]:
+    """The edges of an agent that has ended, and what its end means for each; as `hand_on`."""
     outgoing = edges(app.records.opened(agent.successors))
     if held is None:
         held = _held(app, agent, outgoing)
@@ -168,7 +163,11 @@ def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
     A successor that can never run is skipped once that is certain: when too few are left of those it needs, or all
     have ended and it needed them all.
     """
-    joined = _finish(app, agent, way, verdict)
+    return skip_stuck(app, agent, way, _finish(app, agent, way, verdict))
+
+
+def skip_stuck(app: App, agent: SessionAgent, way: Edge, joined: SessionAgent | None) -> SessionAgent | None:
+    """The successor as it is once it is skipped where it can never run; `agent` has left it by this `way`."""
     if joined is not None and is_stuck(joined):
         note = {} if joined.notes or not joined.blamed else {"notes": _BLAMED}
         joined = app.transitions.skip(agent.partition_key, agent_key(agent, way.ordinal), joined.epoch or 0, note)
@@ -193,16 +192,21 @@ def _finish(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
     note = _skip_note(app, agent) if off and blamed else None
     key = agent_key(agent, way.ordinal)
     finish = partial(app.transitions.finish_edge, agent.partition_key)
-    count = tallies.how_many(way.in_degree, way.join)
-    if not count:
+    if (tally_key := tally_key_of(agent, way)) is None:
         arrives = passes and way.join in COUNTED
         return finish(key, edge(agent), arrives=arrives, off=off, blamed=blamed, note=note)
-    tally_key = tallies.join_key(key, family(agent.ordinal), agent.ordinal % count)
     tally = finish(tally_key, edge(agent), off=off, blamed=blamed, note=note)
     if tally is None or tally.in_degree:
         return None
     told = app.records.opened(tally.notes)
     return finish(key, edge(tally), width=tally.width, off=bool(tally.off), blamed=bool(tally.blamed), note=told)
+
+
+def tally_key_of(agent: SessionAgent, way: Edge) -> Key | None:
+    """The key of the tally that the agent leaves by this way; None: it leaves the successor itself."""
+    if not (count := tallies.how_many(way.in_degree, way.join)):
+        return None
+    return tallies.join_key(agent_key(agent, way.ordinal), family(agent.ordinal), agent.ordinal % count)
 
 
 def _skip_note(app: App, agent: SessionAgent) -> str:
@@ -217,7 +221,7 @@ def _skip_on(app: App, followers: Followers) -> None:
         skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
         seen |= set(skipped)
         followers.skipped = []
-        edges_of = [(each, *judged) for each in skipped.values() for judged in _judged(app, each)]
+        edges_of = [(each, *way) for each in skipped.values() for way in judged(app, each)]
         for each in skipped.values():
             if not app.records.opened(each.successors):
                 finish_sink(app, each)
@@ -251,8 +255,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
 
 def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs: str | None) -> Session | None:
     sink, width, told, has_result = edge(agent), 1, logs, agent.state == "completed"
-    if count := tallies.how_many(agent.sink_count):
-        tally_key = tallies.sink_key(agent, agent.ordinal % count)
+    if (tally_key := sink_tally_key_of(agent)) is not None:
         tally = app.transitions.finish_edge(agent.partition_key, tally_key, edge(agent), blamed=blamed, note=logs)
         if tally is None or tally.in_degree:
             return None
@@ -264,6 +267,12 @@ def _finish_one_sink(app: App, agent: SessionAgent, key: Key, blamed: bool, logs
     if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
         return session
     return end_session(app, session)
+
+
+def sink_tally_key_of(agent: SessionAgent) -> Key | None:
+    """The key of the tally that the sink leaves; None: it leaves the session itself."""
+    count = tallies.how_many(agent.sink_count or 0)
+    return tallies.sink_key(agent, agent.ordinal % count) if count else None
 
 
 def end_session(app: App, session: Session) -> Session | None:
@@ -305,115 +314,3 @@ def _logs(app: App, agent: SessionAgent) -> str:
     ending = agent.state if agent.state in ("failed", "cancelled") else "did not run"
     index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
     return f"Agent {label(app, agent)}{index} {ending}: {note}"[:MAX_LOGS]
-
-
-# Recovery
-
-
-def recover(app: App, agent: SessionAgent) -> None:
-    """Finish what a terminal agent owes, and what follows from it: its first worker may have died anywhere after.
-
-    A chain runs under the message of its first agent, so that a redelivery walks down the terminal ones until it finds
-    what stands still. Raises `Busy` while somebody holds a lease below.
-    """
-    key = (agent.coordination_uuid, agent.session_uuid)
-    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
-    if session is None:
-        return
-    if session.status in TERMINAL_SESSION_STATUSES:
-        if held_until := settle_ended(app, session, agent):
-            raise Busy(held_until - app.clock.now().timestamp())
-        return
-    frontier, expanded = [agent], {agent.ordinal: agent}
-    standing: dict[int, SessionAgent] = {}  # an agent may be reached on several ways: its latest state counts
-    unsent: set[int] = set()
-    while frontier:
-        fresh = [each for each in frontier if not is_handed_on(each)]
-        sent = [each for each in frontier if is_handed_on(each)]
-        below = settle(app, fresh)
-        unsent |= {each.ordinal for each in below}.union(*(map(int, each.held_after or ()) for each in sent))
-        below += settle(app, sent)
-        frontier = []
-        for each in below:
-            if each.ordinal in expanded:
-                continue
-            standing[each.ordinal] = each
-            if each.state in TERMINAL_AGENT_STATES:
-                expanded[each.ordinal] = each
-                frontier.append(standing.pop(each.ordinal))
-    held = _held_after(app, expanded.values(), standing.values())
-    try:
-        rouse(app, list(standing.values()), unsent)
-    except Busy:  # the message comes back
-        news = [(each, held[each.ordinal]) for each in expanded.values() if _is_news(each, held[each.ordinal])]
-        app.records.parallel.run([partial(app.transitions.handed_on, *each) for each in news] or [lambda: None])
-        raise
-
-
-def _held_after(app: App, ended: Collection[SessionAgent], standing: Collection[SessionAgent]) -> dict[int, set[int]]:
-    """By the ordinals of those that ended: which of their successors others hold. Those have no message of their own
-    when whoever ran one before them claimed them.
-    """
-    lost_before = app.lost_before()
-    held = [each for each in standing if each.lease_until is not None and each.lease_until >= lost_before]
-    before = [(each.ordinal, set(app.records.opened(each.predecessors) or ())) for each in held]
-    return {
-        each.ordinal: {ordinal for ordinal, names in before if {each.ordinal, each.map_ordinal} & {ordinal, *names}}
-        for each in ended
-    }
-
-
-def _is_news(agent: SessionAgent, held: set[int]) -> bool:
-    return not is_handed_on(agent) or held != {int(each) for each in agent.held_after or ()}
-
-
-def settle(app: App, terminal: Iterable[SessionAgent]) -> list[SessionAgent]:
-    """Do what these agents owe, and return their successors as they are now."""
-    calls: list[Callable[[], SessionAgent | None]] = []
-    for agent in terminal:
-        if agent.state == "failed" and rules.fails_session(app, agent):
-            fail_session(app, agent)
-            continue
-        judged = _judged(app, agent)
-        if not judged:
-            finish_sink(app, agent)
-        calls.extend(partial(release, app, agent, way, verdict) for way, verdict in judged)
-    latest: dict[int, SessionAgent] = {}
-    for found in app.records.parallel.run(calls) if calls else ():
-        if found is not None:
-            known = latest.get(found.ordinal)
-            if known is None or found.state in TERMINAL_AGENT_STATES or found.in_degree < known.in_degree:
-                latest[found.ordinal] = found
-    return list(latest.values())
-
-
-def rouse(app: App, standing: Sequence[SessionAgent], unsent: Collection[int] | None = None) -> None:
-    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease.
-
-    Where `unsent` (ordinals) is given, the others have messages of their own, unless their worker has died.
-    """
-    lost_before = app.lost_before()
-    held = [each.lease_until for each in standing if each.lease_until is not None and each.lease_until >= lost_before]
-    now: list[Wake] = []
-    for each in standing:
-        sent = unsent is not None and each.ordinal not in unsent and each.lease_until is None
-        if each.paused is not None or sent:
-            continue
-        if each.state == "wait_for_user_input":
-            if each.due_at is not None:
-                timers.wake_at(app, each, each.due_at)
-        elif each.not_before is not None and (is_ready(each) or each.acting):
-            timers.wake_at(app, each, each.not_before)
-        elif _can_move(each, lost_before):
-            now.append(wake(each))
-    app.queue.send(now)
-    if held:
-        raise Busy(max(held) - app.clock.now().timestamp())
-
-
-def _can_move(agent: SessionAgent, lost_before: float) -> bool:
-    """Whether a wake-up may have something to do: a claim, a takeover, a long job's end, a map's elements."""
-    if agent.lease_until is not None:
-        return bool(agent.lease_until < lost_before)
-    waits = agent.async_task_uuid is not None or (agent.mapped is not None and not agent.elements_sent)
-    return is_ready(agent) or (agent.state == "pending" and waits)

@@ -14,13 +14,14 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_SESSION_STATUSES,
 )
 from ai_coordination_engine.engine import rules
-from ai_coordination_engine.engine.advance import end_session, is_stuck, rouse, settle
+from ai_coordination_engine.engine.advance import end_session, is_stuck
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents, remove_strays
 from ai_coordination_engine.engine.gone import release_gone
 from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
 from ai_coordination_engine.engine.outlook import outlook
+from ai_coordination_engine.engine.recovery import rouse, settle
 from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
 from ai_coordination_engine.observability import logger
@@ -113,7 +114,7 @@ def _settled(app: App, session: Session) -> list[SessionAgent]:
         if not owing:
             break
         settled.update(edge(each) for each in owing)
-        settle(app, owing)
+        settle(app, session, owing)
         session, agents = find(app, session.partition_key, key), agents_of(app, session)
     if release_gone(app, session, agents):
         session, agents = find(app, session.partition_key, key), agents_of(app, session)

@@ -17,6 +17,7 @@ from ai_coordination_engine.engine import (
     control,
     ending,
     maps,
+    recovery,
     resume,
     runs,
     timers,
@@ -104,7 +105,7 @@ def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
 
 def _settle_ended(app: App, agent: SessionAgent) -> None:
     """What follows from an agent that has ended, and the runs of attempts in the middle of which somebody ended it."""
-    advance.recover(app, agent)
+    recovery.recover(app, agent)
     if not ending.owes_runs(agent):
         return
     if agent.lease_until is not None and agent.lease_until >= app.lost_before():

@@ -1,6 +1,7 @@
 """Work in proportion: what messages cost in a session that has ended, or whose fan-out is under way."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.reconcile import SOON
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import cancel, every_death, once, retry, sweep_after
+from tests.sessions import TENANT, Crash, Stage, check_promises, crowd, stage_of, tripping
+from tests.steered import cancel, every_death, once, put_right, retry, sweep_after
 
 COUNT = 30
 NAMES = [f"m{number:02d}" for number in range(COUNT)]
@@ -75,6 +77,92 @@ def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stag
     run_step(stage.app, first.wake)  # its worker has died
     assert stage.queue.sent[-1].session_agent_uuid == held.session_agent_uuid
     assert len(stage.queue.sent) == sent[-1] + 1
+    stage.drain()
+    check_promises(stage, session)
+
+
+def test_a_message_that_returns_reads_what_was_held_and_writes_nothing(stage: Stage) -> None:
+    names = [f"m{number:02d}" for number in range(50)]
+    session = stage.start(stage.define({"a": "", **dict.fromkeys(names, "a"), "z": names}))
+    first = stage.queue.receive()
+    assert first is not None
+    run_step(stage.app, first.wake, deadline=0)
+    held = stage.agent(session.session_uuid, names[0])
+    stage.app.transitions.claim(TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app))
+    stage.requests.clear()
+    with pytest.raises(Busy):
+        run_step(stage.app, first.wake)
+    claim_and_session = {"UpdateItem": 1, "GetItem": 1}
+    assert stage.requests == {**claim_and_session, "BatchGetItem": 1, "UpdateItem": 2}  # all 50, and who is held
+    read = items_read(stage)
+    for _ in range(9):
+        with pytest.raises(Busy):
+            run_step(stage.app, first.wake)
+    assert stage.requests == {"UpdateItem": 2 + 9, "GetItem": 10, "BatchGetItem": 10}
+    assert read == [1] * 9
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    stage.queue.put_back(first)
+    stage.drain()
+    check_promises(stage, session)
+    stage.requests.clear()
+    for wake in [first.wake] * 10:
+        run_step(stage.app, wake)  # the session has ended
+    assert stage.requests == {"UpdateItem": 10, "GetItem": 10}
+
+
+def items_read(stage: Stage) -> list[int]:
+    """How many items each BatchGetItem from now on asks for."""
+    read: list[int] = []
+
+    def count(params: Any, **_: Any) -> None:
+        read.extend(len(each["Keys"]) for each in params["RequestItems"].values())
+
+    table = stage.app.records.table(SESSION_AGENT)
+    table._connection.client.meta.events.register("before-parameter-build.dynamodb.BatchGetItem", count)
+    return read
+
+
+def test_the_message_of_a_chain_that_returns_begins_where_it_was(stage: Stage) -> None:
+    """Five calls for each return, however long the chain is: the claim, the session, who was held, who is, the note."""
+    graph = {"m00": "", **{after: [before] for before, after in pairwise(NAMES)}}
+
+    def returns(request: AgentRequest) -> str:
+        if request.agent_uuid != "m00":
+            stage.requests.clear()
+            with pytest.raises(Busy):
+                run_step(stage.app, first.wake)
+            calls.append(dict(stage.requests))
+        return "done"
+
+    calls: list[dict[str, int]] = []
+    stage.runtime.behaviours.update(dict.fromkeys(NAMES, returns))
+    session = stage.start(stage.define(graph))
+    first = stage.queue.receive()
+    assert first is not None
+    run_step(stage.app, first.wake)
+    begins = {"UpdateItem": 2, "GetItem": 1, "BatchGetItem": 1}
+    assert calls == [begins] + [{**begins, "BatchGetItem": 2}] * (COUNT - 2)
+    assert len(stage.queue.sent) == 1
+    check_promises(stage, session)
+
+
+def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
+    """A hundred and one predecessors are counted in two tallies: those that are left are read once, not once each."""
+    graph, subtasks = crowd(101)
+    session = stage.start(stage.define({**dict.fromkeys(graph, ""), "z": graph}, subtasks=subtasks))
+    wakes = [each.wake for each in stage.queue.waiting]
+    for wake in wakes[:-1]:
+        delivery = stage.queue.receive()
+        assert delivery is not None
+        run_step(stage.app, wake)
+        stage.queue.delete(delivery)
+    stage.requests.clear()
+    for wake in wakes[:-1]:
+        run_step(stage.app, wake)
+    assert stage.requests == {"UpdateItem": 100, "GetItem": 100, "BatchGetItem": 100}
+    stage.requests.clear()
+    put_right(stage, session)
+    assert (stage.requests["UpdateItem"], stage.requests["BatchGetItem"]) == (1, 1)  # the next look, both tallies
     stage.drain()
     check_promises(stage, session)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine import advance, maps, restart
+from ai_coordination_engine.engine import advance, maps, recovery, restart
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import Busy, run_step
@@ -398,7 +398,7 @@ def test_a_hand_on_that_comes_after_a_rerun_releases_nothing(stage: Stage) -> No
     late = stage.agent(session.session_uuid, "b")
     rerun(stage, session, "a")
     advance.hand_on(stage.app, late)
-    advance.settle(stage.app, [late])
+    recovery.settle(stage.app, stage.session(session), [late])
     assert stage.states(session.session_uuid) == {"a": "initial", "b": "initial", "c": "initial"}
     assert stage.agent(session.session_uuid, "c").in_degree == 1
     stage.drain()

@@ -1,0 +1,209 @@
+"""What a message finds that comes to an agent which has ended: its first worker may have died anywhere after.
+
+What was done is read, in batches, and not written again: a message that returns costs what is new since the last time.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import rules, timers
+from ai_coordination_engine.engine.advance import (
+    fail_session,
+    finish_sink,
+    is_ready,
+    judged,
+    release,
+    sink_tally_key_of,
+    skip_stuck,
+    tally_key_of,
+)
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.ending import settle_ended
+from ai_coordination_engine.engine.keys import agent_key, edge, is_handed_on
+from ai_coordination_engine.engine.verdicts import Edge, edges
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.table import Key
+
+Left = Mapping[Key, SessionAgent]
+"""Successors, and tallies of joins and sinks, as they are."""
+
+
+def recover(app: App, agent: SessionAgent) -> None:
+    """Finish what a terminal agent owes, and what follows from it: its first worker may have died anywhere after.
+
+    A chain runs under the message of its first agent, so that a redelivery walks down the terminal ones until it finds
+    what stands still, and sends that. Raises `Busy` while somebody holds a lease below: what is held has no message of
+    its own when whoever ran one before it claimed it. The message stands for that alone from then on, and the next
+    redelivery begins there.
+    """
+    key = (agent.coordination_uuid, agent.session_uuid)
+    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
+    if session is None:
+        return
+    if session.status in TERMINAL_SESSION_STATUSES:
+        if held_until := settle_ended(app, session, agent):
+            raise Busy(held_until - app.clock.now().timestamp())
+        return
+    walk = _Walk(app, session)
+    walk.down_from(agent)
+    try:
+        rouse(app, list(walk.standing.values()))
+    except Busy:  # the message comes back
+        lost_before = app.lost_before()
+        held = {each.ordinal for each in walk.standing.values() if _is_held(each, lost_before)}
+        app.records.parallel.run([partial(app.transitions.handed_on, each, held) for each in walk.news(agent, held)])
+        raise
+
+
+@dataclass
+class _Walk:
+    """From an agent that has ended down to what stands still, by ordinal."""
+
+    app: App
+    session: Session
+    ended: dict[int, SessionAgent] = field(default_factory=dict)
+    standing: dict[int, SessionAgent] = field(default_factory=dict)  # reached on several ways: the latest state counts
+
+    def down_from(self, agent: SessionAgent) -> None:
+        """Do what all that has ended owes. Where that was done and sent before, go on with what was held then."""
+        frontier, self.ended[agent.ordinal] = [agent], agent
+        while frontier:
+            below = settle(self.app, self.session, [each for each in frontier if not is_handed_on(each)])
+            below += self._held_after([each for each in frontier if is_handed_on(each)])
+            frontier = []
+            for each in below:
+                if each.ordinal in self.ended:
+                    continue
+                self.standing[each.ordinal] = each
+                if each.state in TERMINAL_AGENT_STATES:
+                    self.ended[each.ordinal] = each
+                    frontier.append(self.standing.pop(each.ordinal))
+
+    def news(self, first: SessionAgent, held: set[int]) -> list[SessionAgent]:
+        """Where it has to be written that these are held: at the agent of the message, and at each fan-out below, so
+        that the messages of others do not send it again.
+        """
+        below = (each for each in self.ended.values() if each is not first and not is_handed_on(each))
+        fans = [each for each in below if len(self.app.records.opened(each.successors) or ()) > 1]
+        known = is_handed_on(first) and held == {int(each) for each in first.held_after or ()}
+        return fans if known else [first, *fans]
+
+    def _held_after(self, ended: Sequence[SessionAgent]) -> list[SessionAgent]:
+        ordinals = {int(ordinal) for each in ended for ordinal in each.held_after or ()} - set(self.ended)
+        if not ordinals:
+            return []
+        return list(_read(self.app, self.session, {agent_key(ended[0], each) for each in ordinals}).values())
+
+
+def settle(app: App, session: Session, ended: Iterable[SessionAgent]) -> list[SessionAgent]:
+    """Do what these agents of an open session owe, and return their successors as they are now.
+
+    At most one BatchGetItem per 100 successors and tallies, and the writes for what is not done yet.
+    """
+    ways: list[tuple[SessionAgent, Edge]] = []
+    sinks: list[SessionAgent] = []
+    for agent in ended:
+        if agent.state == "failed" and rules.fails_session(app, agent):
+            fail_session(app, agent)
+        elif outgoing := edges(app.records.opened(agent.successors)):
+            ways.extend((agent, each) for each in outgoing)
+        else:
+            sinks.append(agent)
+    left = _read(app, session, {*_keys(ways), *filter(None, map(sink_tally_key_of, sinks))})
+    for agent in sinks:
+        if _owes_as_sink(session, agent, left):
+            finish_sink(app, agent)
+    owing = {edge(agent): agent for agent, way in ways if not _is_released(agent, way, left)}
+    calls: list[Callable[[], SessionAgent | None]] = [
+        partial(release, app, agent, way, verdict)
+        for agent in owing.values()
+        for way, verdict in judged(app, agent)
+        if not _is_released(agent, way, left)
+    ]
+    calls += [
+        partial(skip_stuck, app, agent, way, left.get(agent_key(agent, way.ordinal)))
+        for agent, way in ways
+        if _is_released(agent, way, left)
+    ]
+    return _latest(app.records.parallel.run(calls) if calls else [])
+
+
+def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:
+    latest: dict[int, SessionAgent] = {}
+    for each in found:
+        if each is not None:
+            known = latest.get(each.ordinal)
+            if known is None or each.state in TERMINAL_AGENT_STATES or each.in_degree < known.in_degree:
+                latest[each.ordinal] = each
+    return list(latest.values())
+
+
+def _keys(ways: Iterable[tuple[SessionAgent, Edge]]) -> set[Key]:
+    keys = {(agent_key(agent, way.ordinal), tally_key_of(agent, way)) for agent, way in ways}
+    return {key for each in keys for key in each if key is not None}
+
+
+def _read(app: App, session: Session, keys: set[Key]) -> Left:
+    return app.records.get_many(SESSION_AGENT, session.partition_key, list(keys), consistent=True) if keys else {}
+
+
+def _is_released(agent: SessionAgent, way: Edge, left: Left) -> bool:
+    """Whether the edge is gone, and with the last one of a tally that of the tally."""
+    join, tally_key = left.get(agent_key(agent, way.ordinal)), tally_key_of(agent, way)
+    if tally_key is None:
+        return join is None or edge(agent) not in (join.unfinished or ())
+    tally = left.get(tally_key)
+    if tally is None or join is None:
+        return True
+    if edge(agent) in (tally.unfinished or ()):
+        return False
+    return bool(tally.in_degree) or edge(tally) not in (join.unfinished or ())
+
+
+def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
+    """Whether the session still waits for the sink, or for its own end."""
+    if session.open_sink_count == 0:
+        return True
+    if (tally_key := sink_tally_key_of(agent)) is None:
+        return edge(agent) in (session.open_sinks or ())
+    tally = left.get(tally_key)
+    if tally is None or edge(agent) in (tally.unfinished or ()):
+        return tally is not None
+    return not tally.in_degree and edge(tally) in (session.open_sinks or ())
+
+
+def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
+    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
+    lost_before = app.lost_before()
+    now: list[Wake] = []
+    for each in standing:
+        if each.paused is not None:
+            continue
+        if each.state == "wait_for_user_input":
+            if each.due_at is not None:
+                timers.wake_at(app, each, each.due_at)
+        elif each.not_before is not None and (is_ready(each) or each.acting):
+            timers.wake_at(app, each, each.not_before)
+        elif _can_move(each, lost_before):
+            now.append(wake(each))
+    app.queue.send(now)
+    held = [each.lease_until for each in standing if _is_held(each, lost_before)]
+    if held:
+        raise Busy(max(held) - app.clock.now().timestamp())
+
+
+def _is_held(agent: SessionAgent, lost_before: float) -> bool:
+    return agent.lease_until is not None and agent.lease_until >= lost_before
+
+
+def _can_move(agent: SessionAgent, lost_before: float) -> bool:
+    """Whether a wake-up may have something to do: a claim, a takeover, a long job's end, a map's elements."""
+    if agent.lease_until is not None:
+        return bool(agent.lease_until < lost_before)
+    waits = agent.async_task_uuid is not None or (agent.mapped is not None and not agent.elements_sent)
+    return is_ready(agent) or (agent.state == "pending" and waits)
