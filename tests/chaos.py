@@ -10,6 +10,8 @@ import secrets
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,9 +19,11 @@ from tests import sessions
 from tests.crashes import SHAPES, deaths
 from tests.drawn import tried
 from tests.histories import staged
+from tests.sessions import Stage
 
 MOST_AGENTS = 30
 HISTORIES = 10  # drawn from one seed
+POINTS = 2.5  # crash points for each history: 50,000 and 20,000 an hour are the least
 
 
 def main() -> None:
@@ -42,6 +46,7 @@ def main() -> None:
     failures = _listen(told, len(processes))
     for process in processes:
         process.join()
+    print(f"seed {given.seed}, {given.at_once} processes, {given.minutes:g} minutes: {failures or 'no'} failures")
     sys.exit(bool(failures))
 
 
@@ -64,22 +69,37 @@ def _listen(told: Any, alive: int) -> int:
 
 
 def work(seed: int, seconds: float, told: Any) -> None:
-    """One process: a kind of session that dies everywhere, then some random histories, and so on."""
+    """One process: a kind of session that dies everywhere, or some random histories, whichever are behind."""
     logging.disable(logging.CRITICAL)
     until, random = time.monotonic() + seconds, Random(seed)
+    points = histories = 0
     with staged() as stage:
         while time.monotonic() < until:
             before = sessions.deaths[0], sessions.histories[0]
-            number = random.randrange(10**9)
-            name, order, apart = random.choice([*SHAPES]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+            again, part = (
+                _some_deaths(stage, random) if points <= POINTS * histories else _some_histories(stage, random)
+            )
             try:
-                deaths(stage, SHAPES[name], order=order, apart=apart)
-                tried(stage, HISTORIES, number, MOST_AGENTS)
+                part()
             except BaseException:
-                again = f"deaths(stage, SHAPES[{name!r}], order={order}, apart={apart}); tried(stage, …, {number}, …)"
                 told.put(("failed", f"{again}\n{traceback.format_exc()}"))
-            told.put(("tried", (sessions.deaths[0] - before[0], sessions.histories[0] - before[1])))
+            tried_now = sessions.deaths[0] - before[0], sessions.histories[0] - before[1]
+            points, histories = points + tried_now[0], histories + tried_now[1]
+            told.put(("tried", tried_now))
     told.put(("done", None))
+
+
+def _some_deaths(stage: Stage, random: Random) -> tuple[str, Callable[[], object]]:
+    """A shape that dies at each of its points, and how to repeat it."""
+    name, order, apart = random.choice([*SHAPES]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+    again = f"deaths(stage, SHAPES[{name!r}], order={order}, apart={apart})"
+    return again, partial(deaths, stage, SHAPES[name], order=order, apart=apart)
+
+
+def _some_histories(stage: Stage, random: Random) -> tuple[str, Callable[[], object]]:
+    number = random.randrange(10**9)
+    again = f"tried(stage, {HISTORIES}, {number}, {MOST_AGENTS})"
+    return again, partial(tried, stage, HISTORIES, number, MOST_AGENTS)
 
 
 if __name__ == "__main__":

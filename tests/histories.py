@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from moto import mock_aws
@@ -38,7 +38,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import steering, tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.attempts import died_in_a_row
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeClock
@@ -48,6 +48,7 @@ from tests.sessions import TENANT, Crash, Stage, Turns, check_redelivery_changes
 if TYPE_CHECKING:
     from tests.outcomes import Outcomes
 
+R = TypeVar("R", bound=Record)
 WORKERS = 3
 MOST_ROUNDS = 1_000  # of work and waiting; then a history hangs
 HEARTBEAT = 7_200.0  # seconds; no history takes so long by its troubles alone
@@ -156,7 +157,8 @@ class History:
     def __init__(self, stage: Stage, plan: Plan, trouble: Trouble) -> None:
         self.happened: Counter[str] = Counter()
         self.trace: list[str] = []
-        self._stage = stage
+        assert stage.database is not None
+        self._stage, self._database = stage, stage.database
         self._plan = plan
         self._trouble = trouble
         self._random = Random(trouble.seed)
@@ -165,6 +167,7 @@ class History:
         self._session = Session()
         self._jobs: dict[str, str] = {}  # what each will answer; empty: it falls silent
         self._silent: set[str] = set()  # agents whose first job has
+        self._known: dict[int, tuple[Mapping[str, Any], Record]] = {}  # by the item
 
     def run(self) -> Found:
         """How it ends."""
@@ -176,7 +179,8 @@ class History:
             self._random, {name: self._behaviour(node) for name, node in self._plan.agents.items()}
         )
         stage.requests.clear()
-        stage.database.clear()
+        database = self._database
+        database.clear()
         stage.clock.begin()  # no history depends on how long the ones before it took
         names = _define(stage, self._plan)
         skew = self._trouble.skew
@@ -184,7 +188,6 @@ class History:
         if not self._trouble.starts:
             self._session = stage.start(names)
         stage.boundary.reach = self._reach
-        database = stage.database
         database.repeats = self._repeat
         database.lags = lambda: self._happens("lag", self._trouble.lags)
         database.leaves_over = lambda: self._happens("leftover", self._trouble.leftovers)
@@ -239,7 +242,7 @@ class History:
         self._turns.run([partial(self._try, partial(reconcile.sweep, app))])
 
     def _run_again(self, app: App) -> None:
-        session, agents = self._session, self._stage.agents(self._session.session_uuid)
+        session, agents = self._session, self._agents()
         key = f"{self._trouble.seed}"
         agent = self._random.choice([each for each in agents if each.map_ordinal is None])
         status = self._stage.session(session).status
@@ -255,7 +258,7 @@ class History:
         """What is called is linear in the agents for each thing that goes wrong: a message that returns walks down the
         edges below its agent, and a pause and its end are written to each agent.
         """
-        agents = len(self._stage.agents(self._session.session_uuid))
+        agents = len(self._agents())
         edges = sum(len(node.before) for node in self._plan.agents.values())
         walks = edges * (self.happened["crash"] + self.happened["duplicate"] + self.happened["throttle"])
         pauses = 2 * agents * self.happened["control"]
@@ -263,14 +266,14 @@ class History:
         assert self._stage.requests.total() <= most, self._stage.requests
 
     def _has_ended(self) -> bool:
-        agents = self._stage.agents(self._session.session_uuid)
-        over = self._stage.session(self._session).status in TERMINAL_SESSION_STATUSES
+        agents = self._agents()
+        over = self._now().status in TERMINAL_SESSION_STATUSES
         return over and all(each.state in TERMINAL_AGENT_STATES for each in agents)
 
     def _waits(self) -> bool:
         """Whether it is somebody's turn who does something in the next round."""
-        agents = self._stage.agents(self._session.session_uuid)
-        paused = self._stage.session(self._session).status == "paused"
+        agents = self._agents()
+        paused = self._now().status == "paused"
         return paused or any(each.state == "wait_for_user_input" or self._job_of(each) for each in agents)
 
     def _work(self, app: App) -> None:
@@ -299,7 +302,7 @@ class History:
     def _world(self, app: App) -> None:
         """People answer, long jobs end, somebody steers; each may be seen only by the next round."""
         self._steer(app)
-        for each in self._stage.agents(self._session.session_uuid):
+        for each in self._agents():
             if self._random.random() < 0.3:
                 continue
             if each.state == "wait_for_user_input":
@@ -322,7 +325,7 @@ class History:
 
     def _steer(self, app: App) -> None:
         names = (self._session.coordination_uuid, self._session.session_uuid)
-        status = self._stage.session(self._session).status
+        status = self._now().status
         if status == "paused":
             self._try(partial(control.resume_session, app, TENANT, *names))
         elif self._happens("control", self._trouble.controls):
@@ -339,6 +342,25 @@ class History:
             except Conflict:
                 self.happened["conflict"] += 1
             return
+
+    # What is looked at, after every step of everybody: an item is only ever replaced, and read once
+
+    def _agents(self) -> list[SessionAgent]:
+        """The session agents in order of their ordinals."""
+        table = self._database.tables[f"{self._stage.app.settings.table_prefix}-session_agents"]
+        key = ParentKey.stored(TENANT, self._session.session_uuid)
+        return [self._read(SessionAgent, table.items[key, each]) for each in table.ranges.get(key, ())]
+
+    def _now(self) -> Session:
+        """The session as it is now."""
+        table = self._database.tables[f"{self._stage.app.settings.table_prefix}-sessions"]
+        key = ParentKey.stored(TENANT, self._session.coordination_uuid)
+        return self._read(Session, table.items[key, self._session.session_uuid])
+
+    def _read(self, model: type[R], item: dict[str, Any]) -> R:
+        _, record = known = self._known.get(id(item)) or (item, model.from_raw_data(item))
+        self._known[id(item)] = known
+        return record  # type: ignore[return-value]
 
     # What the agents do
 
@@ -382,7 +404,7 @@ class History:
         """Whether no agent is given up when all their workers die now, and those that are about to claim them: what
         kills its worker is not tried for ever.
         """
-        agents = self._stage.agents(self._session.session_uuid)
+        agents = self._agents()
         return all(
             died_in_a_row(each) + 1 < step.MOST_LOST and (each.resumed or 0) + 2 < step.MOST_LOST
             for each in agents
@@ -400,7 +422,7 @@ class History:
 def staged() -> Iterator[Stage]:
     """A stage for histories, on an AWS of its own."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
-    with mock_aws(), in_memory() as database, pytest.MonkeyPatch.context() as patched:
+    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
         for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
             patched.setenv(f"AWS_{name}", value)
         patched.setattr(backend, "FIRST_PAUSE", 0)
@@ -408,7 +430,6 @@ def staged() -> Iterator[Stage]:
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
         stage = stage_of(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)))
-        stage.database = database
         yield stage
 
 
@@ -510,6 +531,7 @@ def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent]) 
 
 def _check_parents(stage: Stage) -> None:
     """No item is without its parent: what the database holds is of this history."""
+    assert stage.database is not None
     tables = {name.partition("-")[2]: table.items for name, table in stage.database.tables.items()}
     for parents, children in (
         ("coordinations", "sessions"),

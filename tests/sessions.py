@@ -24,7 +24,7 @@ from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
-from tests.memory import Database
+from tests.memory import Database, databases
 
 TENANT = "acme"
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Stage:
     looking: Repository  # a connection of its own: what a test reads is no side effect
     requests: Counter[str] = field(default_factory=Counter)
     called: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by agent and key: the runs
-    database: Database = field(default_factory=Database)  # where histories say what goes wrong
+    database: Database | None = None  # where histories say what goes wrong
 
     def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
         """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""
@@ -254,7 +254,9 @@ class Stage:
         return list(self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True))
 
     def everything(self, session: Session) -> list[dict[str, Any]]:
-        """Every item of the session as it is stored."""
+        """Every item of the session as it is stored; in memory, every item there is."""
+        if self.database is not None:
+            return [each for table in self.database.tables.values() for each in table.items.values()]
         records = [
             self.session(session),
             *self.agents(session.session_uuid),
@@ -293,13 +295,14 @@ def stage_of(
         actions=actions,
         clock=clock,
     )
-    stage = Stage(fake, clock, queue, runtime, blobs, actions, boundary, app.records)
+    client: Any = connection.client
+    database = databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
+    stage = Stage(fake, clock, queue, runtime, blobs, actions, boundary, app.records, database=database)
 
     def count(model: Any, **_: Any) -> None:
         stage.requests[model.name] += 1
         boundary(model.name)
 
-    client: Any = connection.client
     client.meta.events.register("before-call.dynamodb", count)
 
     def count_after(model: Any, parsed: Any, **_: Any) -> None:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from botocore.client import BaseClient
 
 from tests.memory.expressions import Invalid, condition, update
-from tests.memory.values import Item, comparable, item_size
+from tests.memory.values import Item, Stored, comparable
 
 PAGE_BYTES = 1_048_576  # of a Query
 ITEM_BYTES = 409_600
@@ -33,9 +33,9 @@ class Table:
     """The items of a table by their keys. An item is only ever replaced: whoever has it keeps it as it was."""
 
     description: dict[str, Any]
-    items: dict[Key, Item] = field(default_factory=dict)
+    items: dict[Key, Stored] = field(default_factory=dict)
     ranges: dict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    older: dict[Key, Item | None] = field(default_factory=dict)  # each item before its last change
+    older: dict[Key, Stored | None] = field(default_factory=dict)  # each item before its last change
 
     @property
     def names(self) -> tuple[str, str]:
@@ -63,13 +63,14 @@ class Table:
                 del self.items[key]
                 self.ranges[key[0]].remove(key[1])
             return
-        if item_size(item) > ITEM_BYTES:
+        stored = Stored(item)
+        if stored.size > ITEM_BYTES:
             raise Invalid("Item size has exceeded the maximum allowed size")
-        self.items[key] = item
+        self.items[key] = stored
         if before is None:
             insort(self.ranges[key[0]], key[1])
 
-    def read(self, key: Key, *, lagging: bool) -> Item | None:
+    def read(self, key: Key, *, lagging: bool) -> Stored | None:
         """An item; as it was before its last change, where the reader is told by a replica that lags behind."""
         return self.older[key] if lagging and key in self.older else self.items.get(key)
 
@@ -142,7 +143,7 @@ class Database:
         key = table.key_of(request["Item"])
         old = table.items.get(key)
         _check(request, old)
-        table.write(key, dict(request["Item"]))
+        table.write(key, request["Item"])
         return _returned(request, old, None)
 
     def update_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +196,7 @@ class Database:
             _check_batch(keys, 25)
             done = self._done(writes)
             for key, each in zip(keys[:done], writes, strict=False):
-                table.write(key, dict(each["PutRequest"]["Item"]) if "PutRequest" in each else None)
+                table.write(key, each["PutRequest"]["Item"] if "PutRequest" in each else None)
             if done < len(writes):
                 left[name] = writes[done:]
         return {"UnprocessedItems": left}
@@ -231,7 +232,7 @@ class Database:
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in _key_names(request, table)}
         return answer
 
-    def _candidates(self, table: Table, request: Mapping[str, Any], meets_key: Callable[..., bool]) -> list[Item]:
+    def _candidates(self, table: Table, request: Mapping[str, Any], meets_key: Callable[..., bool]) -> list[Stored]:
         """The items that the condition on the key names, in the order of their range key."""
         lagging = self._lagging(request)
         if "IndexName" in request:
@@ -315,7 +316,7 @@ def _key_names(request: Mapping[str, Any], table: Table) -> list[str]:
     return [*dict.fromkeys([*own, *(_names(table.index(request["IndexName"])) if "IndexName" in request else ())])]
 
 
-def _after(candidates: list[Item], start: Mapping[str, Any], request: Mapping[str, Any], table: Table) -> int:
+def _after(candidates: Sequence[Item], start: Mapping[str, Any], request: Mapping[str, Any], table: Table) -> int:
     """Where the candidates go on after a key, whose item may be gone."""
     range_name = _names(table.index(request["IndexName"]))[1] if "IndexName" in request else table.names[1]
     own = table.names
@@ -326,13 +327,13 @@ def _after(candidates: list[Item], start: Mapping[str, Any], request: Mapping[st
     return len(places) - bisect_left(places[::-1], place)
 
 
-def _page(candidates: list[Item], limit: int | None) -> tuple[list[Item], bool]:
+def _page(candidates: list[Stored], limit: int | None) -> tuple[list[Stored], bool]:
     """The items of one page, and whether there are more."""
-    page: list[Item] = []
+    page: list[Stored] = []
     total = 0
     for each in candidates:
         page.append(each)
-        total += item_size(each)
+        total += each.size
         if total >= PAGE_BYTES or len(page) == limit:
             break
     return page, len(page) < len(candidates)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 Value = Mapping[str, Any]
@@ -47,6 +48,15 @@ def size(value: Value) -> int:
     if kind == "M":
         return 3 + sum(1 + len(name.encode()) + size(each) for name, each in inner.items())
     return 1
+
+
+class Stored(dict[str, Any]):
+    """An item that is only ever replaced, so that it is measured once."""
+
+    @cached_property
+    def size(self) -> int:
+        """Its bytes."""
+        return item_size(self)
 
 
 def item_size(item: Mapping[str, Value]) -> int:
