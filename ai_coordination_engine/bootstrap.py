@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
+from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.clock import SystemClock
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
@@ -16,7 +17,7 @@ from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES, client_config
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.ports import AllowList, Secrets
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import MODELS
@@ -48,6 +49,12 @@ def build_app(settings: Settings) -> App:
         secrets=secrets,
         clock=clock,
     )
+
+
+def allow_list(settings: Settings) -> AllowList:
+    """What `settings` allow, for a process whose workers have the same settings."""
+    actions = AllowedActionFunctions(settings.action_functions)
+    return SettingsAllowList(RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime)
 
 
 def secrets_manager() -> Secrets:

@@ -1,6 +1,6 @@
 """What the engine needs from the world, as protocols; `adapters` implement them, tests fake them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -151,6 +151,19 @@ class ActionFunctions(Protocol):
 
     def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
         """Run the function of that name; raises `AgentFailure`, also when it is not allowed."""
+
+
+class AllowList(Protocol):
+    """What the settings of the workers allow, asked before anything runs. An answer names the setting to change."""
+
+    def of_runtime(self, runtime: Mapping[str, Any] | None) -> str | None:
+        """Why an agent with this runtime fails (None: with the default one), or None when it does not."""
+
+    def of_action(self, module_name: str, function_name: str) -> str | None:
+        """Why this action function does not run, or None when it does."""
+
+    def problems(self) -> Iterator[str]:
+        """A line for each setting that cannot work, whatever records name."""
 
 
 class Queue(Protocol):

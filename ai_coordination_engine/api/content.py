@@ -26,6 +26,7 @@ from ai_coordination_engine.domain.shapes import (
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
 from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
+from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.store.attempts import STANDING, times_by_hand
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -77,8 +78,25 @@ def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> 
         _warn(context, unknown_keys((f"agents[{index}]", each) for index, each in enumerate(agents)))
         for index, each in enumerate(agents):
             _warn(context, idle_settings(f"agents[{index}].runtime", each.runtime.stored() if each.runtime else {}))
+        _warn(context, _runtimes_not_allowed(context.app.allow_list, agents))
         values["agents"] = stored_list(agents)
     return values
+
+
+def _runtimes_not_allowed(allow_list: AllowList | None, agents: Sequence[Agent]) -> Iterator[str]:
+    """Words on each runtime that the settings refuse today; they may allow it before anything runs."""
+    for index, agent in enumerate(agents if allow_list else ()):
+        if allow_list and agent.runtime and (why := allow_list.of_runtime(agent.runtime.stored())):
+            yield f"agents[{index}].runtime: the agent will fail: {why}."
+
+
+def _functions_not_allowed(allow_list: AllowList | None, actions: Mapping[str, AgentAction]) -> Iterator[str]:
+    """Likewise of each action function."""
+    for uuid, action in actions.items() if allow_list else ():
+        module_name, function_name = action.action_function.module_name, action.action_function.function_name
+        is_named = allow_list and (module_name or function_name)
+        if allow_list and is_named and (why := allow_list.of_action(module_name or "", function_name or "")):
+            yield f"agentActions.{uuid[:100]}.actionFunction: the agent will fail: {why}."
 
 
 def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
@@ -125,6 +143,7 @@ def _agent_actions(context: Context, given: Any, agents: Sequence[Agent]) -> dic
     _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
     _warn(context, idle_keys(kept))
     _warn(context, odd_conditions(kept))
+    _warn(context, _functions_not_allowed(context.app.allow_list, kept))
     return stored_map(kept)
 
 

@@ -85,11 +85,17 @@ def _write_session(context: Context, resource: Resource, given: Arguments) -> An
 
 def _write_session_agent(context: Context, resource: Resource, given: Arguments) -> Any:
     ends = given.get("state") in statuses.TERMINAL_AGENT_STATES
+    before = None
     if ends and given.get("session_agent_uuid") is not None:
-        control.agent_ends(context.app, context.tenant, (given["session_uuid"], given["session_agent_uuid"]))
+        before = control.agent_ends(context.app, context.tenant, (given["session_uuid"], given["session_agent_uuid"]))
     agent = insert_update(context, resource, given)
     if ends:
         control.agent_ended(context.app, agent)
+    if before is not None and (before.state, given["state"]) == ("wait_for_user_input", "completed"):
+        context.warn(
+            "The agent was waiting for a person, and is completed without an answer: nothing was checked against its "
+            "answerSchema, and its successors are given the agentOutput that it has. executeForUserInput answers."
+        )
     return agent
 
 

@@ -74,18 +74,20 @@ MODEL_PARAMETERS = (
 class Kind:
     """What a kind of runtime reads beside `kind`, and whether it passes any other key on.
 
-    `whole_input`: the input tells all, since whoever gets it may not look at the thread.
+    `setting` is the allow-list of what its agents may name. `whole_input`: the input tells all, since whoever gets it
+    may not look at the thread.
     """
 
+    setting: str
     reads: tuple[str, ...]
     passes_on: bool = False
     whole_input: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
-    "function": Kind(("name", "instructions"), passes_on=True),
-    "http": Kind(("url", "instructions"), whole_input=True),
-    "openai": Kind(("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
+    "function": Kind("ACE_FUNCTIONS", ("name", "instructions"), passes_on=True),
+    "http": Kind("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
+    "openai": Kind("ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
 }
 
 

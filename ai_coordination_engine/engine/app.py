@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ai_coordination_engine.ports import ActionFunctions, Clock, Queue, Runtimes, Secrets, Wake
+from ai_coordination_engine.ports import ActionFunctions, AllowList, Clock, Queue, Runtimes, Secrets, Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import SessionAgent
@@ -16,7 +16,8 @@ class App:
     """The settings, the store and the ports, one instance a process. Thread-safe.
 
     `alone_since` (epoch seconds) says that no other worker has lived since then, so that older leases are dead ones:
-    true where the state belongs to one process, as on a developer's machine.
+    true where the state belongs to one process, as on a developer's machine. `allow_list` is None where this process
+    does not have the settings of the workers, as the API's Lambda.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class App:
     secrets: Secrets
     clock: Clock
     alone_since: float | None = None
+    allow_list: AllowList | None = None
 
     def lost_before(self) -> float:
         """Leases that end before this (epoch seconds) have run out, or their worker is known to be dead."""

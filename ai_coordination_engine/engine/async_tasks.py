@@ -108,9 +108,9 @@ def complete_async_task(
 ) -> None:
     """End a long job with its `result` (a text, or any JSON) or its `error`, and wake the agent that waits for it.
 
-    The same again is a success that changes nothing. Raises `NotFound`; `Conflict` when the job has ended otherwise;
-    `BadUserInput` for neither or both, or more than `MAX_TEXT` characters. A job whose agent waits no longer (it was
-    cancelled, or tries again) ends all the same, and nothing follows.
+    The same again, with its usage or without, is a success that changes nothing. Raises `NotFound`; `Conflict` when
+    the job has ended otherwise; `BadUserInput` for neither or both, or more than `MAX_TEXT` characters. A job whose
+    agent waits no longer (it was cancelled, or tries again) ends all the same, and nothing follows.
     """
     status, values = _ending(result, error, usage)
     task = _find(app, tenant, async_task_uuid)
@@ -127,10 +127,11 @@ def complete_async_task(
         except Refused as refused:
             task = refused.old
     if task is None or (task.status, task.digest) != (status, digest):
-        other_usage = task is not None and task.digest == _digest(
+        is_same_end = task is not None and task.digest == _digest(
             status, {**values, "usage": app.records.opened(task.usage)}
         )
-        raise _ended(task, async_task_uuid, other_usage=other_usage)
+        if not is_same_end or usage is not None:  # a repetition need not say the usage again
+            raise _ended(task, async_task_uuid, other_usage=is_same_end)
     if not is_pending:  # a repetition, whose first try may have died
         timers.keep_watching(app, agent)
     app.queue.send([wake(agent)])

@@ -133,11 +133,16 @@ def session_ended(app: App, session: Session) -> None:
         end_agents(app, session)
 
 
-def agent_ends(app: App, tenant: str, key: Key) -> None:
-    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it."""
-    agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
-    if agent is not None and agent.ordinal is not None and agent.state not in TERMINAL_AGENT_STATES:
-        timers.keep_watching(app, agent)
+def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
+    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it.
+
+    The agent as it was, when the engine moves it and it has not ended.
+    """
+    agent: SessionAgent | None = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
+        return None
+    timers.keep_watching(app, agent)
+    return agent
 
 
 def agent_ended(app: App, agent: SessionAgent) -> None:

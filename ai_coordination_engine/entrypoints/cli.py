@@ -115,7 +115,7 @@ def run(
     from dataclasses import replace
 
     from ai_coordination_engine.domain.charsets import without_mark
-    from ai_coordination_engine.entrypoints.client import as_json, results
+    from ai_coordination_engine.entrypoints.client import as_json, as_text
     from ai_coordination_engine.entrypoints.run_checks import not_allowed
     from ai_coordination_engine.entrypoints.run_file import read_run_file
     from ai_coordination_engine.entrypoints.server import serving
@@ -126,7 +126,8 @@ def run(
         plan = replace(plan, task_query=without_mark(query))
     console = _console(stderr=True)
     with serving(_settings(), port=0, data_dir=data_dir, aws=aws) as running:
-        if problems := list(not_allowed(running.app, plan)):
+        allow_list = running.app.allow_list
+        if allow_list and (problems := list(not_allowed(allow_list, plan))):
             raise BadUserInput("\n".join(problems))
         if not all(agent.get("runtime") for agent in plan.agents):
             console.print(_runtime_note(running))
@@ -138,8 +139,7 @@ def run(
     if json_:
         write_json(as_json(view))
     else:
-        for agent in results(view):
-            write(agent.output or "")
+        write(as_text(view))
     if view.status != "completed":
         raise Failure(_why(view), FAILED)
 
@@ -237,7 +237,8 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 good, 1 the session or the command failed, 2 wrong input, 130 interrupted."""
     from ai_coordination_engine.settings import keep_loopback_from_proxies
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts what is in the background with SIGINT ignored
+        signal.signal(ending, signal.default_int_handler)
     keep_loopback_from_proxies()
     prepare()
     code = 0
@@ -306,10 +307,15 @@ def _run(console: "Terminal", running: "Running", run: "RunFile") -> "SessionVie
 
 def _ask(console: "Terminal", client: "Client", view: "SessionView", agent: "AgentView") -> None:
     """Show a person what the agent is given, and ask until the API takes the answer."""
-    from ai_coordination_engine.entrypoints.client import ApiError
-
     if not sys.stdin.isatty():
-        raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
+        if agent.default_answer is None:
+            raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
+        console.print(
+            f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal: "
+            f"the default answer is given: {on_one_line(agent.default_answer)}"
+        )
+        _give(console, client, view, agent, agent.default_answer)
+        return
     given = client.given(view, agent)
     if given:
         console.print(f"\n{on_one_line(agent.name)} is given:", style="bold")
@@ -321,17 +327,22 @@ def _ask(console: "Terminal", client: "Client", view: "SessionView", agent: "Age
             )
         except EOFError as error:
             raise Failure(f"{agent.name} still waits for an answer of {agent.asks}.", FAILED) from error
-        if not text.strip():
-            continue
-        try:
-            client.answer(view, agent, text)
-        except ApiError as error:
-            console.print(str(error))
-            if error.code == "BAD_USER_INPUT":
-                continue
-            if error.code != "CONFLICT":  # somebody else was faster, or the wait is over
-                raise
-        return
+        if text.strip() and _give(console, client, view, agent, text):
+            return
+
+
+def _give(console: "Terminal", client: "Client", view: "SessionView", agent: "AgentView", text: str) -> bool:
+    """Give an answer; False when the API does not take this one. Somebody else may have been faster."""
+    from ai_coordination_engine.entrypoints.client import ApiError
+
+    try:
+        client.answer(view, agent, text)
+    except ApiError as error:
+        console.print(str(error))
+        if error.code not in ("BAD_USER_INPUT", "CONFLICT"):
+            raise
+        return error.code == "CONFLICT"
+    return True
 
 
 def _note_open_sessions(console: "Terminal", running: "Running") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from ai_coordination_engine.entrypoints.output import on_one_line
 from ai_coordination_engine.entrypoints.run_file import RunFile
 from ai_coordination_engine.errors import BadUserInput
 
@@ -93,7 +94,8 @@ class ApiError(Exception):
 class AgentView:
     """One session agent as the API shows it; `final` when no other agent waits for it.
 
-    `why` says what it waits for, once nothing has changed for a while.
+    `default_answer` is what the API takes when the person does not answer in time. `why` says what it waits for, once
+    nothing has changed for a while.
     """
 
     session_agent_uuid: str
@@ -104,6 +106,7 @@ class AgentView:
     notes: str | None
     asks: str | None
     final: bool
+    default_answer: str | None = None
     why: str | None = None
 
 
@@ -304,6 +307,7 @@ def _agents(session: dict[str, Any], names: dict[str, str]) -> list[AgentView]:
                 notes=row["notes"],
                 asks=_action(row).get("userInTheLoop"),
                 final=uuid not in waited_for and not is_element,
+                default_answer=_action(row).get("defaultAnswer"),
             )
         )
     return agents
@@ -316,6 +320,18 @@ def _action(row: dict[str, Any]) -> dict[str, Any]:
 def results(view: SessionView) -> Iterator[AgentView]:
     """The agents whose outputs are the session's result."""
     return (agent for agent in view.agents if agent.final)
+
+
+def as_text(view: SessionView) -> str:
+    """The result for people: the output of the one final agent, or those of several, each below its name.
+
+    Of several those that did not complete, the branches that were not taken, are left out.
+    """
+    final = list(results(view))
+    if len(final) <= 1:
+        return "".join(agent.output or "" for agent in final)
+    completed = [agent for agent in final if agent.state == "completed"]
+    return "\n\n".join(f"{on_one_line(agent.name)}:\n{agent.output or ''}" for agent in completed)
 
 
 def as_json(view: SessionView) -> str:

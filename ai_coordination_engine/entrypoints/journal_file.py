@@ -107,7 +107,10 @@ def has_data(data_dir: Path) -> bool:
 
 def _make_private(data_dir: Path) -> None:
     """Make the directory, or take everybody else's rights to it away; raises `DataDirError` where that may do harm."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataDirError(f"{data_dir} is not a directory, or lies below a file; choose another.") from error
     if not stat.S_IMODE(data_dir.stat().st_mode) & 0o077:
         return
     if any(data_dir.iterdir()) and not has_data(data_dir):

@@ -28,7 +28,6 @@ from ai_coordination_engine.entrypoints.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
 from ai_coordination_engine.entrypoints.output import VisibleLog
-from ai_coordination_engine.entrypoints.run_checks import unloadable
 from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
@@ -68,7 +67,8 @@ def serving(
 ) -> Iterator[Running]:
     """Serve while the context is open; port None is 8000 or, when that is taken, another.
 
-    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not load.
+    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not load, or the default
+    runtime is not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
@@ -79,8 +79,9 @@ def serving(
             settings.model_copy(update={"auth": "local"})
         )  # only this machine can reach the server
         bootstrap.create_tables(settings)
-        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-        if problems := list(unloadable(app)):
+        allow_list = bootstrap.allow_list(settings)
+        app = replace(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list)
+        if problems := list(allow_list.problems()):
             raise WrongSetting("\nace: ".join(problems))
         if data_dir:  # locked by this process: whoever held a lease before it started is dead
             app = replace(app, alone_since=app.clock.now().timestamp())

@@ -97,15 +97,25 @@ def test_another_end_is_a_conflict(stage: Stage) -> None:
     assert stage.agent(session.session_uuid, "b").agent_output == "done"
 
 
+def test_the_same_end_without_its_usage_is_a_repetition(stage: Stage) -> None:
+    session = waiting_for_a_job(stage)
+    complete(stage, usage={"calls": 2})
+    complete(stage, usage=None)
+    stage.drain()
+    check_promises(stage, session)
+    task = stage.app.async_tasks.get(TENANT, "job-1")
+    assert task is not None
+    assert stage.app.records.opened(task.usage) == {"calls": 2}
+
+
 def test_the_same_end_with_another_usage_is_a_conflict_that_says_so(stage: Stage) -> None:
     waiting_for_a_job(stage)
     big = "x" * 100_000
     complete(stage, result=big, usage={"calls": 2, "cost": 0.1})
-    for usage in (None, {"calls": 3}):
-        with pytest.raises(Conflict) as caught:
-            complete(stage, result=big, usage=usage)
-        assert caught.value.message == "The async task has completed already, with this end but another usage."
-        assert caught.value.extensions == {"status": "completed"}
+    with pytest.raises(Conflict) as caught:
+        complete(stage, result=big, usage={"calls": 3})
+    assert caught.value.message == "The async task has completed already, with this end but another usage."
+    assert caught.value.extensions == {"status": "completed"}
     with pytest.raises(Conflict) as caught:
         complete(stage, result="else")
     assert caught.value.message == "The async task has completed already."

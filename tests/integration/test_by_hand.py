@@ -69,6 +69,22 @@ def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
     assert session(api, "c")["status"] == "completed"
 
 
+@pytest.mark.parametrize(("state", "warnings"), [("completed", 1), ("skipped", 0)])
+def test_completing_an_agent_that_waits_for_a_person_warns_that_nobody_has_answered(
+    api: Api, worker: Worker, state: str, warnings: int
+) -> None:
+    start(api, "c", {"a": {"userInTheLoop": "ada", "answerSchema": {"enum": ["yes"]}}})
+    worker.drain()
+    (waiting,) = [each for each in session(api, "c")["sessionAgents"] if each["state"] == "wait_for_user_input"]
+    answer = api.send(SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state)
+    assert answer["data"]["insertUpdateSessionAgent"]["sessionAgent"]["state"] == state
+    told = answer.get("extensions", {}).get("warnings", [])
+    assert [each.split(":")[0] for each in told] == [
+        "The agent was waiting for a person, and is completed without an answer"
+    ] * warnings
+    assert "extensions" not in api.send(SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state)
+
+
 @pytest.mark.parametrize(("state", "status"), [("cancelled", "failed"), ("skipped", "completed")])
 def test_what_follows_from_an_agent_ended_by_hand_is_skipped_and_the_session_ends(
     api: Api, worker: Worker, state: str, status: str

@@ -410,7 +410,9 @@ def test_the_default_port_gives_way_when_it_is_taken() -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what is in the background
     with served() as (process, url):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         assert post(url, "{ ping }").json()["data"]["ping"].startswith("Hello at ")
         head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
         address = ("127.0.0.1", int(url.split(":")[-1].split("/")[0]))
@@ -543,6 +545,18 @@ def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
     done = ace("run", str(file))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
+
+
+def test_without_a_terminal_the_default_answer_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: a, runtime: {kind: function, name: answer}}, {name: b}]}\n"
+        "task:\n  subtasks: [{agent: b, query: q}]\n"
+        "  actions: {a: {ask: ada, answer_within_seconds: 900, default_answer: fine}}\n"
+    )
+    done = ace("run", str(file))
+    assert (done.returncode, done.stdout) == (0, "a:\nfine\n\nb:\nq\n"), done.stderr
+    assert "a asks ada, and there is no terminal: the default answer is given: fine" in done.stderr.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -507,3 +507,11 @@ def test_a_directory_of_an_earlier_layout_is_refused_in_words(tmp_path: Path) ->
     (tmp_path / "journal.jsonl").write_text(json.dumps([change]) + "\n")
     with pytest.raises(DataDirError, match="was written by an earlier version"), EmbeddedAws(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_is_no_data_directory(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+    with pytest.raises(DataDirError, match="is not a directory, or lies below a file; choose another"):
+        EmbeddedAws(file / below).__enter__()

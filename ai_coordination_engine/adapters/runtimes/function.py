@@ -9,6 +9,7 @@ from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, r
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 
@@ -53,6 +54,8 @@ class FunctionRuntime:
             if inspect.iscoroutine(returned):
                 # Cancelled a moment after the attempt has failed, so that one of the two reports the time.
                 returned = asyncio.run(asyncio.wait_for(returned, request.timeout_seconds + 1))
+        if returned is None:
+            logger.warning("a function returned None: its output is empty; return a text", extra={"function": name})
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:

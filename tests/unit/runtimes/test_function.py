@@ -13,6 +13,7 @@ import pytest
 
 from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP, foreign
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
+from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 Requests = Callable[..., AgentRequest]
@@ -139,6 +140,16 @@ def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Reques
 def test_what_a_function_returns_becomes_text(agent_request: Requests, expression: str, output: str) -> None:
     request = agent_request(runtime={"name": "returned"}, input=expression)
     assert allowed("returned").run(request) == AgentResult(output)
+
+
+@pytest.mark.parametrize(("expression", "warnings"), [("None", 1), ("''", 0)])
+def test_a_function_that_returns_nothing_is_warned_of(
+    agent_request: Requests, monkeypatch: pytest.MonkeyPatch, expression: str, warnings: int
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(logger, "warning", lambda message, **_: told.append(message))
+    allowed("returned").run(agent_request(runtime={"name": "returned"}, input=expression))
+    assert told == ["a function returned None: its output is empty; return a text"] * warnings
 
 
 @pytest.mark.parametrize(

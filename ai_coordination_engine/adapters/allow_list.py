@@ -1,0 +1,51 @@
+"""What the settings of the workers allow, asked before anything runs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
+from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
+from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.ports import AgentFailure
+
+_DEFAULT, _ACTIONS = "ACE_DEFAULT_RUNTIME", "ACE_ACTION_FUNCTIONS"
+
+
+class SettingsAllowList:
+    """`ports.AllowList` over the runtimes and the action functions of this process. Thread-safe."""
+
+    def __init__(
+        self, runtimes: RuntimeRegistry, actions: AllowedActionFunctions, default_runtime: Mapping[str, Any]
+    ) -> None:
+        self._runtimes = runtimes
+        self._actions = actions
+        self._default = default_runtime
+
+    def of_runtime(self, runtime: Mapping[str, Any] | None) -> str | None:
+        """Why attempts with this runtime fail, and the setting to change."""
+        named = runtime or self._default
+        kind = KINDS.get(str(named.get("kind")))
+        setting = kind.setting if runtime and kind else _DEFAULT
+        try:
+            self._runtimes.find(str(named.get("kind"))).check(named)
+        except AgentFailure as failure:
+            return f"{failure.message}; see {setting}"
+        return None
+
+    def of_action(self, module_name: str, function_name: str) -> str | None:
+        """Why this action function does not run, and the setting to change."""
+        try:
+            self._actions.check(module_name, function_name)
+        except AgentFailure as failure:
+            return f"{failure.message}; see {_ACTIONS}"
+        return None
+
+    def problems(self) -> Iterator[str]:
+        """A line for each setting that cannot work; functions that load are loaded now."""
+        functions = self._runtimes.find("function")
+        if isinstance(functions, FunctionRuntime):
+            yield from (f"ACE_FUNCTIONS: {each}" for each in functions.functions.unloadable())
+        yield from (f"{_ACTIONS}: {each}" for each in self._actions.functions.unloadable())
+        if problem := self.of_runtime(None):
+            yield f"{_DEFAULT}: {problem.removesuffix(f'; see {_DEFAULT}')}"

@@ -1,0 +1,88 @@
+"""What the settings refuse is warned of when it is written, where the API has the settings of the workers."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from tests.integration.test_by_hand import COORDINATION
+from tests.support import Api
+
+TASK = """mutation($actions: JSONCamelCase) {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions, updatedBy: "me") {
+    task { agentActions } } }"""
+SETTINGS = Settings(
+    functions={"mine": "json:dumps"},
+    action_functions={"my.act": "json:dumps"},
+    http_allowed_urls=["https://agents.example/"],
+    openai_endpoints={"default": OpenAIEndpoint(base_url="https://models.example/v1")},
+)
+
+
+@pytest.fixture
+def knowing(api: Api) -> Api:
+    """An API whose process has the settings of the workers."""
+    api.app = replace(api.app, allow_list=bootstrap.allow_list(SETTINGS))
+    return api
+
+
+def warnings(api: Api, document: str, **variables: Any) -> list[str]:
+    answer = api.send(document, **variables)
+    assert "errors" not in answer
+    told: list[str] = answer.get("extensions", {}).get("warnings", [])
+    return told
+
+
+def test_a_runtime_that_is_not_allowed_is_stored_with_a_warning_that_names_the_setting(knowing: Api) -> None:
+    runtimes = [
+        {"kind": "function", "name": "mine"},
+        {"kind": "function", "name": "other"},
+        {"kind": "http", "url": "https://agents.example/a"},
+        {"kind": "http", "url": "https://other.example/a"},
+        {"kind": "openai", "endpoint": "default"},
+        {"kind": "openai", "endpoint": "other"},
+    ]
+    agents = [{"agentUuid": f"a{index}", "runtime": each} for index, each in enumerate(runtimes)]
+    assert warnings(knowing, COORDINATION, c="c", agents=[*agents, {"agentUuid": "by-default"}]) == [
+        "agents[1].runtime: the agent will fail: the function 'other' is not offered; `runtime.name` is one of: "
+        "answer, echo, mine, upper, word_count; see ACE_FUNCTIONS.",
+        "agents[3].runtime: the agent will fail: the URL of the agent at other.example is not among those allowed by "
+        "the settings; see ACE_HTTP_ALLOWED_URLS.",
+        "agents[5].runtime: the agent will fail: the model endpoint 'other' is not configured; configured: default; "
+        "see ACE_OPENAI_ENDPOINTS.",
+    ]
+
+
+def test_an_action_function_that_is_not_allowed_is_stored_with_a_warning(knowing: Api) -> None:
+    warnings(knowing, COORDINATION, c="c", agents=[{"agentUuid": uuid} for uuid in "abc"])
+    actions = {
+        "a": {"actionFunction": {"moduleName": "my", "functionName": "act"}},
+        "b": {"actionFunction": {"moduleName": "my", "functionName": "other"}},
+        "c": {"actionFunction": {}},
+    }
+    assert warnings(knowing, TASK, actions=actions) == [
+        "agentActions.b.actionFunction: the agent will fail: the action function 'my.other' is not allowed; "
+        "see ACE_ACTION_FUNCTIONS."
+    ]
+
+
+def test_an_api_without_the_settings_of_the_workers_says_nothing_of_them(api: Api) -> None:
+    agents = [{"agentUuid": "a", "runtime": {"kind": "function", "name": "other"}}]
+    assert warnings(api, COORDINATION, c="c", agents=agents) == []
+
+
+@pytest.mark.parametrize(
+    ("runtime", "problem"),
+    [
+        ({"kind": "bogus"}, "the runtime kind 'bogus' is unknown; known kinds: function, http, openai"),
+        ({"kind": "openai"}, "the model endpoint 'default' is not configured; configured: none"),
+        ({"kind": "function", "name": "upper"}, None),
+    ],
+)
+def test_a_default_runtime_that_cannot_work_is_a_problem_of_its_setting(
+    runtime: dict[str, object], problem: str | None
+) -> None:
+    found = list(bootstrap.allow_list(Settings(default_runtime=runtime)).problems())
+    assert found == ([] if problem is None else [f"ACE_DEFAULT_RUNTIME: {problem}"])
