@@ -11,7 +11,8 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.entities import SESSION_RUN
-from ai_coordination_engine.store.models import IntegerAttribute, ParentKey, Record, SessionAgent, internal
+from ai_coordination_engine.store.models import IntegerAttribute, Record, SessionAgent
+from ai_coordination_engine.store.parent_keys import ParentKey, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.repository import Repository, visible
 from ai_coordination_engine.store.table import Key, Refused

@@ -117,7 +117,7 @@ def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> 
 def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
     """A look at each kind of children; reservations of crashed writers are swept aside where nothing else is."""
     while True:
-        looks = repository.parallel.run([partial(_look, repository, child, tenant, key) for child in entity.guards])
+        looks = _look_at_all(repository, entity, tenant, key)
         dead = [(child, each) for child, look in zip(entity.guards, looks, strict=True) for each in look.dead]
         if not dead or any(look.count for look in looks):
             return looks
@@ -125,12 +125,27 @@ def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> lis
             swept(repository, child, tenant, each)
 
 
-def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key) -> _Look:
-    """The children that stand in the way, counted up to `_LOOK`."""
+def _look_at_all(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+    """A look at each kind of children, in all of its shards at the same time."""
+    shards = [(child, shard) for child in entity.guards for shard in range(repository.table(child).shards)]
+    calls = [partial(_look, repository, child, tenant, key, shard) for child, shard in shards]
+    found = list(zip(shards, repository.parallel.run(calls), strict=True))
+    return [_merged([look for (each, _), look in found if each is child]) for child in entity.guards]
+
+
+def _merged(looks: Sequence[_Look]) -> _Look:
+    """What was seen of one kind in all shards."""
+    count = sum(each.count for each in looks)
+    is_all = count <= _LOOK and all(each.is_all for each in looks)
+    return _Look(min(count, _LOOK), is_all, [dead for each in looks for dead in each.dead])
+
+
+def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, shard: int) -> _Look:
+    """The children in a shard that stand in the way, counted up to `_LOOK`."""
     table, now = repository.table(child), repository.clock.now()
     counted, dead, after = 0, list[Record](), None
     while True:
-        records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True)
+        records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard)
         own = [each for each in records if each.partition_key == tenant and is_below(each, child, parent_key)]
         ended = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
         counted += len(own) - len(ended)

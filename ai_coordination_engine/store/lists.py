@@ -12,13 +12,13 @@ from pynamodb.expressions.condition import Condition
 
 from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
-from ai_coordination_engine.store import cursors
+from ai_coordination_engine.store import cursors, shards
 from ai_coordination_engine.store.begun import with_statuses
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, Entity
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.repository import Repository, visible
 from ai_coordination_engine.store.session_status import INDEXED, status_keys
-from ai_coordination_engine.store.table import BATCH_GET_LIMIT, Table
+from ai_coordination_engine.store.table import BATCH_GET_LIMIT, RawKey, Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -72,7 +72,7 @@ def read_page(
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
     if skip and source.is_plain:
-        skipped, position = source.count(skip)
+        skipped, position = source.skip(skip)
         if position is None:
             return Page([], size, number, skipped if with_total else None, None)
         after, skip = position, 0
@@ -124,8 +124,7 @@ class _List:
     def total(self) -> tuple[int, bool]:
         """How many there are, and whether these are all: a long list is not counted to its end."""
         if self.is_plain:
-            counted, position = self.count(MAX_COUNTED)
-            return counted, position is None
+            return self._counted()
         found = 0
         for number, (record, _) in enumerate(
             _rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1
@@ -135,26 +134,60 @@ class _List:
                 return found, False
         return found, True
 
-    def count(self, most: int) -> tuple[int, list[str] | None]:
-        """Of a plain list: how many there are, up to `most`, and the position after them unless that is the end."""
-        table = self.repository.table(self.entity)
-        condition: Condition | None = table.model.unconfirmed.does_not_exist()
-        if (hash_value := _hash_value(table, self.entity, self.tenant, self.filters)) is not None:
-            names, index = [table.range_key], None
-            condition &= table.model.partition_key == self.tenant
-        else:
-            condition = None if self.entity.keys_only else condition  # of keys nothing else can be asked
-            index, names = _index_of(table, self.entity)[0], _position_names(table, self.entity)
-        counted, key = table.count(
+    def skip(self, rows: int) -> tuple[int, list[str] | None]:
+        """Of a plain list: so many rows, or how many there are, and the position after them unless that is the end."""
+        newest = self.entity.newest_first
+        if self._partition is not None and self._table.shards > 1:
+            skipped, last = shards.skip(self._table, self.tenant, self._partition, self._condition, rows, newest=newest)
+            return skipped, [last] if last is not None else None
+        counted, key = self._count(rows)
+        bare = self._table.bare_key(key) if key else {}
+        return counted, [bare[name] for name in self._position] if key else None
+
+    def _counted(self) -> tuple[int, bool]:
+        """How many rows a plain list has, up to `MAX_COUNTED`, and whether these are all."""
+        every = range(self._table.shards if self._partition is not None else 1)
+        found = self.repository.parallel.run([partial(self._count, MAX_COUNTED, shard) for shard in every])
+        counted = sum(count for count, _ in found)
+        return min(counted, MAX_COUNTED), counted <= MAX_COUNTED and all(key is None for _, key in found)
+
+    def _count(self, most: int, shard: int = 0) -> tuple[int, RawKey | None]:
+        return self._table.count(
             self.tenant,
-            hash_value or self.tenant,
-            condition,
+            self.tenant if self._partition is None else self._partition,
+            self._condition,
             most,
-            index=index,
+            index=_index_of(self._table, self.entity)[0] if self._partition is None else None,
             forward=not self.entity.newest_first,
+            shard=shard,
         )
-        bare = table.bare_key(key) if key else {}
-        return counted, [bare[name] for name in names] if key else None
+
+    @property
+    def _table(self) -> Table[Any]:
+        return self.repository.table(self.entity)
+
+    @property
+    def _partition(self) -> str | None:
+        """The hash key of the partition that is the whole list; None when an index is."""
+        return _hash_value(self._table, self.entity, self.tenant, self.filters)
+
+    @property
+    def _position(self) -> list[str]:
+        """What a position in the list is made of."""
+        if self._partition is not None:
+            return [self._table.range_key]
+        return _position_names(self._table, self.entity)
+
+    @property
+    def _condition(self) -> Condition | None:
+        """What rows that count meet; of an index of keys nothing can be asked."""
+        model = self._table.model
+        confirmed: Condition = model.unconfirmed.does_not_exist()
+        if self._partition is not None:
+            confirmed &= model.partition_key == self.tenant
+        elif self.entity.keys_only:
+            return None
+        return confirmed
 
     def _has_read_enough(self, number: int, want: int) -> bool:
         meter = self.repository.meter
@@ -193,12 +226,12 @@ def _rows(
     short = None
     if wanted and INDEXED.issuperset(wanted):
         if hash_value is not None and len(after) < len(_of_an_index(table)):
-            short = _rest_if_short(table, tenant, hash_value, entity.newest_first, after)
+            short = _rest_if_short(repository, table, tenant, hash_value, entity.newest_first, after)
             after = [hash_value, *after] if after else after
         among = _of_statuses(table, tenant, entity, wanted, hash_value, after)
         source = _with_rows(repository, entity, tenant, among, size) if short is None else short
     elif hash_value is not None:
-        source = _partition(table, tenant, hash_value, entity.newest_first, after, size)
+        source = _partition(repository, table, tenant, hash_value, after, size, newest=entity.newest_first)
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
         if entity.keys_only:
@@ -231,27 +264,30 @@ def _read(repository: Repository, known: dict[str, Any], record: Any, name: str)
 
 
 def _partition(
-    table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str], size: int | None
+    repository: Repository,
+    table: Table[Any],
+    tenant: str,
+    hash_value: str,
+    after: list[str],
+    size: int | None = None,
+    *,
+    newest: bool = False,
 ) -> Iterator[_Row]:
-    start = table.raw_key(tenant, {table.hash_key: hash_value, table.range_key: _part(after, -1, 1)}) if after else None
-    while True:
-        records, start = table.query(tenant, hash_value, after=start, limit=size, forward=not newest)
-        for record in records:
-            yield record, [getattr(record, table.range_key)]
-        if start is None:
-            return
+    above = _part(after, -1, 1) if after else None
+    for record in shards.rows(repository.parallel, table, tenant, hash_value, above, size, newest=newest):
+        yield record, [getattr(record, table.range_key)]
 
 
 def _rest_if_short(
-    table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str]
+    repository: Repository, table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str]
 ) -> Iterator[_Row] | None:
-    """All rows from `after` on when one request reads them; None when there are more.
+    """All rows from `after` on when few requests read them; None when there are more.
 
     An index of the whole tenant may name very many others before those of one parent.
     """
-    start = table.raw_key(tenant, {table.hash_key: hash_value, table.range_key: after[-1]}) if after else None
-    records, more = table.query(tenant, hash_value, after=start, forward=not newest)
-    return ((each, [getattr(each, table.range_key)]) for each in records) if more is None else None
+    above = after[-1] if after else None
+    found = shards.rest_if_short(repository.parallel, table, tenant, hash_value, above, newest=newest)
+    return ((each, [getattr(each, table.range_key)]) for each in found) if found is not None else None
 
 
 def _hash_value(table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]) -> str | None:
@@ -329,13 +365,13 @@ def _below_sessions(
     session_filters = {name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters}
     above = after[:-1]
     if after:
-        for record, position in _partition(table, tenant, _part(after, -2, 2), False, after[-1:], None):
+        for record, position in _partition(repository, table, tenant, _part(after, -2, 2), after[-1:]):
             yield record, [*above, *position]
     for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
         yield None, [*place, _FIRST]
         if session is None:
             continue
-        for record, position in _partition(table, tenant, session.session_uuid, False, [], None):
+        for record, position in _partition(repository, table, tenant, session.session_uuid, []):
             yield record, [*place, *position]
 
 

@@ -19,9 +19,8 @@ from pynamodb.constants import NUMBER
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 from pynamodb.models import Model
 
+from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
 from ai_coordination_engine.store.payload import Payload
-
-SEPARATOR = " "  # of a tenant from the uuid, in the stored hash key of a child table
 
 
 class IntegerAttribute(Attribute[int]):
@@ -36,33 +35,6 @@ class IntegerAttribute(Attribute[int]):
     def deserialize(self, value: str) -> int:
         """The number."""
         return int(value)
-
-
-class ParentKey(UnicodeAttribute):
-    """The uuid of the parent, as the hash key of a child table.
-
-    The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants never share a
-    partition; here and on the wire it is the bare uuid. A space of the tenant is escaped, and no uuid begins with one:
-    after a second space come internal items (`internal`), and shards if there will be any.
-    """
-
-    @staticmethod
-    def stored(tenant: str, uuid: str) -> str:
-        """The value that is stored for a parent's uuid."""
-        escaped = tenant.replace("%", "%25").replace(SEPARATOR, "%20")
-        return f"{escaped}{SEPARATOR}{uuid}"
-
-    def deserialize(self, value: str) -> str:
-        """The bare uuid; raises `ValueError` for an item that a version before 0.1.0 has stored."""
-        _, separator, uuid = value.partition(SEPARATOR)
-        if not separator:
-            raise ValueError("The table holds items of an earlier layout: create the tables anew, with another prefix.")
-        return uuid
-
-
-def internal(*parts: object) -> str:
-    """The hash key of items that are not records: no uuid of a client begins with a space."""
-    return SEPARATOR + SEPARATOR.join(map(str, parts))
 
 
 class Record(Model):
@@ -97,9 +69,12 @@ class Record(Model):
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
         """The item as it is stored."""
         item = super().serialize(null_check)
-        for name, attribute in self.get_attributes().items():
+        attributes = self.get_attributes().items()
+        child = next((name for name, attribute in attributes if attribute.is_range_key), "")
+        for name, attribute in attributes:
             if isinstance(attribute, ParentKey):
-                item[name] = {attribute.attr_type: attribute.stored(self.partition_key, getattr(self, name))}
+                shard = attribute.shard_of(getattr(self, child))
+                item[name] = {attribute.attr_type: attribute.stored(self.partition_key, getattr(self, name), shard)}
         return item
 
     def is_same(self, other: "Record") -> bool:
@@ -235,7 +210,7 @@ class Session(Record):
         table_name = "sessions"
 
     record_name = "session"
-    coordination_uuid = ParentKey(hash_key=True)
+    coordination_uuid = ShardedParentKey(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)
     task_uuid = UnicodeAttribute(null=True)
     user_id = UnicodeAttribute(null=True)

@@ -11,7 +11,8 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import SESSION_STATUSES
-from ai_coordination_engine.store.models import ParentKey, Session
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.table import Key
 
 INDEXED = frozenset(SESSION_STATUSES) - {"completed"}

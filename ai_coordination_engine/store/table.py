@@ -4,9 +4,11 @@ PynamoDB serialises, names and signs; what it does not offer on a model (the old
 connection for six tables) is added here. Errors of the service become errors of ours at this boundary.
 """
 
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
@@ -30,7 +32,8 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.backend import Backoff, translated
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, charge_write
-from ai_coordination_engine.store.models import ParentKey, Record
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.parent_keys import ParentKey
 
 M = TypeVar("M", bound=Record)
 Key = tuple[str, str]
@@ -65,6 +68,9 @@ class Table(Generic[M]):
         schema = model._get_schema()
         names = {key["KeyType"]: key["AttributeName"] for key in schema["key_schema"]}
         self.hash_key, self.range_key = names["HASH"], names["RANGE"]
+        attribute = model.get_attributes()[self.hash_key]
+        self._above = attribute if isinstance(attribute, ParentKey) else None
+        self.shards = self._above.shards if self._above else 1
         connection.add_meta_table(
             MetaTable(
                 {
@@ -91,17 +97,14 @@ class Table(Generic[M]):
         other.meter = meter
         return other
 
-    def stored_hash(self, tenant: str, value: str) -> str:
-        """The stored value of a bare hash key of this tenant."""
-        attribute = self.model.get_attributes()[self.hash_key]
-        return attribute.stored(tenant, value) if isinstance(attribute, ParentKey) else value
-
     def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
-        """A key to go on from in a query, made of bare values by attribute."""
-        return {
-            name: {"S": self.stored_hash(tenant, value) if name == self.hash_key else value}
-            for name, value in key.items()
-        }
+        """A key to go on from in the query of an index, made of bare values by attribute."""
+        own = self._stored(tenant, (key[self.hash_key], key[self.range_key]))
+        return {name: {"S": own if name == self.hash_key else value} for name, value in key.items()}
+
+    def after(self, tenant: str, hash_value: str, range_value: str, shard: int = 0) -> RawKey:
+        """The key to go on from after `range_value`, whether or not that is in this shard."""
+        return {self.hash_key: {"S": self._partition(tenant, hash_value, shard)}, self.range_key: {"S": range_value}}
 
     def bare_key(self, key: RawKey) -> dict[str, str]:
         """The bare values of a key to go on from."""
@@ -111,7 +114,7 @@ class Table(Generic[M]):
 
     def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
-        hash_value = self.stored_hash(tenant, key[0])
+        hash_value = self._stored(tenant, key)
         with _translated():
             answer = self._connection.get_item(self.name, hash_value, range_key=key[1], consistent_read=consistent)
         item = answer.get(ITEM)
@@ -122,9 +125,7 @@ class Table(Generic[M]):
         """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
         found: dict[Key, M] = {}
         backoff = Backoff(_SERVICE)
-        pending = [
-            {self.hash_key: self.stored_hash(tenant, key[0]), self.range_key: key[1]} for key in dict.fromkeys(keys)
-        ]
+        pending = [{self.hash_key: self._stored(tenant, key), self.range_key: key[1]} for key in dict.fromkeys(keys)]
         while pending:
             page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
             with _translated():
@@ -171,13 +172,13 @@ class Table(Generic[M]):
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
-        hash_value = self.stored_hash(tenant, key[0])
+        hash_value = self._stored(tenant, key)
         answer = self._write("UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW")
         return self.model.from_raw_data(answer[ATTRIBUTES])
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return what it was; raises `Refused`."""
-        hash_value = self.stored_hash(tenant, key[0])
+        hash_value = self._stored(tenant, key)
         answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
         return self.model.from_raw_data(answer[ATTRIBUTES])
 
@@ -190,15 +191,11 @@ class Table(Generic[M]):
         limit: int | None = None,
         forward: bool = True,
         consistent: bool = False,
-        range_above: str | None = None,
+        shard: int = 0,
     ) -> tuple[list[M], RawKey | None]:
-        """One page of the items under `hash_value`, and the key to go on from (None at the end)."""
-        condition = None
-        if range_above is not None:
-            condition = self.model.get_attributes()[self.range_key] > range_above
+        """One page of the items in a shard of `hash_value`, and the key to go on from (None at the end)."""
         return self._page(
-            self.stored_hash(tenant, hash_value),
-            range_key_condition=condition,
+            self._partition(tenant, hash_value, shard),
             exclusive_start_key=after,
             limit=limit,
             scan_index_forward=forward,
@@ -214,12 +211,13 @@ class Table(Generic[M]):
         *,
         index: str | None = None,
         forward: bool = True,
+        shard: int = 0,
     ) -> tuple[int, RawKey | None]:
         """How many items under `hash_value` meet the condition, up to `most`, and the key to go on from (None at the
         end). One request a megabyte; nothing but the number comes over the wire.
         """
         counted = 0
-        hash_value = self.stored_hash(tenant, hash_value) if index is None else hash_value
+        hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
         after: RawKey | None = None
         while counted < most:
             with _translated():
@@ -233,9 +231,7 @@ class Table(Generic[M]):
                     scan_index_forward=forward,
                     select="COUNT",
                 )
-            charge_write()
-            if self.meter is not None:
-                self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
+            self._charge_counted(answer)
             counted += answer["Count"]
             after = answer.get(LAST_EVALUATED_KEY)
             if after is None:
@@ -256,14 +252,53 @@ class Table(Generic[M]):
             hash_value, index_name=index, exclusive_start_key=after, limit=limit, scan_index_forward=forward
         )
 
-    def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
-        """Every item under `hash_value` in order of the range key; one request a megabyte."""
+    def range_keys(
+        self,
+        tenant: str,
+        hash_value: str,
+        condition: Condition | None,
+        most: int,
+        *,
+        forward: bool = True,
+        shard: int = 0,
+    ) -> Iterator[str]:
+        """The range keys of the items in a shard that meet the condition; a request a megabyte, or `most` of them."""
         after: RawKey | None = None
         while True:
-            records, after = self.query(tenant, hash_value, after=after, consistent=consistent)
-            yield from records
-            if after is None:
+            with _translated():
+                answer = self._connection.query(
+                    self.name,
+                    self._partition(tenant, hash_value, shard),
+                    filter_condition=condition,
+                    attributes_to_get=[self.range_key],
+                    exclusive_start_key=after,
+                    limit=most,
+                    scan_index_forward=forward,
+                )
+            self._charge_counted(answer)
+            yield from (item[self.range_key]["S"] for item in answer["Items"])
+            if (after := answer.get(LAST_EVALUATED_KEY)) is None:
                 return
+
+    def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
+        """Every item under `hash_value` in order of the range key; one request a megabyte of each shard."""
+
+        def rows(shard: int) -> Iterator[M]:
+            after: RawKey | None = None
+            while True:
+                records, after = self.query(tenant, hash_value, after=after, consistent=consistent, shard=shard)
+                yield from records
+                if after is None:
+                    return
+
+        return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
+
+    def _stored(self, tenant: str, key: Key) -> str:
+        """The stored hash key of an item of this tenant."""
+        return self._partition(tenant, key[0], self._above.shard_of(key[1]) if self._above else 0)
+
+    def _partition(self, tenant: str, hash_value: str, shard: int) -> str:
+        return self._above.stored(tenant, hash_value, shard) if self._above else hash_value
 
     def _page(self, hash_value: str, *, limit: int | None, **query: Any) -> tuple[list[M], RawKey | None]:
         if self.meter is not None:
@@ -277,6 +312,11 @@ class Table(Generic[M]):
         charge_write(len(items))
         if self.meter is not None:
             self.meter.rows(items)
+
+    def _charge_counted(self, answer: Mapping[str, Any]) -> None:
+        charge_write()
+        if self.meter is not None:
+            self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
 
     def create(self) -> bool:
         """Create the table, on demand; False when it exists, which then gets the indexes that it lacks."""

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ai_coordination_engine.domain.ids import sibling_uuid
 from ai_coordination_engine.store.begun import agent_key_of
-from ai_coordination_engine.store.models import Session, SessionAgent, internal
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.parent_keys import internal
 from ai_coordination_engine.store.table import Key
 
 TALLY = 100  # predecessors of a join, or sinks of a session, that need no tallies

@@ -91,7 +91,7 @@ def test_a_crashed_delete_keeps_nobody_from_creating(
         scene.check(made)
         with pytest.raises(HasDependents):
             scene.delete()(store.records)
-    assert deaths == list(range(len(scene.parent.guards) + 2))
+    assert deaths == list(range(scene.looks + 2))
 
 
 @every_child
@@ -113,7 +113,7 @@ def test_a_child_that_is_written_calls_off_the_delete_that_has_looked(
 ) -> None:
     scene, slow = Scene.of(store, child), processes[0]
     slow.start(scene.delete())
-    for _ in range(len(scene.parent.guards) + 1):
+    for _ in range(scene.looks + 1):
         slow.step()  # it has looked and found nobody
     made = scene.create()(store.records)
     outcome = slow.finish()

@@ -109,7 +109,7 @@ def test_a_list_of_one_coordination_by_status_does_not_read_past_the_many_of_oth
         "nextCursor": None,
         "total": 2,
     }
-    assert calls.taken() == {"Query": 1}
+    assert calls.taken() == {"Query": 2}
 
 
 @pytest.mark.parametrize("grows", [False, True])
