@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench demo package lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench states demo package lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -49,6 +49,9 @@ chaos: install ## crash points and random histories for an hour, seeds printed (
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+states: install ## print the states, phases and transitions into docs/states.md
+	@$(BIN)/python .ci/states > docs/states.md
 
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda

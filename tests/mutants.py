@@ -41,9 +41,9 @@ MUTANTS = (
     Mutant("UnprocessedItems are ignored", "store/table.py", 'answer.get("UnprocessedItems", {})', "{}", BATCHES),
     Mutant(
         "a claim asks for no tenant",
-        "store/transitions.py",
-        "ready(lease.now) & (SessionAgent.partition_key == tenant)",
-        "ready(lease.now)",
+        "domain/lifecycle/agents.py",
+        '    _READY & equals("partition_key", TENANT),\n',
+        "    _READY,\n",
         TRANSITIONS,
     ),
     Mutant(
@@ -62,60 +62,51 @@ MUTANTS = (
     ),
     Mutant(
         "a late result is not fenced",
-        "store/attempts.py",
-        """        & (SessionAgent.run_uuid == agent.run_uuid)
-        & (SessionAgent.lease_token == agent.lease_token)
-""",
-        "",
+        "domain/lifecycle/agents.py",
+        'unchanged("run_uuid", "lease_token") & Exists("lease_until")',
+        'Exists("lease_until")',
         (*TRANSITIONS, "integration/test_interleavings.py"),
     ),
     Mutant(
         "two tries to claim share a promised run",
-        "store/attempts.py",
-        "        & (SessionAgent.lease_token == agent.lease_token)\n",
-        "",
+        "domain/lifecycle/agents.py",
+        'unchanged("run_uuid", "lease_token") & Exists',
+        'unchanged("run_uuid") & Exists',
         TRANSITIONS,
     ),
     Mutant(
         "a living worker's attempt is taken over",
-        "store/transitions.py",
-        """            (SessionAgent.state == "executing")
-            & (SessionAgent.lease_until < lease.lost_before)
-""",
-        """            (SessionAgent.state == "executing")
-""",
+        "domain/lifecycle/agents.py",
+        '    _EXPIRED & unchanged("run_uuid") & absent("paused"),\n    _BEGINS,',
+        '    unchanged("run_uuid") & absent("paused"),\n    _BEGINS,',
         TRANSITIONS,
     ),
     Mutant(
         "an attempt is claimed again",
-        "store/attempts.py",
-        """("initial", "pending")
-        & COMPLETE
-        & SessionAgent.run_uuid.does_not_exist()""",
-        """("initial", "pending", "executing")
-        & COMPLETE""",
+        "domain/lifecycle/agents.py",
+        '    "a worker takes the next attempt",\n    (INITIAL, PENDING),\n    EXECUTING,\n    _READY',
+        '    "a worker takes the next attempt",\n    (INITIAL, PENDING, EXECUTING),\n    EXECUTING,\n    SATISFIED',
         TRANSITIONS,
     ),
     Mutant(
         "a backoff is not kept",
-        "store/attempts.py",
-        "        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))\n",
+        "domain/lifecycle/agents.py",
+        ' & (absent("not_before") | UpTo("not_before", NOW))',
         "",
         (*TRANSITIONS, "integration/test_policies.py"),
     ),
     Mutant(
         "a paused agent is claimed",
-        "store/attempts.py",
-        """        & SessionAgent.paused.does_not_exist()
-        & (SessionAgent.not_before""",
-        "        & (SessionAgent.not_before",
+        "domain/lifecycle/agents.py",
+        'absent("run_uuid", "awaits_user", "paused")',
+        'absent("run_uuid", "awaits_user")',
         ("integration/test_control.py",),
     ),
     Mutant(
         "an edge counts as often as it is removed",
-        "store/transitions.py",
-        "SessionAgent.unfinished.contains(edge))\n",
-        "SessionAgent.session_uuid.exists())\n",
+        "domain/lifecycle/agents.py",
+        '"one predecessor has ended", _ANY, None, Contains("unfinished", EDGE))',
+        '"one predecessor has ended", _ANY, None, Exists("session_uuid"))',
         TRANSITIONS,
     ),
     Mutant(
@@ -127,8 +118,8 @@ MUTANTS = (
     ),
     Mutant(
         "the last edge but one starts a join",
-        "store/transitions.py",
-        "            & (SessionAgent.in_degree == 1)\n",
+        "domain/lifecycle/agents.py",
+        ' & equals("in_degree", 1)',
         "",
         TRANSITIONS,
     ),
@@ -183,9 +174,9 @@ MUTANTS = (
     ),
     Mutant(
         "a running agent is skipped",
-        "store/attempts.py",
-        '"wait_for_user_input") & SessionAgent.lease_until.does_not_exist()',
-        '"wait_for_user_input", "executing")',
+        "domain/lifecycle/agents.py",
+        '    _UNHELD,\n    AgentState.SKIPPED,\n    absent("lease_until") & _UNTIL_EPOCH,',
+        "    OPEN_AGENT_STATES,\n    AgentState.SKIPPED,\n    _UNTIL_EPOCH,",
         TRANSITIONS,
     ),
     Mutant(
@@ -232,9 +223,9 @@ MUTANTS = (
     ),
     Mutant(
         "what hands on claims whatever epoch it finds",
-        "store/transitions.py",
-        "ready(lease.now) & same(SessionAgent.epoch, agent.epoch)",
-        "ready(lease.now)",
+        "domain/lifecycle/agents.py",
+        '_READY & unchanged("epoch")',
+        "_READY",
         ("integration/test_hand_on.py",),
     ),
     Mutant(
@@ -267,18 +258,16 @@ MUTANTS = (
     ),
     Mutant(
         "a person's second answer counts",
-        "store/transitions.py",
-        """        waits = (SessionAgent.state == "wait_for_user_input") & (SessionAgent.partition_key == tenant)
-""",
-        """        waits = SessionAgent.partition_key == tenant
-""",
+        "domain/lifecycle/agents.py",
+        '    (WAITING,),\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
+        '    _ANY,\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
         (*TRANSITIONS, "integration/test_user_input.py"),
     ),
     Mutant(
         "a wait ends at a deadline that was moved",
-        "store/transitions.py",
-        '(SessionAgent.state == "wait_for_user_input") & (SessionAgent.due_at == agent.due_at)',
-        'SessionAgent.state == "wait_for_user_input"',
+        "domain/lifecycle/agents.py",
+        '    FAILED,\n    unchanged("due_at"),\n',
+        "    FAILED,\n    None,\n",
         TRANSITIONS,
     ),
     Mutant(

@@ -8,6 +8,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
+from ai_coordination_engine.domain.lifecycle.agents import SET_BY_HAND
 from ai_coordination_engine.domain.literals import odd_conditions
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_action, check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.runtimes import idle_settings
@@ -27,14 +28,12 @@ from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
 from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
-from ai_coordination_engine.store.attempts import STANDING, times_by_hand
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.attempts import times_by_hand
 
 MAX_PLAIN = 4096
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
 _NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
-_OF_AN_ATTEMPT = [each.attr_name for each in (*STANDING, SessionAgent.lease_token)]
 _WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
@@ -185,7 +184,7 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
     if "state" in given and not new:  # the attempt that may be running ends nothing; its run is still to be recorded
-        values.update(dict.fromkeys(_OF_AN_ATTEMPT))
+        values.update(dict.fromkeys(SET_BY_HAND.clears))
     if "state" in given:
         values.update(times_by_hand(values["state"], context.app.clock.now().timestamp()))
     if values.get("state") == "wait_for_user_input":

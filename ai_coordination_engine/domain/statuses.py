@@ -1,32 +1,51 @@
 """The accepted statuses and states (contract, section "Rules that clients rely on") and which of them are final."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from ai_coordination_engine.errors import BadUserInput
 
-SESSION_STATUSES = (
-    "initial",
-    "dispatched",
-    "in_progress",
-    "active",
-    "in_transit",
-    "paused",
-    "completed",
-    "failed",
-    "timeout",
-    "cancelled",
-)
-AGENT_STATES = (
-    "initial",
-    "pending",
-    "executing",
-    "wait_for_user_input",
-    "completed",
-    "failed",
-    "skipped",
-    "cancelled",
-)
-SCHEDULE_STATUSES = ("initial", "active", "paused", "completed")
+
+class SessionStatus(StrEnum):
+    """What a session is doing."""
+
+    INITIAL = "initial"
+    DISPATCHED = "dispatched"
+    IN_PROGRESS = "in_progress"
+    ACTIVE = "active"
+    IN_TRANSIT = "in_transit"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+class AgentState(StrEnum):
+    """What a session agent is doing; what a `pending` one is pending on is its `lifecycle.Phase`."""
+
+    INITIAL = "initial"
+    PENDING = "pending"
+    EXECUTING = "executing"
+    WAIT_FOR_USER_INPUT = "wait_for_user_input"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class ScheduleStatus(StrEnum):
+    """Whether a schedule fires."""
+
+    INITIAL = "initial"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+SESSION_STATUSES = tuple(each.value for each in SessionStatus)
+AGENT_STATES = tuple(each.value for each in AgentState)
+SCHEDULE_STATUSES = tuple(each.value for each in ScheduleStatus)
 
 TERMINAL_SESSION_STATUSES = ("completed", "failed", "timeout", "cancelled")
 OPEN_SESSION_STATUSES = tuple(status for status in SESSION_STATUSES if status not in TERMINAL_SESSION_STATUSES)

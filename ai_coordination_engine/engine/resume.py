@@ -35,7 +35,7 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
     try:
-        agent = app.transitions.answer(tenant, key, packed, waiting.nonce)
+        agent = app.transitions.answer(waiting, packed)
     except Refused as refused:
         agent = _answered_before(tenant, key, refused.old, packed["user_input"])
     if agent.state == "pending":
@@ -66,7 +66,7 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
     agent: SessionAgent | None
     timers.keep_watching(app, waiting)
     try:
-        agent = app.transitions.answer(tenant, key, packed, waiting.nonce, due_at=waiting.due_at)
+        agent = app.transitions.answer(waiting, packed, by_default=True)
     except Refused as refused:
         agent = refused.old  # the person was faster, but who wrote their answer down may have died there
     if agent is not None and agent.state == "pending":

@@ -32,65 +32,11 @@ def key_of(agent: SessionAgent) -> Key:
     return agent.session_uuid, agent.session_agent_uuid
 
 
-# Conditions
-
-
-def ready(now: float) -> Any:
-    """Whether an agent may be claimed: nobody holds it, nothing keeps it back, enough predecessors are through."""
-    return (
-        SessionAgent.state.is_in("initial", "pending")
-        & COMPLETE
-        & SessionAgent.run_uuid.does_not_exist()
-        & SessionAgent.awaits_user.does_not_exist()
-        & SessionAgent.paused.does_not_exist()
-        & (SessionAgent.not_before.does_not_exist() | (SessionAgent.not_before <= now))
-    )
-
-
-def held_by(agent: SessionAgent) -> Any:
-    """Whether the attempt that `agent` shows is still the current one, held by the same worker."""
-    return (
-        SessionAgent.state.is_in("executing", "pending")
-        & (SessionAgent.run_uuid == agent.run_uuid)
-        & (SessionAgent.lease_token == agent.lease_token)
-        & SessionAgent.lease_until.exists()
-    )
-
-
 def until(lease: Lease) -> Any:
     """When the lease runs out, as a value of an update."""
     if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
         return lease.seconds + lease.now
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
-
-
-def same(attribute: Any, value: Any) -> Any:
-    """Whether an attribute is as it was read; None: it does not exist."""
-    return attribute.does_not_exist() if value is None else attribute == value
-
-
-COMPLETE = (
-    SessionAgent.missing.does_not_exist() & (SessionAgent.in_degree == 0) & SessionAgent.off.does_not_exist()
-) | (SessionAgent.missing <= 0)
-"""Enough predecessors are through."""
-UNCLAIMED = (
-    SessionAgent.state.is_in("initial", "pending", "wait_for_user_input") & SessionAgent.lease_until.does_not_exist()
-)
-"""The agent has not ended, and nobody holds it."""
-
-# Attributes, for whoever removes them: what is new belongs into one of these
-
-LEASE = (SessionAgent.lease_until, SessionAgent.lease_token)
-WAIT = (SessionAgent.inbox, SessionAgent.waits_since, SessionAgent.due_at)  # for a person
-_ELSEWHERE = (SessionAgent.async_task_uuid, SessionAgent.acting, SessionAgent.resumed)
-ATTEMPT = (*LEASE, *_ELSEWHERE, SessionAgent.due_at)
-STANDING = (*WAIT, *_ELSEWHERE, SessionAgent.not_before)  # why an agent does not run, though its turn has come
-TIMES = (SessionAgent.started_at, SessionAgent.ended_at)  # of the latest attempt
-
-
-def starting(now: float) -> list[Action]:
-    """An attempt begins now."""
-    return [SessionAgent.started_at.set(now), SessionAgent.ended_at.remove()]
 
 
 def ending(now: float) -> Action:

@@ -17,8 +17,8 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store import marks
-from ai_coordination_engine.store.attempts import same
 from ai_coordination_engine.store.entities import COORDINATION, ENTITIES, Entity
+from ai_coordination_engine.store.lifecycle import same
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.parallel import Parallel

@@ -10,8 +10,8 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.store import marks
-from ai_coordination_engine.store.attempts import same
 from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.lifecycle import same
 from ai_coordination_engine.store.models import Record, Session
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_status import setting_status

@@ -18,9 +18,12 @@ from typing import Any
 from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
-from ai_coordination_engine.store.attempts import LEASE, STANDING, TIMES, ended_with, ending, key_of, same
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.domain.lifecycle import agents as rows
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.agent_writes import AgentWrites
+from ai_coordination_engine.store.attempts import ended_with
+from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.lifecycle import same
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_status import setting_status
@@ -28,22 +31,6 @@ from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
 from ai_coordination_engine.store.table import Key, Refused
 
 KEPT_KEYS = 50  # orders of a session that are recognised for certain when they are repeated
-_OF_AN_ATTEMPT = (
-    *STANDING,
-    *LEASE,
-    *TIMES,
-    SessionAgent.paused,
-    SessionAgent.run_uuid,
-    SessionAgent.blamed,
-    SessionAgent.off,
-    SessionAgent.chosen,
-    SessionAgent.notes,
-    SessionAgent.agent_input,
-    SessionAgent.agent_output,
-    SessionAgent.user_input,
-    SessionAgent.failures,
-    SessionAgent.on_fallback,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +57,12 @@ class Order:
 _RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
 
 
-class Steering:
+class Steering(AgentWrites):
     """The steering transitions of one store. Thread-safe. All of them raise `Refused` unless they say otherwise."""
 
     def __init__(self, repository: Repository) -> None:
-        self._agents = repository.table(SESSION_AGENT)
+        super().__init__(repository)
         self._sessions = repository.table(SESSION)
-        self._clock = repository.clock
         self._parallel = repository.parallel
 
     # A session
@@ -198,55 +184,28 @@ class Steering:
         """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt keeps its lease, until
         its run is recorded. Only cancelling takes a living lease. Never raises `Refused`: the agent as it is then.
         """
-        condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & _until_epoch(epoch)
-        actions = [
-            SessionAgent.state.set(state),
-            *_removing((*STANDING, SessionAgent.paused)),
-            ending(self._clock.now().timestamp()),
-            self._now(),
-        ]
-        if state == "skipped":
-            actions.append(SessionAgent.blamed.set(True))  # not by a condition: a retry sets it back
-            condition &= same(SessionAgent.run_uuid, agent.run_uuid)
-            condition &= same(SessionAgent.lease_until, agent.lease_until)
-        try:
-            return self._agents.update(  # type: ignore[no-any-return]
-                agent.partition_key, key_of(agent), actions, condition
-            )
-        except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
+        if state == "cancelled":
+            return self._change(rows.CANCEL, agent, *self._ending(), epoch=epoch)
+        by_failure = SessionAgent.blamed.set(True)  # not by a condition: a retry sets it back
+        return self._change(rows.SKIP_IN_ENDED, agent, by_failure, *self._ending(), epoch=epoch)
 
     def close(self, agent: SessionAgent) -> None:
         """The runs of an agent that was ended are recorded. Never raises `Refused`."""
-        condition = (SessionAgent.state == agent.state) & same(SessionAgent.run_uuid, agent.run_uuid)
-        with suppress(Refused):
-            actions = _removing((SessionAgent.lease_until, SessionAgent.lost_runs))
-            self._agents.update(
-                agent.partition_key, key_of(agent), actions, condition & same(SessionAgent.epoch, agent.epoch)
-            )
+        self._change(rows.CLOSE, agent)
 
     def mark(self, agent: SessionAgent, token: str) -> None:
         """Pause an agent that has not ended. Never raises `Refused`."""
-        condition = SessionAgent.state.is_in(*OPEN_AGENT_STATES) & SessionAgent.paused.does_not_exist()
-        with suppress(Refused):
-            self._agents.update(agent.partition_key, key_of(agent), [SessionAgent.paused.set(token)], condition)
+        self._change(rows.PAUSE, agent, SessionAgent.paused.set(token))
 
     def unmark(self, agent: SessionAgent) -> None:
         """Take off the pause that the agent shows. Never raises `Refused`."""
-        with suppress(Refused):
-            self._agents.update(
-                agent.partition_key, key_of(agent), [SessionAgent.paused.remove()], SessionAgent.paused == agent.paused
-            )
+        self._change(rows.UNPAUSE, agent)
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
         """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
         when the agent has changed meanwhile, it has to be looked at again.
         """
-        condition = (SessionAgent.state == agent.state) & same(SessionAgent.run_uuid, agent.run_uuid)
-        with suppress(Refused):
-            self._agents.update(
-                agent.partition_key, key_of(agent), [SessionAgent.epoch.set(epoch)], condition & _before_epoch(epoch)
-            )
+        self._change(rows.ADOPT, agent, SessionAgent.epoch.set(epoch), epoch=epoch)
 
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
         """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
@@ -254,27 +213,16 @@ class Steering:
 
         An attempt whose run may not be recorded yet is left to the next one, marked as none that was lost.
         """
-        runs = ended_with(agent)
-        given = {**values, "epoch": epoch, "set_back": epoch}
         recorded = agent.state in ("completed", "failed") and agent.lease_until is None
-        given |= {"lost_runs": None if recorded else runs}
-        kept = [attribute for attribute in _OF_AN_ATTEMPT if attribute.attr_name not in given]
-        with suppress(Refused):
-            self._agents.update(
-                agent.partition_key,
-                key_of(agent),
-                [*_setting(SessionAgent, given), *_removing(kept), self._now()],
-                (SessionAgent.state == agent.state)
-                & same(SessionAgent.run_uuid, agent.run_uuid)
-                & same(SessionAgent.lease_until, agent.lease_until)
-                & _before_epoch(epoch),
-            )
+        runs = None if recorded else ended_with(agent)
+        given = {**values, "epoch": epoch, "set_back": epoch, "lost_runs": runs}
+        self._change(rows.RESET, agent, *_setting(SessionAgent, given), self._now(), epoch=epoch)
 
     def refill(self, tally: SessionAgent, epoch: int) -> None:
         """Write a tally anew, once an epoch. Never raises `Refused`."""
         tally.epoch = epoch
         with suppress(Refused):
-            self._agents.put(tally, _before_epoch(epoch))
+            self._agents.put(tally, self._condition(rows.REFILL, tally.partition_key, epoch=epoch))
 
     # Inside
 
@@ -294,9 +242,6 @@ class Steering:
                 condition &= size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
         return self._sessions.update(seen.partition_key, _key_of(seen), actions, condition)  # type: ignore[no-any-return]
 
-    def _now(self) -> Action:
-        return SessionAgent.updated_at.set(self._clock.now())
-
 
 def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
     """The first of each row, then the second of each, and so on."""
@@ -310,14 +255,6 @@ def _status(session: Session, status: str) -> list[Action]:
 
 def _key_of(session: Session) -> Key:
     return session.coordination_uuid, session.session_uuid
-
-
-def _before_epoch(epoch: int) -> Any:
-    return SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch < epoch)
-
-
-def _until_epoch(epoch: int) -> Any:
-    return SessionAgent.epoch.does_not_exist() | (SessionAgent.epoch <= epoch)
 
 
 def _removing(attributes: Iterable[Any]) -> list[Action]:

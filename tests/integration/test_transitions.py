@@ -374,21 +374,23 @@ def test_what_somebody_claimed_is_not_skipped(agents: Agents, state: str) -> Non
 
 def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
     key = agents.new(awaits_user="ann")
-    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "early"}, None))
+    refused(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "early"}))
     for _ in range(2):
         agent = agents.act.wait_for_user(agents.record(key), 500)
         assert agent is not None
         assert (agent.state, agent.inbox, agent.due_at) == ("wait_for_user_input", TENANT, 500)
         assert agent.waits_since.endswith(f"#{key[1]}")
+    others = agents.record(key)
+    others.partition_key = "other"
     with pytest.raises(Refused) as answer:
-        agents.act.answer("other", key, {"user_input": "theirs"}, None)
+        agents.act.answer(others, {"user_input": "theirs"})
     assert answer.value.old is None
     assert agents.record(key).user_input is None
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
-    agent = agents.act.answer(TENANT, key, {"user_input": "blue"}, None)
+    agent = agents.act.answer(agents.record(key), {"user_input": "blue"})
     assert (agent.state, agent.user_input, agent.awaits_user) == ("pending", "blue", None)
     assert (agent.inbox, agent.waits_since, agent.due_at) == (None, None, None)
-    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "red"}, None))
+    refused(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "red"}))
     agent = agents.act.wait_for_user(agents.record(key), 500)
     assert agent is not None
     assert agent.state == "pending"
@@ -401,7 +403,7 @@ def test_a_wait_ends_at_the_deadline_that_it_has_now(agents: Agents) -> None:
     table = agents.store.records.table(SESSION_AGENT)
     table.update(TENANT, key, [SessionAgent.due_at.set(200)], SessionAgent.session_uuid.exists())
     assert agents.act.fail_waiting(stale, {}).state == "wait_for_user_input"
-    refused(agents, key, lambda: agents.act.answer(TENANT, key, {"user_input": "default"}, None, due_at=stale.due_at))
+    refused(agents, key, lambda: agents.act.answer(stale, {"user_input": "default"}, by_default=True))
     assert agents.act.fail_waiting(agents.record(key), {}).state == "failed"
 
 

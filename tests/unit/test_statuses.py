@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ai_coordination_engine.domain import statuses
@@ -32,3 +36,9 @@ def test_an_unknown_word_is_refused_with_the_known_ones(word: str) -> None:
         check_word("status", word, statuses.SCHEDULE_STATUSES)
     assert caught.value.message.endswith("is unknown; it takes one of: initial, active, paused, completed.")
     assert len(caught.value.message) < 250
+
+
+def test_the_page_of_states_is_printed_from_the_rows() -> None:
+    root = Path(__file__).parents[2]
+    printed = subprocess.run([sys.executable, ".ci/states"], cwd=root, capture_output=True, text=True, check=True)
+    assert (root / "docs/states.md").read_text() == printed.stdout, "make states prints it anew"

@@ -1,0 +1,278 @@
+"""The transitions of a session agent. Values that one sets beside the state are its caller's."""
+
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.predicates import (
+    EDGE,
+    EPOCH,
+    LOST_BEFORE,
+    NOW,
+    TENANT,
+    Below,
+    Contains,
+    Exists,
+    UpTo,
+    absent,
+    equals,
+    unchanged,
+)
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES, AgentState
+
+# What transitions clear. An attribute that is new belongs into one of these.
+
+WAIT = ("inbox", "waits_since", "due_at")
+"""The wait for a person."""
+ELSEWHERE = ("async_task_uuid", "acting", "resumed")
+"""An attempt that goes on after its worker let go: in a long job, or in its action function."""
+STANDING = (*WAIT, *ELSEWHERE, "not_before")
+"""Why an agent does not run, though its turn has come."""
+LEASE = ("lease_until", "lease_token")
+ATTEMPT = (*LEASE, *ELSEWHERE, "due_at")
+TIMES = ("started_at", "ended_at")
+"""When the latest attempt began and ended."""
+
+INITIAL, PENDING, EXECUTING = AgentState.INITIAL, AgentState.PENDING, AgentState.EXECUTING
+WAITING, FAILED = AgentState.WAIT_FOR_USER_INPUT, AgentState.FAILED
+_ANY: tuple[str, ...] = ()
+_HELD = (EXECUTING, PENDING)
+_UNHELD = (INITIAL, PENDING, WAITING)
+
+SATISFIED = (absent("missing") & equals("in_degree", 0) & absent("off")) | UpTo("missing", 0)
+"""Enough predecessors are through."""
+_NOTHING_ELSE = absent("run_uuid", "awaits_user", "paused")
+_READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", NOW))
+_BY_HOLDER = unchanged("run_uuid", "lease_token") & Exists("lease_until")
+"""The attempt that the caller has read is the current one, held by the same worker."""
+_EXPIRED = Below("lease_until", LOST_BEFORE)
+_UNTIL_EPOCH = absent("epoch") | UpTo("epoch", EPOCH)
+_BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
+
+_BEGINS = ("first_run", "not_before", "ended_at")
+_ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")  # it tells whose end it was
+SET_BACK = (
+    *STANDING,
+    *LEASE,
+    *TIMES,
+    *("paused", "run_uuid", "blamed", "off", "chosen", "notes", "agent_input", "agent_output", "user_input"),
+    *("failures", "on_fallback"),
+)
+"""What an agent has of the attempts before it was set back."""
+
+CLAIM = Transition(
+    "claim",
+    "a worker takes the next attempt",
+    (INITIAL, PENDING),
+    EXECUTING,
+    _READY & equals("partition_key", TENANT),
+    _BEGINS,
+)
+CLAIM_AS_READ = Transition(
+    "claim_as_read",
+    "who made it ready takes its attempt",
+    (INITIAL, PENDING),
+    EXECUTING,
+    _READY & unchanged("epoch"),
+    _BEGINS,
+)
+FINISH_LAST_EDGE_AND_CLAIM = Transition(
+    "finish_last_edge_and_claim",
+    "the only predecessor ends, and its worker takes the attempt, in one write",
+    (INITIAL,),
+    EXECUTING,
+    Contains("unfinished", EDGE) & equals("in_degree", 1) & absent("off") & _NOTHING_ELSE,
+    _BEGINS,
+)
+TAKE_OVER = Transition(
+    "take_over",
+    "the lease expired: another worker takes the next attempt",
+    (EXECUTING,),
+    EXECUTING,
+    _EXPIRED & unchanged("run_uuid") & absent("paused"),
+    _BEGINS,
+)
+GIVE_BACK = Transition(
+    "give_back",
+    "the attempt before has a result: it is the current one again",
+    _HELD,
+    None,
+    _BY_HOLDER,
+    ("lost_runs",),
+)
+RENEW = Transition("renew", "the lease runs from now on", _HELD, None, _BY_HOLDER)
+FENCE = Transition(
+    "fence",
+    "an expired lease is taken: its worker ends nothing any more",
+    OPEN_AGENT_STATES,
+    None,
+    unchanged("state", "run_uuid") & _EXPIRED & absent("paused"),
+)
+RESUME_ATTEMPT = Transition(
+    "resume_attempt",
+    "a worker goes on with an attempt that has its result",
+    (PENDING,),
+    None,
+    unchanged("run_uuid") & absent("paused") & (absent("lease_until") | _EXPIRED),
+    ("not_before",),
+)
+EXPIRE_LEASE = Transition("expire_lease", "the holder met an error: the lease has expired now", _HELD, None, _BY_HOLDER)
+ACT = Transition("act", "it has answered: its action function begins", _HELD, PENDING, _BY_HOLDER)
+ACT_LATER = Transition(
+    "act_later",
+    "its action function failed and begins again later",
+    _HELD,
+    PENDING,
+    _BY_HOLDER,
+    tuple(each for each in ATTEMPT if each != "acting"),
+)
+RETRY_LATER = Transition(
+    "retry_later",
+    "its attempt failed and another begins later",
+    _HELD,
+    PENDING,
+    _BY_HOLDER,
+    ("run_uuid", "lost_runs", *ATTEMPT),
+)
+WAIT_FOR_TASK = Transition(
+    "wait_for_task", "its attempt goes on in a long job", _HELD, PENDING, _BY_HOLDER, ("lease_until",)
+)
+DEFER = Transition("defer", "the long job was heard of", _ANY, None, unchanged("async_task_uuid", "due_at"))
+EXPAND = Transition(
+    "expand",
+    "a map waits for its elements; the claim was no attempt",
+    _HELD,
+    PENDING,
+    _BY_HOLDER,
+    ("attempt", "tallies", "run_uuid", "missing", "elements_sent", *ATTEMPT, *TIMES),
+)
+ELEMENTS_SENT = Transition(
+    "elements_sent",
+    "all elements of the map are written and enqueued",
+    _ANY,
+    None,
+    Exists("mapped") & unchanged("generation"),
+)
+TAKE_BACK = Transition(
+    "take_back",
+    "an element that its map does not wait for is deleted",
+    _UNHELD,
+    None,
+    absent("lease_until", "attempt"),
+)
+COMPLETE = Transition("complete", "its attempt ends well", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS)
+FAIL = Transition("fail", "its attempt fails for good", _HELD, FAILED, _BY_HOLDER, _ENDS)
+FAIL_POISONED = Transition(
+    "fail_poisoned",
+    "nobody can work off its message, and nobody has begun anything since it was read",
+    OPEN_AGENT_STATES,
+    FAILED,
+    unchanged("state", "epoch", "run_uuid", *LEASE),
+    (*ATTEMPT, "inbox", "waits_since", "lost_runs"),
+)
+FINISH_EDGE = Transition("finish_edge", "one predecessor has ended", _ANY, None, Contains("unfinished", EDGE))
+SKIP = Transition(
+    "skip",
+    "it can never run",
+    _UNHELD,
+    AgentState.SKIPPED,
+    absent("lease_until") & _UNTIL_EPOCH,
+    (*WAIT, "async_task_uuid", "not_before"),
+)
+WAIT_FOR_USER = Transition(
+    "wait_for_user",
+    "its person is asked",
+    (INITIAL, PENDING),
+    WAITING,
+    SATISFIED & absent("run_uuid") & Exists("awaits_user"),
+)
+ANSWER = Transition(
+    "answer",
+    "its person has answered",
+    (WAITING,),
+    PENDING,
+    equals("partition_key", TENANT) & unchanged("nonce"),
+    ("awaits_user", *WAIT),
+)
+ANSWER_BY_DEFAULT = Transition(
+    "answer_by_default",
+    "no answer came, and there is a default one",
+    (WAITING,),
+    PENDING,
+    equals("partition_key", TENANT) & unchanged("nonce", "due_at"),
+    ("awaits_user", *WAIT),
+)
+FAIL_WAITING = Transition(
+    "fail_waiting",
+    "no answer came, and there is no default one",
+    (WAITING,),
+    FAILED,
+    unchanged("due_at"),
+    (*WAIT, "lost_runs"),
+)
+CANCEL = Transition(
+    "cancel",
+    "its session was cancelled; its attempt keeps its lease until its run is recorded",
+    OPEN_AGENT_STATES,
+    AgentState.CANCELLED,
+    _UNTIL_EPOCH,
+    (*STANDING, "paused"),
+)
+SKIP_IN_ENDED = Transition(
+    "skip_in_ended",
+    "its session has ended, and nobody holds it",
+    OPEN_AGENT_STATES,
+    AgentState.SKIPPED,
+    _UNTIL_EPOCH & unchanged("run_uuid", "lease_until"),
+    (*STANDING, "paused"),
+)
+CLOSE = Transition(
+    "close",
+    "the runs of an agent that was ended are recorded",
+    TERMINAL_AGENT_STATES,
+    None,
+    unchanged("state", "run_uuid", "epoch"),
+    ("lease_until", "lost_runs"),
+)
+HANDED_ON = Transition(
+    "handed_on",
+    "all that its end made ready was enqueued again",
+    TERMINAL_AGENT_STATES,
+    None,
+    unchanged("epoch"),
+    ("held_after",),
+)
+PAUSE = Transition("pause", "its session is paused", OPEN_AGENT_STATES, None, absent("paused"))
+PAUSE_ELEMENT = Transition("pause_element", "its map is paused", _UNHELD, None, absent("lease_until"))
+UNPAUSE = Transition("unpause", "its session is not paused any more", _ANY, None, unchanged("paused"), ("paused",))
+ADOPT = Transition(
+    "adopt",
+    "its session is set back; it is taken along as it is",
+    _ANY,
+    None,
+    unchanged("state", "run_uuid") & _BEFORE_EPOCH,
+)
+RESET = Transition(
+    "reset",
+    "its session is set back, and it runs again",
+    _ANY,
+    None,
+    unchanged("state", "run_uuid", "lease_until") & _BEFORE_EPOCH,
+    SET_BACK,
+)
+REFILL = Transition(
+    "refill", "the session is set back: a counter shard is written anew, once an epoch", _ANY, None, _BEFORE_EPOCH
+)
+SET_BY_HAND = Transition(
+    "set_by_hand",
+    "a client sets any state; the attempt that may be running ends nothing, and its run is still to be recorded",
+    _ANY,
+    None,
+    None,
+    (*STANDING, "lease_token"),
+)
+
+AGENT_TRANSITIONS = (
+    *(CLAIM, CLAIM_AS_READ, FINISH_LAST_EDGE_AND_CLAIM, TAKE_OVER, GIVE_BACK, RENEW, FENCE, RESUME_ATTEMPT),
+    *(EXPIRE_LEASE, ACT, ACT_LATER, RETRY_LATER, WAIT_FOR_TASK, DEFER, EXPAND, ELEMENTS_SENT, TAKE_BACK),
+    *(COMPLETE, FAIL, FAIL_POISONED, FINISH_EDGE, SKIP, WAIT_FOR_USER, ANSWER, ANSWER_BY_DEFAULT, FAIL_WAITING),
+    *(CANCEL, SKIP_IN_ENDED, CLOSE, HANDED_ON, PAUSE, PAUSE_ELEMENT, UNPAUSE, ADOPT, RESET, REFILL),
+    SET_BY_HAND,
+)

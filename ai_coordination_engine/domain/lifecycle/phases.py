@@ -1,0 +1,114 @@
+"""What a session agent is doing, or what it is waiting for: derived from its attributes, in one place."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, AgentState
+
+
+class Phase(StrEnum):
+    """What an agent is doing, or waiting for, at a time; `MEANINGS` says it in words."""
+
+    WAITING_FOR_PREDECESSORS = "waiting for predecessors"
+    UNSATISFIED = "unsatisfied"
+    READY = "ready"
+    ASKING = "asking"
+    BACKOFF = "backoff"
+    EXECUTING = "executing"
+    ACTING = "acting"
+    ACTION_DUE = "action due"
+    LEASE_EXPIRED = "lease expired"
+    WAITING_FOR_JOB = "waiting for a long job"
+    MAP_EXPANDING = "map expanding"
+    WAITING_FOR_ELEMENTS = "waiting for elements"
+    WAITING_FOR_PERSON = "waiting for a person"
+    PAUSED = "paused"
+    BY_HAND = "executing by hand"
+    ENDED = "ended"
+
+
+MEANINGS: Mapping[Phase, str] = {
+    Phase.WAITING_FOR_PREDECESSORS: "some predecessors that it needs have not ended",
+    Phase.UNSATISFIED: "it can never run; whoever sees that skips it",
+    Phase.READY: "whoever gets its message claims it",
+    Phase.ASKING: "its turn has come; whoever gets its message asks its person",
+    Phase.BACKOFF: "its attempt, or its action function, failed; the next begins at `not_before`",
+    Phase.EXECUTING: "a worker holds the lease of its attempt",
+    Phase.ACTING: "it has answered, and a worker holds the lease of its action function",
+    Phase.ACTION_DUE: "it has answered, and nobody runs its action function; its message does",
+    Phase.LEASE_EXPIRED: "the worker of its attempt died, or a backend refused it; its message takes over",
+    Phase.WAITING_FOR_JOB: "its attempt goes on elsewhere until `completeAsyncTask`, or until no heartbeat comes",
+    Phase.MAP_EXPANDING: "it is a map whose elements are not all written and enqueued; its message goes on",
+    Phase.WAITING_FOR_ELEMENTS: "it is a map, and some of its elements have not ended",
+    Phase.WAITING_FOR_PERSON: "it is in an inbox until `executeForUserInput`, or until `due_at`",
+    Phase.PAUSED: "the session is paused; nothing begins",
+    Phase.BY_HAND: "a client says that it runs; the engine holds no lease",
+    Phase.ENDED: "its state is final",
+}
+
+
+def phase(agent: Any, now: float, lost_before: float) -> Phase:
+    """The phase of a session agent at `now`; leases that end before `lost_before` have expired (epoch seconds)."""
+    if agent.state in TERMINAL_AGENT_STATES:
+        return Phase.ENDED
+    if is_held(agent, lost_before):
+        return Phase.ACTING if agent.acting else Phase.EXECUTING
+    return Phase.PAUSED if agent.paused is not None else phase_if_resumed(agent, now)
+
+
+def phase_if_resumed(agent: Any, now: float) -> Phase:
+    """The phase of an open agent that nobody holds, once its session is not paused."""
+    if agent.state == AgentState.EXECUTING:
+        return Phase.BY_HAND if agent.lease_until is None else Phase.LEASE_EXPIRED
+    if agent.state == AgentState.WAIT_FOR_USER_INPUT:
+        return Phase.WAITING_FOR_PERSON
+    if agent.run_uuid is not None:
+        return _phase_of_answer(agent, now)
+    if agent.mapped is not None and not agent.elements_sent:
+        return Phase.MAP_EXPANDING
+    if is_unsatisfied(agent):
+        return Phase.UNSATISFIED
+    if not is_satisfied(agent):
+        return Phase.WAITING_FOR_PREDECESSORS if agent.mapped is None else Phase.WAITING_FOR_ELEMENTS
+    if agent.awaits_user:
+        return Phase.ASKING
+    return Phase.BACKOFF if _is_early(agent, now) else Phase.READY
+
+
+def _phase_of_answer(agent: Any, now: float) -> Phase:
+    """The phase of a pending agent whose attempt goes on: in a long job, or in its action function."""
+    if _is_early(agent, now):
+        return Phase.BACKOFF
+    return Phase.ACTION_DUE if agent.acting else Phase.WAITING_FOR_JOB
+
+
+def _is_early(agent: Any, now: float) -> bool:
+    return agent.not_before is not None and bool(agent.not_before > now)
+
+
+def is_held(agent: Any, lost_before: float) -> bool:
+    """Whether somebody holds a lease of the agent that has not expired."""
+    return agent.lease_until is not None and bool(agent.lease_until >= lost_before)
+
+
+def is_satisfied(agent: Any) -> bool:
+    """Whether enough predecessors of an agent are through, in the way that its join asks for."""
+    if agent.missing is not None:
+        return bool(agent.missing <= 0)
+    return bool(agent.in_degree == 0 and not agent.off)
+
+
+def is_unsatisfied(agent: Any) -> bool:
+    """Whether an agent that has not begun can never run."""
+    if agent.state not in (AgentState.INITIAL, AgentState.PENDING):
+        return False
+    if agent.missing is not None:
+        return bool(agent.missing > agent.in_degree)
+    return bool(agent.in_degree == 0 and agent.off)
+
+
+def is_ready(agent: Any) -> bool:
+    """Whether an agent could be claimed, or its person asked, by whoever gets its message; perhaps after a backoff."""
+    waits = agent.state in (AgentState.INITIAL, AgentState.PENDING) and agent.run_uuid is None
+    return waits and agent.paused is None and not is_unsatisfied(agent) and is_satisfied(agent)

@@ -1,0 +1,197 @@
+"""Predicates over the attributes of an item: data with two readings.
+
+`holds` evaluates a predicate here; `store.conditions` compiles the same predicate to a condition of the database. An
+attribute that is absent is `None` here. Comparisons with an absent attribute are false, as in DynamoDB ("Condition and
+filter expressions", Amazon DynamoDB Developer Guide).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that is known when the predicate is evaluated, by its name (`now`, `epoch`, …)."""
+
+    name: str
+
+
+Value = Any
+"""A constant, or a `Given`."""
+NOW = Given("now")
+LOST_BEFORE = Given("lost_before")
+TENANT = Given("tenant")
+EPOCH = Given("epoch")
+EDGE = Given("edge")
+
+
+class _Operators:
+    __slots__ = ()
+
+    def __and__(self, other: "Predicate") -> "AllOf":
+        return AllOf(*_parts(AllOf, self), *_parts(AllOf, other))
+
+    def __or__(self, other: "Predicate") -> "AnyOf":
+        return AnyOf(*_parts(AnyOf, self), *_parts(AnyOf, other))
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(_Operators):
+    """The attribute has a value."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent(_Operators):
+    """The attribute has no value."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(_Operators):
+    """The attribute has one of these values."""
+
+    field: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpTo(_Operators):
+    """The attribute is at most this number."""
+
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Below(_Operators):
+    """The attribute is smaller than this number."""
+
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Contains(_Operators):
+    """The set has this element."""
+
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged(_Operators):
+    """The attribute is as it was when the item was read (given as `seen`), also absent if it was."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AllOf(_Operators):
+    """All of these hold."""
+
+    parts: tuple["Predicate", ...]
+
+    def __init__(self, *parts: "Predicate") -> None:
+        object.__setattr__(self, "parts", parts)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AnyOf(_Operators):
+    """One of these holds."""
+
+    parts: tuple["Predicate", ...]
+
+    def __init__(self, *parts: "Predicate") -> None:
+        object.__setattr__(self, "parts", parts)
+
+
+Predicate = Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged | AllOf | AnyOf
+
+
+def _parts(kind: type[Any], predicate: Any) -> tuple[Any, ...]:
+    return predicate.parts if isinstance(predicate, kind) else (predicate,)
+
+
+def absent(*fields: str) -> Predicate:
+    """None of these attributes has a value."""
+    return AllOf(*map(Absent, fields)) if len(fields) > 1 else Absent(fields[0])
+
+
+def equals(field: str, value: Value) -> Predicate:
+    """The attribute has this value."""
+    return OneOf(field, (value,))
+
+
+def unchanged(*fields: str) -> Predicate:
+    """These attributes are as they were when the item was read."""
+    return AllOf(*map(Unchanged, fields)) if len(fields) > 1 else Unchanged(fields[0])
+
+
+def valued(value: Value, given: Mapping[str, Any]) -> Any:
+    """The constant, or what is given under the name."""
+    return given[value.name] if isinstance(value, Given) else value
+
+
+def holds(predicate: Predicate, item: Any, given: Mapping[str, Any]) -> bool:
+    """Whether the predicate holds for an item; `given` has what its `Given`s name, and the item `seen`."""
+    match predicate:
+        case AllOf(parts=parts):
+            return all(holds(each, item, given) for each in parts)
+        case AnyOf(parts=parts):
+            return any(holds(each, item, given) for each in parts)
+        case Unchanged(field=field):
+            return bool(getattr(item, field) == getattr(given["seen"], field))
+        case Exists() | Absent() | OneOf() | UpTo() | Below() | Contains():
+            return _holds(predicate, getattr(item, predicate.field), given)
+        case _:
+            assert_never(predicate)
+
+
+def _holds(predicate: Exists | Absent | OneOf | UpTo | Below | Contains, value: Any, given: Mapping[str, Any]) -> bool:
+    match predicate:
+        case Absent():
+            return value is None
+        case Exists():
+            return value is not None
+        case OneOf(values=values):
+            return value is not None and value in [valued(each, given) for each in values]
+        case UpTo(value=most):
+            return value is not None and bool(value <= valued(most, given))
+        case Below(value=most):
+            return value is not None and bool(value < valued(most, given))
+        case Contains(value=element):
+            return value is not None and valued(element, given) in value
+        case _:
+            assert_never(predicate)
+
+
+def told(predicate: Predicate) -> str:
+    """The predicate in words, for the documentation."""
+    match predicate:
+        case AllOf(parts=parts):
+            return " and ".join(f"({told(each)})" if isinstance(each, AnyOf) else told(each) for each in parts)
+        case AnyOf(parts=parts):
+            return " or ".join(f"({told(each)})" if isinstance(each, AllOf) else told(each) for each in parts)
+        case Absent(field=field):
+            return f"no `{field}`"
+        case Exists(field=field):
+            return f"`{field}`"
+        case Unchanged(field=field):
+            return f"`{field}` unchanged"
+        case OneOf(field=field, values=values):
+            return f"`{field}` is {' or '.join(map(_named, values))}"
+        case UpTo(field=field, value=value) | Below(field=field, value=value) | Contains(field=field, value=value):
+            return f"`{field}` {_SIGNS[type(predicate)]} {_named(value)}"
+        case _:
+            assert_never(predicate)
+
+
+_SIGNS: Mapping[type[Any], str] = {UpTo: "≤", Below: "<", Contains: "has"}
+
+
+def _named(value: Value) -> str:
+    return value.name if isinstance(value, Given) else str(value)

@@ -1,0 +1,75 @@
+"""The rows of `domain.lifecycle` as conditional writes: their predicates and clearings in the database's terms."""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import Any, assert_never
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.predicates import (
+    Absent,
+    AllOf,
+    AnyOf,
+    Below,
+    Contains,
+    Exists,
+    OneOf,
+    Predicate,
+    Unchanged,
+    UpTo,
+    valued,
+)
+from ai_coordination_engine.store.models import Record
+
+
+def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Any:
+    """The predicate as a condition on items of a model; `given` as for `domain.predicates.holds`."""
+    match predicate:
+        case AllOf(parts=parts):
+            return reduce(and_, (condition(each, model, given) for each in parts))
+        case AnyOf(parts=parts):
+            return reduce(or_, (condition(each, model, given) for each in parts))
+        case Exists() | Absent() | OneOf() | UpTo() | Below() | Contains() | Unchanged():
+            return _condition(predicate, model.get_attributes()[predicate.field], given)
+        case _:
+            assert_never(predicate)
+
+
+def _condition(
+    predicate: Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged, attribute: Any, given: Mapping[str, Any]
+) -> Any:
+    match predicate:
+        case Absent():
+            return attribute.does_not_exist()
+        case Exists():
+            return attribute.exists()
+        case OneOf(values=(value,)):
+            return attribute == valued(value, given)
+        case OneOf(values=values):
+            return attribute.is_in(*(valued(each, given) for each in values))
+        case UpTo(value=most):
+            return attribute <= valued(most, given)
+        case Below(value=most):
+            return attribute < valued(most, given)
+        case Contains(value=element):
+            return attribute.contains(valued(element, given))
+        case Unchanged(field=field):
+            return same(attribute, getattr(given["seen"], field))
+        case _:
+            assert_never(predicate)
+
+
+def same(attribute: Any, value: Any) -> Any:
+    """Whether an attribute is as it was read; None: it does not exist."""
+    return attribute.does_not_exist() if value is None else attribute == value
+
+
+def update(transition: Transition, model: type[Record], state: str, actions: Sequence[Action]) -> list[Action]:
+    """All that a transition writes: the target as the attribute `state`, these actions, and what it clears beside."""
+    attributes = model.get_attributes()
+    target = [attributes[state].set(str(transition.target))] if transition.target else []
+    written = {action.values[0].path[0] for action in actions}  # type: ignore[attr-defined]
+    cleared = [attributes[each].remove() for each in transition.clears if each not in written]
+    return [*target, *actions, *cleared]

@@ -1,0 +1,138 @@
+"""The rows of the life cycle have one meaning: what `holds` says is what the database does, for every pair."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
+from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_ready, phase
+from ai_coordination_engine.domain.predicates import Predicate, holds
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.entities import SESSION_AGENT
+from ai_coordination_engine.store.lifecycle import condition
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.table import Refused, Table
+from tests.memory import in_memory
+
+NOW, TENANT = 100, "acme"
+HELD = {"run_uuid": "run", "attempt": 1, "lease_token": "mine", "lease_until": 190}
+LOST = {**HELD, "lease_until": 50}
+ANSWERED = {"state": "pending", "run_uuid": "run", "attempt": 1}
+ASKED = {"state": "wait_for_user_input", "awaits_user": "ann", "inbox": TENANT, "waits_since": "x"}
+SAMPLES: dict[str, tuple[Phase, dict[str, Any]]] = {
+    "a root": (Phase.READY, {}),
+    "a join": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 2, "unfinished": {3, 4}}),
+    "the last edge": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 1, "unfinished": {3}}),
+    "the last edge, asks": (
+        Phase.WAITING_FOR_PREDECESSORS,
+        {"in_degree": 1, "unfinished": {3}, "awaits_user": "ann"},
+    ),
+    "a join of some": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 2, "unfinished": {4, 5}, "missing": 1}),
+    "a join that has enough": (Phase.READY, {"in_degree": 2, "unfinished": {4, 5}, "missing": 0}),
+    "a join that misses some": (Phase.UNSATISFIED, {"in_degree": 1, "unfinished": {3}, "missing": 2}),
+    "an edge is off": (Phase.UNSATISFIED, {"off": True}),
+    "one of two is off": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 1, "unfinished": {3}, "off": True}),
+    "asks": (Phase.ASKING, {"awaits_user": "ann"}),
+    "backs off": (Phase.BACKOFF, {"state": "pending", "not_before": 150, "attempt": 1}),
+    "backed off": (Phase.READY, {"state": "pending", "not_before": 100, "attempt": 1}),
+    "executes": (Phase.EXECUTING, {"state": "executing", **HELD}),
+    "executes until now": (Phase.EXECUTING, {"state": "executing", **HELD, "lease_until": 100}),
+    "lost": (Phase.LEASE_EXPIRED, {"state": "executing", **LOST}),
+    "by hand": (Phase.BY_HAND, {"state": "executing"}),
+    "acts": (Phase.ACTING, {**ANSWERED, **HELD, "acting": True}),
+    "acted": (Phase.ACTION_DUE, {**ANSWERED, **LOST, "acting": True}),
+    "acts later": (Phase.BACKOFF, {**ANSWERED, "acting": True, "not_before": 150}),
+    "a job": (Phase.WAITING_FOR_JOB, {**ANSWERED, "lease_token": "mine", "async_task_uuid": "job", "due_at": 300}),
+    "a job that is concluded": (Phase.EXECUTING, {**ANSWERED, **HELD, "async_task_uuid": "job", "due_at": 300}),
+    "a map, writing": (
+        Phase.MAP_EXPANDING,
+        {"state": "pending", "mapped": 2, "generation": 1, "in_degree": 2, "unfinished": {8, 9}},
+    ),
+    "a map": (
+        Phase.WAITING_FOR_ELEMENTS,
+        {"state": "pending", "mapped": 2, "generation": 1, "in_degree": 2, "unfinished": {3, 9}, "elements_sent": True},
+    ),
+    "waits for ann": (Phase.WAITING_FOR_PERSON, ASKED),
+    "waits for ann until": (Phase.WAITING_FOR_PERSON, {**ASKED, "due_at": 300, "nonce": "n"}),
+    "paused": (Phase.PAUSED, {"paused": "p"}),
+    "paused, lost": (Phase.PAUSED, {"state": "executing", **LOST, "paused": "p"}),
+    "paused, executes": (Phase.EXECUTING, {"state": "executing", **HELD, "paused": "p"}),
+    "set back": (Phase.READY, {"epoch": 2}),
+    "completed": (Phase.ENDED, {"state": "completed", "lease_token": "mine"}),
+    "failed": (Phase.ENDED, {"state": "failed"}),
+    "skipped, owes a run": (Phase.ENDED, {"state": "skipped", **HELD, "epoch": 1}),
+    "cancelled": (Phase.ENDED, {"state": "cancelled", "epoch": 2}),
+}
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "as it was read": {},
+    "read before another attempt": {"run_uuid": "another", "lease_token": "theirs"},
+    "read in another epoch": {"epoch": 7},
+    "read in another state": {"state": "failed", "due_at": 1, "nonce": "another", "paused": "q"},
+    "read before a lease": {"lease_until": None, "generation": 9, "async_task_uuid": "another"},
+}
+
+
+def sample(name: str, **other: Any) -> Any:
+    given = {"state": "initial", "in_degree": 0, **SAMPLES[name][1], **other}
+    present = {name: value for name, value in given.items() if value is not None}
+    return SessionAgent("session", name, partition_key=TENANT, **present)
+
+
+def test_the_samples_are_of_all_phases() -> None:
+    for name, (expected, _) in SAMPLES.items():
+        assert phase(sample(name), NOW, NOW) is expected, name
+    assert {expected for expected, _ in SAMPLES.values()} == {*Phase} == {*MEANINGS}
+
+
+def test_what_is_ready_is_claimed_now_or_after_its_backoff_or_its_person() -> None:
+    ready = {name for name in SAMPLES if is_ready(sample(name))}
+    assert ready == {
+        *("a root", "a join that has enough", "asks", "backs off", "backed off", "set back"),
+    }
+
+
+@contextmanager
+def emulated(backend: str) -> Iterator[Table[SessionAgent]]:
+    """The table of session agents on moto, or in memory."""
+    with mock_aws(), in_memory() if backend == "memory" else nullcontext(), pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        settings = Settings(auth="local")
+        bootstrap.create_tables(settings)
+        table: Table[SessionAgent] = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)).records.table(
+            SESSION_AGENT
+        )
+        for name in SAMPLES:
+            table.put(sample(name), SessionAgent.session_uuid.does_not_exist())
+        yield table
+
+
+@pytest.mark.parametrize(
+    ("backend", "differences"), [("moto", ["as it was read"]), ("memory", [*DIFFERENCES])], ids=["moto", "memory"]
+)
+def test_the_database_does_what_the_rows_say(backend: str, differences: list[str]) -> None:
+    with emulated(backend) as table:
+        for row in AGENT_TRANSITIONS:
+            if row.condition is not None:
+                pairs = [(name, DIFFERENCES[each]) for name in SAMPLES for each in differences]
+                answers = [_agreed(table, row.condition, *pair) for pair in pairs]
+                assert {*answers} == {True, False} or backend == "moto", row.name
+
+
+def _agreed(table: Table[SessionAgent], predicate: Predicate, name: str, difference: dict[str, Any]) -> bool:
+    """What both say about a sample that was read when it was different."""
+    agent, seen = sample(name), sample(name, **difference)
+    given = {"now": NOW, "lost_before": NOW, "tenant": TENANT, "epoch": 1, "edge": 3, "seen": seen}
+    expected = holds(predicate, agent, given)
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    try:
+        compiled = condition(predicate, SessionAgent, given)
+        table.update(TENANT, key, [SessionAgent.updated_by.set("x")], compiled)
+        done = True
+    except Refused:
+        done = False
+    assert (name, done) == (name, expected), (predicate, difference)
+    return done
