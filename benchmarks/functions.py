@@ -2,7 +2,7 @@
 
 import time
 
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
 
 started: dict[tuple[str, str], float] = {}
 """`time.perf_counter()` at each call, by session and agent."""

@@ -2,7 +2,7 @@
 
 import time
 
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine import AgentRequest
 
 
 def sleep(request: AgentRequest) -> str:

@@ -122,7 +122,7 @@ class _Expected:
                 cost += self._fragment(selection.name.value, page)
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
-                inner = self._schema.get_type(condition.name.value) if condition else parent
+                inner = parent if condition is None else self._schema.get_type(condition.name.value)
                 cost += self.selections(selection.selection_set, inner, page)
         return cost
 

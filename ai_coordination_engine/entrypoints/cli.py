@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import as_file
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -12,6 +13,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 import ai_coordination_engine
+from ai_coordination_engine.entrypoints.example_commands import examples
 from ai_coordination_engine.entrypoints.failures import FAILED, Failure, explain
 from ai_coordination_engine.entrypoints.output import close, on_one_line, prepare, write, write_error, write_json
 
@@ -35,8 +37,6 @@ _CURL = (
     """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
 )
 
-_RESEARCH_BRIEF = Path(__file__).parent / "examples" / "research_brief.yaml"
-
 Port = Annotated[
     int | None,
     Parameter(help="Port of the API on 127.0.0.1. Default: 8000, or any free one.", validator=Number(gte=0, lte=65535)),
@@ -57,6 +57,7 @@ app = App(
 tables = App(name="tables", help="The DynamoDB tables.")
 schema = App(name="schema", help="The GraphQL schema.")
 dlq = App(name="dlq", help="The dead-letter queue: messages whose step failed each time.")
+app.command(examples)
 app.command(tables)
 app.command(dlq)
 app.command(schema)
@@ -85,11 +86,13 @@ def demo(
 
     With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are a model; without, a built-in function.
     """
+    from ai_coordination_engine.entrypoints.example_files import example
     from ai_coordination_engine.entrypoints.run_file import read_run_file
     from ai_coordination_engine.entrypoints.server import serving
 
     console = _console()
-    plan = read_run_file(_RESEARCH_BRIEF)
+    with as_file(example("research_brief").source) as brief:
+        plan = read_run_file(brief)
     with serving(_settings(), port=port, data_dir=data_dir) as running:
         console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n")
         view = _run(console, running, plan)

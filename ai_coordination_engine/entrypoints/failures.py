@@ -14,6 +14,9 @@ _ACCOUNT = {  # what botocore raises when it does not know which account is mean
     "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
 }
 
+# Errors whose message says all; their modules load too much to be imported for this.
+_WRITTEN_FOR_PEOPLE = {"WrongSetting": WRONG, "ExampleError": WRONG, "StartError": FAILED, "ApiError": FAILED}
+
 
 class Failure(Exception):
     """Ends the command with one clear line and an exit code."""
@@ -23,6 +26,15 @@ class Failure(Exception):
         self.code = code
 
 
+def missing_package(error: ModuleNotFoundError) -> str:
+    """What to do about a package that is not installed: all that `ace` needs is the extra `local`."""
+    package = (error.name or str(error)).partition(".")[0]
+    return (
+        f"the package {package!r} is not installed. "
+        'Install what the command line needs: pip install "ai-coordination-engine[local]"'
+    )
+
+
 def explain(error: Exception) -> tuple[str, int]:
     """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
     from cyclopts import CycloptsError
@@ -30,6 +42,8 @@ def explain(error: Exception) -> tuple[str, int]:
 
     from ai_coordination_engine.errors import CoordinationError, Throttled
 
+    if isinstance(error, ModuleNotFoundError):
+        error = Failure(missing_package(error), FAILED)
     if isinstance(error, Failure):
         return f"ace: {error}", error.code
     if isinstance(error, CycloptsError):
@@ -44,8 +58,8 @@ def explain(error: Exception) -> tuple[str, int]:
     kind = type(error).__name__
     if kind in _ACCOUNT:
         return f"ace: {_ACCOUNT[kind]}", FAILED
-    if kind in {"WrongSetting", "StartError", "ApiError"}:
-        return f"ace: {error}", WRONG if kind == "WrongSetting" else FAILED
+    if kind in _WRITTEN_FOR_PEOPLE:
+        return f"ace: {error}", _WRITTEN_FOR_PEOPLE[kind]
     return f"ace: {type(error).__name__}: {' '.join(str(error).split())}", FAILED
 
 

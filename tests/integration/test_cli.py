@@ -15,19 +15,17 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import boto3
 import httpx
 import pytest
-from flit_core.buildapi import build_wheel
 
 from ai_coordination_engine.api.webhooks import tenant_key
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli import main; main()"]
+ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.ace import main; main()"]
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
 } | {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -66,6 +64,8 @@ def post(url: str, query: str, **options: Any) -> httpx.Response:
         ([], "Runs several AI agents"),
         (["serve"], "Serve the API"),
         (["demo"], "run an example coordination"),
+        (["examples"], "copy"),
+        (["examples", "copy"], "Write an example"),
         (["run"], "Run one coordination file"),
         (["tables"], "create"),
         (["tables", "create"], "Create the tables"),
@@ -353,33 +353,6 @@ def test_schema_print_prints_sdl() -> None:
     done = ace("schema", "print")
     assert done.returncode == 0
     assert "executeProcedureTaskSession(" in done.stdout
-
-
-@pytest.fixture
-def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The wheel of the project, as an installer unpacks it."""
-    monkeypatch.chdir(ROOT)
-    name = build_wheel(str(tmp_path))
-    with ZipFile(tmp_path / name) as wheel:
-        wheel.extractall(tmp_path / "installed")
-    return tmp_path / "installed"
-
-
-def test_demo_runs_from_a_wheel_anywhere_and_says_on_what(
-    unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    where = "import ai_coordination_engine as it; print(it.__file__)"
-    environment = ENVIRONMENT | {"PYTHONPATH": str(unpacked)}
-    used = subprocess.run([sys.executable, "-c", where], env=environment, capture_output=True, text=True, check=True)
-    assert Path(used.stdout).is_relative_to(unpacked)
-    done = ace("demo", "--exit", "--port", "0", PYTHONPATH=str(unpacked))
-    assert done.returncode == 0, done.stderr
-    assert "No model is configured" in done.stdout
-    assert "editor: completed" in done.stdout
-    assert "heat pumps" in done.stdout
-    assert "curl -s http://127.0.0.1:" in done.stdout
-    assert re.search(r"^Open: http://127\.0\.0\.1:\d+/$", done.stdout, re.MULTILINE)
 
 
 def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ai_coordination_engine import ActionRequest, ActionResult
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import ActionRequest, ActionResult
 from tests.fakes import Behaviour
 from tests.sessions import stage_of
 

@@ -104,11 +104,6 @@ def test_uuids_follow_from_the_names_unless_given() -> None:
     assert (other.coordination_uuid, other.task_uuid != one.task_uuid) == ("c-1", True)
 
 
-@pytest.mark.parametrize("name", ["hello", "research_brief"])
-def test_the_examples_are_good(name: str) -> None:
-    assert read_run_file(Path(__file__).parents[2] / "examples" / f"{name}.yaml").agents
-
-
 def test_an_agent_that_is_not_defined_is_named_with_a_suggestion() -> None:
     assert replaced("after: [researcher]", "after: [reseacher]") == [
         'c.yaml:14:22: agent "reseacher" is not defined; did you mean "researcher"?'

@@ -1,0 +1,101 @@
+"""The examples that come with the package: a file or a folder each, whose first line says what it shows."""
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+_README = "README.md"
+_LINE = re.compile(r"""^(?:\#+|//|\"{3})?\s*(.*?)(?:\"{3})?$""")
+_SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+_RUN = "Run it: "
+
+
+class ExampleError(Exception):
+    """An example cannot be written; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example: a file, or a folder with a README."""
+
+    source: Traversable
+
+    @property
+    def name(self) -> str:
+        """What people call it: without the ending of a file."""
+        return self.source.name.partition(".")[0]
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in one line."""
+        return self._lines[0]
+
+    @property
+    def commands(self) -> list[str]:
+        """What to type to run it, in the folder where it lies."""
+        if self.source.is_dir():
+            return [line for block in _SHELL.findall(self._text) for line in block.splitlines()]
+        return [line.removeprefix(_RUN) for line in self._lines if line.startswith(_RUN)]
+
+    @property
+    def _lines(self) -> list[str]:
+        return [_LINE.sub(r"\1", line) for line in self._text.splitlines()]
+
+    @property
+    def _text(self) -> str:
+        described = self.source / _README if self.source.is_dir() else self.source
+        return described.read_text(encoding="utf-8")
+
+    def copy(self, folder: Path) -> Path:
+        """Write it into a folder, which is made if need be, and return where it is.
+
+        Nothing is replaced, and it appears as a whole. Raises `ExampleError`.
+        """
+        target = folder / self.source.name
+        if os.path.lexists(target):
+            raise ExampleError(f"{target} is there already, and stays as it is. Name another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=f".{self.name}-") as unfinished:
+                _copy(self.source, whole := Path(unfinished, self.source.name))
+                whole.rename(target)
+        except OSError as error:
+            raise ExampleError(f"{target} cannot be written: {error.strerror or error}.") from error
+        return target
+
+
+def examples() -> list[Example]:
+    """All examples, by name."""
+    inside = files(__package__) / "examples"
+    return sorted(map(Example, _shipped(inside)), key=lambda example: example.name)
+
+
+def example(name: str) -> Example:
+    """The example of a name, which may have the ending of its file; raises `ExampleError`."""
+    found = {each.name: each for each in examples()} | {each.source.name: each for each in examples()}
+    if name in found:
+        return found[name]
+    close = get_close_matches(name, found, 1)
+    hint = f"did you mean {found[close[0]].name}?" if close else "ace examples lists what there is."
+    raise ExampleError(f"There is no example {name!r}; {hint}")
+
+
+def _shipped(folder: Traversable) -> list[Traversable]:
+    """What lies in a folder, but for what Python and Node leave there."""
+    return [each for each in folder.iterdir() if not each.name.startswith(("_", ".", "node_modules"))]
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    if not source.is_dir():
+        with source.open("rb") as read, target.open("xb") as written:
+            shutil.copyfileobj(read, written)
+        return
+    target.mkdir()
+    for each in _shipped(source):
+        _copy(each, target / each.name)

@@ -1,0 +1,198 @@
+"""Every example that comes with the package does what it says: run files, and scripts beside a server."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ai_coordination_engine.entrypoints.client import Client, SessionView, as_text
+from ai_coordination_engine.entrypoints.example_files import ExampleError, example, examples
+from ai_coordination_engine.entrypoints.run_checks import not_allowed
+from ai_coordination_engine.entrypoints.run_file import read_run_file
+from ai_coordination_engine.entrypoints.server import Running, serving
+from ai_coordination_engine.settings import Settings
+
+pytestmark = pytest.mark.xdist_group("examples")
+
+RUN_FILES = {
+    "approval": ["approval.yaml"],
+    "chapters": ["chapters.yaml"],
+    "fallback": ["fallback", "run.yaml"],
+    "hello": ["hello.yaml"],
+    "own_function": ["own_function", "run.yaml"],
+    "research_brief": ["research_brief.yaml"],
+}
+SCRIPTS = {"api_python": "api_python/client.py", "api_typescript": "api_typescript/client.ts", "fork": "fork.py"}
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A copy of every example, and a server whose settings are those that they ask for."""
+
+    folder: Path
+    running: Running
+
+    def run(self, name: str, answer: str = "") -> tuple[SessionView, str]:
+        """Run the run file of an example; the session, and its result as it is printed."""
+        plan = read_run_file(self.folder.joinpath(*RUN_FILES[name]))
+        allow_list = self.running.app.allow_list
+        assert allow_list
+        assert list(not_allowed(allow_list, plan)) == []
+        with Client(self.running.url) as client:
+            session_uuid = client.begin(plan, lambda warning: pytest.fail(str(warning)))
+            view = client.follow(plan, session_uuid, lambda view: None)
+            if waiting := view.waiting:
+                client.answer(view, waiting[0], answer)
+                view = client.follow(plan, session_uuid, lambda view: None)
+        return view, as_text(view)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
+    folder = tmp_path_factory.mktemp("examples")
+    allowed: dict[str, dict[str, str]] = {"ACE_FUNCTIONS": {}, "ACE_ACTION_FUNCTIONS": {}}
+    with pytest.MonkeyPatch.context() as patch:
+        for each in examples():
+            written = each.copy(folder)
+            for command in each.commands:
+                if command.startswith("export "):
+                    name, _, value = shlex.split(command)[1].partition("=")
+                    allowed[name] |= json.loads(value)
+                    patch.syspath_prepend(written)
+        settings = Settings(
+            auth="local",
+            functions=allowed["ACE_FUNCTIONS"],
+            action_functions=allowed["ACE_ACTION_FUNCTIONS"],
+        )
+        with serving(settings, port=0) as running:
+            yield Copies(folder, running)
+
+
+def states(view: SessionView) -> dict[str, str]:
+    return {agent.name: agent.state for agent in view.agents}
+
+
+def test_every_example_is_run_here_and_says_how_to_run_it() -> None:
+    assert sorted([*RUN_FILES, *SCRIPTS]) == [each.name for each in examples()]
+    for name, path in RUN_FILES.items():
+        run = "ace run " + path[-1]
+        assert example(name).commands[-1] == (run if len(path) == 1 else f"PYTHONPATH=. {run}"), name
+    for each in examples():
+        assert each.summary.endswith("."), each.name
+        assert len(each.summary) <= 110, each.name
+
+
+def test_hello(copies: Copies) -> None:
+    _, printed = copies.run("hello")
+    assert printed == "OUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n\nSAY IT LOUDER"
+
+
+def test_chapters(copies: Copies) -> None:
+    view, printed = copies.run("chapters")
+    assert printed.startswith('binder:\nOutput of author:\n["WRITE ABOUT BASICS FOR A BEGINNER.", ')
+    assert (view.status, states(view)["apologist"]) == ("completed", "skipped")
+
+
+def test_research_brief(copies: Copies) -> None:
+    view, printed = copies.run("research_brief")
+    assert set(states(view).values()) == {"completed"}
+    assert "Explain how heat pumps work" in printed
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("8", "publisher:\nPUBLISHED (IT GOT 8): OUR NEW BICYCLE IS FAST, QUIET AND GREEN."),
+        ("6", "reviser:\nTo be revised (it got 6): Our new bicycle is fast, quiet and green."),
+    ],
+)
+def test_a_person_decides(copies: Copies, answer: str, result: str) -> None:
+    view, printed = copies.run("approval", answer)
+    assert printed == result
+    assert sorted(states(view).values()) == ["completed", "completed", "completed", "skipped"]
+
+
+def test_functions_of_ones_own(copies: Copies) -> None:
+    view, printed = copies.run("own_function")
+    assert printed == "apology:\nWe are sorry. (8 words read)"
+    assert states(view) == {"reader": "completed", "apology": "completed", "thanks": "skipped"}
+
+
+def test_a_fallback(copies: Copies) -> None:
+    _, printed = copies.run("fallback")
+    assert printed == "Our bicycle costs 890.00 (last month)."
+
+
+def script(copies: Copies, *command: str) -> list[str]:
+    environment = {**os.environ, "API": copies.running.url}
+    done = subprocess.run(
+        command, cwd=copies.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_fork(copies: Copies) -> None:
+    assert script(copies, sys.executable, SCRIPTS["fork"]) == [
+        "session: completed; ran here: researcher, writer",
+        "  Write a slogan. (What is good about it?)",
+        "fork: completed; ran here: writer",
+        "  Write a slogan that rhymes. (What is good about it?)",
+    ]
+
+
+PAGE = [
+    "session completed ",
+    "researcher (completed): Find facts about heat pumps.",
+    "writer (completed): Output of researcher:",
+    "Find facts about heat pumps.",
+    "",
+    "Write a page.",
+]
+
+
+def test_the_client_in_python(copies: Copies) -> None:
+    assert script(copies, sys.executable, SCRIPTS["api_python"]) == PAGE
+
+
+def test_a_copy_replaces_nothing_and_appears_as_a_whole(tmp_path: Path) -> None:
+    for name in ("hello", "fork.py", "own_function"):
+        written = example(name).copy(tmp_path / "new" / "folder")
+        before = sorted(path.name for path in tmp_path.rglob("*"))
+        with pytest.raises(ExampleError, match="is there already, and stays as it is"):
+            example(name).copy(tmp_path / "new" / "folder")
+        assert sorted(path.name for path in tmp_path.rglob("*")) == before
+        assert written.exists()
+    assert {path.name for path in (tmp_path / "new/folder/own_function").iterdir()} == {
+        "README.md",
+        "my_agents.py",
+        "run.yaml",
+    }
+
+
+def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExampleError, match=r"file/hello\.yaml cannot be written: (Not a directory|File exists)\.$"):
+        example("hello").copy(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("helo", "There is no example 'helo'; did you mean hello?"),
+        ("research-brief", "There is no example 'research-brief'; did you mean research_brief?"),
+        ("../cli", "There is no example '../cli'; ace examples lists what there is."),
+        ("", "There is no example ''; ace examples lists what there is."),
+    ],
+)
+def test_an_example_that_is_not_there_is_told_with_what_is_meant(name: str, told: str) -> None:
+    with pytest.raises(ExampleError) as raised:
+        example(name)
+    assert str(raised.value) == told

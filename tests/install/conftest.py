@@ -1,0 +1,81 @@
+"""The wheel of the project, installed into an environment of its own."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from flit_core.buildapi import build_wheel
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+EVERYTHING = Path(sysconfig.get_path("purelib"))
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST", "PYTHON"))
+} | {"NO_COLOR": "1", "COLUMNS": "120"}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that has the wheel alone; what else there is to import lies in the folder `others`."""
+
+    bin: Path
+
+    def run(
+        self, *command: str, cwd: Path, others: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment anywhere, never in a checkout."""
+        environment = ENVIRONMENT | {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"} | variables
+        if others:
+            environment["PYTHONPATH"] = f"{others}{os.pathsep}{variables.get('PYTHONPATH', '')}"
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, built and installed by pip without what it depends on."""
+    folder = tmp_path_factory.mktemp("installed")
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        wheel = folder / build_wheel(str(folder))
+    finally:
+        os.chdir(before)
+    venv = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(venv / "bin/python")]
+    subprocess.run([*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", str(wheel)], check=True)
+    return Installed(venv / "bin")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel requires without an extra, to be imported."""
+    requirements = map(Requirement, distribution("ai-coordination-engine").requires or ())
+    named = [each.name for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})]
+    return linked(tmp_path_factory.mktemp("base"), named)
+
+
+def linked(folder: Path, names: Iterable[str]) -> Path:
+    """A folder with the distributions of these names and all that they require, as they are in this environment."""
+    waiting, seen = list(names), set[str]()
+    while waiting:
+        if (name := waiting.pop()) in seen:
+            continue
+        seen.add(name)
+        found = distribution(name)
+        required = map(Requirement, found.requires or ())
+        waiting += [each.name for each in required if not each.marker or each.marker.evaluate({"extra": ""})]
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(EVERYTHING / top)
+    return folder
