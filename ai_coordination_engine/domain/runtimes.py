@@ -1,4 +1,7 @@
-"""The kinds of runtimes: which keys of a `runtime` each reads, and what it makes of the others. Pure."""
+"""The kinds of runtimes, each one declaration: which keys of a `runtime` it reads, and what the engine must know of it.
+
+A new kind is a `KindSpec` here and the module `adapters.runtimes.<kind>`, which is loaded when its first agent runs.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,23 +74,25 @@ MODEL_PARAMETERS = (
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a kind of runtime reads beside `kind`, and whether it passes any other key on.
+class KindSpec:
+    """A kind of runtime. `setting` is the allow-list of what its agents may name.
 
-    `setting` is the allow-list of what its agents may name. `whole_input`: the input tells all, since whoever gets it
-    may not look at the thread.
+    `reads`: the keys beside `kind`. `passes_on`: any other key goes to the agent. `wants_thread`: it is given the
+    earlier turns, which costs a read. `whole_input`: the input tells all, since whoever gets it may not look at the
+    thread.
     """
 
     setting: str
     reads: tuple[str, ...]
     passes_on: bool = False
+    wants_thread: bool = True
     whole_input: bool = False
 
 
-KINDS: Mapping[str, Kind] = {
-    "function": Kind("ACE_FUNCTIONS", ("name", "instructions"), passes_on=True),
-    "http": Kind("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
-    "openai": Kind("ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
+KINDS: Mapping[str, KindSpec] = {
+    "function": KindSpec("ACE_FUNCTIONS", ("name", "instructions"), passes_on=True, wants_thread=False),
+    "http": KindSpec("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
+    "openai": KindSpec("ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
 }
 
 
@@ -97,6 +102,14 @@ _WHY = {
     "tools": "; the engine runs no tools.",
     "headers": "; nothing but the attempt is sent.",
 }
+
+
+def check_kind(kind: str) -> str:
+    """`kind` when it is known; raises `ValueError` that lists the known ones."""
+    if kind not in KINDS:
+        *some, last = [repr(each) for each in KINDS]
+        raise ValueError(f"must be {', '.join(some)} or {last}")
+    return kind
 
 
 def input_is_whole(kind: str) -> bool:

@@ -23,11 +23,11 @@ from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.ids import is_plain
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
+from ai_coordination_engine.domain.runtimes import check_kind
 from ai_coordination_engine.domain.secrets import refuse_secrets
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 
-RUNTIME_KINDS = ("function", "http", "openai")
 _PREAMBLE = re.compile("^(?:Value error, |((?:Input|String|List|Value) should ))")
 _WRONG = {
     "missing": "is needed",
@@ -71,7 +71,7 @@ class Shape(BaseModel):
 class Runtime(Shape):
     """How an agent is executed; the keys beside `kind` belong to the runtime of that kind."""
 
-    kind: Literal["function", "http", "openai"]
+    kind: Annotated[str, AfterValidator(check_kind)]
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     response_format: Any = None

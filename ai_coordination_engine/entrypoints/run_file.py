@@ -16,8 +16,8 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
+from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import (
-    RUNTIME_KINDS,
     parse_agent_actions,
     parse_agents,
     parse_subtask_queries,
@@ -222,8 +222,8 @@ def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
         reader.problem(node, "runtime must be a mapping, such as {kind: function, name: echo}")
         return {}
     runtime = {key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()}
-    if runtime.get("kind") not in RUNTIME_KINDS:
-        reader.problem(node, f"runtime needs a kind: one of {', '.join(RUNTIME_KINDS)}")
+    if runtime.get("kind") not in KINDS:
+        reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}")
     return runtime
 
 

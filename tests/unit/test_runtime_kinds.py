@@ -1,19 +1,23 @@
 """What a kind of runtime reads, and what is told of the keys that it does not."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ai_coordination_engine.domain.runtimes import KINDS, idle_settings
-from ai_coordination_engine.domain.shapes import RUNTIME_KINDS
 
 
 def told(**runtime: Any) -> list[str]:
     return list(idle_settings("r", runtime))
 
 
-def test_every_kind_is_declared() -> None:
-    assert tuple(KINDS) == RUNTIME_KINDS
+def test_every_kind_has_its_module_and_a_section_of_the_documentation() -> None:
+    root = Path(__file__).parents[2]
+    told = "".join(page.read_text() for page in (root / "README.md", *(root / "docs").glob("*.md")))
+    for kind in KINDS:
+        assert (root / f"ai_coordination_engine/adapters/runtimes/{kind}.py").exists()
+        assert f"`{kind}`" in told
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.settings import Settings
+
+
+def load(settings: Settings, _: Secrets) -> "FunctionRuntime":
+    """The runtime that the settings allow."""
+    return FunctionRuntime(settings.functions)
 
 
 class FunctionRuntime:

@@ -5,6 +5,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -17,11 +18,19 @@ from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, hiding
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.settings import Settings
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
 SIGNATURE_HEADER = "X-Ace-Signature"
 _DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")  # a step `.` or `..`, with either slash or a path parameter
+
+
+def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
+    """The runtime that the settings allow."""
+    key, secret = settings.http_signing_key, settings.http_signing_key_secret
+    signing_key = partial(secrets.value, secret) if secret else key.get_secret_value if key else None
+    return HttpRuntime(settings.http_allowed_urls, signing_key=signing_key)
 
 
 class HttpRuntime:

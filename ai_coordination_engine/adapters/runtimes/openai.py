@@ -14,12 +14,17 @@ from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import Web, attempt_headers, hiding
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
-from ai_coordination_engine.settings import OpenAIEndpoint
+from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
 # Where a request goes and who pays for it is the operator's decision, never a record's.
 _OPERATORS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
 _PATH = "/chat/completions"
 _SECRET = re.compile("key|token|secret|sig|password|auth|credential|code", re.IGNORECASE)
+
+
+def load(settings: Settings, secrets: Secrets) -> "OpenAIRuntime":
+    """The runtime that the settings allow."""
+    return OpenAIRuntime(settings.openai_endpoints, secrets)
 
 
 class OpenAIRuntime:
