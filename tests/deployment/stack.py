@@ -51,6 +51,10 @@ class Stack:
         """The name of the HTTP API's host."""
         return f"{self.outputs['HttpApiId']}.execute-api.localhost:{self.emulator.port}"
 
+    def url(self, path: str) -> str:
+        """The address of a path for clients that find the API by it, not by the host name."""
+        return f"{self.emulator.url}/_aws/execute-api/{self.outputs['HttpApiId']}/$default{path}"
+
     def signed(self, path: str, body: str, credentials: Credentials) -> httpx.Response:
         """POST `body`, signed as an IAM principal."""
         headers = {"content-type": "application/json"}

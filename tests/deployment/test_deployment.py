@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from botocore.credentials import Credentials
 
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from tests.deployment import emulator, issuer
-from tests.deployment.emulator import Emulator
+from tests.deployment.emulator import REGION, Emulator
 from tests.deployment.issuer import Issuer
 from tests.deployment.stack import Stack, build_package, deploy, upload
+from tests.examples import scripts
+from tests.node import needs_node
 
 pytestmark = [
     pytest.mark.deployment,
@@ -29,6 +32,7 @@ pytestmark = [
 AUDIENCE = "ace"
 MASTER_KEY = "a master key"
 SECONDS = 120
+USERS = "arn:aws:iam::000000000000:user"
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +250,7 @@ def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def iam_stack(aws: Emulator) -> Stack:
-    tenants = json.dumps({"arn:aws:iam::000000000000:user/caller": ["acme"]})
+    tenants = json.dumps({f"{USERS}/caller": ["acme"], f"{USERS}/example": ["examples"]})
     return deploy(aws, "iam", TablePrefix="iam", AuthMode="IAM", IamTenants=tenants)
 
 
@@ -272,6 +276,23 @@ def test_iam_principal_acts_for_its_tenants_alone(aws: Emulator, iam_stack: Stac
     ]
     assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == ["FORBIDDEN", "FORBIDDEN"]
     assert iam_stack.request("POST", "/acme/graphql", {}, content=body).status_code == 403
+
+
+def test_the_example_in_python_calls_it_with_a_token_or_signed(
+    stack: Stack, iam_stack: Stack, tokens: Issuer, aws: Emulator, tmp_path: Path
+) -> None:
+    token = tokens.token(AUDIENCE, tenant="examples")
+    run = partial(scripts.python, name="api_python", script="client.py")
+    assert run(tmp_path / "token", API=stack.url("/examples/graphql"), TOKEN=token) == scripts.PAGE
+    key = principal(aws, "example")
+    keys = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": key.secret_key}
+    assert run(tmp_path / "key", API=iam_stack.url("/examples/graphql"), SIGN=REGION, **keys) == scripts.PAGE
+
+
+@needs_node
+def test_the_example_in_typescript_calls_it_with_a_token(stack: Stack, tokens: Issuer, tmp_path: Path) -> None:
+    variables = {"API": stack.url("/examples/graphql"), "TOKEN": tokens.token(AUDIENCE, tenant="examples")}
+    assert scripts.typescript(tmp_path, "api_typescript", "client.ts", **variables) == scripts.PAGE
 
 
 def test_stack_without_a_master_key_takes_no_reports(iam_stack: Stack) -> None:

@@ -1,10 +1,7 @@
 """Every example that comes with the package does what it says: run files, and scripts beside a server."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,8 @@ from ai_coordination_engine.entrypoints.run_checks import not_allowed
 from ai_coordination_engine.entrypoints.run_file import read_run_file
 from ai_coordination_engine.entrypoints.server import Running, serving
 from ai_coordination_engine.settings import Settings
+from tests.examples import scripts
+from tests.node import needs_node
 
 pytestmark = pytest.mark.xdist_group("examples")
 
@@ -28,7 +27,7 @@ RUN_FILES = {
     "own_function": ["own_function", "run.yaml"],
     "research_brief": ["research_brief.yaml"],
 }
-SCRIPTS = {"api_python": "api_python/client.py", "api_typescript": "api_typescript/client.ts", "fork": "fork.py"}
+SCRIPTS = ["api_python", "api_typescript", "fork"]
 
 
 @dataclass(frozen=True)
@@ -129,17 +128,8 @@ def test_a_fallback(copies: Copies) -> None:
     assert printed == "Our bicycle costs 890.00 (last month)."
 
 
-def script(copies: Copies, *command: str) -> list[str]:
-    environment = {**os.environ, "API": copies.running.url}
-    done = subprocess.run(
-        command, cwd=copies.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def test_a_fork(copies: Copies) -> None:
-    assert script(copies, sys.executable, SCRIPTS["fork"]) == [
+def test_a_fork(copies: Copies, tmp_path: Path) -> None:
+    assert scripts.python(tmp_path, "fork", "", API=copies.running.url) == [
         "session: completed; ran here: researcher, writer",
         "  Write a slogan. (What is good about it?)",
         "fork: completed; ran here: writer",
@@ -147,18 +137,14 @@ def test_a_fork(copies: Copies) -> None:
     ]
 
 
-PAGE = [
-    "session completed ",
-    "researcher (completed): Find facts about heat pumps.",
-    "writer (completed): Output of researcher:",
-    "Find facts about heat pumps.",
-    "",
-    "Write a page.",
-]
+def test_the_client_in_python(copies: Copies, tmp_path: Path) -> None:
+    assert scripts.python(tmp_path, "api_python", "client.py", API=copies.running.url) == scripts.PAGE
 
 
-def test_the_client_in_python(copies: Copies) -> None:
-    assert script(copies, sys.executable, SCRIPTS["api_python"]) == PAGE
+@needs_node
+@pytest.mark.conformance
+def test_the_client_in_typescript(copies: Copies, tmp_path: Path) -> None:
+    assert scripts.typescript(tmp_path, "api_typescript", "client.ts", API=copies.running.url) == scripts.PAGE
 
 
 def test_a_copy_replaces_nothing_and_appears_as_a_whole(tmp_path: Path) -> None:
