@@ -1,14 +1,18 @@
-"""The operations of the contract beside CRUD: ping, starting a session, answering an agent, asking one."""
+"""The operations of the API beside CRUD, each declared once: starting, answering and asking, controls, long jobs."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
 
-from ai_coordination_engine.api.content import check_arguments
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.scalars import JSONCamelCase
-from ai_coordination_engine.api.types import AskOperationHubType, ProcedureTaskSessionType
+from ai_coordination_engine.api.operation import Operation, of_session, of_success
+from ai_coordination_engine.api.prices import START, WRITE
+from ai_coordination_engine.api.types import AskOperationHubType, ProcedureTaskSessionType, SessionAgentType
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import async_tasks, control, fork, reconcile, restart
 from ai_coordination_engine.engine.ask import Question, ask
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.start import Start, execute_procedure
@@ -22,81 +26,55 @@ def ping() -> graphene.Field:
     )
 
 
-class ExecuteProcedureTaskSession(graphene.Mutation):
-    """Start a session of a task. With a `sessionUuid` of the client's choice the call may be repeated safely."""
-
-    class Arguments:  # the arguments are in the schema
-        coordination_uuid = graphene.String(required=True)
-        task_uuid = graphene.String(required=True)
-        user_id = graphene.String()
-        task_query = graphene.String()
-        session_uuid = graphene.String()
-        input_files = graphene.List(JSONCamelCase)
-
-    procedure_task_session = graphene.Field(ProcedureTaskSessionType)
-
-    @staticmethod
-    async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
-        """Answers when every root is enqueued."""
-        context: Context = info.context
-        check_arguments(given)
-        now = context.app.clock.now()
-        session = await context.change(execute_procedure, context.app, context.tenant, Start(**given), context.warn)
-        if session.created_at >= now:  # and not by an earlier, equal start
-            context.just_started.add((session.coordination_uuid, session.session_uuid))
-        return {"procedure_task_session": session}
+# Starting, answering, asking
 
 
-class ExecuteForUserInput(graphene.Mutation):
-    """Give a session agent that waits for a person the answer. The same answer again has no effect."""
-
-    class Arguments:  # the arguments are in the schema
-        session_uuid = graphene.String(required=True)
-        session_agent_uuid = graphene.String(required=True)
-        user_input = graphene.String(required=True)
-        idempotency_key = graphene.String()
-
-    ok = graphene.Boolean()
-
-    @staticmethod
-    async def mutate(root: Any, info: GraphQLResolveInfo, **given: str) -> Any:
-        """Answers when the agent's message is accepted. The key is not needed: the answer itself tells a repetition."""
-        context: Context = info.context
-        check_arguments(given)
-        await context.change(
-            execute_for_user_input,
-            context.app,
-            context.tenant,
-            given["session_uuid"],
-            given["session_agent_uuid"],
-            given["user_input"],
-        )
-        return {"ok": True}
+def _start(context: Context, start: Start) -> Any:
+    now = context.app.clock.now()
+    session = execute_procedure(context.app, context.tenant, start, context.warn)
+    if session.created_at >= now:  # and not by an earlier, equal start
+        context.just_started.add((session.coordination_uuid, session.session_uuid))
+    return session
 
 
-def _ask_arguments() -> dict[str, Any]:
-    return {
-        "coordination_uuid": graphene.String(required=True),
-        "user_query": graphene.String(required=True),
-        "user_id": graphene.String(),
-        "agent_uuid": graphene.String(),
-        "session_uuid": graphene.String(),
-        "input_files": graphene.List(JSONCamelCase),
-        "receiver_email": graphene.String(),
-        "thread_uuid": graphene.String(),
-        "stream": graphene.Boolean(),
-        "thread_life_minutes": graphene.Int(),
-    }
+@dataclass(frozen=True)
+class AnswerRequest:
+    """What a person answers. The key is not needed: the answer itself tells a repetition."""
+
+    session_uuid: str
+    session_agent_uuid: str
+    user_input: str
+    idempotency_key: str | None = None
 
 
-async def _ask(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
-    context: Context = info.context
+def _answer(context: Context, given: AnswerRequest) -> None:
+    agent = (given.session_uuid, given.session_agent_uuid)
+    execute_for_user_input(context.app, context.tenant, *agent, given.user_input)
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """What a user asks one agent."""
+
+    coordination_uuid: str
+    user_query: str
+    user_id: str | None = None
+    agent_uuid: str | None = None
+    session_uuid: str | None = None
+    input_files: Sequence[Any] | None = None
+    receiver_email: str | None = None
+    thread_uuid: str | None = None
+    stream: bool | None = None
+    thread_life_minutes: int | None = None
+
+
+def _ask(context: Context, given: AskRequest) -> AskOperationHubType:
     if context.method == "GET":
         raise BadUserInput("askOperationHub has side effects; send it with POST.")
-    check_arguments(given)
-    if given.pop("stream", None):
+    if given.stream:
         context.warn("stream: answers are not streamed yet; read the session agent's output when it is completed.")
-    asked = await context.change(ask, context.app, context.tenant, Question(**given))
+    question = {name: value for name, value in vars(given).items() if name != "stream"}
+    asked = ask(context.app, context.tenant, Question(**question))
     return AskOperationHubType(
         run_uuid=asked.run_uuid,
         thread_uuid=asked.thread_uuid,
@@ -110,18 +88,201 @@ async def _ask(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
     )
 
 
+ASK = Operation(
+    "askOperationHub",
+    AskRequest,
+    _ask,
+    "Ask one agent, outside a task.",
+    AskOperationHubType,
+    lambda asked: asked,
+    START,
+)
+
+
 def ask_query() -> graphene.Field:
     """`askOperationHub` as a query, for clients that know no better."""
     return graphene.Field(
         AskOperationHubType,
-        **_ask_arguments(),
-        resolver=_ask,
+        **ASK.arguments,
+        resolver=ASK.resolve,
         deprecation_reason="It has side effects: use the mutation of the same name.",
     )
 
 
-def ask_mutation() -> graphene.Field:
-    """`askOperationHub` as a mutation."""
-    return graphene.Field(
-        AskOperationHubType, **_ask_arguments(), resolver=_ask, description="Ask one agent, outside a task."
-    )
+# Controls
+
+
+@dataclass(frozen=True)
+class ControlRequest:
+    """Which session, who asks, and the key by which a repetition is recognised."""
+
+    coordination_uuid: str
+    session_uuid: str
+    updated_by: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class RerunRequest:
+    """Which agent is to run again."""
+
+    session_uuid: str
+    session_agent_uuid: str
+    updated_by: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class ForkRequest:
+    """Where a new session begins, and what is different in it."""
+
+    coordination_uuid: str
+    session_uuid: str
+    from_session_agent_uuid: str | None = None
+    task_query: str | None = None
+    subtask_query: str | None = None
+    input_files: Sequence[Any] | None = None
+    new_session_uuid: str | None = None
+    user_id: str | None = None
+    updated_by: str | None = None
+    idempotency_key: str | None = None
+
+
+def _fork(context: Context, given: ForkRequest) -> Any:
+    forked = fork.fork_session(context.app, context.tenant, **vars(given))
+    changed = [name for name, value in (("taskQuery", given.task_query), ("inputFiles", given.input_files)) if value]
+    if changed and forked.status in TERMINAL_SESSION_STATUSES:
+        context.warn(
+            f"Nothing runs in the fork, all results were taken over: {' and '.join(changed)} changes only what runs. "
+            "Name where it begins with fromSessionAgentUuid."
+        )
+    return forked
+
+
+# Long jobs
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """How a long job ended: with a result or an error."""
+
+    async_task_uuid: str
+    result: str | None = None
+    error: str | None = None
+    usage: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class HeartbeatRequest:
+    """Which long job is still at work."""
+
+    async_task_uuid: str
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What `completeAsyncTask` answers."""
+
+    async_task_uuid: str
+    ok: bool = True
+
+
+def _complete(context: Context, given: CompletionRequest) -> Completed:
+    if not isinstance(given.usage, dict | None):
+        raise BadUserInput("usage must be an object or null.")
+    async_tasks.complete_async_task(context.app, context.tenant, **vars(given))
+    return Completed(given.async_task_uuid)
+
+
+async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> Any:
+    """The agent that waited for the job."""
+    context: Context = info.context
+    task = await context.call(context.app.async_tasks.get, context.tenant, done.async_task_uuid)
+    if task is None:
+        return None
+    return await context.loaders.session_agent.load((task.agent_session_uuid, task.session_agent_uuid))
+
+
+OPERATIONS = (
+    Operation(
+        "executeProcedureTaskSession",
+        Start,
+        _start,
+        "Start a session of a task. With a `sessionUuid` of the client's choice the call may be repeated safely.",
+        {"procedure_task_session": graphene.Field(ProcedureTaskSessionType)},
+        lambda session: {"procedure_task_session": session},
+        START,
+    ),
+    of_success(
+        "executeForUserInput",
+        AnswerRequest,
+        _answer,
+        "Give a session agent that waits for a person the answer. The same answer again has no effect.",
+        2 * WRITE,
+    ),
+    ASK,
+    of_session(
+        "cancelSession",
+        ControlRequest,
+        lambda context, given: control.cancel_session(context.app, context.tenant, **vars(given)),
+        "End a session now; late results of its attempts change nothing.",
+        2 * WRITE,
+    ),
+    of_session(
+        "pauseSession",
+        ControlRequest,
+        lambda context, given: control.pause_session(context.app, context.tenant, **vars(given)),
+        "Let nothing more begin in a session; attempts that run go on to their end.",
+    ),
+    of_session(
+        "resumeSession",
+        ControlRequest,
+        lambda context, given: control.resume_session(context.app, context.tenant, **vars(given)),
+        "Let a paused session go on.",
+    ),
+    of_session(
+        "retrySession",
+        ControlRequest,
+        lambda context, given: restart.retry_session(context.app, context.tenant, **vars(given)),
+        "Run again what failed, was skipped or cancelled; what completed stays.",
+        START,
+    ),
+    of_session(
+        "reconcileSession",
+        ControlRequest,
+        lambda context, given: reconcile.reconcile_session(
+            context.app, context.tenant, given.coordination_uuid, given.session_uuid
+        ),
+        "Send again every message that the session owes; harmless at any time.",
+        START,
+    ),
+    of_session(
+        "rerunSessionAgent",
+        RerunRequest,
+        lambda context, given: restart.rerun_session_agent(context.app, context.tenant, **vars(given)),
+        "Run one agent again, and everything that follows from it.",
+        START,
+    ),
+    of_session(
+        "forkSession", ForkRequest, _fork, "Start a new session from a point of this one, with changed input.", START
+    ),
+    Operation(
+        "completeAsyncTask",
+        CompletionRequest,
+        _complete,
+        "End a long job with its result or its error, and resume the agent that waits for it. Again has no effect.",
+        {
+            "ok": graphene.Boolean(),
+            "session_agent": graphene.Field(SessionAgentType),
+            "resolve_session_agent": staticmethod(_agent_of),
+        },
+        lambda done: done,
+        2 * WRITE,
+    ),
+    of_success(
+        "heartbeatAsyncTask",
+        HeartbeatRequest,
+        lambda context, given: async_tasks.heartbeat(context.app, context.tenant, given.async_task_uuid),
+        "Say that a long job is still at work, so that its deadline begins anew.",
+    ),
+)

@@ -41,15 +41,6 @@ NESTED = 10  # a nested record: records of a list often share it
 WRITE = 1_000  # a mutation that is not in the table
 START = 8_000  # a mutation that starts a session, or runs agents again
 PRICES: Mapping[str, int] = {
-    "Mutation.executeProcedureTaskSession": START,
-    "Mutation.askOperationHub": START,
-    "Mutation.forkSession": START,
-    "Mutation.retrySession": START,
-    "Mutation.rerunSessionAgent": START,
-    "Mutation.reconcileSession": START,
-    "Mutation.cancelSession": 2 * WRITE,
-    "Mutation.executeForUserInput": 2 * WRITE,
-    "Mutation.completeAsyncTask": 2 * WRITE,
     "Query.askOperationHub": START,
     "Query.__schema": 2 * START,
     "Query.__type": WRITE,
@@ -64,7 +55,14 @@ SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
 """Records of nested lists that are known to be short."""
 FILTERED = 1_000  # a list that has to look for what passes its filters
 TOTAL = 5_000  # counting a list
+_PRICE = "price"
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})
+
+
+def set_price(schema: GraphQLSchema, mutation: str, price: int) -> None:
+    """Say what a mutation costs, in the schema itself."""
+    if schema.mutation_type is not None:
+        schema.mutation_type.fields[mutation].extensions[_PRICE] = price
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,8 @@ class _Expected:
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None, page: int | None) -> int:
         name = node.name.value
         full_name = f"{parent.name if parent else ''}.{name}"
-        price = PRICES.get(full_name)
         field: GraphQLField | None = getattr(parent, "fields", {}).get(name)
+        price = PRICES.get(full_name, field.extensions.get(_PRICE) if field else None)
         if field is None:  # introspection
             return price or FIELD
         named = get_named_type(field.type)

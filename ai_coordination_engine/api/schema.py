@@ -4,17 +4,11 @@ from typing import Any
 
 import graphene
 
-from ai_coordination_engine.api.controls import CONTROLS
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
 from ai_coordination_engine.api.descriptions import describe
 from ai_coordination_engine.api.nodes import node_field
-from ai_coordination_engine.api.operations import (
-    ExecuteForUserInput,
-    ExecuteProcedureTaskSession,
-    ask_mutation,
-    ask_query,
-    ping,
-)
+from ai_coordination_engine.api.operations import OPERATIONS, ask_query, ping
+from ai_coordination_engine.api.prices import set_price
 from ai_coordination_engine.api.resources import INBOX, RESOURCES
 
 
@@ -31,13 +25,12 @@ def _mutation() -> type[graphene.ObjectType]:
     fields: dict[str, Any] = {}
     for resource in RESOURCES:
         fields.update(mutation_fields(resource))
-    fields["execute_procedure_task_session"] = ExecuteProcedureTaskSession.Field()
-    fields["execute_for_user_input"] = ExecuteForUserInput.Field()
-    fields["ask_operation_hub"] = ask_mutation()
-    fields.update({name: control.Field() for name, control in CONTROLS.items()})
+    fields.update((each.name, each.mutation()) for each in OPERATIONS)
     return type("Mutation", (graphene.ObjectType,), fields)
 
 
 SCHEMA = graphene.Schema(query=_query(), mutation=_mutation())
 """The schema of the API; `str(SCHEMA)` is its SDL."""
 describe(SCHEMA.graphql_schema)
+for operation in OPERATIONS:
+    set_price(SCHEMA.graphql_schema, operation.name, operation.price)

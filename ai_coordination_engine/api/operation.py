@@ -1,0 +1,94 @@
+"""An operation of the API beside CRUD: one request dataclass, and what is run with it.
+
+A field of the request becomes an argument: required when it has no default, described by the second part of an
+`Annotated`, where its name alone does not say what it is (`api.descriptions` has the words that many share).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import graphene
+from graphql import GraphQLResolveInfo
+
+from ai_coordination_engine.api.content import check_arguments
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.prices import WRITE
+from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.api.types import SessionType
+
+R = TypeVar("R")
+_SCALARS: Mapping[Any, Callable[..., Any]] = {
+    str: graphene.String,
+    int: graphene.Int,
+    bool: graphene.Boolean,
+    Sequence[Any]: lambda **given: graphene.List(JSONCamelCase, **given),
+    Mapping[str, Any]: JSONCamelCase,
+}
+
+
+@dataclass(frozen=True)
+class Operation(Generic[R]):
+    """A mutation: `run` is called with the context and the request, off the event loop; its errors are coded.
+
+    `output`: the fields of the answer, which `answer` makes of what `run` returns; or the type of an answer that has no
+    payload around it. `price`: what it costs, in units of `api.prices`.
+    """
+
+    name: str
+    request: type[R]
+    run: Callable[[Context, R], Any]
+    does: str
+    output: Mapping[str, Any] | type[graphene.ObjectType]
+    answer: Callable[[Any], Any]
+    price: int = WRITE
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the field, by name, in the order of the request's fields."""
+        hints = get_type_hints(self.request, include_extras=True)
+        return {
+            each.name: _argument(hints[each.name], required=each.default is MISSING)
+            for each in fields(self.request)  # type: ignore[arg-type]
+        }
+
+    async def resolve(self, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+        """Check what is given, run, and answer."""
+        context: Context = info.context
+        check_arguments(given)
+        return self.answer(await context.change(self.run, context, self.request(**given)))
+
+    def mutation(self) -> Any:
+        """The field of the mutation type."""
+        if not isinstance(self.output, Mapping):
+            return graphene.Field(self.output, **self.arguments, resolver=self.resolve, description=self.does)
+        name = self.name[0].upper() + self.name[1:]
+        body = {
+            "Arguments": type("Arguments", (), self.arguments),
+            "mutate": self.resolve,
+            "__doc__": self.does,
+            **self.output,
+        }
+        payload: Any = type(name, (graphene.Mutation,), body)
+        return payload.Field()
+
+
+def of_session(name: str, request: type[R], run: Callable[[Context, R], Any], does: str, price: int = WRITE) -> Any:
+    """An operation that answers with a session as it is then."""
+    output = {"session": graphene.Field(SessionType)}
+    return Operation(name, request, run, does, output, lambda session: {"session": session}, price)
+
+
+def of_success(name: str, request: type[R], run: Callable[[Context, R], Any], does: str, price: int = WRITE) -> Any:
+    """An operation that answers `ok`."""
+    return Operation(name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price)
+
+
+def _argument(hint: Any, *, required: bool) -> Any:
+    words = None
+    if get_origin(hint) is Annotated:
+        hint, words, *_ = get_args(hint)
+    if get_origin(hint) is UnionType:
+        (hint,) = (each for each in get_args(hint) if each is not NoneType)
+    return _SCALARS[hint](required=required, description=words)
