@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench states demo package lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench states demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -56,12 +56,21 @@ states: install ## print the states, phases and transitions into docs/states.md
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
 
+# What is checked is the file that is published: with what is pinned, and outside of the checkout.
+wheel: install ## build the wheel into dist/, install it apart and run the demo from it
+	rm -rf dist build/wheel && mkdir -p dist
+	$(BIN)/python -m flit_core.wheel --outdir dist
+	@.ci/venv "$(PYTHON)" build/wheel
+	build/wheel/bin/python $(LOCKED) .ci/constraints.txt
+	build/wheel/bin/python $(PIP_INSTALL) --no-deps --no-index dist/*.whl
+	cd build && wheel/bin/python $(PIP) check && wheel/bin/ace examples && wheel/bin/ace demo --exit --port 0
+
 lock: install ## pin the newest versions of everything with their hashes
 	$(BIN)/python $(LOCKED) .ci/constraints-uv.txt --upgrade --target build/uv
 	$(BIN)/python .ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .venv-ministack .venv-model .venv-checkov build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model .venv-checkov build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
