@@ -2,13 +2,15 @@
 attempt is recorded. All of it may be repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import runs
-from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.keys import agent_key, counts
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.keys import FIRST_QUESTION, agent_key, counts
+from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -38,54 +40,168 @@ def remove_strays(app: App, session: Session) -> None:
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
 
+def questions_of(app: App, session: Session) -> list[SessionAgent]:
+    """The session's questions, which were asked outside its task. One Query a megabyte of them."""
+    rows, after = _page(app, session, agent_key(session, FIRST_QUESTION - 1)[1])
+    while after is not None:
+        more, after = _page(app, session, after)
+        rows += more
+    return rows
+
+
 def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
     """What the message of an agent owes to a session that has ended: its agents are ended once, not once a message.
 
-    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. At most one reading of the
-    session's agents; once they are ended, of those alone whose attempts were held then. While they are ended turn by
-    turn, the messages of one agent alone do that.
+    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the agents are ended,
+    those alone are read whose attempts were held then. While they are ended turn by turn, the messages of one agent
+    alone do that.
     """
     if _ended_by_itself(session):
         return 0
-    epoch, held, *by = session.agents_ended or (None, None)
-    if epoch == (session.epoch or 0):
-        if by and by[0] != agent.ordinal:
-            return 0
-        if held is not None:
-            return _held_until(app, _ended(app, session, partial(_agents, app, session, held), _MOST_HELD)[0])
+    begun = _Begun.of(session)
+    if (begun.is_done and begun.held is None) or begun.by not in (None, agent.ordinal):
+        return 0  # the sweep looks, or the messages of another one do
     return end_agents(app, session, agent) or 0
 
 
 def end_agents(app: App, session: Session, by: SessionAgent | None = None) -> float | None:
-    """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them.
+    """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them,
+    from where the turn before has left off. Each is read once.
 
     In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
     (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none. None:
     some agents are left; a message comes for them, to the agent `by` where that is given, and else the sweep.
     """
-    rows, is_done = _ended(app, session, partial(agents_of, app, session), MOST_AT_ONCE)
-    if not is_done:
-        _go_on(app, session, by, rows)
+    begun = _Begun.of(session)
+    if begun.is_done and begun.held is not None:
+        return _look_at_held(app, session, begun.held)
+    turn = _turn(app, session, begun.after)
+    if turn.after is not None:
+        _go_on(app, session, begun, turn, by)
         return None
+    until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
     if not _ended_by_itself(session):
-        held = [each.ordinal for each in rows if _held_until(app, [each])]
-        app.transitions.session.agents_ended(session, held if len(held) <= _MOST_HELD else None)
-    return _held_until(app, rows)
+        later = app.clock.now().timestamp() + app.settings.lease_seconds
+        app.transitions.session.agents_ended(session, begun.held_with(app, turn), max(until, later) + 1)
+    return until
 
 
-def _go_on(app: App, session: Session, by: SessionAgent | None, rows: list[SessionAgent]) -> None:
-    """Have the next turn come: the message is sent first, then it is written whose messages end the others.
+@dataclass(frozen=True)
+class _Begun:
+    """How far the end of a session's agents has come, as `Session.agents_ended` keeps it for its epoch.
 
-    Only then do messages to other agents leave it to those; and the sweep looks, should they get lost.
+    `held` are the agents (ordinals) that others held when they were looked at; None: too many to be named, or a map
+    may get elements yet, and the sweep looks at all of them again. `by`: whose messages (ordinal) end the next ones,
+    those `after` this uuid.
     """
-    epoch, _, *named = session.agents_ended or (None, None)
-    named = named if epoch == (session.epoch or 0) else []
-    ended = [each for each in rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)]
-    by = by or next((each for each in ended if each.ordinal in named), next(iter(ended), None))
-    if by is not None:
-        app.queue.send([wake(by)])
-        if by.ordinal not in named:
-            app.transitions.session.agents_end_by(session, by.ordinal)
+
+    held: list[int] | None
+    by: int | None
+    after: str | None
+    is_done: bool
+
+    @classmethod
+    def of(cls, session: Session) -> "_Begun":
+        epoch, held, *more = session.agents_ended or (None, None)
+        if epoch != (session.epoch or 0):
+            return cls([], None, None, is_done=False)
+        by, after = more or (None, None)
+        if not more and held is None:
+            return cls(None, None, None, is_done=True)
+        return cls(held, by, after, is_done=not more)
+
+    def held_with(self, app: App, turn: "_Turn") -> list[int] | None:
+        """Those that are held, with those of a turn more."""
+        before = [] if self.is_done else self.held
+        if before is None or turn.has_grown:
+            return None
+        held = [*before, *(each.ordinal for each in turn.rows if _held_until(app, [each]))]
+        return held if len(held) <= _MOST_HELD else None
+
+
+@dataclass
+class _Turn:
+    """Agents that were ended where nobody holds them, as they are then, and after which uuid others are left.
+
+    `has_grown`: elements of a map may have been written between its reading and its end.
+    """
+
+    rows: list[SessionAgent] = field(default_factory=list)
+    after: str | None = None
+    has_grown: bool = False
+
+
+def _turn(app: App, session: Session, after: str | None) -> _Turn:
+    turn, left = _Turn(after=after), MOST_AT_ONCE
+    while 2 * left > MOST_AT_ONCE:
+        rows, turn.after = _page(app, session, turn.after, limit=left)
+        writes, grown = _end_all(app, session, rows, turn)
+        left -= writes
+        turn.after = grown or turn.after
+        if turn.after is None:
+            break
+    return turn
+
+
+def _page(
+    app: App, session: Session, after: str | None, limit: int | None = None
+) -> tuple[list[SessionAgent], str | None]:
+    """Agents of the session in order of their uuids, which is that of their ordinals, and after which there may be
+    more. Elements of a map come after the map.
+    """
+    key = (session.coordination_uuid, session.session_uuid)
+    rows, after = app.records.page_of_children(SESSION_AGENT, session.partition_key, key, after, limit)
+    return [each for each in rows if counts(session, each)], after
+
+
+def _end_all(app: App, session: Session, rows: Sequence[SessionAgent], turn: _Turn) -> tuple[int, str | None]:
+    """End these agents of an ended session where nobody holds them, and record their lost attempts; how many writes,
+    and after which uuid there may be elements that were not there when their map was read.
+    """
+    writes, now = 0, {each.ordinal: each for each in rows}
+    grown: list[str] = []
+    while ending := _endings(app, session, list(now.values())):
+        calls = [partial(app.steering.end, each, state, session.epoch or 0) for each, state in ending]
+        writes += len(calls)
+        for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
+            del now[read.ordinal]
+            if ended is not None:
+                now[read.ordinal] = ended
+                grown += [ended.session_agent_uuid] if _has_grown(read, ended) else []
+    owing = [each for each in now.values() if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
+    if owing:
+        app.records.parallel.run([partial(record_lost, app, each) for each in owing])
+    turn.rows += now.values()
+    turn.has_grown |= bool(grown)
+    return writes, min(grown, default=None)
+
+
+def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
+    """End those of these agents that nobody holds any more; as `settle_ended`."""
+    if not ordinals:
+        return 0
+    keys = [agent_key(session, each) for each in ordinals]
+    found = app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True)
+    turn = _Turn()
+    _end_all(app, session, list(found.values()), turn)
+    until = _held_until(app, turn.rows)
+    if turn.has_grown:
+        app.transitions.session.agents_ended(session, None, max(until, app.lost_before() + app.settings.lease_seconds))
+    return until
+
+
+def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAgent | None) -> None:
+    """Have the next turn come: it is written where that begins and whose messages bring it, and the first one is sent.
+
+    Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds that another turn
+    was faster sends nothing.
+    """
+    over = (each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each))
+    first = next(over, next(iter(turn.rows), None))
+    given = by.ordinal if by is not None else begun.by
+    ordinal = given if given is not None else first.ordinal if first is not None else 0
+    if app.transitions.session.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after):
+        app.queue.send([Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)])
 
 
 def _ended_by_itself(session: Session) -> bool:
@@ -93,50 +209,19 @@ def _ended_by_itself(session: Session) -> bool:
     return bool(session.open_sink_count == 0 and not session.early)
 
 
-def _agents(app: App, session: Session, ordinals: list[int]) -> list[SessionAgent]:
-    keys = [agent_key(session, each) for each in ordinals]
-    return list(app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True).values())
-
-
-def _ended(
-    app: App, session: Session, read: Callable[[], list[SessionAgent]], left: int
-) -> tuple[list[SessionAgent], bool]:
-    """These agents of an ended session, ended where nobody holds them, their lost attempts recorded; and whether that
-    was done for all of them, for no more than `left` are.
-    """
-    while True:
-        rows = read()
-        calls = _endings(app, session, rows)[:left]
-        left -= len(calls)
-        ended = {each.ordinal: each for each in app.records.parallel.run(calls) if each} if calls else {}
-        has_grown = any(_has_grown(each, ended[each.ordinal]) for each in rows if each.ordinal in ended)
-        rows = [ended.get(each.ordinal, each) for each in rows]
-        open_ones = has_grown or bool(_endings(app, session, rows))
-        if not open_ones or not left:
-            break  # else some have changed meanwhile
-    owing = [each for each in rows if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
-    for each in owing[:left]:
-        record_lost(app, each)
-    return rows, not open_ones and len(owing) <= left
-
-
 def _has_grown(read: SessionAgent, ended: SessionAgent) -> bool:
-    """Whether elements of a map may have been written between its reading and its end."""
     return ended.mapped is not None and (read.generation, read.elements_sent) != (ended.generation, True)
 
 
-def _held_until(app: App, rows: list[SessionAgent]) -> float:
+def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
     held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
     lost_before = app.lost_before()
     return max((until for until in held if until >= lost_before), default=0)
 
 
-def end_agent(app: App, session: Session, agent: SessionAgent) -> None:
-    """End one agent of a session that has ended, when nobody holds it."""
-    for end in _endings(app, session, [agent]):
-        ended = end()
-        if ended is not None and owes_runs(ended) and (ended.lease_until or 0) < app.lost_before():
-            record_lost(app, ended)
+def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
+    """End these agents of a session that has ended, where nobody holds them."""
+    _end_all(app, session, agents, _Turn())
 
 
 def give_up(app: App, agent: SessionAgent) -> None:
@@ -145,16 +230,15 @@ def give_up(app: App, agent: SessionAgent) -> None:
     record_lost(app, agent, state="skipped")
 
 
-def _endings(app: App, session: Session, rows: list[SessionAgent]) -> list[Callable[[], SessionAgent | None]]:
-    """What ends each of these agents, those first that run or could begin."""
+def _endings(app: App, session: Session, rows: Sequence[SessionAgent]) -> list[tuple[SessionAgent, str]]:
+    """Which of these agents can be ended, and in which state."""
     epoch, lost_before = session.epoch or 0, app.lost_before()
     ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
-    ending.sort(key=lambda each: bool(each.in_degree))
     if session.status == "cancelled":
-        return [partial(app.steering.end, each, "cancelled", epoch) for each in ending]
+        return [(each, "cancelled") for each in ending]
     ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it
     free = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
-    return [partial(app.steering.end, each, "skipped", epoch) for each in free if _is_the_engines(each)]
+    return [(each, "skipped") for each in free if _is_the_engines(each)]
 
 
 def _is_the_engines(agent: SessionAgent) -> bool:

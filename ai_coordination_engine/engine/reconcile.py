@@ -4,6 +4,7 @@ All of it may be repeated at any time, beside any worker. It is what the sweep d
 for a while, what an operator does after a disaster, and the second half of every control.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -17,7 +18,7 @@ from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.advance import end_session, is_stuck
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.ending import agents_of, end_agents, remove_strays
+from ai_coordination_engine.engine.ending import agents_of, end_agents, end_those, questions_of, remove_strays
 from ai_coordination_engine.engine.gone import release_gone
 from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
 from ai_coordination_engine.engine.outlook import outlook
@@ -57,21 +58,31 @@ def _reconcile(app: App, session: Session) -> None:
         remove_strays(app, session)
     if session.restart is not None and session.status == "in_transit":
         session = go_on(app, session)
-    agents = _settled(app, session)
-    session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+    agents: list[SessionAgent] = []
+    if session.status not in TERMINAL_SESSION_STATUSES:
+        agents = _settled(app, session)
+        session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
     if session.status in TERMINAL_SESSION_STATUSES:
-        held_until = end_agents(app, session)
-        if held_until is None:  # some are left for another turn
-            held_until = app.clock.now().timestamp() + SOON
-        agents = _unmark(app, session, _outliving(session, agents))
-        _rouse(app, agents)
-        _look_again(app, session, agents, held_until)
+        _reconcile_ended(app, session)
     elif session.status == "paused":
         _look_again(app, session, _mark(app, session))
     else:
         agents = _unmark(app, session, agents)
         _rouse(app, agents)
         _look_again(app, session, agents)
+
+
+def _reconcile_ended(app: App, session: Session) -> None:
+    held_until = end_agents(app, session)
+    if held_until is None:  # some are left for another turn
+        held_until = app.clock.now().timestamp() + SOON
+    questions = questions_of(app, session)
+    if session.status == "cancelled":
+        end_those(app, session, questions)
+        questions = []
+    outliving = _unmark(app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of)
+    _rouse(app, outliving)
+    _look_again(app, session, outliving, held_until)
 
 
 def sweep(app: App) -> int:
@@ -168,7 +179,12 @@ def _mark(app: App, session: Session) -> list[SessionAgent]:
     return agents
 
 
-def _unmark(app: App, session: Session, agents: list[SessionAgent]) -> list[SessionAgent]:
+def _unmark(
+    app: App,
+    session: Session,
+    agents: list[SessionAgent],
+    read: Callable[[App, Session], list[SessionAgent]] = agents_of,
+) -> list[SessionAgent]:
     """Take off the marks of pauses that are over; the agents as they are then.
 
     A session is paused before its agents are marked: read after them, it tells which marks are of no current pause. One
@@ -182,15 +198,8 @@ def _unmark(app: App, session: Session, agents: list[SessionAgent]) -> list[Sess
             break
         app.records.parallel.run([partial(app.steering.unmark, each) for each in stray])
         known = {each.ordinal for each in agents}
-        agents = [each for each in agents_of(app, session) if each.ordinal in known]
+        agents = [each for each in read(app, session) if each.ordinal in known]
     return agents
-
-
-def _outliving(session: Session, agents: list[SessionAgent]) -> list[SessionAgent]:
-    """The questions that go on in a session that has ended."""
-    if session.status == "cancelled":
-        return []
-    return [each for each in agents if each.sink_count == 0 and each.state in OPEN_AGENT_STATES]
 
 
 def _rouse(app: App, agents: list[SessionAgent]) -> None:

@@ -2,7 +2,7 @@
 
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.ending import end_agent
+from ai_coordination_engine.engine.ending import end_those
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Key
 
@@ -25,7 +25,7 @@ def look_at(app: App, agent: SessionAgent, when: float) -> None:
     if session is None or session.status not in TERMINAL_SESSION_STATUSES:
         return
     if not is_question or session.status == "cancelled":
-        end_agent(app, session, agent)  # it has ended meanwhile, and nobody looks after it any more
+        end_those(app, session, [agent])  # it has ended meanwhile, and nobody looks after it any more
 
 
 def keep_watching(app: App, agent: SessionAgent) -> None:

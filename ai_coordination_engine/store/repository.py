@@ -71,6 +71,18 @@ class Repository:
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
         return (record for record in rows if visible(record, tenant) and is_below(record, entity, parent_key))
 
+    def page_of_children(
+        self, entity: Entity, tenant: str, parent_key: Key, after: str | None, limit: int | None
+    ) -> tuple[list[Any], str | None]:
+        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid to go on from, None
+        at the end. One Query.
+        """
+        table = self.table(entity)
+        start = table.after(tenant, parent_key[1], after) if after is not None else None
+        rows, last = table.query(tenant, parent_key[1], after=start, limit=limit, consistent=True)
+        mine = [each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)]
+        return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
+
     def opened(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
         return check_out(self.blobs, value)

@@ -166,23 +166,31 @@ class SessionTransitions:
             Session.status.is_in(*OPEN_SESSION_STATUSES) & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
         )
 
-    def agents_ended(self, session: Session, held: Sequence[int] | None) -> None:
-        """The agents of an ended session are ended, but for attempts of these (ordinals) that others hold."""
+    def agents_ended(self, session: Session, held: Sequence[int] | None, look_at: float) -> None:
+        """The agents of an ended session are ended, but for attempts of these (ordinals) that others hold. None: the
+        sweep looks at all of them once more, at `look_at` (epoch seconds) or sooner.
+        """
         done = [session.epoch or 0, held]
-        if session.agents_ended != done:
-            condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
-            self._change_session(session.partition_key, _key_of(session), [Session.agents_ended.set(done)], condition)
+        if session.agents_ended == done:
+            return
+        tenant, key = session.partition_key, _key_of(session)
+        actions: list[Action] = [Session.agents_ended.set(done)]
+        if held is None:
+            actions += [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(look_at)]
+        condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
+        self._change_session(tenant, key, actions, condition)
 
-    def agents_end_by(self, session: Session, ordinal: int) -> None:
-        """The agents of an ended session are being ended turn by turn, by messages of this one (ordinal); should they
-        get lost, the sweep goes on.
+    def agents_end_by(self, session: Session, held: Sequence[int] | None, by: int, after: str | None) -> bool:
+        """The agents of an ended session are being ended turn by turn, by messages of this one (ordinal), those next
+        that come `after` this uuid; should they get lost, the sweep goes on. Whether no other turn was faster.
         """
         tenant, key, now = session.partition_key, _key_of(session), self._clock.now().timestamp()
-        begun = Session.agents_ended.set([session.epoch or 0, None, ordinal])
+        begun = [session.epoch or 0, held, by, after]
         watching = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(now + SOON)]
         condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
         condition &= same(Session.agents_ended, session.agents_ended)
-        self._change_session(tenant, key, [begun, *watching], condition)
+        changed = self._change_session(tenant, key, [Session.agents_ended.set(begun), *watching], condition)
+        return changed is not None and changed.agents_ended == begun
 
     def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
         """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so anyway.

@@ -262,6 +262,37 @@ def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages
     assert stage.session(session).watch_at is None
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_end_of_a_session_reads_each_agent_once(fails: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "MOST_AT_ONCE", 10)
+    names = [f"m{number:02d}" for number in range(94)]
+    stage.runtime.behaviours["a"] = failing("no")
+    session = stage.start(stage.define({"a": "", **dict.fromkeys(names, "a")}))
+    read = rows_read(stage)
+    stage.requests.clear()
+    if not fails:
+        cancel(stage, session)
+    assert handle_all(stage) == 10  # the message of the first agent, and nine turns
+    assert open_ones(stage, session) == 0
+    assert sweep_after(stage, SOON + 2) == 1
+    assert stage.session(session).watch_at is None
+    assert sum(read) == 95
+    claims, notes, looks, status = 10, 10, 2, 1 if fails else 2  # how far it has come, and the sweep's
+    assert stage.requests["UpdateItem"] == 95 + claims + notes + looks + status
+
+
+def rows_read(stage: Stage) -> list[int]:
+    """How many session agents each Query from now on reads."""
+    read: list[int] = []
+
+    def count(parsed: Any, **_: Any) -> None:
+        read.extend(1 for each in parsed["Items"] if "ordinal" in each)
+
+    table = stage.app.records.table(SESSION_AGENT)
+    table._connection.client.meta.events.register("after-call.dynamodb.Query", count)
+    return read
+
+
 def ended_other(stage: Stage, session: Session) -> str:
     return next(
         each.session_agent_uuid
@@ -277,8 +308,8 @@ def test_the_sweep_goes_on_where_the_messages_of_an_ended_session_are_lost(stage
     delivery = stage.queue.receive()
     assert delivery is not None
     run_step(stage.app, delivery.wake)
-    assert (stage.session(session).status, open_ones(stage, session)) == ("failed", 5)
-    for left in (2, 0):
+    assert (stage.session(session).status, open_ones(stage, session)) == ("failed", 6)
+    for left in (3, 0):
         stage.queue.waiting.clear()
         assert sweep_after(stage, SOON + 2) == 1
         assert open_ones(stage, session) == left
