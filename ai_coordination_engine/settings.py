@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     backoff_seconds: float = Field(1, ge=0, le=900, description="wait before the second attempt; then it doubles")
     max_backoff_seconds: float = Field(60, ge=0, le=900, description="longest wait between two attempts")
     heartbeat_seconds: float = Field(
-        3600, ge=1, le=2_592_000, description="a long job must be heard of within this time"
+        3600, ge=1, le=2_592_000, description="a long job must send a heartbeat within this time"
     )
     action_functions: dict[str, str] = Field(
         {}, description="allow-list: `module.function` of an action → `package.module:attribute`"

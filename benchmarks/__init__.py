@@ -1,1 +1,1 @@
-"""Benchmarks: every figure of the README, counted or measured side by side in one run."""
+"""Benchmarks: every figure of docs/figures.md, counted or measured side by side in one run."""

@@ -17,7 +17,7 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 
 Requests = Callable[..., AgentRequest]
-README = Path(__file__).parents[3] / "README.md"
+AGENTS = Path(__file__).parents[3] / "docs/agents.md"
 CORRELATION = contextvars.ContextVar("CORRELATION", default="none")
 
 
@@ -234,7 +234,7 @@ def test_the_class_that_a_function_names_says_whether_it_is_tried_again(
 
 
 def test_the_function_that_the_readme_shows_says_when_to_come_back(agent_request: Requests) -> None:
-    (block,) = re.findall(r"```python\n(# my_shop\.py\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(# my_shop\.py\n.*?)```", AGENTS.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec(block, names)  # noqa: S102
     with pytest.raises(AgentFailure, match=r"^the shop is full$") as failure, foreign("order"):

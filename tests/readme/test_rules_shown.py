@@ -1,26 +1,17 @@
-"""The actions, policies and functions that the README shows are accepted, and do what it says."""
+"""The actions, policies and functions that the pages show are accepted, and do what it says."""
 
 import json
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from ai_coordination_engine import ActionRequest, ActionResult
+from ai_coordination_engine import ActionRequest, ActionResult, AgentRequest
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.app import App
 from tests.fakes import Behaviour
+from tests.readme.documents import snippet
 from tests.sessions import stage_of
-
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-
-
-def block(mark: str) -> str:
-    """The code block of the README that begins with `mark`."""
-    (found,) = [text for text in re.findall(r"```\w+\n(.*?)```", README, re.DOTALL) if text.startswith(mark)]
-    return str(found)
 
 
 def says(text: str) -> Behaviour:
@@ -28,8 +19,8 @@ def says(text: str) -> Behaviour:
 
 
 def test_the_actions_and_the_policy_shown_are_accepted_and_run(app: App) -> None:
-    actions = parse_agent_actions(json.loads(block('{"review"')))
-    rules = json.loads(block('{"policy"'))
+    actions = parse_agent_actions(json.loads(snippet('{"review"')))
+    rules = json.loads(snippet('{"policy"'))
     actions |= parse_agent_actions({"draft": rules})
     agents = parse_agents([{"agentUuid": name} for name in (*actions, "outline", "cheaper-agent")])
     check_actions(agents, actions)
@@ -52,7 +43,14 @@ def test_the_actions_and_the_policy_shown_are_accepted_and_run(app: App) -> None
 
 def test_the_action_function_shown_chooses_a_successor() -> None:
     names: dict[str, Any] = {}
-    exec(block("# my_actions.py"), names)  # noqa: S102
+    exec(snippet("# my_actions.py"), names)  # noqa: S102
     request = ActionRequest("t", "s", "sa", "triage", "Triage", "urgent!", "", ["pager", "mail"])
     assert names["route"](request) == ActionResult(successors=["pager"])
     assert names["route"](replace(request, output="later")) == ActionResult(successors=["mail"])
+
+
+def test_the_agent_function_shown_shouts() -> None:
+    names: dict[str, Any] = {}
+    exec(snippet("# my_agents.py"), names)  # noqa: S102
+    request = AgentRequest("t", "s", "sa", "r", 1, "a", "A", {}, "", "hey", "", "", None, [], [], "", [], 1.0)
+    assert names["shout"](request) == "HEY!"

@@ -1,0 +1,183 @@
+"""Every snippet of the README and of docs/ is run, or, where it would leave this machine, checked word by word."""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import httpx
+import pytest
+from graphql import parse, validate
+
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.webhooks import signature, tenant_key
+from ai_coordination_engine.entrypoints.cli import app as ace
+from ai_coordination_engine.entrypoints.client import Client, results
+from ai_coordination_engine.entrypoints.run_file import parse_run_file
+from ai_coordination_engine.entrypoints.server import serving
+from ai_coordination_engine.settings import Settings
+from tests.node import installed, needs_node
+from tests.readme.documents import ROOT, SNIPPETS, Snippet, run, snippet, snippets
+
+HERE = Path(__file__).parent
+KEY = "a-long-secret"
+SHOWN = ("mermaid", "")  # pictures
+RUN_BY_MARK = {
+    "python": ("# tour: python", "# clients: python", "# my_agents.py", "# my_shop.py", "# my_actions.py"),
+    "js": ("// clients: apollo", "// clients: graphcache"),
+    "ts": ("// tour: typescript", "// codegen.ts", "// src/sessions.ts"),
+    "json": ('{"review"', '{"policy"', '{"tenant"'),
+}
+RESULTS = {  # of the run files, by agent; a question is given its default answer
+    "# hello.yaml": {"shouter": "OUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n\nSAY IT LOUDER"},
+    "# refund.yaml": {
+        "pay": None,
+        "decline": "Output of approver:\nfalse\n\nWrite to Ada that there is no refund.",
+    },
+    "# offer.yaml": {
+        "binder": 'Output of author:\n["WRITE ABOUT BASICS FOR A BEGINNER.", "WRITE ABOUT COSTS FOR A BEGINNER."]'
+        "\n\nThe offer:"
+    },
+    "# cities.yaml": {
+        "visit": '["What is worth a visit?\\n\\nItem:\\nOslo", "What is worth a visit?\\n\\nItem:\\nLima"]'
+    },
+}
+MAKE = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+PARAMETERS = (ROOT / "template.yaml").read_text(encoding="utf-8").split("\nConditions:")[0]
+OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(Settings(auth="local", webhook_key=KEY), port=0) as running:
+        yield running.url
+
+
+def test_every_snippet_has_a_runner() -> None:
+    of_languages = {"sh", "yaml", "graphql", *SHOWN}
+    by_mark = [(language, mark) for language, marks in RUN_BY_MARK.items() for mark in marks]
+    assert [
+        str(each)
+        for each in SNIPPETS
+        if each.language not in of_languages
+        and not any(each.language == language and each.mark.startswith(mark) for language, mark in by_mark)
+    ] == []
+    assert {each.mark for each in snippets("yaml")} == set(RESULTS)
+
+
+@pytest.mark.parametrize("given", snippets("graphql"), ids=str)
+def test_an_operation_fits_the_schema(given: Snippet) -> None:
+    assert validate(SCHEMA.graphql_schema, parse(given.text)) == []
+
+
+@pytest.mark.parametrize("mark", RESULTS)
+def test_a_run_file_has_its_result(url: str, mark: str) -> None:
+    plan = parse_run_file(snippet(mark))
+    warnings: list[str] = []
+    with Client(url) as client:
+        session_uuid = client.begin(plan, warnings.append)
+        view = client.follow(plan, session_uuid, lambda _: None)
+        while view.waiting:
+            (agent,) = view.waiting
+            assert agent.default_answer is not None
+            client.answer(view, agent, agent.default_answer)
+            view = client.follow(plan, session_uuid, lambda _: None)
+    assert (view.status, warnings) == ("completed", [])
+    assert {agent.name: agent.output for agent in results(view)} == RESULTS[mark]
+
+
+def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
+    plan = replace(parse_run_file(snippet("# refund.yaml")), coordination_uuid="refunds-of-the-client")
+    with Client(url) as client:
+        session_uuid = client.start(plan)
+        client.follow(plan, session_uuid, lambda _: None)
+        assert run(sys.executable, "-c", snippet("# clients: python"), API=url) == "approver asks ann\n"
+        deadline = time.monotonic() + 10
+        while (view := client.session(plan, session_uuid)).status != "completed":
+            assert time.monotonic() < deadline
+    assert [agent.state for agent in results(view)] == ["completed", "skipped"]
+
+
+def test_a_report_of_a_job_is_read_as_shown(url: str) -> None:
+    body = snippet('{"tenant"').encode()
+    timestamp = str(int(time.time()))
+    signed = {"X-Ace-Timestamp": timestamp, "X-Ace-Signature": signature(tenant_key(KEY, "acme"), timestamp, body)}
+    answer = httpx.post(url.replace("graphql", "async-tasks"), content=body, headers=signed)
+    assert (answer.status_code, "job-1" in answer.text) == (404, True)  # it was understood; there is no such job
+
+
+@needs_node
+@pytest.mark.conformance
+def test_types_are_generated_from_the_schema_as_shown() -> None:
+    packages = installed(HERE)
+    work = Path(mkdtemp(dir=packages.parent))
+    try:
+        (work / "node_modules").symlink_to(packages / "node_modules")
+        (work / "src").mkdir()
+        (work / "schema.graphql").write_text(str(SCHEMA), encoding="utf-8")
+        (work / "codegen.ts").write_text(snippet("// codegen.ts"), encoding="utf-8")
+        (work / "src/sessions.ts").write_text(snippet("// src/sessions.ts"), encoding="utf-8")
+        bin_ = work / "node_modules/.bin"
+        run(str(bin_ / "graphql-codegen"), cwd=work)
+        options = "--strict --noEmit --skipLibCheck --module esnext --moduleResolution bundler --target es2022"
+        run(str(bin_ / "tsc"), *options.split(), "src/sessions.ts", cwd=work)
+        generated = (work / "src/gql/graphql.ts").read_text(encoding="utf-8")
+    finally:
+        shutil.rmtree(work)
+    assert "SessionsQueryVariables" in generated
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The commands of a shell snippet: variables, program and arguments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if words := shlex.split(line, comments=True):
+            yield words
+
+
+@pytest.mark.parametrize("given", [each for each in snippets("sh") if "tour: curl" not in each.mark], ids=str)
+def test_a_command_is_one_that_there_is(given: Snippet) -> None:
+    for words in commands(given.text):
+        while "=" in words[0]:
+            check_variable(*words.pop(0).split("=", 1))
+        check_command(*words)
+
+
+def check_variable(name: str, value: str) -> None:
+    if not name.startswith("ACE_"):
+        assert name in (*OPENAI, "PYTHONPATH", "CI")
+        return
+    field = name.removeprefix("ACE_").lower()
+    given = json.loads(value) if value.startswith("{") else value
+    assert Settings.model_validate({field: given}).model_fields_set == {field}
+
+
+def check_command(program: str, *arguments: str) -> None:
+    match program:
+        case "make":
+            assert arguments[0] in MAKE
+        case ".venv/bin/ace":
+            redirected = arguments.index(">") if ">" in arguments else len(arguments)
+            ace.parse_args(list(arguments[:redirected]), print_error=False, exit_on_error=False)
+        case ".venv/bin/pytest":
+            assert (ROOT / arguments[-1]).exists()
+        case "aws":
+            overrides = arguments[arguments.index("--parameter-overrides") + 1 :] if "deploy" in arguments else ()
+            assert [each for each in overrides if f"\n  {each.split('=')[0]}:" not in PARAMETERS] == []
+        case "npm" | "npx" | "pip":
+            check_packages(*arguments)
+        case _:
+            pytest.fail(f"no runner for the command {program}")
+
+
+def check_packages(*arguments: str) -> None:
+    """What is installed is what the tests of the snippets install."""
+    known = {"httpx", "graphql-codegen", "tour.ts", "tsx"}
+    for folder in ("readme", "clients"):
+        known |= set(json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))["dependencies"])
+    assert [each for each in arguments if each not in known and each not in ("install", "--save-dev")] == []
