@@ -10,6 +10,7 @@ from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.lifecycle.agents import SET_BY_HAND
 from ai_coordination_engine.domain.literals import odd_conditions
+from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_action, check_rules, idle_keys, unasked
 from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
@@ -30,10 +31,7 @@ from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.store.attempts import times_by_hand
 
-MAX_PLAIN = 4096
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
-_PLAIN = ("coordination_name", "task_name", "schedule", "updated_by", "user_id", "theme_uuid")
-_NEVER_EMPTY = ("coordination_name", "task_name", "schedule", "updated_by")
 _WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
@@ -63,9 +61,9 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
         if name == "idempotency_key":
             if not 1 <= len(value) <= MAX_ID or not value.isprintable():
                 raise BadUserInput(f"{wire} must have 1 to {MAX_ID} printable characters.")
-        elif name in _PLAIN and len(value.encode()) > MAX_PLAIN:
+        elif name in PLAIN and len(value.encode()) > MAX_PLAIN:
             raise BadUserInput(f"{wire} has {len(value.encode())} bytes; it takes at most {MAX_PLAIN}.")
-        elif name in _NEVER_EMPTY and not are_filters and not value.strip():
+        elif name in NEVER_EMPTY and not are_filters and not value.strip():
             raise BadUserInput(f"{wire} is empty.")
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import GraphQLNamedType, GraphQLSchema, is_composite_type
+from pydantic.alias_generators import to_camel
+
+from ai_coordination_engine.domain.records import RECORDS
 
 TYPES: Mapping[str, str] = {
     "Query": "What can be read. What does not exist, or belongs to another tenant, is null and no error.",
@@ -260,16 +263,28 @@ FILTERS: Mapping[str, str] = {
 }
 
 
+_OF_RECORDS: Mapping[str, str] = {
+    to_camel(each.name): each.words for record in RECORDS for each in record if each.words is not None
+}
+
+
 def describe(schema: GraphQLSchema) -> None:
     """Write the words into the schema."""
     for named in _own_types(schema):
         named.description = TYPES.get(named.name, named.description)
         for name, field in getattr(named, "fields", {}).items():
-            field.description = FIELDS.get(f"{named.name}.{name}") or field.description or FIELDS.get(name)
+            field.description = (
+                FIELDS.get(f"{named.name}.{name}") or field.description or FIELDS.get(name) or _OF_RECORDS.get(name)
+            )
             filters = FILTERS if name.endswith("List") or name == "userInbox" else {}
             for word, argument in field.args.items():
                 argument.description = _first(
-                    ARGUMENTS.get(f"{name}.{word}"), filters.get(word), ARGUMENTS.get(word), FIELDS.get(word)
+                    ARGUMENTS.get(f"{name}.{word}"),
+                    filters.get(word),
+                    ARGUMENTS.get(word),
+                    FIELDS.get(word),
+                    _OF_RECORDS.get(word),
+                    argument.description,
                 )
     for name in schema.mutation_type.fields if schema.mutation_type else ():
         payload: Any = schema.get_type(name[0].upper() + name[1:])

@@ -1,6 +1,8 @@
 """The six records on the wire: arguments and rules, as the contract lists them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import graphene
@@ -10,26 +12,36 @@ from ai_coordination_engine.api.content import Arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import JSONCamelCase
-from ai_coordination_engine.domain import statuses
+from ai_coordination_engine.domain import records, statuses
+from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine import control
 from ai_coordination_engine.store import entities
 from ai_coordination_engine.store.models import Session, SessionAgent
 
-
-def _text() -> graphene.String:
-    return graphene.String()
-
-
-def _required() -> graphene.String:
-    return graphene.String(required=True)
-
-
-def _texts() -> graphene.List:
-    return graphene.List(graphene.String)
+_KINDS: Mapping[Kind, Callable[..., Any]] = {
+    Kind.TEXT: graphene.String,
+    Kind.WHOLE: graphene.Int,
+    Kind.JSON: JSONCamelCase,
+    Kind.JSON_LIST: lambda **given: graphene.List(JSONCamelCase, **given),
+}
 
 
-def _objects() -> graphene.List:
-    return graphene.List(JSONCamelCase)
+def _arguments(record: tuple[Field, ...]) -> dict[str, Any]:
+    """The arguments of `insertUpdate…`."""
+    return {each.name: _KINDS[each.kind](required=each.needed) for each in record}
+
+
+def _filters(
+    record: tuple[Field, ...], beside: Mapping[str, Callable[[], Any]] | None = None, first: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The arguments of a list: those of the record's fields and those `beside` them, some of them `first`."""
+    makers: dict[str, Callable[[], Any]] = {name: partial(_filter, each) for name, each in records.filters(record)}
+    makers |= beside or {}
+    return {name: makers[name]() for name in [*first, *(each for each in makers if each not in first)]}
+
+
+def _filter(field: Field) -> Any:
+    return graphene.List(graphene.String) if field.filter is Filter.ONE_OF else _KINDS[field.kind]()
 
 
 def _needs_agents(given: Arguments) -> bool:
@@ -99,19 +111,24 @@ def _write_session_agent(context: Context, resource: Resource, given: Arguments)
     return agent
 
 
+_OF_THE_ACTION: Mapping[str, Callable[[], Any]] = {
+    "task_uuid": graphene.String,
+    "agent_name": graphene.String,
+    "primary_path": graphene.Boolean,
+    "user_in_the_loop": graphene.String,
+    "predecessor": graphene.String,
+    "predecessors": lambda: graphene.List(graphene.String),
+}
+"""What a list of session agents asks beside their fields: of the session, the agent and the action."""
+_ORDER = ("session_uuid", "coordination_uuid", "task_uuid", "agent_uuid", *[*_OF_THE_ACTION][1:])
+
+
 COORDINATION = Resource(
     entity=entities.COORDINATION,
     name="coordination",
     type=types.CoordinationType,
-    arguments={
-        "coordination_uuid": _text(),
-        "coordination_name": _text(),
-        "coordination_description": _text(),
-        "agents": _objects(),
-        "theme_uuid": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={"coordination_name": _text(), "coordination_description": _text()},
+    arguments=_arguments(records.COORDINATION),
+    list_arguments=_filters(records.COORDINATION),
     content=content.coordination,
     words={},
     write=insert_update,
@@ -120,24 +137,8 @@ TASK = Resource(
     entity=entities.TASK,
     name="task",
     type=types.TaskType,
-    arguments={
-        "coordination_uuid": _required(),
-        "task_uuid": _text(),
-        "task_name": _required(),
-        "task_description": _text(),
-        "initial_task_query": _text(),
-        "subtask_queries": _objects(),
-        "agent_actions": JSONCamelCase(),
-        "on_failure": _text(),
-        "placeholders": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={
-        "coordination_uuid": _text(),
-        "task_name": _text(),
-        "task_description": _text(),
-        "initial_task_query": _text(),
-    },
+    arguments=_arguments(records.TASK),
+    list_arguments=_filters(records.TASK),
     content=content.task,
     words={},
     write=insert_update,
@@ -147,15 +148,8 @@ TASK_SCHEDULE = Resource(
     entity=entities.TASK_SCHEDULE,
     name="task_schedule",
     type=types.TaskScheduleType,
-    arguments={
-        "task_uuid": _required(),
-        "schedule_uuid": _text(),
-        "coordination_uuid": _text(),
-        "schedule": _text(),
-        "status": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={"task_uuid": _text(), "coordination_uuid": _text(), "statuses": _texts()},
+    arguments=_arguments(records.TASK_SCHEDULE),
+    list_arguments=_filters(records.TASK_SCHEDULE),
     content=content.task_schedule,
     words={"statuses": statuses.SCHEDULE_STATUSES},
     write=insert_update,
@@ -164,25 +158,8 @@ SESSION = Resource(
     entity=entities.SESSION,
     name="session",
     type=types.SessionType,
-    arguments={
-        "coordination_uuid": _required(),
-        "session_uuid": _text(),
-        "task_uuid": _text(),
-        "user_id": _text(),
-        "task_query": _text(),
-        "input_files": _objects(),
-        "iteration_count": graphene.Int(),
-        "subtask_queries": _objects(),
-        "status": _text(),
-        "logs": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={
-        "coordination_uuid": _text(),
-        "task_uuid": _text(),
-        "user_id": _text(),
-        "statuses": _texts(),
-    },
+    arguments=_arguments(records.SESSION),
+    list_arguments=_filters(records.SESSION),
     content=content.session,
     words={"statuses": statuses.SESSION_STATUSES},
     write=_write_session,
@@ -192,33 +169,8 @@ SESSION_AGENT = Resource(
     entity=entities.SESSION_AGENT,
     name="session_agent",
     type=types.SessionAgentType,
-    arguments={
-        "session_uuid": _required(),
-        "session_agent_uuid": _text(),
-        "coordination_uuid": _text(),
-        "agent_uuid": _text(),
-        "agent_action": JSONCamelCase(),
-        "user_input": _text(),
-        "agent_input": _text(),
-        "agent_output": _text(),
-        "in_degree": graphene.Int(),
-        "state": _text(),
-        "notes": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={
-        "session_uuid": _text(),
-        "coordination_uuid": _text(),
-        "task_uuid": _text(),
-        "agent_uuid": _text(),
-        "agent_name": _text(),
-        "primary_path": graphene.Boolean(),
-        "user_in_the_loop": _text(),
-        "predecessor": _text(),
-        "predecessors": _texts(),
-        "in_degree": graphene.Int(),
-        "states": _texts(),
-    },
+    arguments=_arguments(records.SESSION_AGENT),
+    list_arguments=_filters(records.SESSION_AGENT, _OF_THE_ACTION, _ORDER),
     content=content.session_agent,
     words={"states": statuses.AGENT_STATES},
     write=_write_session_agent,
@@ -229,32 +181,18 @@ SESSION_RUN = Resource(
     entity=entities.SESSION_RUN,
     name="session_run",
     type=types.SessionRunType,
-    arguments={
-        "session_uuid": _required(),
-        "run_uuid": _required(),
-        "thread_uuid": _required(),
-        "agent_uuid": _required(),
-        "coordination_uuid": _required(),
-        "async_task_uuid": _required(),
-        "session_agent_uuid": _text(),
-        "updated_by": _required(),
-    },
-    list_arguments={
-        "session_uuid": _text(),
-        "coordination_uuid": _text(),
-        "agent_uuid": _text(),
-        "thread_uuid": _text(),
-    },
+    arguments=_arguments(records.SESSION_RUN),
+    list_arguments=_filters(records.SESSION_RUN, first=("session_uuid", "coordination_uuid", "agent_uuid")),
     content=content.session_run,
     words={},
     write=insert_once,
-    delete_arguments={"coordination_uuid": _text()},
+    delete_arguments={"coordination_uuid": graphene.String()},
 )
 
 INBOX = replace(
     SESSION_AGENT,
     entity=entities.INBOX,
-    list_arguments={"user_in_the_loop": _text(), "coordination_uuid": _text()},
+    list_arguments={"user_in_the_loop": graphene.String(), "coordination_uuid": graphene.String()},
     words={},
 )
 """What waits for a person."""

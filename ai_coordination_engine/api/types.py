@@ -1,6 +1,6 @@
 """The object types of the contract, over the store's records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -21,10 +21,21 @@ from ai_coordination_engine.api.progress import (
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.domain import records
+from ai_coordination_engine.domain.records import Field, Kind
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
 from ai_coordination_engine.engine.definition import pinned
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.begun import may_have_begun, status_of
+from ai_coordination_engine.store.models import (
+    Coordination,
+    Record,
+    Session,
+    SessionAgent,
+    SessionRun,
+    Task,
+    TaskSchedule,
+)
 from ai_coordination_engine.store.payload import BlobReference
 
 
@@ -74,6 +85,24 @@ def part_id() -> graphene.Field:
     return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None)
 
 
+_PLAIN: Mapping[Kind, Any] = {
+    Kind.TEXT: graphene.String,
+    Kind.WHOLE: graphene.Int,
+    Kind.JSON: JSONCamelCase,
+    Kind.JSON_LIST: graphene.List(JSONCamelCase),
+}
+
+
+def other_fields(record: tuple[Field, ...], model: type[Record], shown: Iterable[str]) -> dict[str, Any]:
+    """The declared fields of a record that a type does not place itself, shown as they are."""
+    payloads = model.payload_names()
+    return {
+        each.name: payload(_PLAIN[each.kind], each.name) if each.name in payloads else graphene.Field(_PLAIN[each.kind])
+        for each in record
+        if each.name not in shown and each is not records.UPDATED_BY
+    }
+
+
 class CoordinationType(graphene.ObjectType):
     """A blueprint: who the agents are, and how each is executed."""
 
@@ -88,6 +117,7 @@ class CoordinationType(graphene.ObjectType):
     coordination_description = payload(graphene.String, "coordination_description")
     agents = payload(graphene.List(JSONCamelCase), "agents", each(Agent))
     theme_uuid = graphene.String()
+    vars().update(other_fields(records.COORDINATION, Coordination, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -119,6 +149,7 @@ class TaskType(graphene.ObjectType):
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
     on_failure = graphene.String()
     placeholders = graphene.String()
+    vars().update(other_fields(records.TASK, Task, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -149,6 +180,7 @@ class TaskScheduleType(graphene.ObjectType):
     partition_key = graphene.String(required=True)
     schedule = graphene.String()
     status = graphene.String(required=True)
+    vars().update(other_fields(records.TASK_SCHEDULE, TaskSchedule, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -192,6 +224,7 @@ class SessionType(graphene.ObjectType):
     subtask_queries = payload(graphene.List(JSONCamelCase), "subtask_queries", each(SubtaskQuery))
     status = graphene.Field(graphene.String, required=True, resolver=_status)
     logs = payload(graphene.String, "logs")
+    vars().update(other_fields(records.SESSION, Session, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -244,6 +277,7 @@ class SessionAgentType(graphene.ObjectType):
     map_index = graphene.Field(graphene.Int, resolver=map_index)
     map_session_agent_uuid = graphene.Field(graphene.String, resolver=map_session_agent_uuid)
     why_not_running = graphene.Field(lambda: WhyNotRunningType, resolver=why_not_running)
+    vars().update(other_fields(records.SESSION_AGENT, SessionAgent, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
@@ -292,6 +326,7 @@ class SessionRunType(graphene.ObjectType):
     output_tokens = of_attempt(graphene.Int, attrgetter("output_tokens"))
     total_tokens = of_attempt(graphene.Int, attrgetter("total_tokens"))
     model = of_attempt(graphene.String, attrgetter("model"))
+    vars().update(other_fields(records.SESSION_RUN, SessionRun, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)

@@ -12,6 +12,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.records import SESSION as SESSION_FIELDS
+from ai_coordination_engine.domain.records import carried
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import refuse_missing
 from ai_coordination_engine.engine.app import App
@@ -33,6 +35,7 @@ from ai_coordination_engine.store.steering import Order
 from ai_coordination_engine.store.table import Key
 from ai_coordination_engine.store.tallies import how_many
 
+_CARRIED = carried(SESSION_FIELDS)
 _PINNED = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
 _RESULTS = ("agent_output", "user_input", "chosen")
 
@@ -131,10 +134,10 @@ class Fork:
         kept = self._kept()
         changed = self.changes.input_files
         values = {
-            "task_uuid": source.task_uuid,
+            **{name: self.app.records.opened(getattr(source, name)) for name in _CARRIED},
             "user_id": user_id or source.user_id,
             "task_query": self._task_query,
-            "input_files": changed if changed is not None else self.app.records.opened(source.input_files),
+            **({"input_files": changed} if changed is not None else {}),
             "iteration_count": 0,
             "subtask_queries": self._subtask_queries(),
             "status": "in_progress" if 0 in kept else "dispatched",

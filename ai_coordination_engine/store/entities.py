@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain import records
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store import session_status
 from ai_coordination_engine.store.models import (
@@ -22,19 +24,24 @@ Filter = Callable[[Read, Any], bool]
 _SHOWN = 200  # characters of a uuid in a message
 
 
-def equals(name: str) -> Filter:
-    """Keeps records whose attribute `name` is the value."""
-    return lambda read, value: bool(read(name) == value)
+_FILTERS: Mapping[records.Filter, Callable[[Any, Any], bool]] = {
+    records.Filter.EQUALS: lambda stored, value: bool(stored == value),
+    records.Filter.CONTAINS: lambda stored, value: value in (stored or ""),
+    records.Filter.ONE_OF: lambda stored, value: stored in value,
+}
 
 
-def contains(name: str) -> Filter:
-    """Keeps records whose text `name` contains the value."""
-    return lambda read, value: value in (read(name) or "")
+def _filters(record: tuple[records.Field, ...]) -> dict[str, Filter]:
+    """What the fields of a record narrow its lists down by; the parent is the list's key."""
+    return {
+        argument: partial(_passes, each.name, check)
+        for argument, each in records.filters(record)
+        if each.filter is not None and (check := _FILTERS.get(each.filter)) is not None
+    }
 
 
-def one_of(name: str) -> Filter:
-    """Keeps records whose attribute `name` is one of the values."""
-    return lambda read, value: read(name) in value
+def _passes(name: str, check: Callable[[Any, Any], bool], read: Read, value: Any) -> bool:
+    return check(read(name), value)
 
 
 def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
@@ -79,26 +86,19 @@ class Entity:
 
 COORDINATION = Entity(
     Coordination,
-    filters={
-        "coordination_name": contains("coordination_name"),
-        "coordination_description": contains("coordination_description"),
-    },
+    filters=_filters(records.COORDINATION),
 )
 TASK = Entity(
     Task,
     parent=COORDINATION,
     by_tenant=True,
-    filters={
-        "task_name": contains("task_name"),
-        "task_description": contains("task_description"),
-        "initial_task_query": contains("initial_task_query"),
-    },
+    filters=_filters(records.TASK),
 )
 TASK_SCHEDULE = Entity(
     TaskSchedule,
     parent=TASK,
     by_tenant=True,
-    filters={"coordination_uuid": equals("coordination_uuid"), "statuses": one_of("status")},
+    filters=_filters(records.TASK_SCHEDULE),
 )
 SESSION = Entity(
     Session,
@@ -106,22 +106,19 @@ SESSION = Entity(
     by_tenant=True,
     keys_only=True,
     derived=session_status.derived,
-    filters={"task_uuid": equals("task_uuid"), "user_id": equals("user_id"), "statuses": one_of("status")},
+    filters=_filters(records.SESSION),
 )
 SESSION_AGENT = Entity(
     SessionAgent,
     parent=SESSION,
     newest_first=False,
     filters={
-        "coordination_uuid": equals("coordination_uuid"),
-        "agent_uuid": equals("agent_uuid"),
+        **_filters(records.SESSION_AGENT),
         "agent_name": lambda read, value: value in ((read("definition") or {}).get("agent_name") or ""),
         "primary_path": action(lambda found, value: bool(found.get("primary_path") == value)),
         "user_in_the_loop": action(lambda found, value: bool(found.get("user_in_the_loop") == value)),
         "predecessor": action(lambda found, value: value in found.get("predecessors", ())),
-        "predecessors": one_of("agent_uuid"),
-        "in_degree": equals("in_degree"),
-        "states": one_of("state"),
+        "predecessors": lambda read, value: read("agent_uuid") in value,
     },
 )
 INBOX = replace(SESSION_AGENT, newest_first=True, index=("inbox", "inbox", "waits_since"))
@@ -130,11 +127,7 @@ SESSION_RUN = Entity(
     SessionRun,
     parent=SESSION,
     newest_first=False,
-    filters={
-        "coordination_uuid": equals("coordination_uuid"),
-        "agent_uuid": equals("agent_uuid"),
-        "thread_uuid": equals("thread_uuid"),
-    },
+    filters=_filters(records.SESSION_RUN),
 )
 
 ENTITIES: tuple[Entity, ...] = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)

@@ -1,0 +1,133 @@
+"""The fields of the six records that clients see, each declared once.
+
+From a row follow the arguments of `insertUpdate…` and of the list, the filter in the store, the limits of the text, the
+field of the answer's type, and whether a fork takes the value over. The attribute itself is declared in `store.models`;
+what the engine alone uses stands there and nowhere else.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a field holds."""
+
+    TEXT = "a text"
+    WHOLE = "a whole number"
+    JSON = "any JSON"
+    JSON_LIST = "a list of any JSON"
+
+
+class Filter(Enum):
+    """How an argument of a list narrows it down."""
+
+    PARENT = "those below this parent"
+    EQUALS = "those whose value is this one"
+    CONTAINS = "those whose text contains this one"
+    ONE_OF = "those whose value is one of these"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field. `needed`: every write names it. `filter`, `filtered_as`: the argument of the list, where there is one.
+
+    `plain`: a text of at most `MAX_PLAIN` bytes; `never_empty`: of one character that is no space at least. `carried`:
+    a fork of a session has the value of its source. `words`: what it is, for the schema, where `api.descriptions` does
+    not say so.
+    """
+
+    name: str
+    kind: Kind = Kind.TEXT
+    needed: bool = False
+    filter: Filter | None = None
+    filtered_as: str | None = None
+    plain: bool = False
+    never_empty: bool = False
+    carried: bool = False
+    words: str | None = None
+
+
+UPDATED_BY = Field("updated_by", needed=True, plain=True, never_empty=True)
+COORDINATION = (
+    Field("coordination_uuid"),
+    Field("coordination_name", filter=Filter.CONTAINS, plain=True, never_empty=True),
+    Field("coordination_description", filter=Filter.CONTAINS),
+    Field("agents", Kind.JSON_LIST),
+    Field("theme_uuid", plain=True),
+    UPDATED_BY,
+)
+TASK = (
+    Field("coordination_uuid", needed=True, filter=Filter.PARENT),
+    Field("task_uuid"),
+    Field("task_name", needed=True, filter=Filter.CONTAINS, plain=True, never_empty=True),
+    Field("task_description", filter=Filter.CONTAINS),
+    Field("initial_task_query", filter=Filter.CONTAINS),
+    Field("subtask_queries", Kind.JSON_LIST),
+    Field("agent_actions", Kind.JSON),
+    Field("on_failure"),
+    Field("placeholders"),
+    UPDATED_BY,
+)
+TASK_SCHEDULE = (
+    Field("task_uuid", needed=True, filter=Filter.PARENT),
+    Field("schedule_uuid"),
+    Field("coordination_uuid", filter=Filter.EQUALS),
+    Field("schedule", plain=True, never_empty=True),
+    Field("status", filter=Filter.ONE_OF, filtered_as="statuses"),
+    UPDATED_BY,
+)
+SESSION = (
+    Field("coordination_uuid", needed=True, filter=Filter.PARENT),
+    Field("session_uuid"),
+    Field("task_uuid", filter=Filter.EQUALS, carried=True),
+    Field("user_id", filter=Filter.EQUALS, plain=True, carried=True),
+    Field("task_query", carried=True),
+    Field("input_files", Kind.JSON_LIST, carried=True),
+    Field("iteration_count", Kind.WHOLE),
+    Field("subtask_queries", Kind.JSON_LIST, carried=True),
+    Field("status", filter=Filter.ONE_OF, filtered_as="statuses"),
+    Field("logs"),
+    UPDATED_BY,
+)
+SESSION_AGENT = (
+    Field("session_uuid", needed=True, filter=Filter.PARENT),
+    Field("session_agent_uuid"),
+    Field("coordination_uuid", filter=Filter.EQUALS),
+    Field("agent_uuid", filter=Filter.EQUALS),
+    Field("agent_action", Kind.JSON),
+    Field("user_input"),
+    Field("agent_input"),
+    Field("agent_output"),
+    Field("in_degree", Kind.WHOLE, filter=Filter.EQUALS),
+    Field("state", filter=Filter.ONE_OF, filtered_as="states"),
+    Field("notes"),
+    UPDATED_BY,
+)
+SESSION_RUN = (
+    Field("session_uuid", needed=True, filter=Filter.PARENT),
+    Field("run_uuid", needed=True),
+    Field("thread_uuid", needed=True, filter=Filter.EQUALS),
+    Field("agent_uuid", needed=True, filter=Filter.EQUALS),
+    Field("coordination_uuid", needed=True, filter=Filter.EQUALS),
+    Field("async_task_uuid", needed=True),
+    Field("session_agent_uuid"),
+    UPDATED_BY,
+)
+RECORDS = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)
+MAX_PLAIN = 4096
+"""Bytes of a plain text."""
+
+
+def filters(record: tuple[Field, ...]) -> Iterator[tuple[str, Field]]:
+    """The fields by which a list is narrowed down, by the names of the arguments."""
+    return ((each.filtered_as or each.name, each) for each in record if each.filter is not None)
+
+
+def carried(record: tuple[Field, ...]) -> list[str]:
+    """What a fork takes over from its source."""
+    return [each.name for each in record if each.carried]
+
+
+PLAIN = frozenset(each.name for record in RECORDS for each in record if each.plain)
+NEVER_EMPTY = frozenset(each.name for record in RECORDS for each in record if each.never_empty)
