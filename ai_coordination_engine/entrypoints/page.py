@@ -17,15 +17,33 @@ from starlette.routing import Route
 import ai_coordination_engine
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.entrypoints.asgi_routes import AnyMethod, only_get
+from ai_coordination_engine.entrypoints.markdown_page import html_of, title_of
 
 _FILE = Path(__file__).with_name("page.html")
+_ROOT = Path(ai_coordination_engine.__file__).parents[1]
+_README = "README.md"
 _DISTRIBUTION = "ai-coordination-engine"
+_DOCUMENT = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="data:,">
+<style>$style</style>
+</head>
+<body>
+<main>
+$body</main>
+</body>
+</html>
+"""
 _SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
 
 
 def page_routes() -> list[Route]:
     """The page itself, and the texts that it links to."""
-    endpoints = {"/": _home, "/readme": _readme, "/schema.graphql": _schema}
+    endpoints = {"/": _home, "/schema.graphql": _schema, f"/{_README}": _document, "/docs/{name}": _document}
     return [Route(path, AnyMethod(only_get(endpoint))) for path, endpoint in endpoints.items()]
 
 
@@ -40,12 +58,35 @@ async def _home(http: HttpRequest) -> Response:
     return _page(http, "/graphql")
 
 
-async def _readme(_: HttpRequest) -> Response:
+async def _document(http: HttpRequest) -> Response:
+    name = http.url.path.removeprefix("/")
+    documents = _documents()
+    if name not in documents:
+        return PlainTextResponse("There is no such page.\n", 404, headers=_SAFE)
+    text = documents[name]
+    html = Template(_DOCUMENT).substitute(
+        title=title_of(text), style=_found("style"), body=html_of(text, name, documents)
+    )
+    return Response(html, media_type="text/html", headers={**_SAFE, "content-security-policy": _policy()})
+
+
+@cache
+def _documents() -> dict[str, str]:
+    """The documentation by path: all of it in a checkout; an installed package has its README."""
+    files = [_ROOT / _README, *(_ROOT / "docs").glob("*.md")]
+    found = {str(file.relative_to(_ROOT)): file.read_text(encoding="utf-8") for file in files if _is_checkout()}
+    return found or {_README: _installed_readme()}
+
+
+def _is_checkout() -> bool:
+    return (_ROOT / "docs").is_dir() and (_ROOT / "pyproject.toml").is_file()
+
+
+def _installed_readme() -> str:
     try:
-        text = str(metadata(_DISTRIBUTION).json["description"])
+        return str(metadata(_DISTRIBUTION).json["description"])
     except PackageNotFoundError:
-        text = f"{_DISTRIBUTION} is not installed; its README is in the repository.\n"
-    return PlainTextResponse(text, headers=_SAFE)
+        return f"{_DISTRIBUTION} is not installed; its README is in the repository.\n"
 
 
 async def _schema(_: HttpRequest) -> Response:
@@ -71,13 +112,16 @@ def _source() -> str:
     return _FILE.read_text(encoding="utf-8")
 
 
+def _found(tag: str) -> str:
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", _source(), re.DOTALL)
+    return found[1] if found else ""
+
+
 @cache
 def _policy() -> str:
     """Nothing may be loaded or run but what the page itself holds (Content Security Policy Level 3, hashes)."""
     hashes = {
-        tag: base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
-        for tag in ("style", "script")
-        if (found := re.search(rf"<{tag}>(.*?)</{tag}>", _source(), re.DOTALL))
+        tag: base64.b64encode(hashlib.sha256(_found(tag).encode()).digest()).decode() for tag in ("style", "script")
     }
     allowed = "; ".join(f"{tag}-src 'sha256-{value}'" for tag, value in hashes.items())
     return f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

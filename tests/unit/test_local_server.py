@@ -15,6 +15,7 @@ from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes, everything_else
 from ai_coordination_engine.entrypoints.local_guard import LocalGuard
+from ai_coordination_engine.entrypoints.markdown_page import html_of
 from ai_coordination_engine.entrypoints.page import page_for, page_routes
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -61,7 +62,7 @@ async def test_a_browser_gets_a_page_that_needs_nothing_else(client: httpx.Async
     endpoint = "http://127.0.0.1:8000" + ("/graphql" if path == "/" else path)
     assert f"<code>{endpoint}</code>" in answered.text
     assert f"curl -s '{endpoint}' " in answered.text
-    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == ["data:,", "/readme", "/schema.graphql"]
+    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == ["data:,", "/README.md", "/schema.graphql"]
     policy = answered.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -74,11 +75,35 @@ async def test_the_page_holds_what_the_path_says_as_text(client: httpx.AsyncClie
     assert "/%22%3E%3Cscript%3Ealert%281%29%27/graphql'" in answered.text
 
 
-@pytest.mark.parametrize("path", ["/readme", "/schema.graphql"])
-async def test_what_the_page_links_to_is_there_as_text(client: httpx.AsyncClient, path: str) -> None:
-    answered = await client.get(path)
+async def test_the_schema_that_the_page_links_to_is_there_as_text(client: httpx.AsyncClient) -> None:
+    answered = await client.get("/schema.graphql")
     assert (answered.status_code, answered.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert ("# AI Coordination Engine" if path == "/readme" else "insertUpdateCoordination(") in answered.text
+    assert "insertUpdateCoordination(" in answered.text
+
+
+async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(client: httpx.AsyncClient) -> None:
+    pages, waiting = {}, ["/README.md"]
+    links: set[str] = set()
+    while waiting:
+        if (path := waiting.pop()) not in pages:
+            answered = await client.get(path)
+            assert (answered.status_code, answered.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
+            pages[path] = answered.text
+            found = [each for each in re.findall(r'href="([^"]*)"', answered.text) if each != "data:,"]
+            own = [path + each if each.startswith("#") else each for each in found if not each.startswith("http")]
+            links.update(own)
+            waiting += [each.partition("#")[0] for each in own]
+    assert len(pages) > 10
+    ends = [link.partition("#")[::2] for link in sorted(links)]
+    assert [each for each in ends if each[1] and f'id="{each[1]}"' not in pages[each[0]]] == []
+    assert "<script" not in "".join(pages.values())
+    assert (await client.get("/docs/..%2fLICENSE")).status_code == 404
+
+
+def test_a_link_to_what_is_not_served_stays_as_its_words() -> None:
+    assert html_of("[a](docs/b.md) [c](#d) [e](http://f.example/)", "README.md", []) == (
+        '<p><a>a</a> <a href="#d">c</a> <a href="http://f.example/">e</a></p>\n'
+    )
 
 
 @pytest.mark.parametrize(
