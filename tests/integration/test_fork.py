@@ -43,7 +43,8 @@ def test_a_fork_takes_over_what_completed_before_its_point(stage: Stage) -> None
     check_redelivery_changes_nothing(stage, forked)
     assert stage.runtime.ran() == ["b", "d"]
     assert [each.output for each in stage.runtime.requests[1].predecessors] == ["B", "C"]
-    assert stage.everything(session) == before
+    after = stage.everything(session)
+    assert [each for each in before if each not in after] == []
     assert (forked.task_uuid, forked.updated_by, forked.task_query) == (session.task_uuid, "ann", "begin")
 
 
