@@ -38,6 +38,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import steering, tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.attempts import died_in_a_row
+from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
@@ -353,9 +354,8 @@ class History:
 
     def _now(self) -> Session:
         """The session as it is now."""
-        table = self._database.tables[f"{self._stage.app.settings.table_prefix}-sessions"]
-        key = ParentKey.stored(TENANT, self._session.coordination_uuid)
-        return self._read(Session, table.items[key, self._session.session_uuid])
+        table, key = self._stage.looking.table(SESSION), (self._session.coordination_uuid, self._session.session_uuid)
+        return self._read(Session, self._database.tables[table.name].items[table._stored(TENANT, key), key[1]])
 
     def _read(self, model: type[R], item: dict[str, Any]) -> R:
         _, record = known = self._known.get(id(item)) or (item, model.from_raw_data(item))

@@ -30,6 +30,7 @@ __all__ = [
     "give_up",
     "is_needed",
     "is_over",
+    "over",
     "pause_session",
     "resume_session",
     "session_ended",
@@ -153,10 +154,15 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
 
 def is_over(app: App, agent: SessionAgent) -> bool:
     """Whether the agent's session has ended, and the agent with it: what was asked outside a task outlives that."""
+    return over(app, agent) is not None
+
+
+def over(app: App, agent: SessionAgent) -> Session | None:
+    """The agent's session when it has ended, and the agent with it."""
     key = (agent.coordination_uuid, agent.session_uuid)
-    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
+    session: Session | None = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
-    return session is not None and session.status in ends
+    return session if session is not None and session.status in ends else None
 
 
 def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:

@@ -16,8 +16,9 @@ from ai_coordination_engine.domain.placeholders import fill, named_agents, parts
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import AgentAction
-from ai_coordination_engine.engine import inputs, rules
+from ai_coordination_engine.engine import control, inputs, rules
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.ending import end_those
 from ai_coordination_engine.engine.keys import (
     MAX_ELEMENTS,
     MAX_EXPANSIONS,
@@ -209,7 +210,14 @@ def _unfit(index: int, why: str) -> AgentFailure:
 
 
 def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
-    """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these."""
+    """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these.
+
+    Whoever ends the session later finds that the map waits. One that had ended before took it for an attempt.
+    """
+    session = control.over(app, agent)
+    if session is not None:
+        end_those(app, session, [agent])
+        return
     ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))]
     _put_once(app, _tallies(agent, ordinals))
     template = _template(app, agent, _Asked.of(app, agent).named)

@@ -1,19 +1,23 @@
 """What begins to wait in a session that has ended at that moment does not wait for ever."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import maps
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ask import Question, ask
 from ai_coordination_engine.engine.async_tasks import heartbeat as keep_alive
+from ai_coordination_engine.engine.control import session_ended
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, stage_of
-from tests.steered import cancel
+from tests.steered import cancel, sweep_after
 from tests.waits import complete, work_now
 
 HOUR = 3600
@@ -162,3 +166,63 @@ def test_elements_of_a_map_that_is_expanded_while_its_session_is_cancelled_do_no
         if reached[0] < at:
             break
     assert at > 12
+
+
+@pytest.mark.parametrize(
+    ("ending", "dies"), [("fails", False), ("fails", True), ("is cancelled", False), ("is ended by hand", False)]
+)
+def test_elements_of_a_map_whose_session_ends_while_it_expands_do_not_run(
+    ending: str, dies: bool, stage: Stage
+) -> None:
+    """At any point of the expansion, which goes on, or ends there and is begun again."""
+    behaviours = {"a": lambda request: '["x", "y"]', "b": failing("no")}
+    names = stage.define({"a": "", "b": "", "m": "a", "z": "b"}, actions={"m": {"map": {"over": "a"}}})
+    at = 0
+    while True:
+        at += 1
+        session = stage.renew(behaviours=behaviours).start(names)
+        first, other = stage.queue.receive(), stage.queue.receive()
+        assert first is not None
+        assert other is not None
+        run_step(stage.app, first.wake, deadline=0)
+        stage.queue.delete(first)
+        expanding, reached = stage.queue.receive(), [0]
+        assert expanding is not None
+        stage.requests.clear()
+
+        def end(name: str) -> None:
+            reached[0] += 1  # noqa: B023  # called in this round
+            if reached[0] == at:  # noqa: B023
+                stage.boundary.reach = lambda name: None
+                end_session(stage, session, other.wake, ending)  # noqa: B023
+                if dies:
+                    raise Crash
+
+        stage.boundary.reach = end
+        with suppress(Crash):
+            run_step(stage.app, expanding.wake, deadline=0)
+        stage.boundary.reach = lambda name: None
+        if reached[0] < at:
+            break
+        stage.queue.put_back(expanding)
+        stage.drain()
+        for _ in range(2):
+            sweep_after(stage, stage.app.settings.lease_seconds + 2)
+            stage.drain()
+        assert "m" not in stage.runtime.ran()
+        assert {each.state for each in stage.agents(session.session_uuid)} <= set(TERMINAL_AGENT_STATES)
+        assert stage.queue.waiting == []
+    assert at > 15
+
+
+def end_session(stage: Stage, session: Session, fails: Wake, how: str) -> None:
+    if how == "fails":
+        run_step(stage.app, fails)
+    elif how == "is cancelled":
+        cancel(stage, session)
+    else:
+        key = (session.coordination_uuid, session.session_uuid)
+        ended = stage.app.records.table(SESSION).update(
+            session.partition_key, key, [Session.status.set("failed")], None
+        )
+        session_ended(stage.app, ended)
