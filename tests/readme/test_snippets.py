@@ -60,7 +60,7 @@ def url() -> Iterator[str]:
 
 
 def test_every_snippet_has_a_runner() -> None:
-    of_languages = {"sh", "yaml", "graphql", *SHOWN}
+    of_languages = {"sh", "yaml", "graphql", "diff", *SHOWN}  # diff: test_growth.py
     by_mark = [(language, mark) for language, marks in RUN_BY_MARK.items() for mark in marks]
     assert [
         str(each)
