@@ -1,4 +1,4 @@
-"""The figures of the README are those of docs/figures.md, and every figure that is missed is explained."""
+"""The figures of the README are those of docs/figures.md."""
 
 import re
 
