@@ -12,7 +12,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMIN
 from ai_coordination_engine.engine.inputs import tally_family
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, ordinal_of, tally_number
 from ai_coordination_engine.engine.verdicts import edges
-from ai_coordination_engine.store.attempts import REFUSED
+from ai_coordination_engine.store.attempts import ERROR, REFUSED
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.table import Key
@@ -165,8 +165,8 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
         return Why("EXECUTING", "A client says that it is executing; the engine holds no lease.", details=details)
     until = _time(agent.lease_until)
     if agent.lease_until < scene.lost_before:
-        if agent.lease_until == REFUSED:
-            return _waits_for_backend(agent, scene)
+        if agent.lease_until in (REFUSED, ERROR):
+            return _let_go(agent, scene)
         again = _watched(agent, scene.session)
         why = "its worker met an error" if agent.lease_until <= 0 else f"its lease ran out at {until.isoformat()}"
         message = f"{what} was lost: {why}. {again[0]}"
@@ -176,16 +176,21 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
     return Why("EXECUTING", f"It is running: {what.lower()} has until {until.isoformat()}.", until, details=details)
 
 
-def _waits_for_backend(agent: SessionAgent, scene: Scene) -> Why:
+def _let_go(agent: SessionAgent, scene: Scene) -> Why:
+    """A backend refused something, or there was an error: the worker has let go of the agent."""
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
+    if agent.lease_until == ERROR:
+        message = f"An unexpected error, which the log has, ended {what}; it is tried again, five times in all."
+        message += f" {_watched(agent, scene.session)[0]}"
+        return Why("INTERNAL_ERROR", message, details={"attempt": agent.attempt})
     message = f"The backend refused {what} for now, or did not answer; it is tried again until that has passed."
     message += f" {_watched(agent, scene.session)[0]}"
     return Why("WAITS_FOR_BACKEND", message, details={"attempt": agent.attempt})
 
 
 def _standing(agent: SessionAgent, scene: Scene) -> Why:
-    if agent.lease_until == REFUSED:
-        return _waits_for_backend(agent, scene)
+    if agent.lease_until in (REFUSED, ERROR):
+        return _let_go(agent, scene)
     if agent.state == "wait_for_user_input":
         return _waits_for_user(agent)
     if agent.async_task_uuid:

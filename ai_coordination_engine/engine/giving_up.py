@@ -48,5 +48,7 @@ def bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
     held = app.transitions.fence(agent, lease)
     with LetGo(app, held, died=True):
+        if agent.state == "executing":  # the lease told how the attempt was lost
+            runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
         app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
         fail(app, held, note)

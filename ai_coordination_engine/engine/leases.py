@@ -6,7 +6,7 @@ from ai_coordination_engine.backend import passing
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.store.attempts import Lease
+from ai_coordination_engine.store.attempts import ERROR, REFUSED, Lease
 from ai_coordination_engine.store.models import SessionAgent
 
 
@@ -26,8 +26,8 @@ class LetGo:
     """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
     lease. A process that dies cannot do so.
 
-    What a backend refuses for now, or does not answer, is waited for: the attempt is none that died, unless it had
-    `died` before.
+    What a backend refuses for now, or does not answer, is waited for; any other error counts as one. Neither is an
+    attempt that died, unless it had `died` before.
     """
 
     def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
@@ -40,7 +40,8 @@ class LetGo:
         if not isinstance(error, Exception):
             return
         try:
-            self._app.transitions.let_go(self._agent, died=self._died or passing(error) is None)
+            ended = ERROR if passing(error) is None else REFUSED
+            self._app.transitions.let_go(self._agent, 0 if self._died else ended)
         except Exception as another:  # then the lease runs out; what happened first says more
             if passing(another) is None:
                 raise

@@ -12,7 +12,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.attempts import lost
+from ai_coordination_engine.store.attempts import lost, met_error
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
@@ -100,13 +100,15 @@ def failure(app: App, run: SessionRun) -> AgentFailure:
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
-    """Write the run of an attempt before this one, whose lease ran out, unless its worker did."""
+    """Write the run of an attempt before this one, whose lease ran out or which met an error, unless its worker did."""
     details = {
         "status": "lost",
         "attempt": attempt,
         "error": "No result came: the lease ran out, or the process that ran it ended.",
         "error_class": "lost",
     }
+    if met_error(agent, run_uuid):
+        details |= {"error": "It met an unexpected error; the log says which.", "error_class": "internal"}
     _put(app, agent, run_uuid, details)
 
 

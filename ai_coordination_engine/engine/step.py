@@ -38,7 +38,7 @@ from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.persistence import persist
 from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost_since_set_back
+from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost_since_set_back, met_errors
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.table import Refused
 
@@ -157,12 +157,11 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     if over:
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         return None
-    times = died_in_a_row(agent)
     try:
-        if run is None and times >= MOST_LOST:
-            bury(app, agent, lease, f"{MOST_LOST} attempts in a row ended without a result; the log says why.")
+        if (why := _hopeless(agent, run)) is not None:
+            bury(app, agent, lease, why)
             return None
-        if times + (agent.resumed or 0) >= SUSPECT:
+        if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
             chain.run_alone()
         if run is None:
             return app.transitions.take_over(agent, lease)
@@ -175,12 +174,26 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         return claimed
 
 
+def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
+    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be concluded; None: it is."""
+    if run is not None:
+        if (agent.resumed or 0) + 1 < MOST_LOST:
+            return None
+        return f"Its attempt has a result, but {MOST_LOST} tries to end it died or met an error; the log says why."
+    if died_in_a_row(agent) >= MOST_LOST:
+        return f"{MOST_LOST} attempts in a row ended without a result; the log says why."
+    if met_errors(agent) >= MOST_LOST:
+        return f"INTERNAL: {MOST_LOST} attempts met an unexpected error; the log says which."
+    return None
+
+
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
     if agent.not_before is not None and agent.not_before > lease.now:  # its action function failed
         timers.wake_at(app, agent, agent.not_before)
         return None
-    if agent.acting and (agent.resumed or 0) + 1 >= SUSPECT:
+    tries = (agent.resumed or 0) + bool(agent.acting)
+    if tries >= SUSPECT:
         chain.run_alone()
     result: AgentResult | AgentFailure | None
     try:
@@ -192,8 +205,9 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
             control.give_up(app, agent)
         return None
     try:
-        if agent.acting and (agent.resumed or 0) + 1 >= MOST_LOST:
-            bury(app, agent, lease, f"Its action function began {MOST_LOST} times without a result; the log says why.")
+        if tries >= MOST_LOST:
+            what = "Its action function began" if agent.acting else "The end of its long job was taken up"
+            bury(app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why.")
             return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:

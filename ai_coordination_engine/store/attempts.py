@@ -1,6 +1,6 @@
 """Attempts as they are stored: the lease, the attributes of an attempt, and the conditions on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -54,10 +54,12 @@ def times_by_hand(state: str, now: float) -> dict[str, Any]:
 
 
 # Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when it did not die: true
-# when a reset ended it, false when a backend refused something for now
+# when a reset ended it, false when a backend refused something for now, "error" when it met an error
 
 REFUSED = -1
 """The end of the lease (epoch seconds) of an attempt that a backend refused."""
+ERROR = -2
+"""The end of the lease (epoch seconds) of an attempt that met an unexpected error: its worker lived on."""
 
 
 def lost(agent: SessionAgent) -> list[tuple[int, str]]:
@@ -72,8 +74,8 @@ def lost_since_set_back(agent: SessionAgent) -> list[tuple[int, str]]:
 
 def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
     """What is stored of the lost attempts of an agent whose current one is lost too."""
-    refused = [False] if agent.lease_until == REFUSED else []
-    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid, *refused]]
+    why: Mapping[float, list[Any]] = {REFUSED: [False], ERROR: ["error"]}
+    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid, *why.get(agent.lease_until, [])]]
 
 
 def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
@@ -87,3 +89,13 @@ def died_in_a_row(agent: SessionAgent) -> int:
     an attempt that a backend refused: its worker lived.
     """
     return sum(1 for _ in takewhile(lambda lost: len(lost) == 2, reversed(lost_with(agent))))
+
+
+def met_errors(agent: SessionAgent) -> int:
+    """How many attempts met an unexpected error since one left a run, or the agent was set back."""
+    return sum("error" in why for _, _, *why in lost_with(agent))
+
+
+def met_error(agent: SessionAgent, run_uuid: str) -> bool:
+    """Whether the attempt of this run met an unexpected error."""
+    return any(run == run_uuid and "error" in why for _, run, *why in lost_with(agent))

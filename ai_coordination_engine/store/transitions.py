@@ -82,10 +82,10 @@ class Transitions(AgentWrites):
         """
         return self._hold(rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state)
 
-    def let_go(self, agent: SessionAgent, *, died: bool = True) -> None:
-        """The lease of an attempt that ended unexpectedly has run out now; not `died`: a backend refused it."""
-        fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and not died else []
-        self._change(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(0 if died else REFUSED), *fewer)
+    def let_go(self, agent: SessionAgent, ended: float = 0) -> None:
+        """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`, where nothing died."""
+        fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and ended == REFUSED else []
+        self._change(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(ended), *fewer)
 
     def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt well, with its output; what an attempt before it failed for is told by its run alone.

@@ -9,9 +9,11 @@ import pytest
 
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.errors import NotFound, Unavailable
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, Wake
+from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.store.attempts import ERROR
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour, failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of
@@ -421,8 +423,70 @@ def test_a_step_that_raises_lets_go_so_that_its_message_is_worked_off_again_at_o
     for _ in range(2):
         with pytest.raises(ValueError, match="a bug"):
             run_step(stage.app, delivery.wake)
-        assert stage.agent(session.session_uuid, "a").lease_until == 0
+        assert stage.agent(session.session_uuid, "a").lease_until == ERROR
     stage.runtime.behaviours.clear()
     run_step(stage.app, delivery.wake)
     check_promises(stage, session)
-    assert outcomes(stage, session) == [(1, "lost", "lost"), (2, "lost", "lost"), (3, "completed", None)]
+    assert outcomes(stage, session) == [(1, "lost", "internal"), (2, "lost", "internal"), (3, "completed", None)]
+
+
+def test_an_error_of_the_engine_is_no_death_and_the_fifth_fails_the_agent(app: App) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "a", 4)
+    (message,) = stage.queue.waiting
+
+    def break_down(request: AgentRequest) -> str:
+        raise ValueError("a bug")
+
+    stage.runtime.behaviours["a"] = break_down
+    for _ in range(4):
+        with pytest.raises(ValueError, match="a bug"):
+            run_step(stage.app, message.wake)
+    stage.runtime.behaviours["a"] = crash
+    for _ in range(3):  # each is a death after an error
+        with pytest.raises(Crash):
+            run_step(stage.app, message.wake)
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    assert stage.agent(session.session_uuid, "a").attempt == 11
+    stage.runtime.behaviours["a"] = break_down
+    with pytest.raises(ValueError, match="a bug"):
+        run_step(stage.app, message.wake)
+    run_step(stage.app, message.wake)
+    agent = stage.agent(session.session_uuid, "a")
+    assert agent.notes == "INTERNAL: 5 attempts met an unexpected error; the log says which."
+    assert stage.session(session).status == "failed"
+    classes = [error_class for _, _, error_class in outcomes(stage, session)]
+    assert classes == ["lost"] * 4 + ["internal"] * 4 + ["lost"] * 3 + ["internal"]
+    assert [each.session_agent_uuid for each in stage.queue.buried] == [agent.session_agent_uuid]
+
+
+@pytest.mark.parametrize("kind", ["completed", "failed", "pending", "job"])
+def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
+    kind: str, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of(app)
+    results = {"completed": lambda request: "ok", "failed": failing("no")}
+    job = AgentResult("", async_task_uuid=f"job-{kind}", heartbeat_seconds=3600)
+    stage.runtime.behaviours["a"] = results.get(kind, lambda request: job)
+    session = stage.start(stage.define({"a": ""}))
+    (message,) = stage.queue.waiting
+    if kind == "job":
+        run_step(stage.app, message.wake)
+        complete_async_task(stage.app, TENANT, "job-job", result="ok")
+    dying = {"completed": "complete", "failed": "fail", "pending": "wait_for_task", "job": "complete"}[kind]
+
+    def die(*_: object, **__: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(stage.app.transitions, dying, die)
+    for _ in range(5):
+        with pytest.raises(Crash):
+            run_step(stage.app, message.wake)
+        stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    run_step(stage.app, message.wake)
+    agent = stage.agent(session.session_uuid, "a")
+    assert (agent.state, stage.session(session).status) == ("failed", "failed")
+    assert "5 t" in agent.notes
+    assert stage.runtime.ran() == ["a"]
+    assert [status for _, status, _ in outcomes(stage, session)] == ["pending" if kind == "job" else kind]
+    assert [each.session_agent_uuid for each in stage.queue.buried] == [agent.session_agent_uuid]
