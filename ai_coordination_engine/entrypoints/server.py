@@ -140,7 +140,8 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
             if port is not None or error.errno != errno.EADDRINUSE:
                 raise StartError(f"Port {wanted} cannot be used: {error.strerror}. Choose another.") from error
             _bind(listener, 0)
-            notes.append(f"Port {wanted} is busy; using {listener.getsockname()[1]}.")
+            used = listener.getsockname()[1]
+            notes.append(f"Port {wanted} is busy; using {used}: export API=http://{HOST}:{used}/graphql")
         yield listener
 
 

@@ -19,6 +19,7 @@ from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.entrypoints import run_file_keys as keys
+from ai_coordination_engine.entrypoints.cli import app as ace
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.settings import Settings
 from tests.readme.documents import ROOT, page
@@ -106,3 +107,9 @@ def test_every_status_state_and_code_is_documented() -> None:
     codes = {code for source in sources for code in re.findall(r'(?:Why\(|code=)"([A-Z_]+)"', source)}
     assert {"EXECUTING", "WAITS_FOR_BACKEND", "SESSION_ENDED"} <= codes
     assert missing("docs/controls.md", sorted(codes)) == []
+
+
+def test_every_command_has_its_row() -> None:
+    names = [name for name in ace if not name.startswith("-")]
+    assert {"run", "serve", "examples"} <= set(names)
+    assert [name for name in names if f"`ace {name}" not in page("docs/operations.md")] == []

@@ -9,7 +9,7 @@ from tests.readme.documents import PAGES, ROOT, page, prose
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_OTHERS = ("SECURITY.md", "CONTRIBUTING.md")
+_OTHERS = ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")
 CHECKED = [*PAGES, *(name for name in _OTHERS if (ROOT / name).exists())]
 
 
@@ -40,6 +40,10 @@ def _text(target: Path) -> str:
 @pytest.mark.parametrize("name", CHECKED)
 def test_no_link_is_dead(name: str) -> None:
     assert dead(name) == []
+
+
+def test_the_readme_is_one_page_of_at_most_150_lines() -> None:
+    assert len(page("README.md").splitlines()) <= 150
 
 
 def test_the_readme_leads_to_every_page() -> None:
