@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.lifecycle.phases import is_ready, is_unsatisfied
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App, wake
@@ -76,17 +77,6 @@ def ended(app: App, agent: SessionAgent) -> None:
         fail_session(app, agent)
     else:
         hand_on(app, agent)
-
-
-def is_ready(agent: SessionAgent) -> bool:
-    """Whether an agent could be claimed, or parked for its person, by whoever gets its message; perhaps later."""
-    return (
-        agent.state in ("initial", "pending")
-        and agent.run_uuid is None
-        and agent.paused is None
-        and not is_stuck(agent)
-        and (agent.in_degree == 0 if agent.missing is None else agent.missing <= 0)
-    )
 
 
 def _is_only_child(agent: SessionAgent, way: Edge, verdict: Verdict) -> bool:
@@ -168,21 +158,12 @@ def release(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> Sessi
 
 def skip_stuck(app: App, agent: SessionAgent, way: Edge, joined: SessionAgent | None) -> SessionAgent | None:
     """The successor as it is once it is skipped where it can never run; `agent` has left it by this `way`."""
-    if joined is not None and is_stuck(joined):
+    if joined is not None and is_unsatisfied(joined):
         note = {} if joined.notes or not joined.blamed else {"notes": _BLAMED}
         joined = app.transitions.skip(agent.partition_key, agent_key(agent, way.ordinal), joined.epoch or 0, note)
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
         record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
     return joined
-
-
-def is_stuck(agent: SessionAgent) -> bool:
-    """Whether an agent that has not begun can never run."""
-    if agent.state not in ("initial", "pending"):
-        return False
-    if agent.missing is not None:
-        return bool(agent.missing > agent.in_degree)
-    return bool(agent.in_degree == 0 and agent.off)
 
 
 def _finish(app: App, agent: SessionAgent, way: Edge, verdict: Verdict) -> SessionAgent | None:

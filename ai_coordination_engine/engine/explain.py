@@ -6,8 +6,9 @@ The caller reads what `neighbours` and `tally_keys` name and hands it to `explai
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_never
 
+from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.inputs import tally_family
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, ordinal_of, tally_number
@@ -191,20 +192,28 @@ def _let_go(agent: SessionAgent, scene: Scene) -> Why:
 def _standing(agent: SessionAgent, scene: Scene) -> Why:
     if agent.lease_until in (REFUSED, ERROR):
         return _let_go(agent, scene)
-    if agent.state == "wait_for_user_input":
-        return _waits_for_user(agent)
-    if agent.async_task_uuid:
-        return _waits_for_job(agent, scene)
-    if (agent.in_degree or 0) > 0 and (agent.missing is None or agent.missing > 0):
-        return _waits_for_others(agent, scene)
-    if agent.not_before is not None and agent.not_before > scene.now:
-        until = _time(agent.not_before)
-        what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
-        then = "it is tried again" if agent.acting else "the next begins"
-        message = f"{what} failed{_because(agent)}; {then} at {until.isoformat()}."
-        return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
-    again = _watched(agent, scene.session)
-    return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
+    match standing_phase(agent, scene.now):
+        case Phase.WAITING_FOR_PERSON:
+            return _waits_for_user(agent)
+        case Phase.WAITING_FOR_JOB:
+            return _waits_for_job(agent, scene)
+        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.MAP_EXPANDING:
+            return _waits_for_others(agent, scene)
+        case Phase.BACKOFF:
+            return _backs_off(agent)
+        case Phase.READY | Phase.ASKING | Phase.ACTION_DUE | Phase.UNSATISFIED:
+            again = _watched(agent, scene.session)
+            return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
+        case never:
+            assert_never(never)
+
+
+def _backs_off(agent: SessionAgent) -> Why:
+    until = _time(agent.not_before)
+    what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
+    then = "it is tried again" if agent.acting else "the next begins"
+    message = f"{what} failed{_because(agent)}; {then} at {until.isoformat()}."
+    return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
 
 
 def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
+from ai_coordination_engine.domain.lifecycle.phases import Phase, phase_if_resumed
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
-from ai_coordination_engine.engine.advance import is_ready
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import element_ordinal, ordinal_of
 from ai_coordination_engine.store import tallies
@@ -32,23 +33,30 @@ def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: flo
     for each in is_open:
         if each.lease_until is not None:
             seen.times.append(max(later, each.lease_until))
-        elif each.paused is not None or session.status == "paused":
-            continue  # until a person resumes it
-        elif each.due_at is not None:
-            seen.times.append(each.due_at if each.due_at > now else later)
-        elif _moves(each):
-            seen.times.append(later)
-        elif each.state in ("initial", "pending") and (missing := _missing(app, each, ordinals)):
-            seen.missing.append(f"{each.agent_uuid} ({each.session_agent_uuid}) waits for {missing}")
+        elif each.paused is None and session.status != "paused":  # else until a person resumes it
+            _look_at(app, seen, each, ordinals, now)
     if not is_open and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
         seen.missing.append(f"the session waits for {session.open_sink_count} of its agents")
     seen.missing = seen.missing[:_NAMED]
     return seen
 
 
-def _moves(agent: SessionAgent) -> bool:
-    """Whether something should have happened to the agent by the next look."""
-    return is_ready(agent) or bool(agent.acting) or (agent.mapped is not None and not agent.elements_sent)
+def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], now: float) -> None:
+    """Add what an open agent waits for that nobody holds or has held."""
+    later = now + app.settings.watch_seconds
+    match phase_if_resumed(agent, now):
+        case Phase.WAITING_FOR_PERSON | Phase.WAITING_FOR_JOB:
+            if agent.due_at is not None:
+                seen.times.append(agent.due_at if agent.due_at > now else later)
+        case Phase.READY | Phase.ASKING | Phase.BACKOFF | Phase.ACTION_DUE | Phase.MAP_EXPANDING:
+            seen.times.append(later)
+        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
+            if missing := _missing(app, agent, is_open):
+                seen.missing.append(f"{agent.agent_uuid} ({agent.session_agent_uuid}) waits for {missing}")
+        case Phase.LEASE_EXPIRED | Phase.BY_HAND:
+            pass  # the first has a lease, and the second is a client's
+        case never:
+            assert_never(never)
 
 
 def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from ai_coordination_engine.domain.lifecycle.phases import is_unsatisfied
 from ai_coordination_engine.domain.statuses import (
     OPEN_AGENT_STATES,
     OPEN_SESSION_STATUSES,
@@ -15,7 +16,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_SESSION_STATUSES,
 )
 from ai_coordination_engine.engine import rules
-from ai_coordination_engine.engine.advance import end_session, is_stuck
+from ai_coordination_engine.engine.advance import end_session
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import agents_of, end_agents, end_those, questions_of, remove_strays
@@ -146,7 +147,7 @@ def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, Ses
     for way in outgoing:
         after = agents.get(way.ordinal)
         count = how_many(way.in_degree, way.join)
-        owed = after is not None and (_is_named(agent, after.unfinished, count) or is_stuck(after))
+        owed = after is not None and (_is_named(agent, after.unfinished, count) or is_unsatisfied(after))
         if owed and after is not None and after.state in OPEN_AGENT_STATES:
             return True
     return False

@@ -6,13 +6,14 @@ What was done is read, in batches, and not written again: a message that returns
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import assert_never
 
+from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import rules, timers
 from ai_coordination_engine.engine.advance import (
     fail_session,
     finish_sink,
-    is_ready,
     judged,
     release,
     sink_tally_key_of,
@@ -24,7 +25,6 @@ from ai_coordination_engine.engine.busy import Busy
 from ai_coordination_engine.engine.ending import settle_ended
 from ai_coordination_engine.engine.keys import agent_key, edge, is_handed_on
 from ai_coordination_engine.engine.verdicts import Edge, edges
-from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
@@ -55,7 +55,7 @@ def recover(app: App, agent: SessionAgent) -> None:
         rouse(app, list(walk.standing.values()))
     except Busy:  # the message comes back
         lost_before = app.lost_before()
-        held = {each.ordinal for each in walk.standing.values() if _is_held(each, lost_before)}
+        held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}
         app.records.parallel.run([partial(app.transitions.handed_on, each, held) for each in walk.news(agent, held)])
         raise
 
@@ -179,31 +179,30 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
 
 def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
     """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
-    lost_before = app.lost_before()
-    now: list[Wake] = []
-    for each in standing:
-        if each.paused is not None:
-            continue
-        if each.state == "wait_for_user_input":
-            if each.due_at is not None:
-                timers.wake_at(app, each, each.due_at)
-        elif each.not_before is not None and (is_ready(each) or each.acting):
-            timers.wake_at(app, each, each.not_before)
-        elif _can_move(each, lost_before):
-            now.append(wake(each))
-    app.queue.send(now)
-    held = [each.lease_until for each in standing if _is_held(each, lost_before)]
+    lost_before, now = app.lost_before(), app.clock.now().timestamp()
+    runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]
+    app.queue.send([wake(each) for each in runnable])
+    held = [each.lease_until for each in standing if is_held(each, lost_before)]
     if held:
-        raise Busy(max(held) - app.clock.now().timestamp())
+        raise Busy(max(held) - now)
 
 
-def _is_held(agent: SessionAgent, lost_before: float) -> bool:
-    return agent.lease_until is not None and agent.lease_until >= lost_before
-
-
-def _can_move(agent: SessionAgent, lost_before: float) -> bool:
-    """Whether a wake-up may have something to do: a claim, a takeover, a long job's end, a map's elements."""
-    if agent.lease_until is not None:
-        return bool(agent.lease_until < lost_before)
-    waits = agent.async_task_uuid is not None or (agent.mapped is not None and not agent.elements_sent)
-    return is_ready(agent) or (agent.state == "pending" and waits)
+def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
+    """Whether a message sent now would find something to do; one that would later is sent with a delay."""
+    match found:
+        case Phase.READY | Phase.ASKING | Phase.LEASE_EXPIRED | Phase.WAITING_FOR_JOB:
+            return True
+        case Phase.MAP_EXPANDING | Phase.ACTION_DUE:
+            return True
+        case Phase.WAITING_FOR_PERSON:
+            if agent.due_at is not None:
+                timers.wake_at(app, agent, agent.due_at)
+        case Phase.BACKOFF:
+            timers.wake_at(app, agent, agent.not_before)
+        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
+            pass  # whoever ends the last of them sends a message, or skips it
+        case Phase.EXECUTING | Phase.ACTING | Phase.PAUSED | Phase.BY_HAND | Phase.ENDED:
+            pass
+        case never:
+            assert_never(never)
+    return False

@@ -7,12 +7,12 @@ to delete when `run_step` returns: until then all that it owes can be found agai
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
+from typing import Literal, assert_never
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
 from ai_coordination_engine.engine import (
     action,
-    advance,
     async_tasks,
     control,
     ending,
@@ -83,24 +83,60 @@ def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     return _settle(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
 
 
+_Waits = Literal[
+    Phase.BACKOFF,
+    Phase.ASKING,
+    Phase.WAITING_FOR_PERSON,
+    Phase.MAP_EXPANDING,
+    Phase.WAITING_FOR_PREDECESSORS,
+    Phase.WAITING_FOR_ELEMENTS,
+    Phase.UNSATISFIED,
+    Phase.READY,
+    Phase.BY_HAND,
+]
+
+
 def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """What a message owes that came to an agent which nobody can claim now; a successor that was claimed, if any."""
-    held = agent.lease_until is not None and agent.lease_until >= lease.lost_before
-    if agent.state in TERMINAL_AGENT_STATES:
-        _settle_ended(app, agent)
-    elif held:
-        raise Busy(max(agent.lease_until - lease.now, 0))
-    elif agent.paused is not None and not (agent.state == "executing" and control.is_over(app, agent)):
-        return None  # resuming the session sends what is owed
-    elif agent.state == "executing":
-        return _take_over(app, agent, lease, chain) if agent.lease_until is not None else None  # else it is not ours
-    elif agent.state == "wait_for_user_input":
-        _look_at_wait(app, agent, lease.now)
-    elif agent.run_uuid is not None:
-        return _resume(app, agent, lease, chain)
-    else:
-        _settle_standing(app, agent)
+    found = phase(agent, lease.now, lease.lost_before)
+    match found:
+        case Phase.ENDED:
+            _settle_ended(app, agent)
+        case Phase.EXECUTING | Phase.ACTING:
+            raise Busy(max(agent.lease_until - lease.now, 0))
+        case Phase.LEASE_EXPIRED:
+            return _take_over(app, agent, lease, chain)
+        case Phase.WAITING_FOR_JOB | Phase.ACTION_DUE:
+            return _resume(app, agent, lease, chain)
+        case Phase.PAUSED:
+            return _settle_paused(app, agent, lease, chain)
+        case _:
+            _settle_waiting(app, agent, lease.now, found)
     return None
+
+
+def _settle_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) -> None:
+    match waits:
+        case Phase.BACKOFF:
+            timers.wake_at(app, agent, agent.not_before)
+        case Phase.ASKING:
+            _park(app, agent)
+        case Phase.WAITING_FOR_PERSON:
+            _look_at_wait(app, agent, now)
+        case Phase.MAP_EXPANDING:
+            _go_on_with_map(app, agent)
+        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
+            pass  # whoever ends the last of them sends a message, or skips it
+        case Phase.READY | Phase.BY_HAND:
+            pass  # another tenant's message, or a client's own agent
+        case never:
+            assert_never(never)
+
+
+def _settle_paused(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+    """Resuming the session sends what is owed; in one that has ended nobody resumes, and a lost attempt is ended."""
+    is_lost = agent.state == "executing" and agent.lease_until is not None
+    return _take_over(app, agent, lease, chain) if is_lost and control.is_over(app, agent) else None
 
 
 def _settle_ended(app: App, agent: SessionAgent) -> None:
@@ -111,17 +147,6 @@ def _settle_ended(app: App, agent: SessionAgent) -> None:
     if agent.lease_until is not None and agent.lease_until >= app.lost_before():
         raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
     ending.record_lost(app, agent)
-
-
-def _settle_standing(app: App, agent: SessionAgent) -> None:
-    if agent.mapped is not None and not agent.elements_sent:
-        _go_on_with_map(app, agent)
-    elif not advance.is_ready(agent):
-        return
-    elif agent.awaits_user:
-        _park(app, agent)
-    elif agent.not_before is not None:
-        timers.wake_at(app, agent, agent.not_before)
 
 
 def _go_on_with_map(app: App, agent: SessionAgent) -> None:
@@ -189,9 +214,6 @@ def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
-    if agent.not_before is not None and agent.not_before > lease.now:  # its action function failed
-        timers.wake_at(app, agent, agent.not_before)
-        return None
     tries = (agent.resumed or 0) + bool(agent.acting)
     if tries >= SUSPECT:
         chain.run_alone()

@@ -19,10 +19,11 @@ SWEPT = datetime(2026, 11, 2, 9, 15, tzinfo=UTC)
 
 
 def agent(ordinal: int | None = 5, **values: Any) -> SessionAgent:
+    """An agent as the engine stores it: one whose attempt goes on elsewhere has its run."""
     uuid = child_uuid("s", ordinal or 0, NOW)
-    return SessionAgent(
-        "s", uuid, **{"ordinal": ordinal, "agent_uuid": f"agent-{ordinal}", "state": "initial", **values}
-    )
+    usual = {"ordinal": ordinal, "agent_uuid": f"agent-{ordinal}", "state": "initial", "in_degree": 0}
+    goes_on = {"run_uuid": "run"} if "async_task_uuid" in values or "acting" in values else {}
+    return SessionAgent("s", uuid, **{**usual, **goes_on, **values})
 
 
 def session(**values: Any) -> Session:

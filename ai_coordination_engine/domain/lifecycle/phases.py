@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, AgentState
 
@@ -48,6 +48,22 @@ MEANINGS: Mapping[Phase, str] = {
 }
 
 
+Standing = Literal[
+    Phase.WAITING_FOR_PREDECESSORS,
+    Phase.UNSATISFIED,
+    Phase.READY,
+    Phase.ASKING,
+    Phase.BACKOFF,
+    Phase.ACTION_DUE,
+    Phase.WAITING_FOR_JOB,
+    Phase.MAP_EXPANDING,
+    Phase.WAITING_FOR_ELEMENTS,
+    Phase.WAITING_FOR_PERSON,
+]
+"""The phases of an open agent that nobody runs, or ran when its lease expired."""
+Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
+
+
 def phase(agent: Any, now: float, lost_before: float) -> Phase:
     """The phase of a session agent at `now`; leases that end before `lost_before` have expired (epoch seconds)."""
     if agent.state in TERMINAL_AGENT_STATES:
@@ -57,10 +73,15 @@ def phase(agent: Any, now: float, lost_before: float) -> Phase:
     return Phase.PAUSED if agent.paused is not None else phase_if_resumed(agent, now)
 
 
-def phase_if_resumed(agent: Any, now: float) -> Phase:
+def phase_if_resumed(agent: Any, now: float) -> Unheld:
     """The phase of an open agent that nobody holds, once its session is not paused."""
     if agent.state == AgentState.EXECUTING:
         return Phase.BY_HAND if agent.lease_until is None else Phase.LEASE_EXPIRED
+    return standing_phase(agent, now)
+
+
+def standing_phase(agent: Any, now: float) -> Standing:
+    """The phase of an open agent that nobody holds and that does not execute."""
     if agent.state == AgentState.WAIT_FOR_USER_INPUT:
         return Phase.WAITING_FOR_PERSON
     if agent.run_uuid is not None:
@@ -76,7 +97,7 @@ def phase_if_resumed(agent: Any, now: float) -> Phase:
     return Phase.BACKOFF if _is_early(agent, now) else Phase.READY
 
 
-def _phase_of_answer(agent: Any, now: float) -> Phase:
+def _phase_of_answer(agent: Any, now: float) -> Standing:
     """The phase of a pending agent whose attempt goes on: in a long job, or in its action function."""
     if _is_early(agent, now):
         return Phase.BACKOFF
