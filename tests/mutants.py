@@ -203,8 +203,8 @@ MUTANTS = (
     Mutant(
         "the message of a held agent is deleted",
         "engine/step.py",
-        "        raise Busy(max(agent.lease_until - lease.now, 0))\n    elif agent.paused",
-        "        return None\n    elif agent.paused",
+        "            raise Busy(max(agent.lease_until - lease.now, 0))\n        case Phase.LEASE_EXPIRED",
+        "            return None\n        case Phase.LEASE_EXPIRED",
         CRASHES,
     ),
     Mutant(
