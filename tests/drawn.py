@@ -6,8 +6,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests import sessions
-from tests.histories import History, Node, Plan, Trouble, check, script
+from tests.histories import History, script
 from tests.outcomes import outcomes
+from tests.plans import Node, Plan, Trouble
+from tests.promises import check
 from tests.sessions import Stage
 
 MOST_AGENTS = 12
@@ -27,6 +29,10 @@ TROUBLE = st.builds(
     starts=st.booleans(),
     again=st.booleans(),
     deadline=st.booleans(),
+    cancels=st.sampled_from([0.0, 0.0, 0.1]),
+    forks=st.sampled_from([0.0, 0.0, 0.1]),
+    deletes=st.sampled_from([0.0, 0.0, 0.2]),
+    gives_up=st.booleans(),
 )
 
 
@@ -34,8 +40,8 @@ TROUBLE = st.builds(
 def waiting(draw: st.DrawFn) -> dict[str, Any]:
     """Now and then an agent waits for a person, or its attempt for a long job or an action function."""
     return {
-        "asks": draw(st.integers(0, 9)) == 0,
-        "job": draw(st.sampled_from([None] * 9 + ["done", "silent"])),
+        "asks": draw(st.sampled_from([False] * 20 + [True, True, "default", "default", "expires"])),
+        "job": draw(st.sampled_from([None] * 18 + ["done", "silent", "beats", "fades"])),
         "acts": draw(st.integers(0, 9)) == 0,
     }
 

@@ -28,7 +28,7 @@ def _pass(name: str) -> None:
 
 
 class FakeClock:
-    """`ports.Clock`: stands still until somebody advances it."""
+    """`ports.Clock`: stands still until somebody advances it; `tick` is called then, `every` so many seconds."""
 
     def __init__(self) -> None:
         self.begin()
@@ -36,6 +36,8 @@ class FakeClock:
     def begin(self) -> None:
         """Stand where every clock begins."""
         self._now = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+        self.every: float | None = None
+        self.tick: Callable[[], None] = lambda: None
 
     def now(self) -> datetime:
         return self._now
@@ -46,7 +48,15 @@ class FakeClock:
             self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
+        """Let the time pass."""
+        while self.every is not None and seconds > self.every:
+            self._pass(self.every)
+            seconds -= self.every
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
         self._now += timedelta(microseconds=ceil(seconds * 1_000_000))  # up: what waits for then must be due
+        self.tick()
 
 
 class FakeSecrets:

@@ -4,6 +4,7 @@ A right is an action and a resource as the template writes it: `Sessions`, `Sess
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -60,14 +61,15 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def rights(role: str) -> set[Right]:
+@cache
+def rights(role: str) -> frozenset[Right]:
     """What a role of the template allows."""
-    return {
+    return frozenset(
         (action, _resource(resource))
         for statement in statements(template()["Resources"][role]["Properties"])
         for action in listed(statement["Action"])
         for resource in listed(statement["Resource"])
-    }
+    )
 
 
 def _resource(written: Mapping[str, str]) -> str:
@@ -86,7 +88,8 @@ class Iam:
         self.used: dict[str, set[Right]] = {}
         self.refused: dict[str, set[Right]] = {}
         self.watch: Callable[[Right], None] = lambda right: None
-        self._role: str | None = None
+        self._everybody: str | None = None
+        self._mine = threading.local()
         self._tables = {
             each["Properties"]["TableName"]["Sub"].partition("-")[2]: name
             for name, each in template()["Resources"].items()
@@ -102,11 +105,26 @@ class Iam:
     @contextmanager
     def acting(self, role: str | None) -> Iterator[None]:
         """Whoever calls, in whatever thread, does so in this role; None: as the test."""
-        before, self._role = self._role, role
+        before, self._everybody = self._everybody, role
         try:
             yield
         finally:
-            self._role = before
+            self._everybody = before
+
+    @contextmanager
+    def acting_alone(self, role: str | None) -> Iterator[None]:
+        """So, but in this thread alone, beside others who act in another role."""
+        before = getattr(self._mine, "roles", ())
+        self._mine.roles = (*before, role)
+        try:
+            yield
+        finally:
+            self._mine.roles = before
+
+    @property
+    def _role(self) -> str | None:
+        roles: tuple[str | None, ...] = getattr(self._mine, "roles", ())
+        return roles[-1] if roles else self._everybody
 
     def _before(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self._role is None:

@@ -6,10 +6,9 @@ Independent of the engine on purpose: it knows the rules of joins, conditions an
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from tests.histories import Node, Plan
+from tests.plans import Node, Plan
 
 ENDS = {"go": "completed", "stop": "completed", "flaky": "completed", "tired": "failed", "fail": "failed"}
-Both = frozenset({True, False})
 
 
 @dataclass
@@ -86,7 +85,7 @@ def _blame(fates: Mapping[str, Fate], off: list[str], most: int) -> set[bool]:
 
 def _run(plan: Plan, node: Node, fates: Mapping[str, Fate], needs: Collection[str]) -> Fate:
     if node.over is None:
-        return Fate(ENDS[node.behaviour], needs=needs)
+        return Fate("failed" if node.asks == "expires" else ENDS[node.behaviour], needs=needs)
     elements = [ENDS[node.behaviour]] * _length(plan, fates, node.over)
     if "failed" in elements and node.map_join == "all":
         return Fate("skipped", {True}, elements, needs)

@@ -24,6 +24,7 @@ from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
 from tests.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+from tests.iam import Iam
 from tests.memory import Database, databases
 
 TENANT = "acme"
@@ -117,6 +118,7 @@ class Stage:
     requests: Counter[str] = field(default_factory=Counter)
     called: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by agent and key: the runs
     database: Database | None = None  # where histories say what goes wrong
+    iam: Iam | None = None
 
     def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
         """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""
@@ -299,13 +301,17 @@ def stage_of(
     database = databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
     stage = Stage(fake, clock, queue, runtime, blobs, actions, boundary, app.records, database=database)
 
+    looks = threading.local()
+
     def count(model: Any, **_: Any) -> None:
         stage.requests[model.name] += 1
-        boundary(model.name)
+        if not getattr(looks, "unfinished", False):
+            boundary(model.name)
 
     client.meta.events.register("before-call.dynamodb", count)
 
     def count_after(model: Any, parsed: Any, **_: Any) -> None:
+        looks.unfinished = _reads_runs(parsed) and bool(parsed.get("UnprocessedKeys"))
         if not _reads_runs(parsed):
             boundary(model.name)
 

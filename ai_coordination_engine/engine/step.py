@@ -290,12 +290,14 @@ def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> Agen
         if (ended := runs.ended(app, agent, earlier)) is not None:
             return ended
         raise
+    if request is not None and not _is_renewed(app, agent, request):
+        return None
     if (ended := runs.ended(app, agent, earlier)) is not None:
         return ended
     if earlier:
         log_event("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
     if request is not None:
-        return call(app, request) if _is_renewed(app, agent, request) else None
+        return call(app, request)
     if agent.mapped is not None:
         return maps.gather(app, agent, budget)
     try:

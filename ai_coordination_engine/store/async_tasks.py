@@ -53,8 +53,8 @@ class AsyncTasks:
     def open(self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float) -> AsyncTask:
         """Write down that the agent's attempt waits for the job; the job as it is afterwards.
 
-        A job may outlive the attempt that began it: then the agent's next one waits for it. Raises `Refused` when the
-        job is another agent's.
+        A job may outlive the attempt that began it: then the agent's next one waits for it. A write that is made again,
+        for its answer was lost, does not undo what was heard since. Raises `Refused` when the job is another agent's.
         """
         deadline = self._now() + heartbeat_seconds
         task = AsyncTask(
@@ -71,15 +71,14 @@ class AsyncTasks:
         mine = (AsyncTask.agent_session_uuid == agent.session_uuid) & (
             AsyncTask.session_agent_uuid == agent.session_agent_uuid
         )
+        is_open = AsyncTask.status.is_in("pending", "expired")
+        is_later = (AsyncTask.deadline <= deadline) | (AsyncTask.heartbeat_seconds != heartbeat_seconds)
         try:
-            self._table.put(
-                task,
-                AsyncTask.session_uuid.does_not_exist() | (mine & AsyncTask.status.is_in("pending", "expired")),
-            )
+            self._table.put(task, AsyncTask.session_uuid.does_not_exist() | (mine & is_open & is_later))
         except Refused as refused:
             if not _is_of(refused.old, agent):
                 raise
-            return refused.old  # type: ignore[no-any-return]  # it has ended already
+            return refused.old  # type: ignore[no-any-return]  # it has ended already, or was heard of
         return task
 
     def get(self, tenant: str, async_task_uuid: str) -> AsyncTask | None:

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import Phase, example, given, settings
 
 from tests.drawn import TROUBLE, plans, tried
-from tests.histories import History, Node, Plan, Trouble, check, script, staged
+from tests.histories import History, script, staged
 from tests.outcomes import outcomes
+from tests.plans import Node, Plan, Trouble
+from tests.promises import check
 from tests.sessions import Stage
 
 CI = bool(os.environ.get("CI"))

@@ -1,0 +1,166 @@
+"""What must hold at the end of a random history: promises P1 to P6, and that each session ended as its plan says."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.store.models import Session, SessionAgent
+from tests.sessions import Stage, check_redelivery_changes_nothing
+
+if TYPE_CHECKING:
+    from tests.outcomes import Outcomes
+
+
+@dataclass
+class Found:
+    """How a session ended, and its forks; `session` is None when it was never started, for its coordination is gone.
+
+    `again`: somebody has run it again; `cut`: or cancelled it; `deleted`: or has deleted agents of it.
+    """
+
+    session: Session | None
+    states: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[str, list[str]] = field(default_factory=dict)
+    again: bool = False
+    cut: bool = False
+    deleted: bool = False
+    is_fork: bool = False
+    forks: list["Found"] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        elements = {f"{name}[{index}]": state for name in self.elements for index, state in self._numbered(name)}
+        told = ", ".join(f"{name}: {state}" for name, state in {**self.states, **elements}.items())
+        status = self.session.status if self.session is not None else "never started"
+        return "\n".join([f"{status}; {told}", *(f"fork: {each}" for each in self.forks)])
+
+    def is_exact(self, expected: "Outcomes") -> bool:
+        """Whether each agent has ended as its plan says: what a fork takes over may have ended after a failure."""
+        is_plain = {state for each in expected.states.values() for state in each} == {"completed"}
+        steered = self.again or self.cut or self.deleted
+        return expected.exact and not steered and (is_plain or not self.is_fork)
+
+    def _numbered(self, name: str) -> list[tuple[int, str]]:
+        return list(enumerate(self.elements[name]))
+
+
+def found(stage: Stage, session: Session, **known: bool) -> Found:
+    """How a session stands now."""
+    elements: dict[str, list[str]] = defaultdict(list)
+    states: dict[str, str] = {}
+    for each in stage.agents(session.session_uuid):
+        if each.map_ordinal is None:
+            states[each.agent_uuid] = each.state
+        else:
+            elements[each.agent_uuid].append(each.state)
+    return Found(stage.session(session), states, elements, **known)
+
+
+def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
+    """P1–P6 at the end of a history, and that it ended as it must; a fork ends as what it was forked from.
+
+    When it ran again it may end before what is set back, for sinks that have ended are kept; and a map that is expanded
+    anew keeps the elements that it had. When it was cut short, nothing but its agents' own promises hold.
+    """
+    assert stage.iam is None or stage.iam.refused == {}
+    for each in [ended, *ended.forks]:
+        if each.session is not None:
+            _check_session(stage, each, expected)
+    _check_parents(stage)
+    assert stage.runtime.repeated == []
+    assert stage.queue.waiting == []
+    if ended.session is not None:
+        stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)  # once more each, however often it was sent
+        check_redelivery_changes_nothing(stage, ended.session)
+
+
+def _check_session(stage: Stage, ended: Found, expected: "Outcomes") -> None:
+    session: Any = ended.session
+    agents: list[Any] = stage.agents(session.session_uuid)
+    _check_end(ended, expected)
+    if ended.is_exact(expected):
+        assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents), ended
+    if session.status == "completed":
+        assert (session.open_sink_count, session.open_sinks) == (0, None)
+    assert session.unconfirmed is None
+    for each in agents:
+        if each.tallies is None:
+            assert each.in_degree == len(each.unfinished or ())
+        else:  # of tallies, which are as wide as they are
+            assert bool(each.in_degree) == bool(each.unfinished)
+        assert each.state in TERMINAL_AGENT_STATES
+    _check_attempts(stage, session, agents, deleted=ended.deleted)
+    _check_outputs(stage, session, agents)
+
+
+def _check_end(ended: Found, expected: "Outcomes") -> None:
+    """The status of the session and the states of its agents."""
+    session: Any = ended.session
+    exact = ended.is_exact(expected)
+    inexact = ended.again or ended.cut or ended.deleted or (ended.is_fork and not exact)
+    more = {"skipped", "failed"} if inexact else set()
+    more |= {"cancelled"} if ended.cut or ended.deleted else set()
+    statuses = {"completed", "failed"} if ended.deleted or (ended.again and ended.cut) else expected.statuses
+    assert session.status in statuses | ({"cancelled"} if ended.cut else set()), ended
+    assert ended.deleted or ended.cut or set(ended.states) == set(expected.states), ended
+    assert set(ended.states) <= set(expected.states)
+    wrong = {name: state for name, state in ended.states.items() if state not in expected.states[name] | more}
+    assert wrong == {}, ended
+    for name, states in ended.elements.items():
+        natural = expected.elements[name]
+        assert inexact or len(states) <= len(natural), ended
+        assert set(states) <= {*natural, *([] if exact else ["skipped", "failed"]), *more}, ended
+    if exact:
+        assert {name: len(states) for name, states in ended.elements.items()} == {
+            name: len(states) for name, states in expected.elements.items() if states
+        }, ended
+
+
+def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent], *, deleted: bool) -> None:
+    here = {each.session_agent_uuid for each in agents}
+    runs = [each for each in stage.runs(session.session_uuid) if not deleted or each.session_agent_uuid in here]
+    attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in runs)
+    expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
+    assert attempts == Counter(expected)
+    requests = [each for each in stage.runtime.requests if each.session_agent_uuid in here]
+    executed = Counter(request.run_uuid for request in requests)
+    assert set(executed.values()) <= {1}
+    assert set(executed) <= {run.run_uuid for run in runs}
+
+
+def _check_parents(stage: Stage) -> None:
+    """No item is without its parent: what the database holds is of this history."""
+    assert stage.database is not None
+    tables = {name.partition("-")[2]: table.items for name, table in stage.database.tables.items()}
+    for parents, children in (
+        ("coordinations", "sessions"),
+        ("sessions", "session_agents"),
+        ("sessions", "session_runs"),
+    ):
+        known = {key[1] for key in tables[parents]}
+        records = (key[0].partition(" ")[2] for key in tables[children])  # after the tenant
+        assert {each for each in records if not each.startswith(" ")} <= known, children
+
+
+def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
+    """An output is that of the latest attempt that has one: those after it have only taken over, and died in it.
+
+    What a fork took over has no attempt: it is that of an attempt in another session.
+    """
+    with_result: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for run in stage.runs(session.session_uuid):
+        if run.async_task["status"] in ("completed", "pending"):
+            with_result[str(run.session_agent_uuid)].append((run.async_task["attempt"], run.run_uuid))
+    executed = {request.run_uuid: request.agent_uuid for request in stage.runtime.requests}
+    for each in agents:
+        if each.state != "completed":
+            continue
+        answer = json.loads(each.agent_output)
+        if not isinstance(answer, dict):
+            continue  # it is a map, whose elements have one each
+        if each.attempt:
+            assert answer["run"] == max(with_result[each.session_agent_uuid])[1], each.agent_uuid
+        else:
+            assert executed[answer["run"]] == each.agent_uuid
