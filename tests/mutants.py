@@ -48,8 +48,8 @@ MUTANTS = (
     ),
     Mutant(
         "tenants share partitions",
-        "store/models.py",
-        'return f"{escaped}{SEPARATOR}{uuid}"',
+        "store/parent_keys.py",
+        'return f"{_escaped(tenant)}{SEPARATOR}{uuid}"',
         'return f"{SEPARATOR}{uuid}"',
         ("integration/test_same_uuids.py",),
     ),
@@ -294,15 +294,15 @@ MUTANTS = (
     Mutant(
         "the end of a session in turns sends no message",
         "engine/ending.py",
-        "        app.queue.send([wake(by)])\n",
-        "",
+        "        app.queue.send([Wake(session.partition_key, ",
+        "        str([Wake(session.partition_key, ",
         ("integration/test_proportion.py",),
     ),
     Mutant(
         "the end of a session in turns is not watched",
         "store/session_transitions.py",
-        "self._change_session(tenant, key, [begun, *watching], condition)",
-        "self._change_session(tenant, key, [begun], condition)",
+        "[Session.agents_ended.set(begun), *watching]",
+        "[Session.agents_ended.set(begun)]",
         ("integration/test_proportion.py",),
     ),
 )

@@ -140,8 +140,10 @@ def _check_parents(stage: Stage) -> None:
         ("sessions", "session_runs"),
     ):
         known = {key[1] for key in tables[parents]}
-        records = (key[0].partition(" ")[2] for key in tables[children])  # after the tenant
-        assert {each for each in records if not each.startswith(" ")} <= known, children
+        keys = [
+            key[0] for key in tables[children] if children == "sessions" or "  " not in key[0]
+        ]  # but counters, jobs
+        assert {each.rpartition(" ")[2] for each in keys} <= known, children
 
 
 def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
