@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench states demo package wheel lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench house states demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -49,6 +49,9 @@ chaos: install ## crash points and random histories for an hour, seeds printed (
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+house: install ## print how much of the house one has to walk through, and how dense it is
+	@$(BIN)/python -m benchmarks.house
 
 states: install ## print the states, phases and transitions into docs/states.md
 	@$(BIN)/python .ci/states > docs/states.md

@@ -1,0 +1,169 @@
+"""`make house`: how much of the house one has to walk through, and how dense it is. Nothing here passes or fails."""
+
+import ast
+import re
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import grimp
+
+from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.observability import configure
+from benchmarks import backends, sessions
+from benchmarks.calls import SESSION
+from benchmarks.table import Row, markdown
+from tests.support import Worker
+
+PACKAGE = "ai_coordination_engine"
+ROOT = Path(__file__).resolve().parents[1] / PACKAGE
+LONGEST = 100
+MOST_COMPLEX = 10
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def main() -> None:
+    """Print the table."""
+    configure("WARNING")
+    print(markdown([*walks(), *rooms(), *density()]))
+
+
+# Walks
+
+
+class Walk:
+    """Follows calls from file to file within the package, in every thread."""
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.jumps = 0
+        self._at: dict[int, list[str]] = defaultdict(list)
+
+    def follow(self, call: Callable[[], object]) -> "Walk":
+        """Walk through one call."""
+        threading.setprofile(self._seen)
+        sys.setprofile(self._seen)
+        try:
+            call()
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+        return self
+
+    def __str__(self) -> str:
+        return f"{len(self.files)} · {self.jumps}"
+
+    def _seen(self, frame: FrameType, event: str, _: Any) -> None:
+        name, at = frame.f_code.co_filename, self._at[threading.get_ident()]
+        if not name.startswith(str(ROOT)) or "embedded" in name:  # the AWS of a developer's machine is none of it
+            return
+        if event == "call":
+            self.files.add(name)
+            self.jumps += bool(at and at[-1] != name)
+            at.append(name)
+        elif event == "return" and at:
+            at.pop()
+
+
+def walks() -> Iterator[Row]:
+    """One step of one agent, from the worker to the hand-off, and one mutation of a session."""
+    with backends.embedded() as app, sessions.client(app) as api:
+        worker = Worker(app)
+        made = sessions.Plan.of(api, sessions.chain(2))
+        for _ in range(2):  # what is loaded once is loaded then
+            made.start()
+            (message,) = worker.receive()
+            wake, deadline = wake_from_body(message["Body"]), time.time() + 1
+            step = Walk().follow(partial(run_step, app, wake, deadline=deadline))
+            worker.delete(message)
+            worker.drain()
+        for _ in range(2):
+            with sessions.client(app) as fresh:
+                write = Walk().follow(partial(fresh.data, SESSION, c=made.coordination_uuid, t=made.task_uuid))
+    yield Row(
+        "one agent step: files · jumps between files", "≤ 20 · ≤ 75", f"{len(step.files)} · {step.jumps}", "profiled"
+    )
+    yield Row("`insertUpdateSession`: files · jumps", "≤ 14 · ≤ 28", f"{len(write.files)} · {write.jumps}", "profiled")
+
+
+# Rooms
+
+
+def rooms() -> Iterator[Row]:
+    """The engine as seen from outside its folders: modules and folders, imports between them, and floors."""
+    graph, engine = grimp.build_graph(PACKAGE), f"{PACKAGE}.engine"
+    children = sorted(graph.find_children(engine))
+    arrows = {
+        (one, other)
+        for one in children
+        for other in children
+        if one != other and graph.direct_import_exists(importer=one, imported=other, as_packages=True)
+    }
+    floors = _floors(children, arrows)
+    found = f"{len(children)} · {len(arrows)} · {floors}"
+    yield Row("engine: rooms · arrows · floors", "≤ 10 · ≤ 30 · ≤ 6", found, "imports")
+
+
+def _floors(rooms: Iterable[str], arrows: set[tuple[str, str]]) -> int:
+    below = {room: {other for one, other in arrows if one == room} for room in rooms}
+    height: dict[str, int] = {}
+    for _ in below:
+        height = {room: 1 + max((height.get(each, 0) for each in others), default=0) for room, others in below.items()}
+    return max(height.values())
+
+
+# Density
+
+
+def density() -> Iterator[Row]:
+    """How much there is to unpack in a function and in a line."""
+    texts = [path.read_text() for path in sorted(ROOT.rglob("*.py"))]
+    functions = [node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, _FUNCTIONS)]
+    complexities = [_complexity(each) for each in functions]
+    lines = [line for text in texts for line in text.splitlines()]
+    too_long = sum(len(line) > LONGEST for line in lines) / len(lines)
+    anys = sum(len(re.findall(r"\bAny\b", line)) for line in lines) / len(lines) * 1_000
+    within = sum(isinstance(each, ast.Import | ast.ImportFrom) for function in functions for each in ast.walk(function))
+    over = sum(each > MOST_COMPLEX for each in complexities)
+    yield Row(
+        "mean complexity of a function · functions over 10",
+        "≤ 2.9 · 0",
+        f"{_mean(complexities):.1f} · {over}",
+        "McCabe",
+    )
+    yield Row("lines over 100 characters", "0", f"{too_long:.1%}", "the package")
+    yield Row(
+        "`Any` in a thousand lines · imports inside functions", "≤ 20 · ≤ 12", f"{anys:.0f} · {within}", "the package"
+    )
+
+
+def _complexity(function: ast.AST) -> int:
+    """McCabe's number of a function, boolean operators counted; functions inside it count for themselves."""
+    total, left = 1, [*ast.iter_child_nodes(function)]
+    while left:
+        node = left.pop()
+        if isinstance(node, _FUNCTIONS):
+            continue
+        total += isinstance(node, _BRANCHES)
+        total += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
+        total += len(node.cases) - 1 if isinstance(node, ast.Match) else 0
+        total += len(node.generators) if isinstance(node, _COMPREHENSIONS) else 0
+        left.extend(ast.iter_child_nodes(node))
+    return total
+
+
+def _mean(numbers: list[int]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+if __name__ == "__main__":
+    main()
