@@ -16,7 +16,9 @@ from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES, client_config
+from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AllowList, Secrets
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.async_tasks import AsyncTasks
@@ -30,7 +32,13 @@ MAX_RECEIVES = 10  # then a message whose step raises each time becomes a dead l
 
 
 def build_app(settings: Settings) -> App:
-    """The application that `settings` describe. Clients are made here, once a process; S3 and secrets at first use."""
+    """The application that `settings` describe. Clients are made here, once a process; S3 and secrets at first use.
+
+    Raises `BadUserInput` for a default runtime of an unknown kind.
+    """
+    kind = settings.default_runtime["kind"]
+    if kind not in KINDS:
+        raise BadUserInput(f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of: {', '.join(KINDS)}.")
     connection = connect()
     session = connection.session
     clock = SystemClock()

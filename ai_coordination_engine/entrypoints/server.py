@@ -78,11 +78,11 @@ def serving(
         settings, model = with_a_model(
             settings.model_copy(update={"auth": "local"})
         )  # only this machine can reach the server
-        bootstrap.create_tables(settings)
         allow_list = bootstrap.allow_list(settings)
-        app = replace(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list)
         if problems := list(allow_list.problems()):
             raise WrongSetting("\nace: ".join(problems))
+        bootstrap.create_tables(settings)
+        app = replace(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list)
         if data_dir:  # locked by this process: whoever held a lease before it started is dead
             app = replace(app, alone_since=app.clock.now().timestamp())
         app, worker = LocalWorker.of(app)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 from tests.integration.test_by_hand import COORDINATION
 from tests.support import Api
@@ -86,3 +87,8 @@ def test_a_default_runtime_that_cannot_work_is_a_problem_of_its_setting(
 ) -> None:
     found = list(bootstrap.allow_list(Settings(default_runtime=runtime)).problems())
     assert found == ([] if problem is None else [f"ACE_DEFAULT_RUNTIME: {problem}"])
+
+
+def test_no_application_is_built_with_a_default_runtime_of_an_unknown_kind() -> None:
+    with pytest.raises(BadUserInput, match=r"^ACE_DEFAULT_RUNTIME: the kind 'bogus' is unknown; it takes one of: fu"):
+        bootstrap.build_app(Settings(default_runtime={"kind": "bogus"}))
