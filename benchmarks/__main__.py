@@ -5,7 +5,7 @@ import sys
 import time
 
 from ai_coordination_engine.observability import configure
-from benchmarks import backends, calls, clients, cold, crowd, fanout, handoff, hostile, makespan, package, steps
+from benchmarks import backends, calls, clients, cold, crowd, due, fanout, handoff, hostile, makespan, package, steps
 from benchmarks.table import Row, markdown
 
 MEASURES = {
@@ -15,6 +15,7 @@ MEASURES = {
     "handoff": handoff.measure,
     "fanout": fanout.measure,
     "crowd": crowd.measure,
+    "due": due.measure,
     "hostile": hostile.measure,
     "clients": clients.measure,
     "cold": cold.measure,

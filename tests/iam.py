@@ -24,6 +24,7 @@ _OPERATIONS = {  # whose names are no actions (Service Authorization Reference)
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
     "DeleteObjects": "DeleteObject",
     "ListObjectsV2": "ListBucket",
+    "Invoke": "InvokeFunction",
 }
 
 
@@ -56,6 +57,12 @@ def statements(role: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield statement["If"][1] if "If" in statement else statement
 
 
+def attached(role: str) -> list[Mapping[str, Any]]:
+    """The policies of the template that it attaches to a role."""
+    policies = [each for each in template()["Resources"].values() if each["Type"] == "AWS::IAM::Policy"]
+    return [each["Properties"] for each in policies if {"Ref": role} in each["Properties"]["Roles"]]
+
+
 def listed(value: Any) -> list[Any]:
     """What may stand alone, as a list."""
     return value if isinstance(value, list) else [value]
@@ -66,7 +73,8 @@ def rights(role: str) -> frozenset[Right]:
     """What a role of the template allows."""
     return frozenset(
         (action, _resource(resource))
-        for statement in statements(template()["Resources"][role]["Properties"])
+        for policies in (template()["Resources"][role]["Properties"]["Policies"], attached(role))
+        for statement in statements({"Policies": policies})
         for action in listed(statement["Action"])
         for resource in listed(statement["Resource"])
     )
@@ -157,5 +165,7 @@ class Iam:
             return ["DeadLetterQueue" if name.endswith("-dead") else "Queue"]
         if service == "s3":
             return ["Bucket" if operation == "ListObjectsV2" else "Bucket/*"]
+        if service == "lambda":
+            return [params["FunctionName"]]
         assert service == "secretsmanager"
         return [params["SecretId"]]

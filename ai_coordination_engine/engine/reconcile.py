@@ -4,7 +4,7 @@ All of it may be repeated at any time, beside any worker. It is what the sweep d
 for a while, what an operator does after a disaster, and the second half of every control.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -30,13 +30,14 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.session_transitions import SOON
+from ai_coordination_engine.store.session_transitions import SHARDS, SOON
 from ai_coordination_engine.store.table import Key
 from ai_coordination_engine.store.tallies import how_many
 
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
 
-_AT_ONCE = 100  # sessions of one sweep
+MUCH = 1_000  # sessions that are due: more than one process looks after at once
+_AT_ONCE = 100  # sessions that a sweep looks after in any case
 
 
 def find(app: App, tenant: str, key: Key) -> Session:
@@ -86,20 +87,42 @@ def _reconcile_ended(app: App, session: Session) -> None:
     _look_again(app, session, outliving, held_until)
 
 
-def sweep(app: App) -> int:
-    """Reconcile sessions whose time to be looked at has come, at most 100, side by side; returns how many.
+def sweep(
+    app: App,
+    shards: Sequence[int] = range(SHARDS),
+    *,
+    has_time: Callable[[], bool] = lambda: False,
+    hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
+) -> int:
+    """Reconcile sessions of these shards whose time to be looked at has come, side by side: 100, and as many more as
+    it `has_time` for. Returns how many.
 
+    When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers which have taken one.
     One that cannot be reconciled keeps no other waiting: what it raises is raised when all have had their turn.
     """
-    due = app.steering.due(app.clock.now().timestamp(), _AT_ONCE)
-    app.records.parallel.beside([partial(_look_after, app, each) for each in due])
-    return len(due)
+    due = app.steering.due(app.clock.now().timestamp(), shards)
+    taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
+    rest = [each for each in due[_AT_ONCE:] if int(each.watch) not in taken]
+    looked_at: list[Session] = []
+
+    def look(each: Session) -> None:
+        looked_at.append(each)
+        _look_after(app, each)
+
+    def look_in_time(each: Session) -> None:
+        if has_time():
+            look(each)
+
+    works = [partial(look, each) for each in due[:_AT_ONCE]]
+    app.records.parallel.beside([*works, *(partial(look_in_time, each) for each in rest)])
+    return len(looked_at)
 
 
 def _look_after(app: App, due: Session) -> None:
-    """Put the session off first: when this raises or dies, others come before it next time."""
+    """Put the session off first: when this raises or dies, others come before it next time. Whoever does so looks."""
     key = (due.coordination_uuid, due.session_uuid)
-    app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
+    if not app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds):
+        return  # another sweep was faster
     session = app.records.table(SESSION).get(due.partition_key, key, consistent=True)
     if session is None:
         return

@@ -9,9 +9,9 @@ EVERY_SECONDS = 15.0
 
 
 class LocalSweep:
-    """Calls `sweep`, which looks after some sessions and answers how many, every so often until it is stopped."""
+    """Calls `sweep`, as `reconcile.sweep`, every so often until it is stopped."""
 
-    def __init__(self, sweep: Callable[[], int], seconds: float = EVERY_SECONDS) -> None:
+    def __init__(self, sweep: Callable[..., int], seconds: float = EVERY_SECONDS) -> None:
         self._sweep = sweep
         self._seconds = seconds
         self._stopping = threading.Event()
@@ -29,8 +29,11 @@ class LocalSweep:
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):
             try:
-                while not self._stopping.is_set() and self._sweep():
+                while self._has_time() and self._sweep(has_time=self._has_time):
                     pass  # until nothing is left
             except Exception:  # the next time may do better
                 if not self._stopping.is_set():
                     logger.exception("could not sweep")
+
+    def _has_time(self) -> bool:
+        return not self._stopping.is_set()

@@ -7,11 +7,11 @@ epoch that it means, so that what is late changes nothing in a session that has 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
@@ -28,8 +28,9 @@ from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.session_status import setting_status
 from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
-from ai_coordination_engine.store.table import Key, Refused
+from ai_coordination_engine.store.table import Key, RawKey, Refused
 
+MOST_SEEN = 10_000  # sessions of a shard that are due, of which one sweep knows
 KEPT_KEYS = 50  # orders of a session that are recognised for certain when they are repeated
 
 
@@ -145,9 +146,10 @@ class Steering(AgentWrites):
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
         )
 
-    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> None:
+    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> bool:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
-        says. With `gives_up` it stays as it is while somebody ends a wait. Never raises `Refused`.
+        says; whether that was written. With `gives_up` it stays as it is while somebody ends a wait. Never raises
+        `Refused`.
         """
         key = _key_of(session)
         condition = same(Session.watch_at, session.watch_at)
@@ -160,23 +162,35 @@ class Steering(AgentWrites):
             condition = Session.session_uuid.exists() & (condition | later)
         if gives_up:
             condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
-        with suppress(Refused):
+        try:
             self._sessions.update(session.partition_key, key, actions, condition)
+        except Refused:
+            return False
+        return True
 
-    def due(self, before: float, limit: int) -> list[Session]:
-        """Sessions that the sweep should have looked at before then (epoch seconds), at most `limit`: keys, tenant and
-        `watch_at`. One Query a shard. Where there are more, shards and tenants take turns, in random order.
+    def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
+        """Sessions of these shards that the sweep should have looked at before then (epoch seconds), at most
+        `MOST_SEEN` of each: keys, tenant, shard and `watch_at`. One Query a shard and megabyte, of what is due alone.
+
+        Shards and tenants take turns, in random order: however many are due of a tenant, those of others come soon.
         """
 
         def look(shard: int) -> list[Session]:
-            page, _ = self._sessions.query_index("to_watch", f"{shard:02d}", limit=limit)
-            return [each for each in page if each.watch_at < before]
+            found, after = self._due(before, shard, None)
+            while after is not None and len(found) < MOST_SEEN:
+                more, after = self._due(before, shard, after)
+                found += more
+            return found
 
-        pages = self._parallel.run([partial(look, each) for each in _RANDOM.sample(range(SHARDS), SHARDS)])
+        pages = self._parallel.run([partial(look, each) for each in _RANDOM.sample([*shards], len(shards))])
         of_tenants: dict[str, list[Session]] = defaultdict(list)
         for each in _in_turns(pages):
             of_tenants[each.partition_key].append(each)
-        return list(islice(_in_turns(of_tenants.values()), limit))
+        return list(_in_turns(of_tenants.values()))
+
+    def _due(self, before: float, shard: int, after: RawKey | None) -> tuple[list[Session], RawKey | None]:
+        is_due = Session.watch_at < before
+        return self._sessions.query_index("to_watch", f"{shard:02d}", after=after, range_condition=is_due)
 
     # A session agent
 

@@ -246,10 +246,16 @@ class Table(Generic[M]):
         after: RawKey | None = None,
         limit: int | None = None,
         forward: bool = True,
+        range_condition: Condition | None = None,
     ) -> tuple[list[M], RawKey | None]:
         """One page of the items under `hash_value` of a global index, and the key to go on from (None at the end)."""
         return self._page(
-            hash_value, index_name=index, exclusive_start_key=after, limit=limit, scan_index_forward=forward
+            hash_value,
+            index_name=index,
+            range_key_condition=range_condition,
+            exclusive_start_key=after,
+            limit=limit,
+            scan_index_forward=forward,
         )
 
     def range_keys(

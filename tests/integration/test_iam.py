@@ -5,19 +5,23 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
 from typing import Any, cast
 
 import pytest
 import time_machine
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.awsrequest import AWSResponse
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.reconcile import sweep
 from ai_coordination_engine.engine.step import MOST_LOST
+from ai_coordination_engine.entrypoints import sweep as sweeping
 from ai_coordination_engine.entrypoints.api_handler import build_handler
 from ai_coordination_engine.entrypoints.sweep import Sweep
 from ai_coordination_engine.entrypoints.worker import build_handler as build_worker
@@ -44,6 +48,8 @@ LIST_BUCKET = ("s3:ListBucket", "Bucket")  # else a value that is missing cannot
 
 class Context(LambdaContext):
     """Has a minute left."""
+
+    _invoked_function_arn = "SweepFunction"
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -378,6 +384,29 @@ def messages_to_many_sinks_are_lost(cloud: Cloud) -> None:
     assert cloud.status(session) == "failed"  # for want of its output
 
 
+def much_is_due(cloud: Cloud) -> None:
+    """The sweep invokes itself for each shard."""
+    invoked: list[dict[str, int]] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        invoked.append(json.loads(request.body))
+        return AWSResponse(request.url, 202, {}, BytesIO())
+
+    task = cloud.define({"a": ""})
+    sessions = [cloud.start(task) for _ in range(4)]
+    cloud.lose_messages()
+    function = bootstrap.client("lambda")
+    function.meta.events.register("before-send.lambda.Invoke", answer)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reconcile, "MUCH", 3)
+        patched.setattr(sweeping, "_client", lambda: function)
+        cloud.sweep()
+    assert sorted(each["shard"] for each in invoked) == sorted({int(each["shard"]) for each in invoked})
+    assert invoked
+    cloud.work()
+    assert {cloud.status(each) for each in sessions} == {"completed"}
+
+
 def a_failure_is_not_handed_on(cloud: Cloud) -> None:
     session = cloud.start(cloud.define({"a": "", "b": "a", "z": "ab"}))
     cloud.lose_messages()
@@ -460,6 +489,7 @@ HISTORIES = (
     a_map_is_cancelled_while_it_expands,
     messages_are_lost,
     messages_to_many_sinks_are_lost,
+    much_is_due,
     a_failure_is_not_handed_on,
     a_restart_dies,
     a_worker_dies_in_a_cancelled_session,
@@ -472,7 +502,7 @@ def test_every_function_may_do_what_it_does_and_no_more(cloud: Cloud) -> None:
     for history in HISTORIES:
         history(cloud)
         assert cloud.iam.refused == {}, history.__name__
-    services = ("dynamodb", "s3", "sqs")
+    services = ("dynamodb", "s3", "sqs", "lambda")
     for role in ("ApiRole", "WorkerRole", "SweepRole"):
         assert LIST_BUCKET in rights(role)
         allowed = {right for right in rights(role) if right[0].startswith(services)} - LAMBDAS_OWN - {LIST_BUCKET}

@@ -1,6 +1,7 @@
 """Reconciling: whatever was lost is found again, and nothing is done twice."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -224,15 +225,53 @@ def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
 
 def test_a_tenant_with_very_many_sessions_does_not_delay_another(stage: Stage) -> None:
     table, now = stage.app.records.table(SESSION), stage.clock.now().timestamp()
-    for tenant, count, late in (("crowd", 130, 1000), ("quiet", 3, 1)):
+    for tenant, count, late in (("crowd", 500, 1000), ("quiet", 3, 1)):
         for number in range(count):
             uuid = f"{tenant}-{number}"
-            watched = {"watch": watch_shard(tenant, uuid), "watch_at": now - late}
+            watched = {"watch": watch_shard("crowd", uuid), "watch_at": now - late}  # behind all of the others
             table.put(Session("c", uuid, partition_key=tenant, **watched), Session.session_uuid.does_not_exist())
-    assert len({watch_shard("crowd", str(number)) for number in range(130)}) <= 4  # others may have what is left
-    for _ in range(5):
-        found = Counter(each.partition_key for each in stage.app.steering.due(now, 100))
-        assert found == {"crowd": 97, "quiet": 3}
+    assert len({watch_shard("crowd", str(number)) for number in range(500)}) <= 4  # others may have what is left
+    stage.requests.clear()
+    found = stage.app.steering.due(now)
+    assert Counter(each.partition_key for each in found[:6]) == {"crowd": 3, "quiet": 3}
+    assert len(found) == 503
+    assert stage.requests == {"Query": SHARDS}
+
+
+def test_much_that_is_due_is_handed_out_by_shards_and_looked_after_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "MUCH", 20)
+    monkeypatch.setattr(reconcile, "_AT_ONCE", 5)
+    sessions = [stage.start(stage.define({"a": ""})) for _ in range(30)]
+    stage.queue.waiting.clear()
+    stage.clock.advance(stage.app.settings.watch_seconds + 1)
+    given: list[int] = []
+
+    def hand_out(shards: Sequence[int]) -> list[int]:
+        given.extend(shards[1:])  # the first one is not taken
+        return given
+
+    watched = Counter(int(stage.session(each).watch) for each in sessions)
+    looked = reconcile.sweep(stage.app, has_time=lambda: True, hand_out=hand_out)
+    kept = watched[min(watched)]
+    assert sorted(given) == sorted(watched)[1:]
+    assert kept <= looked <= kept + 5
+    for shard in given:
+        looked += reconcile.sweep(stage.app, [shard], has_time=lambda: True)
+    assert (looked, len(stage.queue.waiting)) == (30, 30)
+
+
+def test_whoever_comes_second_to_a_session_that_is_due_leaves_it(stage: Stage) -> None:
+    stage.start(stage.define({"a": ""}))
+    stage.queue.waiting.clear()
+    stage.clock.advance(stage.app.settings.watch_seconds + 1)
+    second: list[Session] = stage.app.steering.due(stage.clock.now().timestamp())
+    assert reconcile.sweep(stage.app) == 1
+    stage.requests.clear()
+    for each in second:
+        reconcile._look_after(stage.app, each)
+    assert (stage.requests, len(stage.queue.waiting)) == ({"UpdateItem": 1}, 1)
 
 
 def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,6 +14,8 @@ from ai_coordination_engine.entrypoints.sweep import Sweep
 
 class FakeContext(LambdaContext):
     """Has `seconds` left, one less each time it is asked."""
+
+    _invoked_function_arn = "SweepFunction"
 
     def __init__(self, seconds: int) -> None:
         self.left = seconds
@@ -31,8 +34,9 @@ class FakeSweep:
         self._found = list(found)
         self._error = error
 
-    def __call__(self) -> int:
+    def __call__(self, **given: Any) -> int:
         self.calls += 1
+        self.given = given
         if self._error:
             error, self._error = self._error, None
             raise error
@@ -44,13 +48,36 @@ class FakeSweep:
 
 def test_the_function_sweeps_until_nothing_is_left() -> None:
     sweep = FakeSweep(25, 3)
-    assert Sweep(sweep).handle({}, FakeContext(55)) == {"sessions": 28}
+    assert Sweep(sweep).handle({}, FakeContext(55)) == {"sessions": 28, "shards": 0}
     assert sweep.calls == 3
 
 
 def test_the_function_begins_no_round_that_it_may_not_end() -> None:
     sweep = FakeSweep(*[1] * 100)
-    assert Sweep(sweep).handle({}, FakeContext(20)) == {"sessions": 5}
+    assert Sweep(sweep).handle({}, FakeContext(20)) == {"sessions": 5, "shards": 0}
+
+
+def test_an_invocation_for_a_shard_sweeps_that_and_hands_out_nothing() -> None:
+    sweep = FakeSweep(7)
+    assert Sweep(sweep).handle({"shard": 3}, FakeContext(55)) == {"sessions": 7, "shards": 0}
+    assert {**sweep.given, "has_time": None} == {"shards": [3], "has_time": None}
+
+
+def test_shards_are_handed_out_and_what_cannot_be_stays(caplog: pytest.LogCaptureFixture) -> None:
+    invoked: list[tuple[str, int]] = []
+
+    def invoke(function: str, shard: int) -> None:
+        if shard == 2:
+            raise ConnectionError("no Lambda")
+        invoked.append((function, shard))
+
+    def sweep(*, hand_out: Any, has_time: Any) -> int:
+        assert list(hand_out([1, 2, 3])) == [1, 3]
+        return 100
+
+    with caplog.at_level(logging.CRITICAL):
+        assert Sweep(sweep, invoke).handle({}, FakeContext(55)) == {"sessions": 100, "shards": 2}
+    assert invoked == [("SweepFunction", 1), ("SweepFunction", 3)]
 
 
 def test_importing_the_sweep_builds_nothing() -> None:
