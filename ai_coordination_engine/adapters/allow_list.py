@@ -16,7 +16,10 @@ class SettingsAllowList:
     """`ports.AllowList` over the runtimes and the action functions of this process. Thread-safe."""
 
     def __init__(
-        self, runtimes: RuntimeRegistry, actions: AllowedActionFunctions, default_runtime: Mapping[str, Any]
+        self,
+        runtimes: RuntimeRegistry,
+        actions: AllowedActionFunctions,
+        default_runtime: Mapping[str, Any],
     ) -> None:
         self._runtimes = runtimes
         self._actions = actions

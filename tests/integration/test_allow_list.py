@@ -36,7 +36,9 @@ def warnings(api: Api, document: str, **variables: Any) -> list[str]:
     return told
 
 
-def test_a_runtime_that_is_not_allowed_is_stored_with_a_warning_that_names_the_setting(knowing: Api) -> None:
+def test_a_runtime_that_is_not_allowed_is_stored_with_a_warning_that_names_the_setting(
+    knowing: Api,
+) -> None:
     runtimes = [
         {"kind": "function", "name": "mine"},
         {"kind": "function", "name": "other"},
@@ -77,7 +79,10 @@ def test_an_api_without_the_settings_of_the_workers_says_nothing_of_them(api: Ap
 @pytest.mark.parametrize(
     ("runtime", "problem"),
     [
-        ({"kind": "bogus"}, "the runtime kind 'bogus' is unknown; known kinds: function, http, openai"),
+        (
+            {"kind": "bogus"},
+            "the runtime kind 'bogus' is unknown; known kinds: function, http, openai",
+        ),
         ({"kind": "openai"}, "the model endpoint 'default' is not configured; configured: none"),
         ({"kind": "function", "name": "upper"}, None),
     ],
@@ -90,5 +95,8 @@ def test_a_default_runtime_that_cannot_work_is_a_problem_of_its_setting(
 
 
 def test_no_application_is_built_with_a_default_runtime_of_an_unknown_kind() -> None:
-    with pytest.raises(BadUserInput, match=r"^ACE_DEFAULT_RUNTIME: the kind 'bogus' is unknown; it takes one of: fu"):
+    with pytest.raises(
+        BadUserInput,
+        match=r"^ACE_DEFAULT_RUNTIME: the kind 'bogus' is unknown; it takes one of: fu",
+    ):
         bootstrap.build_app(Settings(default_runtime={"kind": "bogus"}))

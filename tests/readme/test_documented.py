@@ -89,7 +89,17 @@ def friendly_keys(prefix: str, keys: Mapping[str, str]) -> Iterator[tuple[str, s
 
 def test_every_key_of_a_run_file_has_its_row() -> None:
     tables = [
-        *(("", each) for each in (keys.TOP, keys.COORDINATION, keys.AGENT, keys.TASK, keys.SUBTASK, keys.ACTION)),
+        *(
+            ("", each)
+            for each in (
+                keys.TOP,
+                keys.COORDINATION,
+                keys.AGENT,
+                keys.TASK,
+                keys.SUBTASK,
+                keys.ACTION,
+            )
+        ),
         ("function.", keys.FUNCTION),
         ("map.", keys.MAP),
         ("retry.", keys.POLICY),

@@ -32,7 +32,13 @@ def test_the_curl_tour_makes_a_coordination_and_a_task(url: str) -> None:
 
 def test_the_python_tour_runs_a_session_to_its_end(url: str) -> None:
     lines = run(sys.executable, "-c", snippet("# tour: python"), API=url).splitlines()
-    assert lines == ["completed", "OUTPUT OF RESEARCHER:", "FIND FACTS ABOUT HEAT PUMPS", "", "WRITE A PAGE"]
+    assert lines == [
+        "completed",
+        "OUTPUT OF RESEARCHER:",
+        "FIND FACTS ABOUT HEAT PUMPS",
+        "",
+        "WRITE A PAGE",
+    ]
 
 
 @needs_node

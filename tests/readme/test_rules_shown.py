@@ -36,7 +36,10 @@ def test_the_actions_and_the_policy_shown_are_accepted_and_run(app: App) -> None
     session = stage.start(stage.define(graph, actions=stored, agents={"cheaper-agent": {}}))
     stage.drain()
     states = dict.fromkeys(graph, "completed") | {"review": "skipped"}
-    assert (stage.session(session).status, stage.states(session.session_uuid)) == ("completed", states)
+    assert (stage.session(session).status, stage.states(session.session_uuid)) == (
+        "completed",
+        states,
+    )
     assert stage.agent(session.session_uuid, "book").state == "completed"
     assert stage.runtime.ran().count("chapter") == 2
 

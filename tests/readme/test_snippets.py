@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import httpx
 import pytest
 from graphql import parse, validate
 
+from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.entrypoints.cli import app as ace
@@ -29,7 +31,10 @@ HERE = Path(__file__).parent
 KEY = "a-long-secret"
 SHOWN = ("mermaid", "")  # pictures
 RUN_BY_MARK = {
-    "python": ("# tour: python", "# clients: python", "# my_agents.py", "# my_shop.py", "# my_actions.py"),
+    "python": (
+        *("# tour: python", "# clients: python", "# my_agents.py", "# my_shop.py", "# my_actions.py"),
+        *("# report.py", "# check_signature.py"),
+    ),
     "js": ("// clients: apollo", "// clients: graphcache"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/sessions.ts"),
     "json": ('{"review"', '{"policy"', '{"tenant"'),
@@ -107,9 +112,39 @@ def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
 def test_a_report_of_a_job_is_read_as_shown(url: str) -> None:
     body = snippet('{"tenant"').encode()
     timestamp = str(int(time.time()))
-    signed = {"X-Ace-Timestamp": timestamp, "X-Ace-Signature": signature(tenant_key(KEY, "acme"), timestamp, body)}
+    signed = {
+        "X-Ace-Timestamp": timestamp,
+        "X-Ace-Signature": signature(tenant_key(KEY, "acme"), timestamp, body),
+    }
     answer = httpx.post(url.replace("graphql", "async-tasks"), content=body, headers=signed)
-    assert (answer.status_code, "job-1" in answer.text) == (404, True)  # it was understood; there is no such job
+    assert (answer.status_code, "job-1" in answer.text) == (
+        404,
+        True,
+    )  # it was understood; there is no such job
+
+
+def test_a_job_reports_as_shown(url: str) -> None:
+    names: dict[str, Any] = {}
+    exec(snippet("# report.py"), names)  # noqa: S102
+    where, key = url.replace("graphql", "async-tasks"), tenant_key(KEY, "acme")
+    assert names["report"](where, "acme", key, asyncTaskUuid="job-1", result="done") == 404  # signed; no such job
+    assert names["report"](where, "acme", "another", asyncTaskUuid="job-1", result="done") == 401
+
+
+def test_a_service_checks_the_signature_as_shown() -> None:
+    names: dict[str, Any] = {}
+    exec(snippet("# check_signature.py"), names)  # noqa: S102
+    now, body = int(time.time()), b'{"input": "hey"}'
+    for timestamp, signed, is_genuine in (
+        (now, body, True),
+        (now, b"other", False),
+        (now - 600, body, False),
+    ):
+        headers = {
+            TIMESTAMP_HEADER: str(timestamp),
+            SIGNATURE_HEADER: sign(KEY.encode(), str(timestamp), signed),
+        }
+        assert names["is_genuine"](headers, body) == is_genuine
 
 
 @needs_node
