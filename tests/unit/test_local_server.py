@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import graphene
@@ -13,6 +14,7 @@ from starlette.applications import Starlette
 
 from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.limits import Documents, Limits
+from ai_coordination_engine.entrypoints import page
 from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes, everything_else
 from ai_coordination_engine.entrypoints.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.markdown_page import html_of
@@ -98,6 +100,20 @@ async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(c
     assert [each for each in ends if each[1] and f'id="{each[1]}"' not in pages[each[0]]] == []
     assert "<script" not in "".join(pages.values())
     assert (await client.get("/docs/..%2fLICENSE")).status_code == 404
+
+
+async def test_an_installed_package_shows_its_readme_alone(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(page, "_ROOT", tmp_path)
+    page._documents.cache_clear()
+    try:
+        shown, other = await client.get("/README.md"), await client.get("/docs/agents.md")
+    finally:
+        page._documents.cache_clear()
+    assert (shown.status_code, other.status_code) == (200, 404)
+    assert "<h1 " in shown.text
+    assert 'href="/' not in shown.text
 
 
 def test_a_link_to_what_is_not_served_stays_as_its_words() -> None:
