@@ -1,7 +1,6 @@
 """Action functions: run after an agent has answered, found by name in an allow-list."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
@@ -39,7 +38,7 @@ class AllowedActionFunctions:
         return name
 
 
-def _result(returned: Any) -> ActionResult:
+def _result(returned: object) -> ActionResult:
     if returned is None:
         return ActionResult()
     if not isinstance(returned, ActionResult):

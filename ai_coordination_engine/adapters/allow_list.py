@@ -1,7 +1,6 @@
 """What the settings of the workers allow, asked before anything runs."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
@@ -19,13 +18,13 @@ class SettingsAllowList:
         self,
         runtimes: RuntimeRegistry,
         actions: AllowedActionFunctions,
-        default_runtime: Mapping[str, Any],
+        default_runtime: Mapping[str, object],
     ) -> None:
         self._runtimes = runtimes
         self._actions = actions
         self._default = default_runtime
 
-    def of_runtime(self, runtime: Mapping[str, Any] | None) -> str | None:
+    def of_runtime(self, runtime: Mapping[str, object] | None) -> str | None:
         """Why attempts with this runtime fail, and the setting to change."""
         named = runtime or self._default
         kind = KINDS.get(str(named.get("kind")))

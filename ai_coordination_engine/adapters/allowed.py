@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import Any, cast
 
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
@@ -16,6 +16,8 @@ ENTRY_POINT_GROUP = "ai_coordination_engine.functions"
 _ENTRY_POINT = "entry_point:"
 _MESSAGE_LIMIT = 1000
 _PACKAGES = {"site-packages", "dist-packages"}
+Function = Callable[[Any], object]
+"""Foreign code; what it is given is an `AgentRequest` or an `ActionRequest`."""
 _OURS, _STANDARD = Path(__file__).parents[1], Path(threading.__file__).parent
 _MAY_PASS = ("timeout", "rate_limit", "unavailable", "invalid_output")
 
@@ -27,7 +29,7 @@ class AllowedFunctions:
     of the group `ai_coordination_engine.functions`. A record only chooses a name: nothing else is imported.
     """
 
-    def __init__(self, allowed: Mapping[str, str], built_in: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+    def __init__(self, allowed: Mapping[str, str], built_in: Mapping[str, Function] | None = None) -> None:
         self._allowed = allowed
         self._functions = {name: each for name, each in (built_in or {}).items() if name not in allowed}
 
@@ -36,7 +38,7 @@ class AllowedFunctions:
         """The names that may be called, in order."""
         return sorted({*self._functions, *self._allowed})
 
-    def find(self, name: str, called: str) -> Callable[[Any], Any]:
+    def find(self, name: str, called: str) -> Function:
         """The function of an allowed name, known to people as `called`; raises `AgentFailure` when it does not load."""
         try:
             return self._loaded(name)
@@ -52,7 +54,7 @@ class AllowedFunctions:
             except BaseException as error:  # as above
                 yield f"{name!r} ({target}) failed: {reason_of(error)}"
 
-    def _loaded(self, name: str) -> Callable[[Any], Any]:
+    def _loaded(self, name: str) -> Function:
         if name not in self._functions:
             self._functions[name] = _load(self._allowed[name])
         return self._functions[name]
@@ -104,7 +106,7 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-def _load(target: str) -> Callable[[Any], Any]:
+def _load(target: str) -> Function:
     if not target.startswith(_ENTRY_POINT):
         function = pkgutil.resolve_name(target)
     else:
@@ -115,4 +117,4 @@ def _load(target: str) -> Callable[[Any], Any]:
         function = point.load()
     if not callable(function):
         raise TypeError(f"it is set to {type(function).__name__}, which cannot be called")
-    return function  # type: ignore[no-any-return]
+    return cast(Function, function)

@@ -7,7 +7,7 @@ a function agent does not need.
 import threading
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Protocol
 
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
 from ai_coordination_engine.ports import AgentFailure, AgentRuntime, Secrets
@@ -17,7 +17,7 @@ from ai_coordination_engine.settings import Settings
 class Runtime(AgentRuntime, Protocol):
     """A runtime that can be asked beforehand."""
 
-    def check(self, runtime: Mapping[str, Any]) -> object:
+    def check(self, runtime: Mapping[str, object]) -> object:
         """Raises `AgentFailure` when the settings do not allow what the agent's `runtime` names; calls nobody."""
 
 

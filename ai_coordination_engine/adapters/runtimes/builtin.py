@@ -1,7 +1,6 @@
 """The functions that every server offers: `{"kind": "function", "name": "echo"}`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 
@@ -28,7 +27,7 @@ def answer(request: AgentRequest) -> str:
     return request.user_input
 
 
-FUNCTIONS: Mapping[str, Callable[[AgentRequest], Any]] = {
+FUNCTIONS: Mapping[str, Callable[[AgentRequest], object]] = {
     "answer": answer,
     "echo": echo,
     "upper": upper,

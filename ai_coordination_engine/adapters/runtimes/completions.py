@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in, one_line, title_of
@@ -20,48 +19,63 @@ _FILTERED = {
     "sensitive",
 }
 _TEXTS = ("text", "output_text")
+_CUT_SHORT = "length"
+Fields = Mapping[str, object]
 
 
-def read_completion(reply: Reply, question: Mapping[str, Any], whom: str) -> tuple[str, dict[str, Any]]:
+def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dict[str, object]]:
     """The text of the first choice, and the usage. Raises `AgentFailure`.
 
     Parts of a content are joined; what the model thought is not its answer. A refusal, of the model or of a content
     filter, is final: the same question would be paid for, and refused, again.
     """
     body = _json(reply.text)
-    choice = _choice(body)
-    reason = str((choice or {}).get("finish_reason") or "none")[:50]
+    fields = body if isinstance(body, dict) else {}
+    choice = _choice(fields)
+    reason = _finish_reason(choice)
     message = _message(choice, reason)
-    if choice is None or message is None or _failed(body, choice):
-        raise _no_completion(body, reply, whom)
-    usage = _usage(body, question)
+    if choice is None or message is None or _failed(fields, choice):
+        raise _no_completion(body, choice, reply, whom)
     content = _content(message.get("content"))
-    if refusal := _refusal(message, reason):
-        raise AgentFailure(f"the model refused: {refusal}", error_class="invalid_output")
-    if reason == "length":
-        # Half of a JSON document is none; half of a text may do, and the record says that it is half.
-        if not content.strip() or "response_format" in question:
-            raise invalid_output("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
-        usage["finish_reason"] = "length"
-    if not content.strip():
-        raise invalid_output(_nothing(message, reason))
+    _check_answered(content, message, reason, wants_json="response_format" in question)
+    usage = _usage(fields, question)
+    if reason == _CUT_SHORT:
+        usage["finish_reason"] = reason
     return content, usage
 
 
-def _json(text: str) -> Any:
+def _check_answered(content: str, message: Fields, reason: str, *, wants_json: bool) -> None:
+    """Raises `AgentFailure` for a refusal, for nothing, and for half of a JSON document: that is none.
+
+    Half of a text may do, and the record says that it is half.
+    """
+    if refusal := _refusal(message, reason):
+        raise AgentFailure(f"the model refused: {refusal}", error_class="invalid_output")
+    is_empty = not content.strip()
+    if reason == _CUT_SHORT and (is_empty or wants_json):
+        raise invalid_output("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
+    if is_empty:
+        raise invalid_output(_nothing(message, reason))
+
+
+def _finish_reason(choice: Fields | None) -> str:
+    return str((choice or {}).get("finish_reason") or "none")[:50]
+
+
+def _json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _choice(body: Any) -> Mapping[str, Any] | None:
-    choices = body.get("choices") if isinstance(body, dict) else None
+def _choice(body: Fields) -> Fields | None:
+    choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else None
 
 
-def _message(choice: Mapping[str, Any] | None, reason: str) -> Mapping[str, Any] | None:
+def _message(choice: Fields | None, reason: str) -> Fields | None:
     """The message of a choice; what a content filter stopped may have none."""
     message = choice.get("message") if choice else None
     if message is None and reason.lower() in _FILTERED:
@@ -69,13 +83,12 @@ def _message(choice: Mapping[str, Any] | None, reason: str) -> Mapping[str, Any]
     return message if isinstance(message, dict) else None
 
 
-def _failed(body: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+def _failed(body: Fields, choice: Fields) -> bool:
     """Whether the service broke off: some answer an error beside a choice, or in it."""
     return bool(body.get("error") or choice.get("error"))
 
 
-def _no_completion(body: Any, reply: Reply, whom: str) -> AgentFailure:
-    choice = _choice(body)
+def _no_completion(body: object, choice: Fields | None, reply: Reply, whom: str) -> AgentFailure:
     document = error_in(choice if choice and choice.get("error") else body)
     error_class = document.error_class or "invalid_output"
     words = document.words or title_of(reply.text)
@@ -87,20 +100,23 @@ def _no_completion(body: Any, reply: Reply, whom: str) -> AgentFailure:
     )
 
 
-def _content(content: Any) -> str:
+def _content(content: object) -> str:
     parts = content if isinstance(content, list) else [content]
     return "".join(part if isinstance(part, str) else _text(part) for part in parts)
 
 
-def _text(part: Any) -> str:
-    if not isinstance(part, dict) or part.get("type", "text") not in _TEXTS or part.get("thought"):
+def _text(part: object) -> str:
+    if not isinstance(part, dict):
+        return ""
+    is_answer = part.get("type", "text") in _TEXTS and not part.get("thought")
+    if not is_answer:
         return ""
     text = part.get("text")
     text = text.get("value") if isinstance(text, dict) else text
     return text if isinstance(text, str) else ""
 
 
-def _refusal(message: Mapping[str, Any], reason: str) -> str:
+def _refusal(message: Fields, reason: str) -> str:
     content = message.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     said = [part.get("refusal") for part in (message, *parts)]
@@ -108,7 +124,7 @@ def _refusal(message: Mapping[str, Any], reason: str) -> str:
     return words or ("the content filter stopped it" if reason.lower() in _FILTERED else "")
 
 
-def _nothing(message: Mapping[str, Any], reason: str) -> str:
+def _nothing(message: Fields, reason: str) -> str:
     if tools := sorted(set(_tools(message))):
         names = one_line(", ".join(tools))
         return f"the model asked for tools, which an `openai` agent does not offer, and answered nothing: {names}"
@@ -118,7 +134,7 @@ def _nothing(message: Mapping[str, Any], reason: str) -> str:
     return f"the model answered nothing (finish_reason: {reason})"
 
 
-def _tools(message: Mapping[str, Any]) -> Iterator[str]:
+def _tools(message: Fields) -> Iterator[str]:
     calls = message.get("tool_calls")
     for call in [*(calls if isinstance(calls, list) else []), {"function": message.get("function_call")}]:
         function = call.get("function") or call.get("custom") if isinstance(call, dict) else None
@@ -126,7 +142,7 @@ def _tools(message: Mapping[str, Any]) -> Iterator[str]:
             yield str(function.get("name") or "?")
 
 
-def _usage(body: Mapping[str, Any], question: Mapping[str, Any]) -> dict[str, Any]:
+def _usage(body: Fields, question: Fields) -> dict[str, object]:
     counted = body.get("usage")
     counted = counted if isinstance(counted, dict) else {}
     counts = {

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 WORDS_LIMIT = 300  # characters
 _READ_LIMIT = 4_000  # characters of a page or a message
@@ -63,11 +62,10 @@ class ErrorDocument:
 def read_error(text: str, status: int) -> ErrorDocument:
     """What the body of an answer says whose HTTP `status` is an error; its class follows from both."""
     body = _json(text)
-    words = _line(text if body is None and not _is_page(text) else _page(text) if body is None else _words(body))
-    return ErrorDocument(words, _class_of(body, status))
+    return ErrorDocument(_line(_shown(text, body)), _class_of(body, status))
 
 
-def error_in(body: Any) -> ErrorDocument:
+def error_in(body: object) -> ErrorDocument:
     """What a JSON body says whose status said success, but which is not the answer that it should be."""
     errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body  # not plain texts
     return ErrorDocument(_line(_words(errors)), _class_of(errors, None))
@@ -83,14 +81,21 @@ def one_line(text: str) -> str:
     return _line(text)
 
 
-def _json(text: str) -> Any:
+def _shown(text: str, body: object) -> str:
+    """The words of the body of an error: of JSON, of a page of HTML, or the text itself."""
+    if body is not None:
+        return _words(body)
+    return _page(text) if _is_page(text) else text
+
+
+def _json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _words(value: Any, depth: int = _DEPTH) -> str:
+def _words(value: object, depth: int = _DEPTH) -> str:
     if isinstance(value, str):
         return value
     if not depth:
@@ -100,18 +105,32 @@ def _words(value: Any, depth: int = _DEPTH) -> str:
     return _words_of_object(value, depth) if isinstance(value, dict) else ""
 
 
-def _words_of_object(value: Mapping[str, Any], depth: int) -> str:
+def _words_of_object(value: Mapping[str, object], depth: int) -> str:
     for name in _HOLDERS:
         if isinstance(value.get(name), dict | list) and (inner := _words(value[name], depth - 1)):
             return inner
     found = next(filter(None, (_words(value.get(name), depth - 1) for name in _MESSAGES)), "")
-    if "msg" in value and isinstance(value.get("loc"), list):  # FastAPI: where it is wrong
-        found = f"{'.'.join(str(each) for each in value['loc'][:10])}: {found}"
-    metadata = value.get("metadata")  # OpenRouter: what the provider behind it said
-    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
-        found = f"{found}: {metadata['raw']}".removeprefix(": ")
-    title = next((value[name] for name in _TITLES if isinstance(value.get(name), str) and value[name]), "")
+    location = _location(value)
+    if location is not None:
+        found = f"{location}: {found}"
+    if said := _said_by_provider(value):
+        found = f"{found}: {said}".removeprefix(": ")
+    titles = (value.get(name) for name in _TITLES)
+    title = next((each for each in titles if isinstance(each, str) and each), "")
     return ": ".join(dict.fromkeys(filter(None, (title, found))))
+
+
+def _location(error: Mapping[str, object]) -> str | None:
+    """Where a request is wrong, as FastAPI says it."""
+    location = error.get("loc") if "msg" in error else None
+    return ".".join(str(each) for each in location[:10]) if isinstance(location, list) else None
+
+
+def _said_by_provider(error: Mapping[str, object]) -> str:
+    """What the provider behind OpenRouter said."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return raw if isinstance(raw, str) else ""
 
 
 def _page(text: str) -> str:
@@ -132,18 +151,25 @@ def _line(text: str) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:WORDS_LIMIT]
 
 
-def _class_of(body: Any, status: int | None) -> str | None:
+def _class_of(body: object, status: int | None) -> str | None:
     codes = [str(each) for each in _codes(body)]
-    words = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
-    rank = next((n for n, (_, parts) in enumerate(_BY_WORD) if any(part in words for part in parts)), len(_BY_WORD))
-    if rank >= _OVER_ITS_STATUS:
-        number = status or next((int(each) for each in codes if re.fullmatch("[45][0-9][0-9]", each)), None)
-        if number is not None:
-            return _BY_STATUS.get(number) or ("unavailable" if number >= 500 else "invalid_request")
+    rank = _rank(codes)
+    number = status or next((int(each) for each in codes if re.fullmatch("[45][0-9][0-9]", each)), None)
+    if number is not None and rank >= _OVER_ITS_STATUS:
+        return _BY_STATUS.get(number) or ("unavailable" if number >= 500 else "invalid_request")
     return _BY_WORD[rank][0] if rank < len(_BY_WORD) else None
 
 
-def _codes(body: Any, depth: int = _DEPTH) -> Iterator[object]:
+def _rank(codes: list[str]) -> int:
+    """The first row of `_BY_WORD` that has a word of the codes; the number of rows when none has."""
+    words = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
+    for rank, (_, parts) in enumerate(_BY_WORD):
+        if any(part in words for part in parts):
+            return rank
+    return len(_BY_WORD)
+
+
+def _codes(body: object, depth: int = _DEPTH) -> Iterator[object]:
     """The codes of an error, the innermost first."""
     if isinstance(body, list):
         body = body[0] if body else None
@@ -151,11 +177,16 @@ def _codes(body: Any, depth: int = _DEPTH) -> Iterator[object]:
         return
     for name in _HOLDERS:
         yield from _codes(body.get(name), depth - 1)
+    yield from _own_codes(body, depth)
+
+
+def _own_codes(error: Mapping[str, object], depth: int) -> Iterator[object]:
     for name in _CODES:
-        value = body.get(name)
+        value = error.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool):
             yield value
         elif name == "extensions":
             yield from _codes(value, depth - 1)
-    if isinstance(body.get("error"), str) and " " not in body["error"]:  # OAuth: a code
-        yield body["error"]
+    code = error.get("error")  # of OAuth; elsewhere it is a sentence
+    if isinstance(code, str) and " " not in code:
+        yield code

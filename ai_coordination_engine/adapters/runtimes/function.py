@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
@@ -43,7 +42,7 @@ class FunctionRuntime:
         except DeadlinePassed as error:
             raise AgentFailure(f"the function {name!r} {error}", error_class="timeout") from error
 
-    def check(self, runtime: Mapping[str, Any]) -> str:
+    def check(self, runtime: Mapping[str, object]) -> str:
         """The name of the function that `runtime` names; raises `AgentFailure` when it is not offered."""
         name, names = runtime.get("name"), self.functions.names
         if not isinstance(name, str) or name not in names:
@@ -68,7 +67,7 @@ class FunctionRuntime:
             raise invalid_output(f"{called} failed: {reason_of(error)}") from error
 
 
-def _result(returned: Any) -> AgentResult:
+def _result(returned: object) -> AgentResult:
     if not isinstance(returned, AgentResult):
         return answer(returned)
     if returned.async_task_uuid is not None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -29,7 +28,11 @@ _DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")  # a step `.` or `..`, with
 def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
     """The runtime that the settings allow."""
     key, secret = settings.http_signing_key, settings.http_signing_key_secret
-    signing_key = partial(secrets.value, secret) if secret else key.get_secret_value if key else None
+    signing_key: Callable[[], str] | None = None
+    if secret:
+        signing_key = partial(secrets.value, secret)
+    elif key:
+        signing_key = key.get_secret_value
     return HttpRuntime(settings.http_allowed_urls, signing_key=signing_key)
 
 
@@ -76,7 +79,7 @@ class HttpRuntime:
             reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
             return _read(reply, whom)
 
-    def check(self, runtime: Mapping[str, Any]) -> httpx.URL:
+    def check(self, runtime: Mapping[str, object]) -> httpx.URL:
         """The URL that `runtime` names; raises `AgentFailure` when it is unfit or not allowed."""
         text = runtime.get("url")
         url = _parsed(text) if isinstance(text, str) else None
@@ -91,7 +94,7 @@ class HttpRuntime:
         return url
 
 
-def payload(request: AgentRequest) -> dict[str, Any]:
+def payload(request: AgentRequest) -> dict[str, object]:
     """What an `http` agent receives: the whole attempt but its runtime, in camelCase."""
     return {
         "tenant": request.tenant,
@@ -133,8 +136,8 @@ def _parsed(text: str) -> httpx.URL | None:
     while path != (once_more := unquote(path)):
         path = once_more
     climbs = _DOTS.search(path)
-    fit = url.scheme in ("http", "https") and url.host and not url.userinfo and not climbs
-    return url if fit else None
+    is_absolute = url.scheme in ("http", "https") and url.host
+    return url if is_absolute and not url.userinfo and not climbs else None
 
 
 def _is_under(url: httpx.URL, prefix: httpx.URL) -> bool:
@@ -151,26 +154,32 @@ def _path(url: httpx.URL) -> bytes:
 
 def _read(reply: Reply, whom: str) -> AgentResult:
     says_json = "json" in reply.content_type.lower()
-    if reply.status != HTTPStatus.ACCEPTED and reply.content_type and not says_json:
+    says_other = bool(reply.content_type) and not says_json
+    is_accepted = reply.status == HTTPStatus.ACCEPTED
+    if says_other and not is_accepted:
         return answer(_present(reply, whom))
     body = _json(reply.text)
     fields = body if isinstance(body, dict) else {}
     if fields.get("asyncTaskUuid") is not None:
         return _pending(fields, whom)
-    if reply.status == HTTPStatus.ACCEPTED:
+    if is_accepted:
         message = f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an output with 200'
         raise invalid_output(message)
     if fields.get("output") is not None:
-        try:
-            return answer(fields["output"], fields.get("usage"))
-        except ValueError as error:  # what has more digits than Python calculates with
-            raise invalid_output(f"{whom} answered something that is not JSON") from error
+        return _answered(fields, whom)
     if not says_json and "output" not in fields:
         return answer(_present(reply, whom))
     raise _unusable(body, reply, whom)
 
 
-def _json(text: str) -> Any:
+def _answered(body: Mapping[str, object], whom: str) -> AgentResult:
+    try:
+        return answer(body["output"], body.get("usage"))
+    except ValueError as error:  # what has more digits than Python calculates with
+        raise invalid_output(f"{whom} answered something that is not JSON") from error
+
+
+def _json(text: str) -> object:
     try:
         return json_text.loads(text)
     except json_text.NotJSON:
@@ -184,7 +193,7 @@ def _present(reply: Reply, whom: str) -> str:
     return reply.text
 
 
-def _unusable(body: Any, reply: Reply, whom: str) -> AgentFailure:
+def _unusable(body: object, reply: Reply, whom: str) -> AgentFailure:
     """Why there is no output; an error that the body names says of which class."""
     if body is None:
         return invalid_output(f"{whom} answered something that is not JSON")
@@ -203,7 +212,7 @@ def _unusable(body: Any, reply: Reply, whom: str) -> AgentFailure:
     )
 
 
-def _pending(body: Mapping[str, Any], whom: str) -> AgentResult:
+def _pending(body: Mapping[str, object], whom: str) -> AgentResult:
     try:
         return pending(body["asyncTaskUuid"], body.get("heartbeatSeconds"))
     except ValueError as error:

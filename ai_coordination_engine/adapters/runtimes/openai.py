@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from ai_coordination_engine.adapters.runtimes.answer import answer
@@ -58,7 +57,7 @@ class OpenAIRuntime:
             content, usage = read_completion(reply, question, whom)
             return answer(content, usage)
 
-    def check(self, runtime: Mapping[str, Any]) -> tuple[str, OpenAIEndpoint]:
+    def check(self, runtime: Mapping[str, object]) -> tuple[str, OpenAIEndpoint]:
         """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there is none."""
         if refused := [key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS]:
             raise AgentFailure(
@@ -84,7 +83,7 @@ class OpenAIRuntime:
         return key
 
 
-def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, Any]:
+def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, object]:
     model = request.runtime.get("model") or endpoint.model
     if not isinstance(model, str):
         message = "`runtime.model` must name a model, since the endpoint has no default one"

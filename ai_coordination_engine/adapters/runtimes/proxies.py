@@ -73,17 +73,29 @@ def _covers(entry: str, url: httpx.URL) -> bool:
     """Whether an entry of NO_PROXY covers the URL: `*`, a host and those below it, an address, a network in CIDR
     notation; each but the last with a port, if need be.
     """
-    address, host = _address(url.host), url.host.rstrip(".")
-    try:
-        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+    if entry == "*":
+        return True
+    if network := _network(entry):
+        address = _address(url.host)
         return address is not None and address in network
-    except ValueError:
-        pass
     scheme, _, rest = entry.rpartition("://")
     name, _, port = rest.rpartition(":")
     if not port.isdecimal():
         name, port = rest, ""
-    if (scheme and scheme != url.scheme) or (port and int(port) != (url.port or _PORTS[url.scheme])):
+    if scheme and scheme != url.scheme:
         return False
-    name = name.strip("[]").lstrip("*").strip(".")
-    return entry == "*" or host == name or (bool(name) and host.endswith(f".{name}"))
+    if port and int(port) != (url.port or _PORTS[url.scheme]):
+        return False
+    return _is_within(url.host.rstrip("."), name.strip("[]").lstrip("*").strip("."))
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _is_within(host: str, domain: str) -> bool:
+    """Whether a host is this domain, or lies below it; nothing lies below none."""
+    return host == domain or (bool(domain) and host.endswith(f".{domain}"))

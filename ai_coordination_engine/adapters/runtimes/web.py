@@ -30,6 +30,8 @@ _FINAL_ERRORS = (
     httpx.TooManyRedirects,
 )
 _WRONG_PLACE = (404, 405, 410)
+_UNCOMPRESSED = ("", "identity")
+_COMPRESSED = ("gzip", "x-gzip", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +134,37 @@ def _parts(response: httpx.Response) -> Iterable[bytes]:
 
 def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> bytes:
     """The body, decompressed; raises `_Unusable`, and `DeadlinePassed` after `ends` (nobody waits any longer)."""
-    coding = response.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):  # a list of them may be a bomb in a bomb
-        raise _Unusable(f"in the encoding {coding[:40]!r}, which was not asked for")
-    inflate = zlib.decompressobj(wbits=47) if coding not in ("", "identity") else None
+    inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
     data = bytearray()
     for part in parts:
         room = ANSWER_LIMIT + 1 - len(data)
-        try:
-            data += inflate.decompress(part, room) if inflate else part[:room]
-        except zlib.error as error:
-            raise _Unusable("what does not decode") from error
+        data += _inflated(inflate, part, room) if inflate else part[:room]
         if len(data) > ANSWER_LIMIT:
             raise _Unusable(f"more than {ANSWER_LIMIT // 1_000_000} MB")
         if time.monotonic() > ends:
             raise DeadlinePassed(0)
-    if inflate and data and (not inflate.eof or inflate.unused_data):
-        raise _Unusable("what does not decode")
+    if inflate and data:
+        ends_well = inflate.eof and not inflate.unused_data
+        if not ends_well:
+            raise _Unusable("what does not decode")
     return bytes(data)
+
+
+def _inflated(inflate: "zlib._Decompress", part: bytes, room: int) -> bytes:
+    try:
+        return inflate.decompress(part, room)
+    except zlib.error as error:
+        raise _Unusable("what does not decode") from error
+
+
+def _is_compressed(response: httpx.Response) -> bool:
+    """Whether the body is compressed; raises `_Unusable` for any other encoding."""
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    if coding in _UNCOMPRESSED:
+        return False
+    if coding not in _COMPRESSED:  # a list of them may be a bomb in a bomb
+        raise _Unusable(f"in the encoding {coding[:40]!r}, which was not asked for")
+    return True
 
 
 def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
