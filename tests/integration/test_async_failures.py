@@ -16,6 +16,7 @@ from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from tests.fakes import Behaviour
 from tests.sessions import TENANT, Stage, Tripwire, check_promises, check_redelivery_changes_nothing, stage_of, tripping
+from tests.steered import retry
 from tests.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
 
 EVERY = 1 if os.environ.get("CI") else 3  # crash points: every one in CI, every third elsewhere
@@ -196,6 +197,31 @@ def test_a_result_that_comes_while_the_deadline_is_noticed_counts_or_is_refused(
 
 def but_jobs(stage: Stage, session: Session) -> list[dict[str, Any]]:
     return [each for each in stage.everything(session) if "deadline" not in each]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_retry_after_a_cancel_begins_a_job_of_its_own_whenever_the_result_of_the_old_one_comes(
+    late: bool, stage: Stage
+) -> None:
+    session = waiting_for_a_job(stage)
+    cancel_session(stage.app, TENANT, session.coordination_uuid, session.session_uuid)
+    stage.drain()
+    if not late:
+        complete(stage, result="of the cancelled attempt")
+        stage.drain()
+    retry(stage, session)
+    work_now(stage)
+    if late:
+        complete(stage, result="of the cancelled attempt")
+        work_now(stage)
+    assert stage.agent(session.session_uuid, "b").async_task_uuid == "job-2"
+    complete(stage, uuid="job-2", result="of the retry")
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.runtime.ran() == ["a", "b", "b", "c"]
+    assert stage.agent(session.session_uuid, "b").agent_output == "of the retry"
+    assert attempts(stage, session) == [(1, "pending", "job-1"), (2, "pending", "job-2")]
+    assert state(stage)["status"] == "completed"
 
 
 def test_a_result_for_an_agent_that_waits_no_longer_is_kept_and_changes_nothing_else(stage: Stage) -> None:
