@@ -61,6 +61,8 @@ def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
     begun = _Begun.of(session)
     if (begun.is_done and begun.held is None) or begun.by not in (None, agent.ordinal):
         return 0  # the sweep looks, or the messages of another one do
+    if begun.is_done and agent.state in ("skipped", "cancelled"):
+        return 0  # it never handed on: what others hold came from somebody else
     return end_agents(app, session, agent) or 0
 
 

@@ -281,6 +281,40 @@ def test_the_end_of_a_session_reads_each_agent_once(fails: bool, stage: Stage, m
     assert stage.requests["UpdateItem"] == 95 + claims + notes + looks + status
 
 
+@pytest.mark.parametrize("most", [30, 5])
+def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed_on(
+    most: int, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them die. Where they are too many to be named, the sweep ends them."""
+    monkeypatch.setattr(ending, "_MOST_HELD", most)
+    stage.runtime.behaviours["f"] = failing("no")
+    names = NAMES[:20]
+    session = stage.start(stage.define({"f": "", **dict.fromkeys(names, ""), "z": ["f", *names]}))
+    failing_one, *others = [each.wake for each in stage.queue.waiting]
+    stage.queue.waiting.clear()
+    for each in stage.agents(session.session_uuid)[1:11]:
+        stage.app.transitions.claim(TENANT, (each.session_uuid, each.session_agent_uuid), new_lease(stage.app))
+    run_step(stage.app, failing_one)
+    assert (stage.session(session).status, open_ones(stage, session)) == ("failed", 10)
+    read = items_read(stage)
+    for wake in others[10:]:
+        run_step(stage.app, wake)
+    assert read == []
+    if most == 30:
+        with pytest.raises(Busy):
+            run_step(stage.app, failing_one)
+    else:
+        run_step(stage.app, failing_one)
+    assert read == ([10] if most == 30 else [])
+    stage.clock.advance(stage.app.settings.lease_seconds + 2)
+    if most == 30:
+        run_step(stage.app, failing_one)
+    assert sweep_after(stage, SOON) == (most == 5)
+    assert open_ones(stage, session) == 0
+    check_promises(stage, session, status="failed")
+    assert sweep_after(stage, SOON) == 0
+
+
 def rows_read(stage: Stage) -> list[int]:
     """How many session agents each Query from now on reads."""
     read: list[int] = []
