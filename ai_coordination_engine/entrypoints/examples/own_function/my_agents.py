@@ -1,4 +1,4 @@
-"""An agent function and an action function; both are plain functions, and easy to test."""
+"""An agent function and an action function."""
 
 import json
 
