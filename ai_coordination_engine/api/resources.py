@@ -89,8 +89,11 @@ def _session_agent_delete(context: Context, given: Arguments) -> tuple[Any, str]
 
 
 def _write_session(context: Context, resource: Resource, given: Arguments) -> Any:
+    ends = given.get("status") in statuses.TERMINAL_SESSION_STATUSES
+    if ends and given.get("session_uuid") is not None:
+        control.session_ends(context.app, context.tenant, (given["coordination_uuid"], given["session_uuid"]))
     session = insert_update(context, resource, given)
-    if given.get("status") in statuses.TERMINAL_SESSION_STATUSES:
+    if ends:
         control.session_ended(context.app, session)
     return session
 

@@ -34,6 +34,7 @@ __all__ = [
     "pause_session",
     "resume_session",
     "session_ended",
+    "session_ends",
 ]
 
 _TRIES = 10
@@ -126,6 +127,11 @@ def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: S
     else:
         raise Conflict("Too much happens to this session at once; try again in a moment.")
     return reconcile()
+
+
+def session_ends(app: App, tenant: str, key: Key) -> None:
+    """A session is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it."""
+    app.transitions.session.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
 
 
 def session_ended(app: App, session: Session) -> None:

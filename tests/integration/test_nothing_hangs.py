@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.engine import control
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ask import Question, ask
 from ai_coordination_engine.engine.async_tasks import complete_async_task
@@ -224,6 +225,28 @@ def test_whoever_ends_an_agent_by_hand_may_die_before_the_message(stage: Stage, 
     pass_time(stage, 1_000)
     assert stage.states(session.session_uuid) == {"a": "completed", "b": "completed"}
     assert (stage.session(session).status, stage.session(session).watch_at) == ("completed", None)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_whoever_ends_a_session_by_hand_may_die_before_its_agents(
+    status: str, stage: Stage, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Throttled("later")
+
+    session = waiting(stage)
+    assert stage.session(session).watch_at is None
+    api.app = stage.app
+    uuids = {"coordinationUuid": session.coordination_uuid, "sessionUuid": session.session_uuid}
+    with monkeypatch.context() as patched:
+        patched.setattr(control, "session_ended", die)
+        assert code(api, "insertUpdateSession", **uuids, status=status, updatedBy="ann") == "THROTTLED"
+    pass_time(stage, 100)
+    ended = "cancelled" if status == "cancelled" else "skipped"
+    assert stage.states(session.session_uuid) == {"a": ended, "b": ended}
+    assert (stage.session(session).status, stage.runtime.ran()) == (status, [])
+    pass_time(stage, 1_000)
+    assert stage.session(session).watch_at is None
 
 
 def test_an_answer_beside_the_sweep_is_seen_though_its_giver_dies(stage: Stage) -> None:
