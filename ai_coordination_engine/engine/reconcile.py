@@ -26,6 +26,7 @@ from ai_coordination_engine.engine.outlook import outlook
 from ai_coordination_engine.engine.recovery import rouse, settle
 from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
+from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import SESSION
@@ -130,7 +131,12 @@ def _look_after(app: App, due: Session) -> None:
         guards.swept(app.records, SESSION, session.partition_key, session)
         return
     now = app.clock.now().timestamp()
-    _reconcile(app, session)
+    try:
+        _reconcile(app, session)
+    except Throttled:  # that passes: what waits in the session for its time must not come much later
+        with suppress(Throttled):
+            app.steering.rewatch(session, now + SOON)
+        raise
     if session.strays is not None and session.strays < now:
         app.transitions.session.without_strays(session)
 

@@ -11,12 +11,12 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
-from ai_coordination_engine.store.session_transitions import SHARDS, watch_shard
+from ai_coordination_engine.store.session_transitions import SHARDS, SOON, watch_shard
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
 from tests.steered import DIAMOND, names, put_right, sweep_after
@@ -303,3 +303,17 @@ def test_one_session_that_cannot_be_reconciled_holds_back_no_other(stage: Stage)
     stage.drain()
     for session in sessions:
         check_promises(stage, session)
+
+
+def test_a_look_that_a_backend_refuses_is_repeated_soon(stage: Stage) -> None:
+    action = {"user_in_the_loop": "ann", "answer_within_seconds": 2_000}
+    session = stage.start(stage.define({"a": "", "b": "a"}, actions={"a": action}))
+    stage.drain()
+    stage.queue.refuses = True
+    for seconds in (2_001, SOON + 1, SOON + 1):
+        with pytest.raises(Throttled):
+            sweep_after(stage, seconds)
+    stage.queue.refuses = False
+    assert sweep_after(stage, SOON + 1) == 1
+    stage.drain()
+    assert stage.states(session.session_uuid) == {"a": "failed", "b": "skipped"}
