@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from ai_coordination_engine.domain.usage import MAX_COUNT, token_counts, whole_number
 
@@ -15,7 +14,7 @@ class Attempt:
     `status` is completed, failed, lost, pending (a long job goes on) or expired (it was not heard of in time).
     """
 
-    details: Mapping[str, Any] | None = None
+    details: Mapping[str, object] | None = None
     status: str | None = None
     attempt: int | None = None
     started_at: datetime | None = None

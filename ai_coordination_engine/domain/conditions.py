@@ -6,7 +6,7 @@ serves others too, so that its length, how long it runs, and what it may make of
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
@@ -19,7 +19,7 @@ from jmespath.parser import ParsedResult, Parser
 from ai_coordination_engine.domain import documents
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.literals import Lexer, literal_hint
-from ai_coordination_engine.domain.search import Interpreter
+from ai_coordination_engine.domain.search import Interpreter, Node
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_LENGTH = 1_000
@@ -34,10 +34,10 @@ _PREAMBLE = re.compile("^(invalid|bad) jmespath expression: ", re.IGNORECASE)
 class _Parser(Parser):  # type: ignore[misc]  # the library is untyped
     """Keeps nothing: the library would keep 512 parsed expressions of any size. Literals keep their digits."""
 
-    _CACHE: ClassVar[dict[str, Any]] = {}
+    _CACHE: ClassVar[dict[str, object]] = {}
     _MAX_SIZE = 0
 
-    def _parse(self, expression: str) -> Any:
+    def _parse(self, expression: str) -> object:
         self._tokens = list(Lexer().tokenize(expression))
         self._index = 0
         parsed = self._expression(binding_power=0)
@@ -53,7 +53,7 @@ def check(expression: str, budget: Budget) -> None:
         _compiled(expression)
 
 
-def value_for(expression: str, output: str, budget: Budget) -> Any:
+def value_for(expression: str, output: str, budget: Budget) -> object:
     """The JSON value of the output that the expression is asked of; raises `json_text.NotJSON`, and `TooCostly`."""
     try:
         return documents.read(output, budget)
@@ -61,7 +61,7 @@ def value_for(expression: str, output: str, budget: Budget) -> Any:
         raise TooCostly(f"{_cut(expression)} needs JSON, and there is more of it to read than one step may.") from error
 
 
-def holds(expression: str, value: Any, budget: Budget) -> bool:
+def holds(expression: str, value: object, budget: Budget) -> bool:
     """Whether the expression is true of a JSON value as JMESPath sees it: null, false, "", [] and {} are not.
 
     Raises like `select`.
@@ -70,7 +70,7 @@ def holds(expression: str, value: Any, budget: Budget) -> bool:
     return not (found is None or found is False or found in ("", [], {}))
 
 
-def select(expression: str, value: Any, budget: Budget) -> Any:
+def select(expression: str, value: object, budget: Budget) -> object:
     """What the expression finds in a JSON value, None for nothing.
 
     Raises `BadUserInput` when it does not apply (a function is given what it does not take), and `TooCostly` when the
@@ -120,7 +120,7 @@ def _compiled(expression: str) -> Any:
     return compiled
 
 
-def _copies(node: Mapping[str, Any]) -> int:
+def _copies(node: Node) -> int:
     """At most how many times one value can stand in the result: what multi-selects and merges write, multiplied."""
     children = [each for each in node["children"] if isinstance(each, dict)]
     within = prod(_copies(each) for each in children)
@@ -128,24 +128,24 @@ def _copies(node: Mapping[str, Any]) -> int:
     return within * max(len(children), 1) if repeats else within
 
 
-def _calls(node: Mapping[str, Any], *names: str) -> bool:
+def _calls(node: Node, *names: str) -> bool:
     return node.get("type") == "function_expression" and node["value"] in names
 
 
-def _is_stray(node: Mapping[str, Any], parent: Mapping[str, Any]) -> bool:
+def _is_stray(node: Node, parent: Node) -> bool:
     """Whether an expression stands where it would be a value, which JSON does not know."""
     if node["type"] == "expref" and not _calls(parent, *_BY_EXPRESSION):
         return True
     return any(_is_stray(each, node) for each in node["children"] if isinstance(each, dict))
 
 
-def _functions(node: Mapping[str, Any]) -> set[str]:
+def _functions(node: Node) -> set[str]:
     """The names of the functions that are called."""
     own = {node["value"]} if node["type"] == "function_expression" else set()
     return own.union(*(_functions(each) for each in node["children"] if isinstance(each, dict)))
 
 
-def _literals(node: Mapping[str, Any]) -> Iterator[Any]:
+def _literals(node: Node) -> Iterator[object]:
     if node["type"] == "literal":
         yield node["value"]
     for each in node["children"]:
@@ -153,7 +153,7 @@ def _literals(node: Mapping[str, Any]) -> Iterator[Any]:
             yield from _literals(each)
 
 
-def _is_json(value: Any) -> bool:
+def _is_json(value: object) -> bool:
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:  # `NaN`, and 1e400, which is compared as infinity

@@ -7,7 +7,6 @@ with the length of the text.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget
@@ -30,14 +29,14 @@ class _Lineless(str):
 
     __slots__ = ()
 
-    def count(self, *_: Any) -> int:
+    def count(self, *_: object) -> int:
         return 0
 
-    def rfind(self, *_: Any) -> int:
+    def rfind(self, *_: object) -> int:
         return -1
 
 
-def read(text: str, budget: Budget) -> Any:
+def read(text: str, budget: Budget) -> object:
     """The JSON value of a model's output: the text itself, or the one document in it.
 
     First goes what a model thought: `<think>…</think>` (or `<thinking>`) at the beginning, several times or without an
@@ -92,9 +91,9 @@ def _answers(text: str) -> Iterator[str]:
     yield text[place:]
 
 
-def _fenced(text: str, budget: Budget) -> list[Any]:
+def _fenced(text: str, budget: Budget) -> list[object]:
     """The first two documents that are all of the text, or all of a fenced block."""
-    found: list[Any] = []
+    found: list[object] = []
     blocks = text.split("```")
     for block in (text, *blocks[1::2]):
         budget.spend(_FENCED)
@@ -109,9 +108,9 @@ def _fenced(text: str, budget: Budget) -> list[Any]:
     return found
 
 
-def _in_prose(text: str, budget: Budget) -> list[Any]:
+def _in_prose(text: str, budget: Budget) -> list[object]:
     """The first two objects or lists in the text. It goes on behind what was read, so that nothing is read twice."""
-    found: list[Any] = []
+    found: list[object] = []
     constants: list[str] = []
     decoder = json_text.decoder(constants.append)
     place, text = 0, _Lineless(text)

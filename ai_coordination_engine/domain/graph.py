@@ -139,22 +139,11 @@ def _wire(
     by_uuid: Mapping[str, Agent],
     actions: Mapping[str, AgentAction],
 ) -> list[PlannedAgent]:
-    edges = sum(
-        len(ordinals[name]) for _, uuid, _ in rows if uuid in actions for name in set(actions[uuid].predecessors)
-    )
-    if edges > MAX_EDGES:  # before they are made
-        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
-    before = {
-        uuid: tuple(dict.fromkeys(each for name in actions[uuid].predecessors for each in ordinals[name]))
-        if uuid in actions
-        else ()
-        for uuid in ordinals
-    }
+    waited_for = {uuid: actions[uuid].predecessors if uuid in actions else () for uuid in ordinals}
+    _check_number_of_edges(rows, ordinals, waited_for)
+    before = _predecessors(ordinals, waited_for)
     _check_joins(actions, before)
-    after: dict[int, list[int]] = defaultdict(list)
-    for ordinal, uuid, _ in rows:
-        for predecessor in before[uuid]:
-            after[predecessor].append(ordinal)
+    after = _successors(rows, before)
     planned: list[PlannedAgent] = []
     for ordinal, uuid, query in rows:
         action = actions.get(uuid) or AgentAction()
@@ -172,6 +161,36 @@ def _wire(
             )
         )
     return planned
+
+
+def _predecessors(
+    ordinals: Mapping[str, Sequence[int]], waited_for: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[int, ...]]:
+    return {
+        uuid: tuple(dict.fromkeys(each for name in names for each in ordinals[name]))
+        for uuid, names in waited_for.items()
+    }
+
+
+def _successors(
+    rows: Sequence[tuple[int, str, str | None]], before: Mapping[str, Sequence[int]]
+) -> Mapping[int, Sequence[int]]:
+    after: dict[int, list[int]] = defaultdict(list)
+    for ordinal, uuid, _ in rows:
+        for predecessor in before[uuid]:
+            after[predecessor].append(ordinal)
+    return after
+
+
+def _check_number_of_edges(
+    rows: Sequence[tuple[int, str, str | None]],
+    ordinals: Mapping[str, Sequence[int]],
+    waited_for: Mapping[str, Sequence[str]],
+) -> None:
+    """Before any edge is made: there may be too many to hold them."""
+    edges = sum(len(ordinals[name]) for _, uuid, _ in rows for name in set(waited_for[uuid]))
+    if edges > MAX_EDGES:
+        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
 
 
 def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequence[int]]) -> None:

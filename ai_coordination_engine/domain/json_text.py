@@ -6,7 +6,7 @@ byte order marks around the text do not count; of a key that is given twice the 
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -31,7 +31,7 @@ class Number(float):
     __slots__ = ("text",)
     text: str
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return _written, (self.text,)
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ def bare(text: str) -> str:
     return text.strip().strip("\ufeff").strip()
 
 
-def loads(text: str) -> Any:
+def loads(text: str) -> object:
     """The value of a JSON text; a number is an int, a float, or a `Number` where these would lose its digits.
 
     Raises `NotJSON`, also for a text that is nested too deeply to be read.
@@ -79,7 +79,7 @@ def number(text: str) -> int | float | None:
     return _integer(text) if text.lstrip("-").isdigit() else to_float(text)
 
 
-def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None) -> str:
+def dumps(value: object, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None) -> str:
     """The JSON text of a value in one line, with `", "` and `": "` unless it is `compact`; half surrogates are escaped,
     so that the text is always UTF-8.
 
@@ -94,7 +94,7 @@ def dumps(value: Any, *, compact: bool = False, ascii_only: bool = False, limit:
         raise error if isinstance(error, NotJSON) else NotJSON("an integer has too many digits") from error
 
 
-def encode(value: Any) -> str:
+def encode(value: object) -> str:
     """The compact JSON text of a value for those who read doubles: `dumps`, quicker where no digits have to be kept.
 
     Raises `NotJSON` also for a number that is too large for a double, and for a value that is nested too deeply.
@@ -126,7 +126,7 @@ def _keeps_digits(value: Any) -> bool:
     return found
 
 
-def _refuse(name: str) -> Any:
+def _refuse(name: str) -> object:
     raise NotJSON(f"{name} is not JSON")
 
 
@@ -147,7 +147,7 @@ def _reason(error: Exception) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
 
 
-def decoder(constant: Callable[[str], Any] = _refuse) -> json.JSONDecoder:
+def decoder(constant: Callable[[str], object] = _refuse) -> json.JSONDecoder:
     """Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`); `NaN` and the like go to
     `constant`.
     """
@@ -186,12 +186,12 @@ def _bounded(pieces: Iterator[str], limit: int | None) -> Iterator[str]:
         yield piece
 
 
-def _pieces(value: Any, compact: bool, quoted: Callable[[str], str]) -> Iterator[str]:
+def _pieces(value: object, compact: bool, quoted: Callable[[str], str]) -> Iterator[str]:
     """Without recursion: a value may be nested more deeply than Python calls."""
     comma, colon = (",", ":") if compact else (", ", ": ")
-    unfinished: list[tuple[Iterator[tuple[str, Any]], str, int]] = []
+    unfinished: list[tuple[Iterator[tuple[str, object]], str, int]] = []
     within: set[int] = set()  # the ids of the parts that are unfinished
-    entries: Iterator[tuple[str, Any]] = iter([("", value)])
+    entries: Iterator[tuple[str, object]] = iter([("", value)])
     closing, own = "", 0
     while True:
         for before, each in entries:
@@ -221,14 +221,16 @@ def _pieces(value: Any, compact: bool, quoted: Callable[[str], str]) -> Iterator
             entries, closing, own = unfinished.pop()
 
 
-def _members(value: dict[Any, Any], comma: str, colon: str, quoted: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
+def _members(
+    value: Mapping[object, object], comma: str, colon: str, quoted: Callable[[str], str]
+) -> Iterator[tuple[str, object]]:
     before = ""
     for name, each in value.items():
         yield f"{before}{quoted(name if isinstance(name, str) else _scalar(name))}{colon}", each
         before = comma
 
 
-def _elements(value: list[Any] | tuple[Any, ...], comma: str) -> Iterator[tuple[str, Any]]:
+def _elements(value: Sequence[object], comma: str) -> Iterator[tuple[str, object]]:
     before = ""
     for each in value:
         yield before, each
@@ -243,7 +245,7 @@ _LEAVES: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from jmespath import lexer
 from jmespath.exceptions import JMESPathError, LexerError
@@ -23,7 +22,7 @@ class Lexer(lexer.Lexer):  # type: ignore[misc]  # the library is untyped
     library accepts with a warning.
     """
 
-    def _consume_literal(self) -> dict[str, Any]:
+    def _consume_literal(self) -> dict[str, object]:
         start = self._position
         text = self._consume_until("`").replace("\\`", "`")
         try:
@@ -33,7 +32,7 @@ class Lexer(lexer.Lexer):  # type: ignore[misc]  # the library is untyped
         return {"type": "literal", "value": value, "start": start, "end": self._position - start}
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> object:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError:
@@ -48,7 +47,7 @@ def literal_hint(expression: str) -> str:
 def bare_literals(expression: str) -> Iterator[str]:
     """Words on each side of a comparison that is a field, but looks like a literal. The expression may be any text."""
     try:
-        tokens: list[Mapping[str, Any]] = list(Lexer().tokenize(expression))
+        tokens: list[Mapping[str, object]] = list(Lexer().tokenize(expression))
     except JMESPathError:
         return
     for index, token in enumerate(tokens):
@@ -59,7 +58,7 @@ def bare_literals(expression: str) -> Iterator[str]:
                 yield from _words(tokens[index + 1])
 
 
-def _words(token: Mapping[str, Any]) -> Iterator[str]:
+def _words(token: Mapping[str, object]) -> Iterator[str]:
     value = str(token["value"])[:100]
     literal = _LITERALS.get(value.lower())
     if token["type"] == "unquoted_identifier" and literal:

@@ -65,32 +65,32 @@ class Filled:
     clashes: list[str]
     layers: set[int]
 
-    def stored(self) -> Any:
+    def stored(self) -> object:
         """A text, or the list of its parts when it waits for outputs."""
         if not any(isinstance(each, OutputPart) for each in self.parts):
             return "".join(str(each) for each in self.parts)
         return [each if isinstance(each, str) else each.stored() for each in self.parts]
 
 
-def parts_of(stored: Any) -> list[Part]:
+def parts_of(stored: object) -> list[Part]:
     """The parts of what `Filled.stored` answered."""
-    parts = [stored or ""] if not isinstance(stored, list) else stored
+    parts: list[Any] = stored if isinstance(stored, list) else [stored or ""]
     return [each if isinstance(each, str) else OutputPart(*each) for each in parts]
 
 
-def written(stored: Any) -> Any:
+def written(stored: object) -> object:
     """A stored text as people read it: what it still waits for as it was written."""
     if not isinstance(stored, list):
         return stored
     return "".join(each if isinstance(each, str) else each.written for each in parts_of(stored))
 
 
-def named_agents(stored: Any) -> set[str]:
+def named_agents(stored: object) -> set[str]:
     """The uuids of the predecessors whose outputs the text waits for."""
     return {each.agent_uuid for each in parts_of(stored) if isinstance(each, OutputPart)}
 
 
-def query_keys(task_query: str) -> Mapping[str, Any]:
+def query_keys(task_query: str) -> Mapping[str, object]:
     """The keys of a task query that is a JSON object; none of any other."""
     try:
         value = json_text.loads(task_query)
@@ -109,7 +109,7 @@ def fill(text: str, scope: Scope, *, limit: int = MAX_FILLED, budget: Budget | N
 
 
 def render(
-    stored: Any, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, budget: Budget | None = None
+    stored: object, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, budget: Budget | None = None
 ) -> tuple[str, list[str]]:
     """A stored text with the outputs of predecessors (by agent uuid) filled in, and the placeholders without a value.
 
@@ -143,9 +143,9 @@ class _Read:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._known: dict[str, tuple[Any, ...]] = {}  # nothing in it: no JSON
+        self._known: dict[str, tuple[object, ...]] = {}  # nothing in it: no JSON
 
-    def value(self, path: str, output: str) -> Any:
+    def value(self, path: str, output: str) -> object:
         """What a path finds in an output; None for nothing."""
         if output not in self._known:
             try:
@@ -155,7 +155,7 @@ class _Read:
         return next((_within(path, each, self._budget) for each in self._known[output]), None)
 
 
-def _within(path: str, value: Any, budget: Budget) -> Any:
+def _within(path: str, value: object, budget: Budget) -> object:
     """What a path finds in a value; None for nothing, and where it does not apply."""
     try:
         return select(path, value, budget)
@@ -171,7 +171,7 @@ class _Room:
     def __init__(self, limit: int) -> None:
         self._limit = self._left = limit
 
-    def take(self, value: Any) -> str:
+    def take(self, value: object) -> str:
         """The value as a text; raises `BadUserInput` when it does not fit any more."""
         try:
             text = value if isinstance(value, str) else json_text.dumps(value, limit=self._left)
@@ -295,10 +295,8 @@ class _Filling:
 
     def _known(self, name: str) -> bool:
         if name not in self._names:
-            has = self._scope.has
-            self._names[name] = _has_letter(name) and (
-                has(name) or (not name.isascii() and has(normalize("NFC", name)))
-            )
+            spellings = [name] if name.isascii() else [name, normalize("NFC", name)]
+            self._names[name] = _has_letter(name) and any(map(self._scope.has, spellings))
         return self._names[name]
 
     def _fill(self, name: str, path: str | None, placeholder: str) -> None:

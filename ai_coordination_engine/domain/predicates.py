@@ -17,7 +17,7 @@ class Given:
     name: str
 
 
-Value = Any
+Value = object
 """A constant, or a `Given`."""
 NOW = Given("now")
 LOST_BEFORE = Given("lost_before")
@@ -131,12 +131,12 @@ def unchanged(*fields: str) -> Predicate:
     return AllOf(*map(Unchanged, fields)) if len(fields) > 1 else Unchanged(fields[0])
 
 
-def valued(value: Value, given: Mapping[str, Any]) -> Any:
+def valued(value: Value, given: Mapping[str, object]) -> object:
     """The constant, or what is given under the name."""
     return given[value.name] if isinstance(value, Given) else value
 
 
-def holds(predicate: Predicate, item: Any, given: Mapping[str, Any]) -> bool:
+def holds(predicate: Predicate, item: Any, given: Mapping[str, object]) -> bool:
     """Whether the predicate holds for an item; `given` has what its `Given`s name, and the item `seen`."""
     match predicate:
         case AllOf(parts=parts):
@@ -151,20 +151,24 @@ def holds(predicate: Predicate, item: Any, given: Mapping[str, Any]) -> bool:
             assert_never(predicate)
 
 
-def _holds(predicate: Exists | Absent | OneOf | UpTo | Below | Contains, value: Any, given: Mapping[str, Any]) -> bool:
+def _holds(
+    predicate: Exists | Absent | OneOf | UpTo | Below | Contains, value: Any, given: Mapping[str, object]
+) -> bool:
+    if isinstance(predicate, Absent):
+        return value is None
+    if value is None:
+        return False
     match predicate:
-        case Absent():
-            return value is None
         case Exists():
-            return value is not None
+            return True
         case OneOf(values=values):
-            return value is not None and value in [valued(each, given) for each in values]
+            return value in [valued(each, given) for each in values]
         case UpTo(value=most):
-            return value is not None and bool(value <= valued(most, given))
+            return bool(value <= valued(most, given))
         case Below(value=most):
-            return value is not None and bool(value < valued(most, given))
+            return bool(value < valued(most, given))
         case Contains(value=element):
-            return value is not None and valued(element, given) in value
+            return valued(element, given) in value
         case _:
             assert_never(predicate)
 
@@ -173,9 +177,9 @@ def told(predicate: Predicate) -> str:
     """The predicate in words, for the documentation."""
     match predicate:
         case AllOf(parts=parts):
-            return " and ".join(f"({told(each)})" if isinstance(each, AnyOf) else told(each) for each in parts)
+            return _joined("and", parts, bracketed=AnyOf)
         case AnyOf(parts=parts):
-            return " or ".join(f"({told(each)})" if isinstance(each, AllOf) else told(each) for each in parts)
+            return _joined("or", parts, bracketed=AllOf)
         case Absent(field=field):
             return f"no `{field}`"
         case Exists(field=field):
@@ -188,6 +192,10 @@ def told(predicate: Predicate) -> str:
             return f"`{field}` {_SIGNS[type(predicate)]} {_named(value)}"
         case _:
             assert_never(predicate)
+
+
+def _joined(word: str, parts: tuple[Predicate, ...], *, bracketed: type[AllOf | AnyOf]) -> str:
+    return f" {word} ".join(f"({told(each)})" if isinstance(each, bracketed) else told(each) for each in parts)
 
 
 _SIGNS: Mapping[type[Any], str] = {UpTo: "≤", Below: "<", Contains: "has"}

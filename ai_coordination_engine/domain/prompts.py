@@ -1,7 +1,6 @@
 """The text that an agent is given: the outputs of its predecessors, its task, the person's answer. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget
@@ -26,7 +25,7 @@ def compose_input(
     return "\n\n".join(parts)
 
 
-def fill_element(text: str, element: Any, index: int, scope: Scope, budget: Budget | None = None) -> Filled:
+def fill_element(text: str, element: object, index: int, scope: Scope, budget: Budget | None = None) -> Filled:
     """What one element of a map is asked: the element's own keys, `item` and `index`, and then `scope`, fill `text`.
 
     A text that names none of the first three is followed by the element. Raises `BadUserInput` when it has more than
@@ -47,7 +46,7 @@ def fill_element(text: str, element: Any, index: int, scope: Scope, budget: Budg
     return filled
 
 
-def _shown(element: Any) -> str:
+def _shown(element: object) -> str:
     if isinstance(element, str):
         return element
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic.alias_generators import to_camel
 
@@ -33,7 +32,7 @@ class _Rules:
         """That a key cannot work, and what to do."""
         return BadUserInput(f"{self.place}.{key} {what}")
 
-    def within(self, key: str, check: Callable[..., None], *given: Any) -> None:
+    def within(self, key: str, check: Callable[..., None], *given: object) -> None:
         """Call a check whose words do not say what is checked."""
         try:
             check(*given)
@@ -79,7 +78,8 @@ def unasked(agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: 
         runtime = agent.runtime.stored() if agent.runtime else {}
         action = actions.get(agent.agent_uuid)
         is_answer = (runtime.get("kind"), runtime.get("name")) == ("function", "answer")
-        if is_answer and agent.agent_uuid in asked and not (action and action.user_in_the_loop):
+        has_nobody = action is None or not action.user_in_the_loop
+        if is_answer and has_nobody and agent.agent_uuid in asked:
             place = f"agentActions.{agent.agent_uuid[:100]}"
             yield f"{place}: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
 

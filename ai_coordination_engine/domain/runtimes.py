@@ -5,7 +5,6 @@ A new kind is a `KindSpec` here and the module `adapters.runtimes.<kind>`, which
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ai_coordination_engine.domain.texts import did_you_mean, words_of
 
@@ -117,7 +116,7 @@ def input_is_whole(kind: str) -> bool:
     return kind in KINDS and KINDS[kind].whole_input
 
 
-def idle_settings(place: str, runtime: Mapping[str, Any]) -> Iterator[str]:
+def idle_settings(place: str, runtime: Mapping[str, object]) -> Iterator[str]:
     """Words on each key of a stored runtime that nothing reads; `place` is where it stands."""
     kind = KINDS.get(str(runtime.get("kind")))
     if kind is None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 from unicodedata import normalize
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -12,12 +14,12 @@ class Scope:
     are names that are meant where they stand, and have no value.
     """
 
-    layers: Sequence[Mapping[str, Any]]
+    layers: Sequence[Mapping[str, object]]
     agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
     others: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, layers: Sequence[Mapping[str, Any]], agents: Mapping[str, str] | None = None) -> "Scope":
+    def of(cls, layers: Sequence[Mapping[str, object]], agents: Mapping[str, str] | None = None) -> "Scope":
         """A scope in which names are found whatever their Unicode normal form."""
         return cls([_normal(each) for each in layers], _normal(agents or {}))
 
@@ -29,7 +31,7 @@ class Scope:
         """The predecessors alone."""
         return Scope([], self.agents)
 
-    def within(self, *layers: Mapping[str, Any]) -> "Scope":
+    def within(self, *layers: Mapping[str, object]) -> "Scope":
         """The scope with nearer layers."""
         return Scope([*map(_normal, layers), *self.layers], self.agents, self.others)
 
@@ -38,6 +40,6 @@ class Scope:
         return name in self.agents or any(name in layer for layer in self.layers)
 
 
-def _normal(names: Mapping[str, Any]) -> Mapping[str, Any]:
+def _normal(names: Mapping[str, V]) -> Mapping[str, V]:
     odd = [name for name in names if not name.isascii()]
     return {**{normalize("NFC", name): names[name] for name in odd}, **names} if odd else names

@@ -33,7 +33,9 @@ _KINDS: Mapping[type, str] = {
     type(None): "null",
 }
 _ORDERABLE = {"number", "string"}
-Visit = Callable[[Mapping[str, Any], Any], Any]
+Node = Mapping[str, Any]
+"""A node of an expression, as the library parses it: its `type`, and mostly its `value` and its `children`."""
+Visit = Callable[[Node, object], object]
 
 
 class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is untyped
@@ -44,7 +46,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         self._visits: dict[str, Visit] = {}
         super().__init__(Options(custom_functions=_Functions(budget)))
 
-    def visit(self, node: Mapping[str, Any], value: Any) -> Any:
+    def visit(self, node: Node, value: object) -> object:
         """The value of a node."""
         budget = self._budget
         budget.left -= STEP  # in place: this is called a million times a second
@@ -56,11 +58,11 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
             found = self._visits[kind] = self._visit_of(kind)
         return found(node, value)
 
-    def visit_field(self, node: Mapping[str, Any], value: Any) -> Any:
+    def visit_field(self, node: Node, value: object) -> object:
         """The member of an object; of anything else none, without an error that is caught again."""
         return value.get(node["value"]) if isinstance(value, dict) else None
 
-    def visit_value_projection(self, node: Mapping[str, Any], value: Any) -> Any:
+    def visit_value_projection(self, node: Node, value: object) -> object:
         """What is found in each value of an object."""
         base = self.visit(node["children"][0], value)
         if not isinstance(base, dict):
@@ -68,7 +70,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         found = (self.visit(node["children"][1], each) for each in base.values())
         return [each for each in found if each is not None]
 
-    def visit_flatten(self, node: Mapping[str, Any], value: Any) -> Any:
+    def visit_flatten(self, node: Node, value: object) -> object:
         """The lists within a list, as one: of the same lists, repeated, it may be a very long one."""
         base = self.visit(node["children"][0], value)
         if isinstance(base, list):
@@ -76,7 +78,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
             self._budget.require(_ELEMENT * sum(len(each) for each in base if isinstance(each, list)))
         return super().visit_flatten({"children": [{"type": "literal", "value": base}]}, value)
 
-    def visit_comparator(self, node: Mapping[str, Any], value: Any) -> Any:
+    def visit_comparator(self, node: Node, value: object) -> object:
         """Whether two values compare: what is equal to the end is looked at to the end."""
         left, right = [self.visit(each, value) for each in node["children"]]
         if isinstance(left, str | list | dict):
@@ -91,7 +93,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         if not kind.startswith(_MAKERS):
             return visit
 
-        def make(node: Mapping[str, Any], value: Any) -> Any:
+        def make(node: Node, value: object) -> object:
             made = visit(node, value)
             self._budget.spend(_cost(made))
             return made
@@ -105,7 +107,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
-    def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
+    def call_function(self, function_name: str, resolved_args: list[object]) -> object:
         """What the function answers; looking at what it is given is paid first."""
         if function_name not in _CHEAP:
             self._budget.spend(sum(map(_size, resolved_args)))
@@ -120,7 +122,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         return str(super()._func_join(separator, texts))
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
-    def _func_to_string(self, value: Any) -> str:
+    def _func_to_string(self, value: object) -> str:
         if isinstance(value, str):
             return value
         try:
@@ -136,12 +138,12 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         return value if _kind(value) == "number" else None
 
     @signature({"types": ["object"], "variadic": True})  # type: ignore[untyped-decorator]
-    def _func_merge(self, *objects: dict[str, Any]) -> dict[str, Any]:
+    def _func_merge(self, *objects: dict[str, object]) -> dict[str, object]:
         self._budget.require(_KEY * sum(map(len, objects)))
         return dict(super()._func_merge(*objects))
 
     @signature({"types": ["array", "string"]}, {"types": []})  # type: ignore[untyped-decorator]
-    def _func_contains(self, subject: Any, search: Any) -> bool:
+    def _func_contains(self, subject: object, search: object) -> bool:
         if isinstance(subject, list) and isinstance(search, str | list | dict):
             self._budget.spend(_LOOKED_AT * len(subject))
             for each in subject:
@@ -149,16 +151,16 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         return bool(super()._func_contains(subject, search))
 
     @signature({"types": ["array-string", "array-number"]})  # type: ignore[untyped-decorator]
-    def _func_sort(self, values: list[Any]) -> list[Any]:
+    def _func_sort(self, values: list[object]) -> list[object]:
         self._spend_on_order(values)
         return list(super()._func_sort(values))
 
     @signature({"types": ["array"]}, {"types": ["expref"]})  # type: ignore[untyped-decorator]
-    def _func_sort_by(self, values: list[Any], expression: Any) -> list[Any]:
+    def _func_sort_by(self, values: list[object], expression: object) -> list[object]:
         self._spend_on_order(values)
         return list(super()._func_sort_by(values, expression))
 
-    def _spend_on_order(self, values: list[Any]) -> None:
+    def _spend_on_order(self, values: list[object]) -> None:
         self._budget.spend(_ORDERED * len(values) * len(values).bit_length() // 4)
 
     # The library looks at the names of Python's types; a number that keeps its digits has another.
@@ -171,7 +173,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         if kind == "array" and any(within.values()):
             self._check_elements(current, types, function_name)
 
-    def _check_elements(self, values: list[Any], types: list[str], function_name: str) -> None:
+    def _check_elements(self, values: list[object], types: list[str], function_name: str) -> None:
         allowed = [inner for _, _, inner in (each.partition("-") for each in types) if inner]
         first = _kind(values[0]) if values else allowed[0]
         for each in values:
@@ -179,8 +181,8 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
             if kind != first or kind not in allowed:
                 raise exceptions.JMESPathTypeError(function_name, _short(each), kind, types)
 
-    def _create_key_func(self, expref: Any, allowed_types: list[str], function_name: str) -> Callable[[Any], Any]:
-        def key(value: Any) -> Any:
+    def _create_key_func(self, expref: Any, allowed_types: list[str], function_name: str) -> Callable[[object], object]:
+        def key(value: object) -> object:
             found = expref.visit(expref.expression, value)
             kind = _kind(found)
             if kind not in allowed_types:
@@ -193,24 +195,24 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         return "number" if name == json_text.Number.__name__ else str(super()._convert_to_jmespath_type(name))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return _KINDS.get(type(value), "expref")
 
 
-def _short(value: Any) -> Any:
+def _short(value: object) -> object:
     """What a message shows of a value, however large it is."""
     if isinstance(value, str):
         return value if len(value) <= 100 else f"{value[:100]}…"
     return f"<{_kind(value)}>" if isinstance(value, list | dict) else value
 
 
-def _size(value: Any) -> int:
+def _size(value: object) -> int:
     if isinstance(value, str):
         return len(value) // 16
     return len(value) if isinstance(value, list | dict) else 0
 
 
-def _cost(made: Any) -> int:
+def _cost(made: object) -> int:
     if isinstance(made, str):
         return _CHARACTER * len(made)
     if isinstance(made, list):
@@ -218,13 +220,16 @@ def _cost(made: Any) -> int:
     return _OBJECT + _KEY * len(made) if isinstance(made, dict) else 0
 
 
-def _to_compare(left: Any, right: Any, limit: int) -> int:
+def _to_compare(left: object, right: object, limit: int) -> int:
     """What it costs to compare two values: as much as the smaller has within, when they begin alike."""
     if isinstance(left, str) and isinstance(right, str):
         return min(len(left), len(right)) // 64
-    if not (isinstance(left, list | dict) and type(left) is type(right) and len(left) == len(right)):
-        return 0
-    cost, rest = 0, [left]
+    begin_alike = isinstance(left, list | dict) and type(left) is type(right) and len(left) == len(right)
+    return _to_compare_within(left, limit) if begin_alike else 0
+
+
+def _to_compare_within(value: object, limit: int) -> int:
+    cost, rest = 0, [value]
     while rest and cost <= limit:
         each = rest.pop()
         if isinstance(each, list | dict):

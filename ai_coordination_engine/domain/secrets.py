@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from ai_coordination_engine.domain.texts import words_of
 
@@ -30,21 +29,26 @@ _USERINFO = re.compile(r"^\s*[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
 
 def is_secret_name(name: str) -> bool:
     """Whether a key with this name holds a secret, or says where to send one. Words count, not their parts."""
-    words = [word.rstrip("0123456789") for word in words_of(name)]
-    *before, last = [word for word in words if word] or [""]
-    owner = before[-1] if before else ""
+    owner, last = _last_two(name)
     if last.removesuffix("s").endswith(_ALWAYS) or last.endswith(_GLUED):
         return True
     if last == "token":
         return owner not in _MARKS
-    return (
-        (last in ("key", "keys") and owner in _KEYS)
-        or (last == "tokens" and owner in _TOKENS)
-        or (owner, last) == ("base", "url")
-    )
+    if last == "tokens":
+        return owner in _TOKENS
+    if last in ("key", "keys"):
+        return owner in _KEYS
+    return (owner, last) == ("base", "url")
 
 
-def refuse_secrets(values: Mapping[str, Any]) -> None:
+def _last_two(name: str) -> tuple[str, str]:
+    """The last two words of a name, without digits at their ends; empty where there are fewer."""
+    words = [word.rstrip("0123456789") for word in words_of(name)]
+    *_, owner, last = ["", "", *filter(None, words)]
+    return owner, last
+
+
+def refuse_secrets(values: Mapping[str, object]) -> None:
     """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds credentials.
 
     It looks at every level, into lists too.
@@ -56,9 +60,9 @@ def refuse_secrets(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{place} does not belong in a record; name an endpoint of the server's settings")
 
 
-def _entries(values: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]:
+def _entries(values: Mapping[str, object]) -> Iterator[tuple[str, str | None, object]]:
     """Every value with its place and its key (None in a list). What a JSON Schema describes is not named by it."""
-    rest: list[tuple[str, Any]] = [("", values)]
+    rest: list[tuple[str, object]] = [("", values)]
     while rest:
         place, value = rest.pop()
         if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ schema does not know are data: kept and returned byte for byte.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -52,18 +52,20 @@ class Shape(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_spelled_once(cls, value: Any) -> Any:
+    def _is_spelled_once(cls, value: object) -> object:
         """A key in both spellings would be two values of one field."""
-        for name, setting in cls.model_fields.items() if isinstance(value, dict) else ():
+        if not isinstance(value, dict):
+            return value
+        for name, setting in cls.model_fields.items():
             if name != setting.alias and name in value and setting.alias in value:
                 raise ValueError(f"{setting.alias} is given twice, also as {name}")
         return value
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, object]:
         """The object as it is stored: what was given, in snake_case."""
         return self.model_dump(exclude_unset=True)
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self) -> dict[str, object]:
         """The object as it goes out: what was given, in camelCase."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
@@ -74,7 +76,7 @@ class Runtime(Shape):
     kind: Annotated[str, AfterValidator(check_kind)]
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    response_format: Any = None
+    response_format: object = None
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
@@ -87,7 +89,7 @@ class Runtime(Shape):
         return self
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """A number as it was given: JSON's `true` is none, and neither is what JSON cannot hold."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (isinstance(value, float) and not isfinite(value)):
@@ -184,11 +186,11 @@ class AgentAction(Shape):
     map: MapRule | None = None
     policy: Policy | None = None
     fallback: str | None = None
-    answer_schema: Any = None
+    answer_schema: object = None
     answer_within_seconds: Number | None = None
     default_answer: str | None = None
 
-    def complete(self) -> dict[str, Any]:
+    def complete(self) -> dict[str, object]:
         """The action as it is stored, with the defaults of the contract filled in for what was not given."""
         return {
             "primary_path": self.primary_path,
@@ -202,21 +204,21 @@ class AgentAction(Shape):
 class Usage(Shape):
     """What an attempt used, in whatever form its runtime counted it."""
 
-    input_tokens: Any = None
-    output_tokens: Any = None
-    total_tokens: Any = None
+    input_tokens: object = None
+    output_tokens: object = None
+    total_tokens: object = None
 
 
 class AsyncTask(Shape):
     """How an attempt went: the details of a session run."""
 
-    status: Any = None
-    attempt: Any = None
-    started_at: Any = None
-    ended_at: Any = None
-    heartbeat_until: Any = None
-    error: Any = None
-    error_class: Any = None
+    status: object = None
+    attempt: object = None
+    started_at: object = None
+    ended_at: object = None
+    heartbeat_until: object = None
+    error: object = None
+    error_class: object = None
     usage: Usage | None = None
 
 
@@ -244,7 +246,7 @@ _ACTION = TypeAdapter(AgentAction)
 T = TypeVar("T")
 
 
-def _parse(adapter: TypeAdapter[T], name: str, value: Any) -> T:
+def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
@@ -264,7 +266,7 @@ def _path(name: str, location: tuple[int | str, ...]) -> str:
     return name + "".join(f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}" for part in location)
 
 
-def parse_agents(value: Any) -> list[Agent]:
+def parse_agents(value: object) -> list[Agent]:
     """The agents of a coordination; raises `BadUserInput` for a wrong shape or an agent uuid given twice."""
     agents = _parse(_AGENTS, "agents", value or [])
     seen: set[str] = set()
@@ -275,26 +277,26 @@ def parse_agents(value: Any) -> list[Agent]:
     return agents
 
 
-def parse_subtask_queries(value: Any) -> list[SubtaskQuery]:
+def parse_subtask_queries(value: object) -> list[SubtaskQuery]:
     """The subtask queries of a task; raises `BadUserInput`."""
     return _parse(_SUBTASKS, "subtaskQueries", value or [])
 
 
-def parse_agent_actions(value: Any) -> dict[str, AgentAction]:
+def parse_agent_actions(value: object) -> dict[str, AgentAction]:
     """The actions of a task by agent uuid (a key that is data); raises `BadUserInput`."""
     return _parse(_ACTIONS, "agentActions", value or {})
 
 
-def parse_agent_action(value: Any) -> AgentAction:
+def parse_agent_action(value: object) -> AgentAction:
     """One agent's action; raises `BadUserInput`."""
     return _parse(_ACTION, "agentAction", value or {})
 
 
-def stored_list(shapes: list[Any]) -> list[dict[str, Any]]:
+def stored_list(shapes: Sequence[Shape]) -> list[dict[str, object]]:
     """A list of shapes as it is stored."""
     return [shape.stored() for shape in shapes]
 
 
-def stored_map(shapes: Mapping[str, Shape]) -> dict[str, dict[str, Any]]:
+def stored_map(shapes: Mapping[str, Shape]) -> dict[str, dict[str, object]]:
     """Shapes by a key that is data, as they are stored."""
     return {key: shape.stored() for key, shape in shapes.items()}

@@ -1,7 +1,5 @@
 """JSON values that messages show in short, however large they are: a library that quotes them need not be held back."""
 
-from typing import Any
-
 _ROOM = 120  # characters of a text, or of all that is shown of a list or an object
 _LEVELS = 3
 
@@ -10,7 +8,7 @@ class Shown:
     """Makes such values: equal to the plain ones, and of their types."""
 
     @staticmethod
-    def of(value: Any) -> Any:
+    def of(value: object) -> object:
         """The value, with everything in it shown in short."""
         if isinstance(value, str):
             return _Text(value)
@@ -28,21 +26,21 @@ class _Text(str):
         return _short(self, _LEVELS)
 
 
-class _List(list[Any]):
+class _List(list[object]):
     __slots__ = ()
 
     def __repr__(self) -> str:
         return _short(self, _LEVELS)
 
 
-class _Object(dict[str, Any]):
+class _Object(dict[str, object]):
     __slots__ = ()
 
     def __repr__(self) -> str:
         return _short(self, _LEVELS)
 
 
-def _short(value: Any, levels: int) -> str:
+def _short(value: object, levels: int) -> str:
     if isinstance(value, str):
         return str.__repr__(value[:_ROOM]) + "…" * (len(value) > _ROOM)
     if not isinstance(value, list | dict):

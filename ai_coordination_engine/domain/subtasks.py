@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, fill
@@ -20,7 +19,7 @@ _SHOWN = 5
 class Subtask:
     """What an agent is asked: `text` as it is stored (of a map: as it was written), and what is wrong with it."""
 
-    text: Any
+    text: object
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -5,13 +5,12 @@ meant. Pure.
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
-def size_of(value: Any, limit: int) -> int:
+def size_of(value: object, limit: int) -> int:
     """At least how many characters the JSON text of `value` has; it stops counting above `limit`.
 
     The text is longer by what must be escaped, and by its spaces.

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 _ENTRIES = 20
 _TEXT = 200
@@ -15,12 +14,13 @@ _COUNTS = {  # by name, the names that runtimes use
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
-def plain_usage(usage: object) -> dict[str, Any]:
+def plain_usage(usage: object) -> dict[str, object]:
     """Of `usage` only numbers and short texts, 20 at most, under snake_case names; nothing of what is no object."""
     if not isinstance(usage, Mapping):
         return {}
     named = {_HUMP.sub("_", str(name)).lower(): value for name, value in usage.items() if _is_plain(value)}
-    return dict([(_sound(name), _sound(value)) for name, value in named.items() if len(name) <= _TEXT][:_ENTRIES])
+    kept = [(name, value) for name, value in named.items() if len(name) <= _TEXT][:_ENTRIES]
+    return {_utf8(name): _utf8(value) if isinstance(value, str) else value for name, value in kept}
 
 
 def token_counts(usage: object) -> dict[str, int]:
@@ -53,6 +53,6 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
-def _sound(value: Any) -> Any:
+def _utf8(text: str) -> str:
     """Half surrogates, which JSON can carry and UTF-8 cannot, become `?`."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return text.encode("utf-8", "replace").decode()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, AgentState
 
@@ -64,7 +64,38 @@ Standing = Literal[
 Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
 
 
-def phase(agent: Any, now: float, lost_before: float) -> Phase:
+class AgentRecord(Protocol):
+    """What the phase of a session agent follows from, by the names of its record (`store.models.SessionAgent`)."""
+
+    # ruff: noqa: D102
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def lease_until(self) -> float | None: ...
+    @property
+    def acting(self) -> object: ...
+    @property
+    def paused(self) -> object: ...
+    @property
+    def run_uuid(self) -> str | None: ...
+    @property
+    def mapped(self) -> object: ...
+    @property
+    def elements_sent(self) -> object: ...
+    @property
+    def awaits_user(self) -> object: ...
+    @property
+    def not_before(self) -> float | None: ...
+    @property
+    def missing(self) -> int | None: ...
+    @property
+    def in_degree(self) -> int: ...
+    @property
+    def off(self) -> object: ...
+
+
+def phase(agent: AgentRecord, now: float, lost_before: float) -> Phase:
     """The phase of a session agent at `now`; leases that end before `lost_before` have expired (epoch seconds)."""
     if agent.state in TERMINAL_AGENT_STATES:
         return Phase.ENDED
@@ -73,14 +104,14 @@ def phase(agent: Any, now: float, lost_before: float) -> Phase:
     return Phase.PAUSED if agent.paused is not None else phase_if_resumed(agent, now)
 
 
-def phase_if_resumed(agent: Any, now: float) -> Unheld:
+def phase_if_resumed(agent: AgentRecord, now: float) -> Unheld:
     """The phase of an open agent that nobody holds, once its session is not paused."""
     if agent.state == AgentState.EXECUTING:
         return Phase.BY_HAND if agent.lease_until is None else Phase.LEASE_EXPIRED
     return standing_phase(agent, now)
 
 
-def standing_phase(agent: Any, now: float) -> Standing:
+def standing_phase(agent: AgentRecord, now: float) -> Standing:
     """The phase of an open agent that nobody holds and that does not execute."""
     if agent.state == AgentState.WAIT_FOR_USER_INPUT:
         return Phase.WAITING_FOR_PERSON
@@ -97,30 +128,30 @@ def standing_phase(agent: Any, now: float) -> Standing:
     return Phase.BACKOFF if _is_early(agent, now) else Phase.READY
 
 
-def _phase_of_answer(agent: Any, now: float) -> Standing:
+def _phase_of_answer(agent: AgentRecord, now: float) -> Standing:
     """The phase of a pending agent whose attempt goes on: in a long job, or in its action function."""
     if _is_early(agent, now):
         return Phase.BACKOFF
     return Phase.ACTION_DUE if agent.acting else Phase.WAITING_FOR_JOB
 
 
-def _is_early(agent: Any, now: float) -> bool:
+def _is_early(agent: AgentRecord, now: float) -> bool:
     return agent.not_before is not None and bool(agent.not_before > now)
 
 
-def is_held(agent: Any, lost_before: float) -> bool:
+def is_held(agent: AgentRecord, lost_before: float) -> bool:
     """Whether somebody holds a lease of the agent that has not expired."""
     return agent.lease_until is not None and bool(agent.lease_until >= lost_before)
 
 
-def is_satisfied(agent: Any) -> bool:
+def is_satisfied(agent: AgentRecord) -> bool:
     """Whether enough predecessors of an agent are through, in the way that its join asks for."""
     if agent.missing is not None:
         return bool(agent.missing <= 0)
     return bool(agent.in_degree == 0 and not agent.off)
 
 
-def is_unsatisfied(agent: Any) -> bool:
+def is_unsatisfied(agent: AgentRecord) -> bool:
     """Whether an agent that has not begun can never run."""
     if agent.state not in (AgentState.INITIAL, AgentState.PENDING):
         return False
@@ -129,7 +160,9 @@ def is_unsatisfied(agent: Any) -> bool:
     return bool(agent.in_degree == 0 and agent.off)
 
 
-def is_ready(agent: Any) -> bool:
+def is_ready(agent: AgentRecord) -> bool:
     """Whether an agent could be claimed, or its person asked, by whoever gets its message; perhaps after a backoff."""
     waits = agent.state in (AgentState.INITIAL, AgentState.PENDING) and agent.run_uuid is None
-    return waits and agent.paused is None and not is_unsatisfied(agent) and is_satisfied(agent)
+    if not waits or agent.paused is not None:
+        return False
+    return is_satisfied(agent) and not is_unsatisfied(agent)

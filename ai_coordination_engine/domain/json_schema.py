@@ -1,0 +1,258 @@
+"""JSON Schemas of tenants: checked when they are stored, and again when a value is checked against one. Pure.
+
+Draft 2020-12 (json-schema.org) unless `$schema` names draft 6, 7 or 2019-09. A schema comes from a tenant and runs in a
+process that serves others too: it may not fetch anything, nor use regular expressions (some take for ever), and what it
+takes is paid from a budget. None of this is left to what was checked when a schema was stored.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NoReturn
+
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import SchemaError, UnknownType, ValidationError, best_match
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from ai_coordination_engine.domain.budget import MAX_WORK, Budget, Spent
+from ai_coordination_engine.domain.shown import Shown
+from ai_coordination_engine.errors import BadUserInput, TooCostly
+
+MAX_SCHEMA = 32 * 1024
+_PROBE = MAX_WORK // 10  # more than a schema of the largest size has keywords
+_ERRORS = 20  # of which the most relevant is told
+_SUBSCHEMA = 2_000  # to check one against the schema of schemas
+_KEYWORD = 100
+_ENTRY = 30  # of what a keyword is given, and of what it goes through
+_COMPARED = 10  # a value in what is compared, or looked through
+_REFERENCE = 200
+_NODE = 20  # of a schema that is searched for an anchor
+_GO_THROUGH = ("items", "additionalItems", "contains", "additionalProperties", "propertyNames", "prefixItems")
+_COMPARE = ("enum", "const")
+_UNBOUNDED = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef")
+_REFERENCES = ("$ref", "$recursiveRef")
+_DIALECTS = ("draft/2020-12", "draft/2019-09", "draft-07", "draft-06")
+Keyword = Callable[[Any, Any, Any, Any], object]
+"""What checks a keyword: the validator, the keyword's value, the instance and the schema → errors, or None."""
+_UNFIT = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)  # what a schema that is none leads to
+
+
+def check(schema: object, budget: Budget) -> None:
+    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is not allowed, and
+    `TooCostly` when the budget is used up.
+    """
+    try:
+        if not isinstance(schema, dict):
+            raise BadUserInput("a JSON Schema is an object.")
+        text = _allowed(schema)
+        budget.spend(len(text) + _SUBSCHEMA * _subschemas(schema))
+        budget.spend(_checked(text))
+    except Spent as error:
+        raise TooCostly("it comes after more expressions and schemas than can be checked at once.") from error
+    except RecursionError as error:
+        raise _endless() from error
+
+
+def problems(schema: object, values: Sequence[object], budget: Budget) -> list[str | None]:
+    """What is wrong with each value, None where it conforms; raises `BadUserInput` for an unfit schema."""
+    try:
+        _allowed(schema)
+        return [_problem(schema, each, budget) for each in values]
+    except BadUserInput as error:
+        raise BadUserInput(f"the answerSchema cannot be used: {error.message}") from error
+    except (Spent, RecursionError, OverflowError) as error:
+        raise BadUserInput("the answer cannot be checked against the answerSchema: it takes too long.") from error
+    except Unresolvable as error:
+        raise BadUserInput(f"the answerSchema refers to {_cut(str(error.ref))}, which is not in it.") from error
+    except (UnknownType, *_UNFIT) as error:
+        raise BadUserInput("the answer cannot be checked: the answerSchema is no JSON Schema.") from error
+
+
+def _problem(schema: Any, value: object, budget: Budget) -> str | None:
+    error = best_match(islice(_validator(schema, budget).iter_errors(Shown.of(value)), _ERRORS))
+    return None if error is None else f"at {_cut(error.json_path)}, {_cut(error.message)}"
+
+
+# Schemas
+
+
+def _allowed(schema: object) -> str:
+    """The text of a schema that holds nothing which is not allowed; raises `BadUserInput`."""
+    text = json.dumps(schema)
+    if (size := len(text)) > MAX_SCHEMA:
+        raise BadUserInput(f"a JSON Schema takes at most {MAX_SCHEMA} bytes; this has {size}.")
+    _check_keywords(schema, root=True)
+    return text
+
+
+def _check_keywords(value: object, *, root: bool = False) -> None:
+    """What is a keyword wherever it stands: a reference may make a schema of any part."""
+    if isinstance(value, list):
+        for each in value:
+            _check_keywords(each)
+    if isinstance(value, dict):
+        _check_own_keywords(value, root=root)
+        for each in value.values():
+            _check_keywords(each)
+
+
+def _check_own_keywords(schema: Mapping[str, object], *, root: bool) -> None:
+    for name in _UNBOUNDED:
+        if _uses_unbounded(schema, name):
+            raise BadUserInput(f"the JSON Schema uses {name}, which is not supported: it can take too long.")
+    for name in _REFERENCES:
+        reference = schema.get(name)
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise BadUserInput(f"the JSON Schema refers to {_cut(reference)}; it may only refer to itself (#…).")
+    if "$schema" in schema:
+        _check_dialect(schema["$schema"], root=root)
+
+
+def _uses_unbounded(schema: Mapping[str, object], name: str) -> bool:
+    """Whether a keyword is used; `pattern` with anything but a text is the name of a property."""
+    return isinstance(schema.get(name), str) if name == "pattern" else name in schema
+
+
+def _check_dialect(dialect: object, *, root: bool) -> None:
+    """Below the top it may be the name of a property."""
+    is_text = isinstance(dialect, str)
+    is_known = isinstance(dialect, str) and any(each in dialect for each in _DIALECTS)
+    is_wrong = not is_known if root else is_text
+    if is_wrong:
+        raise BadUserInput("$schema stands at the top and names draft 2020-12, 2019-09, 7 or 6.")
+
+
+def _subschemas(value: object) -> int:
+    """At least how many schemas there are in a schema."""
+    within: Iterable[object] = ()
+    if isinstance(value, list):
+        within = value
+    elif isinstance(value, dict):
+        within = value.values()
+    return isinstance(value, dict | bool) + sum(map(_subschemas, within))
+
+
+@lru_cache(128)
+def _checked(text: str) -> int:
+    """What it takes to look at a schema; raises `BadUserInput` when it is none, or refers to what is none."""
+    schema = json.loads(text)
+    budget = Budget(_PROBE)
+    try:
+        validator = _validator(schema, budget)
+        validator.check_schema(validator.schema, format_checker=None)
+        resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
+        for reference in dict.fromkeys(_references(schema)):
+            part = resolver.lookup(reference).contents
+            budget.spend(_REFERENCE + _SUBSCHEMA * _subschemas(part) // 10)
+            validator.check_schema(Shown.of(part), format_checker=None)  # it may be no schema where it stands
+        list(validator.iter_errors(""))  # what refers to itself without an end shows at once
+    except SchemaError as error:
+        raise BadUserInput(f"it is no JSON Schema: at {error.json_path}, {_cut(error.message)}.") from error
+    except Unresolvable as error:
+        raise BadUserInput(f"the JSON Schema refers to {_cut(str(error.ref))}, which is not in it.") from error
+    except (Spent, RecursionError) as error:
+        raise _endless() from error
+    except _UNFIT as error:
+        raise BadUserInput("it is no JSON Schema: a keyword has a value that it does not take.") from error
+    return _PROBE - budget.left
+
+
+def _endless() -> BadUserInput:
+    return BadUserInput("the JSON Schema refers to itself without an end, or is nested too deeply.")
+
+
+def _references(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _references(each)
+    elif isinstance(value, dict):
+        yield from (value[name] for name in _REFERENCES if isinstance(value.get(name), str))
+        for each in value.values():
+            yield from _references(each)
+
+
+# Validation
+
+
+def _validator(schema: Mapping[str, object], budget: Budget) -> Any:
+    """A validator that pays for every keyword, fetches nothing and runs no regular expression."""
+    dialect = validators.validator_for(schema, default=Draft202012Validator)
+    size = _values(schema)
+
+    def paid(name: str, keyword: Keyword) -> Keyword:
+        def check(validator: object, value: object, instance: object, whole: object) -> object:
+            budget.spend(_price(name, value, instance, size))
+            return keyword(validator, value, instance, whole)
+
+        return check
+
+    keywords = {**dialect.VALIDATORS, "uniqueItems": _unique_items, **dict.fromkeys(_UNBOUNDED, _refuse)}
+    bounded = validators.extend(dialect, {name: paid(name, keyword) for name, keyword in keywords.items()})
+    # with a `$schema` the library would go back to its own class wherever the schema refers to its top
+    top = Shown.of({name: value for name, value in schema.items() if name != "$schema"})
+    return bounded(top, registry=Registry())
+
+
+def _price(name: str, value: object, instance: object, size: int) -> int:
+    """What a keyword costs: more for each entry of its value, and of the instance where it goes through it."""
+    price = _KEYWORD + (_ENTRY * len(value) if isinstance(value, list | dict) else 0)
+    if name in _GO_THROUGH and isinstance(instance, list | dict):
+        price += _ENTRY * len(instance)
+    if name in _COMPARE and isinstance(instance, list | dict):
+        price += _COMPARED * _values(value)
+    if name == "uniqueItems" and isinstance(instance, list):
+        price += _COMPARED * _values(instance)
+    if name in _REFERENCES:
+        price += _REFERENCE + _NODE * (str(value).count("/") or size)  # a path is followed, an anchor searched for
+    return price
+
+
+def _values(value: object) -> int:
+    """How many values there are in a value; a long text counts like several."""
+    count, rest = 0, [value]
+    while rest:
+        each = rest.pop()
+        count += 1
+        if isinstance(each, list):
+            rest.extend(each)
+        elif isinstance(each, dict):
+            count += len(each)
+            rest.extend(each.values())
+        elif isinstance(each, str):
+            count += len(each) // 64
+    return count
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise BadUserInput("the JSON Schema uses a keyword that is not supported: it can take too long.")
+
+
+def _unique_items(validator: object, wanted: object, instance: object, whole: object) -> Iterator[ValidationError]:
+    """`uniqueItems` in a time that grows with the number of items, not with its square."""
+    if wanted and isinstance(instance, list) and len(set(map(_same, instance))) < len(instance):
+        yield ValidationError("the list has non-unique elements")
+
+
+def _same(value: object) -> tuple[bool, object]:
+    """What is equal for equal JSON values alone: true is not 1, and a list is not its text."""
+    if isinstance(value, list | dict):
+        return True, (json.dumps(_plain(value), sort_keys=True),)
+    return isinstance(value, bool), value
+
+
+def _plain(value: object) -> object:
+    """1.0 and 1 are the same number."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _cut(text: str) -> str:
+    """The library begins with the value, which may be long, and ends with what is wrong with it."""
+    text = text.rstrip(".")
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"
