@@ -56,8 +56,8 @@ MUTANTS = (
     Mutant(
         "the sweep does not put sessions off first",
         "engine/reconcile.py",
-        "    app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)\n",
-        "",
+        "    if not app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds):\n",
+        "    if False:\n",
         ("integration/test_reconcile.py",),
     ),
     Mutant(
@@ -241,6 +241,41 @@ MUTANTS = (
         "        rouse(app, list(walk.standing.values()))\n",
         "        pass\n",
         CRASHES,
+    ),
+    Mutant(
+        "a message that returns forgets who was held",
+        "engine/recovery.py",
+        "        held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}\n",
+        "        held: set[int] = set()\n",
+        ("integration/test_proportion.py",),
+    ),
+    Mutant(
+        "each turn of the end of a session begins at its first agent",
+        "engine/ending.py",
+        "    turn = _turn(app, session, begun.after)\n",
+        "    turn = _turn(app, session, None)\n",
+        ("integration/test_proportion.py",),
+    ),
+    Mutant(
+        "a map expands although its session has ended",
+        "engine/maps.py",
+        "    if session is not None:\n        end_those",
+        "    if False:\n        end_those",
+        ("integration/test_ended_sessions.py",),
+    ),
+    Mutant(
+        "a recorded end that kills its process is tried for ever",
+        "engine/step.py",
+        "        if (agent.resumed or 0) + 1 < MOST_LOST:\n",
+        "        if True:\n",
+        ("integration/test_policies.py",),
+    ),
+    Mutant(
+        "who ends a session by hand asks the sweep for no look",
+        "api/resources.py",
+        "        control.session_ends(context.app",
+        "        (lambda *_: None)(context.app",
+        ("integration/test_nothing_hangs.py",),
     ),
     Mutant(
         "a busy message is received until it is a dead letter",
