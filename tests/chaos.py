@@ -16,10 +16,11 @@ from random import Random
 from typing import Any
 
 from tests import sessions
+from tests.calls import CALLS, unrepeated
 from tests.crashes import SHAPES, deaths
 from tests.drawn import tried
-from tests.histories import staged
 from tests.sessions import Stage
+from tests.staging import staged
 
 MOST_AGENTS = 30
 HISTORIES = 10  # drawn from one seed
@@ -90,8 +91,10 @@ def work(seed: int, seconds: float, told: Any) -> None:
 
 
 def _some_deaths(stage: Stage, random: Random) -> tuple[str, Callable[[], object]]:
-    """A shape that dies at each of its points, and how to repeat it."""
-    name, order, apart = random.choice([*SHAPES]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+    """A kind of session, or of call, that dies at each of its points, and how to repeat it."""
+    name, order, apart = random.choice([*SHAPES, *CALLS]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+    if name in CALLS:
+        return f"unrepeated(stage, CALLS[{name!r}])", partial(unrepeated, stage, CALLS[name])
     again = f"deaths(stage, SHAPES[{name!r}], order={order}, apart={apart})"
     return again, partial(deaths, stage, SHAPES[name], order=order, apart=apart)
 

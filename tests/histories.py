@@ -1,20 +1,15 @@
 """Histories of a session: some workers on one queue, each with its own clock, and what goes wrong on the way."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
-import pytest
-from moto import mock_aws
-
-from ai_coordination_engine import backend, bootstrap
+from ai_coordination_engine import backend
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import (
@@ -22,7 +17,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine import conclusion, maps, reconcile, restart, step
+from ai_coordination_engine.engine import conclusion, reconcile, restart, step
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import poison, run_step
@@ -30,46 +25,24 @@ from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
-from ai_coordination_engine.ports import ActionResult
-from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import steering, tallies
-from ai_coordination_engine.store.async_tasks import AsyncTasks
+from ai_coordination_engine.store import steering
 from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
-from ai_coordination_engine.store.steering import Steering
-from ai_coordination_engine.store.transitions import Transitions
-from tests.fakes import Delivery, FakeClock
-from tests.iam import Iam
-from tests.memory import in_memory
+from tests.fakes import Delivery
 from tests.memory.database import Table
 from tests.plans import Plan, Trouble
 from tests.promises import Found, check, found
-from tests.sessions import TENANT, Crash, Stage, Turns, stage_of
+from tests.sessions import TENANT, Crash, Stage, Turns
+from tests.staging import SECRETS, define, skewed, staged
 from tests.world import World
 
 A = TypeVar("A")
 R = TypeVar("R", bound=Record)
 WORKERS = 3
 MOST_ROUNDS = 1_000  # of work and waiting; then a history hangs
-ANSWER = 600  # seconds that a person has for an answer
 CALLS = 25  # of the database for each agent, trouble and sweep, at the most
 MOST_TROUBLES = 60  # of a history: in the end the world is kind
-_SECRETS = Random()
 STILL = 2  # sweeps after which nothing of what a client left undone moves by itself
-
-
-@dataclass(frozen=True)
-class SkewedClock:
-    """A clock that is off by some seconds."""
-
-    clock: FakeClock
-    off: float
-
-    def now(self) -> datetime:
-        return self.clock.now() + timedelta(seconds=self.off)
-
-    def wait(self, seconds: float, until: threading.Event | None) -> None:
-        self.clock.wait(seconds, until)
 
 
 class History:
@@ -99,16 +72,16 @@ class History:
         """How it ends."""
         for module in (conclusion, deliveries, steering, backend):  # of their backoff and jitter
             module._RANDOM.seed(self.trouble.seed)
-        _SECRETS.seed(self.trouble.seed)  # of uuids and tokens
+        SECRETS.seed(self.trouble.seed)  # of uuids and tokens
         stage, database = self._stage, self._database
         stage.renew(self.random, {name: self._world.behaviour(node) for name, node in self.plan.agents.items()})
         stage.requests.clear()
         database.clear()
         stage.clock.begin()  # no history depends on how long the ones before it took
         self._swept_at = stage.clock.now()
-        self.names = _define(stage, self.plan)
+        self.names = define(stage, self.plan)
         skew = self.trouble.skew
-        apps = [_skewed(stage, self.random.uniform(-skew, skew)) for _ in range(WORKERS)]
+        apps = [skewed(stage, self.random.uniform(-skew, skew)) for _ in range(WORKERS)]
         if not self.trouble.starts:
             self._session = stage.start(self.names)
         stage.boundary.reach = self._reach
@@ -352,66 +325,6 @@ class History:
             self.happened[what] += 1
             return True
         return False
-
-
-@contextmanager
-def staged() -> Iterator[Stage]:
-    """A stage for histories, on an AWS of its own."""
-    settings = Settings(auth="local", agent_timeout_seconds=30)
-    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
-        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
-            patched.setenv(f"AWS_{name}", value)
-        patched.setattr(backend, "FIRST_PAUSE", 0)
-        patched.setattr("secrets.randbits", _SECRETS.getrandbits)
-        patched.setattr("secrets.token_hex", lambda length: f"{_SECRETS.getrandbits(8 * length):0{2 * length}x}")
-        patched.setattr(tallies, "TALLY", 2)  # so that small joins and maps are counted like wide ones
-        patched.setattr(maps, "PAGE", 2)
-        bootstrap.create_tables(settings)
-        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-        iam = Iam(patched)  # of what is made from here on: not of what the tests look with
-        stage = stage_of(app)
-        stage.iam = iam
-        yield stage
-
-
-def _skewed(stage: Stage, off: float) -> App:
-    """The stage's application as a worker has it whose clock is off."""
-    clock = SkewedClock(stage.clock, off)
-    records = copy(stage.app.records)
-    records.clock = clock
-    return replace(
-        stage.app,
-        records=records,
-        transitions=Transitions(records),
-        steering=Steering(records),
-        async_tasks=AsyncTasks(records),
-        clock=clock,
-    )
-
-
-def _define(stage: Stage, plan: Plan) -> tuple[str, str]:
-    actions: dict[str, dict[str, Any]] = {}
-    for name, node in plan.agents.items():
-        action: dict[str, Any] = {"join": node.join}
-        if node.join == "quorum":
-            action["quorum"] = node.quorum
-        if node.conditions:
-            action["conditions"] = {each: "go" if plan.agents[each].over is None else "[0]" for each in node.conditions}
-        if node.over is not None:
-            items = {"items": "items"} if plan.agents[node.over].over is None else {}
-            action["map"] = {"over": node.over, "join": node.map_join, **items}
-        if node.asks:
-            action["user_in_the_loop"] = "ann"
-        if isinstance(node.asks, str):
-            action["answer_within_seconds"] = ANSWER
-        if node.asks == "default":
-            action["default_answer"] = "as always"
-        if node.acts:
-            action["action_function"] = {"module_name": "m", "function_name": "f"}
-        actions[name] = action
-    stage.actions.functions["m.f"] = lambda request: ActionResult()
-    graph = {name: node.before for name, node in plan.agents.items()}
-    return stage.define(graph, actions=actions, on_failure=plan.on_failure)
 
 
 def script(plan: Plan, trouble: Trouble) -> str:

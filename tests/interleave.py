@@ -33,7 +33,7 @@ class Process:
     def start(self, work: Work) -> None:
         """Run up to the first call, not included."""
         self.done, self._killed, self.outcome = False, False, None
-        Thread(target=self._run, args=(work,)).start()
+        Thread(target=self._run, args=(work,), daemon=True).start()  # a test that fails leaves it standing
         self._stopped.acquire()
 
     def step(self) -> None:

@@ -198,7 +198,7 @@ MUTANTS = (
         "store/guards.py",
         "owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now)))",
         "owned & deleting.does_not_exist()",
-        GUARDS,
+        ("integration/test_guards_crashes.py::test_a_delete_is_taken_over_once_its_mark_ran_out",),
     ),
     Mutant(
         "the message of a held agent is deleted",
@@ -290,6 +290,21 @@ MUTANTS = (
         "MOST_LOST = 5 ",
         "MOST_LOST = 1_000 ",
         ("integration/test_policies.py",),
+    ),
+    Mutant(
+        "a job's repeated write undoes its heartbeat",
+        "store/async_tasks.py",
+        "(mine & is_open & is_later)",
+        "(mine & is_open)",
+        ("integration/test_async_failures.py",),
+    ),
+    Mutant(
+        "a lease is renewed after the last look for a run",
+        "engine/step.py",
+        "    if request is not None and not _is_renewed(app, agent, request):\n        return None\n",
+        "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_renewed(app, agent, request):\n"
+        "        return None\n    earlier = []\n",
+        ("integration/test_recorded_attempts.py",),
     ),
     Mutant(
         "a person's second answer counts",

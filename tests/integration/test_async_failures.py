@@ -195,6 +195,24 @@ def test_a_result_that_comes_while_the_deadline_is_noticed_counts_or_is_refused(
 # Late
 
 
+def test_a_write_that_is_made_again_does_not_undo_what_was_heard_of_the_job_since(stage: Stage) -> None:
+    database = stage.database
+    assert database is not None
+
+    def repeats(operation: str) -> bool:
+        if operation != "PutItem" or stage.app.async_tasks.get(TENANT, "job-1") is None:
+            return False
+        database.repeats = lambda operation: False
+        stage.clock.advance(40)
+        heartbeat(stage.app, TENANT, "job-1")
+        return True
+
+    database.repeats = repeats
+    stage.runtime.behaviours["b"] = pending(60)
+    waiting_for_a_job(stage)
+    assert state(stage)["heartbeat_until"] == "2026-11-02T09:01:40+00:00"
+
+
 def but_jobs(stage: Stage, session: Session) -> list[dict[str, Any]]:
     return [each for each in stage.everything(session) if "deadline" not in each]
 

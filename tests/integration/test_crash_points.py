@@ -5,6 +5,7 @@ import os
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from tests.calls import CALLS, Call, unrepeated
 from tests.crashes import SHAPES, Shape, deaths
 from tests.sessions import deaths as counted
 from tests.sessions import stage_of
@@ -31,3 +32,10 @@ def test_a_worker_may_die_when_any_part_of_a_fan_out_is_done(app: App, name: str
 @pytest.mark.parametrize("apart", [1, 2, 3, 5] if not CI else range(1, 12))
 def test_the_worker_after_it_may_die_as_well(app: App, apart: int) -> None:
     deaths(stage_of(app), Shape({"a": "", "b": "a"}), apart=apart)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_that_dies_and_is_not_repeated_happens_or_does_not(app: App, call: Call) -> None:
+    before = counted[0]
+    points = unrepeated(stage_of(app), call, every=EVERY)
+    assert counted[0] - before == points > 4 // EVERY

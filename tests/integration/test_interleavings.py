@@ -14,11 +14,12 @@ import pytest
 from hypothesis import Phase, example, given, settings
 
 from tests.drawn import TROUBLE, plans, tried
-from tests.histories import History, script, staged
+from tests.histories import History, script
 from tests.outcomes import outcomes
 from tests.plans import Node, Plan, Trouble
 from tests.promises import check
 from tests.sessions import Stage
+from tests.staging import staged
 
 CI = bool(os.environ.get("CI"))
 PARTS, EXAMPLES = 4, 75 if CI else 10
@@ -95,16 +96,18 @@ TROUBLED = Trouble(
     controls=0.3,
     deadline=True,
 )
+STEERED = Trouble(1, crashes=0.01, cancels=0.1, forks=0.2, deletes=0.2, gives_up=True, deadline=True)
 
 
 def test_every_kind_of_trouble_happens(stage: Stage) -> None:
     plan = Plan({f"a{number}": Node((f"a{number - 1}",) if number else ()) for number in range(15)})
     happened: set[str] = set()
-    for number in range(5):
-        history = History(stage, plan, replace(TROUBLED, seed=number))
+    for trouble in (*(replace(TROUBLED, seed=number) for number in range(5)), STEERED):
+        history = History(stage, plan, trouble)
         check(stage, history.run(), outcomes(plan))
         happened |= set(history.happened)
     assert happened >= {"duplicate", "crash", "delay", "throttle", "repeat", "leftover", "control"}
+    assert happened >= {"cancel", "fork", "delete"}
 
 
 def test_a_history_is_the_same_each_time(stage: Stage) -> None:

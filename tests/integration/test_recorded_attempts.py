@@ -110,6 +110,30 @@ def test_an_attempt_that_left_no_run_is_lost_and_costs_two_reads_more(stage: Sta
     assert stage.requests == {"UpdateItem": 4, "GetItem": 1, "PutItem": 2, "BatchGetItem": 2}
 
 
+def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_found(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = lambda request: die() or ""
+    session = started(stage, {"a": ""})
+    work(stage)
+    late = stage.agent(session.session_uuid, "a")
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    updates = 0
+
+    def reach(name: str) -> None:
+        nonlocal updates
+        updates += name == "UpdateItem"
+        if name == "UpdateItem" and updates == 4:  # a refused claim, then it has taken over
+            stage.clock.advance(stage.app.settings.lease_seconds - 20)  # what it is given takes long to read
+        if updates == 5:  # it is about to renew its lease
+            stage.boundary.reach = lambda name: None
+            runs.record(stage.app, late, stage.clock.now(), outcome="completed", output="late")
+
+    stage.boundary.reach = reach
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.runtime.ran() == ["a"]
+    assert stage.agent(session.session_uuid, "a").agent_output == "late"
+
+
 def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stage) -> None:
     stage.runtime.behaviours["a"] = failing("full", times=1, retryable=True, error_class="rate_limit", retry_after=30)
     session = started(stage)

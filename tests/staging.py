@@ -1,0 +1,105 @@
+"""The stage of random histories: an AWS of its own, workers whose clocks are off, and what a plan is to the engine."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine import backend, bootstrap
+from ai_coordination_engine.engine import maps
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import ActionResult
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store.async_tasks import AsyncTasks
+from ai_coordination_engine.store.steering import Steering
+from ai_coordination_engine.store.transitions import Transitions
+from tests.fakes import FakeClock
+from tests.iam import Iam
+from tests.memory import in_memory
+from tests.plans import Plan
+from tests.sessions import Stage, stage_of
+
+ANSWER = 600  # seconds that a person has for an answer
+SECRETS = Random()  # of uuids and tokens: whoever replays a history seeds it
+
+
+@dataclass(frozen=True)
+class SkewedClock:
+    """A clock that is off by some seconds."""
+
+    clock: FakeClock
+    off: float
+
+    def now(self) -> datetime:
+        return self.clock.now() + timedelta(seconds=self.off)
+
+    def wait(self, seconds: float, until: threading.Event | None) -> None:
+        self.clock.wait(seconds, until)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage for histories, on an AWS of its own."""
+    settings = Settings(auth="local", agent_timeout_seconds=30)
+    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
+        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
+            patched.setenv(f"AWS_{name}", value)
+        patched.setattr(backend, "FIRST_PAUSE", 0)
+        patched.setattr("secrets.randbits", SECRETS.getrandbits)
+        patched.setattr("secrets.token_hex", lambda length: f"{SECRETS.getrandbits(8 * length):0{2 * length}x}")
+        patched.setattr(tallies, "TALLY", 2)  # so that small joins and maps are counted like wide ones
+        patched.setattr(maps, "PAGE", 2)
+        bootstrap.create_tables(settings)
+        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        iam = Iam(patched)  # of what is made from here on: not of what the tests look with
+        stage = stage_of(app)
+        stage.iam = iam
+        yield stage
+
+
+def skewed(stage: Stage, off: float) -> App:
+    """The stage's application as a worker has it whose clock is off."""
+    clock = SkewedClock(stage.clock, off)
+    records = copy(stage.app.records)
+    records.clock = clock
+    return replace(
+        stage.app,
+        records=records,
+        transitions=Transitions(records),
+        steering=Steering(records),
+        async_tasks=AsyncTasks(records),
+        clock=clock,
+    )
+
+
+def define(stage: Stage, plan: Plan) -> tuple[str, str]:
+    actions: dict[str, dict[str, Any]] = {}
+    for name, node in plan.agents.items():
+        action: dict[str, Any] = {"join": node.join}
+        if node.join == "quorum":
+            action["quorum"] = node.quorum
+        if node.conditions:
+            action["conditions"] = {each: "go" if plan.agents[each].over is None else "[0]" for each in node.conditions}
+        if node.over is not None:
+            items = {"items": "items"} if plan.agents[node.over].over is None else {}
+            action["map"] = {"over": node.over, "join": node.map_join, **items}
+        if node.asks:
+            action["user_in_the_loop"] = "ann"
+        if isinstance(node.asks, str):
+            action["answer_within_seconds"] = ANSWER
+        if node.asks == "default":
+            action["default_answer"] = "as always"
+        if node.acts:
+            action["action_function"] = {"module_name": "m", "function_name": "f"}
+        actions[name] = action
+    stage.actions.functions["m.f"] = lambda request: ActionResult()
+    graph = {name: node.before for name, node in plan.agents.items()}
+    return stage.define(graph, actions=actions, on_failure=plan.on_failure)
