@@ -96,7 +96,7 @@ TROUBLED = Trouble(
     controls=0.3,
     deadline=True,
 )
-STEERED = Trouble(1, crashes=0.01, cancels=0.1, forks=0.2, deletes=0.2, gives_up=True, deadline=True)
+STEERED = Trouble(2, crashes=0.01, cancels=0.1, forks=0.3, deletes=0.3, gives_up=True, deadline=True)
 
 
 def test_every_kind_of_trouble_happens(stage: Stage) -> None:
