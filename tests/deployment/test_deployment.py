@@ -239,7 +239,7 @@ def test_a_schedule_starts_the_sweep_which_may_do_what_it_must(stack: Stack) -> 
     targets = stack.emulator.client("events").list_targets_by_rule(Rule=rule)["Targets"]
     assert [target["Arn"].rpartition(":")[2] for target in targets] == [function]
     answer = stack.emulator.client("lambda").invoke(FunctionName=function, Payload=b"{}")
-    assert json.load(answer["Payload"]) == {"sessions": 0}
+    assert json.load(answer["Payload"]) == {"sessions": 0, "shards": 0}
 
 
 def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:
