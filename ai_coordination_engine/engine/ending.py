@@ -66,16 +66,17 @@ def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
     return end_agents(app, session, agent) or 0
 
 
-def end_agents(app: App, session: Session, by: SessionAgent | None = None) -> float | None:
+def end_agents(app: App, session: Session, by: SessionAgent | None = None, *, again: bool = False) -> float | None:
     """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them,
     from where the turn before has left off. Each is read once.
 
     In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
     (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none. None:
     some agents are left; a message comes for them, to the agent `by` where that is given, and else the sweep.
+    `again`: all of them are looked at though they were before.
     """
     begun = _Begun.of(session)
-    if begun.is_done and begun.held is not None:
+    if begun.is_done and begun.held is not None and not again:
         return _look_at_held(app, session, begun.held)
     turn = _turn(app, session, begun.after)
     if turn.after is not None:

@@ -52,11 +52,11 @@ def find(app: App, tenant: str, key: Key) -> Session:
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
     """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
     key = (coordination_uuid, session_uuid)
-    _reconcile(app, find(app, tenant, key))
+    _reconcile(app, find(app, tenant, key), again=True)
     return find(app, tenant, key)
 
 
-def _reconcile(app: App, session: Session) -> None:
+def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
     if session.strays is not None:
         remove_strays(app, session)
     if session.restart is not None and session.status == "in_transit":
@@ -66,7 +66,7 @@ def _reconcile(app: App, session: Session) -> None:
         agents = _settled(app, session)
         session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
     if session.status in TERMINAL_SESSION_STATUSES:
-        _reconcile_ended(app, session)
+        _reconcile_ended(app, session, again=again)
     elif session.status == "paused":
         _look_again(app, session, _mark(app, session))
     else:
@@ -75,8 +75,8 @@ def _reconcile(app: App, session: Session) -> None:
         _look_again(app, session, agents)
 
 
-def _reconcile_ended(app: App, session: Session) -> None:
-    held_until = end_agents(app, session)
+def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
+    held_until = end_agents(app, session, again=again)
     if held_until is None:  # some are left for another turn
         held_until = app.clock.now().timestamp() + SOON
     questions = questions_of(app, session)

@@ -190,20 +190,25 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
     assert agent == {"dueAt": "2026-11-02T10:00:00+00:00"}
 
 
-def test_an_attempt_that_was_let_go_is_held_until_no_time(stage: Stage, client: Api) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"), [(Unavailable("later"), "WAITS_FOR_BACKEND"), (ValueError("a bug"), "INTERNAL_ERROR")]
+)
+def test_an_attempt_that_was_let_go_is_held_until_no_time(
+    error: Exception, code: str, stage: Stage, client: Api
+) -> None:
     def refuse(request: AgentRequest) -> AgentResult:
-        raise Unavailable("later")
+        raise error
 
     stage.runtime.behaviours["a"] = refuse
     session = stage.start(stage.define({"a": ""}))
-    with pytest.raises(Unavailable):
+    with pytest.raises(type(error)):
         stage.drain()
     agent = {
         "sessionUuid": session.session_uuid,
         "sessionAgentUuid": stage.agent(session.session_uuid, "a").session_agent_uuid,
     }
     found = data(client, "sessionAgent", "{ leaseUntil whyNotRunning { code } }", **agent)
-    assert found == {"leaseUntil": None, "whyNotRunning": {"code": "WAITS_FOR_BACKEND"}}
+    assert found == {"leaseUntil": None, "whyNotRunning": {"code": code}}
 
 
 def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api) -> None:

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.reconcile import SOON
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.fakes import failing
 from tests.sessions import TENANT, Crash, Stage, check_promises, crowd, stage_of, tripping
 from tests.steered import cancel, every_death, once, put_right, retry, sweep_after
@@ -313,6 +313,19 @@ def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed
     assert open_ones(stage, session) == 0
     check_promises(stage, session, status="failed")
     assert sweep_after(stage, SOON) == 0
+
+
+def test_who_reconciles_a_session_looks_at_all_of_its_agents_again(stage: Stage) -> None:
+    """After a disaster: a table that was restored may have them as they were before their session ended."""
+    session = stage.start(stage.define(FAN))
+    cancel(stage, session)
+    restored = stage.agent(session.session_uuid, "m03")
+    table = stage.app.records.table(SESSION_AGENT)
+    key = (restored.session_uuid, restored.session_agent_uuid)
+    table.update(TENANT, key, [SessionAgent.state.set("initial")], SessionAgent.state == "cancelled")
+    put_right(stage, session)
+    assert open_ones(stage, session) == 0
+    assert stage.session(session).agents_ended == [0, []]
 
 
 def rows_read(stage: Stage) -> list[int]:
