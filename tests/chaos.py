@@ -44,14 +44,15 @@ def main() -> None:
     ]
     for process in processes:
         process.start()
-    failures = _listen(told, len(processes))
+    told_of, failures = _listen(told, len(processes))
     for process in processes:
         process.join()
-    print(f"seed {given.seed}, {given.at_once} processes, {given.minutes:g} minutes: {failures or 'no'} failures")
+    print(f"seed {given.seed}, {given.at_once} processes, {given.minutes:g} minutes: {told_of}")
     sys.exit(bool(failures))
 
 
-def _listen(told: Any, alive: int) -> int:
+def _listen(told: Any, alive: int) -> tuple[str, int]:
+    """What was tried altogether, in words, and how many of it failed."""
     points = histories = failures = 0
     shown = time.monotonic()
     while alive:
@@ -63,10 +64,11 @@ def _listen(told: Any, alive: int) -> int:
             print(value, flush=True)
         else:
             points, histories = points + value[0], histories + value[1]
-        if time.monotonic() > shown + 60 or not alive:
+        told_of = f"crash points: {points}, random histories: {histories}, failures: {failures}"
+        if time.monotonic() > shown + 60:
             shown = time.monotonic()
-            print(f"crash points: {points}, random histories: {histories}, failures: {failures}", flush=True)
-    return failures
+            print(told_of, flush=True)
+    return told_of, failures
 
 
 def work(seed: int, seconds: float, told: Any) -> None:
