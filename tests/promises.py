@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
+from ai_coordination_engine.engine.reconcile import reconcile_session
 from ai_coordination_engine.store.models import Session, SessionAgent
-from tests.sessions import Stage, check_redelivery_changes_nothing
+from tests.sessions import TENANT, Stage, check_redelivery_changes_nothing
 
 if TYPE_CHECKING:
     from tests.outcomes import Outcomes
@@ -72,6 +73,9 @@ def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
     assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
     if ended.session is not None:
+        if ended.session.watch_at is not None:  # whoever ended it may have died before it said that its agents are
+            reconcile_session(stage.app, TENANT, ended.session.coordination_uuid, ended.session.session_uuid)
+            assert stage.queue.waiting == []
         stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)  # once more each, however often it was sent
         check_redelivery_changes_nothing(stage, ended.session)
 
