@@ -54,10 +54,24 @@ MUTANTS = (
         ("integration/test_same_uuids.py",),
     ),
     Mutant(
+        "a fence keeps no start back",
+        "store/starts.py",
+        ".put_new(first)",
+        ".put_many([first])",
+        ("integration/test_fences.py",),
+    ),
+    Mutant(
+        "the shards of a list are not merged",
+        "store/shards.py",
+        "    yield from heapq.merge(*parts, key=attrgetter(table.range_key), reverse=newest)\n",
+        "    for part in parts:\n        yield from part\n",
+        ("integration/test_session_shards.py",),
+    ),
+    Mutant(
         "the sweep does not put sessions off first",
         "engine/reconcile.py",
-        "    if not app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds):\n",
-        "    if False:\n",
+        "app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
+        "starts.read(app.records, due)",
         ("integration/test_reconcile.py",),
     ),
     Mutant(

@@ -114,6 +114,7 @@ class Scene:
     def check(self, *outcomes: Any) -> None:
         """The promise, once nobody is at work any more."""
         children, parent = self.child_items(), self.parent_item()
+        self.records.look_at_starts(children, consistent=True)
         assert [each for each in children if each.unconfirmed is not None] == []
         if parent is None:
             assert children == []

@@ -198,8 +198,10 @@ async def _definition(session: Any, info: Any) -> Any:
 
 
 def _status(session: Any, info: Any) -> Any:
-    asks = may_have_begun(session) and _key(session) not in info.context.just_started
-    return _begun_status(session, info.context) if asks else session.status
+    if not may_have_begun(session) or _key(session) in info.context.just_started:
+        return session.status
+    first = session.first_agent
+    return _begun_status(session, info.context) if first is None else status_of(session, first)
 
 
 async def _begun_status(session: Any, context: Any) -> str:

@@ -11,10 +11,11 @@ from ai_coordination_engine.engine import runs
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import FIRST_QUESTION, agent_key, counts
 from ai_coordination_engine.ports import Wake
-from ai_coordination_engine.store import guards
+from ai_coordination_engine.store import guards, marks
 from ai_coordination_engine.store.attempts import lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.repository import is_below
 
 MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
 _MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
@@ -33,10 +34,15 @@ def has_agents(app: App, tenant: str, session_uuid: str) -> bool:
 
 
 def remove_strays(app: App, session: Session) -> None:
-    """Delete the agents of a confirmed session that do not count: those of starts that were given up, or not faster."""
-    key = (session.coordination_uuid, session.session_uuid)
-    rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
-    strays = [each for each in rows if each.ordinal is not None and not counts(session, each)]
+    """Delete the agents of a confirmed session that do not count: those of starts that were given up, or not faster.
+
+    The fence of a start stays as long as that may be about to confirm.
+    """
+    key, now = (session.coordination_uuid, session.session_uuid), app.clock.now()
+    rows = app.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid, consistent=True)
+    own = [each for each in rows if each.ordinal is not None and is_below(each, SESSION_AGENT, key)]
+    over = [each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)]
+    strays = [each for each in over if not counts(session, each)]
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
 

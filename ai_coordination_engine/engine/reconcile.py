@@ -28,7 +28,7 @@ from ai_coordination_engine.engine.reset import go_on
 from ai_coordination_engine.engine.verdicts import edges
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.store import guards
+from ai_coordination_engine.store import guards, starts
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.session_transitions import SHARDS, SOON
@@ -51,9 +51,18 @@ def find(app: App, tenant: str, key: Key) -> Session:
 
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
     """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
-    key = (coordination_uuid, session_uuid)
-    _reconcile(app, find(app, tenant, key), again=True)
-    return find(app, tenant, key)
+    session = find(app, tenant, (coordination_uuid, session_uuid))
+    _reconcile(app, session, again=True)
+    return _again(app, session)
+
+
+def _again(app: App, session: Session) -> Session:
+    """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
+    now = starts.read(app.records, session)
+    if now is None or now.nonce != session.nonce:
+        return find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+    now.unconfirmed = None
+    return now
 
 
 def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
@@ -64,7 +73,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
     agents: list[SessionAgent] = []
     if session.status not in TERMINAL_SESSION_STATUSES:
         agents = _settled(app, session)
-        session = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+        session = _again(app, session)
     if session.status in TERMINAL_SESSION_STATUSES:
         _reconcile_ended(app, session, again=again)
     elif session.status == "paused":
@@ -121,12 +130,10 @@ def sweep(
 
 def _look_after(app: App, due: Session) -> None:
     """Put the session off first: when this raises or dies, others come before it next time. Whoever does so looks."""
-    key = (due.coordination_uuid, due.session_uuid)
-    if not app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds):
-        return  # another sweep was faster
-    session = app.records.table(SESSION).get(due.partition_key, key, consistent=True)
+    session = app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
     if session is None:
-        return
+        return  # another sweep was faster
+    app.records.look_at_starts([session], consistent=True)
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
         return
@@ -146,7 +153,6 @@ def _look_after(app: App, due: Session) -> None:
 
 def _settled(app: App, session: Session) -> list[SessionAgent]:
     """The session's agents once nothing is left to do for those that have ended, or the session has ended."""
-    key = (session.coordination_uuid, session.session_uuid)
     agents = agents_of(app, session)
     settled: set[int] = set()  # once is enough; that an edge is gone from a tally cannot be seen here
     while session.status not in TERMINAL_SESSION_STATUSES:
@@ -156,9 +162,9 @@ def _settled(app: App, session: Session) -> list[SessionAgent]:
             break
         settled.update(edge(each) for each in owing)
         settle(app, session, owing)
-        session, agents = find(app, session.partition_key, key), agents_of(app, session)
+        session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):
-        session, agents = find(app, session.partition_key, key), agents_of(app, session)
+        session, agents = _again(app, session), agents_of(app, session)
     if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
         end_session(app, session)
     return agents
@@ -200,7 +206,7 @@ def _mark(app: App, session: Session) -> list[SessionAgent]:
         if not unmarked or session.pause_token is None:
             break
         app.records.parallel.run([partial(app.steering.mark, each, session.pause_token) for each in unmarked])
-    now = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+    now = _again(app, session)
     if now.pause_token == session.pause_token:
         return agents
     agents = _unmark(app, session, agents)
@@ -221,7 +227,7 @@ def _unmark(
     that has ended is paused no more.
     """
     while any(each.paused is not None for each in agents):
-        now = find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+        now = _again(app, session)
         token = now.pause_token if now.status in OPEN_SESSION_STATUSES else None
         stray = [each for each in agents if each.paused is not None and each.paused != token]
         if not stray:

@@ -1,15 +1,16 @@
 """Starting a session: the task becomes session agents with their edges, and the roots go to the queue.
 
 The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard lets go of its
-coordination; then its agents, in batches, and the coordination is read again; then the session is confirmed; last the
-roots are enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody runs; the sweep
-removes it. One with a `session_uuid` chosen by the client may be sent again: each try writes agents of its own, whose
-uuids nobody else knows, and the first that confirms the session makes them count.
+coordination; then its agents but the first, in batches, and the coordination is read again; then the first agent, which
+confirms the session (`store.starts`); last the roots are enqueued. A start that dies before it confirms leaves an
+invisible session whose agents nobody runs; the sweep fences and removes it. One with a `session_uuid` chosen by the
+client may be sent again: each try writes agents of its own, whose uuids nobody else knows, and the first that confirms
+the session makes them count. Who has not written the session itself confirms in its row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,8 @@ from ai_coordination_engine.engine.planned import (
 from ai_coordination_engine.engine.reconcile import reconcile_session
 from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store import guards, marks
+from ai_coordination_engine.store import guards, marks, starts
+from ai_coordination_engine.store.begun import tell
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.session_status import status_key
@@ -95,7 +97,11 @@ def execute_procedure(
         subtasks = fill_subtasks(planned, app.records.opened(stored.task_query) or "")
         agents = session_agents(app, stored, planned, subtasks)
     if stored.unconfirmed is not None:
-        confirmed = write_and_confirm(app, stored, [*session_tallies(stored, planned), *agents])
+        rest = [*session_tallies(stored, planned), *agents[1:]]
+        begin = write_and_confirm if stored.incarnation is not None else write_and_begin
+        confirmed = begin(app, stored, [agents[0], *rest])
+        if confirmed is None:  # an equal start has fenced it, and goes on or has died
+            return execute_procedure(app, tenant, replace(start, session_uuid=session.session_uuid), warn)
         if confirmed.incarnation == stored.incarnation:
             app.queue.send([wake(each) for each in agents if each.in_degree == 0])
             return confirmed
@@ -223,6 +229,7 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
             if not guards.swept(app.records, SESSION, tenant, old):
                 raise Conflict("The session is being deleted; choose a new sessionUuid.")
             continue
+        app.records.look_at_starts([old], consistent=True)
         check(old)
         if old.unconfirmed is None:
             return old
@@ -235,24 +242,62 @@ def _is_going(app: App, old: Session) -> bool:
     return old.deleting is not None and (old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now()))
 
 
+def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
+    """Write the agents and tallies of a session that this start has written, the first agent last: that confirms it.
+
+    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one confirms.
+    """
+    first, *others = agents
+    if not _written(app, session, others):
+        _undo(app, session, None, is_gone=True)
+    if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
+        return _undo(app, session, _confirmed(session, first))
+    now = starts.read(app.records, session)  # somebody may have taken the start back
+    app.records.look_at_starts([now] if now is not None else [], consistent=True)
+    if now is not None and now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None:
+        return None
+    return _undo(app, session, now)
+
+
+def _confirmed(session: Session, first: SessionAgent) -> Session:
+    """The session as it is stored, once its first agent has confirmed it."""
+    stored = Session.from_raw_data(session.serialize())
+    tell(stored, first)
+    return stored
+
+
 def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
     """Write agents and tallies, read the coordination again and make the session visible; the session as it is then.
 
+    The start is taken back when the coordination is gone, or an equal start was faster.
+    """
+    is_there = _written(app, session, agents)
+    return _undo(app, session, app.transitions.session.confirm(session) if is_there else None, is_gone=not is_there)
+
+
+def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
+    """Write agents and tallies, and see whether the coordination is there: read once the session is written.
+
     Nobody else knows the uuids of the agents, so they are written without a condition; and nobody runs them before the
-    session is confirmed. The start is taken back when the coordination is gone, or an equal start was faster.
+    session is confirmed.
     """
     table, tenant = app.records.table(SESSION_AGENT), session.partition_key
-    starts = range(0, len(agents), BATCH_WRITE_LIMIT)
-    writes = [partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in starts]
-    parent_key = (tenant, session.coordination_uuid)
-    calls: list[Any] = [partial(app.records.living_parent, COORDINATION, tenant, parent_key), *writes]
-    parent = app.records.parallel.run(calls)[0]
-    now = app.transitions.session.confirm(session) if parent is not None else None
-    if now is None or now.incarnation != session.incarnation:
+    batches = range(0, len(agents), BATCH_WRITE_LIMIT)
+    writes = [partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches]
+    parent = partial(app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid))
+    calls: list[Any] = [parent, *writes]
+    return app.records.parallel.run(calls)[0] is not None
+
+
+def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = False) -> Session:
+    """Take a start back unless the session is confirmed `now` with its agents; remove what does not count."""
+    if now is not None and now.nonce != session.nonce:
+        now = None
+    if now is None or now.unconfirmed is not None or now.incarnation != session.incarnation:
         app.transitions.session.take_back(session)
-    if parent is None:
-        raise COORDINATION.missing(parent_key)
-    if now is None:
+    if is_gone:
+        raise COORDINATION.missing((session.partition_key, session.coordination_uuid))
+    if now is None or now.unconfirmed is not None:
         raise Conflict("Starting the session took too long and was undone; try again.")
     if now.strays is not None or now.incarnation != session.incarnation:
         remove_strays(app, now)

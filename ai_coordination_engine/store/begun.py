@@ -14,6 +14,11 @@ from ai_coordination_engine.store.table import Key
 _AT_ONCE = 100  # rows whose first agents are read in one request
 
 
+def first_key(session: Session) -> Key:
+    """The key of agent 0 as the start has it that wrote the session; an equal start has another."""
+    return _agent_key(session, 0, session.nonce)
+
+
 def agent_key_of(session: Session, ordinal: int) -> Key:
     """The key of the session agent `ordinal` in a session.
 
@@ -21,10 +26,26 @@ def agent_key_of(session: Session, ordinal: int) -> Key:
     coordinations share the partition of their agents. So does what tells its agents from those of an earlier session
     of its uuid, or of a start that was given up: agents count only with their session's incarnation.
     """
+    return _agent_key(session, ordinal, session.incarnation or session.nonce)
+
+
+def _agent_key(session: Session, ordinal: int, incarnation: str | None) -> Key:
     name = f"{session.partition_key}/{session.coordination_uuid}/{session.session_uuid}"
-    if incarnation := session.incarnation or session.nonce:
+    if incarnation:
         name = f"{name}/{incarnation}"
     return session.session_uuid, child_uuid(name, ordinal, session.created_at)
+
+
+def is_starting(session: Session) -> bool:
+    """Whether the row leaves it open that the session is confirmed: its agent 0 tells (`store.starts`)."""
+    is_reserved = session.unconfirmed is not None and session.deleting is None
+    return is_reserved and session.plan_hash is not None and session.restart is None
+
+
+def tell(session: Session, first: SessionAgent | None) -> None:
+    """Say of a session that is starting what its agent 0 says."""
+    if first is not None and first.unconfirmed is None:
+        session.unconfirmed, session.first_agent = None, first
 
 
 def may_have_begun(session: Session) -> bool:
@@ -43,7 +64,8 @@ def with_statuses(read: Any, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[
     source = iter(rows)
     while chunk := list(islice(source, _AT_ONCE)):
         open_ones: Sequence[Session] = [each for each, _ in chunk if each is not None and may_have_begun(each)]
-        first = read([agent_key_of(each, 0) for each in open_ones]) if open_ones else {}
+        unknown = [agent_key_of(each, 0) for each in open_ones if each.first_agent is None]
+        first = read(unknown) if unknown else {}
         for each in open_ones:
-            each.status = status_of(each, first.get(agent_key_of(each, 0)))
+            each.status = status_of(each, each.first_agent or first.get(agent_key_of(each, 0)))
         yield from chunk

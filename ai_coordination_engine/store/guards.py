@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import Conflict, HasDependents
-from ai_coordination_engine.store import marks, tallies
+from ai_coordination_engine.store import marks, starts, tallies
+from ai_coordination_engine.store.begun import is_starting
 from ai_coordination_engine.store.entities import SESSION_AGENT, Entity
-from ai_coordination_engine.store.models import Record, SessionAgent
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.repository import Repository, blob_prefix, is_below
 from ai_coordination_engine.store.table import BATCH_WRITE_LIMIT, Key, Refused
 
@@ -75,8 +76,12 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
             owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now))),
         )
     except Refused as refused:
-        if refused.old is None or refused.old.deleting != mark:  # else the answer to a first try was lost
-            _explain(refused.old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
+        old = refused.old
+        if old is None or old.deleting != mark:  # else the answer to a first try was lost
+            repository.look_at_starts([old] if old is not None else [], consistent=True)
+            if isinstance(old, Session) and old.first_agent is not None:  # it has that one, and was never written since
+                raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
+            _explain(old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
     return mark
 
 
@@ -147,7 +152,9 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, s
     while True:
         records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard)
         own = [each for each in records if each.partition_key == tenant and is_below(each, child, parent_key)]
-        ended = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
+        over = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
+        repository.look_at_starts(over, consistent=True)
+        ended = [each for each in over if each.unconfirmed is not None]
         counted += len(own) - len(ended)
         dead += ended
         if counted >= _LOOK or after is None:
@@ -164,6 +171,8 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
     table = repository.table(entity)
     key = (getattr(record, table.hash_key), getattr(record, table.range_key))
     mark = record.unconfirmed
+    if isinstance(record, Session) and is_starting(record) and not starts.fence(repository, record):
+        return False
     if entity.guards:  # a writer that was only slow must not confirm it while its children go
         mark = marks.new_mark(repository.clock.now())
         unconfirmed, deleting = table.model.unconfirmed, table.model.deleting

@@ -183,6 +183,9 @@ class _List:
         """What rows that count meet; of an index of keys nothing can be asked."""
         model = self._table.model
         confirmed: Condition = model.unconfirmed.does_not_exist()
+        if issubclass(model, Session):  # of a start that is under way the row does not tell
+            starting = Session.plan_hash.exists() & Session.restart.does_not_exist()
+            confirmed |= starting & Session.deleting.does_not_exist()
         if self._partition is not None:
             confirmed &= model.partition_key == self.tenant
         elif self.entity.keys_only:
@@ -274,7 +277,7 @@ def _partition(
     newest: bool = False,
 ) -> Iterator[_Row]:
     above = _part(after, -1, 1) if after else None
-    for record in shards.rows(repository.parallel, table, tenant, hash_value, above, size, newest=newest):
+    for record in shards.rows(repository, table, tenant, hash_value, above, size, newest=newest):
         yield record, [getattr(record, table.range_key)]
 
 
@@ -286,7 +289,7 @@ def _rest_if_short(
     An index of the whole tenant may name very many others before those of one parent.
     """
     above = after[-1] if after else None
-    found = shards.rest_if_short(repository.parallel, table, tenant, hash_value, above, newest=newest)
+    found = shards.rest_if_short(repository, table, tenant, hash_value, above, newest=newest)
     return ((each, [getattr(each, table.range_key)]) for each in found) if found is not None else None
 
 

@@ -210,6 +210,7 @@ class Session(Record):
         table_name = "sessions"
 
     record_name = "session"
+    first_agent: "SessionAgent | None" = None  # not stored: its agent 0, where that was read with it
     coordination_uuid = ShardedParentKey(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)
     task_uuid = UnicodeAttribute(null=True)

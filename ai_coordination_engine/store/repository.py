@@ -5,6 +5,7 @@ reads them when somebody wants them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from hashlib import sha256
 from typing import Any
@@ -17,10 +18,11 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store import marks
+from ai_coordination_engine.store.begun import first_key, is_starting, tell
 from ai_coordination_engine.store.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.lifecycle import same
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.table import Key, Refused, Table
@@ -59,11 +61,15 @@ class Repository:
 
     def get(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = False) -> Any:
         """The record under `key`, or None when there is none for this tenant. One GetItem."""
-        return visible(self.table(entity).get(tenant, key, consistent=consistent), tenant)
+        found = self.table(entity).get(tenant, key, consistent=consistent)
+        if found is not None:
+            self.look_at_starts([found], consistent=consistent)
+        return visible(found, tenant)
 
     def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Any]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
         found = self.table(entity).get_many(tenant, keys, consistent=consistent)
+        self.look_at_starts([*found.values()], consistent=consistent)
         return {key: record for key, record in found.items() if visible(record, tenant)}
 
     def children(self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False) -> Iterator[Any]:
@@ -82,6 +88,18 @@ class Repository:
         rows, last = table.query(tenant, parent_key[1], after=start, limit=limit, consistent=True)
         mine = [each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)]
         return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
+
+    def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
+        """See of sessions, which belong to one tenant, whether their starts are confirmed: then they show no
+        reservation. One BatchGetItem per 100 of which their rows do not tell; no call where there are none.
+        """
+        starting = [each for each in records if isinstance(each, Session) and is_starting(each)]
+        if starting:
+            agents = self.tables[SessionAgent]
+            tenant = starting[0].partition_key
+            found = agents.get_many(tenant, [first_key(each) for each in starting], consistent=consistent)
+            for each in starting:
+                tell(each, found.get(first_key(each)))
 
     def opened(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
@@ -114,12 +132,16 @@ class Repository:
         `conflict` says what it means when it does not. Raises `NotFound`, `Conflict`.
         """
         parent = self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
-        table, place = self.table(entity), _Place(self, entity, tenant, key)
-        try:
-            actions = self._actions(entity, tenant, key, content(parent, False), place)
-            return table.update(tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition)))
-        except Refused as refused:
-            old = refused.old
+        table = self.table(entity)
+        while True:
+            place = _Place(self, entity, tenant, key)
+            try:
+                actions = self._actions(entity, tenant, key, content(parent, False), place)
+                return table.update(tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition)))
+            except Refused as refused:
+                old = refused.old
+            if old is None or old.partition_key != tenant or not self._now_says_so(old):
+                break
         if place.was_left(old):
             conflict = f"Somebody has deleted this {entity.name} and created it anew; try again."
         if old is None:
@@ -188,7 +210,7 @@ class Repository:
         A delete that is under way is called off: once its mark is removed it can no longer go through.
         """
         table = self.table(entity)
-        record = visible(table.get(tenant, key, consistent=True), tenant)
+        record = self.get(entity, tenant, key, consistent=True)
         if record is None or record.deleting is None:
             return record
         try:
@@ -206,6 +228,19 @@ class Repository:
         return self._packed(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
 
     # Inside
+
+    def _now_says_so(self, session: Any) -> bool:
+        """Whether the row of a session that did not say so says now that it is confirmed."""
+        if not isinstance(session, Session) or not is_starting(session):
+            return False
+        self.look_at_starts([session], consistent=True)
+        if session.unconfirmed is None:
+            still = same(Session.nonce, session.nonce) & Session.deleting.does_not_exist()
+            with suppress(Refused):
+                key = (session.coordination_uuid, session.session_uuid)
+                actions = [Session.unconfirmed.remove()]
+                self.tables[Session].update(session.partition_key, key, actions, still)
+        return session.unconfirmed is None
 
     def _packed(self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]) -> dict[str, Any]:
         payloads = set(entity.model.payload_names())
@@ -274,7 +309,7 @@ class Repository:
 
     def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
         busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
-        if marks.is_live(old.unconfirmed, self.clock.now()):
+        if marks.is_live(old.unconfirmed, self.clock.now()) or (isinstance(old, Session) and is_starting(old)):
             raise busy
         try:
             table.put(record, table.model.unconfirmed == old.unconfirmed)

@@ -9,7 +9,8 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.store import marks
+from ai_coordination_engine.store import marks, starts
+from ai_coordination_engine.store.begun import is_starting
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.lifecycle import same
 from ai_coordination_engine.store.models import Record, Session
@@ -39,6 +40,7 @@ class SessionTransitions:
     """The transitions of the sessions of one store. Thread-safe."""
 
     def __init__(self, repository: Repository) -> None:
+        self._repository = repository
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
@@ -58,8 +60,12 @@ class SessionTransitions:
     def confirm(self, session: Session) -> Session | None:
         """Make a session visible whose agents, those of its `incarnation`, are all written; the session as it is then.
 
-        None: it was taken away. Another incarnation: an equal start was faster.
+        None: it was taken away. Another incarnation: an equal start was faster. This is how an equal start and a fork
+        confirm; the start that wrote the session does so by its first agent, and is fenced before.
         """
+        if is_starting(session) and not starts.fence(self._repository, session):
+            still = _is_still(session) & Session.incarnation.does_not_exist()
+            return self._change_session(session.partition_key, _key_of(session), [Session.unconfirmed.remove()], still)
         actions: list[Action] = [Session.unconfirmed.remove(), Session.restart.remove()]
         if session.incarnation is not None:
             actions.append(Session.incarnation.set(session.incarnation))
@@ -78,10 +84,12 @@ class SessionTransitions:
         due: list[Action] = [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(0)]
         ended = [Session.unconfirmed.set(marks.ENDED), Session.deleting.set(marks.ENDED), *due]
         own = _is_still(session) & Session.unconfirmed.exists()
+        if session.incarnation is not None and is_starting(session) and not starts.fence(self._repository, session):
+            ended = due  # it was faster, and is confirmed
         now = self._change_session(tenant, key, ended, own)
         if now is None:
             now = self._put_back(session)
-        if now is not None and (now.nonce != session.nonce or now.unconfirmed is None):
+        if now is not None and (now.nonce != session.nonce or now.unconfirmed is None or now.deleting is None):
             strays = Session.strays.set(Session.strays | 0)
             self._change_session(tenant, key, [strays, *due], _is_still(now))
 
@@ -137,7 +145,7 @@ class SessionTransitions:
 
         `blamed`: because of a failure; `logs` says which, unless an earlier one said so. `has_result`: it completed.
         """
-        actions = [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-width), self._touched()]
+        actions = [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-width), *self._touched()]
         if blamed:
             actions.append(Session.blamed.set(True))
         if has_result:
@@ -228,7 +236,7 @@ class SessionTransitions:
         """End the session, and with it the watch, unless a question in it may be open, or agents that do not count may
         be left: then the sweep looks soon.
         """
-        done = [*actions, *setting_status(tenant, key[1], status), self._touched()]
+        done = [*actions, *setting_status(tenant, key[1], status), *self._touched()]
         lasting = (Session.outlived, Session.pause_token, Session.strays)
         over = reduce(and_, (each.does_not_exist() for each in lasting))
         unwatched = [*done, Session.watch.remove(), Session.watch_at.remove()]
@@ -240,8 +248,9 @@ class SessionTransitions:
             tenant, key, [*done, Session.watch.set(watch_shard(tenant, key[1])), soon], condition & ~over
         )
 
-    def _touched(self) -> Action:
-        return Session.updated_at.set(self._clock.now())
+    def _touched(self) -> list[Action]:
+        """Whose agents have ended is confirmed."""
+        return [Session.updated_at.set(self._clock.now()), Session.unconfirmed.remove()]
 
     def _change_session(self, tenant: str, key: Key, actions: Sequence[Action], condition: Any) -> Session | None:
         try:

@@ -10,12 +10,12 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
-from ai_coordination_engine.store.parallel import Parallel
+from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.table import RawKey, Table
 
 
 def rows(
-    parallel: Parallel,
+    repository: Repository,
     table: Table[Any],
     tenant: str,
     hash_value: str,
@@ -32,19 +32,20 @@ def rows(
         yield from page
         while start is not None:
             page, start = read(after=start, shard=shard)
+            repository.look_at_starts(page)
             yield from page
 
-    pages = parallel.run([partial(read, **each) for each in _starts(table, tenant, hash_value, after)])
+    pages = _first_pages(repository, table, tenant, hash_value, after, read)
     parts = [going_on(shard, *page) for shard, page in enumerate(pages)]
     yield from heapq.merge(*parts, key=attrgetter(table.range_key), reverse=newest)
 
 
 def rest_if_short(
-    parallel: Parallel, table: Table[Any], tenant: str, hash_value: str, after: str | None, *, newest: bool
+    repository: Repository, table: Table[Any], tenant: str, hash_value: str, after: str | None, *, newest: bool
 ) -> Iterator[Any] | None:
     """All rows after a range key when one request of each shard reads them; None when there are more."""
     read = partial(table.query, tenant, hash_value, forward=not newest)
-    pages = parallel.run([partial(read, **each) for each in _starts(table, tenant, hash_value, after)])
+    pages = _first_pages(repository, table, tenant, hash_value, after, read)
     if any(more is not None for _, more in pages):
         return None
     return heapq.merge(*(found for found, _ in pages), key=attrgetter(table.range_key), reverse=newest)
@@ -63,12 +64,18 @@ def skip(
     return len(found), found[-1] if len(found) == count else None
 
 
-def _starts(table: Table[Any], tenant: str, hash_value: str, after: str | None) -> list[dict[str, Any]]:
-    """Where the rows of each shard begin, as arguments of a query."""
-    return [
-        {"shard": shard, "after": table.after(tenant, hash_value, after, shard) if after is not None else None}
-        for shard in range(table.shards)
-    ]
+def _first_pages(
+    repository: Repository, table: Table[Any], tenant: str, hash_value: str, after: str | None, read: Any
+) -> list[tuple[list[Any], RawKey | None]]:
+    """What each shard has after a range key, and where to go on: read at the same time."""
+
+    def page(shard: int) -> tuple[list[Any], RawKey | None]:
+        start = table.after(tenant, hash_value, after, shard) if after is not None else None
+        return read(after=start, shard=shard)  # type: ignore[no-any-return]
+
+    pages = repository.parallel.run([partial(page, shard) for shard in range(table.shards)])
+    repository.look_at_starts([each for found, _ in pages for each in found])
+    return pages
 
 
 def _share(wanted: int, shards: int) -> int:

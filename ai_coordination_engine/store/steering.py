@@ -146,10 +146,10 @@ class Steering(AgentWrites):
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
         )
 
-    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> bool:
+    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> Session | None:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
-        says; whether that was written. With `gives_up` it stays as it is while somebody ends a wait. Never raises
-        `Refused`.
+        says; the session as it is then, confirmed or not, and None where that was not written. With `gives_up` it stays
+        as it is while somebody ends a wait. Never raises `Refused`.
         """
         key = _key_of(session)
         condition = same(Session.watch_at, session.watch_at)
@@ -163,10 +163,9 @@ class Steering(AgentWrites):
         if gives_up:
             condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
         try:
-            self._sessions.update(session.partition_key, key, actions, condition)
+            return self._sessions.update(session.partition_key, key, actions, condition)  # type: ignore[no-any-return]
         except Refused:
-            return False
-        return True
+            return None
 
     def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
         """Sessions of these shards that the sweep should have looked at before then (epoch seconds), at most
@@ -241,7 +240,7 @@ class Steering(AgentWrites):
     # Inside
 
     def _steer(self, seen: Session, order: Order, actions: list[Action], condition: Any) -> Session:
-        actions = [*actions, Session.updated_at.set(self._clock.now())]
+        actions = [*actions, Session.updated_at.set(self._clock.now()), Session.unconfirmed.remove()]
         condition &= same(Session.nonce, seen.nonce)  # its blobs are no other's
         if order.by is not None:
             actions.append(Session.updated_by.set(order.by))

@@ -23,7 +23,7 @@ from tests.documents import code
 from tests.fakes import failing
 from tests.memory import Database
 from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import DIAMOND, names, pause, put_right, race, retry, sweep_after
+from tests.steered import DIAMOND, names, pause, put_right, race, resume, retry, sweep_after
 from tests.support import Api
 from tests.waits import at_point, work_now
 
@@ -442,6 +442,8 @@ def test_a_session_without_an_open_agent_that_has_not_ended_is_told(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = stage.start(stage.define({"a": "", "b": ""}))
+    for steer in (pause, resume):  # its row tells that it is confirmed
+        steer(stage, session)
     for each in stage.agents(session.session_uuid):
         delete(stage, session, each.agent_uuid)
     stage.queue.waiting.clear()

@@ -162,7 +162,8 @@ def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
     assert stage.requests == {"UpdateItem": 100, "GetItem": 100, "BatchGetItem": 100}
     stage.requests.clear()
     put_right(stage, session)
-    assert (stage.requests["UpdateItem"], stage.requests["BatchGetItem"]) == (1, 1)  # the next look, both tallies
+    # the next look; the first agent, which tells that the session is confirmed, and both tallies
+    assert (stage.requests["UpdateItem"], stage.requests["BatchGetItem"]) == (1, 2)
     stage.drain()
     check_promises(stage, session)
 

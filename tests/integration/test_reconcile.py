@@ -170,6 +170,7 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
         lose_everything(stage)
         sweep_after(stage, stage.app.settings.watch_seconds + 1)
         found = stage.looking.table(reconcile.SESSION).get(TENANT, (task[0], f"s{point}"), consistent=True)
+        stage.looking.look_at_starts([found], consistent=True)
         agents = [each.state for each in stage.agents(f"s{point}")]
         assert (found is None and agents == []) or found.unconfirmed is None
     assert point > 5
@@ -219,7 +220,7 @@ def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
     stage.boundary.reach = calls.append
     assert sweep_after(stage, stage.app.settings.watch_seconds + 1) == 1
     seen = Counter(calls[::2])  # each is heard of before and after it
-    assert seen == {"Query": SHARDS + 1, "UpdateItem": 2, "GetItem": 2, "send": 1}
+    assert seen == {"Query": SHARDS + 1, "UpdateItem": 2, "BatchGetItem": 1, "GetItem": 1, "send": 1}
     assert stage.session(session).watch_at > stage.clock.now().timestamp()
 
 

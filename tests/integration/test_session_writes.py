@@ -54,7 +54,7 @@ def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
     started = meter.taken().written
     worker.drain()
     ended = meter.taken().written
-    assert (started["sessions"], ended["sessions"]) == (2, ends)  # reserved, confirmed; each of several sinks, the end
+    assert (started["sessions"], ended["sessions"]) == (1, ends)  # reserved; each of several sinks, the end
     whole = started + ended
     assert {name: count for name, count in whole.items() if "/" in name} == {
         "sessions/by_tenant": 1,

@@ -162,11 +162,16 @@ def test_starting_five_agents_costs_seven_calls(app: App, api: Api, calls: Calls
     api.data(START, c=names[0], t=names[1])
     assert calls.taken() == {
         "GetItem": 3,  # the coordination, the task, and the coordination again when everything is written
-        "PutItem": 1,
+        "PutItem": 2,  # the session, and the first agent, which confirms it
         "BatchWriteItem": 1,
         "SendMessageBatch": 1,
-        "UpdateItem": 1,
     }
+
+
+def test_starting_one_agent_costs_six_calls(app: App, api: Api, calls: Calls) -> None:
+    names = define(app, {"a": ""})
+    api.data(START, c=names[0], t=names[1])
+    assert calls.taken() == {"GetItem": 3, "PutItem": 2, "SendMessageBatch": 1}
 
 
 def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
@@ -182,8 +187,8 @@ def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
         "SendMessageBatch": 1,
         "ReceiveMessage": 2,  # the message, and that there is no other
         "DeleteMessage": 1,
-        "PutItem": 6,  # the session and five runs
-        "UpdateItem": 1 + 1 + 5 + 4 + 1,  # dispatch, claim, complete, last edge and claim, the end
+        "PutItem": 7,  # the session, its first agent and five runs
+        "UpdateItem": 1 + 5 + 4 + 1,  # claim, complete, last edge and claim, the end
     }
     assert sum(taken.values()) <= 30
 
