@@ -30,11 +30,13 @@ from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.store.attempts import times_by_hand
+from ai_coordination_engine.store.models import Coordination, Record
 
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
+_ABOUT_AGENTS = {"subtask_queries", "agent_actions"}
 Arguments = Mapping[str, Any]
-Content = Callable[[Context, Arguments, Any, bool], dict[str, Any]]
+Content = Callable[[Context, Arguments, Record | None, bool], Mapping[str, object]]
 
 
 def unusable_ids(arguments: Arguments) -> list[str]:
@@ -52,22 +54,29 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
         raise BadUserInput(
             f"{wrong[0]} must have 1 to {MAX_ID} bytes of printable characters, and no space at its ends."
         )
+    check = _check_length if are_filters else _check_text
     for name, value in arguments.items():
-        if not isinstance(value, str):
-            continue
-        wire = _wire_name(name)
-        if name == "user_id" and not is_plain(value) and not are_filters:
-            raise BadUserInput(f"{wire} must hold printable characters alone, and no space at its ends.")
-        if name == "idempotency_key":
-            if not 1 <= len(value) <= MAX_ID or not value.isprintable():
-                raise BadUserInput(f"{wire} must have 1 to {MAX_ID} printable characters.")
-        elif name in PLAIN and len(value.encode()) > MAX_PLAIN:
-            raise BadUserInput(f"{wire} has {len(value.encode())} bytes; it takes at most {MAX_PLAIN}.")
-        elif name in NEVER_EMPTY and not are_filters and not value.strip():
-            raise BadUserInput(f"{wire} is empty.")
+        if isinstance(value, str):
+            check(name, value)
 
 
-def coordination(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def _check_text(name: str, text: str) -> None:
+    if name == "user_id" and not is_plain(text):
+        raise BadUserInput(f"{_wire_name(name)} must hold printable characters alone, and no space at its ends.")
+    _check_length(name, text)
+    if name in NEVER_EMPTY and not text.strip():
+        raise BadUserInput(f"{_wire_name(name)} is empty.")
+
+
+def _check_length(name: str, text: str) -> None:
+    wire = _wire_name(name)
+    if name == "idempotency_key" and not (1 <= len(text) <= MAX_ID and text.isprintable()):
+        raise BadUserInput(f"{wire} must have 1 to {MAX_ID} printable characters.")
+    if name in PLAIN and len(text.encode()) > MAX_PLAIN:
+        raise BadUserInput(f"{wire} has {len(text.encode())} bytes; it takes at most {MAX_PLAIN}.")
+
+
+def coordination(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """Agents in their stored form; keys that the schema does not know are kept with a warning, here and below."""
     values = dict(given)
     if values.get("agents") is not None:
@@ -96,30 +105,40 @@ def _functions_not_allowed(allow_list: AllowList | None, actions: Mapping[str, A
             yield f"agentActions.{uuid[:100]}.actionFunction: the agent will fail: {why}."
 
 
-def task(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def task(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """Subtasks and actions of the coordination's agents; those of others are dropped with a warning."""
     values = dict(given)
-    for name, wire, accepted in _WORDS_OF_A_TASK:
-        if values.get(name) is not None:
-            statuses.check_word(wire, values[name], accepted)
-    if parent is None or not {"subtask_queries", "agent_actions"} & set(given):
+    _check_words_of_a_task(values)
+    about_agents = _ABOUT_AGENTS & set(given)
+    if not isinstance(parent, Coordination) or not about_agents:
         return values
     agents = parse_agents(context.app.records.opened(parent.agents))
-    known = {agent.agent_uuid for agent in agents}
     if values.get("subtask_queries") is not None:
-        subtasks = _subtask_queries(context, values["subtask_queries"])
-        for subtask in subtasks:
-            if subtask.agent_uuid not in known:
-                context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
-        values["subtask_queries"] = stored_list([each for each in subtasks if each.agent_uuid in known])
+        values["subtask_queries"] = _subtasks_of(context, values["subtask_queries"], agents)
     if values.get("agent_actions") is not None:
         values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
-    if given.get("subtask_queries") and not values["subtask_queries"] and not values.get("agent_actions"):
+    names_nobody = not values.get("subtask_queries") and not values.get("agent_actions")
+    if given.get("subtask_queries") and names_nobody:
         context.warn("The task names no agent any more: every agent of type task will run.")
-    if new or {"subtask_queries", "agent_actions"} <= set(given):
+    if new or about_agents == _ABOUT_AGENTS:
         _warn(context, _unfilled(agents, values))
         _warn(context, _unasked(agents, values))
     return values
+
+
+def _check_words_of_a_task(values: Arguments) -> None:
+    for name, wire, accepted in _WORDS_OF_A_TASK:
+        if values.get(name) is not None:
+            statuses.check_word(wire, values[name], accepted)
+
+
+def _subtasks_of(context: Context, given: object, agents: Sequence[Agent]) -> list[dict[str, object]]:
+    known = {agent.agent_uuid for agent in agents}
+    subtasks = _subtask_queries(context, given)
+    for subtask in subtasks:
+        if subtask.agent_uuid not in known:
+            context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
+    return stored_list([each for each in subtasks if each.agent_uuid in known])
 
 
 def _unasked(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
@@ -129,7 +148,7 @@ def _unasked(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
     return unasked(agents, actions, taking_part)
 
 
-def _agent_actions(context: Context, given: Any, agents: Sequence[Agent]) -> dict[str, Any]:
+def _agent_actions(context: Context, given: object, agents: Sequence[Agent]) -> dict[str, dict[str, object]]:
     actions, known = parse_agent_actions(given), {agent.agent_uuid for agent in agents}
     for agent_uuid in actions:
         if agent_uuid not in known:
@@ -159,14 +178,14 @@ def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
             return  # a start will say so, unless it brings a smaller query
 
 
-def task_schedule(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def task_schedule(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """A new schedule is `initial`."""
     values = {"status": "initial", **given} if new else dict(given)
     _check_word(values, "status", statuses.SCHEDULE_STATUSES)
     return values
 
 
-def session(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def session(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """A new session is `initial`."""
     values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
     _check_word(values, "status", statuses.SESSION_STATUSES)
@@ -175,18 +194,14 @@ def session(context: Context, given: Arguments, parent: Any, new: bool) -> dict[
     return _counted(values, "iteration_count")
 
 
-def session_agent(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def session_agent(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """A new session agent is `initial`, its action filled with the defaults."""
     values = {"state": "initial", "in_degree": 0, "agent_action": {}, **given} if new else dict(given)
     if new and values.get("agent_uuid") is None:
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
-    if "state" in given and not new:  # the attempt that may be running ends nothing; its run is still to be recorded
-        values.update(dict.fromkeys(SET_BY_HAND.clears))
     if "state" in given:
-        values.update(times_by_hand(values["state"], context.app.clock.now().timestamp()))
-    if values.get("state") == "wait_for_user_input":
-        values.update(inbox=context.tenant, waits_since=context.app.clock.now().isoformat(timespec="microseconds"))
+        values.update(_set_by_hand(context, values["state"], new))
     if new or values.get("agent_action") is not None:
         action = parse_agent_action(values["agent_action"])
         check_action(values.get("agent_uuid") or "", action)
@@ -195,12 +210,24 @@ def session_agent(context: Context, given: Arguments, parent: Any, new: bool) ->
     return _counted(values, "in_degree")
 
 
-def session_run(context: Context, given: Arguments, parent: Any, new: bool) -> dict[str, Any]:
+def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
+    """What follows from a state that is set by hand: an attempt that may be running ends nothing, but its run is still
+    to be recorded.
+    """
+    now = context.app.clock.now()
+    cleared = () if new else SET_BY_HAND.clears
+    values = {**dict.fromkeys(cleared), **times_by_hand(state, now.timestamp())}
+    if state == "wait_for_user_input":
+        values.update(inbox=context.tenant, waits_since=now.isoformat(timespec="microseconds"))
+    return values
+
+
+def session_run(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """A run as it is given."""
     return dict(given)
 
 
-def _subtask_queries(context: Context, given: Any) -> list[SubtaskQuery]:
+def _subtask_queries(context: Context, given: object) -> list[SubtaskQuery]:
     subtasks = parse_subtask_queries(given)
     _warn(context, unknown_keys((f"subtaskQueries[{index}]", each) for index, each in enumerate(subtasks)))
     return subtasks
@@ -211,14 +238,14 @@ def _warn(context: Context, warnings: Iterable[str]) -> None:
         context.warn(warning)
 
 
-def _check_word(values: dict[str, Any], name: str, accepted: tuple[str, ...]) -> None:
+def _check_word(values: Arguments, name: str, accepted: tuple[str, ...]) -> None:
     if name in values:
         if values[name] is None:
             raise BadUserInput(f"{name} cannot be null; it takes one of: {', '.join(accepted)}.")
         statuses.check_word(name, values[name], accepted)
 
 
-def _counted(values: dict[str, Any], name: str) -> dict[str, Any]:
+def _counted(values: dict[str, Any], name: str) -> dict[str, object]:
     if values.get(name) is not None and values[name] < 0:
         raise BadUserInput(f"{_wire_name(name)} cannot be negative.")
     return values

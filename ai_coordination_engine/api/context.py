@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
@@ -27,7 +27,7 @@ class Context:
         self.just_started: set[tuple[str, str]] = set()  # sessions by key, which this answer shows as they were started
         self.meter = Meter(budget)
         self._has_written = False
-        self._shown: dict[tuple[int, str], tuple[Any, Any]] = {}
+        self._shown: dict[tuple[int, str], tuple[object, object]] = {}
 
     @cached_property
     def reading(self) -> App:
@@ -44,7 +44,7 @@ class Context:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def shown(self, record: Any, name: str, out: Callable[[Any], Any], value: Any) -> Any:
+    def shown(self, record: object, name: str, out: Callable[[object], object], value: object) -> object:
         """What `out` makes of the value of a record's attribute; made once, however many fields show it."""
         key = id(record), name
         if key not in self._shown:
@@ -52,11 +52,11 @@ class Context:
             self._shown[key] = record, out(value)  # the record lives on, so that its id stays its own
         return self._shown[key][1]
 
-    async def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def call(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Run a blocking function beside the event loop."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
-    async def change(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def change(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Run a blocking function that writes, to its end; what was loaded before it is forgotten.
 
         Raises `OverBudget` before the first write when the request has used its budget.

@@ -4,6 +4,7 @@ An allowed origin is written as browsers send it, `https://app.example`; `http:/
 none; `*` is every origin.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 LOOPBACK = tuple(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1", "[::1]"))
@@ -49,5 +50,7 @@ def _but_for_the_port(entry: str, origin: str) -> bool:
     if not entry.endswith(_ANY_PORT):
         return False
     name = entry.removesuffix(_ANY_PORT)
-    port = origin.removeprefix(name + ":")
-    return origin == name or (port != origin and port.isascii() and port.isdecimal() and len(port) <= 5)
+    if origin == name:
+        return True
+    host, _, port = origin.rpartition(":")
+    return host == name and re.fullmatch("[0-9]{1,5}", port) is not None

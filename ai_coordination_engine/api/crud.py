@@ -25,10 +25,13 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store import guards, lists
 from ai_coordination_engine.store.entities import COORDINATION, Entity
 from ai_coordination_engine.store.meter import LIST
+from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.table import Key
 
-Write = Callable[[Context, "Resource", Arguments], Any]
+Write = Callable[[Context, "Resource", Arguments], object]
 """Writes a record, outside the event loop."""
+Guard = tuple[Any, str]
+"""A condition of the store, or None, and what it means when it does not hold."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,15 @@ class Resource:
     entity: Entity
     name: str
     type: type[graphene.ObjectType]
-    arguments: Mapping[str, Any]
-    list_arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
+    list_arguments: Mapping[str, object]
     content: Content
     words: Mapping[str, tuple[str, ...]]
     write: Write
-    update_condition: Callable[[Arguments], tuple[Any, str]] = lambda given: (None, "")
-    delete_condition: Callable[[Context, Arguments], tuple[Any, str]] = lambda context, given: (None, "")
+    update_condition: Callable[[Arguments], Guard] = lambda given: (None, "")
+    delete_condition: Callable[[Context, Arguments], Guard] = lambda context, given: (None, "")
     needs_parent: Callable[[Arguments], bool] = lambda given: False
-    delete_arguments: Mapping[str, Any] | None = None
+    delete_arguments: Mapping[str, object] | None = None
 
     @property
     def title(self) -> str:
@@ -79,7 +82,7 @@ def parent_key_of(entity: Entity, tenant: str, given: Arguments) -> Key | None:
 # Queries
 
 
-def query_fields(resource: Resource) -> dict[str, Any]:
+def query_fields(resource: Resource) -> dict[str, graphene.Field]:
     """The single-record and the list query of a record."""
     single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
     return {
@@ -112,18 +115,21 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
     return type(name, (graphene.ObjectType,), fields)
 
 
-async def find(resource: Resource, context: Context, given: Arguments) -> Any:
+async def find(resource: Resource, context: Context, given: Arguments) -> Record | None:
     """The record whose key the arguments name, or None, as for a key under which nothing can be stored."""
     if unusable_ids(given):
         return None
-    return await context.loaders.of(resource.entity).one(key_of(resource.entity, context.tenant, given))
+    record: Record | None = await context.loaders.of(resource.entity).one(
+        key_of(resource.entity, context.tenant, given)
+    )
+    return record
 
 
-async def _resolve_one(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+async def _resolve_one(resource: Resource, root: object, info: GraphQLResolveInfo, **given: object) -> object:
     return await find(resource, info.context, given)
 
 
-async def _resolve_list(resource: Resource, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+async def _resolve_list(resource: Resource, root: object, info: GraphQLResolveInfo, **given: Any) -> object:
     context: Context = info.context
     paging = {name: given.pop(name, None) for name in ("page_number", "limit", "cursor")}
     check_arguments(given, are_filters=True)
@@ -174,7 +180,7 @@ def _selected(selection: SelectionSetNode | None, name: str, fragments: Mapping[
 # Mutations
 
 
-def mutation_fields(resource: Resource) -> dict[str, Any]:
+def mutation_fields(resource: Resource) -> dict[str, graphene.Field]:
     """The `insertUpdate…` and `delete…` mutation of a record."""
     return {
         f"insert_update_{resource.name}": _insert_update(resource).Field(),
@@ -182,13 +188,15 @@ def mutation_fields(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _mutation(name: str, arguments: Mapping[str, Any], output: Mapping[str, Any], resolve: Any, doc: str) -> Any:
+def _mutation(
+    name: str, arguments: Mapping[str, object], output: Mapping[str, object], resolve: object, doc: str
+) -> type[graphene.Mutation]:
     body = {"Arguments": type("Arguments", (), dict(arguments)), "mutate": resolve, "__doc__": doc, **output}
     return type(name, (graphene.Mutation,), body)
 
 
-def _insert_update(resource: Resource) -> Any:
-    async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+def _insert_update(resource: Resource) -> type[graphene.Mutation]:
+    async def mutate(root: object, info: GraphQLResolveInfo, **given: object) -> object:
         context: Context = info.context
         check_arguments(given)
         return {resource.name: await context.change(resource.write, context, resource, given)}
@@ -202,8 +210,8 @@ def _insert_update(resource: Resource) -> Any:
     )
 
 
-def _delete(resource: Resource) -> Any:
-    async def mutate(root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+def _delete(resource: Resource) -> type[graphene.Mutation]:
+    async def mutate(root: object, info: GraphQLResolveInfo, **given: object) -> object:
         context: Context = info.context
         check_arguments(given)
         condition, conflict = await context.call(resource.delete_condition, context, given)
@@ -236,7 +244,7 @@ def insert_update(context: Context, resource: Resource, given: Arguments) -> Any
     values = {name: value for name, value in given.items() if name not in (*above, own)}
     parent_key = parent_key_of(entity, context.tenant, given)
 
-    def content(parent: Any, new: bool) -> Mapping[str, Any]:
+    def content(parent: Record | None, new: bool) -> Mapping[str, object]:
         return resource.content(context, values if new else _changes(entity, values), parent, new)
 
     if given.get(own) is None:
@@ -255,7 +263,7 @@ def insert_update(context: Context, resource: Resource, given: Arguments) -> Any
     )
 
 
-def insert_once(context: Context, resource: Resource, given: Arguments) -> Any:
+def insert_once(context: Context, resource: Resource, given: Arguments) -> object:
     """Create an immutable record, or find it as it is given."""
     entity = resource.entity
     parent_key = parent_key_of(entity, context.tenant, given)
@@ -267,7 +275,7 @@ def insert_once(context: Context, resource: Resource, given: Arguments) -> Any:
     return context.app.records.create_once(entity, context.tenant, key, content, parent_key)
 
 
-def _changes(entity: Entity, values: Arguments) -> dict[str, Any]:
+def _changes(entity: Entity, values: Arguments) -> dict[str, object]:
     """What an update may change: a record never moves to another parent."""
     fixed = key_names(entity.parent) if entity.parent else ()
     return {name: value for name, value in values.items() if name not in fixed}

@@ -5,9 +5,8 @@ else there. Types and mutations that are not named here say in their docstrings 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from graphql import GraphQLNamedType, GraphQLSchema, is_composite_type
+from graphql import GraphQLArgument, GraphQLNamedType, GraphQLObjectType, GraphQLSchema, is_composite_type
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.records import RECORDS
@@ -273,26 +272,29 @@ def describe(schema: GraphQLSchema) -> None:
     for named in _own_types(schema):
         named.description = TYPES.get(named.name, named.description)
         for name, field in getattr(named, "fields", {}).items():
-            field.description = (
-                FIELDS.get(f"{named.name}.{name}") or field.description or FIELDS.get(name) or _OF_RECORDS.get(name)
-            )
-            filters = FILTERS if name.endswith("List") or name == "userInbox" else {}
-            for word, argument in field.args.items():
-                argument.description = _first(
-                    ARGUMENTS.get(f"{name}.{word}"),
-                    filters.get(word),
-                    ARGUMENTS.get(word),
-                    FIELDS.get(word),
-                    _OF_RECORDS.get(word),
-                    argument.description,
-                )
+            words = FIELDS.get(f"{named.name}.{name}")
+            field.description = _first(words, field.description, FIELDS.get(name), _OF_RECORDS.get(name))
+            _describe_arguments(name, field.args)
     for name in schema.mutation_type.fields if schema.mutation_type else ():
-        payload: Any = schema.get_type(name[0].upper() + name[1:])
-        if payload is not None:
+        payload = schema.get_type(name[0].upper() + name[1:])
+        if isinstance(payload, GraphQLObjectType):
             _describe_payload(payload, name)
 
 
-def _describe_payload(payload: Any, mutation: str) -> None:
+def _describe_arguments(field: str, arguments: Mapping[str, GraphQLArgument]) -> None:
+    filters = FILTERS if field.endswith("List") or field == "userInbox" else {}
+    for name, argument in arguments.items():
+        argument.description = _first(
+            ARGUMENTS.get(f"{field}.{name}"),
+            filters.get(name),
+            ARGUMENTS.get(name),
+            FIELDS.get(name),
+            _OF_RECORDS.get(name),
+            argument.description,
+        )
+
+
+def _describe_payload(payload: GraphQLObjectType, mutation: str) -> None:
     payload.description = f"What `{mutation}` answers."
     for name, field in payload.fields.items():
         if is_composite_type(field.type) and f"{payload.name}.{name}" not in FIELDS:

@@ -1,6 +1,7 @@
 """Execution within a budget: what a request has used is counted an object at a time, not a field at a time."""
 
 import json
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
@@ -19,7 +20,7 @@ from graphql import (
     OperationType,
     get_operation_ast,
 )
-from graphql.pyutils import Path, Undefined
+from graphql.pyutils import AwaitableOrValue, Path, Undefined
 
 from ai_coordination_engine.store.meter import MUTATION_ANSWER, Meter, OverBudget
 
@@ -43,8 +44,8 @@ class MeteredExecution(ExecutionContext):
             self._meter.budget = replace(self._meter.budget, answer=MUTATION_ANSWER)
 
     def execute_fields(
-        self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields
-    ) -> Any:
+        self, parent_type: GraphQLObjectType, source_value: object, path: Path | None, fields: Fields
+    ) -> AwaitableOrValue[dict[str, object]]:
         """The fields of one object; none when the request was ended."""
         if not self._meter.add(OBJECT + len(fields)):
             return {}
@@ -54,10 +55,10 @@ class MeteredExecution(ExecutionContext):
         return result
 
     async def execute_fields_serially(
-        self, parent_type: GraphQLObjectType, source_value: Any, path: Path | None, fields: Fields
-    ) -> dict[str, Any]:
+        self, parent_type: GraphQLObjectType, source_value: object, path: Path | None, fields: Fields
+    ) -> dict[str, object]:
         """The fields of a mutation, one after the other."""
-        results: dict[str, Any] = {}
+        results: dict[str, object] = {}
         for name, nodes in fields.items():
             field_path = Path(path, name, parent_type.name)
             if not self._meter.may_write():
@@ -79,16 +80,16 @@ class MeteredExecution(ExecutionContext):
         field_nodes: list[FieldNode],
         info: GraphQLResolveInfo,
         path: Path,
-        result: Any,
-    ) -> Any:
+        result: AsyncIterable[object] | Iterable[object],
+    ) -> AwaitableOrValue[list[object]]:
         """The items of a list; none when the request was ended: walking through them takes time, too."""
         if self._meter.refusal:
             return []
         return super().complete_list_value(return_type, field_nodes, info, path, result)
 
     def complete_leaf_value(  # type: ignore[override]  # graphql-core calls it on the instance
-        self, return_type: GraphQLLeafType, result: Any
-    ) -> Any:
+        self, return_type: GraphQLLeafType, result: object
+    ) -> object:
         """The value of a leaf; null when the request was ended."""
         value = super().complete_leaf_value(return_type, result)
         return value if self._meter.add(answer=_size(value)) else None
@@ -102,7 +103,7 @@ class MeteredExecution(ExecutionContext):
 
 
 def within_budget(
-    result: ExecutionResult, context: Any, document: DocumentNode, operation_name: str | None
+    result: ExecutionResult, context: object, document: DocumentNode, operation_name: str | None
 ) -> tuple[ExecutionResult, OverBudget | None]:
     """The result of a request without what its end has left behind; of a query that was ended, its one error too."""
     refusal = getattr(getattr(context, "meter", None), "refusal", None)
@@ -118,7 +119,7 @@ def _is_nested(error: GraphQLError) -> bool:
     return isinstance(error.original_error, OverBudget) and len(error.path or ()) > 1
 
 
-def _size(value: Any) -> int:
+def _size(value: object) -> int:
     """About how many bytes of JSON a leaf is."""
     if isinstance(value, str) and len(value) < _SHORT:
         return len(value)

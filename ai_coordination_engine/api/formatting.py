@@ -5,7 +5,6 @@ correlation id, under which the log has the rest.
 """
 
 from collections.abc import Iterable
-from typing import Any
 from uuid import uuid4
 
 from graphql import GraphQLError
@@ -19,7 +18,7 @@ _ABORTED = ("aborted.", "nested too deeply.")
 """How graphql-core ends the message of whatever it gave up on; it has no class for that."""
 
 
-def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, Any]]:
+def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, object]]:
     """The `errors` of a GraphQL response (GraphQL specification, "Errors").
 
     An exception that several fields share (a batch that failed) is logged once, under one correlation id.
@@ -43,9 +42,9 @@ def shown_error(error: Exception) -> CoordinationError | None:
     return None
 
 
-def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, Any]:
+def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, object]:
     shown = shown_error(error)
-    entry: dict[str, Any] = {}
+    entry: dict[str, object] = {}
     if shown is None:
         correlation_id = _logged(_origin(error), correlation_ids)
         entry["message"] = f"internal error; correlation id {correlation_id}"

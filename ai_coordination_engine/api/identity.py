@@ -80,7 +80,8 @@ def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]
 def _check_id(what: str, value: object) -> None:
     if not isinstance(value, str) or not value or len(value) > MAX_LENGTH:
         raise BadUserInput(f"the {what} must have 1 to {MAX_LENGTH} characters")
-    if SEPARATOR in value or value == WILDCARD or " " in value or not value.isprintable():
+    is_plain = value.isprintable() and " " not in value
+    if not is_plain or SEPARATOR in value or value == WILDCARD:
         raise BadUserInput(f"the {what} must be printable text without spaces or '{SEPARATOR}', and not '{WILDCARD}'")
 
 

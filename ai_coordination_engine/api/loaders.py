@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aiodataloader import DataLoader
 
@@ -23,93 +23,96 @@ from ai_coordination_engine.store.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.models import Coordination, Record, Session, SessionAgent, SessionRun, Task
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.table import Key
 
+R = TypeVar("R", bound=Record)
+V = TypeVar("V")
 
-class RecordLoader(DataLoader[Key, Any]):
+
+class RecordLoader(DataLoader[Key, R | None], Generic[R]):
     """Records of one entity by key: one BatchGetItem for all that a level of the query asks for."""
 
     def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
         super().__init__()
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
-        self._ones: dict[Key, asyncio.Future[Any]] = {}
+        self._ones: dict[Key, asyncio.Future[R | None]] = {}
 
-    async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
+    async def batch_load_fn(self, keys: list[Key]) -> list[R | None]:
         """The record under each key, or None."""
         found = await asyncio.to_thread(
             self._app.records.get_many, self._entity, self._tenant, keys, consistent=self._consistent
         )
         return [found.get(key) for key in keys]
 
-    def one(self, key: Key) -> "asyncio.Future[Any]":
+    def one(self, key: Key) -> "asyncio.Future[R | None]":
         """The record under a key, or None: one GetItem, however many root fields of the request ask for it."""
         if key not in self._ones:
             self._ones[key] = asyncio.ensure_future(self._get(key))
         return self._ones[key]
 
-    async def _get(self, key: Key) -> Any:
+    async def _get(self, key: Key) -> R | None:
         return await asyncio.to_thread(
             self._app.records.get, self._entity, self._tenant, key, consistent=self._consistent
         )
 
 
-class ChildrenLoader(DataLoader[Key, Any]):
+class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
     """All records of one entity below each parent key, in order of creation: one Query each, at the same time."""
 
     def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
         super().__init__()
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
 
-    async def batch_load_fn(self, keys: list[Key]) -> list[Any]:
+    async def batch_load_fn(self, keys: list[Key]) -> list[list[R]]:
         """The children of each parent."""
         return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
 
-    def _children(self, parent_key: Key) -> list[Any]:
+    def _children(self, parent_key: Key) -> list[R]:
         found = self._app.records.children(self._entity, self._tenant, parent_key, consistent=self._consistent)
         return list(found)
 
 
-class RecordsLoader(DataLoader[Any, Any]):
+class WorkedOutLoader(DataLoader[SessionAgent, V | None], Generic[V]):
     """What the engine works out for session agents, all of a level at once.
 
     `work_out` takes the application and the records and answers by session agent uuid.
     """
 
-    def __init__(self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, Any]]) -> None:
+    def __init__(self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, V]]) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._app, self._work_out = app, work_out
 
-    async def batch_load_fn(self, agents: list[SessionAgent]) -> list[Any]:
+    async def batch_load_fn(self, agents: list[SessionAgent]) -> list[V | None]:
         """The value of each agent."""
         found = await asyncio.to_thread(self._work_out, self._app, agents)
         return [found.get(agent.session_agent_uuid) for agent in agents]
 
 
-class AsyncTaskLoader(DataLoader[str, Any]):
+class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
     """The states of long jobs by uuid, None for what is unknown."""
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         super().__init__()
         self._app, self._tenant, self._consistent = app, tenant, consistent
 
-    async def batch_load_fn(self, uuids: list[str]) -> list[Any]:
+    async def batch_load_fn(self, uuids: list[str]) -> list[Mapping[str, object] | None]:
         """The state of each."""
         found = await asyncio.to_thread(async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent)
         return [found.get(uuid) for uuid in uuids]
 
 
-class BlobLoader(DataLoader[BlobReference, Any]):
+class BlobLoader(DataLoader[BlobReference, object]):
     """Values that live in blobs: each is read once, however many fields of the request show it."""
 
     def __init__(self, app: App) -> None:
         super().__init__()
         self._app = app
 
-    async def batch_load_fn(self, references: list[BlobReference]) -> list[Any]:
+    async def batch_load_fn(self, references: list[BlobReference]) -> list[object]:
         """The value of each."""
-        return await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references))
+        return list(await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references)))
 
 
 class AttemptLoader(DataLoader[SessionRun, Attempt]):
@@ -129,35 +132,30 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
             if isinstance(run.async_task, BlobReference):
                 return None
             attempt = Attempt.of(run.async_task)
-            if attempt.status == "pending" and run.async_task_uuid:
+            if _is_of_job(run, attempt):
                 return None
             self._known[key] = attempt
         return self._known[key]
 
     async def batch_load_fn(self, runs: list[SessionRun]) -> list[Attempt]:
         """The attempt of each run."""
-        references = [each.async_task for each in runs if isinstance(each.async_task, BlobReference)]
-        opened = dict(zip(references, await self._blobs.load_many(references), strict=True))
+        found = list(zip(runs, await self._recorded(runs), strict=True))
+        jobs = {run.async_task_uuid for run, attempt in found if _is_of_job(run, attempt)}
+        states = dict(zip(jobs, await self._async_tasks.load_many([*jobs]), strict=True))
+        return [_with_job(attempt, states.get(run.async_task_uuid)) for run, attempt in found]
+
+    async def _recorded(self, runs: list[SessionRun]) -> list[Attempt]:
+        """The attempts as the runs say, which never change."""
         stored = [each.async_task for each in runs]
-        found = [Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored]
-        waits = {
-            run.async_task_uuid
-            for run, attempt in zip(runs, found, strict=True)
-            if attempt.status == "pending" and run.async_task_uuid
-        }
-        states = dict(zip(waits, await self._async_tasks.load_many([*waits]), strict=True))
-        return [
-            Attempt.of({**(attempt.details or {}), **states[run.async_task_uuid]})
-            if attempt.status == "pending" and states.get(run.async_task_uuid)
-            else attempt
-            for run, attempt in zip(runs, found, strict=True)
-        ]
+        references = [each for each in stored if isinstance(each, BlobReference)]
+        opened = dict(zip(references, await self._blobs.load_many(references), strict=True))
+        return [Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored]
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):
     """The names of session agents; of those that a client made, the coordinations are read."""
 
-    def __init__(self, app: App, tenant: str, coordinations: RecordLoader) -> None:
+    def __init__(self, app: App, tenant: str, coordinations: RecordLoader[Coordination]) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._app, self._tenant, self._coordinations = app, tenant, coordinations
 
@@ -171,7 +169,7 @@ class AgentNameLoader(DataLoader[SessionAgent, str | None]):
 class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
     """The runs of session agents, in order of creation, out of the runs of their sessions."""
 
-    def __init__(self, session_runs: ChildrenLoader) -> None:
+    def __init__(self, session_runs: ChildrenLoader[SessionRun]) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._session_runs = session_runs
 
@@ -185,6 +183,18 @@ class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
         return [
             found.get(((each.coordination_uuid, each.session_uuid), each.session_agent_uuid), []) for each in agents
         ]
+
+
+def _is_of_job(run: SessionRun, attempt: Attempt) -> bool:
+    """Whether a long job goes on with the attempt, or went on with it."""
+    return attempt.status == "pending" and bool(run.async_task_uuid)
+
+
+def _with_job(attempt: Attempt, job: Mapping[str, object] | None) -> Attempt:
+    """The attempt as its job has gone on; as it is without a job, or with one that is unknown."""
+    if attempt.status != "pending" or not job:
+        return attempt
+    return Attempt.of({**(attempt.details or {}), **job})
 
 
 def _run_key(run: SessionRun) -> Key:
@@ -206,21 +216,25 @@ class Loaders:
     """The loaders of one request, for one tenant; `consistent`: they see what was written just before."""
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
-        self._records = {entity.name: RecordLoader(app, tenant, entity, consistent=consistent) for entity in ENTITIES}
-        self.coordination = self.of(COORDINATION)
-        self.task = self.of(TASK)
-        self.session = self.of(SESSION)
-        self.session_agent = self.of(SESSION_AGENT)
-        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT, consistent=consistent)
-        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
-        self.agent_input = RecordsLoader(app, _given)
-        self.in_degree = RecordsLoader(app, inputs.in_degrees)
+        self._records: dict[str, RecordLoader[Any]] = {
+            entity.name: RecordLoader(app, tenant, entity, consistent=consistent) for entity in ENTITIES
+        }
+        self.coordination: RecordLoader[Coordination] = self.of(COORDINATION)
+        self.task: RecordLoader[Task] = self.of(TASK)
+        self.session: RecordLoader[Session] = self.of(SESSION)
+        self.session_agent: RecordLoader[SessionAgent] = self.of(SESSION_AGENT)
+        self.session_agents: ChildrenLoader[SessionAgent] = ChildrenLoader(
+            app, tenant, SESSION_AGENT, consistent=consistent
+        )
+        self.session_runs: ChildrenLoader[SessionRun] = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
+        self.agent_input = WorkedOutLoader(app, _given)
+        self.in_degree = WorkedOutLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
         self.blob = BlobLoader(app)
         self.attempt = AttemptLoader(self.blob, self.async_task)
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 
-    def of(self, entity: Entity) -> RecordLoader:
+    def of(self, entity: Entity) -> RecordLoader[Any]:
         """The records of an entity."""
         return self._records[entity.name]

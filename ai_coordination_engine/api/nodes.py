@@ -5,7 +5,6 @@ An id names the type and the key, never the tenant: who asks for it finds a reco
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
-from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -30,17 +29,17 @@ class Node(graphene.Interface):
     id = graphene.Field(graphene.ID, required=True, resolver=lambda record, info: node_id(record))
 
     @classmethod
-    def resolve_type(cls, record: Record, info: GraphQLResolveInfo) -> Any:
+    def resolve_type(cls, record: Record, info: GraphQLResolveInfo) -> object:
         """The type whose name is made of the record's."""
-        found: Any = info.schema.get_type(f"{record.record_name.title().replace(' ', '')}Type")
-        return found.graphene_type
+        found = info.schema.get_type(f"{record.record_name.title().replace(' ', '')}Type")
+        return getattr(found, "graphene_type", None)
 
 
 def node_field(resources: Iterable[Resource]) -> graphene.Field:
     """The record of an id: one read, or none for what is no id."""
     by_name = {resource.entity.name: resource for resource in resources}
 
-    async def resolve(root: Any, info: GraphQLResolveInfo, id: str) -> Any:
+    async def resolve(root: object, info: GraphQLResolveInfo, id: str) -> object:
         name, keys = _parse(id)
         if name not in by_name or len(keys) != len(_KEYS[name]):
             return None

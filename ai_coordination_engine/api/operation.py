@@ -19,12 +19,12 @@ from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.api.types import SessionType
 
 R = TypeVar("R")
-_SCALARS: Mapping[Any, Callable[..., Any]] = {
+_SCALARS: Mapping[object, Callable[..., object]] = {
     str: graphene.String,
     int: graphene.Int,
     bool: graphene.Boolean,
-    Sequence[Any]: lambda **given: graphene.List(JSONCamelCase, **given),
-    Mapping[str, Any]: JSONCamelCase,
+    Sequence: lambda **given: graphene.List(JSONCamelCase, **given),
+    Mapping: JSONCamelCase,
 }
 
 
@@ -38,14 +38,14 @@ class Operation(Generic[R]):
 
     name: str
     request: type[R]
-    run: Callable[[Context, R], Any]
+    run: Callable[[Context, R], object]
     does: str
-    output: Mapping[str, Any] | type[graphene.ObjectType]
-    answer: Callable[[Any], Any]
+    output: Mapping[str, object] | type[graphene.ObjectType]
+    answer: Callable[[Any], object]
     price: int = WRITE
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """The arguments of the field, by name, in the order of the request's fields."""
         hints = get_type_hints(self.request, include_extras=True)
         return {
@@ -53,13 +53,13 @@ class Operation(Generic[R]):
             for each in fields(self.request)  # type: ignore[arg-type]
         }
 
-    async def resolve(self, root: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+    async def resolve(self, root: object, info: GraphQLResolveInfo, **given: object) -> object:
         """Check what is given, run, and answer."""
         context: Context = info.context
         check_arguments(given)
         return self.answer(await context.change(self.run, context, self.request(**given)))
 
-    def mutation(self) -> Any:
+    def mutation(self) -> graphene.Field:
         """The field of the mutation type."""
         if not isinstance(self.output, Mapping):
             return graphene.Field(self.output, **self.arguments, resolver=self.resolve, description=self.does)
@@ -70,25 +70,29 @@ class Operation(Generic[R]):
             "__doc__": self.does,
             **self.output,
         }
-        payload: Any = type(name, (graphene.Mutation,), body)
+        payload: type[graphene.Mutation] = type(name, (graphene.Mutation,), body)
         return payload.Field()
 
 
-def of_session(name: str, request: type[R], run: Callable[[Context, R], Any], does: str, price: int = WRITE) -> Any:
+def of_session(
+    name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
+) -> Operation[R]:
     """An operation that answers with a session as it is then."""
     output = {"session": graphene.Field(SessionType)}
     return Operation(name, request, run, does, output, lambda session: {"session": session}, price)
 
 
-def of_success(name: str, request: type[R], run: Callable[[Context, R], Any], does: str, price: int = WRITE) -> Any:
+def of_success(
+    name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
+) -> Operation[R]:
     """An operation that answers `ok`."""
     return Operation(name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price)
 
 
-def _argument(hint: Any, *, required: bool) -> Any:
+def _argument(hint: object, *, required: bool) -> object:
     words = None
     if get_origin(hint) is Annotated:
         hint, words, *_ = get_args(hint)
     if get_origin(hint) is UnionType:
         (hint,) = (each for each in get_args(hint) if each is not NoneType)
-    return _SCALARS[hint](required=required, description=words)
+    return _SCALARS[get_origin(hint) or hint](required=required, description=words)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -29,7 +28,7 @@ def ping() -> graphene.Field:
 # Starting, answering, asking
 
 
-def _start(context: Context, start: Start) -> Any:
+def _start(context: Context, start: Start) -> object:
     now = context.app.clock.now()
     session = execute_procedure(context.app, context.tenant, start, context.warn)
     if session.created_at >= now:  # and not by an earlier, equal start
@@ -61,7 +60,7 @@ class AskRequest:
     user_id: str | None = None
     agent_uuid: str | None = None
     session_uuid: str | None = None
-    input_files: Sequence[Any] | None = None
+    input_files: Sequence[object] | None = None
     receiver_email: str | None = None
     thread_uuid: str | None = None
     stream: bool | None = None
@@ -141,14 +140,14 @@ class ForkRequest:
     from_session_agent_uuid: str | None = None
     task_query: str | None = None
     subtask_query: str | None = None
-    input_files: Sequence[Any] | None = None
+    input_files: Sequence[object] | None = None
     new_session_uuid: str | None = None
     user_id: str | None = None
     updated_by: str | None = None
     idempotency_key: str | None = None
 
 
-def _fork(context: Context, given: ForkRequest) -> Any:
+def _fork(context: Context, given: ForkRequest) -> object:
     forked = fork.fork_session(context.app, context.tenant, **vars(given))
     changed = [name for name, value in (("taskQuery", given.task_query), ("inputFiles", given.input_files)) if value]
     if changed and forked.status in TERMINAL_SESSION_STATUSES:
@@ -169,7 +168,7 @@ class CompletionRequest:
     async_task_uuid: str
     result: str | None = None
     error: str | None = None
-    usage: Mapping[str, Any] | None = None
+    usage: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _complete(context: Context, given: CompletionRequest) -> Completed:
     return Completed(given.async_task_uuid)
 
 
-async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> Any:
+async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> object:
     """The agent that waited for the job."""
     context: Context = info.context
     task = await context.call(context.app.async_tasks.get, context.tenant, done.async_task_uuid)

@@ -6,7 +6,6 @@ A list costs its `limit` times what is asked of each record, nested lists multip
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -20,6 +19,7 @@ from graphql import (
     GraphQLSchema,
     IntValueNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
     ValueNode,
     VariableNode,
@@ -56,6 +56,7 @@ SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
 FILTERED = 1_000  # a list that has to look for what passes its filters
 TOTAL = 5_000  # counting a list
 _PRICE = "price"
+_LEAVES_OUT = {"skip": True, "include": False}  # for which condition
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})
 
 
@@ -72,7 +73,7 @@ class Prices:
     schema: GraphQLSchema
     allowed: int
 
-    def check(self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any]) -> None:
+    def check(self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, object]) -> None:
         """Raises `TooComplex` for a valid document whose operation would cost more than is allowed."""
         operation = get_operation_ast(document, operation_name)
         root = self.schema.get_root_type(operation.operation) if operation else None
@@ -94,7 +95,7 @@ class _Expected:
         self,
         document: DocumentNode,
         operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
+        variables: Mapping[str, object],
         schema: GraphQLSchema,
     ) -> None:
         self._schema = schema
@@ -135,19 +136,18 @@ class _Expected:
         name = node.name.value
         full_name = f"{parent.name if parent else ''}.{name}"
         field: GraphQLField | None = getattr(parent, "fields", {}).get(name)
-        price = PRICES.get(full_name, field.extensions.get(_PRICE) if field else None)
         if field is None:  # introspection
-            return price or FIELD
+            return PRICES.get(full_name, FIELD)
+        price: int | None = PRICES.get(full_name, field.extensions.get(_PRICE))
         named = get_named_type(field.type)
         if not is_composite_type(named):
-            return FIELD + (price or (TOTAL if name == "total" and page is not None else 0))
-        limit = self._limit(node) if "limit" in field.args else None
-        is_list = is_list_of_objects(field.type)
-        each = OBJECT + self.selections(node.selection_set, named, None if is_list else limit)
+            return FIELD + (price or _own_of_leaf(name, page))
         own = price if price is not None else self._own(node, field, parent, page)
-        if is_list:
-            return FIELD + own + (limit or page or SIZES.get(full_name, CHILDREN)) * (RECORD + each)
-        return FIELD + own + each
+        limit = self._limit(node) if "limit" in field.args else None
+        if not is_list_of_objects(field.type):
+            return FIELD + own + OBJECT + self.selections(node.selection_set, named, limit)
+        size = limit or page or SIZES.get(full_name, CHILDREN)
+        return FIELD + own + size * (RECORD + OBJECT + self.selections(node.selection_set, named, None))
 
     def _own(self, node: FieldNode, field: GraphQLField, parent: GraphQLNamedType | None, page: int | None) -> int:
         """What a field of objects costs apart from what is asked of them."""
@@ -166,24 +166,31 @@ class _Expected:
         limit = self._value(value)
         if value is None or limit is None:
             return DEFAULT_LIMIT
-        is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
-        return int(limit) if is_number and 0 < limit <= MAX_LIMIT else 1  # execution refuses any other
+        if isinstance(limit, bool) or not isinstance(limit, int | float):
+            return 1  # execution refuses any other
+        return int(limit) if 0 < limit <= MAX_LIMIT else 1
 
-    def _is_left_out(self, node: Any) -> bool:
+    def _is_left_out(self, node: SelectionNode) -> bool:
         """Whether `@skip` or `@include` take the selection away for certain."""
         for directive in node.directives or ():
-            name = directive.name.value
-            if name in ("skip", "include"):
-                value = next((each.value for each in directive.arguments if each.name.value == "if"), None)
-                if self._value(value) is (name == "skip"):
-                    return True
+            leaves_out = _LEAVES_OUT.get(directive.name.value)
+            if leaves_out is None:
+                continue
+            value = next((each.value for each in directive.arguments if each.name.value == "if"), None)
+            if self._value(value) is leaves_out:
+                return True
         return False
 
-    def _value(self, value: ValueNode | None) -> Any:
+    def _value(self, value: ValueNode | None) -> object:
         return self._variables.get(value.name.value) if isinstance(value, VariableNode) else _constant(value)
 
 
-def _constant(value: ValueNode | None) -> Any:
+def _own_of_leaf(name: str, page: int | None) -> int:
+    """What a plain field costs apart from itself: only the count of a list has to be worked out."""
+    return TOTAL if name == "total" and page is not None else 0
+
+
+def _constant(value: ValueNode | None) -> object:
     """The value of a literal that may be a limit or a condition; None for any other."""
     if isinstance(value, IntValueNode):
         return int(value.value) if len(value.value) < 10 else 0  # no limit has so many digits

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import graphene
+from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain.attempts import Attempt
@@ -19,13 +19,13 @@ from ai_coordination_engine.store.tallies import is_wide
 def moment(name: str) -> graphene.Field:
     """A field over an attribute that holds epoch seconds."""
 
-    def resolve(record: Any, info: Any) -> datetime | None:
+    def resolve(record: object, info: GraphQLResolveInfo) -> datetime | None:
         return _at(getattr(record, name))
 
     return graphene.Field(graphene.DateTime, resolver=resolve)
 
 
-def ended_at(agent: SessionAgent, info: Any) -> datetime | None:
+def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:
     """When the latest attempt ended; what never began has no end either, though it may be stored."""
     return None if agent.started_at is None else _at(agent.ended_at)
 
@@ -34,7 +34,7 @@ def _at(seconds: float | None) -> datetime | None:
     return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)  # else it was let go
 
 
-async def agent_input(agent: SessionAgent, info: Any) -> Any:
+async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     """What the agent was given, or would be: as a client wrote it, else worked out from what it depends on."""
     context: Context = info.context
     if agent.agent_input is not None:
@@ -45,14 +45,14 @@ async def agent_input(agent: SessionAgent, info: Any) -> Any:
     return await context.loaders.agent_input.load(agent)
 
 
-def agent_name(agent: SessionAgent, info: Any) -> Any:
+def agent_name(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     """What the agent is called: as its own definition says, else as what must be read for it does."""
     if isinstance(agent.definition, Mapping):
         return agent.definition.get("agent_name")
     return info.context.loaders.agent_name.load(agent)
 
 
-async def in_degree(agent: SessionAgent, info: Any) -> Any:
+async def in_degree(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None:
     """The unfinished predecessors; those of a wide join are counted where they are kept."""
     if not agent.in_degree or not is_wide(agent):
         return agent.in_degree
@@ -60,17 +60,17 @@ async def in_degree(agent: SessionAgent, info: Any) -> Any:
     return await context.loaders.in_degree.load(agent)
 
 
-def map_index(agent: SessionAgent, info: Any) -> int | None:
+def map_index(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None:
     """Which element of its map the agent is, from 0."""
     return None if agent.map_ordinal is None else agent.ordinal % MAX_ELEMENTS
 
 
-def map_session_agent_uuid(agent: SessionAgent, info: Any) -> str | None:
+def map_session_agent_uuid(agent: SessionAgent, info: GraphQLResolveInfo) -> str | None:
     """The agent of which this is an element."""
     return None if agent.map_ordinal is None else agent_key(agent, agent.map_ordinal)[1]
 
 
-async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
+async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> explain.Why:
     """From the session, and the first of the agents that this one waits for."""
     context: Context = info.context
     loaders = context.loaders
@@ -88,13 +88,13 @@ async def why_not_running(agent: SessionAgent, info: Any) -> explain.Why:
     return explain.explain(agent, scene)
 
 
-def of_attempt(of_type: Any, value: Callable[[Attempt], Any]) -> graphene.Field:
+def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.Field:
     """A field of a run over its attempt."""
 
-    async def later(loading: Awaitable[Attempt]) -> Any:
+    async def later(loading: Awaitable[Attempt]) -> object:
         return value(await loading)
 
-    def resolve(run: SessionRun, info: Any) -> Any:
+    def resolve(run: SessionRun, info: GraphQLResolveInfo) -> object:
         loader = info.context.loaders.attempt
         known = loader.known(run)
         return later(loader.load(run)) if known is None else value(known)
@@ -102,10 +102,10 @@ def of_attempt(of_type: Any, value: Callable[[Attempt], Any]) -> graphene.Field:
     return graphene.Field(of_type, resolver=resolve)
 
 
-def as_told(attempt: Attempt) -> Any:
+def as_told(attempt: Attempt) -> object:
     """The details of an attempt in whatever form its runtime told them, as they go out."""
     return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()
 
 
-async def _opened(context: Context, value: Any) -> Any:
+async def _opened(context: Context, value: object) -> object:
     return await context.loaders.blob.load(value) if isinstance(value, BlobReference) else value

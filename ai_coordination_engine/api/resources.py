@@ -10,7 +10,7 @@ import graphene
 from ai_coordination_engine.api import content, types
 from ai_coordination_engine.api.content import Arguments
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.crud import Resource, insert_once, insert_update
+from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
 from ai_coordination_engine.domain.records import Field, Filter, Kind
@@ -18,7 +18,7 @@ from ai_coordination_engine.engine import control
 from ai_coordination_engine.store import entities
 from ai_coordination_engine.store.models import Session, SessionAgent
 
-_KINDS: Mapping[Kind, Callable[..., Any]] = {
+_KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
     Kind.JSON: JSONCamelCase,
@@ -26,21 +26,21 @@ _KINDS: Mapping[Kind, Callable[..., Any]] = {
 }
 
 
-def _arguments(record: tuple[Field, ...]) -> dict[str, Any]:
+def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
     """The arguments of `insertUpdate…`."""
     return {each.name: _KINDS[each.kind](required=each.needed) for each in record}
 
 
 def _filters(
-    record: tuple[Field, ...], beside: Mapping[str, Callable[[], Any]] | None = None, first: Sequence[str] = ()
-) -> dict[str, Any]:
+    record: tuple[Field, ...], beside: Mapping[str, Callable[[], object]] | None = None, first: Sequence[str] = ()
+) -> dict[str, object]:
     """The arguments of a list: those of the record's fields and those `beside` them, some of them `first`."""
-    makers: dict[str, Callable[[], Any]] = {name: partial(_filter, each) for name, each in records.filters(record)}
+    makers: dict[str, Callable[[], object]] = {name: partial(_filter, each) for name, each in records.filters(record)}
     makers |= beside or {}
     return {name: makers[name]() for name in [*first, *(each for each in makers if each not in first)]}
 
 
-def _filter(field: Field) -> Any:
+def _filter(field: Field) -> object:
     return graphene.List(graphene.String) if field.filter is Filter.ONE_OF else _KINDS[field.kind]()
 
 
@@ -48,7 +48,7 @@ def _needs_agents(given: Arguments) -> bool:
     return given.get("subtask_queries") is not None or given.get("agent_actions") is not None
 
 
-def _session_update(given: Arguments) -> tuple[Any, str]:
+def _session_update(given: Arguments) -> Guard:
     """A terminal status never changes (promise P6), nor does that of a session that a retry is setting back."""
     if "status" not in given:
         return None, ""
@@ -60,7 +60,7 @@ def _session_update(given: Arguments) -> tuple[Any, str]:
     )
 
 
-def _session_agent_update(given: Arguments) -> tuple[Any, str]:
+def _session_agent_update(given: Arguments) -> Guard:
     """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
     condition: Any = None
     conflict = "The session agent has ended; its state does not change any more."
@@ -77,7 +77,7 @@ def _session_agent_update(given: Arguments) -> tuple[Any, str]:
     return condition, conflict
 
 
-def _session_agent_delete(context: Context, given: Arguments) -> tuple[Any, str]:
+def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     """An agent that the engine planned goes only when nothing can follow from it any more (promise P4)."""
     by_client = SessionAgent.ordinal.does_not_exist()
     if control.is_needed(context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]):
@@ -88,7 +88,7 @@ def _session_agent_delete(context: Context, given: Arguments) -> tuple[Any, str]
     )
 
 
-def _write_session(context: Context, resource: Resource, given: Arguments) -> Any:
+def _write_session(context: Context, resource: Resource, given: Arguments) -> object:
     ends = given.get("status") in statuses.TERMINAL_SESSION_STATUSES
     if ends and given.get("session_uuid") is not None:
         control.session_ends(context.app, context.tenant, (given["coordination_uuid"], given["session_uuid"]))
@@ -98,7 +98,7 @@ def _write_session(context: Context, resource: Resource, given: Arguments) -> An
     return session
 
 
-def _write_session_agent(context: Context, resource: Resource, given: Arguments) -> Any:
+def _write_session_agent(context: Context, resource: Resource, given: Arguments) -> object:
     ends = given.get("state") in statuses.TERMINAL_AGENT_STATES
     before = None
     if ends and given.get("session_agent_uuid") is not None:
@@ -114,7 +114,7 @@ def _write_session_agent(context: Context, resource: Resource, given: Arguments)
     return agent
 
 
-_OF_THE_ACTION: Mapping[str, Callable[[], Any]] = {
+_OF_THE_ACTION: Mapping[str, Callable[[], object]] = {
     "task_uuid": graphene.String,
     "agent_name": graphene.String,
     "primary_path": graphene.Boolean,

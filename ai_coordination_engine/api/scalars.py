@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any
 
 import graphene
 from graphql import (
@@ -24,17 +23,17 @@ class JSONCamelCase(graphene.Scalar):
     """
 
     @staticmethod
-    def serialize(value: Any) -> Any:
+    def serialize(value: object) -> object:
         """JSON as it goes out: the type's resolver has named the keys."""
         return value
 
     @staticmethod
-    def parse_value(value: Any) -> Any:
+    def parse_value(value: object) -> object:
         """JSON of a variable."""
         return value
 
     @classmethod
-    def parse_literal(cls, node: ValueNode, variables: Mapping[str, Any] | None = None) -> Any:
+    def parse_literal(cls, node: ValueNode, variables: Mapping[str, object] | None = None) -> object:
         """JSON written into the document; variables inside take their values."""
         if isinstance(node, ObjectValueNode):
             return {field.name.value: cls.parse_literal(field.value, variables) for field in node.fields}

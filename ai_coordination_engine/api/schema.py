@@ -1,7 +1,5 @@
 """The schema, assembled: six resources and the operations."""
 
-from typing import Any
-
 import graphene
 
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
@@ -13,7 +11,7 @@ from ai_coordination_engine.api.resources import INBOX, RESOURCES
 
 
 def _query() -> type[graphene.ObjectType]:
-    fields: dict[str, Any] = {"ping": ping()}
+    fields: dict[str, object] = {"ping": ping()}
     for resource in RESOURCES:
         fields.update(query_fields(resource))
     fields["node"] = node_field(RESOURCES)
@@ -22,7 +20,7 @@ def _query() -> type[graphene.ObjectType]:
 
 
 def _mutation() -> type[graphene.ObjectType]:
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for resource in RESOURCES:
         fields.update(mutation_fields(resource))
     fields.update((each.name, each.mutation()) for each in OPERATIONS)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from math import isfinite
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
 
@@ -34,6 +34,9 @@ _STATUS = {
     "THROTTLED": 503,
     "PERSISTED_QUERY_NOT_SUPPORTED": 200,  # as Apollo Server answers it; every client then sends the query
 }
+
+
+V = TypeVar("V")
 
 
 class Context(Protocol):
@@ -67,7 +70,7 @@ class Parameters:
 
     query: str
     operation_name: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, object] = field(default_factory=dict)
 
 
 class HttpError(Exception):
@@ -117,7 +120,7 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
 
 async def run(
     parameters: Parameters, documents: Documents, context: Context, *, read_only: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Execute one operation and give the GraphQL response object (GraphQL specification, "Response Format").
 
     `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation when `read_only`.
@@ -144,21 +147,31 @@ async def run(
     return _response_object(result, context.warnings, [refusal] if refusal else result.errors or ())
 
 
-def parameters_from(values: Mapping[str, Any], limits: Limits) -> Parameters:
+def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
     """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is wrong."""
     check_json(values, limits.json_depth, limits.json_values)
-    query, name, variables = values.get("query"), values.get("operationName"), values.get("variables")
-    extensions = values.get("extensions")
-    if not query and isinstance(extensions, dict) and extensions.get("persistedQuery") is not None:
+    query, name = values.get("query"), values.get("operationName")
+    if not query and _names_persisted(values.get("extensions")):
         raise PersistedQueryNotSupported("PersistedQueryNotSupported")
     if not isinstance(query, str):
         raise BadUserInput("`query` must be a string with a GraphQL document")
     if name is not None and not isinstance(name, str):
         raise BadUserInput("`operationName` must be a string or null")
-    for parameter, value in (("variables", variables), ("extensions", extensions)):
-        if value is not None and not isinstance(value, dict):
-            raise BadUserInput(f"`{parameter}` must be an object or null")
-    return Parameters(query, name or None, variables or {})
+    variables = _object_of(values, "variables")
+    _object_of(values, "extensions")
+    return Parameters(query, name or None, variables)
+
+
+def _names_persisted(extensions: object) -> bool:
+    """Whether the extensions name a query that the server should know."""
+    return isinstance(extensions, dict) and extensions.get("persistedQuery") is not None
+
+
+def _object_of(values: Mapping[str, object], parameter: str) -> Mapping[str, object]:
+    value = values.get(parameter)
+    if value is not None and not isinstance(value, dict):
+        raise BadUserInput(f"`{parameter}` must be an object or null")
+    return value or {}
 
 
 def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None:
@@ -167,7 +180,7 @@ def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None
     """
     level, count = [value], 0
     for _ in range(max_depth + 1):
-        inner: list[Any] = []
+        inner: list[object] = []
         for item in level:
             if isinstance(item, dict):
                 inner += item
@@ -208,16 +221,14 @@ def too_large(max_bytes: int) -> HttpError:
     return HttpError(413, TooComplex(f"the request body is larger than {max_bytes} bytes: send less in one request"))
 
 
-def _from_url(request: Request) -> dict[str, Any]:
+def _from_url(request: Request) -> dict[str, object]:
     """Section "GET": parameters in the URL, `variables` and `extensions` as JSON."""
-    values: dict[str, Any] = _unique(request.query)
-    for name in ("variables", "extensions"):
-        if name in values:
-            values[name] = decoded(values[name], f"`{name}`")
-    return values
+    given = _unique(request.query)
+    as_json = {name: given[name] for name in ("variables", "extensions") if name in given}
+    return {**given, **{name: decoded(text, f"`{name}`") for name, text in as_json.items()}}
 
 
-def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
+def _from_body(request: Request, limits: Limits) -> dict[str, object]:
     """Section "POST": a JSON object in UTF-8; of what a byte order mark says otherwise, that."""
     media_type, options = _media_type(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
@@ -232,7 +243,7 @@ def _from_body(request: Request, limits: Limits) -> dict[str, Any]:
     return values
 
 
-def decoded(text: bytes | str, what: str, content_type: str = "") -> Any:
+def decoded(text: bytes | str, what: str, content_type: str = "") -> object:
     """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it `what`."""
     try:
         text = decode(text, content_type) if isinstance(text, bytes) else text
@@ -245,7 +256,7 @@ def decoded(text: bytes | str, what: str, content_type: str = "") -> Any:
         raise BadUserInput(f"{what} holds a number too large or is nested too deeply") from None
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: Sequence[tuple[str, V]]) -> dict[str, V]:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise BadUserInput("a parameter or key is given twice")
@@ -270,8 +281,10 @@ def _check_operation(document: DocumentNode, name: str | None, read_only: bool) 
         raise HttpError(405, BadUserInput("a mutation must be sent with POST"), allow="POST")
 
 
-def _response_object(result: ExecutionResult, warnings: Sequence[str], errors: Sequence[Exception]) -> dict[str, Any]:
-    payload: dict[str, Any] = {}
+def _response_object(
+    result: ExecutionResult, warnings: Sequence[str], errors: Sequence[Exception]
+) -> dict[str, object]:
+    payload: dict[str, object] = {}
     if errors:
         payload["errors"] = formatted_errors(errors)
     if result.data is not None or not _is_request_error(result.errors or []):
@@ -286,7 +299,7 @@ def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
     return any(error.path is None for error in errors)
 
 
-def response(status: int, payload: Mapping[str, Any], media_type: str, headers: Mapping[str, str]) -> Response:
+def response(status: int, payload: Mapping[str, object], media_type: str, headers: Mapping[str, str]) -> Response:
     """A response whose body is JSON."""
     body = json_text.encode(payload)
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}

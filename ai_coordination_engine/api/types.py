@@ -5,8 +5,10 @@ from operator import attrgetter
 from typing import Any
 
 import graphene
+from graphql import GraphQLResolveInfo
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.nodes import Node
 from ai_coordination_engine.api.progress import (
     agent_input,
@@ -38,37 +40,40 @@ from ai_coordination_engine.store.models import (
 )
 from ai_coordination_engine.store.payload import BlobReference
 
+Out = Callable[[Any], object]
+"""Makes the wire value of a stored one."""
 
-def payload(of_type: Any, name: str, out: Callable[[Any], Any] | None = None, **extra: Any) -> graphene.Field:
+
+def payload(of_type: object, name: str, out: Out | None = None, **extra: object) -> graphene.Field:
     """A field over an attribute that may live in a blob; `out` makes the wire value from the stored one.
 
     What is in a blob is read once a request, and what `out` makes is made once a record.
     """
 
-    def resolve(record: Any, info: Any) -> Any:
+    def resolve(record: object, info: GraphQLResolveInfo) -> object:
         value = getattr(record, name)
         if isinstance(value, BlobReference):
             return from_blob(record, info.context, value)
         return value if value is None or out is None else info.context.shown(record, name, out, value)
 
-    async def from_blob(record: Any, context: Any, reference: BlobReference) -> Any:
+    async def from_blob(record: object, context: Context, reference: BlobReference) -> object:
         value = await context.loaders.blob.load(reference)
         return value if value is None or out is None else context.shown(record, name, out, value)
 
     return graphene.Field(of_type, resolver=resolve, **extra)
 
 
-def each(shape: type[Shape]) -> Callable[[Any], Any]:
+def each(shape: type[Shape]) -> Out:
     """Wire values of a list of shapes."""
     return lambda values: [shape.model_validate(value).wire() for value in values]
 
 
-def each_value(shape: type[Shape]) -> Callable[[Any], Any]:
+def each_value(shape: type[Shape]) -> Out:
     """Wire values of shapes under keys that are data."""
     return lambda values: {key: shape.model_validate(value).wire() for key, value in values.items()}
 
 
-def one(shape: type[Shape]) -> Callable[[Any], Any]:
+def one(shape: type[Shape]) -> Out:
     """The wire value of a shape."""
     return lambda value: shape.model_validate(value).wire()
 
@@ -85,7 +90,7 @@ def part_id() -> graphene.Field:
     return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None)
 
 
-_PLAIN: Mapping[Kind, Any] = {
+_PLAIN: Mapping[Kind, object] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
     Kind.JSON: JSONCamelCase,
@@ -93,7 +98,7 @@ _PLAIN: Mapping[Kind, Any] = {
 }
 
 
-def other_fields(record: tuple[Field, ...], model: type[Record], shown: Iterable[str]) -> dict[str, Any]:
+def other_fields(record: tuple[Field, ...], model: type[Record], shown: Iterable[str]) -> dict[str, object]:
     """The declared fields of a record that a type does not place itself, shown as they are."""
     payloads = model.payload_names()
     return {
@@ -126,7 +131,7 @@ class CoordinationType(graphene.ObjectType):
 def coordination_field() -> graphene.Field:
     """The coordination of a record that names it."""
 
-    def resolve(record: Any, info: Any) -> Any:
+    def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         return info.context.loaders.coordination.load((info.context.tenant, record.coordination_uuid))
 
     return graphene.Field(CoordinationType, resolver=resolve)
@@ -159,7 +164,7 @@ class TaskType(graphene.ObjectType):
 def task_field() -> graphene.Field:
     """The task of a record that names it."""
 
-    def resolve(record: Any, info: Any) -> Any:
+    def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         if record.task_uuid is None or record.coordination_uuid is None:
             return None
         return info.context.loaders.task.load((record.coordination_uuid, record.task_uuid))
@@ -188,23 +193,23 @@ class TaskScheduleType(graphene.ObjectType):
     coordination = coordination_field()
 
 
-def _key(session: Any) -> tuple[str, str]:
+def _key(session: Session) -> tuple[str, str]:
     return session.coordination_uuid, session.session_uuid
 
 
-async def _definition(session: Any, info: Any) -> Any:
+async def _definition(session: Session, info: GraphQLResolveInfo) -> object:
     agents = await info.context.loaders.session_agents.load(_key(session))
     return await info.context.call(pinned, info.context.reading, agents)
 
 
-def _status(session: Any, info: Any) -> Any:
+def _status(session: Session, info: GraphQLResolveInfo) -> object:
     if not may_have_begun(session) or _key(session) in info.context.just_started:
         return session.status
     first = session.first_agent
     return _begun_status(session, info.context) if first is None else status_of(session, first)
 
 
-async def _begun_status(session: Any, context: Any) -> str:
+async def _begun_status(session: Session, context: Context) -> str:
     return status_of(session, await context.loaders.session_agent.load(agent_key(session, 0)))
 
 
@@ -246,7 +251,7 @@ class SessionType(graphene.ObjectType):
 def session_field() -> graphene.Field:
     """The session of a record that names it."""
 
-    def resolve(record: Any, info: Any) -> Any:
+    def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         return info.context.loaders.session.load((record.coordination_uuid, record.session_uuid))
 
     return graphene.Field(SessionType, resolver=resolve)

@@ -14,7 +14,6 @@ import re
 from asyncio import to_thread
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from ai_coordination_engine.api.content import check_arguments
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
@@ -79,7 +78,7 @@ async def answer_webhook(request: Request, app: App) -> Response:
     return response(200, {"ok": True}, JSON, {})
 
 
-def _verified(request: Request, app: App) -> tuple[str, Mapping[str, Any]]:
+def _verified(request: Request, app: App) -> tuple[str, Mapping[str, object]]:
     """The tenant that has signed, and what the body says."""
     if app.settings.webhook_key is None and app.settings.webhook_key_secret is None:
         raise NotFound("this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY")
@@ -159,7 +158,7 @@ def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:
         yield secrets.value(name, previous=True, max_age=FRESH_SECONDS)
 
 
-def _report(app: App, tenant: str, values: Mapping[str, Any]) -> None:
+def _report(app: App, tenant: str, values: Mapping[str, object]) -> None:
     uuid = values.get("asyncTaskUuid")
     if not isinstance(uuid, str):
         raise BadUserInput("`asyncTaskUuid` must be a string")
