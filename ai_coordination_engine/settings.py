@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
@@ -129,8 +130,6 @@ class Settings(BaseSettings):
 
 def unknown_variables() -> Iterator[tuple[str, str | None]]:
     """The variables `ACE_…` that are no setting, each with the setting that may have been meant."""
-    from difflib import get_close_matches  # noqa: PLC0415  # the command line's; a cold start does without
-
     known = [_PREFIX + name.upper() for name in Settings.model_fields]
     for name in sorted(os.environ):
         if name.upper().startswith(_PREFIX) and name.upper() not in known:

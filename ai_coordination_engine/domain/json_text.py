@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+JSONObject = dict[str, Any]
+"""An object whose keys its reader knows; what stands below them is checked where it is read."""
 _MINUS_ZERO = re.compile(r"-0(?![.\deE])")
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)

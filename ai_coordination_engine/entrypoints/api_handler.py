@@ -3,17 +3,26 @@
 from asyncio import Runner
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.invocations import Invocations
+from ai_coordination_engine.observability import configure
+from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.meter import ALONE
 
-Handler = Callable[[object, object], dict[str, Any]]
+Handler = Callable[[object, object], dict[str, object]]
+
+
+def cold_start() -> Handler:
+    """The handler that the environment describes."""
+    settings = Settings()
+    configure(settings.log_level)
+    return build_handler(bootstrap.build_app(settings))
 
 
 def build_handler(app: App, runner: Runner | None = None) -> Handler:
@@ -29,7 +38,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         settings, Documents(SCHEMA.graphql_schema), context, runner or Runner(), partial(answer_webhook, app=app)
     )
 
-    def handler(event: object, _context: object) -> dict[str, Any]:
+    def handler(event: object, _context: object) -> dict[str, object]:
         return invocations.answer(event)
 
     return handler

@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import httpx
 
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.entrypoints.output import on_one_line
 from ai_coordination_engine.entrypoints.run_file import RunFile
 from ai_coordination_engine.errors import BadUserInput
@@ -140,7 +140,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def execute(self, document: str, **variables: Any) -> dict[str, Any]:
+    def execute(self, document: str, **variables: object) -> JSONObject:
         """The data of a GraphQL request; raises `ApiError`."""
         try:
             response = self._http.post(self._url, json={"query": document, "variables": variables})
@@ -152,7 +152,7 @@ class Client:
             messages = [str(error.get("message")) for error in errors]
             raise ApiError("; ".join(messages), code, messages)
         self.warnings += (answer.get("extensions") or {}).get("warnings") or []
-        data: dict[str, Any] = answer["data"]
+        data: JSONObject = answer["data"]
         return data
 
     def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
@@ -207,7 +207,7 @@ class Client:
         names = {agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"] for agent in run.agents}
         return SessionView(session_uuid, session["status"], session["logs"], _agents(session, names))
 
-    def _session(self, coordination_uuid: str, session_uuid: str) -> dict[str, Any] | None:
+    def _session(self, coordination_uuid: str, session_uuid: str) -> JSONObject | None:
         """The session, with its agents unless they are too many or too large for one request."""
         keys = {"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid}
         try:
@@ -219,7 +219,7 @@ class Client:
             return self._session(coordination_uuid, session_uuid)
         return session  # type: ignore[no-any-return]
 
-    def _agents(self, session_uuid: str) -> Iterator[dict[str, Any]]:
+    def _agents(self, session_uuid: str) -> Iterator[JSONObject]:
         limit, cursor = _PAGE, None
         while True:
             try:
@@ -285,7 +285,7 @@ class Client:
         )
 
 
-def _agents(session: dict[str, Any], names: dict[str, str]) -> list[AgentView]:
+def _agents(session: JSONObject, names: dict[str, str]) -> list[AgentView]:
     rows = session["sessionAgents"] or []
     waited_for = {each for row in rows for each in _action(row).get("predecessors") or ()}
     maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
@@ -293,27 +293,30 @@ def _agents(session: dict[str, Any], names: dict[str, str]) -> list[AgentView]:
     agents = []
     for row in rows:
         uuid = row["agentUuid"]
-        name, is_element = names.get(uuid, uuid), uuid in maps and not _action(row).get("map")
+        is_element = uuid in maps and not _action(row).get("map")
+        name = names.get(uuid, uuid)
         if is_element:  # of a map, which has the outputs of all of them as its own
             name = f"{name}[{elements[uuid]}]"
             elements[uuid] += 1
-        agents.append(
-            AgentView(
-                session_agent_uuid=row["sessionAgentUuid"],
-                agent_uuid=uuid,
-                name=name,
-                state=row["state"] or "initial",
-                output=row["agentOutput"],
-                notes=row["notes"],
-                asks=_action(row).get("userInTheLoop"),
-                final=uuid not in waited_for and not is_element,
-                default_answer=_action(row).get("defaultAnswer"),
-            )
-        )
+        agents.append(_agent(row, name, final=uuid not in waited_for and not is_element))
     return agents
 
 
-def _action(row: dict[str, Any]) -> dict[str, Any]:
+def _agent(row: JSONObject, name: str, *, final: bool) -> AgentView:
+    return AgentView(
+        session_agent_uuid=row["sessionAgentUuid"],
+        agent_uuid=row["agentUuid"],
+        name=name,
+        state=row["state"] or "initial",
+        output=row["agentOutput"],
+        notes=row["notes"],
+        asks=_action(row).get("userInTheLoop"),
+        final=final,
+        default_answer=_action(row).get("defaultAnswer"),
+    )
+
+
+def _action(row: JSONObject) -> JSONObject:
     return row["agentAction"] or {}
 
 

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
-from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -132,7 +131,7 @@ class EmbeddedAws:
                 if self._closed:
                     return answer
 
-    def _wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _wsgi(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
         request = Request(environ)
         if request.host.rsplit(":", 1)[0] not in _LOOPBACK:  # a name that a page made resolve to loopback
             answer = refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
@@ -144,11 +143,11 @@ class EmbeddedAws:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
         return [answer.body]
 
-    def _short_cut(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+    def _short_cut(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
         """Answer botocore's event before-send in the server's stead."""
         if self._closed or not request.url.startswith(self.endpoint_url + "/"):
             return None
-        sent: Any = request.body
+        sent: object = request.body
         body = sent.read() if hasattr(sent, "read") else sent
         answer = self.answer(Request.from_primitives(request.method, request.url, request.headers, body))
         headers = HTTPHeaders.from_dict(answer.headers)
@@ -165,7 +164,7 @@ class _Quiet(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
 
-    def log_error(self, format: str, *args: Any) -> None:
+    def log_error(self, format: str, *args: object) -> None:
         """Nothing: a client went away, or said nothing for too long."""
 
 

@@ -171,15 +171,18 @@ def _touched(action: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if action in {"PutItem", "UpdateItem", "DeleteItem"}:
         yield body["TableName"], body.get("Item") or body["Key"]
     elif action == "BatchWriteItem":
-        for table, writes in body["RequestItems"].items():
-            for write in writes:
-                put = write.get("PutRequest")
-                yield table, put["Item"] if put else write["DeleteRequest"]["Key"]
+        yield from _touched_by_batch(body)
     elif action == "TransactWriteItems":
-        for item in body["TransactItems"]:
-            kind, write = next(iter(item.items()))
-            if kind != "ConditionCheck":
-                yield write["TableName"], write.get("Item") or write["Key"]
+        writes = [write for item in body["TransactItems"] for kind, write in item.items() if kind != "ConditionCheck"]
+        for write in writes:
+            yield write["TableName"], write.get("Item") or write["Key"]
+
+
+def _touched_by_batch(body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for table, writes in body["RequestItems"].items():
+        for write in writes:
+            put = write.get("PutRequest")
+            yield table, put["Item"] if put else write["DeleteRequest"]["Key"]
 
 
 def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:

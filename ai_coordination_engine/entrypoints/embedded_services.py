@@ -239,9 +239,15 @@ class Services:
         elif call.service == "sqs":
             respond = _Sqs(self)._dispatch
         else:
-            s3 = _S3(self)
-            respond = s3.key_response if "/" in path else s3.ambiguous_response if path else s3.bucket_response
+            respond = _of_place(_S3(self), path)
         return respond(request, request.raw_url, headers)
+
+
+def _of_place(s3: "_S3", path: str) -> Callable[..., Any]:
+    """What answers for a key, for a bucket, or for all of them."""
+    if "/" in path:
+        return s3.key_response
+    return s3.ambiguous_response if path else s3.bucket_response
 
 
 def _track_nothing() -> None:

@@ -3,9 +3,8 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-Handler = Callable[[object, object], dict[str, Any]]
+Handler = Callable[[object, object], dict[str, object]]
 
 
 def __getattr__(name: str) -> Handler:
@@ -22,15 +21,10 @@ def __getattr__(name: str) -> Handler:
 
 
 def _cold_start() -> Handler:
-    # The imports are most of a cold start, and so belong to what runs without collections.
-    from ai_coordination_engine.bootstrap import build_app  # noqa: PLC0415
-    from ai_coordination_engine.entrypoints.api_handler import build_handler  # noqa: PLC0415
-    from ai_coordination_engine.observability import configure  # noqa: PLC0415
-    from ai_coordination_engine.settings import Settings  # noqa: PLC0415
+    # The import is most of a cold start, and so belongs to what runs without collections.
+    from ai_coordination_engine.entrypoints.api_handler import cold_start  # noqa: PLC0415
 
-    settings = Settings()
-    configure(settings.log_level)
-    return build_handler(build_app(settings))
+    return cold_start()
 
 
 @contextmanager

@@ -50,9 +50,9 @@ def request_from(event: Event, kind: Kind) -> Request:
     return Request(method.upper(), _headers(event), tuple(_query(event, kind)), _body(event))
 
 
-def response_to(event: Event, kind: Kind, response: Response) -> dict[str, Any]:
+def response_to(event: Event, kind: Kind, response: Response) -> dict[str, object]:
     """The response as the sender of the event takes it."""
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "statusCode": response.status,
         "body": response.body.decode(),
         "isBase64Encoded": False,
@@ -87,17 +87,30 @@ def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
 
 def _grants(event: Event, kind: Kind, settings: Settings) -> list[str]:
     context = event["requestContext"]
-    authorizer = context.get("authorizer") or {}
-    if kind is not Kind.ALB and settings.auth == "jwt":
-        claims = (authorizer.get("jwt") or {}).get("claims") if kind is Kind.V2 else authorizer.get("claims")
-        if claims:
-            return claimed_grants(claims.get(settings.tenant_claim))
-    if kind is not Kind.ALB and settings.auth == "iam":
-        identity = authorizer.get("iam") if kind is Kind.V2 else context.get("identity")
-        principal = (identity or {}).get("userArn")
-        if principal:
-            return principal_grants(principal, settings.iam_tenants)
+    if settings.auth == "jwt" and (claims := _claims(context, kind)):
+        return claimed_grants(claims.get(settings.tenant_claim))
+    if settings.auth == "iam" and (principal := _principal(context, kind)):
+        return principal_grants(principal, settings.iam_tenants)
     raise Unauthenticated("the request carries no credentials that were verified")
+
+
+def _claims(context: Event, kind: Kind) -> Event | None:
+    """The claims of the token that the gateway verified."""
+    if kind is Kind.ALB:  # it verifies none
+        return None
+    authorizer = context.get("authorizer") or {}
+    verified: Event = (authorizer.get("jwt") or {}) if kind is Kind.V2 else authorizer
+    claims: Event | None = verified.get("claims")
+    return claims
+
+
+def _principal(context: Event, kind: Kind) -> str | None:
+    """The ARN of whose signature the gateway verified."""
+    if kind is Kind.ALB:
+        return None
+    identity = (context.get("authorizer") or {}).get("iam") if kind is Kind.V2 else context.get("identity")
+    principal: str | None = (identity or {}).get("userArn")
+    return principal
 
 
 def _segments(event: Event, kind: Kind) -> list[str]:

@@ -5,7 +5,6 @@ from asyncio import Runner
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.identity import tenant_of
@@ -48,14 +47,14 @@ class Invocations:
     runner: Runner
     webhook: Callable[[Request], Awaitable[Response]]
 
-    def answer(self, event: object) -> dict[str, Any]:
+    def answer(self, event: object) -> dict[str, object]:
         """The answer to any event whatsoever; never raises."""
         kind = kind_of(event) if isinstance(event, Mapping) else None
         if isinstance(event, Mapping) and kind is not None:
             return self.runner.run(self._http(event, kind))
         return self.runner.run(self._direct(event))
 
-    async def _http(self, event: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    async def _http(self, event: Mapping[str, object], kind: Kind) -> dict[str, object]:
         origins = self.settings.cors_origins
         request = Request("POST", {})
         try:
@@ -70,10 +69,10 @@ class Invocations:
             response = failure(request, error, origins)
         return response_to(event, kind, response)
 
-    def _proven_context(self, event: Mapping[str, Any], kind: Kind, method: str) -> Context:
+    def _proven_context(self, event: Mapping[str, object], kind: Kind, method: str) -> Context:
         return self.context(tenant_from(event, kind, self.settings), method)
 
-    async def _direct(self, event: object) -> dict[str, Any]:
+    async def _direct(self, event: object) -> dict[str, object]:
         """Who may invoke the function is IAM's decision; such a service names the tenant that it acts for.
 
         What else the payload carries is not looked at.

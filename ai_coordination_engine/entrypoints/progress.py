@@ -58,15 +58,17 @@ class Progress:
                 self._console.print(line)
 
 
+def _spinner(console: Terminal) -> str:
+    return "dots" if console.encoding.startswith("utf") else "line"
+
+
 def _table(console: Terminal, view: SessionView) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for agent in view.agents:
         style = _STYLES.get(agent.state, "dim")
-        state = (
-            Spinner("dots" if console.encoding.startswith("utf") else "line", Text(agent.state, style), style=style)
-            if agent.state == "executing"
-            else Text(agent.state, style)
-        )
+        state: Text | Spinner = Text(agent.state, style)
+        if agent.state == "executing":
+            state = Spinner(_spinner(console), state, style=style)
         name = console.render_str(on_one_line(agent.name), style="bold")
         table.add_row(name, state, console.render_str((agent.why or agent.notes or "").split("\n")[0], style="dim"))
     return table

@@ -1,27 +1,46 @@
 """What would fail each time for want of a setting, found before anything starts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.entrypoints.run_file import RunFile
 from ai_coordination_engine.ports import AllowList
+
+_WITHOUT_SUBTASK = {True: "is given the query itself", False: "does not run: nobody waits for it either"}
 
 
 def idle_agents(run: RunFile) -> Iterator[str]:
     """A line for each agent of the file that has no subtask, where others have one: it may have been forgotten."""
     asked = {each["agent_uuid"] for each in run.subtask_queries}
-    waited_for = {uuid for action in run.agent_actions.values() for uuid in action.get("predecessors") or ()}
-    stands_by = {action.get("fallback") for action in run.agent_actions.values()}
-    for agent in run.agents if asked else ():
+    if not asked:
+        return
+    actions = run.agent_actions
+    waited_for, stand_by = _waited_for(actions.values()), {action.get("fallback") for action in actions.values()}
+    for agent in run.agents:
         uuid = agent["agent_uuid"]
-        is_map = bool(run.agent_actions.get(uuid, {}).get("map"))
-        runs = uuid in run.agent_actions or uuid in waited_for
-        answers = (agent.get("runtime") or {}).get("name") == "answer"
-        is_task = agent.get("agent_type", "task") == "task"
-        if uuid in asked or is_map or (answers and runs) or not is_task or (uuid in stands_by and not runs):
+        if uuid in asked or not _takes_subtask(agent, actions.get(uuid, {})):
             continue
-        what = "is given the query itself" if runs else "does not run: nobody waits for it either"
+        runs = uuid in actions or uuid in waited_for
+        is_meant = _gives_answer(agent) if runs else uuid in stand_by
+        if is_meant:
+            continue
+        what = _WITHOUT_SUBTASK[runs]
         name = agent.get("agent_name", uuid)
         yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, and {what}')
+
+
+def _waited_for(actions: Iterable[JSONObject]) -> set[str]:
+    return {uuid for action in actions for uuid in action.get("predecessors") or ()}
+
+
+def _takes_subtask(agent: JSONObject, action: JSONObject) -> bool:
+    """Whether an agent is of the type that runs, and is no map: of that each element has its own."""
+    return agent.get("agent_type", "task") == "task" and not action.get("map")
+
+
+def _gives_answer(agent: JSONObject) -> bool:
+    """Whether the output of an agent is a person's answer."""
+    return bool((agent.get("runtime") or {}).get("name") == "answer")
 
 
 def not_allowed(allow_list: AllowList, run: RunFile) -> Iterator[str]:

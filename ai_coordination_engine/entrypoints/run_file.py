@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import (
@@ -51,12 +51,12 @@ class RunFile:
     coordination_uuid: str
     coordination_name: str
     coordination_description: str
-    agents: list[dict[str, Any]]
+    agents: list[JSONObject]
     task_uuid: str
     task_name: str
     task_description: str
-    subtask_queries: list[dict[str, Any]]
-    agent_actions: dict[str, dict[str, Any]]
+    subtask_queries: list[JSONObject]
+    agent_actions: dict[str, JSONObject]
     task_query: str
     on_failure: str | None = None
     placeholders: str | None = None
@@ -103,9 +103,7 @@ def parse_run_file(text: str, name: str = "<text>") -> RunFile:
 
 def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
     top = reader.mapping(root, "the file", keys.TOP)
-    for needed in ("coordination", "task"):
-        if needed not in top and isinstance(root, yaml.MappingNode):
-            reader.problem(root, f'the file needs the key "{needed}"')
+    _check_top(reader, root, top)
     coordination = reader.mapping(top.get("coordination"), "coordination", keys.COORDINATION)
     task = reader.mapping(top.get("task"), "task", keys.TASK)
     agents, references = _agents(reader, coordination.get("agents"), top.get("coordination"))
@@ -115,17 +113,15 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
     query = top.get("task_query") or task.get("initial_task_query")
     title = reader.text(coordination.get("coordination_name"), "name") or "Coordination"
     task_name = reader.text(task.get("task_name"), "name") or title
-    given = reader.text(coordination.get("coordination_uuid"), "uuid")
-    coordination_uuid = given or str(uuid.uuid5(uuid.NAMESPACE_OID, title))
-    task_uuid = reader.text(task.get("task_uuid"), "uuid")
+    coordination_uuid = _uuid(reader, coordination.get("coordination_uuid"), title)
     run = RunFile(
         coordination_uuid=coordination_uuid,
         coordination_name=title,
-        coordination_description=reader.text(coordination.get("coordination_description"), "description") or "",
+        coordination_description=_description(reader, coordination.get("coordination_description")),
         agents=agents,
-        task_uuid=task_uuid or str(uuid.uuid5(uuid.NAMESPACE_OID, coordination_uuid + task_name)),
+        task_uuid=_uuid(reader, task.get("task_uuid"), coordination_uuid + task_name),
         task_name=task_name,
-        task_description=reader.text(task.get("task_description"), "description") or "",
+        task_description=_description(reader, task.get("task_description")),
         subtask_queries=subtasks,
         agent_actions=actions.found,
         task_query=_query(reader, query),
@@ -133,9 +129,30 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
         name=name,
     )
-    if reader.problems:
-        return run
-    places = Places(root, [each["agent_uuid"] for each in agents], references)
+    return (
+        run
+        if reader.problems
+        else _with_places(reader, run, Places(root, [each["agent_uuid"] for each in agents], references))
+    )
+
+
+def _check_top(reader: Reader, root: yaml.Node, top: Mapping[str, yaml.Node]) -> None:
+    for needed in ("coordination", "task"):
+        if needed not in top and isinstance(root, yaml.MappingNode):
+            reader.problem(root, f'the file needs the key "{needed}"')
+
+
+def _uuid(reader: Reader, node: yaml.Node | None, name: str) -> str:
+    """The uuid that the file gives, or else the one that follows from the name."""
+    return reader.text(node, "uuid") or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
+def _description(reader: Reader, node: yaml.Node | None) -> str:
+    return reader.text(node, "description") or ""
+
+
+def _with_places(reader: Reader, run: RunFile, places: Places) -> RunFile:
+    """The run file with what is needed to say where in it something is; notes what the API would refuse."""
     for message in _refused(run):
         reader.problems += places.problems(message)
     return replace(run, places=places)
@@ -180,9 +197,9 @@ def _query(reader: Reader, node: yaml.Node | None) -> str:
 
 def _agents(
     reader: Reader, node: yaml.Node | None, parent: yaml.Node | None
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+) -> tuple[list[JSONObject], dict[str, str]]:
     """The agents, and the uuid of each name and uuid."""
-    agents: list[dict[str, Any]] = []
+    agents: list[JSONObject] = []
     references: dict[str, str] = {}
     for each in reader.sequence(node, "agents"):
         agent = _agent(reader, each)
@@ -198,9 +215,9 @@ def _agents(
     return agents, references
 
 
-def _agent(reader: Reader, node: yaml.Node) -> dict[str, Any] | None:
+def _agent(reader: Reader, node: yaml.Node) -> JSONObject | None:
     fields = reader.mapping(node, "an agent", keys.AGENT)
-    agent: dict[str, Any] = {
+    agent: JSONObject = {
         key: reader.text(each, key) for key, each in fields.items() if key not in ("runtime", "policy")
     }
     agent.setdefault("agent_uuid", agent.get("agent_name"))
@@ -217,7 +234,7 @@ def _agent(reader: Reader, node: yaml.Node) -> dict[str, Any] | None:
     return agent
 
 
-def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+def _runtime(reader: Reader, node: yaml.Node) -> JSONObject:
     if not isinstance(node, yaml.MappingNode):
         reader.problem(node, "runtime must be a mapping, such as {kind: function, name: echo}")
         return {}
@@ -227,7 +244,7 @@ def _runtime(reader: Reader, node: yaml.Node) -> dict[str, Any]:
     return runtime
 
 
-def _subtask(reader: Reader, node: yaml.Node, references: Mapping[str, str]) -> dict[str, Any]:
+def _subtask(reader: Reader, node: yaml.Node, references: Mapping[str, str]) -> JSONObject:
     fields = reader.mapping(node, "a subtask", keys.SUBTASK)
     if isinstance(node, yaml.MappingNode) and "agent_uuid" not in fields:
         reader.problem(node, "a subtask needs an agent")

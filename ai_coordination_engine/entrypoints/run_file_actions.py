@@ -1,11 +1,11 @@
 """The actions of a run file: whom each agent waits for, and by which rules it runs."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import yaml
 
 from ai_coordination_engine.domain.graph import find_cycle
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints import run_file_keys as keys
 from ai_coordination_engine.entrypoints.yaml_core import is_null
@@ -22,7 +22,7 @@ def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[s
     return references.get(name)
 
 
-def read_policy(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+def read_policy(reader: Reader, node: yaml.Node) -> JSONObject:
     """What happens when an attempt fails."""
     return {key: reader.value(each) for key, each in reader.mapping(node, "retry", keys.POLICY).items()}
 
@@ -31,31 +31,42 @@ class Actions:
     """Reads the actions: `found` is in the shape of the API, by agent uuid."""
 
     def __init__(self, reader: Reader, references: Mapping[str, str]) -> None:
-        self.found: dict[str, dict[str, Any]] = {}
+        self.found: dict[str, JSONObject] = {}
         self._reader = reader
         self._references = references
         self._keys: dict[str, yaml.Node] = {}
 
     def read(self, node: yaml.Node | None) -> None:
         """Read the mapping of agents to actions, and check that no agents wait for each other."""
-        entries = self._reader.entries(node) if isinstance(node, yaml.MappingNode) else []
-        seen: set[str] = set()
-        for key, value, merged in entries:
-            agent_uuid = self._reference(key)
-            if agent_uuid in seen and not merged:
-                self._reader.problem(key, f'actions has agent "{key.value}" twice')
-            elif agent_uuid and agent_uuid not in seen and not is_null(value):
-                self._keys[agent_uuid] = key
-                self.found[agent_uuid] = self._action(self._reader.mapping(value, "an action", keys.ACTION))
-            seen |= {agent_uuid} if agent_uuid else set()
-        if node is not None and not isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode):
+            self._read_entries(node)
+        elif node is not None:
             self._reader.problem(node, "actions must be a mapping of agents")
         cycle = find_cycle({name: action.get("predecessors", ()) for name, action in self.found.items()})
         if cycle:
             self._reader.problem(self._keys[cycle[0]], f"these agents wait for each other: {' -> '.join(cycle)}")
 
-    def _action(self, fields: Mapping[str, yaml.Node]) -> dict[str, Any]:
-        read: dict[str, Any] = {
+    def _read_entries(self, node: yaml.MappingNode) -> None:
+        for agent_uuid, key, value in self._once(node, "actions has agent"):
+            if not is_null(value):
+                self._keys[agent_uuid] = key
+                self.found[agent_uuid] = self._action(self._reader.mapping(value, "an action", keys.ACTION))
+
+    def _once(self, node: yaml.MappingNode, what: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+        """Each agent that is a key, with the key and the value; notes one that is there twice, which counts once."""
+        seen: set[str] = set()
+        for key, value, merged in self._reader.entries(node):
+            agent_uuid = self._reference(key)
+            if not agent_uuid:
+                continue
+            if agent_uuid not in seen:
+                seen.add(agent_uuid)
+                yield agent_uuid, key, value
+            elif not merged:
+                self._reader.problem(key, f'{what} "{key.value}" twice')
+
+    def _action(self, fields: Mapping[str, yaml.Node]) -> JSONObject:
+        read: dict[str, Callable[[yaml.Node], object]] = {
             "predecessors": self._predecessors,
             "primary_path": self._primary_path,
             "action_function": self._function,
@@ -77,17 +88,17 @@ class Actions:
         found = [self._reference(name) for name in names]
         return list(dict.fromkeys(each for each in found if each))
 
-    def _primary_path(self, node: yaml.Node) -> Any:
+    def _primary_path(self, node: yaml.Node) -> object:
         value = self._reader.value(node)
         if not isinstance(value, bool):
             self._reader.problem(node, "primary_path must be true or false")
         return value
 
-    def _function(self, node: yaml.Node) -> dict[str, Any]:
+    def _function(self, node: yaml.Node) -> JSONObject:
         function = self._reader.mapping(node, "function", keys.FUNCTION)
         return {key: self._reader.text(each, key) for key, each in function.items()}
 
-    def _map(self, node: yaml.Node) -> dict[str, Any]:
+    def _map(self, node: yaml.Node) -> JSONObject:
         """`map: rows` is short for `map: {over: rows}`."""
         if isinstance(node, yaml.ScalarNode):
             return {"over": self._reference(node)}
@@ -97,23 +108,19 @@ class Actions:
             for key, each in fields.items()
         }
 
-    def _conditions(self, node: yaml.Node, after: yaml.Node | None) -> dict[str, Any]:
+    def _conditions(self, node: yaml.Node, after: yaml.Node | None) -> JSONObject:
         """`when: expression` will do for an agent with one predecessor; otherwise a mapping names them."""
         if isinstance(node, yaml.ScalarNode):
-            names = [after] if isinstance(after, yaml.ScalarNode) else getattr(after, "value", [])
-            if len(names) != 1:
-                self._reader.problem(node, "when must say which predecessor it is about, as {name: expression}")
-                return {}
-            uuid = self._references.get(str(names[0].value))
-            return {uuid: self._reader.text(node, "when")} if uuid else {}
-        if not isinstance(node, yaml.MappingNode):
-            self._reader.problem(node, "when must be a mapping of predecessors")
+            return self._only_condition(node, after)
+        if isinstance(node, yaml.MappingNode):
+            return {uuid: self._reader.text(each, "when") for uuid, _, each in self._once(node, "when has")}
+        self._reader.problem(node, "when must be a mapping of predecessors")
+        return {}
+
+    def _only_condition(self, node: yaml.ScalarNode, after: yaml.Node | None) -> JSONObject:
+        names = [after] if isinstance(after, yaml.ScalarNode) else getattr(after, "value", [])
+        if len(names) != 1:
+            self._reader.problem(node, "when must say which predecessor it is about, as {name: expression}")
             return {}
-        found: dict[str, Any] = {}
-        for key, each, merged in self._reader.entries(node):
-            uuid = self._reference(key)
-            if uuid and uuid not in found:
-                found[uuid] = self._reader.text(each, "when")
-            elif uuid and not merged:
-                self._reader.problem(key, f'when has "{key.value}" twice')
-        return found
+        uuid = self._references.get(str(names[0].value))
+        return {uuid: self._reader.text(node, "when")} if uuid else {}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from aws_lambda_powertools.utilities.batch import (
     AsyncBatchProcessor,
@@ -29,7 +29,7 @@ from ai_coordination_engine.settings import Settings
 
 LONGEST_BACKOFF = 900.0
 
-Handler = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
+Handler = Callable[[dict[str, object], LambdaContext], PartialItemFailureResponse]
 
 
 class Step(Protocol):
@@ -52,7 +52,7 @@ class Worker:
     clock: Clock
     pool: ThreadPoolExecutor
 
-    def handle(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def handle(self, event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
         """Run a batch; the answer names the messages to keep (AWS Lambda: "Reporting batch item failures")."""
         deadline = self.clock.now().timestamp() + context.get_remaining_time_in_millis() / 1000
 

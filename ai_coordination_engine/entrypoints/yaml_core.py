@@ -6,7 +6,6 @@ leading zero or plus it is an article number or a telephone's: a text.
 
 import re
 from math import isfinite
-from typing import Any
 
 import yaml
 
@@ -25,11 +24,13 @@ _FORMS = (
 _SCALARS = {f"{_TAG}{name}" for name in ("str", "null", "bool", "int", "float", "merge")}
 _KINDS = {yaml.ScalarNode: _SCALARS, yaml.SequenceNode: {f"{_TAG}seq"}, yaml.MappingNode: {f"{_TAG}map"}}
 
+_BASES = {"0x": 16, "0o": 8}
+
 
 class CoreLoader(yaml.SafeLoader):
     """Composes nodes whose tags are those of the core schema, and of merge keys (YAML 1.1, "Merge Key")."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # the library's own name for it
+    yaml_implicit_resolvers: dict[str, object] = {}  # noqa: RUF012  # the library's own name for it
 
 
 for _name, _form, _first in _FORMS:
@@ -54,24 +55,30 @@ def is_text(node: yaml.Node) -> bool:
     return node.tag in (f"{_TAG}str", MERGE)
 
 
-def scalar(node: yaml.Node, *, digits: bool) -> Any:
+def scalar(node: yaml.Node, *, digits: bool) -> object:
     """The value of a scalar; a number keeps its `digits` if need be (`1.10`, `1e400`). Raises `ValueError`."""
     text, kind = str(node.value), node.tag.removeprefix(_TAG)
-    if kind == "null":
-        return None
-    if kind == "bool":
-        return {"true": True, "false": False}[text.lower()]
-    if kind not in ("int", "float"):
-        return text
-    if kind == "int" and text[:2] in ("0x", "0o"):
-        return int(text[2:], 16 if text[1] == "x" else 8)
+    match kind:
+        case "null":
+            return None
+        case "bool":
+            return {"true": True, "false": False}[text.lower()]
+        case "int" if text[:2] in _BASES:
+            return int(text[2:], _BASES[text[:2]])
+        case "int" | "float":
+            return _number(text, is_whole=kind == "int", digits=digits)
+        case _:
+            return text
+
+
+def _number(text: str, *, is_whole: bool, digits: bool) -> float:
     if "_" in text:  # Python takes it for a number
         raise ValueError("not a number of the core schema")
-    found = json_text.number(text)
-    if found is None:
-        value: float = int(text) if kind == "int" else float(text)  # `!!int "007"`, `.5`
-    else:
-        value = found if digits or type(found) is int else float(found)
+    value = json_text.number(text)
+    if value is None:  # `!!int "007"`, `.5`
+        value = int(text) if is_whole else float(text)
+    elif not digits and type(value) is not int:
+        value = float(value)
     if not isinstance(value, json_text.Number) and not isfinite(value):
         raise ValueError("not a number that JSON has")
     return value

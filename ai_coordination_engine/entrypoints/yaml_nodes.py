@@ -1,7 +1,7 @@
 """YAML taken apart node by node, so that whatever is wrong is said with its line and column."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from pydantic.alias_generators import to_camel
@@ -154,20 +154,31 @@ class Reader:
                 self.problem(key_node, f"{what} has a key that is not text")
                 continue
             key = str(key_node.value)
-            stored = key if keys is None else keys.get(key)
-            if keys is not None and key.startswith("x-"):
-                continue  # a place for anchors
+            stored = self._stored_key(node, key_node, value, what, keys)
             if stored is None:
-                comma = "; a text with a comma needs quotes" if node.flow_style and is_null(value) else ""
-                hint = did_you_mean(key, keys or {}) or comma
-                self.problem(key_node, f'{what} has no key "{key}"{hint}')
-            elif stored not in found:
+                continue
+            if stored not in found:
                 found[stored] = value
                 self._written[id(value)] = key
             elif not merged:
                 self.problem(key_node, f'{what} has "{key}" twice')
-        # among data, null is a value
-        return {name: value for name, value in found.items() if keys is None or not is_null(value)}
+        if keys is None:  # among data, null is a value
+            return found
+        return {name: value for name, value in found.items() if not is_null(value)}
+
+    def _stored_key(
+        self, node: yaml.MappingNode, key_node: yaml.ScalarNode, value: yaml.Node, what: str, keys: Keys | None
+    ) -> str | None:
+        """The key as it is stored; None for a place of anchors (`x-…`), and for an unknown key, which is noted."""
+        key = str(key_node.value)
+        if keys is None:
+            return key
+        if key.startswith("x-"):
+            return None
+        if key not in keys:
+            comma = "; a text with a comma needs quotes" if node.flow_style and is_null(value) else ""
+            self.problem(key_node, f'{what} has no key "{key}"{did_you_mean(key, keys) or comma}')
+        return keys.get(key)
 
     def sequence(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
         """The entries of a list."""
@@ -192,7 +203,7 @@ class Reader:
             return str(node.value)
         return None
 
-    def value(self, node: yaml.Node, *, digits: bool = False) -> Any:
+    def value(self, node: yaml.Node, *, digits: bool = False) -> object:
         """Any value as JSON has it; numbers keep their `digits` if need be."""
         if isinstance(node, yaml.MappingNode):
             fields = self.mapping(node, "this object", None)

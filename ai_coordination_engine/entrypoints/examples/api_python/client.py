@@ -85,7 +85,11 @@ class Client:
 def from_environment() -> Client:
     """The client that `API`, `TOKEN` and `SIGN` describe."""
     token, region = os.environ.get("TOKEN"), os.environ.get("SIGN")
-    auth = Token(token) if token else Signature(region) if region else None
+    auth: httpx.Auth | None = None
+    if token:
+        auth = Token(token)
+    elif region:
+        auth = Signature(region)
     return Client(os.environ.get("API", "http://127.0.0.1:8000/graphql"), auth)
 
 
