@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,16 +18,11 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.observability import configure
 from benchmarks import backends, sessions
 from benchmarks.calls import SESSION
+from benchmarks.density import MOST_COMPLEX, PACKAGE, ROOT, complexity, functions
 from benchmarks.table import Row, markdown
 from tests.support import Worker
 
-PACKAGE = "ai_coordination_engine"
-ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 LONGEST = 100
-MOST_COMPLEX = 10
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def main() -> None:
@@ -127,12 +121,12 @@ def _floors(rooms: Iterable[str], arrows: set[tuple[str, str]]) -> int:
 def density() -> Iterator[Row]:
     """How much there is to unpack in a function and in a line."""
     texts = [path.read_text() for path in sorted(ROOT.rglob("*.py"))]
-    functions = [node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, _FUNCTIONS)]
-    complexities = [_complexity(each) for each in functions]
+    found = [function for text in texts for function in functions(ast.parse(text))]
+    complexities = [complexity(each) for each in found]
     lines = [line for text in texts for line in text.splitlines()]
     too_long = sum(len(line) > LONGEST for line in lines) / len(lines)
     anys = sum(len(re.findall(r"\bAny\b", line)) for line in lines) / len(lines) * 1_000
-    within = sum(isinstance(each, ast.Import | ast.ImportFrom) for function in functions for each in ast.walk(function))
+    within = sum(isinstance(each, ast.Import | ast.ImportFrom) for function in found for each in ast.walk(function))
     over = sum(each > MOST_COMPLEX for each in complexities)
     yield Row(
         "mean complexity of a function · functions over 10",
@@ -144,21 +138,6 @@ def density() -> Iterator[Row]:
     yield Row(
         "`Any` in a thousand lines · imports inside functions", "≤ 20 · ≤ 12", f"{anys:.0f} · {within}", "the package"
     )
-
-
-def _complexity(function: ast.AST) -> int:
-    """McCabe's number of a function, boolean operators counted; functions inside it count for themselves."""
-    total, left = 1, [*ast.iter_child_nodes(function)]
-    while left:
-        node = left.pop()
-        if isinstance(node, _FUNCTIONS):
-            continue
-        total += isinstance(node, _BRANCHES)
-        total += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
-        total += len(node.cases) - 1 if isinstance(node, ast.Match) else 0
-        total += len(node.generators) if isinstance(node, _COMPREHENSIONS) else 0
-        left.extend(ast.iter_child_nodes(node))
-    return total
 
 
 def _mean(numbers: list[int]) -> float:

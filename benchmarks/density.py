@@ -1,0 +1,39 @@
+"""How much there is to unpack in a function: its complexity, and conditional expressions within one another."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "ai_coordination_engine"
+ROOT = Path(__file__).resolve().parents[1] / PACKAGE
+MOST_COMPLEX = 10
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function, those inside others too."""
+    return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def complexity(function: ast.AST) -> int:
+    """McCabe's number of a function, boolean operators counted; functions inside it count for themselves."""
+    total, left = 1, [*ast.iter_child_nodes(function)]
+    while left:
+        node = left.pop()
+        if isinstance(node, FUNCTIONS):
+            continue
+        total += isinstance(node, _BRANCHES)
+        total += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
+        total += len(node.cases) - 1 if isinstance(node, ast.Match) else 0
+        total += len(node.generators) if isinstance(node, _COMPREHENSIONS) else 0
+        left.extend(ast.iter_child_nodes(node))
+    return total
+
+
+def nested_ternaries(tree: ast.AST) -> Iterator[ast.IfExp]:
+    """Every conditional expression that has another one as a part of its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.IfExp) and any(isinstance(each, ast.IfExp) for each in ast.iter_child_nodes(node)):
+            yield node

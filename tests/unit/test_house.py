@@ -1,0 +1,53 @@
+"""What a reader must unpack at once stays small, in the rooms that have been looked through."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.density import MOST_COMPLEX, ROOT, complexity, functions, nested_ternaries
+
+ROOMS = ("adapters", "api", "domain", "entrypoints")
+
+
+def files(room: str) -> Iterator[tuple[Path, ast.Module]]:
+    return ((path.relative_to(ROOT), ast.parse(path.read_text())) for path in sorted((ROOT / room).rglob("*.py")))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_function_is_too_complex(room: str) -> None:
+    measured = {f"{path}: {each.name}": complexity(each) for path, tree in files(room) for each in functions(tree)}
+    assert measured
+    assert {name: number for name, number in measured.items() if number > MOST_COMPLEX} == {}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_conditional_expression_is_within_another(room: str) -> None:
+    assert [f"{path}:{each.lineno}" for path, tree in files(room) for each in nested_ternaries(tree)] == []
+
+
+def function(*lines: str) -> ast.AST:
+    return ast.parse("\n".join(["def f(a, b, c):", *(f"    {line}" for line in lines)])).body[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["return a"], 1),
+        (["return a and b and c"], 3),
+        (["return a if b else c"], 2),
+        (["return [x for x in a for y in b]"], 3),
+        (["for x in a:", "    if x or b:", "        return c"], 4),
+        (["match a:", "    case 1: return b", "    case 2: return c", "    case _: return a"], 3),
+        (["try:", "    return a", "except ValueError:", "    return b"], 2),
+        (["def g(x):", "    return x and a and b", "return g"], 1),
+    ],
+)
+def test_the_measure(lines: list[str], expected: int) -> None:
+    assert complexity(function(*lines)) == expected
+
+
+def test_the_nested_are_found() -> None:
+    found = nested_ternaries(ast.parse("x = a if b else c if d else e\ny = a if b else (c, d if e else f)\n"))
+    assert [each.lineno for each in found] == [1]
