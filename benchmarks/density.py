@@ -1,4 +1,4 @@
-"""How much there is to unpack in a function: its complexity, and conditional expressions within one another."""
+"""How much there is to unpack in a function: its complexity, long conditions, and ternaries within one another."""
 
 import ast
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 PACKAGE = "ai_coordination_engine"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 MOST_COMPLEX = 10
+MOST_PARTS = 3
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -33,7 +34,17 @@ def complexity(function: ast.AST) -> int:
 
 
 def nested_ternaries(tree: ast.AST) -> Iterator[ast.IfExp]:
-    """Every conditional expression that has another one as a part of its own."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.IfExp) and any(isinstance(each, ast.IfExp) for each in ast.iter_child_nodes(node)):
-            yield node
+    """Every conditional expression that has another one within."""
+    ternaries = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
+    return (node for node in ternaries if sum(isinstance(each, ast.IfExp) for each in ast.walk(node)) > 1)
+
+
+def long_conditions(tree: ast.AST) -> Iterator[ast.BoolOp]:
+    """Every boolean expression of more than `MOST_PARTS` parts that have no name."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.BoolOp) and _parts(node) > MOST_PARTS)
+
+
+def _parts(node: ast.AST) -> int:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return _parts(node.operand)
+    return sum(map(_parts, node.values)) if isinstance(node, ast.BoolOp) else 1

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from ai_coordination_engine.bootstrap import client, dead_letter_queue
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine import restart
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.inputs import label
@@ -76,7 +77,7 @@ class DeadLetters:
         """Remove the letter."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
 
-    def _receive(self) -> list[dict[str, Any]]:
+    def _receive(self) -> list[JSONObject]:
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=_MOST,
@@ -86,7 +87,7 @@ class DeadLetters:
         )
         return list(answer.get("Messages", []))
 
-    def _letter(self, message: dict[str, Any]) -> DeadLetter:
+    def _letter(self, message: JSONObject) -> DeadLetter:
         sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
         wake, problem = None, ""
         try:

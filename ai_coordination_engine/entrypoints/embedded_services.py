@@ -30,6 +30,7 @@ from moto.sqs.models import Message, Queue, sqs_backends
 from moto.sqs.responses import SQSResponse
 from werkzeug.exceptions import HTTPException
 
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.observability import logger
 
 SERVICES = frozenset({"dynamodb", "sqs", "s3"})
@@ -80,7 +81,7 @@ class Tables(DynamoDBBackend):
         table.__deepcopy__ = lambda memo: table  # type: ignore[attr-defined]
         return table
 
-    def query(self, table_name: str, hash_key_dict: dict[str, Any] | None, *args: Any, **options: Any) -> Any:
+    def query(self, table_name: str, hash_key_dict: JSONObject | None, *args: Any, **options: Any) -> Any:
         """Query a partition, or that of an index, as if there were no other."""
         table = self.get_table(table_name)
         everything = table.items
@@ -97,7 +98,7 @@ class Tables(DynamoDBBackend):
         finally:
             table.items = everything
 
-    def transact_write_items(self, transact_items: list[dict[str, Any]]) -> None:
+    def transact_write_items(self, transact_items: list[JSONObject]) -> None:
         """All or nothing."""
         before = [(name, key, self.image(name, key)) for name, key in self._named(transact_items)]
         try:
@@ -107,35 +108,35 @@ class Tables(DynamoDBBackend):
                 self.restore(name, key, image)
             raise
 
-    def keys(self, table_name: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    def keys(self, table_name: str, attributes: JSONObject) -> JSONObject:
         """The key attributes among `attributes` of an item of this table."""
         table = self.get_table(table_name)
         names = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
         return {name: attributes[name] for name in names}
 
-    def image(self, table_name: str, key: dict[str, Any]) -> dict[str, Any] | None:
+    def image(self, table_name: str, key: JSONObject) -> JSONObject | None:
         """The item as it goes over the wire, or None when there is none."""
         item = self.get_item(table_name, key)
         if item is None:
             return None
-        image: dict[str, Any] = json.loads(dynamo_json_dump(dynamo_to_dict(item.attrs)))
+        image: JSONObject = json.loads(dynamo_json_dump(dynamo_to_dict(item.attrs)))
         return image
 
-    def restore(self, table_name: str, key: dict[str, Any], image: dict[str, Any] | None) -> None:
+    def restore(self, table_name: str, key: JSONObject, image: JSONObject | None) -> None:
         """Bring an item back to its `image`."""
         if image is None:
             self.delete_item(table_name, key)
         else:
             self.put_item(table_name, image, overwrite=True)
 
-    def _named(self, transact_items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _named(self, transact_items: list[JSONObject]) -> Iterator[tuple[str, JSONObject]]:
         for operation in (next(iter(item.values())) for item in transact_items):
             if operation.get("TableName") in self.tables:
                 key = operation.get("Key") or self.keys(operation["TableName"], operation["Item"])
                 yield operation["TableName"], key
 
 
-def _holding(items: Any, conditions: Sequence[tuple[str, dict[str, Any]]]) -> Any:
+def _holding(items: Any, conditions: Sequence[tuple[str, JSONObject]]) -> Any:
     """The items (of a table with a range key) whose attributes have these values."""
     wanted = [(name, DynamoType(value)) for name, value in conditions]
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.bootstrap import client
+from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import poison, run_step
 from ai_coordination_engine.entrypoints import deliveries
@@ -31,7 +32,7 @@ class Step(Protocol):
 class Messages(deliveries.Messages, Protocol):
     """What the worker needs of the queue."""
 
-    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+    def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
         """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is there now."""
 
     def delete(self, receipt: str) -> None:
@@ -44,9 +45,9 @@ class SqsMessages:
 
     sqs: Any
     queue_url: str
-    queue: Any
+    queue: deliveries.Messages
 
-    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+    def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
         """A long poll, or a look."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queue_url,
@@ -54,11 +55,11 @@ class SqsMessages:
             WaitTimeSeconds=LONGEST_POLL if wait else 0,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        return cast(list[dict[str, Any]], answer.get("Messages", []))
+        return cast(list[JSONObject], answer.get("Messages", []))
 
     def read(self, body: str) -> Wake:
         """As the queue itself reads it."""
-        return cast(Wake, self.queue.read(body))
+        return self.queue.read(body)
 
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
         """As the queue itself sends."""
@@ -114,15 +115,14 @@ class LocalWorker:
         self._concurrency = concurrency
         self._unfinished = 0
         self._finished = threading.Condition()
-        self._received: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._received: SimpleQueue[JSONObject] = SimpleQueue()
         self._stopping = stopping or threading.Event()
 
     @classmethod
     def of(cls, app: App) -> tuple[App, "LocalWorker"]:
         """The worker of an app, and the app whose wake-ups it hears at once."""
-        messages = SqsMessages(
-            client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS), app.settings.queue_url, app.queue
-        )
+        sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
+        messages = SqsMessages(sqs, app.settings.queue_url, cast(deliveries.Messages, app.queue))
         bell, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=RingingQueue(app.queue, bell))
         step = partial(run_step, app, stopping=stopping)
@@ -171,7 +171,7 @@ class LocalWorker:
             self._received.put(message)
         return bool(messages)
 
-    def _poll(self, most: int, wait: bool) -> list[dict[str, Any]]:
+    def _poll(self, most: int, wait: bool) -> list[JSONObject]:
         try:
             return self._messages.receive(most, wait=wait)
         except Exception:
@@ -180,7 +180,7 @@ class LocalWorker:
                 self._stopping.wait(AFTER_AN_ERROR)
             return []
 
-    def _give_back(self, messages: list[dict[str, Any]]) -> None:
+    def _give_back(self, messages: list[JSONObject]) -> None:
         for message in messages:
             try:
                 self._messages.postpone(message["ReceiptHandle"], 0)
@@ -199,7 +199,7 @@ class LocalWorker:
                     self._unfinished -= 1
                     self._finished.notify_all()
 
-    def _work_off(self, message: dict[str, Any]) -> None:
+    def _work_off(self, message: JSONObject) -> None:
         received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
         delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
         seconds = self._deliveries.work_off(delivery, self._step)

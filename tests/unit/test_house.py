@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.density import MOST_COMPLEX, ROOT, complexity, functions, nested_ternaries
+from benchmarks.density import MOST_COMPLEX, ROOT, complexity, functions, long_conditions, nested_ternaries
 
 ROOMS = ("adapters", "api", "domain", "entrypoints")
 
@@ -25,6 +25,11 @@ def test_no_function_is_too_complex(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_conditional_expression_is_within_another(room: str) -> None:
     assert [f"{path}:{each.lineno}" for path, tree in files(room) for each in nested_ternaries(tree)] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_part_of_a_long_condition_has_a_name(room: str) -> None:
+    assert [f"{path}:{each.lineno}" for path, tree in files(room) for each in long_conditions(tree)] == []
 
 
 def function(*lines: str) -> ast.AST:
@@ -49,5 +54,10 @@ def test_the_measure(lines: list[str], expected: int) -> None:
 
 
 def test_the_nested_are_found() -> None:
-    found = nested_ternaries(ast.parse("x = a if b else c if d else e\ny = a if b else (c, d if e else f)\n"))
-    assert [each.lineno for each in found] == [1]
+    texts = ["a if b else c if d else e", "a if b else (c, d if e else f)", "(a if b else c, d if e else f)"]
+    assert [len(list(nested_ternaries(ast.parse(each)))) for each in texts] == [1, 1, 0]
+
+
+def test_long_conditions_are_found() -> None:
+    texts = ["a and b and not (c or d)", "a and (b or c)", "a and b(c and d and e)", "a or b or c or d"]
+    assert [len(list(long_conditions(ast.parse(each)))) for each in texts] == [1, 0, 0, 1]
