@@ -6,8 +6,6 @@ from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.entrypoints.run_file import RunFile
 from ai_coordination_engine.ports import AllowList
 
-_WITHOUT_SUBTASK = {True: "is given the query itself", False: "does not run: nobody waits for it either"}
-
 
 def idle_agents(run: RunFile) -> Iterator[str]:
     """A line for each agent of the file that has no subtask, where others have one: it may have been forgotten."""
@@ -15,7 +13,7 @@ def idle_agents(run: RunFile) -> Iterator[str]:
     if not asked:
         return
     actions = run.agent_actions
-    waited_for, stand_by = _waited_for(actions.values()), {action.get("fallback") for action in actions.values()}
+    waited_for, stand_by = _waited_for(actions.values()), _standing_by(actions.values())
     for agent in run.agents:
         uuid = agent["agent_uuid"]
         if uuid in asked or not _takes_subtask(agent, actions.get(uuid, {})):
@@ -24,13 +22,17 @@ def idle_agents(run: RunFile) -> Iterator[str]:
         is_meant = _gives_answer(agent) if runs else uuid in stand_by
         if is_meant:
             continue
-        what = _WITHOUT_SUBTASK[runs]
+        what = "is given the query itself" if runs else "does not run: nobody waits for it either"
         name = agent.get("agent_name", uuid)
         yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, and {what}')
 
 
 def _waited_for(actions: Iterable[JSONObject]) -> set[str]:
     return {uuid for action in actions for uuid in action.get("predecessors") or ()}
+
+
+def _standing_by(actions: Iterable[JSONObject]) -> set[str]:
+    return {action["fallback"] for action in actions if action.get("fallback")}
 
 
 def _takes_subtask(agent: JSONObject, action: JSONObject) -> bool:
