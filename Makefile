@@ -42,10 +42,10 @@ cover: install ## run the suite and print what it covers (about twice the time)
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
 
 mutants: install ## try deliberate faults of the engine: the tests must notice each (half an hour; ARGS="a word of its name")
-	@$(BIN)/python -m tests.mutants $(ARGS)
+	@$(BIN)/python -m tests.kit.mutants $(ARGS)
 
 chaos: install ## crash points and random histories for an hour, seeds printed (ARGS="--minutes 5 --seed 7")
-	@$(BIN)/python -m tests.chaos $(ARGS)
+	@$(BIN)/python -m tests.kit.chaos $(ARGS)
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)

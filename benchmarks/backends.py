@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from moto import mock_aws
+
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
 from ai_coordination_engine.settings import Settings
-from tests.deployment import emulator
+from harness import emulator
+from harness.memory import in_memory
 
 Backend = Callable[[], AbstractContextManager[App]]
 
@@ -43,6 +46,13 @@ def ministack() -> Iterator[App]:
         yield app
 
 
+@contextmanager
+def in_process() -> Iterator[App]:
+    """In this process, without a server: DynamoDB is in memory, for what is counted and not measured."""
+    with mock_aws(), in_memory(), _application("") as app:
+        yield app
+
+
 def offered() -> Mapping[str, Backend]:
     """The backends that this machine has."""
     return {"embedded": embedded, "ministack": ministack} if emulator.PYTHON.exists() else {"embedded": embedded}
@@ -66,7 +76,7 @@ def _application(endpoint_url: str) -> Iterator[App]:
     for name in kept:
         if name.startswith(("AWS_", "ACE_")):
             del os.environ[name]
-    os.environ.update(NOBODY, AWS_ENDPOINT_URL=endpoint_url)
+    os.environ.update(NOBODY | ({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}))
     try:
         settings = Settings(auth="local", functions=FUNCTIONS)
         bootstrap.create_tables(settings)

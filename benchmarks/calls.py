@@ -7,7 +7,7 @@ from ai_coordination_engine.domain.ids import new_uuid
 from benchmarks import backends, sessions
 from benchmarks.meter import Meter, Taken
 from benchmarks.table import Row
-from tests.support import Api, Worker
+from harness.api import Api, Worker
 
 PAGE = 50
 TASK = """mutation($c: String!, $u: String, $name: String!, $actions: JSONCamelCase) {

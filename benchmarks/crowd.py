@@ -13,7 +13,7 @@ from ai_coordination_engine.engine.app import App
 from benchmarks import backends, sessions
 from benchmarks.meter import Meter
 from benchmarks.table import Row
-from tests.support import Api, Worker
+from harness.api import Api, Worker
 
 DIAMONDS, CLIENTS = 200, 8
 SESSIONS, SLOW, RUNS = 50, 3.0, 3

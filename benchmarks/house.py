@@ -20,7 +20,7 @@ from benchmarks import backends, sessions
 from benchmarks.calls import SESSION
 from benchmarks.density import MOST_COMPLEX, PACKAGE, ROOT, complexity, functions
 from benchmarks.table import Row, markdown
-from tests.support import Worker
+from harness.api import Worker
 
 LONGEST = 100
 

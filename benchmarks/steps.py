@@ -18,7 +18,7 @@ from ai_coordination_engine.store.models import MODELS
 from benchmarks import backends, functions, sessions
 from benchmarks.meter import Meter, Taken
 from benchmarks.table import Row
-from tests.support import Api, Worker
+from harness.api import Api, Worker
 
 WRITE, READ, REQUEST = 0.625, 0.125, 0.40  # USD a million, of DynamoDB and SQS
 INVOCATION, GB_SECOND = 0.20, 0.0000133334  # USD a million, USD; of Lambda

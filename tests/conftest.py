@@ -15,9 +15,9 @@ from moto.dynamodb.responses import DynamoHandler
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
-from tests import sessions
-from tests.memory import Database, in_memory
-from tests.support import Api, Calls, Worker
+from harness.api import Api, Calls, Worker
+from harness.memory import Database, in_memory
+from tests.kit import crashes
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
@@ -64,7 +64,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def aws() -> Iterator[Database]:
-    """An in-process AWS whose DynamoDB is that of `tests.memory`."""
+    """An in-process AWS whose DynamoDB is that of `harness.memory`."""
     with mock_aws(), in_memory() as database:
         yield database
 
@@ -98,13 +98,13 @@ def calls(app: App) -> Calls:
 @pytest.fixture(autouse=True)
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
     """How many points the test let something die at goes with its report, also from another process."""
-    before, again, histories = sessions.deaths[0], sessions.repeats[0], sessions.histories[0]
+    before, again, histories = crashes.deaths[0], crashes.repeats[0], crashes.histories[0]
     yield
-    if told := sessions.histories[0] - histories:
+    if told := crashes.histories[0] - histories:
         record_property("histories", told)
-    if tried := sessions.deaths[0] - before:
+    if tried := crashes.deaths[0] - before:
         record_property("crash points", tried)
-    if repeated := sessions.repeats[0] - again:
+    if repeated := crashes.repeats[0] - again:
         record_property("executed again", repeated)
 
 

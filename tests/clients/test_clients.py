@@ -15,7 +15,7 @@ import pytest
 
 from ai_coordination_engine.entrypoints.server import serving
 from ai_coordination_engine.settings import Settings
-from tests.node import installed, needs_node
+from tests.kit.node import installed, needs_node
 
 HERE = Path(__file__).parent
 DOCS = (HERE.parents[1] / "docs" / "clients.md").read_text(encoding="utf-8")

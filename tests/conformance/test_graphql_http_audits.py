@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
-from tests.node import installed, needs_node
+from tests.kit.node import installed, needs_node
 
 HERE = Path(__file__).parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ai_coordination_engine import api
-from tests.node import installed, needs_node
+from tests.kit.node import installed, needs_node
 
 HERE = Path(__file__).parent
 SCHEMA = Path(api.__file__).parent / "schema.graphql"

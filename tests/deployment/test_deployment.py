@@ -13,12 +13,13 @@ import pytest
 from botocore.credentials import Credentials
 
 from ai_coordination_engine.api.webhooks import signature, tenant_key
-from tests.deployment import emulator, issuer
-from tests.deployment.emulator import REGION, Emulator
+from harness import emulator
+from harness.emulator import REGION, Emulator
+from tests.deployment import issuer
 from tests.deployment.issuer import Issuer
 from tests.deployment.stack import Stack, build_package, deploy, upload
 from tests.examples import scripts
-from tests.node import needs_node
+from tests.kit.node import needs_node
 
 pytestmark = [
     pytest.mark.deployment,

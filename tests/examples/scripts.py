@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ai_coordination_engine.entrypoints.example_files import example
-from tests.node import installed
+from tests.kit.node import installed
 
 HERE = Path(__file__).parent
 TSC = [

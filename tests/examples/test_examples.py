@@ -15,7 +15,7 @@ from ai_coordination_engine.entrypoints.run_file import read_run_file
 from ai_coordination_engine.entrypoints.server import Running, serving
 from ai_coordination_engine.settings import Settings
 from tests.examples import scripts
-from tests.node import needs_node
+from tests.kit.node import needs_node
 
 pytestmark = pytest.mark.xdist_group("examples")
 

@@ -120,3 +120,14 @@ def test_security_says_where_to_report() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert "security advisories" in text.split("##")[0]
     assert "(SECURITY.md)" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_helpers_of_tests_lie_in_their_kit() -> None:
+    assert [path.name for path in (ROOT / "tests").glob("*.*")] == ["conftest.py"]
+
+
+def test_benchmarks_import_nothing_from_tests() -> None:
+    files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "harness").rglob("*.py")]
+    told = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
+    assert len(files) > 10
+    assert [path.name for path in files if told.search(path.read_text(encoding="utf-8"))] == []

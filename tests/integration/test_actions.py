@@ -12,17 +12,10 @@ from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentResult
 from ai_coordination_engine.store.models import Session
-from tests.sessions import (
-    TENANT,
-    Crash,
-    Stage,
-    Tripwire,
-    check_promises,
-    check_redelivery_changes_nothing,
-    stage_of,
-    tripping,
-)
-from tests.waits import work_now
+from tests.kit.crashes import Crash, Tripwire, tripping
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import work_now
 
 ACT = {"action_function": {"module_name": "shop", "function_name": "act"}}
 FORK = {"a": "", "b": "a", "c": "a", "d": "bc"}

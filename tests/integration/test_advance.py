@@ -10,9 +10,11 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
-from tests.support import Api
+from harness.api import Api
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
 END = """mutation($c: String!, $s: String!, $status: String!) {

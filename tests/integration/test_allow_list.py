@@ -8,8 +8,8 @@ import pytest
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from harness.api import Api
 from tests.integration.test_by_hand import COORDINATION
-from tests.support import Api
 
 TASK = """mutation($actions: JSONCamelCase) {
   insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions, updatedBy: "me") {

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.transport import Request, answer
 from ai_coordination_engine.engine.app import App
-from tests.documents import ROOTS, data, selection_of
-from tests.records import World, valid
-from tests.support import DOCUMENTS, Api
+from harness.api import DOCUMENTS, Api
+from tests.kit.api import ROOTS, data, selection_of
+from tests.kit.records import World, valid
 
 CODES = {
     "BAD_USER_INPUT",

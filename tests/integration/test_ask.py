@@ -12,9 +12,11 @@ from ai_coordination_engine.engine.keys import FIRST_QUESTION
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import BadUserInput, NotFound
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, Turns, check_redelivery_changes_nothing, stage_of, tripping
-from tests.steered import pause, put_right, resume
+from tests.kit.controls import pause, put_right, resume
+from tests.kit.crashes import Crash, Turns, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 AGENTS = {"task": "", "desk": "", "other": ""}
 KINDS = {"desk": {"agent_type": "triage", "agent_name": "Desk"}}

@@ -14,10 +14,12 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour
-from tests.sessions import TENANT, Stage, Tripwire, check_promises, check_redelivery_changes_nothing, stage_of, tripping
-from tests.steered import retry
-from tests.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
+from tests.kit.controls import retry
+from tests.kit.crashes import Tripwire, tripping
+from tests.kit.fakes import Behaviour
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
 
 EVERY = 1 if os.environ.get("CI") else 3  # crash points: every one in CI, every third elsewhere
 TWICE = {"b": {"policy": {"attempts": 2, "backoff_seconds": 0}}}

@@ -8,8 +8,9 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.async_tasks import complete_async_task, heartbeat, states
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentResult
-from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
 
 
 @pytest.fixture

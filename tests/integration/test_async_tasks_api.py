@@ -6,9 +6,9 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from tests.documents import data, error
-from tests.sessions import TENANT, Stage, stage_of
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import data, error
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from tests.documents import code, data, send
-from tests.records import COORDINATION, SESSION, TASK, World, items, valid
-from tests.support import Api, Worker
+from harness.api import Api, Worker
+from tests.kit.api import code, data, send
+from tests.kit.records import COORDINATION, SESSION, TASK, World, items, valid
 
 
 @pytest.fixture

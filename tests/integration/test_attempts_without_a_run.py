@@ -9,9 +9,11 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of
-from tests.steered import cancel, retry
-from tests.support import Api
+from harness.api import Api
+from tests.kit.controls import cancel, retry
+from tests.kit.crashes import Crash
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
 
 ENDS = ["completed", "failed", "skipped", "cancelled"]
 BY_HAND = """mutation($s: String!, $a: String!, $state: String!) {

@@ -6,9 +6,9 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from tests.documents import ROOTS, code, data, error, field_of, root_of
-from tests.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
-from tests.support import Api, Calls
+from harness.api import Api, Calls
+from tests.kit.api import ROOTS, code, data, error, field_of, root_of
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
 
 HUGE = "ß" * 2_500_000  # 5 MB of UTF-8
 TEXTS = {

@@ -8,9 +8,9 @@ import pytest
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.transport import Request, Response, answer
 from ai_coordination_engine.engine.app import App
-from tests.documents import document, error
-from tests.records import World, items, valid
-from tests.support import DOCUMENTS, Api
+from harness.api import DOCUMENTS, Api
+from tests.kit.api import document, error
+from tests.kit.records import World, items, valid
 
 HUGE = "ß" * 2_500_000  # 5 MB of UTF-8
 

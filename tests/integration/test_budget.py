@@ -9,9 +9,9 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store import lists, meter
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Entity
 from ai_coordination_engine.store.session_status import status_key
-from tests.documents import data
-from tests.records import TASK, World
-from tests.support import Api, Calls
+from harness.api import Api, Calls
+from tests.kit.api import data
+from tests.kit.records import TASK, World
 
 CYCLE = "sessionAgents { session { sessionAgents { session { sessionAgents { agentUuid } } } } }"
 ONE = "query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { %s } }"

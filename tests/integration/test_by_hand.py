@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.store.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.steering import Order
-from tests.support import Api, Worker
+from harness.api import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationUuid: $c, coordinationName: "c", agents: $agents, updatedBy: "me") {

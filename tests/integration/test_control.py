@@ -13,10 +13,12 @@ from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.steering import KEPT_KEYS, Order
 from ai_coordination_engine.store.table import Refused
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
-from tests.waits import at_point
+from tests.kit.controls import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import at_point
 
 EVERY = 3 if os.environ.get("CI") else 9
 PERSON = {"b": {"user_in_the_loop": "ann"}}

@@ -9,10 +9,10 @@ import pytest
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.engine.app import App
-from tests.documents import code, data, document, error
-from tests.fakes import failing
-from tests.sessions import TENANT, Stage, stage_of
-from tests.support import DOCUMENTS, Api
+from harness.api import DOCUMENTS, Api
+from tests.kit.api import code, data, document, error
+from tests.kit.fakes import failing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 CONTROLS = ("cancelSession", "pauseSession", "resumeSession", "retrySession", "reconcileSession")
 

@@ -17,8 +17,8 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.steering import Order
-from tests.sessions import TENANT, Stage, stage_of
-from tests.steered import cancel, fork_from, names, pause, put_right, rerun, resume, retry
+from tests.kit.controls import cancel, fork_from, names, pause, put_right, rerun, resume, retry
+from tests.kit.stage import TENANT, Stage, stage_of
 
 LINES = (Path(__file__).parents[2] / "docs/controls.md").read_text().splitlines()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")]

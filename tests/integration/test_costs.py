@@ -3,9 +3,9 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from tests.documents import code, data, error, send
-from tests.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
-from tests.support import Api, Calls
+from harness.api import Api, Calls
+from tests.kit.api import code, data, error, send
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mutable_record = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)

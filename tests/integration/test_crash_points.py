@@ -5,10 +5,10 @@ import os
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from tests.calls import CALLS, Call, unrepeated
-from tests.crashes import SHAPES, Shape, deaths
-from tests.sessions import deaths as counted
-from tests.sessions import stage_of
+from tests.kit.calls import CALLS, Call, unrepeated
+from tests.kit.crashes import deaths as counted
+from tests.kit.shapes import SHAPES, Shape, deaths
+from tests.kit.stage import stage_of
 
 CI = bool(os.environ.get("CI"))
 EVERY = 1 if CI else 2

@@ -12,9 +12,10 @@ from ai_coordination_engine.engine import verdicts
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour, failing
-from tests.sessions import Graph, Stage, check_promises, check_redelivery_changes_nothing, crowd, stage_of
-from tests.steered import rerun
+from tests.kit.controls import rerun
+from tests.kit.fakes import Behaviour, failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import Graph, Stage, crowd, stage_of
 
 
 def ran(app: App, graph: Graph, behaviours: dict[str, Behaviour], **actions: Any) -> tuple[Stage, Session]:

@@ -15,10 +15,11 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, stage_of
-from tests.steered import cancel, sweep_after
-from tests.waits import complete, work_now
+from tests.kit.controls import cancel, sweep_after
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import complete, work_now
 
 HOUR = 3600
 

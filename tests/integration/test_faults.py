@@ -16,9 +16,11 @@ from ai_coordination_engine.entrypoints.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
-from tests.fakes import failing
-from tests.sessions import Crash, Stage, check_promises, stage_of
-from tests.steered import cancel, rerun, retry
+from tests.kit.controls import cancel, rerun, retry
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import Stage, stage_of
 
 HOUR = 3600
 

@@ -14,11 +14,13 @@ from ai_coordination_engine.store import guards, starts
 from ai_coordination_engine.store.begun import first_key
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session
-from tests.documents import code, data
-from tests.records import SESSION as SESSIONS
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import cancel, pause
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import code, data
+from tests.kit.controls import cancel, pause
+from tests.kit.crashes import Crash, tripping
+from tests.kit.promises import check_promises
+from tests.kit.records import SESSION as SESSIONS
+from tests.kit.stage import TENANT, Stage, stage_of
 
 MINUTE = 61
 PLAN = {"a": "", "b": "a"}

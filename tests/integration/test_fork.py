@@ -13,9 +13,10 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
-from tests.fakes import failing
-from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, crowd, stage_of
-from tests.steered import DIAMOND, cancel, every_death, fork_from, names, once, rerun
+from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, crowd, stage_of
 
 EVERY = 3 if os.environ.get("CI") else 9
 MANY = [f"m{number:03d}" for number in range(102)]

@@ -7,8 +7,9 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.entities import COORDINATION
-from tests.sessions import TENANT, Stage, check_promises, stage_of
-from tests.steered import fork_from
+from tests.kit.controls import fork_from
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
 
 ASKED = [{"agent_uuid": "a", "subtask_query": "A"}]
 

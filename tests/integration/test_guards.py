@@ -26,9 +26,9 @@ from ai_coordination_engine.store.entities import (
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.transitions import Transitions
-from tests.dynamodb_local import Store
-from tests.interleave import Process, every_schedule, play, some_schedules
-from tests.scene import LIFETIME, Scene, every_child
+from tests.kit.dynamodb_local import Store
+from tests.kit.interleave import Process, every_schedule, play, some_schedules
+from tests.kit.scene import LIFETIME, Scene, every_child
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from ai_coordination_engine.store.entities import (
     Entity,
 )
 from ai_coordination_engine.store.models import Record
-from tests.dynamodb_local import Store
-from tests.interleave import Killed, Process, Work, every_death, some_schedules
-from tests.scene import LIFETIME, Scene, every_child
+from tests.kit.dynamodb_local import Store
+from tests.kit.interleave import Killed, Process, Work, every_death, some_schedules
+from tests.kit.scene import LIFETIME, Scene, every_child
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
-from tests.sessions import TENANT, Stage, check_promises, stage_of
-from tests.steered import cancel, rerun
+from tests.kit.controls import cancel, rerun
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
 
 PLANS: dict[str, Any] = {
     "an only child": {"a": "", "b": "a", "c": "a", "d": "a"},

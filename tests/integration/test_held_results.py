@@ -12,9 +12,10 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
-from tests.fakes import failing
-from tests.sessions import Stage, check_promises, stage_of
-from tests.waits import complete, pending, work_now
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import Stage, stage_of
+from tests.kit.waits import complete, pending, work_now
 
 REFUSALS = 40  # a call; many minutes at the longest wait
 Meanwhile = Callable[[], None]

@@ -30,11 +30,11 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
-from tests.documents import document
-from tests.fakes import FakeRuntime
-from tests.iam import Iam, Right, rights
-from tests.memory import Database
-from tests.sessions import OneByOne
+from harness.memory import Database
+from tests.kit.api import document
+from tests.kit.fakes import FakeRuntime
+from tests.kit.iam import Iam, Right, rights
+from tests.kit.stage import OneByOne
 
 TENANT = "acme"
 LONG = "x" * 5_000  # goes to the bucket

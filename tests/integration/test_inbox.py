@@ -7,10 +7,10 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from tests.documents import data, error
-from tests.records import COORDINATION, SESSION, SESSION_AGENT
-from tests.sessions import TENANT, stage_of
-from tests.support import Api, Calls
+from harness.api import Api, Calls
+from tests.kit.api import data, error
+from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT
+from tests.kit.stage import TENANT, stage_of
 
 BEGIN = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 

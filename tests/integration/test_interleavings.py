@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, example, given, settings
 
-from tests.drawn import TROUBLE, plans, tried
-from tests.histories import History, script
-from tests.outcomes import outcomes
-from tests.plans import Node, Plan, Trouble
-from tests.promises import check
-from tests.sessions import Stage
-from tests.staging import staged
+from tests.kit.drawn import TROUBLE, plans, tried
+from tests.kit.histories import History, script
+from tests.kit.outcomes import outcomes
+from tests.kit.plans import Node, Plan, Trouble
+from tests.kit.promises import check
+from tests.kit.stage import Stage
+from tests.kit.staging import staged
 
 CI = bool(os.environ.get("CI"))
 PARTS, EXAMPLES = 4, 75 if CI else 10

@@ -12,8 +12,9 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Delivery
-from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.kit.fakes import Delivery
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import Stage, stage_of
 
 THREADS = 16
 JOINED = 50

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ai_coordination_engine.engine.app import App
-from tests.documents import data
-from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, World
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import data
+from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, World
 
 VALUES: list[Any] = [
     None,

@@ -25,7 +25,7 @@ EACH = SESSIONS // KILLS
 FEWEST, SESSION_WRITES = 15, 20  # writes of a server until it is killed; of a session, at the least
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
-FUNCTIONS = json.dumps({"sleep": "tests.functions:sleep"})
+FUNCTIONS = json.dumps({"sleep": "tests.kit.functions:sleep"})
 
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationUuid: "c", coordinationName: "n", agents: $agents, updatedBy: "me") {
@@ -47,7 +47,7 @@ class Servers:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        command = [sys.executable, "-m", "tests.forked_servers"]
+        command = [sys.executable, "-m", "tests.kit.forked_servers"]
         environment = {**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS}
         with log.open("ab") as errors:
             self._process = subprocess.Popen(

@@ -8,12 +8,13 @@ from ai_coordination_engine.errors import HasDependents
 from ai_coordination_engine.ports import AgentResult
 from ai_coordination_engine.store.entities import SESSION, TASK
 from ai_coordination_engine.store.guards import delete
-from tests.crashes import SHAPES, Shape, work
-from tests.documents import data
-from tests.memory import databases
-from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import cancel, pause, put_right, rerun, resume, retry
-from tests.support import Api
+from harness.api import Api
+from harness.memory import databases
+from tests.kit.api import data
+from tests.kit.controls import cancel, pause, put_right, rerun, resume, retry
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.shapes import SHAPES, Shape, work
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 @pytest.fixture

@@ -4,16 +4,9 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store import lists
-from tests.documents import code, data, error
-from tests.records import (
-    CASES,
-    COORDINATION,
-    SESSION,
-    SESSION_AGENT,
-    TASK,
-    Case,
-)
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import code, data, error
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -8,19 +8,9 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from tests.documents import data
-from tests.records import (
-    CASES,
-    COORDINATION,
-    SESSION,
-    SESSION_AGENT,
-    SESSION_RUN,
-    TASK,
-    TASK_SCHEDULE,
-    Case,
-    World,
-)
-from tests.support import Api, Calls
+from harness.api import Api, Calls
+from tests.kit.api import data
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -18,9 +18,11 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.repository import blob_prefix
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of
-from tests.steered import pause, put_right, resume, retry, sweep_after
+from tests.kit.controls import pause, put_right, resume, retry, sweep_after
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 GRAPH = {"a": "", "m": "a", "z": "m"}
 

@@ -16,12 +16,13 @@ from botocore.exceptions import ClientError
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.guards import delete
-from tests.crashes import SHAPES, work
-from tests.dynamodb_local import Store
-from tests.memory import Database
-from tests.memory.database import Refusal
-from tests.sessions import TENANT, Stage, check_promises, stage_of
-from tests.steered import cancel, fork_from, pause, rerun, resume, retry, sweep_after
+from harness.memory import Database
+from harness.memory.database import Refusal
+from tests.kit.controls import cancel, fork_from, pause, rerun, resume, retry, sweep_after
+from tests.kit.dynamodb_local import Store
+from tests.kit.promises import check_promises
+from tests.kit.shapes import SHAPES, work
+from tests.kit.stage import TENANT, Stage, stage_of
 
 KEYS = ("h", "r")
 WORDS = ["", "a", "ab", "b"]

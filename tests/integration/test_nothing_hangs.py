@@ -19,13 +19,15 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from tests.documents import code
-from tests.fakes import failing
-from tests.memory import Database
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import DIAMOND, names, pause, put_right, race, resume, retry, sweep_after
-from tests.support import Api
-from tests.waits import at_point, work_now
+from harness.api import Api
+from harness.memory import Database
+from tests.kit.api import code
+from tests.kit.controls import DIAMOND, names, pause, put_right, race, resume, retry, sweep_after
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import at_point, work_now
 
 PERSON = {"user_in_the_loop": "ann"}
 

@@ -6,9 +6,9 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.payload import BlobReference
-from tests.documents import data
-from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, Case, World
-from tests.support import Api, Worker
+from harness.api import Api, Worker
+from tests.kit.api import data
+from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, Case, World
 
 HUGE = 'ß😀"\\' * 600_000  # 5 MB of JSON text
 SHORT = "x" * 47_000

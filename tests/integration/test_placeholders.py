@@ -9,9 +9,10 @@ from ai_coordination_engine.engine.definition import pinned
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour, failing
-from tests.sessions import TENANT, Stage, check_promises, stage_of
-from tests.steered import fork_from, rerun
+from tests.kit.controls import fork_from, rerun
+from tests.kit.fakes import Behaviour, failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 def asks(**queries: str) -> list[dict[str, str]]:

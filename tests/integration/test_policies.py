@@ -15,9 +15,11 @@ from ai_coordination_engine.errors import NotFound, Unavailable
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.attempts import ERROR
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour, failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of
-from tests.steered import cancel, retry
+from tests.kit.controls import cancel, retry
+from tests.kit.crashes import Crash
+from tests.kit.fakes import Behaviour, failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 def run_one(app: App, behaviour: Behaviour, **policy: Any) -> tuple[Stage, Session]:

@@ -14,13 +14,14 @@ from ai_coordination_engine.entrypoints.client import AgentView, Client, Session
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
-from tests.documents import data
-from tests.fakes import failing
-from tests.records import COORDINATION as COORDINATION_CASE
-from tests.records import SESSION, SESSION_AGENT
-from tests.sessions import TENANT, Crash, Stage, crowd, stage_of
-from tests.steered import rerun
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import data
+from tests.kit.controls import rerun
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.records import COORDINATION as COORDINATION_CASE
+from tests.kit.records import SESSION, SESSION_AGENT
+from tests.kit.stage import TENANT, Stage, crowd, stage_of
 
 WHY = "{ agentUuid whyNotRunning { code message until waitsFor { agentUuid } details } }"
 

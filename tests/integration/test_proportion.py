@@ -15,9 +15,11 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, crowd, stage_of, tripping
-from tests.steered import cancel, every_death, once, put_right, retry, sweep_after
+from tests.kit.controls import cancel, every_death, once, put_right, retry, sweep_after
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises
+from tests.kit.stage import TENANT, Stage, crowd, stage_of
 
 COUNT = 30
 NAMES = [f"m{number:02d}" for number in range(COUNT)]

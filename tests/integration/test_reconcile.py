@@ -17,9 +17,11 @@ from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.session_transitions import SHARDS, SOON, watch_shard
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
-from tests.steered import DIAMOND, names, put_right, sweep_after
+from tests.kit.controls import DIAMOND, names, put_right, sweep_after
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from ai_coordination_engine.store.entities import SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
-from tests.steered import rerun, retry
-from tests.waits import complete, pending, work_now
+from tests.kit.controls import rerun, retry
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import complete, pending, work_now
 
 ACT = {"action_function": {"module_name": "shop", "function_name": "act"}}
 Run = tuple[int, str]

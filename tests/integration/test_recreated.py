@@ -23,7 +23,8 @@ from ai_coordination_engine.store.entities import (
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.repository import blob_prefix
 from ai_coordination_engine.store.table import Key
-from tests.sessions import TENANT, Crash, Stage, stage_of, tripping
+from tests.kit.crashes import Crash, tripping
+from tests.kit.stage import TENANT, Stage, stage_of
 
 LARGE = "x" * 5_000
 LARGE_ONES = [entity for entity in ENTITIES if entity.model.payload_names()]

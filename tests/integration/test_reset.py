@@ -13,8 +13,10 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Order
-from tests.sessions import Crash, Graph, Stage, check_promises, crowd, stage_of
-from tests.steered import cancel, fail_by_hand, put_right, race, retry
+from tests.kit.controls import cancel, fail_by_hand, put_right, race, retry
+from tests.kit.crashes import Crash
+from tests.kit.promises import check_promises
+from tests.kit.stage import Graph, Stage, crowd, stage_of
 
 CI = bool(os.environ.get("CI"))
 

@@ -17,10 +17,12 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour, Delivery, failing
-from tests.sessions import TENANT, Crash, Graph, Stage, Turns, check_promises, crowd, stage_of
-from tests.sessions import check_redelivery_changes_nothing as check_redelivery
-from tests.steered import DIAMOND, cancel, every_death, once, pause, put_right, rerun, retry, sweep_after
+from tests.kit.controls import DIAMOND, cancel, every_death, once, pause, put_right, rerun, retry, sweep_after
+from tests.kit.crashes import Crash, Turns
+from tests.kit.fakes import Behaviour, Delivery, failing
+from tests.kit.promises import check_promises
+from tests.kit.promises import check_redelivery_changes_nothing as check_redelivery
+from tests.kit.stage import TENANT, Graph, Stage, crowd, stage_of
 
 CI = bool(os.environ.get("CI"))
 

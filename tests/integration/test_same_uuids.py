@@ -9,10 +9,10 @@ from pydantic import SecretStr
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from tests.documents import code, data, error
-from tests.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case, items
-from tests.sessions import Stage, stage_of
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import code, data, error
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case, items
+from tests.kit.stage import Stage, stage_of
 
 MANY = 30  # rows of the other tenant, under the same uuid
 CHILDREN = CASES[1:]

@@ -10,7 +10,7 @@ from ai_coordination_engine.store.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.lists import Page, read_page
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
-from tests.dynamodb_local import Store
+from tests.kit.dynamodb_local import Store
 
 MANY = 23
 UUIDS = [f"s {number:02}" for number in range(MANY)]

@@ -18,12 +18,12 @@ from ai_coordination_engine.store.models import Session
 from benchmarks import sessions
 from benchmarks.backends import FUNCTIONS
 from benchmarks.meter import Meter
-from tests.documents import data
-from tests.dynamodb_local import Store
-from tests.records import COORDINATION, SESSION
-from tests.sessions import TENANT, Stage, stage_of
-from tests.steered import cancel, pause, resume, retry
-from tests.support import Api, Calls, Worker
+from harness.api import Api, Calls, Worker
+from tests.kit.api import data
+from tests.kit.controls import cancel, pause, resume, retry
+from tests.kit.dynamodb_local import Store
+from tests.kit.records import COORDINATION, SESSION
+from tests.kit.stage import TENANT, Stage, stage_of
 
 
 @pytest.fixture

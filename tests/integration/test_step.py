@@ -12,8 +12,9 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, PredecessorOutput
 from ai_coordination_engine.store.payload import BlobReference
-from tests.fakes import failing
-from tests.sessions import Stage, check_promises, check_redelivery_changes_nothing, stage_of
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import Stage, stage_of
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
 

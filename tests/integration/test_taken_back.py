@@ -12,10 +12,12 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import guards, tallies
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
-from tests.memory import Database
-from tests.records import items
-from tests.sessions import TENANT, Crash, Stage, check_promises, stage_of, tripping
-from tests.steered import fork_from
+from harness.memory import Database
+from tests.kit.controls import fork_from
+from tests.kit.crashes import Crash, tripping
+from tests.kit.promises import check_promises
+from tests.kit.records import items
+from tests.kit.stage import TENANT, Stage, stage_of
 
 MINUTE = 61
 PLAN = {"a": "", "b": "a"}

@@ -7,10 +7,10 @@ import pytest
 
 from ai_coordination_engine.engine import planned
 from ai_coordination_engine.engine.app import App
-from tests.documents import data, error, send
-from tests.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items
-from tests.sessions import TENANT, stage_of
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import data, error, send
+from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items
+from tests.kit.stage import TENANT, stage_of
 
 RULES = {
     "b-1": {

@@ -6,10 +6,10 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from tests.contract import ADDED_MUTATIONS
-from tests.documents import ROOTS, code, data, field_of, send
-from tests.records import CASES, COORDINATION, SESSION, SESSION_RUN, Case, World, items
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import ROOTS, code, data, field_of, send
+from tests.kit.contract import ADDED_MUTATIONS
+from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, Case, World, items
 
 STRANGERS = ("", "#part", "2", " ")  # appended to the owner's tenant, so that a prefix is no key either
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -7,7 +7,8 @@ import pytest
 from ai_coordination_engine.domain import budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import Message
-from tests.sessions import Stage, check_promises, stage_of
+from tests.kit.promises import check_promises
+from tests.kit.stage import Stage, stage_of
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ai_coordination_engine.store.attempts import Lease
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
-from tests.dynamodb_local import Store
+from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
 FIRST = Lease("run-1", lost_before=100, now=110, seconds=90, token="run-1")

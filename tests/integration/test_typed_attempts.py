@@ -10,12 +10,13 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_RUN as SESSION_RUNS
-from tests.documents import data, leaves
-from tests.fakes import failing
-from tests.records import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN
-from tests.sessions import TENANT, Crash, Stage, stage_of
-from tests.steered import cancel, fork_from, rerun, retry, sweep_after
-from tests.support import Api
+from harness.api import Api
+from tests.kit.api import data, leaves
+from tests.kit.controls import cancel, fork_from, rerun, retry, sweep_after
+from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
+from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN
+from tests.kit.stage import TENANT, Stage, stage_of
 
 TYPED = (
     "attempt status startedAt endedAt error errorClass inputTokens outputTokens totalTokens model asyncTask "

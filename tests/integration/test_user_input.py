@@ -6,8 +6,10 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session
-from tests.fakes import failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
 
 GRAPH = {"a": "", "b": "a", "c": "a", "d": "bc"}
 ACTIONS = {"b": {"user_in_the_loop": "ann"}}

@@ -13,8 +13,10 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.models import Session
-from tests.sessions import TENANT, Stage, check_promises, check_redelivery_changes_nothing, stage_of, tripping
-from tests.waits import at_point, work_now
+from tests.kit.crashes import tripping
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.waits import at_point, work_now
 
 EVERY = 1 if os.environ.get("CI") else 3  # crash points: every one in CI, every third elsewhere
 GRAPH = {"a": "", "b": "a", "c": "a", "d": "bc"}

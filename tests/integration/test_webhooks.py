@@ -21,7 +21,7 @@ from ai_coordination_engine.entrypoints.api_handler import build_handler
 from ai_coordination_engine.entrypoints.asgi import asgi_app
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
-from tests.fakes import FakeClock, FakeQueue, FakeSecrets
+from tests.kit.fakes import FakeClock, FakeQueue, FakeSecrets
 
 MASTER = "the operator's key"
 

@@ -10,7 +10,7 @@ import pytest
 
 from ai_coordination_engine.entrypoints.server import serving
 from ai_coordination_engine.settings import Settings
-from tests.node import installed, needs_node
+from tests.kit.node import installed, needs_node
 from tests.readme.documents import run, snippet
 
 HERE = Path(__file__).parent

@@ -9,9 +9,9 @@ from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.app import App
-from tests.fakes import Behaviour
+from tests.kit.fakes import Behaviour
+from tests.kit.stage import stage_of
 from tests.readme.documents import snippet
-from tests.sessions import stage_of
 
 
 def says(text: str) -> Behaviour:

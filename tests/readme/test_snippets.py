@@ -24,7 +24,7 @@ from ai_coordination_engine.entrypoints.client import Client, results
 from ai_coordination_engine.entrypoints.run_file import parse_run_file
 from ai_coordination_engine.entrypoints.server import serving
 from ai_coordination_engine.settings import Settings
-from tests.node import installed, needs_node
+from tests.kit.node import installed, needs_node
 from tests.readme.documents import ROOT, SNIPPETS, Snippet, run, snippet, snippets
 
 HERE = Path(__file__).parent

@@ -3,7 +3,7 @@ from shutil import copytree
 
 import pytest
 
-from tests.mutants import MUTANTS, PACKAGE, ROOT, Mutant, mutate
+from tests.kit.mutants import MUTANTS, PACKAGE, ROOT, Mutant, mutate
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

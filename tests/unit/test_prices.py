@@ -8,8 +8,8 @@ from graphql import get_introspection_query, get_named_type, parse
 from ai_coordination_engine.api.prices import PRICES, WRITE, Prices
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.errors import TooComplex
-from tests.documents import ROOTS, document, selection_of
-from tests.support import DOCUMENTS
+from harness.api import DOCUMENTS
+from tests.kit.api import ROOTS, document, selection_of
 
 GRAPH = SCHEMA.graphql_schema
 LISTS = [name for name, field in ROOTS["query"].fields.items() if "limit" in field.args]

@@ -10,7 +10,7 @@ from ai_coordination_engine.api import cors
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import MODELS, SessionRun
-from tests import iam
+from tests.kit import iam
 
 ROOT = iam.ROOT
 

@@ -12,7 +12,7 @@ from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
 from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
-from tests.fakes import FakeSecrets
+from tests.kit.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]
 

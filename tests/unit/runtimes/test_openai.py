@@ -7,7 +7,7 @@ from pydantic import SecretStr, ValidationError
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
 from ai_coordination_engine.settings import OpenAIEndpoint
-from tests.fakes import FakeSecrets
+from tests.kit.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]
 KEY = "sk-very-secret-0123456789"

@@ -1,4 +1,4 @@
-"""Functions for tests and benchmarks, to be allow-listed: `Settings(functions={"sleep": "tests.functions:sleep"})`."""
+"""Functions to be allow-listed: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
 
 import time
 

@@ -19,12 +19,12 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.transitions import Transitions
-from tests.fakes import FakeClock
+from tests.kit.fakes import FakeClock
 
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"
 INTEGRITY = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="  # sha512
 HERE = Path(__file__).parent
-CACHE = HERE.parent / "build"
+CACHE = HERE.parents[1] / "build"
 ACTORS = 3
 
 

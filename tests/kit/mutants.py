@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = "ai_coordination_engine"
 SECONDS = 200  # for the tests of one mutant; one that hangs is noticed, too
 
@@ -391,7 +391,7 @@ def _tried(mutant: Mutant) -> bool:
     begun = monotonic()
     with TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)
-        for name in (PACKAGE, "tests", "examples", "pyproject.toml", "template.yaml", "README.md"):
+        for name in (PACKAGE, "tests", "harness", "examples", "pyproject.toml", "template.yaml", "README.md"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tree / name)
         mutate(tree / PACKAGE, mutant)

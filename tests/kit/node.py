@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-CACHE = Path(__file__).parents[1] / ".cache"
+CACHE = Path(__file__).parents[2] / ".cache"
 needs_node = pytest.mark.skipif(
     shutil.which("npm") is None and not os.environ.get("CI"), reason="needs Node and npm (always run in CI)"
 )

@@ -7,7 +7,8 @@ from typing import Any
 from ai_coordination_engine.engine import control, fork, reconcile, restart
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
-from tests.sessions import TENANT, Crash, Stage, Tripwire, tripping
+from tests.kit.crashes import Crash, Tripwire, tripping
+from tests.kit.stage import TENANT, Stage
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
 

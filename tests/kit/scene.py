@@ -24,8 +24,8 @@ from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.table import Key
 from ai_coordination_engine.store.transitions import Transitions
-from tests.dynamodb_local import Store
-from tests.interleave import Work
+from tests.kit.dynamodb_local import Store
+from tests.kit.interleave import Work
 
 LIFETIME = MARK_LIFETIME.total_seconds() + 1
 CHILDREN = (TASK, SESSION, TASK_SCHEDULE, SESSION_AGENT, SESSION_RUN)

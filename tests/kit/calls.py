@@ -8,11 +8,13 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
-from tests.crashes import SHAPES, Shape
-from tests.fakes import Behaviour, failing
-from tests.sessions import TENANT, Crash, Stage, check_promises, tripping
-from tests.steered import cancel, fork_from, pause, resume, retry, sweep_after
-from tests.waits import complete
+from tests.kit.controls import cancel, fork_from, pause, resume, retry, sweep_after
+from tests.kit.crashes import Crash, tripping
+from tests.kit.fakes import Behaviour, failing
+from tests.kit.promises import check_promises
+from tests.kit.shapes import SHAPES, Shape
+from tests.kit.stage import TENANT, Stage
+from tests.kit.waits import complete
 
 SWEEPS = 3  # until nothing moves any more
 Act = Callable[[Stage, Session], Any]

@@ -15,12 +15,12 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from tests import sessions
-from tests.calls import CALLS, unrepeated
-from tests.crashes import SHAPES, deaths
-from tests.drawn import tried
-from tests.sessions import Stage
-from tests.staging import staged
+from tests.kit import crashes
+from tests.kit.calls import CALLS, unrepeated
+from tests.kit.drawn import tried
+from tests.kit.shapes import SHAPES, deaths
+from tests.kit.stage import Stage
+from tests.kit.staging import staged
 
 MOST_AGENTS = 30
 HISTORIES = 10  # drawn from one seed
@@ -78,7 +78,7 @@ def work(seed: int, seconds: float, told: Any) -> None:
     points = histories = 0
     with staged() as stage:
         while time.monotonic() < until:
-            before = sessions.deaths[0], sessions.histories[0]
+            before = crashes.deaths[0], crashes.histories[0]
             again, part = (
                 _some_deaths(stage, random) if points <= POINTS * histories else _some_histories(stage, random)
             )
@@ -86,7 +86,7 @@ def work(seed: int, seconds: float, told: Any) -> None:
                 part()
             except BaseException:
                 told.put(("failed", f"{again}\n{traceback.format_exc()}"))
-            tried_now = sessions.deaths[0] - before[0], sessions.histories[0] - before[1]
+            tried_now = crashes.deaths[0] - before[0], crashes.histories[0] - before[1]
             points, histories = points + tried_now[0], histories + tried_now[1]
             told.put(("tried", tried_now))
     told.put(("done", None))

@@ -21,12 +21,13 @@ from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from tests.fakes import Behaviour
-from tests.plans import Node
-from tests.sessions import TENANT, Crash, Stage
+from tests.kit.crashes import Crash
+from tests.kit.fakes import Behaviour
+from tests.kit.plans import Node
+from tests.kit.stage import TENANT, Stage
 
 if TYPE_CHECKING:
-    from tests.histories import History
+    from tests.kit.histories import History
 
 LONG = 7_200.0  # seconds; no history takes so long by its troubles alone
 HEARTBEAT = 600.0  # seconds, of a job that is heard of as often as it must: no worker stalls as long

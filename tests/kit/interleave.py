@@ -7,7 +7,7 @@ from threading import Semaphore, Thread
 from typing import Any
 
 from ai_coordination_engine.store.repository import Repository
-from tests.sessions import OneByOne
+from tests.kit.stage import OneByOne
 
 Work = Callable[[Repository], Any]
 Choose = Callable[[Sequence[int]], int]

@@ -6,7 +6,7 @@ Independent of the engine on purpose: it knows the rules of joins, conditions an
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from tests.plans import Node, Plan
+from tests.kit.plans import Node, Plan
 
 ENDS = {"go": "completed", "stop": "completed", "flaky": "completed", "tired": "failed", "fail": "failed"}
 

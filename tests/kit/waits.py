@@ -7,8 +7,8 @@ from ai_coordination_engine.engine.async_tasks import complete_async_task, state
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour
-from tests.sessions import TENANT, Stage
+from tests.kit.fakes import Behaviour
+from tests.kit.stage import TENANT, Stage
 
 
 def work_now(stage: Stage) -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 Right = tuple[str, str]
 _OPERATIONS = {  # whose names are no actions (Service Authorization Reference)
     "SendMessageBatch": "SendMessage",

@@ -1,4 +1,4 @@
-"""What tests drive the application with: a GraphQL client, a worker, a counter of AWS calls."""
+"""What tests and benchmarks drive the application with, in process: a GraphQL client, a worker, a counter."""
 
 import asyncio
 from collections import Counter

@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests import sessions
-from tests.histories import History, script
-from tests.outcomes import outcomes
-from tests.plans import Node, Plan, Trouble
-from tests.promises import check
-from tests.sessions import Stage
+from tests.kit import crashes
+from tests.kit.histories import History, script
+from tests.kit.outcomes import outcomes
+from tests.kit.plans import Node, Plan, Trouble
+from tests.kit.promises import check
+from tests.kit.stage import Stage
 
 MOST_AGENTS = 12
 
@@ -91,6 +91,6 @@ def tried(stage: Stage, number: int, first: int, most_agents: int = MOST_AGENTS)
         except Exception as error:
             error.add_note(f"\nReplay it with\n\n{script(plan, trouble)}")
             raise
-        sessions.histories[0] += 1
+        crashes.histories[0] += 1
 
     history()

@@ -7,8 +7,10 @@ from typing import Any
 
 from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.store.models import Session
-from tests.fakes import Behaviour, failing
-from tests.sessions import TENANT, Graph, Stage, check_promises, check_redelivery_changes_nothing, tripping
+from tests.kit.crashes import tripping
+from tests.kit.fakes import Behaviour, failing
+from tests.kit.promises import check_promises, check_redelivery_changes_nothing
+from tests.kit.stage import TENANT, Graph, Stage
 
 
 @dataclass(frozen=True)

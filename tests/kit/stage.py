@@ -1,16 +1,15 @@
-"""What the tests of the engine drive sessions with: an application on fakes, histories with crashes, the promises."""
+"""What sessions are driven with: the application on the real store, with every other port faked."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy, run_step
@@ -23,26 +22,15 @@ from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
-from tests.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
-from tests.iam import Iam
-from tests.memory import Database, databases
+from harness.memory import Database, databases
+from tests.kit.crashes import Crash, Tripwire, repeats
+from tests.kit.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+from tests.kit.iam import Iam
 
 TENANT = "acme"
 T = TypeVar("T")
 Graph = Mapping[str, Sequence[str]]
 """Whom each agent waits for."""
-
-
-class Crash(BaseException):
-    """The process dies here; nobody may catch it."""
-
-
-deaths = [0]
-"""How many histories died at some point so far: the crash points that the tests tried."""
-histories = [0]
-"""How many random histories ended as they must."""
-repeats = [0]
-"""How many attempts were executed again although a run of the same agent said completed."""
 
 
 class Boundary:
@@ -53,29 +41,6 @@ class Boundary:
 
     def __call__(self, name: str) -> None:
         self.reach(name)
-
-
-class Tripwire:
-    """Dies at the points with these numbers, and stays dead until it is revived."""
-
-    def __init__(self, *trip_at: int) -> None:
-        self.points = 0
-        self.trips = 0
-        self._trip_at = trip_at
-        self._dead = False
-
-    def __call__(self, name: str) -> None:
-        if not self._dead:
-            self.points += 1
-            if self.points in self._trip_at:
-                self._dead = True
-                self.trips += 1
-        if self._dead:
-            raise Crash(name)
-
-    def revive(self) -> None:
-        """A new process takes over."""
-        self._dead = False
 
 
 class OneByOne(Parallel):
@@ -326,103 +291,3 @@ def _reads_runs(answer: Mapping[str, Any]) -> bool:
     its call of the agent, where it may die again.
     """
     return any(name.endswith("-session_runs") for name in answer.get("Responses", ()))
-
-
-@contextmanager
-def tripping(stage: Stage, *at: int) -> Iterator[Tripwire]:
-    """The stage with crashes at the points with these numbers."""
-    tripwire = Tripwire(*at)
-    stage.boundary.reach = tripwire
-    try:
-        yield tripwire
-    finally:
-        stage.boundary.reach = lambda name: None
-        deaths[0] += bool(tripwire.trips)
-
-
-class Turns:
-    """Runs workers at the same time, one side effect at a time; `random` draws whose turn it is.
-
-    The store makes each call atomic, so that these are all the interleavings there are; and they can be repeated.
-    """
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-        self._mine = threading.local()
-        self._go: dict[int, threading.Semaphore] = {}
-        self._back = threading.Semaphore(0)
-        self._errors: list[BaseException] = []
-
-    def pause(self) -> None:
-        """Let others go first; returns at once outside a worker."""
-        number = getattr(self._mine, "number", None)
-        if number is not None:
-            self._back.release()
-            self._go[number].acquire()
-
-    def run(self, workers: Sequence[Callable[[], None]]) -> None:
-        """Run all of them to their end; raises the first error of any."""
-        self._errors = []
-        self._go = {number: threading.Semaphore(0) for number in range(len(workers))}
-        alive = {
-            number: threading.Thread(target=self._work, args=(number, work), daemon=True)
-            for number, work in enumerate(workers)
-        }
-        for thread in alive.values():
-            thread.start()
-        while self._go:
-            number = self._random.choice(sorted(self._go))
-            self._go[number].release()
-            self._back.acquire()
-        for thread in alive.values():
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
-
-    def _work(self, number: int, work: Callable[[], None]) -> None:
-        self._mine.number = number
-        self._go[number].acquire()
-        try:
-            work()
-        except BaseException as error:
-            self._errors.append(error)
-        finally:
-            del self._go[number]
-            self._back.release()
-
-
-def check_promises(
-    stage: Stage, session: Session, *, status: str = "completed", states: Mapping[str, str] | None = None
-) -> None:
-    """P2–P6 at the end of a history. `states` by agent, where a completed session's are not all `completed`."""
-    agents: list[Any] = stage.agents(session.session_uuid)
-    found: Any = stage.session(session)  # PynamoDB's types know no absent attribute
-    assert (found.status, found.unconfirmed) == (status, None)
-    if status == "completed" or states:
-        expected_states = {"completed"} if not states and not found.early else None
-        assert expected_states is None or {each.state for each in agents} == expected_states
-        if not found.early:  # else a join that needed only some has left others behind
-            assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents)
-        assert (found.open_sink_count, found.open_sinks) == (0, None)
-    if states:
-        assert stage.states(session.session_uuid) == states
-    for each in agents:
-        assert each.in_degree == len(each.unfinished or ())
-        assert each.state in TERMINAL_AGENT_STATES
-    attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in stage.runs(session.session_uuid))
-    expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
-    assert attempts == Counter(expected)
-    started = Counter(request.run_uuid for request in stage.runtime.requests)
-    assert set(started.values()) <= {1}
-    assert stage.runtime.repeated == []
-    assert stage.queue.waiting == []
-
-
-def check_redelivery_changes_nothing(stage: Stage, session: Session) -> None:
-    """P4: every message that was ever sent, once more."""
-    before, requests = stage.everything(session), len(stage.runtime.requests)
-    for wake in list(stage.queue.sent):
-        run_step(stage.app, wake)
-    assert stage.everything(session) == before
-    assert len(stage.runtime.requests) == requests
-    assert stage.queue.waiting == []

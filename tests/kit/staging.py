@@ -21,11 +21,11 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
-from tests.fakes import FakeClock
-from tests.iam import Iam
-from tests.memory import in_memory
-from tests.plans import Plan
-from tests.sessions import Stage, stage_of
+from harness.memory import in_memory
+from tests.kit.fakes import FakeClock
+from tests.kit.iam import Iam
+from tests.kit.plans import Plan
+from tests.kit.stage import Stage, stage_of
 
 ANSWER = 600  # seconds that a person has for an answer
 SECRETS = Random()  # of uuids and tokens: whoever replays a history seeds it

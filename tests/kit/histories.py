@@ -28,13 +28,14 @@ from ai_coordination_engine.observability import configure
 from ai_coordination_engine.store import steering
 from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
-from tests.fakes import Delivery
-from tests.memory.database import Table
-from tests.plans import Plan, Trouble
-from tests.promises import Found, check, found
-from tests.sessions import TENANT, Crash, Stage, Turns
-from tests.staging import SECRETS, define, skewed, staged
-from tests.world import World
+from harness.memory.database import Table
+from tests.kit.crashes import Crash, Turns
+from tests.kit.fakes import Delivery
+from tests.kit.plans import Plan, Trouble
+from tests.kit.promises import Found, check, found
+from tests.kit.stage import TENANT, Stage
+from tests.kit.staging import SECRETS, define, skewed, staged
+from tests.kit.world import World
 
 A = TypeVar("A")
 R = TypeVar("R", bound=Record)
@@ -330,14 +331,14 @@ class History:
 def script(plan: Plan, trouble: Trouble) -> str:
     """A few lines of Python, to be run where the tests are, that replay a history and check it again."""
     return (
-        "from tests.histories import replay\nfrom tests.plans import Node, Plan, Trouble\n\n"
+        "from tests.kit.histories import replay\nfrom tests.kit.plans import Node, Plan, Trouble\n\n"
         f"replay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r})\n"
     ).replace("Node(", "\n    Node(")
 
 
 def replay(plan: Plan, trouble: Trouble) -> None:
     """Run a history, print how it ended, and check it. Raises `AssertionError`."""
-    from tests.outcomes import outcomes
+    from tests.kit.outcomes import outcomes
 
     configure("CRITICAL")  # what a backend refuses is logged
     with staged() as stage:

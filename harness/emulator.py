@@ -1,4 +1,4 @@
-"""The AWS emulator ministack as a child process: on loopback, on a free port, gone when the tests end."""
+"""The AWS emulator ministack as a child process: on loopback, on a free port, gone when its user ends."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ from typing import Any
 
 import boto3
 
-PYTHON = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "python"
+PYTHON = Path(__file__).parents[1] / ".venv-ministack" / "bin" / "python"
 REGION = "us-east-1"
 START_SECONDS = 60
-# Ends the emulator when its input ends, which happens, too, when the tests are killed: it must never be left running.
+# Ends the emulator when its input ends, which happens, too, when its user is killed: it must never be left running.
 GUARD = '"$@" </dev/null & cat >/dev/null; kill $!; wait $!; kill -9 0'
 
 

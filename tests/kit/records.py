@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from tests.documents import data, field_of
-from tests.memory import databases
-from tests.support import Api
+from harness.api import Api
+from harness.memory import databases
+from tests.kit.api import data, field_of
 
 Item = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from botocore.client import BaseClient
 
-from tests.memory.expressions import Invalid, condition, update
-from tests.memory.values import Item, Stored, comparable
+from harness.memory.expressions import Invalid, condition, update
+from harness.memory.values import Item, Stored, comparable
 
 PAGE_BYTES = 1_048_576  # of a Query
 ITEM_BYTES = 409_600

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: drivers of the application in process, and an emulator of AWS."""
