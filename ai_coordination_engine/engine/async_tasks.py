@@ -17,6 +17,7 @@ from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine import rules, runs, timers
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.ending import own_end
 from ai_coordination_engine.engine.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentResult
@@ -50,11 +51,12 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
 def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> None:
     """Park an agent whose attempt is recorded as pending until its long job ends; at once when nobody knows the job."""
     deadline = task.deadline if task is not None else app.clock.now().timestamp()
-    parked = app.transitions.wait_for_task(agent, uuid, deadline)
-    if parked is not None:
+    try:
+        parked = app.transitions.wait_for_task(agent, uuid, deadline)
+    except Refused as refused:
+        own_end(app, refused.old, agent, "pending")
+    else:
         _watch_over(app, parked, app.async_tasks.get(agent.partition_key, uuid))
-    elif app.records.get(SESSION_AGENT, agent.partition_key, _key(agent), consistent=True) is None:
-        runs.forget(app, agent)
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:

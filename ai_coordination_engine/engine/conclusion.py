@@ -4,10 +4,10 @@ from functools import partial
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, rules, runs, timers
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain
+from ai_coordination_engine.engine.ending import own_end
 from ai_coordination_engine.engine.inputs import turn
 from ai_coordination_engine.engine.keys import edge
 from ai_coordination_engine.engine.leases import new_lease
@@ -139,20 +139,6 @@ def pack(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, 
     """`values` of an agent as they are stored."""
     key = (agent.session_uuid, agent.session_agent_uuid)
     return app.records.packed(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
-
-
-def own_end(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
-    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
-
-    An agent that was deleted meanwhile takes the record of the attempt with it.
-    """
-    if old is None:
-        runs.forget(app, agent)
-        return None
-    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
-        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
-    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
-    return old if mine else None
 
 
 def log_event(event: str, agent: SessionAgent, **details: object) -> None:

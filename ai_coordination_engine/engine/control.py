@@ -148,7 +148,7 @@ def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
     agent: SessionAgent | None = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
         return None
-    timers.keep_watching(app, agent)
+    timers.keep_watching(app, agent, early=bool(agent.unfinished))
     return agent
 
 

@@ -267,3 +267,17 @@ def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None
         runs.record_lost(app, agent, attempt, run_uuid)
     agent.state = state or agent.state
     app.steering.close(agent)
+
+
+def own_end(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
+    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+
+    An agent that was deleted meanwhile takes the record of the attempt with it.
+    """
+    if old is None:
+        runs.forget(app, agent)
+        return None
+    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
+        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
+    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
+    return old if mine else None

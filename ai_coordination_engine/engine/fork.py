@@ -21,7 +21,7 @@ from ai_coordination_engine.engine.ending import agents_of, has_agents
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.engine.reconcile import find, reconcile_session
-from ai_coordination_engine.engine.reset import as_planned, descendants, tally_count
+from ai_coordination_engine.engine.reset import as_planned, descendants, ends_early, tally_count
 from ai_coordination_engine.engine.sharing import Sharing
 from ai_coordination_engine.engine.start import reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
@@ -161,7 +161,7 @@ class Fork:
             nonce=nonce,
             open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
             open_sink_count=len(sinks),
-            early=source.early,
+            early=source.early or ends_early(self.app, self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
             control_keys={order.digest},
             by_status=status_key(source.partition_key, key[1], packed["status"]),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of
@@ -34,9 +35,11 @@ def go_on(app: App, session: Session) -> Session:
         app.records.parallel.run(calls)
     refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_tallies(session)]
     app.records.parallel.run([*refills] or [lambda: None])
-    now = app.clock.now().timestamp()
+    watch_at = app.clock.now().timestamp() + app.settings.watch_seconds
+    early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
+    sinks = scene.open_sinks()
     try:
-        return app.steering.restarted(session, scene.open_sinks(), scene.sink_count, now + app.settings.watch_seconds)
+        return app.steering.restarted(session, sinks, scene.sink_count, watch_at, early=early)
     except Refused as refused:  # somebody else was faster
         return refused.old or session
 
@@ -50,6 +53,15 @@ def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int
         found |= further
         frontier = list(further)
     return found
+
+
+def ends_early(app: App, to_run: Sequence[SessionAgent]) -> bool:
+    """Whether a session in which these agents are open may end before them: what one of them leads
+    to has ended, for its result is kept, or was deleted.
+    """
+    there = {each.ordinal for each in to_run}
+    ways = (way for each in to_run for way in edges(app.records.opened(each.successors)))
+    return any(way.ordinal not in there for way in ways)
 
 
 def is_kept(agent: SessionAgent) -> bool:

@@ -30,9 +30,9 @@ from ai_coordination_engine.engine.conclusion import (
     conclude_as_recorded,
     conclude_failed,
     log_event,
-    own_end,
     pack,
 )
+from ai_coordination_engine.engine.ending import own_end
 from ai_coordination_engine.engine.giving_up import bury, fail, poison
 from ai_coordination_engine.engine.leases import LetGo, new_lease
 from ai_coordination_engine.engine.persistence import persist

@@ -28,8 +28,11 @@ def look_at(app: App, agent: SessionAgent, when: float) -> None:
         end_those(app, session, [agent])  # it has ended meanwhile, and nobody looks after it any more
 
 
-def keep_watching(app: App, agent: SessionAgent) -> None:
-    """Before the agent's wait is ended: have the sweep look after its session again, which may only have waited."""
+def keep_watching(app: App, agent: SessionAgent, *, early: bool = False) -> None:
+    """Before the agent's wait is ended: have the sweep look after its session again, which may only have waited.
+
+    `early`: the session may then end before others do, which the agent does not wait for any more.
+    """
     now = app.clock.now()
     at = now.timestamp() + app.settings.watch_seconds
     waits_long = agent.updated_at is not None and (now - agent.updated_at).total_seconds() > app.settings.watch_seconds
@@ -39,6 +42,7 @@ def keep_watching(app: App, agent: SessionAgent) -> None:
         at,
         lasting=agent.sink_count == 0,
         far=waits_long and (agent.due_at or 0) > at,
+        early=early,
     )
 
 

@@ -234,7 +234,7 @@ class Session(Record):
     strays = NumberAttribute(null=True)
     blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
-    early = BooleanAttribute(null=True)  # its sinks may end before other agents do: some join needs only some
+    early = BooleanAttribute(null=True)  # its sinks may end before other agents do
     # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
     pause_token = UnicodeAttribute(null=True)
     paused_from = UnicodeAttribute(null=True)

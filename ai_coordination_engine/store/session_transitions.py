@@ -214,15 +214,20 @@ class SessionTransitions:
             watched = self._change_session(tenant, key, outlived, looked_at)
         return watched
 
-    def keep_watching(self, tenant: str, key: Key, at: float, *, lasting: bool = False, far: bool = False) -> None:
+    def keep_watching(
+        self, tenant: str, key: Key, at: float, *, lasting: bool = False, far: bool = False, early: bool = False
+    ) -> None:
         """Somebody is about to end a wait in the session: the sweep looks at it at `at` (epoch seconds) or sooner, and
-        for two minutes it does not give that up, whatever it sees. `far`: it is likely to look much later.
+        for two minutes it does not give that up, whatever it sees. `far`: it is likely to look much later. `early`: the
+        session may end before other agents do.
         """
         kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
         watching = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
-        early = (Session.watch_at.set(Session.watch_at | at), ~(Session.watch_at > at))
+        if early:
+            watching.append(Session.early.set(True))
+        soon = (Session.watch_at.set(Session.watch_at | at), ~(Session.watch_at > at))
         late = (Session.watch_at.set(at), Session.watch_at > at)
-        for action, condition in (late, early) if far else (early, late):
+        for action, condition in (late, soon) if far else (soon, late):
             try:
                 self._sessions.update(tenant, key, [*watching, action], _looked_at(lasting=lasting) & condition)
                 return

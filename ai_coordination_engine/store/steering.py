@@ -130,8 +130,13 @@ class Steering(AgentWrites):
             (Session.status == seen.status) & same(Session.epoch, seen.epoch),
         )
 
-    def restarted(self, session: Session, open_sinks: Iterable[int], sinks: int, watch_at: float) -> Session:
-        """All agents are set back: the session goes on until its sinks, so many, have ended."""
+    def restarted(
+        self, session: Session, open_sinks: Iterable[int], sinks: int, watch_at: float, *, early: bool
+    ) -> Session:
+        """All agents are set back: the session goes on until its sinks, so many, have ended.
+
+        `early`: that may be before other agents do.
+        """
         names: set[Any] = set(open_sinks)
         return self._steer(
             session,
@@ -141,6 +146,7 @@ class Steering(AgentWrites):
                 Session.open_sinks.set(names) if names else Session.open_sinks.remove(),
                 Session.open_sink_count.set(sinks),
                 Session.restart.remove(),
+                *([Session.early.set(True)] if early else []),
                 *_watching(session, watch_at),
             ],
             (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),

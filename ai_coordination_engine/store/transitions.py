@@ -112,8 +112,8 @@ class Transitions(AgentWrites):
         held = [SessionAgent.acting.set(True), SessionAgent.lease_until.set(until(lease))]
         return self._write(rows.ACT, agent, *held, *setting(SessionAgent, values), self._now())
 
-    def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent | None:
-        """A long job goes on elsewhere; None when the attempt was no longer the current one."""
+    def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent:
+        """A long job goes on elsewhere. Raises `Refused` when the attempt is no longer the current one."""
         actions = [
             SessionAgent.async_task_uuid.set(async_task_uuid),
             SessionAgent.due_at.set(due_at),
@@ -124,8 +124,9 @@ class Transitions(AgentWrites):
             return self._write(rows.WAIT_FOR_TASK, agent, *actions)
         except Refused as refused:
             old = refused.old
-            mine = old is not None and (old.run_uuid, old.async_task_uuid) == (agent.run_uuid, async_task_uuid)
-            return old if mine else None
+            if old is None or (old.run_uuid, old.async_task_uuid) != (agent.run_uuid, async_task_uuid):
+                raise
+            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
 
     def defer(self, agent: SessionAgent, due_at: float) -> bool:
         """The long job was heard of: its deadline is later; whether this call moved it."""

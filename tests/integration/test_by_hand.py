@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.store.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.steering import Order
 from harness.api import Api, Worker
@@ -100,6 +102,19 @@ def test_what_follows_from_an_agent_ended_by_hand_is_skipped_and_the_session_end
         worker.drain()
         found = session(api, "c")
         assert (found["status"], states(found)) == ("completed", ["completed"] * 4)
+
+
+def test_what_an_agent_ended_by_hand_waited_for_ends_with_the_session(api: Api, worker: Worker) -> None:
+    found = start(api, "c", {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["b"]}})
+    first = worker.receive()  # its worker is slow
+    (last,) = [each["sessionAgentUuid"] for each in found["sessionAgents"] if each["agentUuid"] == "c"]
+    api.data(SET_STATE, s="s", a=last, state="completed")
+    worker.drain()
+    found = session(api, "c")
+    assert (found["status"], states(found)) == ("completed", ["skipped", "skipped", "completed"])
+    for message in first:
+        run_step(api.app, wake_from_body(message["Body"]))
+    assert session(api, "c") == {**found, "sessionRuns": []}
 
 
 @pytest.mark.parametrize("state", ["initial", "pending", "executing", "wait_for_user_input"])

@@ -18,6 +18,7 @@ from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, sweep_after
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing
+from tests.kit.promises import check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import complete, work_now
 
@@ -54,6 +55,23 @@ def test_a_long_job_that_begins_while_another_answer_is_enough_is_not_waited_for
     session = started(stage, {"b": "", "a": "", "c": "ab"}, actions={"c": {"join": "any"}})
     work_now(stage)
     assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "completed"}
+
+
+def test_a_long_job_that_begins_while_its_session_is_cancelled_holds_nobody_up(
+    stage: Stage,
+) -> None:
+    def begin(request: AgentRequest) -> AgentResult:
+        cancel(stage, session)
+        return AgentResult("", {}, "job-1", HOUR)
+
+    stage.runtime.behaviours["b"] = begin
+    session = started(stage, {"b": ""})
+    work_now(stage)
+    agent = stage.agent(session.session_uuid, "b")
+    assert (agent.state, agent.lease_until, agent.async_task_uuid) == ("cancelled", None, None)
+    (run,) = stage.runs(session.session_uuid)
+    assert (run.async_task["status"], run.async_task_uuid) == ("pending", "job-1")
+    check_redelivery_changes_nothing(stage, session)  # nobody is busy
 
 
 def test_a_worker_that_dies_before_it_sees_that_leaves_it_to_the_next(stage: Stage) -> None:

@@ -13,8 +13,9 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Order
-from tests.kit.controls import cancel, fail_by_hand, put_right, race, retry
+from tests.kit.controls import cancel, fail_by_hand, fork_from, put_right, race, retry
 from tests.kit.crashes import Crash
+from tests.kit.fakes import failing
 from tests.kit.promises import check_promises
 from tests.kit.stage import Graph, Stage, crowd, stage_of
 
@@ -146,6 +147,40 @@ def test_a_session_whose_sinks_were_deleted_while_it_is_set_back_ends(stage: Sta
     stage.drain()
     found: Any = stage.session(session)
     assert (found.status, found.restart, found.open_sinks, found.open_sink_count) == ("completed", None, None, 0)
+
+
+@pytest.mark.parametrize("deleted", ["", "c"])
+@pytest.mark.parametrize("again", [retry, fork_from])
+def test_what_nobody_waits_for_when_it_runs_again_ends_with_its_session(
+    stage: Stage, again: Callable[[Stage, Session], Session], deleted: str
+) -> None:
+    stage.runtime.behaviours = {"a": failing("no"), "d": failing("no")}
+    actions = {"c": {"join": "all_terminal"}, "d": {}}
+    graph = {"a": "", "b": "a", "c": "b", "d": ""}
+    session = stage.start(stage.define(graph, actions=actions, on_failure="continue"))
+    stage.drain()
+    ended = {"a": "failed", "b": "skipped", "c": "completed", "d": "failed"}
+    assert stage.states(session.session_uuid) == ended  # c is kept, and does not wait for b any more
+    delete(stage, session, lambda each: each.agent_uuid == deleted)
+    stage.renew()
+    session = again(stage, session)
+    stage.queue.waiting.reverse()  # d is faster than a
+    stage.drain()
+    ended = {"a": "skipped", "b": "skipped", "c": "completed", "d": "completed"}
+    assert stage.states(session.session_uuid) == {each: ended[each] for each in ended if each != deleted}
+    assert (stage.session(session).status, stage.session(session).watch_at) == ("completed", None)
+    assert stage.runtime.ran() == ["d"]
+
+
+def test_what_is_set_back_with_all_that_waits_for_it_is_waited_for(stage: Stage) -> None:
+    stage.runtime.behaviours = {"a": failing("no", times=1), "d": failing("no", times=1)}
+    session = stage.start(stage.define({"a": "", "b": "a", "d": ""}, actions={"d": {}}, on_failure="continue"))
+    stage.drain()
+    retry(stage, session)
+    stage.queue.waiting.reverse()
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.session(session).early is None
 
 
 def set_back(stage: Stage, session: Session, key: str | None = None) -> None:

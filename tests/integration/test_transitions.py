@@ -256,7 +256,7 @@ def test_only_the_current_attempt_ends_the_agent(agents: Agents) -> None:
     current = agents.act.take_over(old, SECOND)
     for act in ends(agents, old):
         refused(agents, key, act)
-    assert agents.act.wait_for_task(old, "job", 500) is None
+    refused(agents, key, lambda: agents.act.wait_for_task(old, "job", 500))
     agent = agents.act.complete(current, {"agent_output": {"é": 1.5}})
     assert (agent.state, agent.agent_output, agent.lease_until) == ("completed", {"é": 1.5}, None)
     for act in ends(agents, current):
