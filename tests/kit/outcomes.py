@@ -57,7 +57,9 @@ def outcomes(plan: Plan) -> Outcomes:
 
 def _early(plan: Plan, name: str) -> set[str]:
     """How an agent may end whose session ends before it: it is given up, or not tried again."""
-    return {"skipped", *(["failed"] if plan.agents[name].behaviour == "flaky" else [])}
+    node = plan.agents[name]
+    fails = node.behaviour == "flaky" or node.job in ("silent", "fades")
+    return {"skipped", *(["failed"] if fails else [])}
 
 
 def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:

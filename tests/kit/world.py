@@ -29,7 +29,8 @@ from tests.kit.stage import TENANT, Stage
 if TYPE_CHECKING:
     from tests.kit.histories import History
 
-LONG = 7_200.0  # seconds; no history takes so long by its troubles alone
+SILENT = 7_200.0  # seconds, until a job is given up that falls silent
+LONG = 2_592_000.0  # seconds, of one that answers: however late its client repeats that
 HEARTBEAT = 600.0  # seconds, of a job that is heard of as often as it must: no worker stalls as long
 BEAT = 200.0  # seconds: however far two clocks are apart
 BEATS = 10_000  # more than any job needs
@@ -95,7 +96,8 @@ class World:
         elif node.job == "fades" and is_silent:
             self._beating[job] = 2 * int(HEARTBEAT / BEAT)
         self.listen()
-        return AgentResult("", async_task_uuid=job, heartbeat_seconds=HEARTBEAT if job in self._beating else LONG)
+        within = SILENT if is_silent else LONG
+        return AgentResult("", async_task_uuid=job, heartbeat_seconds=HEARTBEAT if job in self._beating else within)
 
     def listen(self) -> None:
         """While there are jobs that are heard of, the time passes in small steps."""
@@ -259,5 +261,11 @@ class World:
         given = {"session_uuid": agent.session_uuid, "session_agent_uuid": agent.session_agent_uuid}
         context: Any = SimpleNamespace(app=app, tenant=TENANT)
         condition, conflict = resources.SESSION_AGENT.delete_condition(context, given)
-        guards.delete(app.records, SESSION_AGENT, TENANT, key, condition=condition, conflict=conflict)
-        self.deleted.add(agent.session_agent_uuid)
+        done = False
+        try:
+            guards.delete(app.records, SESSION_AGENT, TENANT, key, condition=condition, conflict=conflict)
+            done = True
+        finally:
+            there = {each.session_agent_uuid for each in self._history.agents()}
+            if done or agent.session_agent_uuid not in there:  # the answer may be lost, or its server dead
+                self.deleted.add(agent.session_agent_uuid)
