@@ -13,8 +13,8 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
 from ai_coordination_engine.entrypoints.local_worker import LocalWorker
 from ai_coordination_engine.settings import Settings
-from harness import emulator
-from harness.memory import in_memory
+from benchmarks.harness import emulator
+from benchmarks.harness.memory import in_memory
 
 Backend = Callable[[], AbstractContextManager[App]]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ai_coordination_engine.domain.ids import new_uuid
 from benchmarks import backends, sessions
+from benchmarks.harness.api import Api, Worker
 from benchmarks.meter import Meter, Taken
 from benchmarks.table import Row
-from harness.api import Api, Worker
 
 PAGE = 50
 TASK = """mutation($c: String!, $u: String, $name: String!, $actions: JSONCamelCase) {

@@ -11,9 +11,9 @@ from typing import Any
 
 from ai_coordination_engine.engine.app import App
 from benchmarks import backends, sessions
+from benchmarks.harness.api import Api, Worker
 from benchmarks.meter import Meter
 from benchmarks.table import Row
-from harness.api import Api, Worker
 
 DIAMONDS, CLIENTS = 200, 8
 SESSIONS, SLOW, RUNS = 50, 3.0, 3

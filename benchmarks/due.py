@@ -8,8 +8,8 @@ from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.session_transitions import watch_shard
 from benchmarks.backends import in_process
+from benchmarks.harness.api import Calls
 from benchmarks.table import Row
-from harness.api import Calls
 
 CROWD = 25_000
 QUIET = 20

@@ -14,8 +14,8 @@ from graphql import get_introspection_query
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN, TASK, Entity
 from benchmarks import backends, sessions
+from benchmarks.harness.api import Api
 from benchmarks.table import Row
-from harness.api import Api
 
 SESSIONS, AGENTS, RUNS, TASKS = 3_000, 2_000, 2_000, 60
 TEXT = "x" * 40_000

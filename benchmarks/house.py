@@ -19,8 +19,8 @@ from ai_coordination_engine.observability import configure
 from benchmarks import backends, sessions
 from benchmarks.calls import SESSION
 from benchmarks.density import MOST_COMPLEX, PACKAGE, ROOT, complexity, functions
+from benchmarks.harness.api import Worker
 from benchmarks.table import Row, markdown
-from harness.api import Worker
 
 LONGEST = 100
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.entities import SESSION
-from harness.api import Api
+from benchmarks.harness.api import Api
 
 LOOK_AGAIN_SECONDS = 0.05
 TENANT = "acme"

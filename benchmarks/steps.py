@@ -16,9 +16,9 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.worker import build_handler
 from ai_coordination_engine.store.models import MODELS
 from benchmarks import backends, functions, sessions
+from benchmarks.harness.api import Api, Worker
 from benchmarks.meter import Meter, Taken
 from benchmarks.table import Row
-from harness.api import Api, Worker
 
 WRITE, READ, REQUEST = 0.625, 0.125, 0.40  # USD a million, of DynamoDB and SQS
 INVOCATION, GB_SECOND = 0.20, 0.0000133334  # USD a million, USD; of Lambda

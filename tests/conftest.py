@@ -15,8 +15,8 @@ from moto.dynamodb.responses import DynamoHandler
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
-from harness.api import Api, Calls, Worker
-from harness.memory import Database, in_memory
+from benchmarks.harness.api import Api, Calls, Worker
+from benchmarks.harness.memory import Database, in_memory
 from tests.kit import crashes
 
 # The models of the services are read once a process, not once a session: that was half of the suite's time.
@@ -64,7 +64,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def aws() -> Iterator[Database]:
-    """An in-process AWS whose DynamoDB is that of `harness.memory`."""
+    """An in-process AWS whose DynamoDB is that of `benchmarks.harness.memory`."""
     with mock_aws(), in_memory() as database:
         yield database
 

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import WaiterError
 
-from harness.emulator import REGION, Emulator
+from benchmarks.harness.emulator import REGION, Emulator
 
 ROOT = Path(__file__).parents[2]
 CODE_BUCKET = "code"

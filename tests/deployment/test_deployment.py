@@ -13,8 +13,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from ai_coordination_engine.api.webhooks import signature, tenant_key
-from harness import emulator
-from harness.emulator import REGION, Emulator
+from benchmarks.harness import emulator
+from benchmarks.harness.emulator import REGION, Emulator
 from tests.deployment import issuer
 from tests.deployment.issuer import Issuer
 from tests.deployment.stack import Stack, build_package, deploy, upload

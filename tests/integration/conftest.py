@@ -9,7 +9,7 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
-from harness.memory import in_memory
+from benchmarks.harness.memory import in_memory
 from tests.kit.dynamodb_local import dynamodb_local, store
 
 __all__ = ["dynamodb_local", "store"]

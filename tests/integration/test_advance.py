@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

@@ -8,7 +8,7 @@ import pytest
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.integration.test_by_hand import COORDINATION
 
 TASK = """mutation($actions: JSONCamelCase) {

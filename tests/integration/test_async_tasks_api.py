@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import data, error
 from tests.kit.stage import TENANT, Stage, stage_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from harness.api import Api, Worker
+from benchmarks.harness.api import Api, Worker
 from tests.kit.api import code, data, send
 from tests.kit.records import COORDINATION, SESSION, TASK, World, items, valid
 

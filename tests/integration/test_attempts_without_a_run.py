@@ -9,7 +9,7 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash
 from tests.kit.promises import check_promises

@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from harness.api import Api, Calls
+from benchmarks.harness.api import Api, Calls
 from tests.kit.api import ROOTS, code, data, error, field_of, root_of
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
 

@@ -8,7 +8,7 @@ import pytest
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.transport import Request, Response, answer
 from ai_coordination_engine.engine.app import App
-from harness.api import DOCUMENTS, Api
+from benchmarks.harness.api import DOCUMENTS, Api
 from tests.kit.api import document, error
 from tests.kit.records import World, items, valid
 

@@ -9,7 +9,7 @@ from ai_coordination_engine.adapters.sqs import wake_from_body
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.store.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.steering import Order
-from harness.api import Api, Worker
+from benchmarks.harness.api import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationUuid: $c, coordinationName: "c", agents: $agents, updatedBy: "me") {

@@ -13,7 +13,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import Request, answer
 from ai_coordination_engine.domain.statuses import AGENT_STATES, SCHEDULE_STATUSES, SESSION_STATUSES
 from ai_coordination_engine.engine.app import App
-from harness.api import DOCUMENTS, Api, Worker
+from benchmarks.harness.api import DOCUMENTS, Api, Worker
 from tests.kit.api import ROOTS, code, data, document, error, send
 from tests.kit.contract import ADDED, ADDED_MUTATIONS, ADDED_QUERIES, ASK, MUTATIONS, NON_NULL, QUERIES, TYPES, type_of
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, TASK_SCHEDULE, Case, World, items

@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.engine.app import App
-from harness.api import DOCUMENTS, Api
+from benchmarks.harness.api import DOCUMENTS, Api
 from tests.kit.api import code, data, document, error
 from tests.kit.fakes import failing
 from tests.kit.stage import TENANT, Stage, stage_of

@@ -3,7 +3,7 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from harness.api import Api, Calls
+from benchmarks.harness.api import Api, Calls
 from tests.kit.api import code, data, error, send
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
 

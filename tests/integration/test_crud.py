@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import code, data, error
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
 

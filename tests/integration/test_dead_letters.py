@@ -24,7 +24,7 @@ from ai_coordination_engine.entrypoints.failures import Failure
 from ai_coordination_engine.entrypoints.server import chosen_aws
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.integration.test_cli import ace
 
 SETTINGS = Settings(auth="local", agent_timeout_seconds=30)

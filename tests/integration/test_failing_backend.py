@@ -22,7 +22,7 @@ from ai_coordination_engine.entrypoints.explanations import explain
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import SecretUnavailable, Wake
 from ai_coordination_engine.settings import Settings
-from harness.api import Api
+from benchmarks.harness.api import Api
 
 READ = 'query { coordination(coordinationUuid: "c") { coordinationName } }'
 WRITE = """mutation { insertUpdateCoordination(coordinationName: "n", updatedBy: "me") {

@@ -22,7 +22,7 @@ from ai_coordination_engine.engine.planned import Plan, fill_subtasks, session_a
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from harness.memory import in_memory
+from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock, FakeQueue
 
 CI = bool(os.environ.get("CI"))

@@ -14,7 +14,7 @@ from ai_coordination_engine.store import guards, starts
 from ai_coordination_engine.store.begun import first_key
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import code, data
 from tests.kit.controls import cancel, pause
 from tests.kit.crashes import Crash, tripping

@@ -30,7 +30,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
-from harness.memory import Database
+from benchmarks.harness.memory import Database
 from tests.kit.api import document
 from tests.kit.fakes import FakeRuntime
 from tests.kit.iam import Iam, Right, rights

@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from harness.api import Api, Calls
+from benchmarks.harness.api import Api, Calls
 from tests.kit.api import data, error
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT
 from tests.kit.stage import TENANT, stage_of

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ai_coordination_engine.engine.app import App
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import data
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, World
 

@@ -8,8 +8,8 @@ from ai_coordination_engine.errors import HasDependents
 from ai_coordination_engine.ports import AgentResult
 from ai_coordination_engine.store.entities import SESSION, TASK
 from ai_coordination_engine.store.guards import delete
-from harness.api import Api
-from harness.memory import databases
+from benchmarks.harness.api import Api
+from benchmarks.harness.memory import databases
 from tests.kit.api import data
 from tests.kit.controls import cancel, pause, put_right, rerun, resume, retry
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

@@ -16,7 +16,7 @@ from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.lifecycle import condition
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.table import Refused, Table
-from harness.memory import in_memory
+from benchmarks.harness.memory import in_memory
 
 NOW, TENANT = 100, "acme"
 HELD = {"run_uuid": "run", "attempt": 1, "lease_token": "mine", "lease_until": 190}

@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from harness.api import Api, Calls
+from benchmarks.harness.api import Api, Calls
 from tests.kit.api import data
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
 

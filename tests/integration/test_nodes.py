@@ -9,7 +9,7 @@ from ai_coordination_engine.api.nodes import node_id
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store import models, tallies
 from ai_coordination_engine.store.entities import SESSION_AGENT as SESSION_AGENTS
-from harness.api import Api, Calls
+from benchmarks.harness.api import Api, Calls
 from tests.kit.api import leaves, send
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Case, World
 from tests.kit.stage import TENANT, crowd, stage_of

@@ -19,8 +19,8 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from harness.api import Api
-from harness.memory import Database
+from benchmarks.harness.api import Api
+from benchmarks.harness.memory import Database
 from tests.kit.api import code
 from tests.kit.controls import DIAMOND, names, pause, put_right, race, resume, retry, sweep_after
 from tests.kit.crashes import Crash, tripping

@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.payload import BlobReference
-from harness.api import Api, Worker
+from benchmarks.harness.api import Api, Worker
 from tests.kit.api import data
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, Case, World
 

@@ -14,7 +14,7 @@ from ai_coordination_engine.entrypoints.client import AgentView, Client, Session
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import COORDINATION, TASK
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import data
 from tests.kit.controls import rerun
 from tests.kit.crashes import Crash

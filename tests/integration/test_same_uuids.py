@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import code, data, error
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case, items
 from tests.kit.stage import Stage, stage_of

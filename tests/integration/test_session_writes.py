@@ -17,8 +17,8 @@ from ai_coordination_engine.store.lists import read_page
 from ai_coordination_engine.store.models import Session
 from benchmarks import sessions
 from benchmarks.backends import FUNCTIONS
+from benchmarks.harness.api import Api, Calls, Worker
 from benchmarks.meter import Meter
-from harness.api import Api, Calls, Worker
 from tests.kit.api import data
 from tests.kit.controls import cancel, pause, resume, retry
 from tests.kit.dynamodb_local import Store

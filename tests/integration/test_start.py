@@ -17,7 +17,7 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationEr
 from ai_coordination_engine.store import guards
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
 from ai_coordination_engine.store.models import Session
-from harness.api import Api, Calls, Worker
+from benchmarks.harness.api import Api, Calls, Worker
 from tests.kit.crashes import Crash, Turns, tripping
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of

@@ -12,7 +12,7 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store import guards, tallies
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
-from harness.memory import Database
+from benchmarks.harness.memory import Database
 from tests.kit.controls import fork_from
 from tests.kit.crashes import Crash, tripping
 from tests.kit.promises import check_promises

@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.engine import planned
 from ai_coordination_engine.engine.app import App
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import data, error, send
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items
 from tests.kit.stage import TENANT, stage_of

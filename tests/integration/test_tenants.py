@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import ROOTS, code, data, field_of, send
 from tests.kit.contract import ADDED_MUTATIONS
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, Case, World, items

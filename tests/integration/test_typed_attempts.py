@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.entities import SESSION_RUN as SESSION_RUNS
-from harness.api import Api
+from benchmarks.harness.api import Api
 from tests.kit.api import data, leaves
 from tests.kit.controls import cancel, fork_from, rerun, retry, sweep_after
 from tests.kit.crashes import Crash

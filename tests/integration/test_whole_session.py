@@ -1,6 +1,6 @@
 """A session from the first mutation to the last output, through GraphQL, queue and worker."""
 
-from harness.api import Api, Calls, Worker
+from benchmarks.harness.api import Api, Calls, Worker
 
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "brief", agents: $agents, updatedBy: "me") {

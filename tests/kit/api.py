@@ -7,7 +7,7 @@ from typing import Any, cast
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
 from ai_coordination_engine.api.schema import SCHEMA
-from harness.api import Api
+from benchmarks.harness.api import Api
 
 ROOTS: Mapping[str, GraphQLObjectType] = {
     "mutation": SCHEMA.graphql_schema.mutation_type,

@@ -28,7 +28,7 @@ from ai_coordination_engine.observability import configure
 from ai_coordination_engine.store import steering
 from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
-from harness.memory.database import Table
+from benchmarks.harness.memory.database import Table
 from tests.kit.crashes import Crash, Turns
 from tests.kit.fakes import Delivery
 from tests.kit.plans import Plan, Trouble

@@ -391,7 +391,7 @@ def _tried(mutant: Mutant) -> bool:
     begun = monotonic()
     with TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)
-        for name in (PACKAGE, "tests", "harness", "examples", "pyproject.toml", "template.yaml", "README.md"):
+        for name in (PACKAGE, "tests", "benchmarks", "examples", "pyproject.toml", "template.yaml", "README.md"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tree / name)
         mutate(tree / PACKAGE, mutant)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from harness.api import Api
-from harness.memory import databases
+from benchmarks.harness.api import Api
+from benchmarks.harness.memory import databases
 from tests.kit.api import data, field_of
 
 Item = Mapping[str, Any]

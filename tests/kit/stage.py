@@ -22,7 +22,7 @@ from ai_coordination_engine.store.parallel import Parallel
 from ai_coordination_engine.store.repository import Repository
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
-from harness.memory import Database, databases
+from benchmarks.harness.memory import Database, databases
 from tests.kit.crashes import Crash, Tripwire, repeats
 from tests.kit.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
 from tests.kit.iam import Iam

@@ -21,7 +21,7 @@ from ai_coordination_engine.store import tallies
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
-from harness.memory import in_memory
+from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock
 from tests.kit.iam import Iam
 from tests.kit.plans import Plan

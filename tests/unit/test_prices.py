@@ -8,7 +8,7 @@ from graphql import get_introspection_query, get_named_type, parse
 from ai_coordination_engine.api.prices import PRICES, WRITE, Prices
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.errors import TooComplex
-from harness.api import DOCUMENTS
+from benchmarks.harness.api import DOCUMENTS
 from tests.kit.api import ROOTS, document, selection_of
 
 GRAPH = SCHEMA.graphql_schema

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from harness.memory.values import SETS, Item, Value, comparable, number, size
+from benchmarks.harness.memory.values import SETS, Item, Value, comparable, number, size
 
 Names = Mapping[str, str]
 Values = Mapping[str, Value]

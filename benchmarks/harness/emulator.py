@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 
-PYTHON = Path(__file__).parents[1] / ".venv-ministack" / "bin" / "python"
+PYTHON = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "python"
 REGION = "us-east-1"
 START_SECONDS = 60
 # Ends the emulator when its input ends, which happens, too, when its user is killed: it must never be left running.

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from botocore.client import BaseClient
 
-from harness.memory.expressions import Invalid, condition, update
-from harness.memory.values import Item, Stored, comparable
+from benchmarks.harness.memory.expressions import Invalid, condition, update
+from benchmarks.harness.memory.values import Item, Stored, comparable
 
 PAGE_BYTES = 1_048_576  # of a Query
 ITEM_BYTES = 409_600

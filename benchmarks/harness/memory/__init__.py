@@ -3,6 +3,6 @@
 `test_memory.py` holds it to moto and to DynamoDB Local. What it does not know it refuses with `NotImplementedError`.
 """
 
-from harness.memory.database import Database, databases, in_memory
+from benchmarks.harness.memory.database import Database, databases, in_memory
 
 __all__ = ["Database", "databases", "in_memory"]
