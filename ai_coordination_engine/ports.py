@@ -175,7 +175,7 @@ class Queue(Protocol):
         Raises `Throttled` when the queue refuses some after retries.
         """
 
-    def bury(self, wake: Wake) -> None:
+    def dead_letter(self, wake: Wake) -> None:
         """Put a wake-up among the dead letters, where an operator finds it; raises `NotFound` where there is no such
         queue.
         """

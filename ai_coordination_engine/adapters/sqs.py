@@ -89,7 +89,7 @@ class SqsQueue:
         for future in [self._pool.submit(self._send_batch, batch, seconds) for batch in batches]:
             future.result()
 
-    def bury(self, wake: Wake) -> None:
+    def dead_letter(self, wake: Wake) -> None:
         """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
         url = self.dead_letter_url()
         with translated("the queue"):

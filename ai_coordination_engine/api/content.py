@@ -26,7 +26,7 @@ from ai_coordination_engine.domain.shapes import (
     unknown_keys,
 )
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
-from ai_coordination_engine.engine.planned import Filling
+from ai_coordination_engine.engine.session_agents import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.store.attempts import times_by_hand
@@ -112,7 +112,7 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
     about_agents = _ABOUT_AGENTS & set(given)
     if not isinstance(parent, Coordination) or not about_agents:
         return values
-    agents = parse_agents(context.app.records.opened(parent.agents))
+    agents = parse_agents(context.app.records.load(parent.agents))
     if values.get("subtask_queries") is not None:
         values["subtask_queries"] = _subtasks_of(context, values["subtask_queries"], agents)
     if values.get("agent_actions") is not None:

@@ -112,7 +112,7 @@ class BlobLoader(DataLoader[BlobReference, object]):
 
     async def batch_load_fn(self, references: list[BlobReference]) -> list[object]:
         """The value of each."""
-        return list(await asyncio.gather(*(asyncio.to_thread(self._app.records.opened, each) for each in references)))
+        return list(await asyncio.gather(*(asyncio.to_thread(self._app.records.load, each) for each in references)))
 
 
 class AttemptLoader(DataLoader[SessionRun, Attempt]):

@@ -11,9 +11,9 @@ from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.engine import explain
 from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
+from ai_coordination_engine.store.counter_shards import is_wide
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.payload import BlobReference
-from ai_coordination_engine.store.tallies import is_wide
 
 
 def moment(name: str) -> graphene.Field:
@@ -75,8 +75,8 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
     context: Context = info.context
     loaders = context.loaders
     session = await loaders.session.load((agent.coordination_uuid, agent.session_uuid))
-    tallies = [each for each in await loaders.session_agent.load_many(explain.tally_keys(agent)) if each]
-    others = [each for each in await loaders.session_agent.load_many(explain.neighbours(agent, tallies)) if each]
+    counter_shards = [each for each in await loaders.session_agent.load_many(explain.counter_shard_keys(agent)) if each]
+    others = [each for each in await loaders.session_agent.load_many(explain.neighbours(agent, counter_shards)) if each]
     scene = explain.Scene(
         session=session,
         others=others,

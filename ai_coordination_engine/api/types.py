@@ -26,7 +26,7 @@ from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.records import Field, Kind
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
-from ai_coordination_engine.engine.definition import pinned
+from ai_coordination_engine.engine.definition import snapshot
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.store.begun import may_have_begun, status_of
 from ai_coordination_engine.store.models import (
@@ -199,7 +199,7 @@ def _key(session: Session) -> tuple[str, str]:
 
 async def _definition(session: Session, info: GraphQLResolveInfo) -> object:
     agents = await info.context.loaders.session_agents.load(_key(session))
-    return await info.context.call(pinned, info.context.reading, agents)
+    return await info.context.call(snapshot, info.context.reading, agents)
 
 
 def _status(session: Session, info: GraphQLResolveInfo) -> object:

@@ -23,7 +23,7 @@ NOW = Given("now")
 LOST_BEFORE = Given("lost_before")
 TENANT = Given("tenant")
 EPOCH = Given("epoch")
-EDGE = Given("edge")
+EDGE = Given("edge_id")
 
 
 class _Operators:

@@ -28,7 +28,7 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
         agent_uuid=agent.agent_uuid,
         agent_name=label(app, agent),
         output=output,
-        task_query=app.records.opened(agent.task_query) or "",
+        task_query=app.records.load(agent.task_query) or "",
         successors=rules.of(app, agent).get("successor_uuids", ()),
     )
     result = app.actions.run(function.get("module_name") or "", function.get("function_name") or "", request)
@@ -42,7 +42,7 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
 
 
 def _function(app: App, agent: SessionAgent) -> Mapping[str, Any]:
-    return (app.records.opened(agent.agent_action) or {}).get("action_function") or {}
+    return (app.records.load(agent.agent_action) or {}).get("action_function") or {}
 
 
 def _invalid(message: str) -> AgentFailure:

@@ -57,7 +57,7 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True)
     if coordination is None:
         raise COORDINATION.missing((tenant, question.coordination_uuid))
-    agent = _choose(parse_agents(app.records.opened(coordination.agents)), question.agent_uuid)
+    agent = _choose(parse_agents(app.records.load(coordination.agents)), question.agent_uuid)
     session = _session(app, tenant, question)
     asked = _write_agent(app, tenant, question, session, agent)
     app.queue.send([wake(asked)])
@@ -175,7 +175,7 @@ def _agent_record(
         created_at=now,
         updated_at=now,
         updated_by=question.user_id or "engine",
-        **app.records.packed(SESSION_AGENT, tenant, key, values, nonce),
+        **app.records.store(SESSION_AGENT, tenant, key, values, nonce),
     )
 
 

@@ -72,9 +72,9 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     if task is None:
         raise AgentFailure("Nothing is known of the long job any more.", retryable=True, error_class="lost")
     if task.status == "completed":
-        return AgentResult(app.records.opened(task.agent_output) or "", task.usage or {})
+        return AgentResult(app.records.load(task.agent_output) or "", task.usage or {})
     if task.status == "failed":
-        raise AgentFailure(app.records.opened(task.notes) or "The long job failed.", retryable=True)
+        raise AgentFailure(app.records.load(task.notes) or "The long job failed.", retryable=True)
     if task.status == "expired":
         raise AgentFailure(_expired(task), retryable=True, error_class="timeout")
     is_due = agent.due_at <= app.clock.now().timestamp()
@@ -122,7 +122,7 @@ def complete_async_task(
         raise _missing(async_task_uuid, ": its session agent was deleted")
     digest = _digest(status, values)
     if is_pending := task.status == "pending":
-        packed = app.records.packed(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
+        packed = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
         try:
             task = app.async_tasks.end(task, status, packed, digest)
@@ -130,7 +130,7 @@ def complete_async_task(
             task = refused.old
     if task is None or (task.status, task.digest) != (status, digest):
         is_same_end = task is not None and task.digest == _digest(
-            status, {**values, "usage": app.records.opened(task.usage)}
+            status, {**values, "usage": app.records.load(task.usage)}
         )
         if not is_same_end or usage is not None:  # a repetition need not say the usage again
             raise _ended(task, async_task_uuid, other_usage=is_same_end)
@@ -211,7 +211,7 @@ def _state(app: App, task: AsyncTask) -> dict[str, Any]:
     if task.status == "pending":
         details["heartbeat_until"] = datetime.fromtimestamp(task.deadline, UTC).isoformat()
     if task.status == "failed":
-        details |= {"error": app.records.opened(task.notes), "error_class": "error"}
+        details |= {"error": app.records.load(task.notes), "error_class": "error"}
     if task.status == "expired":
         details |= {"error": _expired(task), "error_class": "timeout"}
     return {name: value for name, value in details.items() if value is not None}

@@ -13,8 +13,8 @@ from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine import inputs, rules
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.inputs import MAX_TEXT, Given, Turn
-from ai_coordination_engine.engine.keys import edge, edge_name
+from ai_coordination_engine.engine.inputs import MAX_TEXT, AgentOutput, Given
+from ai_coordination_engine.engine.keys import edge_id, edge_id_of
 from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
 from ai_coordination_engine.store.entities import COORDINATION
@@ -36,7 +36,7 @@ class Chain:
 
     deadline: float | None
     stopping: Event | None
-    turns: dict[int, Turn] = field(default_factory=dict)
+    outputs: dict[int, AgentOutput] = field(default_factory=dict)
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
     alone: bool = False
@@ -72,7 +72,7 @@ class Chain:
 
 
 def call(app: App, request: AgentRequest) -> AgentResult:
-    """The result of the runtime; raises `AgentFailure`, also for what cannot be handed on."""
+    """The result of the runtime; raises `AgentFailure`, also for what cannot be handed off."""
     ids = {"tenant": request.tenant, "session_uuid": request.session_uuid, "run_uuid": request.run_uuid}
     with attempt_span(request.agent_name, **ids):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
@@ -84,15 +84,15 @@ def call(app: App, request: AgentRequest) -> AgentResult:
 
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
-    agent.predecessors = app.records.opened(agent.predecessors) or []  # read once: of a wide join they are a blob
+    agent.predecessors = app.records.load(agent.predecessors) or []  # read once: of a wide join they are a blob
     definition = _definition(app, agent)
     runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
-    turns = _turns(app, agent, chain, with_thread=wants_thread)
-    before = inputs.passing(app, agent, turns, budget)
+    outputs = _outputs(app, agent, chain, with_thread=wants_thread)
+    before = inputs.passing(app, agent, outputs, budget)
     _check(app, agent, before)
-    given = chain.given[edge(agent)] = _given(app, agent, chain, before, budget)
+    given = chain.given[edge_id(agent)] = _given(app, agent, chain, before, budget)
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -106,17 +106,17 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         instructions=str(runtime.get("instructions") or definition.agent_description or ""),
         input=given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text(),
         query=given.query,
-        task_query=app.records.opened(agent.task_query) or "",
-        user_input=app.records.opened(agent.user_input),
+        task_query=app.records.load(agent.task_query) or "",
+        user_input=app.records.load(agent.user_input),
         predecessors=[PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before],
-        input_files=app.records.opened(agent.input_files) or [],
+        input_files=app.records.load(agent.input_files) or [],
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
-        thread=_messages(app, agent, chain, turns, budget) if wants_thread else [],
+        thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
     )
 
 
-def _given(app: App, agent: SessionAgent, chain: Chain, before: list[Turn], budget: Budget) -> Given:
+def _given(app: App, agent: SessionAgent, chain: Chain, before: list[AgentOutput], budget: Budget) -> Given:
     """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task asks for."""
     given = inputs.composed(app, agent, before, budget)
     if given.missing:
@@ -134,9 +134,9 @@ def idempotency_key(agent: SessionAgent) -> str:
     return str(uuid5(NAMESPACE_URL, json.dumps(names)))
 
 
-def _check(app: App, agent: SessionAgent, before: list[Turn]) -> None:
+def _check(app: App, agent: SessionAgent, before: list[AgentOutput]) -> None:
     """Raises `AgentFailure` when an output is missing that must be there, or all of them are too much."""
-    join = (app.records.opened(agent.agent_action) or {}).get("join", "all")
+    join = (app.records.load(agent.agent_action) or {}).get("join", "all")
     if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors):
         raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
     if sum(len(each.output) for each in before) > MAX_TEXT:
@@ -145,32 +145,34 @@ def _check(app: App, agent: SessionAgent, before: list[Turn]) -> None:
 
 def _definition(app: App, agent: SessionAgent) -> Agent:
     """What the agent, or its fallback, was when its session started; for one that a client made, what it is now."""
-    stored = rules.of(app, agent)["fallback"] if agent.on_fallback else app.records.opened(agent.definition)
+    stored = rules.of(app, agent)["fallback"] if agent.on_fallback else app.records.load(agent.definition)
     if stored is None:
         key = (agent.partition_key, agent.coordination_uuid)
         coordination = app.records.get(COORDINATION, agent.partition_key, key)
-        agents = app.records.opened(coordination.agents) if coordination else None
+        agents = app.records.load(coordination.agents) if coordination else None
         stored = next((each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None)
     return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
 
 
-def _turns(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, Turn]:
-    """The turns of predecessors and thread, from the chain's memory and at most one batch read."""
+def _outputs(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, AgentOutput]:
+    """The outputs of predecessors and thread, from the chain's memory and at most one batch read."""
     wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
-    known = _remembered(agent, wanted, chain.turns)
+    known = _remembered(agent, wanted, chain.outputs)
     missing = [ordinal for ordinal in wanted if ordinal not in known]
-    return {**known, **(inputs.read_turns(app, agent, missing) if missing else {})}
+    return {**known, **(inputs.read_outputs(app, agent, missing) if missing else {})}
 
 
 def _remembered(agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]) -> dict[int, T]:
     """What a chain remembers of agents that were set back as often as this one."""
-    names = {ordinal: edge_name(ordinal, agent.epoch) for ordinal in ordinals}
+    names = {ordinal: edge_id_of(ordinal, agent.epoch) for ordinal in ordinals}
     return {ordinal: memory[name] for ordinal, name in names.items() if name in memory}
 
 
-def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, Turn], budget: Budget) -> list[Message]:
-    """The earlier turns of the agent's thread: what each was given, and what it answered."""
-    thread = [each for each in agent.thread or () if each in turns]
+def _messages(
+    app: App, agent: SessionAgent, chain: Chain, outputs: Mapping[int, AgentOutput], budget: Budget
+) -> list[Message]:
+    """The earlier outputs of the agent's thread: what each was given, and what it answered."""
+    thread = [each for each in agent.thread or () if each in outputs]
     remembered = _remembered(agent, thread, chain.given)
     told = {ordinal: given.text(on_thread=True) for ordinal, given in remembered.items()}
     if missing := [each for each in thread if each not in told]:
@@ -180,5 +182,5 @@ def _messages(app: App, agent: SessionAgent, chain: Chain, turns: Mapping[int, T
     return [
         message
         for each in thread
-        for message in (Message("user", told.get(each, "")), Message("assistant", turns[each].output))
+        for message in (Message("user", told.get(each, "")), Message("assistant", outputs[each].output))
     ]

@@ -1,4 +1,4 @@
-"""The end of an attempt: what it found is stored, and handed on or tried again."""
+"""The end of an attempt: what it found is stored, and handed off or tried again."""
 
 from functools import partial
 from random import Random
@@ -7,12 +7,12 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, rules, runs, timers
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain
+from ai_coordination_engine.engine.edge_outcomes import Held, check_output, edges
 from ai_coordination_engine.engine.ending import own_end
-from ai_coordination_engine.engine.inputs import turn
-from ai_coordination_engine.engine.keys import edge
+from ai_coordination_engine.engine.inputs import output_of
+from ai_coordination_engine.engine.keys import edge_id
 from ai_coordination_engine.engine.leases import new_lease
 from ai_coordination_engine.engine.persistence import persist
-from ai_coordination_engine.engine.verdicts import Held, check_output, edges
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.attempts import lost
@@ -35,7 +35,7 @@ def conclude(
     held: Held | None = None,
     stored: object = None,
 ) -> SessionAgent | None:
-    """End an attempt that has its result, and hand on; nothing when it had lost its lease.
+    """End an attempt that has its result, and hand off; nothing when it had lost its lease.
 
     `held` says which conditions of the edges hold of the output, where they are evaluated already; `stored` spares
     writing the output to a blob again.
@@ -51,9 +51,9 @@ def conclude(
         return conclude_failed(app, agent, failure, acting=acting)
     if completed is None:
         return None
-    text = app.records.opened(completed.agent_output) if action.is_set(app, agent) else output
-    chain.turns[edge(completed)] = turn(app, completed, text, held)
-    return advance.hand_on(app, completed, partial(chain.has_time, app), held)
+    text = app.records.load(completed.agent_output) if action.is_set(app, agent) else output
+    chain.outputs[edge_id(completed)] = output_of(app, completed, text, held)
+    return advance.hand_off(app, completed, partial(chain.has_time, app), held)
 
 
 def _complete(
@@ -78,7 +78,7 @@ def _complete(
             }
             output = output if decided.output is None else decided.output
         if held is None:
-            held = check_output(edges(app.records.opened(agent.successors)), output, budget)
+            held = check_output(edges(app.records.load(agent.successors)), output, budget)
         packed = persist(app, agent, chain, partial(pack, app, agent, values))
         return persist(app, agent, chain, partial(app.transitions.complete, agent, packed)), held
     except Refused as refused:
@@ -99,7 +99,7 @@ def conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: 
         return conclude_failed(app, agent, runs.failure(app, run))
     budget, stored = Budget(), run.agent_output
     try:
-        output = maps.gather(app, agent, budget).output if stored is None else app.records.opened(stored)
+        output = maps.gather(app, agent, budget).output if stored is None else app.records.load(stored)
     except AgentFailure as failure:  # somebody has changed the elements by hand
         return conclude_failed(app, agent, failure)
     return conclude(app, agent, output, chain, budget=budget, stored=stored)
@@ -138,7 +138,7 @@ def conclude_failed(
 def pack(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
     """`values` of an agent as they are stored."""
     key = (agent.session_uuid, agent.session_agent_uuid)
-    return app.records.packed(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
+    return app.records.store(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
 
 
 def log_event(event: str, agent: SessionAgent, **details: object) -> None:

@@ -10,7 +10,7 @@ from ai_coordination_engine.store.models import Coordination, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 
 
-def pinned(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
+def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders filled, but for
     outputs and what a map's elements fill) and `onFailure`. None when the engine planned none of these agents.
 
@@ -68,7 +68,7 @@ def _opening_once(app: App) -> Callable[[Any], Any]:
         if not isinstance(value, BlobReference):
             return value
         if value.key not in kept:
-            kept[value.key] = app.records.opened(value)
+            kept[value.key] = app.records.load(value)
         return kept[value.key]
 
     return opened

@@ -55,7 +55,7 @@ def questions_of(app: App, session: Session) -> list[SessionAgent]:
     return rows
 
 
-def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
+def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
     """What the message of an agent owes to a session that has ended: its agents are ended once, not once a message.
 
     Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the agents are ended,
@@ -68,7 +68,7 @@ def settle_ended(app: App, session: Session, agent: SessionAgent) -> float:
     if (begun.is_done and begun.held is None) or begun.by not in (None, agent.ordinal):
         return 0  # the sweep looks, or the messages of another one do
     if begun.is_done and agent.state in ("skipped", "cancelled"):
-        return 0  # it never handed on: what others hold came from somebody else
+        return 0  # it never handed off: what others hold came from somebody else
     return end_agents(app, session, agent) or 0
 
 
@@ -186,7 +186,7 @@ def _end_all(app: App, session: Session, rows: Sequence[SessionAgent], turn: _Tu
 
 
 def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
-    """End those of these agents that nobody holds any more; as `settle_ended`."""
+    """End those of these agents that nobody holds any more; as `finish_ended`."""
     if not ordinals:
         return 0
     keys = [agent_key(session, each) for each in ordinals]

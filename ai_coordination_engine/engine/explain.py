@@ -1,6 +1,6 @@
 """Why a session agent is not running: in a code for programs and in words for people. Pure.
 
-The caller reads what `neighbours` and `tally_keys` name and hands it to `explain`.
+The caller reads what `neighbours` and `counter_shard_keys` name and hands it to `explain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Any, assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.inputs import tally_family
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, ordinal_of, tally_number
-from ai_coordination_engine.engine.verdicts import edges
+from ai_coordination_engine.engine.edge_outcomes import edges
+from ai_coordination_engine.engine.inputs import counter_shard_family
+from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key, counter_shard_number, ordinal_of
 from ai_coordination_engine.store.attempts import ERROR, REFUSED
+from ai_coordination_engine.store.counter_shards import is_wide, join_key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.table import Key
-from ai_coordination_engine.store.tallies import is_wide, join_key
 
 NAMED = 10
 """How many of the agents that are waited for the answer names."""
@@ -51,15 +51,18 @@ class Scene:
     job: Mapping[str, Any] = field(default_factory=dict)
 
 
-def tally_keys(agent: SessionAgent) -> list[Key]:
-    """The first tallies of a wide join that waits: they know whom it waits for."""
+def counter_shard_keys(agent: SessionAgent) -> list[Key]:
+    """The first counter shards of a wide join that waits: they know whom it waits for."""
     if not is_wide(agent) or agent.state not in ("initial", "pending"):
         return []
     key = (agent.session_uuid, agent.session_agent_uuid)
-    return [join_key(key, tally_family(agent), tally_number(number)) for number in sorted(agent.unfinished or ())[:1]]
+    return [
+        join_key(key, counter_shard_family(agent), counter_shard_number(number))
+        for number in sorted(agent.unfinished or ())[:1]
+    ]
 
 
-def neighbours(agent: SessionAgent, tallies: Sequence[SessionAgent]) -> list[Key]:
+def neighbours(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> list[Key]:
     """The keys of the first agents that this one waits for, or because of which it was skipped."""
     if agent.ordinal is None:
         return []
@@ -68,7 +71,7 @@ def neighbours(agent: SessionAgent, tallies: Sequence[SessionAgent]) -> list[Key
     elif agent.state not in ("initial", "pending"):
         before = []
     elif is_wide(agent):
-        before = [each for tally in tallies for each in sorted(tally.unfinished or ())]
+        before = [each for counter_shard in counter_shards for each in sorted(counter_shard.unfinished or ())]
     else:
         before = sorted(agent.unfinished or ())
     return [agent_key(agent, ordinal_of(int(each))) for each in before[:NAMED]]
@@ -121,7 +124,7 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
     if agent.state == "cancelled":
         return Why("CANCELLED", f"It was cancelled{_because(agent)}.")
     culprits = [each for each in scene.others if each.state in ("failed", "skipped", "cancelled")]
-    if culprits and agent.blamed:
+    if culprits and agent.upstream_failed:
         message = f"It was skipped because of a failure before it: {_listed(culprits)}."
     elif not culprits and (reason := _cut_off(agent, scene.others)):
         message = f"It was skipped: {reason}."
@@ -133,7 +136,7 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
         message = (
             f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a person ended it."
         )
-    return Why("SKIPPED", message, details={"blamed": bool(agent.blamed)})
+    return Why("SKIPPED", message, details={"upstream_failed": bool(agent.upstream_failed)})
 
 
 def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
@@ -141,7 +144,7 @@ def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
 
     No output is read and nothing is evaluated: an expression may take long. What remains is what it was.
     """
-    stuck = agent.off if agent.missing is None else agent.missing > (agent.in_degree or 0)
+    stuck = agent.unsatisfied if agent.still_needed is None else agent.still_needed > (agent.in_degree or 0)
     predecessors = agent.predecessors if isinstance(agent.predecessors, list) else []
     if not stuck or len(before) != len(predecessors):
         return ""
@@ -149,11 +152,11 @@ def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
     for each in before:
         if each.state != "completed" or not isinstance(each.successors, list) or isinstance(each.chosen, BlobReference):
             return ""
-        way = next((way for way in edges(each.successors) if way.ordinal == agent.ordinal), None)
-        if way is not None and each.chosen is not None and way.agent_uuid not in each.chosen:
+        edge = next((edge for edge in edges(each.successors) if edge.ordinal == agent.ordinal), None)
+        if edge is not None and each.chosen is not None and edge.agent_uuid not in each.chosen:
             return f"the action function of {_label(each)} chose {'others' if each.chosen else 'none'}"
-        if way is not None and way.condition is not None:
-            conditions.append(f'"{_cut(way.condition, 200)}" on the output of {_label(each)}')
+        if edge is not None and edge.condition is not None:
+            conditions.append(f'"{_cut(edge.condition, 200)}" on the output of {_label(each)}')
     if len(conditions) < 2:
         return f"the condition {conditions[0]} was not met" if conditions else ""
     return f"of the conditions {', '.join(conditions)} too few were met"
@@ -253,13 +256,13 @@ def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
     if agent.mapped is not None:
         message = f"It waits for {scene.unfinished} of its {agent.mapped} elements: {words}."
         return Why("WAITS_FOR_ELEMENTS", message, None, open_now, {**details, "elements": agent.mapped})
-    if agent.missing is not None:
-        details["missing"] = agent.missing
-        message = f"It needs {agent.missing} more of {_predecessors(scene)}: {words}."
+    if agent.still_needed is not None:
+        details["missing"] = agent.still_needed
+        message = f"It needs {agent.still_needed} more of {_predecessors(scene)}: {words}."
     else:
         message = f"It waits for {_predecessors(scene)}: {words}."
     if len(open_now) < len(scene.others):
-        message += f" Those that have ended hand on in a moment. {_watched(agent, scene.session)[0]}"
+        message += f" Those that have ended hand off in a moment. {_watched(agent, scene.session)[0]}"
     return Why("WAITS_FOR_PREDECESSORS", message, None, open_now or scene.others, details)
 
 

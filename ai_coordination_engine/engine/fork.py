@@ -19,13 +19,14 @@ from ai_coordination_engine.domain.subtasks import refuse_missing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.ending import agents_of, has_agents
 from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family
-from ai_coordination_engine.engine.planned import Filling
 from ai_coordination_engine.engine.reconcile import find, reconcile_session
-from ai_coordination_engine.engine.reset import as_planned, descendants, ends_early, tally_count
+from ai_coordination_engine.engine.reset import as_planned, counter_shard_count, descendants, ends_early
+from ai_coordination_engine.engine.session_agents import Filling
 from ai_coordination_engine.engine.sharing import Sharing
 from ai_coordination_engine.engine.start import reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store import marks, tallies
+from ai_coordination_engine.store import counter_shards, marks
+from ai_coordination_engine.store.counter_shards import how_many
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
@@ -33,10 +34,9 @@ from ai_coordination_engine.store.session_status import status_key
 from ai_coordination_engine.store.session_transitions import watch_shard
 from ai_coordination_engine.store.steering import Order
 from ai_coordination_engine.store.table import Key
-from ai_coordination_engine.store.tallies import how_many
 
 _CARRIED = carried(SESSION_FIELDS)
-_PINNED = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
+_SNAPSHOT = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
 _RESULTS = ("agent_output", "user_input", "chosen")
 
 
@@ -134,7 +134,7 @@ class Fork:
         kept = self._kept()
         changed = self.changes.input_files
         values = {
-            **{name: self.app.records.opened(getattr(source, name)) for name in _CARRIED},
+            **{name: self.app.records.load(getattr(source, name)) for name in _CARRIED},
             "user_id": user_id or source.user_id,
             "task_query": self._task_query,
             **({"input_files": changed} if changed is not None else {}),
@@ -149,7 +149,7 @@ class Fork:
             raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
         count = how_many(sinks[0].sink_count or 0)
         nonce = marks.new_nonce()
-        packed = self.app.records.packed(SESSION, source.partition_key, key, values, nonce)
+        packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
             packed["has_blobs"] = True  # its agents may share some
         return Session(
@@ -195,11 +195,11 @@ class Fork:
     @property
     def _task_query(self) -> str:
         changed = self.changes.task_query
-        return changed if changed is not None else self.app.records.opened(self.source.task_query) or ""
+        return changed if changed is not None else self.app.records.load(self.source.task_query) or ""
 
     def _subtask_queries(self) -> Any:
         """The subtasks of the source, with the changed one in its place."""
-        subtasks = [dict(each) for each in self.app.records.opened(self.source.subtask_queries) or ()]
+        subtasks = [dict(each) for each in self.app.records.load(self.source.subtask_queries) or ()]
         if self.changes.subtask_query is None:
             return subtasks or None
         agent = next(each for each in self.agents if each.ordinal == self.changes.start)
@@ -221,7 +221,7 @@ class Fork:
     # Its agents
 
     def _records(self, session: Session) -> list[SessionAgent]:
-        kept = set(self.app.records.opened(session.restart)["kept"])
+        kept = set(self.app.records.load(session.restart)["kept"])
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
@@ -238,11 +238,11 @@ class Fork:
     def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
         """A completed agent with its results; its attempts stay where they were made."""
         key = agent_key(session, agent.ordinal)
-        results = {name: self.app.records.opened(getattr(agent, name)) for name in _RESULTS}
+        results = {name: self.app.records.load(getattr(agent, name)) for name in _RESULTS}
         return SessionAgent(
             **self._common(session, agent),
-            **{name: self._again(getattr(agent, name), share) for name in _PINNED},
-            **self.app.records.packed(SESSION_AGENT, session.partition_key, key, results),
+            **{name: self._again(getattr(agent, name), share) for name in _SNAPSHOT},
+            **self.app.records.store(SESSION_AGENT, session.partition_key, key, results),
             state="completed",
             in_degree=0,
             mapped=agent.mapped,
@@ -252,25 +252,31 @@ class Fork:
         )
 
     def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
-        """An agent that is to run, and the tallies of a wide join."""
+        """An agent that is to run, and the counter shards of a wide join."""
         app, key = self.app, agent_key(session, agent.ordinal)
         changed = {name: share.once((name, id(each)), lambda: each) for name, each in self._changed(agent).items()}  # noqa: B023  # called at once
-        kept = {name: self._again(getattr(agent, name), share) for name in _PINNED if name not in changed}
-        before = [each for each in app.records.opened(agent.predecessors) or () if each in self._present]
+        kept = {name: self._again(getattr(agent, name), share) for name in _SNAPSHOT if name not in changed}
+        before = [each for each in app.records.load(agent.predecessors) or () if each in self._present]
         made = SessionAgent(
             **self._common(session, agent),
             **kept,
             **changed,
             **as_planned(app, agent, before),
         )
-        count = tally_count(app, agent)
-        spread = tallies.spread(before, count) if count else {}
-        return [made, *(tallies.tally(tallies.join_key(key, 0, number), made, each) for number, each in spread.items())]
+        count = counter_shard_count(app, agent)
+        spread = counter_shards.spread(before, count) if count else {}
+        return [
+            made,
+            *(
+                counter_shards.counter_shard(counter_shards.join_key(key, 0, number), made, each)
+                for number, each in spread.items()
+            ),
+        ]
 
     def _again(self, value: Any, share: Sharing) -> Any:
         """A value of the source, read once however many agents hold it, or a new one."""
         if isinstance(value, BlobReference):
-            return share.once(value.key, lambda: self.app.records.opened(value))
+            return share.once(value.key, lambda: self.app.records.load(value))
         return share(value)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
@@ -290,9 +296,9 @@ class Fork:
     def _asked(self, agent: SessionAgent, text: str) -> Any:
         """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not take."""
         described = self._agents[agent.agent_uuid]
-        action = AgentAction.model_validate(self.app.records.opened(agent.agent_action) or {})
+        action = AgentAction.model_validate(self.app.records.load(agent.agent_action) or {})
         subtask = self._filling(text, described, action)
-        if (self.app.records.opened(agent.rules) or {}).get("strict"):
+        if (self.app.records.load(agent.rules) or {}).get("strict"):
             refuse_missing([(described.label, subtask)])
         return subtask.text
 
@@ -300,7 +306,7 @@ class Fork:
     def _subtasks(self) -> dict[int, str | None]:
         """The subtasks of the source as they were written, by the ordinals of their agents."""
         own: dict[str, list[str | None]] = defaultdict(list)
-        for each in self.app.records.opened(self.source.subtask_queries) or ():
+        for each in self.app.records.load(self.source.subtask_queries) or ():
             own[each["agent_uuid"]].append(each.get("subtask_query"))
         left = {uuid: iter(texts) for uuid, texts in own.items()}
         planned = [each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left]
@@ -317,7 +323,7 @@ class Fork:
     @cached_property
     def _agents(self) -> dict[str, Agent]:
         planned = [each for each in self.agents if each.map_ordinal is None]
-        described = [self.app.records.opened(each.definition) or {"agent_uuid": each.agent_uuid} for each in planned]
+        described = [self.app.records.load(each.definition) or {"agent_uuid": each.agent_uuid} for each in planned]
         return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
 
     def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
@@ -333,7 +339,7 @@ class Fork:
             "sink_count": agent.sink_count,
             "lease_seconds": agent.lease_seconds,
             "thread_uuid": agent.thread_uuid if root is None else agent_key(session, root)[1],
-            "thread": self.app.records.opened(agent.thread),
+            "thread": self.app.records.load(agent.thread),
             "created_at": session.created_at,
             "updated_at": session.created_at,
             "updated_by": session.updated_by,
@@ -343,6 +349,6 @@ class Fork:
         ordinals = [each.ordinal for each in self.agents if each.sink_count]
         sinks = next(each.sink_count for each in self.agents if each.sink_count)
         count = how_many(sinks or 0)
-        key = partial(tallies.sink_key, session)
-        spread = tallies.spread(ordinals, count) if count else {}
-        return [tallies.tally(key(number), session, each) for number, each in spread.items()]
+        key = partial(counter_shards.sink_key, session)
+        spread = counter_shards.spread(ordinals, count) if count else {}
+        return [counter_shards.counter_shard(key(number), session, each) for number, each in spread.items()]

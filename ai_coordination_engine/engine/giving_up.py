@@ -4,7 +4,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine import advance, runs
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.inputs import label
-from ai_coordination_engine.engine.leases import LetGo
+from ai_coordination_engine.engine.leases import ExpiringOnError
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.attempts import Lease, lost
 from ai_coordination_engine.store.entities import SESSION_AGENT
@@ -44,11 +44,11 @@ def fail(app: App, agent: SessionAgent, note: str) -> None:
         advance.ended(app, failed)
 
 
-def bury(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
+def dead_letter(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
     held = app.transitions.fence(agent, lease)
-    with LetGo(app, held, died=True):
+    with ExpiringOnError(app, held, died=True):
         if agent.state == "executing":  # the lease told how the attempt was lost
             runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-        app.queue.bury(wake(held))  # before the end: who comes later finds an agent that has failed
+        app.queue.dead_letter(wake(held))  # before the end: who comes later finds an agent that has failed
         fail(app, held, note)

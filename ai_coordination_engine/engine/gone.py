@@ -7,10 +7,10 @@ from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine import inputs
 from ai_coordination_engine.engine.advance import finish_sink, release
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.edge_outcomes import Edge, EdgeOutcome
 from ai_coordination_engine.engine.keys import agent_key, ordinal_of
 from ai_coordination_engine.engine.outlook import waited_for
-from ai_coordination_engine.engine.verdicts import Edge, Verdict
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 
@@ -28,7 +28,7 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
     suspects = sinks.union(*joins.values())
     gone = suspects - {each.ordinal for each in inputs.read(app, agents[0], suspects)} if suspects else suspects
     releases = [
-        partial(release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), Verdict.PASSES)
+        partial(release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), EdgeOutcome.PASSES)
         for each in agents
         for ordinal in sorted(joins.get(each.ordinal, set()) & gone)
     ]
@@ -50,17 +50,17 @@ def _waits(agent: SessionAgent) -> bool:
 
 def _edge(app: App, agent: SessionAgent) -> Edge:
     """An edge to the agent that is as wide as the agent counts, and by which nothing arrives."""
-    return Edge(agent.ordinal, len(waited_for(app, agent)) if tallies.is_wide(agent) else 0)
+    return Edge(agent.ordinal, len(waited_for(app, agent)) if counter_shards.is_wide(agent) else 0)
 
 
 def _sinks(app: App, session: Session, agents: Sequence[SessionAgent]) -> set[int]:
     """The ordinals of the sinks that the session waits for."""
     names = {ordinal_of(int(each)) for each in session.open_sinks or ()}
-    if not tallies.how_many(_sink_count(session, agents)):
+    if not counter_shards.how_many(_sink_count(session, agents)):
         return names
-    keys = [tallies.sink_key(session, number) for number in names]
+    keys = [counter_shards.sink_key(session, number) for number in names]
     found = app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True) if keys else {}
-    return {ordinal_of(int(name)) for tally in found.values() for name in tally.unfinished or ()}
+    return {ordinal_of(int(name)) for counter_shard in found.values() for name in counter_shard.unfinished or ()}
 
 
 def _sink_count(session: Session, agents: Sequence[SessionAgent]) -> int:

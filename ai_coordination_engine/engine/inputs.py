@@ -9,11 +9,11 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import named_agents, render
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import agent_key, element_ordinal, family, tally_number
-from ai_coordination_engine.engine.verdicts import Edge, Held, edges, held_again, passes
+from ai_coordination_engine.engine.edge_outcomes import Edge, Held, edges, held_again, passes
+from ai_coordination_engine.engine.keys import agent_key, counter_shard_number, element_ordinal, family
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -21,7 +21,7 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class AgentOutput:
     """A completed agent and its output, and what its edges are judged by: `chosen`, `successors` as stored, and which
     conditions are known to hold.
     """
@@ -35,18 +35,18 @@ class Turn:
     held: Held = field(default_factory=dict)
 
 
-def turn(app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None) -> Turn:
-    """The turn of a completed agent; `output` spares reading it, `held` evaluating its conditions again."""
-    definition = app.records.opened(agent.definition) or {}
-    text = output if output is not None else app.records.opened(agent.agent_output) or ""
+def output_of(app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None) -> AgentOutput:
+    """The output of a completed agent; `output` spares reading it, `held` evaluating its conditions again."""
+    definition = app.records.load(agent.definition) or {}
+    text = output if output is not None else app.records.load(agent.agent_output) or ""
     name = definition.get("agent_name") or agent.agent_uuid
-    chosen = app.records.opened(agent.chosen)
-    return Turn(agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {})
+    chosen = app.records.load(agent.chosen)
+    return AgentOutput(agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {})
 
 
-def read_turns(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, Turn]:
-    """The turns of those agents of the same session that have completed. One BatchGetItem per 100."""
-    return {each.ordinal: turn(app, each) for each in read(app, of, ordinals) if each.state == "completed"}
+def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, AgentOutput]:
+    """The outputs of those agents of the same session that have completed. One BatchGetItem per 100."""
+    return {each.ordinal: output_of(app, each) for each in read(app, of, ordinals) if each.state == "completed"}
 
 
 def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAgent]:
@@ -56,35 +56,39 @@ def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAge
     return [found[key] for key in keys if key in found]
 
 
-def passing(app: App, agent: SessionAgent, turns: Mapping[int, Turn], budget: Budget) -> list[Turn]:
-    """The turns of the predecessors that pass to this agent, in the order of the predecessors.
+def passing(app: App, agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget) -> list[AgentOutput]:
+    """The outputs of the predecessors that pass to this agent, in the order of the predecessors.
 
     An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the budget is used up.
     """
-    before: Sequence[int] = app.records.opened(agent.predecessors) or ()
+    before: Sequence[int] = app.records.load(agent.predecessors) or ()
     conditions = None
     if agent.map_ordinal is None:
-        conditions = (app.records.opened(agent.agent_action) or {}).get("conditions") or {}
-    return [turns[each] for each in before if each in turns and _passes(app, turns[each], agent, conditions, budget)]
+        conditions = (app.records.load(agent.agent_action) or {}).get("conditions") or {}
+    return [
+        outputs[each] for each in before if each in outputs and _passes(app, outputs[each], agent, conditions, budget)
+    ]
 
 
-def _passes(app: App, turn: Turn, agent: SessionAgent, conditions: Mapping[str, str] | None, budget: Budget) -> bool:
+def _passes(
+    app: App, source: AgentOutput, agent: SessionAgent, conditions: Mapping[str, str] | None, budget: Budget
+) -> bool:
     """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands of successors it
     would be found late. Those of an element (None) are its map's.
     """
     if conditions is not None:
-        condition = conditions.get(turn.agent_uuid)
-        way = Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)
+        condition = conditions.get(source.agent_uuid)
+        edge = Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)
     else:
-        ways = edges(app.records.opened(turn.successors))
-        found = next((each for each in ways if each.ordinal == agent.map_ordinal), None)
+        outgoing_edges = edges(app.records.load(source.successors))
+        found = next((each for each in outgoing_edges if each.ordinal == agent.map_ordinal), None)
         if found is None:
             return False
-        way = found
-    held = turn.held
-    if way.condition and way.condition not in held:
-        held = held_again([way.condition], turn.output, budget)
-    return passes(way, turn.chosen, held)
+        edge = found
+    held = source.held
+    if edge.condition and edge.condition not in held:
+        held = held_again([edge.condition], source.output, budget)
+    return passes(edge, source.chosen, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,12 @@ class Given:
         return compose_input(self.query, outputs, self.user_input, task_first=self.task_first)
 
 
-def composed(app: App, agent: SessionAgent, before: Sequence[Turn], budget: Budget) -> Given:
+def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budget: Budget) -> Given:
     """What the agent is given after these turns. An output that a placeholder names is not repeated after that.
 
     Raises `AgentFailure` when the outputs that placeholders name are too long together, or the budget is used up.
     """
-    asked = app.records.opened(agent.query)
+    asked = app.records.load(agent.query)
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
@@ -118,14 +122,14 @@ def composed(app: App, agent: SessionAgent, before: Sequence[Turn], budget: Budg
         query, missing = render(asked, outputs, budget=budget) if asked else (_task_query(app, agent), [])
     except BadUserInput as error:
         raise AgentFailure(error.message, error_class="invalid_output") from error
-    named, thread = named_agents(asked), set(app.records.opened(agent.thread) or ())
+    named, thread = named_agents(asked), set(app.records.load(agent.thread) or ())
     rest = [(each.name, each.output, each.ordinal in thread) for each in before if each.agent_uuid not in named]
     task_first = app.settings.task_position == "first"
-    return Given(query, missing, rest, app.records.opened(agent.user_input), task_first)
+    return Given(query, missing, rest, app.records.load(agent.user_input), task_first)
 
 
 def _task_query(app: App, agent: SessionAgent) -> str:
-    return app.records.opened(agent.task_query) or ""
+    return app.records.load(agent.task_query) or ""
 
 
 def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False) -> dict[str, str]:
@@ -140,38 +144,38 @@ def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread
     for group in by_session.values():
         wanted: dict[int, None] = {}
         for agent in group:
-            wanted.update(dict.fromkeys(app.records.opened(agent.predecessors) or ()))
-        turns = {
-            each.ordinal: turn(app, each) for each in group if each.ordinal in wanted and each.state == "completed"
+            wanted.update(dict.fromkeys(app.records.load(agent.predecessors) or ()))
+        outputs = {
+            each.ordinal: output_of(app, each) for each in group if each.ordinal in wanted and each.state == "completed"
         }
-        turns |= read_turns(app, group[0], [each for each in wanted if each not in turns])
+        outputs |= read_outputs(app, group[0], [each for each in wanted if each not in outputs])
         for agent in group:
-            before = passing(app, agent, turns, budget)
+            before = passing(app, agent, outputs, budget)
             answers[agent.session_agent_uuid] = composed(app, agent, before, budget).text(on_thread=on_thread)
     return answers
 
 
 def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
-    """The predecessors that are still unfinished of each of these wide joins, from their tallies, by uuid."""
+    """The predecessors that are still unfinished of each of these wide joins, from their counter shards, by uuid."""
     reads = [partial(_unfinished, app, agent) for agent in agents]
     counts = app.records.parallel.run(reads) if reads else []
     return {agent.session_agent_uuid: count for agent, count in zip(agents, counts, strict=True)}
 
 
 def _unfinished(app: App, agent: SessionAgent) -> int:
-    source = tally_family(agent)
+    source = counter_shard_family(agent)
     key = (agent.session_uuid, agent.session_agent_uuid)
-    keys = [tallies.join_key(key, source, tally_number(each)) for each in agent.unfinished or ()]
+    keys = [counter_shards.join_key(key, source, counter_shard_number(each)) for each in agent.unfinished or ()]
     found = app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True) if keys else {}
     return sum(each.in_degree for each in found.values())
 
 
-def tally_family(agent: SessionAgent) -> int:
-    """Under which family the tallies of this wide join are kept."""
+def counter_shard_family(agent: SessionAgent) -> int:
+    """Under which family the counter shards of this wide join are kept."""
     return family(element_ordinal(agent.ordinal, agent.generation, 0)) if agent.mapped is not None else 0
 
 
 def label(app: App, agent: SessionAgent) -> str:
     """What people call the agent."""
-    definition: Mapping[str, Any] = app.records.opened(agent.definition) or {}
+    definition: Mapping[str, Any] = app.records.load(agent.definition) or {}
     return definition.get("agent_name") or agent.agent_uuid

@@ -35,36 +35,36 @@ def element_ordinal(map_ordinal: int, generation: int, index: int) -> int:
     return ((generation - 1) * (MAX_AGENTS + 1) + map_ordinal + 1) * MAX_ELEMENTS + index
 
 
-def tally_ordinal(ordinal: int, tallies: int) -> int:
-    """The ordinal of the tally in which an agent is counted: no planned agent's, when the agent is an element."""
-    return family(ordinal) * MAX_ELEMENTS + ordinal % tallies
+def counter_shard_ordinal(ordinal: int, counter_shards: int) -> int:
+    """The ordinal of the counter shard in which an agent is counted: no planned agent's, when the agent is an element."""
+    return family(ordinal) * MAX_ELEMENTS + ordinal % counter_shards
 
 
-def tally_number(edge: float) -> int:
-    """The number of the tally after which an edge is named."""
-    return ordinal_of(int(edge)) % MAX_ELEMENTS
+def counter_shard_number(edge_id: float) -> int:
+    """The number of the counter shard after which an edge is named."""
+    return ordinal_of(int(edge_id)) % MAX_ELEMENTS
 
 
-def edge(agent: SessionAgent) -> int:
+def edge_id(agent: SessionAgent) -> int:
     """The name of the edges that start at an agent.
 
     Setting an agent back renames them, so that a late worker who still releases the old ones changes nothing.
     """
     if agent.ordinal is None:
         return _NO_EDGE
-    return edge_name(agent.ordinal, agent.epoch)
+    return edge_id_of(agent.ordinal, agent.epoch)
 
 
-def edge_name(ordinal: int, epoch: int | None) -> int:
+def edge_id_of(ordinal: int, epoch: int | None) -> int:
     """The name of the edges that start at the agent `ordinal` once it is set back to `epoch` (None: it never was)."""
     return ordinal + (epoch or 0) * _EPOCH
 
 
-def ordinal_of(edge: int) -> int:
+def ordinal_of(edge_id: int) -> int:
     """The ordinal of the agent at which the edge starts."""
-    return edge % _EPOCH
+    return edge_id % _EPOCH
 
 
-def is_handed_on(agent: SessionAgent) -> bool:
+def is_handed_off(agent: SessionAgent) -> bool:
     """Whether all that the end of the agent made ready was sent a second time in its epoch."""
-    return agent.handed_on == (agent.epoch or 0)
+    return agent.handed_off == (agent.epoch or 0)

@@ -22,7 +22,7 @@ def new_lease(app: App) -> Lease:
     )
 
 
-class LetGo:
+class ExpiringOnError:
     """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
     lease. A process that dies cannot do so.
 
@@ -41,7 +41,7 @@ class LetGo:
             return
         try:
             ended = ERROR if passing(error) is None else REFUSED
-            self._app.transitions.let_go(self._agent, 0 if self._died else ended)
+            self._app.transitions.expire_lease(self._agent, 0 if self._died else ended)
         except Exception as another:  # then the lease runs out; what happened first says more
             if passing(another) is None:
                 raise

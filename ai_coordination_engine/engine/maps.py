@@ -18,21 +18,21 @@ from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine import control, inputs, rules
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.edge_outcomes import Edge
 from ai_coordination_engine.engine.ending import end_those
 from ai_coordination_engine.engine.keys import (
     MAX_ELEMENTS,
     MAX_EXPANSIONS,
     agent_key,
-    edge_name,
+    counter_shard_ordinal,
+    edge_id_of,
     element_ordinal,
     family,
-    tally_ordinal,
 )
 from ai_coordination_engine.engine.sharing import Sharing
-from ai_coordination_engine.engine.verdicts import Edge
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
-from ai_coordination_engine.store import guards, tallies
+from ai_coordination_engine.store import counter_shards, guards
 from ai_coordination_engine.store.attempts import key_of
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
@@ -68,9 +68,9 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     if generation > MAX_EXPANSIONS:
         raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
     ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(asked))]
-    count = tallies.how_many(len(asked))
-    named = {tally_ordinal(each, count) for each in ordinals} if count else ordinals
-    unfinished = [edge_name(each, agent.epoch) for each in named]
+    count = counter_shards.how_many(len(asked))
+    named = {counter_shard_ordinal(each, count) for each in ordinals} if count else ordinals
+    unfinished = [edge_id_of(each, agent.epoch) for each in named]
     expanded = app.transitions.expand(agent, len(asked), unfinished, count)
     try:
         _start(app, expanded, asked)
@@ -110,7 +110,7 @@ def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
     """
     if element is None or element.state != "completed":
         return "null"
-    text: str = app.records.opened(element.agent_output) or ""
+    text: str = app.records.load(element.agent_output) or ""
     try:
         budget.spend(documents.price(text))
         json_text.loads(text)
@@ -138,8 +138,8 @@ def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
 
 def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
     rule: Mapping[str, Any] = rules.of(app, agent)["map"]
-    ordinals: Sequence[int] = app.records.opened(agent.predecessors) or ()
-    before = inputs.passing(app, agent, inputs.read_turns(app, agent, ordinals), budget)
+    ordinals: Sequence[int] = app.records.load(agent.predecessors) or ()
+    before = inputs.passing(app, agent, inputs.read_outputs(app, agent, ordinals), budget)
     lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
     elements = [element for each in lists for element in each]
     if not lists:
@@ -151,20 +151,22 @@ def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
     return elements
 
 
-def _list(turn: inputs.Turn, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
+def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
     expression = rule.get("items")
-    whose = f"The output of {turn.name}" if not expression else f"What {expression} finds in the output of {turn.name}"
+    whose = (
+        f"The output of {source.name}" if not expression else f"What {expression} finds in the output of {source.name}"
+    )
     try:
-        value = documents.read(turn.output, budget)
+        value = documents.read(source.output, budget)
         found = select(expression, value, budget) if expression else value
     except BadUserInput as error:
         raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error
     except Spent as error:
-        message = f"The map does not apply: the output of {turn.name} is more JSON than one step may read."
+        message = f"The map does not apply: the output of {source.name} is more JSON than one step may read."
         raise AgentFailure(message, error_class="invalid_output") from error
     except json_text.NotJSON as error:
-        whose = f"The output of {turn.name} {error}"
-        message = f"{whose}, but the map needs a list; it begins: {documents.quoted(turn.output)}."
+        whose = f"The output of {source.name} {error}"
+        message = f"{whose}, but the map needs a list; it begins: {documents.quoted(source.output)}."
         raise AgentFailure(message, error_class="invalid_output") from error
     if not isinstance(found, list):
         raise AgentFailure(f"{whose} is no list, but the map needs one.", error_class="invalid_output")
@@ -182,8 +184,8 @@ class _Asked:
     @classmethod
     def of(cls, app: App, agent: SessionAgent) -> "_Asked":
         given = rules.of(app, agent)
-        keys = query_keys(app.records.opened(agent.task_query) or "")
-        text = app.records.opened(agent.query) or ""
+        keys = query_keys(app.records.load(agent.task_query) or "")
+        text = app.records.load(agent.query) or ""
         return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
 
     def query(self, element: Any, index: int, budget: Budget) -> Any:
@@ -210,7 +212,7 @@ def _unfit(index: int, why: str) -> AgentFailure:
 
 
 def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
-    """Write tallies and elements and enqueue them, page by page, as long as the map waits for just these.
+    """Write counter shards and elements and enqueue them, page by page, as long as the map waits for just these.
 
     Whoever ends the session later finds that the map waits. One that had ended before took it for an attempt.
     """
@@ -219,7 +221,7 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
         end_those(app, session, [agent])
         return
     ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))]
-    _put_once(app, _tallies(agent, ordinals))
+    _put_once(app, _counter_shards(agent, ordinals))
     template = _template(app, agent, _Asked.of(app, agent).named)
     for start in range(0, len(asked), PAGE):
         page = [
@@ -249,18 +251,18 @@ def _take_back(app: App, element: SessionAgent) -> None:
         guards.remove_blobs(app.records, SESSION_AGENT, element)
 
 
-def _tallies(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
-    if agent.tallies is None:
+def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
+    if agent.counter_shards is None:
         return []
     key = (agent.session_uuid, agent.session_agent_uuid)
     made = [
-        tallies.tally(
-            tallies.join_key(key, family(ordinals[0]), number),
+        counter_shards.counter_shard(
+            counter_shards.join_key(key, family(ordinals[0]), number),
             agent,
-            {edge_name(each, agent.epoch) for each in found},
-            tally_ordinal(min(found), agent.tallies),
+            {edge_id_of(each, agent.epoch) for each in found},
+            counter_shard_ordinal(min(found), agent.counter_shards),
         )
-        for number, found in tallies.spread(ordinals, agent.tallies).items()
+        for number, found in counter_shards.spread(ordinals, agent.counter_shards).items()
     ]
     for each in made:
         each.epoch = agent.epoch
@@ -276,8 +278,8 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     given = rules.of(app, agent)
     kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
     now = app.clock.now()
-    before: Sequence[int] = app.records.opened(agent.predecessors) or ()
-    action = AgentAction.model_validate(app.records.opened(agent.agent_action) or {})
+    before: Sequence[int] = app.records.load(agent.predecessors) or ()
+    action = AgentAction.model_validate(app.records.load(agent.agent_action) or {})
     edge = Edge(agent.ordinal, agent.mapped, given["map"].get("join", "all"))
     template = {
         "partition_key": agent.partition_key,
@@ -315,7 +317,7 @@ def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]
 
 def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any) -> SessionAgent:
     key = agent_key(agent, ordinal)
-    packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"query": query})
+    packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"query": query})
     values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}
     return SessionAgent(session_uuid=key[0], session_agent_uuid=key[1], **values)
 

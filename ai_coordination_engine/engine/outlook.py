@@ -8,7 +8,7 @@ from ai_coordination_engine.domain.lifecycle.phases import Phase, phase_if_resum
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.keys import element_ordinal, ordinal_of
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.models import Session, SessionAgent
 
 _NAMED = 10  # of what is missing
@@ -61,7 +61,7 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
 
 def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:
     """Whom the agent waits for though none of them is open; nothing when it waits for those that are."""
-    if tallies.is_wide(agent):  # of which the tallies know who has ended
+    if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
         before = waited_for(app, agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"
     before = waited_for(app, agent)
@@ -73,8 +73,8 @@ def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:
 
 def waited_for(app: App, agent: SessionAgent) -> set[int]:
     """The ordinals of those that the agent waits for; of a wide join's, all that it may."""
-    if not tallies.is_wide(agent):
+    if not counter_shards.is_wide(agent):
         return {ordinal_of(int(each)) for each in agent.unfinished or ()}
     if agent.mapped is not None:
         return {element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)}
-    return set(app.records.opened(agent.predecessors) or ())
+    return set(app.records.load(agent.predecessors) or ())

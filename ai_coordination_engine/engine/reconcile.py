@@ -19,21 +19,21 @@ from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.advance import end_session
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.edge_outcomes import edges
 from ai_coordination_engine.engine.ending import agents_of, end_agents, end_those, questions_of, remove_strays
 from ai_coordination_engine.engine.gone import release_gone
-from ai_coordination_engine.engine.keys import edge, ordinal_of, tally_ordinal
+from ai_coordination_engine.engine.keys import counter_shard_ordinal, edge_id, ordinal_of
 from ai_coordination_engine.engine.outlook import outlook
-from ai_coordination_engine.engine.recovery import rouse, settle
+from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outstanding
 from ai_coordination_engine.engine.reset import go_on
-from ai_coordination_engine.engine.verdicts import edges
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store import guards, starts
+from ai_coordination_engine.store.counter_shards import how_many
 from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.session_transitions import SHARDS, SOON
 from ai_coordination_engine.store.table import Key
-from ai_coordination_engine.store.tallies import how_many
 
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
 
@@ -72,7 +72,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
         session = go_on(app, session)
     agents: list[SessionAgent] = []
     if session.status not in TERMINAL_SESSION_STATUSES:
-        agents = _settled(app, session)
+        agents = _finished(app, session)
         session = _again(app, session)
     if session.status in TERMINAL_SESSION_STATUSES:
         _reconcile_ended(app, session, again=again)
@@ -80,7 +80,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
         _look_again(app, session, _mark(app, session))
     else:
         agents = _unmark(app, session, agents)
-        _rouse(app, agents)
+        _enqueue_runnable(app, agents)
         _look_again(app, session, agents)
 
 
@@ -93,7 +93,7 @@ def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
         end_those(app, session, questions)
         questions = []
     outliving = _unmark(app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of)
-    _rouse(app, outliving)
+    _enqueue_runnable(app, outliving)
     _look_again(app, session, outliving, held_until)
 
 
@@ -151,17 +151,17 @@ def _look_after(app: App, due: Session) -> None:
 # What is owed
 
 
-def _settled(app: App, session: Session) -> list[SessionAgent]:
+def _finished(app: App, session: Session) -> list[SessionAgent]:
     """The session's agents once nothing is left to do for those that have ended, or the session has ended."""
     agents = agents_of(app, session)
-    settled: set[int] = set()  # once is enough; that an edge is gone from a tally cannot be seen here
+    settled: set[int] = set()  # once is enough; that an edge is gone from a counter shard cannot be seen here
     while session.status not in TERMINAL_SESSION_STATUSES:
         by_ordinal = {each.ordinal: each for each in agents}
-        owing = [each for each in agents if edge(each) not in settled and _owes(app, session, each, by_ordinal)]
+        owing = [each for each in agents if edge_id(each) not in settled and _owes(app, session, each, by_ordinal)]
         if not owing:
             break
-        settled.update(edge(each) for each in owing)
-        settle(app, session, owing)
+        settled.update(edge_id(each) for each in owing)
+        finish_outstanding(app, session, owing)
         session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):
         session, agents = _again(app, session), agents_of(app, session)
@@ -176,23 +176,23 @@ def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, Ses
         return False
     if agent.state == "failed" and (agent.epoch or 0) >= (session.epoch or 0) and rules.fails_session(app, agent):
         return True
-    outgoing = edges(app.records.opened(agent.successors))
+    outgoing = edges(app.records.load(agent.successors))
     if not outgoing:
         return _is_named(agent, session.open_sinks, how_many(agent.sink_count or 0))
-    for way in outgoing:
-        after = agents.get(way.ordinal)
-        count = how_many(way.in_degree, way.join)
+    for edge in outgoing:
+        after = agents.get(edge.ordinal)
+        count = how_many(edge.in_degree, edge.join)
         owed = after is not None and (_is_named(agent, after.unfinished, count) or is_unsatisfied(after))
         if owed and after is not None and after.state in OPEN_AGENT_STATES:
             return True
     return False
 
 
-def _is_named(agent: SessionAgent, unfinished: set[float] | None, tallies: int) -> bool:
-    """Whether the agent is among the unfinished, or one of the tallies which it may be in."""
-    if not tallies:
-        return edge(agent) in (unfinished or ())
-    return tally_ordinal(agent.ordinal, tallies) in {ordinal_of(int(each)) for each in unfinished or ()}
+def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards: int) -> bool:
+    """Whether the agent is among the unfinished, or one of the counter shards which it may be in."""
+    if not counter_shards:
+        return edge_id(agent) in (unfinished or ())
+    return counter_shard_ordinal(agent.ordinal, counter_shards) in {ordinal_of(int(each)) for each in unfinished or ()}
 
 
 def _mark(app: App, session: Session) -> list[SessionAgent]:
@@ -211,7 +211,7 @@ def _mark(app: App, session: Session) -> list[SessionAgent]:
         return agents
     agents = _unmark(app, session, agents)
     if now.status in OPEN_SESSION_STATUSES and now.status != "paused":
-        _rouse(app, agents)
+        _enqueue_runnable(app, agents)
     return agents
 
 
@@ -238,9 +238,9 @@ def _unmark(
     return agents
 
 
-def _rouse(app: App, agents: list[SessionAgent]) -> None:
+def _enqueue_runnable(app: App, agents: list[SessionAgent]) -> None:
     with suppress(Busy):  # there is no message of ours that must be kept
-        rouse(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
+        enqueue_runnable(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
 
 
 def _look_again(app: App, session: Session, agents: list[SessionAgent], held_until: float = 0) -> None:

@@ -12,25 +12,25 @@ from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import rules, timers
 from ai_coordination_engine.engine.advance import (
+    counter_shard_key_of,
+    evaluated,
     fail_session,
     finish_sink,
-    judged,
     release,
-    sink_tally_key_of,
+    sink_counter_shard_key_of,
     skip_stuck,
-    tally_key_of,
 )
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.ending import settle_ended
-from ai_coordination_engine.engine.keys import agent_key, edge, is_handed_on
-from ai_coordination_engine.engine.verdicts import Edge, edges
+from ai_coordination_engine.engine.edge_outcomes import Edge, edges
+from ai_coordination_engine.engine.ending import finish_ended
+from ai_coordination_engine.engine.keys import agent_key, edge_id, is_handed_off
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key
 
 Left = Mapping[Key, SessionAgent]
-"""Successors, and tallies of joins and sinks, as they are."""
+"""Successors, and counter shards of joins and sinks, as they are."""
 
 
 def recover(app: App, agent: SessionAgent) -> None:
@@ -46,17 +46,17 @@ def recover(app: App, agent: SessionAgent) -> None:
     if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:
-        if held_until := settle_ended(app, session, agent):
+        if held_until := finish_ended(app, session, agent):
             raise Busy(held_until - app.clock.now().timestamp())
         return
     walk = _Walk(app, session)
     walk.down_from(agent)
     try:
-        rouse(app, list(walk.standing.values()))
+        enqueue_runnable(app, list(walk.standing.values()))
     except Busy:  # the message comes back
         lost_before = app.lost_before()
         held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}
-        app.records.parallel.run([partial(app.transitions.handed_on, each, held) for each in walk.news(agent, held)])
+        app.records.parallel.run([partial(app.transitions.handed_off, each, held) for each in walk.news(agent, held)])
         raise
 
 
@@ -73,8 +73,8 @@ class _Walk:
         """Do what all that has ended owes. Where that was done and sent before, go on with what was held then."""
         frontier, self.ended[agent.ordinal] = [agent], agent
         while frontier:
-            below = settle(self.app, self.session, [each for each in frontier if not is_handed_on(each)])
-            below += self._held_after([each for each in frontier if is_handed_on(each)])
+            below = finish_outstanding(self.app, self.session, [each for each in frontier if not is_handed_off(each)])
+            below += self._held_after([each for each in frontier if is_handed_off(each)])
             frontier = []
             for each in below:
                 if each.ordinal in self.ended:
@@ -88,9 +88,9 @@ class _Walk:
         """Where it has to be written that these are held: at the agent of the message, and at each fan-out below, so
         that the messages of others do not send it again.
         """
-        below = (each for each in self.ended.values() if each is not first and not is_handed_on(each))
-        fans = [each for each in below if len(self.app.records.opened(each.successors) or ()) > 1]
-        known = is_handed_on(first) and held == {int(each) for each in first.held_after or ()}
+        below = (each for each in self.ended.values() if each is not first and not is_handed_off(each))
+        fans = [each for each in below if len(self.app.records.load(each.successors) or ()) > 1]
+        known = is_handed_off(first) and held == {int(each) for each in first.held_after or ()}
         return fans if known else [first, *fans]
 
     def _held_after(self, ended: Sequence[SessionAgent]) -> list[SessionAgent]:
@@ -100,35 +100,35 @@ class _Walk:
         return list(_read(self.app, self.session, {agent_key(ended[0], each) for each in ordinals}).values())
 
 
-def settle(app: App, session: Session, ended: Iterable[SessionAgent]) -> list[SessionAgent]:
+def finish_outstanding(app: App, session: Session, ended: Iterable[SessionAgent]) -> list[SessionAgent]:
     """Do what these agents of an open session owe, and return their successors as they are now.
 
-    At most one BatchGetItem per 100 successors and tallies, and the writes for what is not done yet.
+    At most one BatchGetItem per 100 successors and counter shards, and the writes for what is not done yet.
     """
-    ways: list[tuple[SessionAgent, Edge]] = []
+    outgoing_edges: list[tuple[SessionAgent, Edge]] = []
     sinks: list[SessionAgent] = []
     for agent in ended:
         if agent.state == "failed" and rules.fails_session(app, agent):
             fail_session(app, agent)
-        elif outgoing := edges(app.records.opened(agent.successors)):
-            ways.extend((agent, each) for each in outgoing)
+        elif outgoing := edges(app.records.load(agent.successors)):
+            outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
-    left = _read(app, session, {*_keys(ways), *filter(None, map(sink_tally_key_of, sinks))})
+    left = _read(app, session, {*_keys(outgoing_edges), *filter(None, map(sink_counter_shard_key_of, sinks))})
     for agent in sinks:
         if _owes_as_sink(session, agent, left):
             finish_sink(app, agent)
-    owing = {edge(agent): agent for agent, way in ways if not _is_released(agent, way, left)}
+    owing = {edge_id(agent): agent for agent, edge in outgoing_edges if not _is_released(agent, edge, left)}
     calls: list[Callable[[], SessionAgent | None]] = [
-        partial(release, app, agent, way, verdict)
+        partial(release, app, agent, edge, outcome)
         for agent in owing.values()
-        for way, verdict in judged(app, agent)
-        if not _is_released(agent, way, left)
+        for edge, outcome in evaluated(app, agent)
+        if not _is_released(agent, edge, left)
     ]
     calls += [
-        partial(skip_stuck, app, agent, way, left.get(agent_key(agent, way.ordinal)))
-        for agent, way in ways
-        if _is_released(agent, way, left)
+        partial(skip_stuck, app, agent, edge, left.get(agent_key(agent, edge.ordinal)))
+        for agent, edge in outgoing_edges
+        if _is_released(agent, edge, left)
     ]
     return _latest(app.records.parallel.run(calls) if calls else [])
 
@@ -143,8 +143,8 @@ def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:
     return list(latest.values())
 
 
-def _keys(ways: Iterable[tuple[SessionAgent, Edge]]) -> set[Key]:
-    keys = {(agent_key(agent, way.ordinal), tally_key_of(agent, way)) for agent, way in ways}
+def _keys(outgoing_edges: Iterable[tuple[SessionAgent, Edge]]) -> set[Key]:
+    keys = {(agent_key(agent, edge.ordinal), counter_shard_key_of(agent, edge)) for agent, edge in outgoing_edges}
     return {key for each in keys for key in each if key is not None}
 
 
@@ -152,32 +152,32 @@ def _read(app: App, session: Session, keys: set[Key]) -> Left:
     return app.records.get_many(SESSION_AGENT, session.partition_key, list(keys), consistent=True) if keys else {}
 
 
-def _is_released(agent: SessionAgent, way: Edge, left: Left) -> bool:
-    """Whether the edge is gone, and with the last one of a tally that of the tally."""
-    join, tally_key = left.get(agent_key(agent, way.ordinal)), tally_key_of(agent, way)
-    if tally_key is None:
-        return join is None or edge(agent) not in (join.unfinished or ())
-    tally = left.get(tally_key)
-    if tally is None or join is None:
+def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
+    """Whether the edge is gone, and with the last one of a counter shard that of the counter shard."""
+    join, counter_shard_key = left.get(agent_key(agent, edge.ordinal)), counter_shard_key_of(agent, edge)
+    if counter_shard_key is None:
+        return join is None or edge_id(agent) not in (join.unfinished or ())
+    counter_shard = left.get(counter_shard_key)
+    if counter_shard is None or join is None:
         return True
-    if edge(agent) in (tally.unfinished or ()):
+    if edge_id(agent) in (counter_shard.unfinished or ()):
         return False
-    return bool(tally.in_degree) or edge(tally) not in (join.unfinished or ())
+    return bool(counter_shard.in_degree) or edge_id(counter_shard) not in (join.unfinished or ())
 
 
 def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
     """Whether the session still waits for the sink, or for its own end."""
     if session.open_sink_count == 0:
         return True
-    if (tally_key := sink_tally_key_of(agent)) is None:
-        return edge(agent) in (session.open_sinks or ())
-    tally = left.get(tally_key)
-    if tally is None or edge(agent) in (tally.unfinished or ()):
-        return tally is not None
-    return not tally.in_degree and edge(tally) in (session.open_sinks or ())
+    if (counter_shard_key := sink_counter_shard_key_of(agent)) is None:
+        return edge_id(agent) in (session.open_sinks or ())
+    counter_shard = left.get(counter_shard_key)
+    if counter_shard is None or edge_id(agent) in (counter_shard.unfinished or ()):
+        return counter_shard is not None
+    return not counter_shard.in_degree and edge_id(counter_shard) in (session.open_sinks or ())
 
 
-def rouse(app: App, standing: Sequence[SessionAgent]) -> None:
+def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
     """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
     lost_before, now = app.lost_before(), app.clock.now().timestamp()
     runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]

@@ -2,7 +2,7 @@
 
 The session's new epoch is written first, with what is to be done. Then every agent is set back, once an epoch, with
 *all* its predecessors unfinished: those that keep their results release their edges once more when the session is
-reconciled, so that joins, conditions and tallies are counted by the same code as ever. Edges are named by the epoch
+reconciled, so that joins, conditions and counter shards are counted by the same code as ever. Edges are named by the epoch
 of the agent at which they start; late workers release old ones and change nothing. What is set back waits for names of
 the new epoch alone, so it does not matter whether an agent before it is set back, goes on, or keeps its result; this
 may change until the very write. Whoever finds a session in transit goes on where another one died.
@@ -16,24 +16,24 @@ from typing import Any
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine import rules
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.edge_outcomes import COUNTED, edges
 from ai_coordination_engine.engine.ending import agents_of
-from ai_coordination_engine.engine.keys import edge_name, element_ordinal, family, tally_ordinal
-from ai_coordination_engine.engine.verdicts import COUNTED, edges
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.engine.keys import counter_shard_ordinal, edge_id_of, element_ordinal, family
+from ai_coordination_engine.store import counter_shards
+from ai_coordination_engine.store.counter_shards import how_many
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.table import Key, Refused
-from ai_coordination_engine.store.tallies import how_many
 
 
 def go_on(app: App, session: Session) -> Session:
     """Set back what the session's `restart` says, and let the session go on; the session as it is then."""
-    start = (app.records.opened(session.restart) or {}).get("from")
+    start = (app.records.load(session.restart) or {}).get("from")
     while True:
         scene = Scene(app, agents_of(app, session), session.epoch, start)
         if not (calls := scene.calls()):
             break
         app.records.parallel.run(calls)
-    refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_tallies(session)]
+    refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_counter_shards(session)]
     app.records.parallel.run([*refills] or [lambda: None])
     watch_at = app.clock.now().timestamp() + app.settings.watch_seconds
     early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
@@ -46,7 +46,7 @@ def go_on(app: App, session: Session) -> Session:
 
 def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int]:
     """The ordinals of the agent `start` and of all that follow from it."""
-    after = {each.ordinal: [way.ordinal for way in edges(app.records.opened(each.successors))] for each in agents}
+    after = {each.ordinal: [edge.ordinal for edge in edges(app.records.load(each.successors))] for each in agents}
     found, frontier = {start}, [start]
     while frontier:
         further = {each for ordinal in frontier for each in after.get(ordinal, ())} - found
@@ -60,40 +60,40 @@ def ends_early(app: App, to_run: Sequence[SessionAgent]) -> bool:
     to has ended, for its result is kept, or was deleted.
     """
     there = {each.ordinal for each in to_run}
-    ways = (way for each in to_run for way in edges(app.records.opened(each.successors)))
-    return any(way.ordinal not in there for way in ways)
+    outgoing_edges = (edge for each in to_run for edge in edges(app.records.load(each.successors)))
+    return any(edge.ordinal not in there for edge in outgoing_edges)
 
 
 def is_kept(agent: SessionAgent) -> bool:
     """Whether a retry keeps the agent as it is: it has completed, or a condition or a choice has skipped it."""
-    return bool(agent.state == "completed" or (agent.state == "skipped" and not agent.blamed))
+    return bool(agent.state == "completed" or (agent.state == "skipped" and not agent.upstream_failed))
 
 
-def tally_count(app: App, agent: SessionAgent) -> int:
-    """The tallies of a planned agent: as many as its predecessors take it to have, some of which may be deleted."""
-    join: str = (app.records.opened(agent.agent_action) or {}).get("join", "all")
-    return how_many(len(app.records.opened(agent.predecessors) or ()), join)
+def counter_shard_count(app: App, agent: SessionAgent) -> int:
+    """The counter shards of a planned agent: as many as its predecessors take it to have, some of which may be deleted."""
+    join: str = (app.records.load(agent.agent_action) or {}).get("join", "all")
+    return how_many(len(app.records.load(agent.predecessors) or ()), join)
 
 
 def as_planned(app: App, agent: SessionAgent, before: Sequence[int], epoch: int | None = None) -> dict[str, Any]:
     """What a planned agent, or an element, begins with that waits for these (ordinals); None is no value."""
-    action: Mapping[str, Any] = app.records.opened(agent.agent_action) or {}
-    count = tally_count(app, agent) if agent.map_ordinal is None else 0
+    action: Mapping[str, Any] = app.records.load(agent.agent_action) or {}
+    count = counter_shard_count(app, agent) if agent.map_ordinal is None else 0
     counted = action.get("join") in COUNTED and bool(before)
     return {
         "state": "initial",
         **_waiting_for(before, count, epoch),
-        "missing": (action.get("quorum") or 1) if counted else None,
+        "still_needed": (action.get("quorum") or 1) if counted else None,
         "awaits_user": action.get("user_in_the_loop") or None,
     }
 
 
-def _waiting_for(before: Sequence[int], tallies: int, epoch: int | None) -> dict[str, Any]:
-    unfinished = {tally_ordinal(each, tallies) for each in before} if tallies else before
+def _waiting_for(before: Sequence[int], counter_shards: int, epoch: int | None) -> dict[str, Any]:
+    unfinished = {counter_shard_ordinal(each, counter_shards) for each in before} if counter_shards else before
     return {
         "in_degree": len(before),
-        "unfinished": {edge_name(each, epoch) for each in unfinished} or None,
-        "tallies": tallies or None,
+        "unfinished": {edge_id_of(each, epoch) for each in unfinished} or None,
+        "counter_shards": counter_shards or None,
     }
 
 
@@ -113,7 +113,7 @@ class Scene:
         """The writes that come next; none when all agents are set back. An agent that changed is looked at again.
 
         First running attempts are taken along, for one that has ended meanwhile may have to be set back. Elements come
-        before their map, tallies before their join: an edge that is released in between must find its place in a join
+        before their map, counter shards before their join: an edge that is released in between must find its place in a join
         that is to be filled yet, or in one that is full. What is kept comes last: until then an agent of this epoch is
         one whose output may become another.
         """
@@ -124,8 +124,8 @@ class Scene:
         if not targets:
             return [partial(steering.adopt, each, epoch) for each in self._behind if self._is_awaited(each)]
         targets = [each for each in targets if each.map_ordinal is not None] or targets
-        if tallied := [tally for each in targets for tally in self._tallies(each)]:
-            self.app.records.parallel.run([partial(steering.refill, each, epoch) for each in tallied])
+        if sharded := [counter_shard for each in targets for counter_shard in self._counter_shards(each)]:
+            self.app.records.parallel.run([partial(steering.refill, each, epoch) for each in sharded])
         return [partial(steering.reset, each, epoch, self._values(each)) for each in targets]
 
     @property
@@ -134,14 +134,14 @@ class Scene:
         return len(self._sinks)
 
     def open_sinks(self) -> list[int]:
-        """The names of the sinks, or of their tallies."""
-        count, ordinals = self._sink_tally_count, [each.ordinal for each in self._sinks]
+        """The names of the sinks, or of their counter shards."""
+        count, ordinals = self._sink_counter_shard_count, [each.ordinal for each in self._sinks]
         return [self._name(each) for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)]
 
-    def sink_tallies(self, session: Session) -> list[SessionAgent]:
-        """The tallies of many sinks, full."""
+    def sink_counter_shards(self, session: Session) -> list[SessionAgent]:
+        """The counter shards of many sinks, full."""
         ordinals = [each.ordinal for each in self._sinks]
-        return self._full(session, ordinals, self._sink_tally_count, partial(tallies.sink_key, session))
+        return self._full(session, ordinals, self._sink_counter_shard_count, partial(counter_shards.sink_key, session))
 
     # What is to be done
 
@@ -154,7 +154,7 @@ class Scene:
         return [each for each in self.agents if each.sink_count]
 
     @property
-    def _sink_tally_count(self) -> int:
+    def _sink_counter_shard_count(self) -> int:
         return how_many(self._sinks[0].sink_count) if self._sinks else 0
 
     @cached_property
@@ -198,8 +198,8 @@ class Scene:
         """Whether a kept agent is named by what was set back, so that it needs the name of this epoch."""
         if not is_kept(agent) or (agent.map_ordinal is not None and not self._is_current(agent)):
             return False
-        outgoing = edges(self.app.records.opened(agent.successors))
-        after = [each for way in outgoing if (each := self._by_ordinal.get(way.ordinal)) is not None]
+        outgoing = edges(self.app.records.load(agent.successors))
+        after = [each for edge in outgoing if (each := self._by_ordinal.get(edge.ordinal)) is not None]
         return not outgoing or any(each.epoch == self.epoch for each in after)
 
     def _is_current(self, element: SessionAgent) -> bool:
@@ -229,27 +229,31 @@ class Scene:
         values = as_planned(self.app, agent, before, self.epoch)
         return {**values, "mapped": None, "elements_sent": None}
 
-    def _tallies(self, agent: SessionAgent) -> list[SessionAgent]:
-        count, before = self._tally_count(agent), self._before(agent)
+    def _counter_shards(self, agent: SessionAgent) -> list[SessionAgent]:
+        count, before = self._counter_shard_count(agent), self._before(agent)
         key = (agent.session_uuid, agent.session_agent_uuid)
-        return self._full(agent, before, count, partial(tallies.join_key, key, family(before[0]))) if before else []
+        return (
+            self._full(agent, before, count, partial(counter_shards.join_key, key, family(before[0]))) if before else []
+        )
 
     def _full(
         self, of: Session | SessionAgent, ordinals: Sequence[int], count: int, key: Callable[[int], Key]
     ) -> list[SessionAgent]:
-        spread = tallies.spread(ordinals, count) if count else {}
+        spread = counter_shards.spread(ordinals, count) if count else {}
         return [
-            tallies.tally(key(number), of, {self._name(each) for each in found}, tally_ordinal(min(found), count))
+            counter_shards.counter_shard(
+                key(number), of, {self._name(each) for each in found}, counter_shard_ordinal(min(found), count)
+            )
             for number, found in spread.items()
         ]
 
-    def _tally_count(self, agent: SessionAgent) -> int:
+    def _counter_shard_count(self, agent: SessionAgent) -> int:
         """As many as their predecessors take them for, some of which may be deleted."""
         if self._stays_expanded(agent):
             return how_many(agent.mapped)
         if agent.map_ordinal is not None:
             return 0
-        return tally_count(self.app, agent)
+        return counter_shard_count(self.app, agent)
 
     def _before(self, agent: SessionAgent) -> list[int]:
         """Whom the agent waits for; nobody waits for a deleted one."""
@@ -261,9 +265,9 @@ class Scene:
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _predecessors(self, agent: SessionAgent) -> list[int]:
-        ordinals: Sequence[int] = self.app.records.opened(agent.predecessors) or ()
+        ordinals: Sequence[int] = self.app.records.load(agent.predecessors) or ()
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _name(self, ordinal: int) -> int:
-        """The name of the edges that start at an agent, or a tally, once all of this epoch are named."""
-        return edge_name(ordinal, self.epoch)
+        """The name of the edges that start at an agent, or a counter shard, once all of this epoch are named."""
+        return edge_id_of(ordinal, self.epoch)

@@ -90,12 +90,12 @@ def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any])
     if not sinks:
         raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
     key = (session.coordination_uuid, session.session_uuid)
-    packed = app.records.packed(SESSION, session.partition_key, key, {"restart": restart}, session.nonce)
+    packed = app.records.store(SESSION, session.partition_key, key, {"restart": restart}, session.nonce)
     app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
 
 
 def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:
-    return bool(session.status == "in_transit" and app.records.opened(session.restart) == restart)
+    return bool(session.status == "in_transit" and app.records.load(session.restart) == restart)
 
 
 def _check(session: Session, agent: SessionAgent | None) -> None:

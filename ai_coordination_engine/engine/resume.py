@@ -31,7 +31,7 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     schema = _action(app, waiting).get("answer_schema")
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
-    packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce)
+    packed = app.records.store(SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce)
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
     try:
@@ -52,7 +52,7 @@ def expire(app: App, agent: SessionAgent) -> None:
         _answer_by_default(app, agent, key, default)
         return
     note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
-    packed = app.records.packed(SESSION_AGENT, agent.partition_key, key, {"notes": note}, agent.nonce)
+    packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"notes": note}, agent.nonce)
     for attempt, run_uuid in lost(agent):
         runs.record_lost(app, agent, attempt, run_uuid)
     failed = app.transitions.fail_waiting(agent, packed)
@@ -62,7 +62,7 @@ def expire(app: App, agent: SessionAgent) -> None:
 
 def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -> None:
     tenant = waiting.partition_key
-    packed = app.records.packed(SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce)
+    packed = app.records.store(SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce)
     agent: SessionAgent | None
     timers.keep_watching(app, waiting)
     try:
@@ -74,7 +74,7 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
 
 
 def _action(app: App, agent: SessionAgent) -> dict[str, Any]:
-    return app.records.opened(agent.agent_action) or {}
+    return app.records.load(agent.agent_action) or {}
 
 
 def _answered_before(tenant: str, key: tuple[str, str], old: SessionAgent | None, packed: object) -> SessionAgent:

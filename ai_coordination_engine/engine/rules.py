@@ -9,13 +9,13 @@ from typing import Any
 
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.verdicts import edges, tolerated
+from ai_coordination_engine.engine.edge_outcomes import edges, tolerated
 from ai_coordination_engine.store.models import SessionAgent
 
 
 def of(app: App, agent: SessionAgent) -> Mapping[str, Any]:
     """All of them."""
-    return app.records.opened(agent.rules) or {}
+    return app.records.load(agent.rules) or {}
 
 
 def policy(app: App, agent: SessionAgent) -> Policy:
@@ -57,7 +57,7 @@ def fails_session(app: App, agent: SessionAgent) -> bool:
     """Whether a failure of this agent ends the session at once."""
     if of(app, agent).get("on_failure") == "continue":
         return False
-    return not tolerated(edges(app.records.opened(agent.successors)))
+    return not tolerated(edges(app.records.load(agent.successors)))
 
 
 def _given_policy(app: App, agent: SessionAgent) -> Mapping[str, Any]:

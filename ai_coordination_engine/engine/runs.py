@@ -79,18 +79,18 @@ def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
 
 def status(app: App, run: SessionRun) -> str | None:
     """How the engine recorded the attempt; None for a run that a client wrote."""
-    return (app.records.opened(run.async_task) or {}).get("status")
+    return (app.records.load(run.async_task) or {}).get("status")
 
 
 def started_at(app: App, run: SessionRun, otherwise: float) -> float:
     """When the attempt began, in epoch seconds."""
-    told = app.records.opened(run.async_task).get("started_at")
+    told = app.records.load(run.async_task).get("started_at")
     return datetime.fromisoformat(told).timestamp() if told else otherwise
 
 
 def failure(app: App, run: SessionRun) -> AgentFailure:
     """How the attempt of a failed run failed."""
-    told = app.records.opened(run.async_task)
+    told = app.records.load(run.async_task)
     return AgentFailure(
         told.get("error", ""),
         retryable=bool(run.retryable),
@@ -160,7 +160,7 @@ def _put_under(
 ) -> None:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
-    packed = app.records.packed(SESSION_RUN, agent.partition_key, key, {"async_task": details})
+    packed = app.records.store(SESSION_RUN, agent.partition_key, key, {"async_task": details})
     run = SessionRun(
         session_uuid=agent.session_uuid,
         run_uuid=run_uuid,

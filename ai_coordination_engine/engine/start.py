@@ -27,17 +27,17 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.edge_outcomes import COUNTED
 from ai_coordination_engine.engine.ending import has_agents, remove_strays
-from ai_coordination_engine.engine.planned import (
+from ai_coordination_engine.engine.reconcile import reconcile_session
+from ai_coordination_engine.engine.session_agents import (
     Plan,
     fill_subtasks,
     open_sinks,
     plan_hash,
     session_agents,
-    session_tallies,
+    session_counter_shards,
 )
-from ai_coordination_engine.engine.reconcile import reconcile_session
-from ai_coordination_engine.engine.verdicts import COUNTED
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store import guards, marks, starts
 from ai_coordination_engine.store.begun import tell
@@ -80,8 +80,8 @@ def execute_procedure(
         raise COORDINATION.missing((tenant, start.coordination_uuid))
     if task is None:
         raise TASK.missing(task_key)
-    app.records.open_record(coordination)
-    app.records.open_record(task)
+    app.records.load_record(coordination)
+    app.records.load_record(task)
     planned = _plan(coordination, task)
     query = task.initial_task_query if start.task_query is None else start.task_query
     subtasks = fill_subtasks(planned, query or "")
@@ -94,10 +94,10 @@ def execute_procedure(
     stored = _write_session(app, session, asked=start.task_query is not None)
     if stored is not session and stored.unconfirmed is not None:  # an equal start has written it, and may have died
         stored.incarnation = session.nonce
-        subtasks = fill_subtasks(planned, app.records.opened(stored.task_query) or "")
+        subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
         agents = session_agents(app, stored, planned, subtasks)
     if stored.unconfirmed is not None:
-        rest = [*session_tallies(stored, planned), *agents[1:]]
+        rest = [*session_counter_shards(stored, planned), *agents[1:]]
         begin = write_and_confirm if stored.incarnation is not None else write_and_begin
         confirmed = begin(app, stored, [agents[0], *rest])
         if confirmed is None:  # an equal start has fenced it, and goes on or has died
@@ -171,7 +171,7 @@ def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: getattr(session, name) for name in Session.payload_names()}
     key = (session.coordination_uuid, session.session_uuid)
-    for name, value in app.records.packed(SESSION, session.partition_key, key, values, session.nonce).items():
+    for name, value in app.records.store(SESSION, session.partition_key, key, values, session.nonce).items():
         setattr(session, name, value)
 
 
@@ -243,7 +243,7 @@ def _is_going(app: App, old: Session) -> bool:
 
 
 def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
-    """Write the agents and tallies of a session that this start has written, the first agent last: that confirms it.
+    """Write the agents and counter shards of a session that this start has written, the first agent last: that confirms it.
 
     Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one confirms.
     """
@@ -267,7 +267,7 @@ def _confirmed(session: Session, first: SessionAgent) -> Session:
 
 
 def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
-    """Write agents and tallies, read the coordination again and make the session visible; the session as it is then.
+    """Write agents and counter shards, read the coordination again and make the session visible; the session as it is then.
 
     The start is taken back when the coordination is gone, or an equal start was faster.
     """
@@ -276,7 +276,7 @@ def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]
 
 
 def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Write agents and tallies, and see whether the coordination is there: read once the session is written.
+    """Write agents and counter shards, and see whether the coordination is there: read once the session is written.
 
     Nobody else knows the uuids of the agents, so they are written without a condition; and nobody runs them before the
     session is confirmed.
@@ -306,4 +306,4 @@ def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = Fa
 
 def _is_same(app: App, old: Session, new: Session, name: str) -> bool:
     one, other = getattr(old, name), getattr(new, name)
-    return bool(one == other or app.records.opened(one) == app.records.opened(other))
+    return bool(one == other or app.records.load(one) == app.records.load(other))

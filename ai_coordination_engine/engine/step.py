@@ -1,6 +1,6 @@
-"""One step: claim a session agent, run it, record the attempt, end it, hand on; then the next of the chain.
+"""One step: claim a session agent, run it, record the attempt, end it, hand off; then the next of the chain.
 
-Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_on`. The message is the caller's
+Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The message is the caller's
 to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
 """
 
@@ -32,11 +32,11 @@ from ai_coordination_engine.engine.conclusion import (
     log_event,
     pack,
 )
+from ai_coordination_engine.engine.edge_outcomes import check_output, edges
 from ai_coordination_engine.engine.ending import own_end
-from ai_coordination_engine.engine.giving_up import bury, fail, poison
-from ai_coordination_engine.engine.leases import LetGo, new_lease
+from ai_coordination_engine.engine.giving_up import dead_letter, fail, poison
+from ai_coordination_engine.engine.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.persistence import persist
-from ai_coordination_engine.engine.verdicts import check_output, edges
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost_since_set_back, met_errors
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -59,7 +59,7 @@ def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: E
     try:
         agent = _begin(app, wake, chain)
         while agent is not None:
-            with LetGo(app, agent):
+            with ExpiringOnError(app, agent):
                 agent = _attempt(app, agent, chain)
             chain.run_beside_others()
     finally:
@@ -80,7 +80,7 @@ def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     if agent is None:
         runs.sweep(app, wake)
         return None
-    return _settle(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
+    return _dispatch(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
 
 
 _Waits = Literal[
@@ -96,12 +96,12 @@ _Waits = Literal[
 ]
 
 
-def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """What a message owes that came to an agent which nobody can claim now; a successor that was claimed, if any."""
     found = phase(agent, lease.now, lease.lost_before)
     match found:
         case Phase.ENDED:
-            _settle_ended(app, agent)
+            _dispatch_ended(app, agent)
         case Phase.EXECUTING | Phase.ACTING:
             raise Busy(max(agent.lease_until - lease.now, 0))
         case Phase.LEASE_EXPIRED:
@@ -109,13 +109,13 @@ def _settle(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         case Phase.WAITING_FOR_JOB | Phase.ACTION_DUE:
             return _resume(app, agent, lease, chain)
         case Phase.PAUSED:
-            return _settle_paused(app, agent, lease, chain)
+            return _dispatch_paused(app, agent, lease, chain)
         case _:
-            _settle_waiting(app, agent, lease.now, found)
+            _dispatch_waiting(app, agent, lease.now, found)
     return None
 
 
-def _settle_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) -> None:
+def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) -> None:
     match waits:
         case Phase.BACKOFF:
             timers.wake_at(app, agent, agent.not_before)
@@ -133,13 +133,13 @@ def _settle_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) ->
             assert_never(never)
 
 
-def _settle_paused(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+def _dispatch_paused(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Resuming the session sends what is owed; in one that has ended nobody resumes, and a lost attempt is ended."""
     is_lost = agent.state == "executing" and agent.lease_until is not None
     return _take_over(app, agent, lease, chain) if is_lost and control.is_over(app, agent) else None
 
 
-def _settle_ended(app: App, agent: SessionAgent) -> None:
+def _dispatch_ended(app: App, agent: SessionAgent) -> None:
     """What follows from an agent that has ended, and the runs of attempts in the middle of which somebody ended it."""
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
@@ -158,7 +158,7 @@ def _go_on_with_map(app: App, agent: SessionAgent) -> None:
 
 def _park(app: App, agent: SessionAgent) -> None:
     """The agent waits for its person; no message waits with it, but one comes when the wait runs out."""
-    within = (app.records.opened(agent.agent_action) or {}).get("answer_within_seconds")
+    within = (app.records.load(agent.agent_action) or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
     parked = app.transitions.wait_for_user(agent, due_at)
     if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
@@ -184,7 +184,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         return None
     try:
         if (why := _hopeless(agent, run)) is not None:
-            bury(app, agent, lease, why)
+            dead_letter(app, agent, lease, why)
             return None
         if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
             chain.run_alone()
@@ -192,8 +192,8 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
             return app.transitions.take_over(agent, lease)
         held = app.transitions.fence(agent, lease, again=True)
     except Refused as refused:
-        return _settle(app, refused.old, lease, chain) if refused.old is not None else None
-    with LetGo(app, held):
+        return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
+    with ExpiringOnError(app, held):
         claimed = conclude_as_recorded(app, held, run, chain)
         chain.run_beside_others()
         return claimed
@@ -219,7 +219,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         chain.run_alone()
     result: AgentResult | AgentFailure | None
     try:
-        result = AgentResult(app.records.opened(agent.agent_output) or "") if agent.acting else _look(app, agent)
+        result = AgentResult(app.records.load(agent.agent_output) or "") if agent.acting else _look(app, agent)
     except AgentFailure as failure:
         result = failure
     if result is None:
@@ -229,12 +229,12 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     try:
         if tries >= MOST_LOST:
             what = "Its action function began" if agent.acting else "The end of its long job was taken up"
-            bury(app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why.")
+            dead_letter(app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why.")
             return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
-        return _settle(app, refused.old, lease, chain) if refused.old is not None else None
-    with LetGo(app, held):
+        return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
+    with ExpiringOnError(app, held):
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)
         claimed = conclude(app, held, result.output, chain, budget=Budget())
@@ -265,7 +265,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             persist(app, agent, chain, partial(async_tasks.wait, app, agent, started, result))
             return None
         if not action.is_set(app, agent):
-            held = check_output(edges(app.records.opened(agent.successors)), result.output, budget)
+            held = check_output(edges(app.records.load(agent.successors)), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
         persist(app, agent, chain, partial(runs.record, app, agent, started, outcome="failed", failure=failure))
@@ -338,5 +338,5 @@ def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Cha
     except Refused as refused:
         _lost_lease(app, agent, refused.old)
         return None
-    with LetGo(app, held):
+    with ExpiringOnError(app, held):
         return conclude_as_recorded(app, held, run, chain)

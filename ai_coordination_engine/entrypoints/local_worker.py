@@ -87,9 +87,9 @@ class RingingQueue:
         if wakes and delay <= 0:
             self.bell.set()
 
-    def bury(self, wake: Wake) -> None:
+    def dead_letter(self, wake: Wake) -> None:
         """Put a wake-up among the dead letters."""
-        self.queue.bury(wake)
+        self.queue.dead_letter(wake)
 
 
 class LocalWorker:

@@ -23,13 +23,13 @@ class AgentWrites:
         self._agents = repository.table(SESSION_AGENT)
         self._clock = repository.clock
 
-    def handed_on(self, agent: SessionAgent, held: Iterable[int]) -> None:
+    def handed_off(self, agent: SessionAgent, held: Iterable[int]) -> None:
         """What the end of the agent made ready was sent again: whoever comes back to it need not, but for those
         (ordinals) that others `held` then.
         """
         names: set[float] = {*held}
         but = [SessionAgent.held_after.set(names)] if names else []
-        self._change(rows.HANDED_ON, agent, SessionAgent.handed_on.set(agent.epoch or 0), *but)
+        self._change(rows.HANDED_OFF, agent, SessionAgent.handed_off.set(agent.epoch or 0), *but)
 
     def _write(self, row: Transition, seen: SessionAgent, *actions: Action, **given: Any) -> SessionAgent:
         """The agent, as it was `seen`, after the transition. Raises `Refused`."""

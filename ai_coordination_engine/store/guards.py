@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import Conflict, HasDependents
-from ai_coordination_engine.store import marks, starts, tallies
+from ai_coordination_engine.store import counter_shards, marks, starts
 from ai_coordination_engine.store.begun import is_starting
 from ai_coordination_engine.store.entities import SESSION_AGENT, Entity
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
@@ -193,7 +193,7 @@ def remove_many(repository: Repository, entity: Entity, tenant: str, records: Se
     keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
     for each in records:
         remove_blobs(repository, entity, each)
-    for every in (list(tallies.keys_of(records)) if entity is SESSION_AGENT else [], keys):
+    for every in (list(counter_shards.keys_of(records)) if entity is SESSION_AGENT else [], keys):
         batches = [every[start : start + BATCH_WRITE_LIMIT] for start in range(0, len(every), BATCH_WRITE_LIMIT)]
         if batches:
             repository.parallel.run([partial(table.delete_many, tenant, batch) for batch in batches])

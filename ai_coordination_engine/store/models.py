@@ -224,7 +224,7 @@ class Session(Record):
     by_tenant = SessionsByTenant()
     by_status = UnicodeAttribute(null=True)
     of_status = SessionsByStatus()
-    # engine: the sinks (or tallies of them) that are not terminal yet, and the number of sinks in them
+    # engine: the sinks (or counter shards of them) that are not terminal yet, and the number of sinks in them
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
@@ -232,7 +232,7 @@ class Session(Record):
     incarnation = UnicodeAttribute(null=True)
     # there may be agents that do not count: until then (epoch seconds) somebody may write some; the sweep removes them
     strays = NumberAttribute(null=True)
-    blamed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
+    upstream_failed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do
     # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
@@ -272,21 +272,21 @@ class SessionAgent(Record):
     in_degree = IntegerAttribute(null=True)
     state = UnicodeAttribute(null=True)
     notes = Payload(null=True)
-    # engine: the unfinished predecessors (or tallies of them) as ordinals; `in_degree` is the number of predecessors
+    # engine: the unfinished predecessors (or counter shards of them) as ordinals; `in_degree` is the number of predecessors
     ordinal = IntegerAttribute(null=True)
     epoch = IntegerAttribute(null=True)  # how often the agent was set back; its edges are named by it
     # the epoch in which all that it made ready was sent again, but for those (ordinals) that others held then
-    handed_on = IntegerAttribute(null=True)
+    handed_off = IntegerAttribute(null=True)
     held_after = NumberSetAttribute(null=True)
     unfinished = NumberSetAttribute(null=True)
-    missing = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
+    still_needed = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
     predecessors = Payload(null=True)
     successors = Payload(null=True)  # [[ordinal, its in_degree, its join, its condition], …]; the last two if not plain
     sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has; 0: asked outside a task
-    width = IntegerAttribute(null=True)  # on a tally: how many predecessors it stands for
-    tallies = IntegerAttribute(null=True)  # on a wide join: how many tallies it has
-    off = BooleanAttribute(null=True)  # an edge that it needs is off (of a tally: one of its edges)
-    blamed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
+    width = IntegerAttribute(null=True)  # on a counter shard: how many predecessors it stands for
+    counter_shards = IntegerAttribute(null=True)  # on a wide join: how many counter shards it has
+    unsatisfied = BooleanAttribute(null=True)  # an edge that it needs is off (of a counter shard: one of its edges)
+    upstream_failed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
     chosen = Payload(null=True)  # the successors (agent uuids) that the action function chose; absent: all
     # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the session starts
     definition = Payload(null=True)

@@ -101,15 +101,15 @@ class Repository:
             for each in starting:
                 tell(each, found.get(first_key(each)))
 
-    def opened(self, value: Any) -> Any:
+    def load(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
         return check_out(self.blobs, value)
 
-    def open_record(self, record: Record) -> Record:
+    def load_record(self, record: Record) -> Record:
         """The record with every attribute in place."""
         for name in record.payload_names():
             if isinstance(value := getattr(record, name), BlobReference):
-                setattr(record, name, self.opened(value))
+                setattr(record, name, self.load(value))
         return record
 
     # Writing
@@ -173,7 +173,7 @@ class Repository:
             return self.create(entity, tenant, key, lambda parent, new: content, parent_key=parent_key)
         except _Exists as error:
             compared = [name for name in content if name not in ("updated_at", "updated_by")]
-            if all(content[name] == self.opened(getattr(error.old, name)) for name in compared):
+            if all(content[name] == self.load(getattr(error.old, name)) for name in compared):
                 return error.old
             raise Immutable(
                 f"This {entity.name} exists with another content; a {entity.name} never changes."
@@ -218,7 +218,7 @@ class Repository:
         except Refused:
             return self.living_parent(entity, tenant, key)
 
-    def packed(
+    def store(
         self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], nonce: str | None = None
     ) -> dict[str, Any]:
         """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some.
@@ -282,7 +282,7 @@ class Repository:
         now = self.clock.now()
         values = {**content(None, True), "created_at": now, "updated_at": now}
         nonce = marks.new_nonce()
-        packed = self.packed(entity, tenant, key, values, nonce)
+        packed = self.store(entity, tenant, key, values, nonce)
         record = table.model(*key, partition_key=tenant, nonce=nonce, **packed)
         try:
             table.put(record, _absent(table))

@@ -137,17 +137,17 @@ class SessionTransitions:
         sink: int,
         *,
         width: int = 1,
-        blamed: bool = False,
+        upstream_failed: bool = False,
         has_result: bool = False,
         logs: Any = None,
     ) -> Session | None:
-        """One of several sinks (or a tally of them) is terminal; the session as it is afterwards.
+        """One of several sinks (or a counter shard of them) is terminal; the session as it is afterwards.
 
-        `blamed`: because of a failure; `logs` says which, unless an earlier one said so. `has_result`: it completed.
+        `upstream_failed`: because of a failure; `logs` says which, unless an earlier one said so. `has_result`: it completed.
         """
         actions = [Session.open_sinks.delete([sink]), Session.open_sink_count.add(-width), *self._touched()]
-        if blamed:
-            actions.append(Session.blamed.set(True))
+        if upstream_failed:
+            actions.append(Session.upstream_failed.set(True))
         if has_result:
             actions.append(Session.has_result.set(True))
         if logs is not None:

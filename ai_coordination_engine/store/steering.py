@@ -113,7 +113,13 @@ class Steering(AgentWrites):
 
     def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
         """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
-        removed = [Session.blamed, Session.has_result, Session.open_sinks, Session.pause_token, Session.paused_from]
+        removed = [
+            Session.upstream_failed,
+            Session.has_result,
+            Session.open_sinks,
+            Session.pause_token,
+            Session.paused_from,
+        ]
         if seen.status in ("failed", "completed"):
             removed.append(Session.logs)  # they say why it failed, or has no result
         return self._steer(
@@ -205,7 +211,7 @@ class Steering(AgentWrites):
         """
         if state == "cancelled":
             return self._change(rows.CANCEL, agent, *self._ending(), epoch=epoch)
-        by_failure = SessionAgent.blamed.set(True)  # not by a condition: a retry sets it back
+        by_failure = SessionAgent.upstream_failed.set(True)  # not by a condition: a retry sets it back
         return self._change(rows.SKIP_IN_ENDED, agent, by_failure, *self._ending(), epoch=epoch)
 
     def close(self, agent: SessionAgent) -> None:
@@ -237,11 +243,11 @@ class Steering(AgentWrites):
         given = {**values, "epoch": epoch, "set_back": epoch, "lost_runs": runs}
         self._change(rows.RESET, agent, *_setting(SessionAgent, given), self._now(), epoch=epoch)
 
-    def refill(self, tally: SessionAgent, epoch: int) -> None:
-        """Write a tally anew, once an epoch. Never raises `Refused`."""
-        tally.epoch = epoch
+    def refill(self, counter_shard: SessionAgent, epoch: int) -> None:
+        """Write a counter shard anew, once an epoch. Never raises `Refused`."""
+        counter_shard.epoch = epoch
         with suppress(Refused):
-            self._agents.put(tally, self._condition(rows.REFILL, tally.partition_key, epoch=epoch))
+            self._agents.put(counter_shard, self._condition(rows.REFILL, counter_shard.partition_key, epoch=epoch))
 
     # Inside
 

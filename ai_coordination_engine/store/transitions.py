@@ -37,10 +37,10 @@ class Transitions(AgentWrites):
         """Take the next attempt of a ready agent, unless it was set back since it was read. Raises `Refused`."""
         return self._take(rows.CLAIM_AS_READ, agent.partition_key, key_of(agent), lease, seen=agent)
 
-    def finish_last_edge_and_claim(self, tenant: str, key: Key, edge: int, lease: Lease) -> SessionAgent:
+    def finish_last_edge_and_claim(self, tenant: str, key: Key, edge_id: int, lease: Lease) -> SessionAgent:
         """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""
-        edges = [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.set(0)]
-        return self._take(rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge=edge)
+        edges = [SessionAgent.unfinished.delete([edge_id]), SessionAgent.in_degree.set(0)]
+        return self._take(rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge_id=edge_id)
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
         """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.
@@ -82,7 +82,7 @@ class Transitions(AgentWrites):
         """
         return self._hold(rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state)
 
-    def let_go(self, agent: SessionAgent, ended: float = 0) -> None:
+    def expire_lease(self, agent: SessionAgent, ended: float = 0) -> None:
         """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`, where nothing died."""
         fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and ended == REFUSED else []
         self._change(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(ended), *fewer)
@@ -136,7 +136,9 @@ class Transitions(AgentWrites):
             return False
         return True
 
-    def expand(self, agent: SessionAgent, elements: int, unfinished: Sequence[int], tallies: int) -> SessionAgent:
+    def expand(
+        self, agent: SessionAgent, elements: int, unfinished: Sequence[int], counter_shards: int
+    ) -> SessionAgent:
         """A claimed map waits for its elements now; the claim was no attempt. Raises `Refused`."""
         before, generation = agent.attempt - 1, (agent.generation or 0) + 1
         actions = [
@@ -145,7 +147,7 @@ class Transitions(AgentWrites):
             SessionAgent.generation.set(generation),
             SessionAgent.in_degree.set(elements),
             SessionAgent.unfinished.set(set(unfinished)),
-            *([SessionAgent.tallies.set(tallies)] if tallies else []),
+            *([SessionAgent.counter_shards.set(counter_shards)] if counter_shards else []),
             self._now(),
         ]
         try:
@@ -179,30 +181,30 @@ class Transitions(AgentWrites):
         self,
         tenant: str,
         key: Key,
-        edge: int,
+        edge_id: int,
         *,
         width: int = 1,
         arrives: bool = False,
-        off: bool = False,
-        blamed: bool = False,
+        unsatisfied: bool = False,
+        upstream_failed: bool = False,
         note: str | None = None,
     ) -> SessionAgent | None:
         """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent.
 
         `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs only some. `off`: the
-        agent needs it, and will be skipped; `note` says why, unless an earlier one did. `blamed`: it is off because of
+        agent needs it, and will be skipped; `note` says why, unless an earlier one did. `upstream_failed`: it is off because of
         a failure.
         """
         actions = [
-            SessionAgent.unfinished.delete([edge]),
+            SessionAgent.unfinished.delete([edge_id]),
             SessionAgent.in_degree.add(-width),
-            *([SessionAgent.missing.add(-1)] if arrives else []),
-            *([SessionAgent.off.set(True)] if off else []),
-            *([SessionAgent.blamed.set(True)] if blamed else []),
+            *([SessionAgent.still_needed.add(-1)] if arrives else []),
+            *([SessionAgent.unsatisfied.set(True)] if unsatisfied else []),
+            *([SessionAgent.upstream_failed.set(True)] if upstream_failed else []),
             *([SessionAgent.notes.set(SessionAgent.notes | note)] if note else []),
             self._now(),
         ]
-        return self._change_at(rows.FINISH_EDGE, tenant, key, actions, edge=edge)
+        return self._change_at(rows.FINISH_EDGE, tenant, key, actions, edge_id=edge_id)
 
     def skip(self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
         """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""

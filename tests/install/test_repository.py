@@ -30,9 +30,9 @@ def test_actions_are_pinned_and_the_same_in_every_workflow() -> None:
     for workflow in WORKFLOWS:
         for step in steps(workflow):
             if "uses" in step:
-                pinned = ACTION.fullmatch(step["uses"])
-                assert pinned, step["uses"]
-                versions[pinned["action"]].add(pinned["version"])
+                snapshot = ACTION.fullmatch(step["uses"])
+                assert snapshot, step["uses"]
+                versions[snapshot["action"]].add(snapshot["version"])
     assert "actions/checkout" in versions
     assert {action: len(found) for action, found in versions.items()} == dict.fromkeys(versions, 1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.conditions import holds
-from ai_coordination_engine.engine import verdicts
+from ai_coordination_engine.engine import outcomes
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
@@ -162,7 +162,7 @@ def test_every_condition_of_a_step_is_evaluated_once(app: App, monkeypatch: pyte
         evaluated.append(expression)
         return holds(expression, value, budget)
 
-    monkeypatch.setattr(verdicts, "holds", counted)
+    monkeypatch.setattr(outcomes, "holds", counted)
     same = {"conditions": {"a": "n > `1`"}}
     actions = {"b": same, "c": same, "d": {"conditions": {"a": "n > `2`", "b": "n > `3`"}}}
     says_n = dict.fromkeys("abc", says('{"n": 5}'))
@@ -209,19 +209,19 @@ def test_the_skip_of_a_whole_layer_reaches_a_wide_join(app: App) -> None:
     assert stage.session(session).status == "completed"
 
 
-def test_a_wide_join_is_counted_in_tallies_and_runs_once(app: App) -> None:
+def test_a_wide_join_is_counted_in_counter_shards_and_runs_once(app: App) -> None:
     middle, subtasks = crowd(250)
     stage = stage_of(app, threads=8)
     session = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a"), "z": middle}, subtasks=subtasks))
     join = stage.agent(session.session_uuid, "z")
-    assert (join.in_degree, join.unfinished, join.tallies) == (250, {0, 1, 2}, 3)
+    assert (join.in_degree, join.unfinished, join.counter_shards) == (250, {0, 1, 2}, 3)
     stage.drain()
     check_promises(stage, session)
     assert stage.runtime.ran().count("z") == 1
     assert len(given(stage, "z")) == 250
 
 
-def test_many_sinks_are_counted_in_tallies_too(app: App) -> None:
+def test_many_sinks_are_counted_in_counter_shards_too(app: App) -> None:
     leaves = [f"m{number}" for number in range(130)]
     stage = stage_of(app, behaviours={"m7": failing("no")}, threads=8)
     session = stage.start(stage.define({"a": "", **dict.fromkeys(leaves, "a")}, on_failure="continue"))

@@ -16,9 +16,9 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
-from ai_coordination_engine.engine.advance import hand_on
+from ai_coordination_engine.engine.advance import hand_off
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.planned import Plan, fill_subtasks, session_agents, session_tallies
+from ai_coordination_engine.engine.session_agents import Plan, fill_subtasks, session_agents, session_counter_shards
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -87,7 +87,7 @@ def joined(app: App, width: int) -> list[SessionAgent]:
     now = app.clock.now()
     session = Session(new_uuid(now), new_uuid(now), partition_key="acme", created_at=now, updated_by="me")
     *ended, join = session_agents(app, session, planned, fill_subtasks(planned, ""))
-    app.records.table(SESSION_AGENT).put_many([*session_tallies(session, planned), join])
+    app.records.table(SESSION_AGENT).put_many([*session_counter_shards(session, planned), join])
     for each in ended:
         each.state = "completed"
     return ended
@@ -106,7 +106,7 @@ def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App
             ended = joined(app, width) * (2 if twice else 1)
             random.shuffle(ended)
             writes.degrees.clear()
-            claims = list(pool.map(lambda each: hand_on(app, each, lambda: True), ended))
+            claims = list(pool.map(lambda each: hand_off(app, each, lambda: True), ended))
             claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)
@@ -117,7 +117,7 @@ def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App
     assert {wake.session_agent_uuid for wake in queue.sent} <= {claimed.session_agent_uuid} if twice else not queue.sent
 
 
-def test_a_wide_join_is_made_ready_once_by_the_last_of_its_tallies(store_app: App) -> None:
+def test_a_wide_join_is_made_ready_once_by_the_last_of_its_counter_shards(store_app: App) -> None:
     width, rounds = 350, 4 if CI else 1
     app = replace(store_app, queue=FakeQueue())
     with ThreadPoolExecutor(THREADS) as pool, noting(store_app) as writes:
@@ -125,7 +125,7 @@ def test_a_wide_join_is_made_ready_once_by_the_last_of_its_tallies(store_app: Ap
             ended = joined(app, width)
             Random(width).shuffle(ended)
             writes.degrees.clear()
-            claims = list(pool.map(lambda each: hand_on(app, each, lambda: True), ended))
+            claims = list(pool.map(lambda each: hand_off(app, each, lambda: True), ended))
             claimed: Any
             (claimed,) = [each for each in claims if each is not None]
             assert (claimed.agent_uuid, claimed.in_degree, claimed.unfinished) == ("join", 0, None)

@@ -82,7 +82,7 @@ def start(stage: Stage, graph: Any = None, **task: Any) -> Session:
 
 @pytest.mark.parametrize(("call", "hours"), [("PutItem", 0.5), ("UpdateItem", 5), ("BatchGetItem", 0.5), ("send", 0.1)])
 def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float) -> None:
-    """Run writes; claims and the ends of attempts; what an agent is given; the hand-on to others. A queue that refuses
+    """Run writes; claims and the ends of attempts; what an agent is given; the hand-off to others. A queue that refuses
     for longer keeps messages until they are dead letters, and the sweep makes up for them.
     """
     session = start(stage, {"a": "", "b": "a", "c": "a", "d": "bc"})
@@ -95,13 +95,13 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
 def test_what_cannot_even_be_let_go_was_refused_all_the_same(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lease runs out then; refusals between such losses begin the count of deaths anew."""
     session = start(stage, {"a": ""})
-    let_go = stage.app.transitions.let_go
+    expire_lease = stage.app.transitions.expire_lease
     calls = count()
 
     def sometimes(*given: Any, **more: Any) -> None:
         if next(calls) % 3:
             raise Throttled("not now")
-        let_go(*given, **more)
+        expire_lease(*given, **more)
 
     outage(stage, "PutItem", 0.2)
     monkeypatch.setattr(stage.app.transitions, "let_go", sometimes)

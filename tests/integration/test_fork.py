@@ -129,7 +129,7 @@ def test_large_values_are_copied_below_the_new_session(app: App) -> None:
     stage.drain()
     check_promises(stage, forked)
     stage.blobs.kept = {key: data for key, data in stage.blobs.kept.items() if forked.session_uuid in key}
-    assert stage.app.records.opened(stage.agent(forked.session_uuid, "a").agent_output) == "x" * 1000
+    assert stage.app.records.load(stage.agent(forked.session_uuid, "a").agent_output) == "x" * 1000
     assert stage.runtime.requests[0].task_query == "q" * 9000
 
 

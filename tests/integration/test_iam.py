@@ -27,7 +27,7 @@ from ai_coordination_engine.entrypoints.sweep import Sweep
 from ai_coordination_engine.entrypoints.worker import build_handler as build_worker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from benchmarks.harness.memory import Database
@@ -181,7 +181,7 @@ class Cloud:
 
 @pytest.fixture
 def cloud(aws: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr(tallies, "TALLY", 2)  # so that small joins are counted like wide ones
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)  # so that small joins are counted like wide ones
     iam = Iam(monkeypatch)
     settings = Settings(auth="jwt", inline_limit=256, webhook_key_secret=WEBHOOK)
     with time_machine.travel("2027-01-01T12:00:00Z", tick=False) as clock, asyncio.Runner() as runner:

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.keys import MAX_ELEMENTS, element_ordinal
 from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.repository import blob_prefix
@@ -306,24 +306,24 @@ def test_a_map_whose_list_was_deleted_while_it_was_expanded_fails(app: App) -> N
     assert notes == "The agent that the map is over gave no output."
 
 
-def test_a_wide_map_is_written_in_pages_and_counted_in_tallies(app: App) -> None:
+def test_a_wide_map_is_written_in_pages_and_counted_in_counter_shards(app: App) -> None:
     stage = stage_of(app, behaviours={"a": lambda request: json.dumps(list(range(350)))}, threads=8)
     session = stage.start(stage.define(GRAPH, actions={"m": {"map": {"over": "a"}}}))
     stage.drain()
     check_promises(stage, session)
     planned = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is None]
-    assert (planned[1].mapped, planned[1].tallies, planned[1].elements_sent) == (350, 4, True)
+    assert (planned[1].mapped, planned[1].counter_shards, planned[1].elements_sent) == (350, 4, True)
     assert len(json.loads(planned[1].agent_output)) == 350
     assert len(stage.runs(session.session_uuid)) == 353
 
 
-# More elements than are counted by name: their tallies are named like no agent before the map
+# More elements than are counted by name: their counter shards are named like no agent before the map
 
 
 @pytest.fixture
-def small_tallies(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_counter_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five are counted like many."""
-    monkeypatch.setattr(tallies, "TALLY", 4)
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 4)
 
 
 def expanded(stage: Stage, graph: Any, over: str = "a") -> Session:
@@ -343,7 +343,7 @@ def the_map(stage: Stage, session: Session) -> SessionAgent:
     )
 
 
-@pytest.mark.usefixtures("small_tallies")
+@pytest.mark.usefixtures("small_counter_shards")
 @pytest.mark.parametrize(
     "again",
     [
@@ -364,7 +364,7 @@ def test_what_is_released_again_before_a_wide_map_changes_nothing(app: App, agai
     check_promises(stage, session)
 
 
-@pytest.mark.usefixtures("small_tallies")
+@pytest.mark.usefixtures("small_counter_shards")
 def test_a_wide_map_waits_for_its_elements_also_behind_many_predecessors(app: App) -> None:
     stage = stage_of(app)
     names = [f"p{number}" for number in range(5)]
@@ -374,10 +374,10 @@ def test_a_wide_map_waits_for_its_elements_also_behind_many_predecessors(app: Ap
     assert (found.in_degree, len(found.unfinished)) == (5, 2)
     stage.drain()
     check_promises(stage, session)
-    assert "null" not in stage.app.records.opened(the_map(stage, session).agent_output)
+    assert "null" not in stage.app.records.load(the_map(stage, session).agent_output)
 
 
-@pytest.mark.usefixtures("small_tallies")
+@pytest.mark.usefixtures("small_counter_shards")
 def test_one_element_of_a_wide_map_is_retried(app: App) -> None:
     stage = stage_of(app)
     fails = [True]

@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.api.nodes import node_id
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store import models, tallies
+from ai_coordination_engine.store import counter_shards, models
 from ai_coordination_engine.store.entities import SESSION_AGENT as SESSION_AGENTS
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import leaves, send
@@ -144,7 +144,7 @@ def test_internal_items_have_no_id(app: App, api: Api) -> None:
     many, subtasks = crowd(101)
     session = stage.start(stage.define({**dict.fromkeys(many, ""), "join": many}, subtasks=subtasks))
     join = stage.agent(session.session_uuid, "join")
-    key = tallies.join_key((join.session_uuid, join.session_agent_uuid), 0, 0)
+    key = counter_shards.join_key((join.session_uuid, join.session_agent_uuid), 0, 0)
     item = app.records.table(SESSION_AGENTS).get(TENANT, key)
     assert item is not None
     assert item.partition_key == TENANT

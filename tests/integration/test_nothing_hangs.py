@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from benchmarks.harness.api import Api
@@ -341,7 +341,7 @@ def delete(stage: Stage, session: Session, agent_uuid: str) -> None:
     stage.app.records.table(SESSION_AGENT).delete(TENANT, key, SessionAgent.state.exists())
 
 
-@pytest.mark.parametrize("tally", [100, 2])
+@pytest.mark.parametrize("counter_shard", [100, 2])
 @pytest.mark.parametrize(
     ("graph", "victim", "states"),
     [
@@ -352,9 +352,9 @@ def delete(stage: Stage, session: Session, agent_uuid: str) -> None:
     ids=["predecessor", "only sink", "one of many sinks"],
 )
 def test_an_agent_that_is_deleted_beside_a_retry_holds_up_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, graph: Any, victim: str, states: dict[str, str], tally: int
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, graph: Any, victim: str, states: dict[str, str], counter_shard: int
 ) -> None:
-    monkeypatch.setattr(tallies, "TALLY", tally)
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", counter_shard)
     stage.runtime.behaviours["f"] = failing("no")
     session = stage.start(stage.define(graph))
     stage.drain()
@@ -398,8 +398,8 @@ def test_a_predecessor_may_be_deleted_at_any_moment_of_a_retry(stage: Stage) -> 
 def test_a_session_is_not_counted_by_what_is_left_of_one_that_had_its_uuid(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, *, ended: bool
 ) -> None:
-    """The tallies of its many sinks are left when a session is deleted, full or not."""
-    monkeypatch.setattr(tallies, "TALLY", 2)
+    """The counter shards of its many sinks are left when a session is deleted, full or not."""
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)
     task = stage.define(dict.fromkeys("abcde", ""))
     for finished in ("abcde" if ended else "de", "abcde"):
         session = stage.start(task, session_uuid="mine")
@@ -434,7 +434,7 @@ def test_what_nobody_stands_for_is_looked_at_and_told(stage: Stage, caplog: pyte
         with caplog.at_level(logging.WARNING):
             put_right(stage, session)
         (record,) = [each for each in caplog.records if each.message == "stuck"]
-        assert record.missing == [f"d ({broken.session_agent_uuid}) waits for nobody"]  # type: ignore[attr-defined]
+        assert record.still_needed == [f"d ({broken.session_agent_uuid}) waits for nobody"]  # type: ignore[attr-defined]
         assert record.session_uuid == session.session_uuid  # type: ignore[attr-defined]
         assert stage.session(session).watch_at == stage.clock.now().timestamp() + stage.app.settings.watch_seconds
         stage.clock.advance(1_000)
@@ -452,6 +452,6 @@ def test_a_session_without_an_open_agent_that_has_not_ended_is_told(
     with caplog.at_level(logging.WARNING):
         sweep_after(stage, 1_000)
     (record,) = [each for each in caplog.records if each.message == "stuck"]
-    assert record.missing == ["the session waits for 2 of its agents"]  # type: ignore[attr-defined]
+    assert record.still_needed == ["the session waits for 2 of its agents"]  # type: ignore[attr-defined]
     found = stage.looking.table(SESSION).get(TENANT, names(session), consistent=True)
     assert found.watch_at is not None

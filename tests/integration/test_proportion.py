@@ -149,7 +149,7 @@ def test_the_message_of_a_chain_that_returns_begins_where_it_was(stage: Stage) -
 
 
 def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
-    """A hundred and one predecessors are counted in two tallies: those that are left are read once, not once each."""
+    """A hundred and one predecessors are counted in two counter shards: those that are left are read once, not once each."""
     graph, subtasks = crowd(101)
     session = stage.start(stage.define({**dict.fromkeys(graph, ""), "z": graph}, subtasks=subtasks))
     wakes = [each.wake for each in stage.queue.waiting]
@@ -164,7 +164,7 @@ def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
     assert stage.requests == {"UpdateItem": 100, "GetItem": 100, "BatchGetItem": 100}
     stage.requests.clear()
     put_right(stage, session)
-    # the next look; the first agent, which tells that the session is confirmed, and both tallies
+    # the next look; the first agent, which tells that the session is confirmed, and both counter shards
     assert (stage.requests["UpdateItem"], stage.requests["BatchGetItem"]) == (1, 2)
     stage.drain()
     check_promises(stage, session)

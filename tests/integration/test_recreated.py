@@ -66,7 +66,7 @@ class Place:
 
     def value(self) -> Any:
         found = self.records.get(self.entity, TENANT, self.key, consistent=True)
-        return self.records.opened(getattr(found, self.name))
+        return self.records.load(getattr(found, self.name))
 
 
 def create(place: Place) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionResult
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.steering import Order
@@ -97,7 +97,7 @@ def returned(result: ActionResult | Crash) -> ActionResult:
 def test_an_agent_that_completes_while_its_session_is_set_back_is_counted(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Stage], Session], racer: str, read: int
 ) -> None:
-    monkeypatch.setattr(tallies, "TALLY", 4)
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 4)
     session = prepare(stage)
     message = wake(next(each for each in stage.agents(session.session_uuid) if each.agent_uuid == racer))
     happened = race(stage, session, read, lambda: run_step(stage.app, message))

@@ -219,7 +219,7 @@ def test_a_join_that_needs_some_counts_those_that_completed(stage: Stage) -> Non
     stage.drain()
     assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == ("failed", "skipped")
     retry(stage, session)
-    assert stage.agent(session.session_uuid, "d").missing == 1
+    assert stage.agent(session.session_uuid, "d").still_needed == 1
     stage.drain()
     assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == ("completed", "completed")
     assert stage.runtime.ran() == ["a", "b", "c", "b", "d"]
@@ -399,8 +399,8 @@ def test_a_hand_on_that_comes_after_a_rerun_releases_nothing(stage: Stage) -> No
     stage.drain()
     late = stage.agent(session.session_uuid, "b")
     rerun(stage, session, "a")
-    advance.hand_on(stage.app, late)
-    recovery.settle(stage.app, stage.session(session), [late])
+    advance.hand_off(stage.app, late)
+    recovery.finish_outstanding(stage.app, stage.session(session), [late])
     assert stage.states(session.session_uuid) == {"a": "initial", "b": "initial", "c": "initial"}
     assert stage.agent(session.session_uuid, "c").in_degree == 1
     stage.drain()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.subtasks import fill_subtask
-from ai_coordination_engine.engine import planned, sharing
+from ai_coordination_engine.engine import session_agents, sharing
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.reconcile import sweep
 from ai_coordination_engine.engine.start import Start, execute_procedure
@@ -393,7 +393,7 @@ def test_a_query_that_fills_many_subtasks_is_refused_as_soon_as_it_is_too_much(
         filled.append(text)
         return fill_subtask(text, *given)
 
-    monkeypatch.setattr(planned, "fill_subtask", counted)
+    monkeypatch.setattr(session_agents, "fill_subtask", counted)
     subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(2_000)]
     names = stage.define({"a": ""}, subtasks=subtasks)
     with pytest.raises(BadUserInput, match=r"would take more than 64000000 bytes together"):

@@ -1,4 +1,4 @@
-"""One step: what it costs, when it hands on by message, and what keeps a message."""
+"""One step: what it costs, when it hands off by message, and what keeps a message."""
 
 from threading import Event
 from typing import Any
@@ -203,4 +203,4 @@ def test_a_long_failure_note_fails_the_session_all_the_same(app: App) -> None:
     stage.drain()
     found: Any = stage.session(session)
     assert found.status == "failed"
-    assert stage.app.records.opened(found.logs) == ("Agent a failed: " + "x" * 50_000)[:2000]
+    assert stage.app.records.load(found.logs) == ("Agent a failed: " + "x" * 50_000)[:2000]

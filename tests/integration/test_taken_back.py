@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.reconcile import sweep
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.store import guards, tallies
+from ai_coordination_engine.store import counter_shards, guards
 from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
 from benchmarks.harness.memory import Database
@@ -150,7 +150,7 @@ def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: St
 def test_the_sweep_removes_a_dead_start_whole_wherever_it_dies_itself(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tallies, "TALLY", 2)
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)
     stage = stage_of(app, inline_limit=256)
     many = dict.fromkeys("bcd", "a")  # three are a wide join, and many sinks
     names = stage.define({"a": "", **many, "z": "bcd", "y": "a", "x": "a"}, query="q" * 5_000)
@@ -232,7 +232,7 @@ def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_b
     session = stage.start(names, session_uuid="mine", task_query=LARGE)
     stage.drain()
     assert stage.runtime.ran() == ["a", "b"]
-    assert stage.app.records.opened(stage.session(session).task_query) == LARGE
+    assert stage.app.records.load(stage.session(session).task_query) == LARGE
     assert not [each for each in stage.blobs.kept if dead.nonce in each]
 
 
@@ -256,7 +256,7 @@ def test_a_start_keeps_its_large_values_beside_the_delete_of_a_session_of_its_uu
     guards.delete(stage.app.records, SESSION, TENANT, (names[0], "mine"))
     assert started[0].nonce != first.nonce
     stage.drain()
-    assert stage.app.records.opened(stage.session(started[0]).task_query) == LARGE
+    assert stage.app.records.load(stage.session(started[0]).task_query) == LARGE
     assert not [each for each in stage.blobs.kept if first.nonce in each]
 
 
@@ -287,7 +287,7 @@ def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
 
     aws.repeats = join
     session = stage.start(names, session_uuid="mine", task_query=LARGE)
-    assert stage.app.records.opened(stage.session(session).task_query) == LARGE
+    assert stage.app.records.load(stage.session(session).task_query) == LARGE
     stage.drain()
     assert stage.runtime.ran() == ["a", "b"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import planned
+from ai_coordination_engine.engine import session_agents
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api
 from tests.kit.api import data, error, send
@@ -185,7 +185,7 @@ def test_placeholders_without_a_value_are_warned_about_where_the_task_has_a_quer
 def test_a_task_is_checked_for_placeholders_no_further_than_a_start_would_fill_them(
     api: Api, above: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planned, "MAX_WRITTEN", 100_000)
+    monkeypatch.setattr(session_agents, "MAX_WRITTEN", 100_000)
     texts = [f"{{b}} {{nothing{number}}}" for number in range(20)]
     subtasks = [{"agentUuid": "a_1", "subtaskQuery": text} for text in texts]
     query = json.dumps({"b": "x" * 30_000})

@@ -92,7 +92,7 @@ def test_two_branches_of_one_thread_do_not_hear_each_other(stage: Stage) -> None
 
 def test_a_worker_that_takes_a_chain_over_reads_the_thread_from_the_store(stage: Stage) -> None:
     stage.start(stage.define({"a": "", "b": "a", "c": "b"}))
-    stage.drain(deadline=stage.clock.now().timestamp() + 1)  # no time for a second agent: every hand-on is a message
+    stage.drain(deadline=stage.clock.now().timestamp() + 1)  # no time for a second agent: every hand-off is a message
     assert [[message.content for message in request.thread][1::2] for request in stage.runtime.requests] == [
         [],
         ["A"],

@@ -87,7 +87,7 @@ def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
         {"run_uuid": "run-0"},
         {"paused": "token"},
         {"not_before": 110.5},
-        {"in_degree": 0, "missing": 1},
+        {"in_degree": 0, "still_needed": 1},
     ],
     ids=str,
 )
@@ -108,7 +108,9 @@ def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
         assert answer.value.old is None
 
 
-@pytest.mark.parametrize("values", [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "missing": 0}], ids=str)
+@pytest.mark.parametrize(
+    "values", [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "still_needed": 0}], ids=str
+)
 def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
     agents: Agents, values: dict[str, Any]
 ) -> None:
@@ -320,8 +322,8 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
     agent = agents.act.expand(agents.act.take_over(lost, SECOND), 250, [0, 1, 2], 3)
     assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", 1, None, [[1, "run-1"]])
     assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (250, 250, {0, 1, 2}, 1)
-    for tally in (0, 1, 1):
-        agent = agents.act.finish_edge(TENANT, key, tally, width=100)
+    for counter_shard in (0, 1, 1):
+        agent = agents.act.finish_edge(TENANT, key, counter_shard, width=100)
     assert (agent.in_degree, agent.unfinished) == (50, {2})
     agents.act.finish_edge(TENANT, key, 2, width=50)
     assert agents.act.claim(TENANT, key, SECOND).attempt == 2
@@ -330,10 +332,16 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
 def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.finish_edge(TENANT, key, 7, off=True, blamed=True, note="why")
-        assert (agent.in_degree, agent.unfinished, agent.off, agent.blamed, agent.notes) == (1, {0}, True, True, "why")
+        agent = agents.act.finish_edge(TENANT, key, 7, unsatisfied=True, upstream_failed=True, note="why")
+        assert (agent.in_degree, agent.unfinished, agent.unsatisfied, agent.upstream_failed, agent.notes) == (
+            1,
+            {0},
+            True,
+            True,
+            "why",
+        )
     refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST))
-    assert agents.act.finish_edge(TENANT, key, 0, off=True, note="another").notes == "why"
+    assert agents.act.finish_edge(TENANT, key, 0, unsatisfied=True, note="another").notes == "why"
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
     assert agents.act.skip(TENANT, key, 0, {}).state == "skipped"
 
@@ -345,10 +353,10 @@ def test_an_agent_that_was_set_back_is_not_skipped_by_who_comes_late(agents: Age
 
 
 def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:
-    key = agents.new(in_degree=3, unfinished=[0, 1, 2], missing=2)
+    key = agents.new(in_degree=3, unfinished=[0, 1, 2], still_needed=2)
     for edge in (1, 1, 2):
         agent = agents.act.finish_edge(TENANT, key, edge, arrives=True)
-    assert (agent.in_degree, agent.missing) == (1, 0)
+    assert (agent.in_degree, agent.still_needed) == (1, 0)
     assert agents.act.claim(TENANT, key, FIRST).state == "executing"
 
 

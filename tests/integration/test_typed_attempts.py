@@ -181,7 +181,7 @@ def test_details_of_any_shape_and_size_never_fail_a_query(stage: Stage, client: 
         ({"status": "failed", "error": "x" * 500_000}, "failed"),
     ]
     for details, status in shapes:
-        values = stage.app.records.packed(
+        values = stage.app.records.store(
             SESSION_RUNS, TENANT, (run.session_uuid, run.run_uuid), {"async_task": details}
         )
         run.async_task = values["async_task"]

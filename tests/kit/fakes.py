@@ -110,7 +110,7 @@ class FakeQueue:
                 self.waiting.append(Delivery(wake, visible_at=visible_at))
             self._reach("send")
 
-    def bury(self, wake: Wake) -> None:
+    def dead_letter(self, wake: Wake) -> None:
         self._reach("bury")
         self.buried.append(wake)
         self._reach("bury")

@@ -60,7 +60,7 @@ class History:
         self.plan, self.trouble = plan, trouble
         self.random = Random(trouble.seed)
         self.names = ("", "")  # of the coordination and the task
-        self._turns = Turns(self.random)
+        self._outputs = Turns(self.random)
         self._sweeps = 0
         self._swept_at = stage.clock.now()
         self.still = 0  # sweeps since a client gave up
@@ -112,7 +112,7 @@ class History:
         queue, clock, watch_seconds = self._stage.queue, self._stage.clock, self._stage.app.settings.watch_seconds
         for _ in range(MOST_ROUNDS):
             workers = [self._as("WorkerRole", self._work, app) for app in apps]
-            self._turns.run([*workers, self._as("ApiRole", self._world.turn, apps[0])])
+            self._outputs.run([*workers, self._as("ApiRole", self._world.turn, apps[0])])
             takes, self._world.takes = self._world.takes, 0
             clock.advance(takes)
             if self._has_ended() and not queue.waiting:
@@ -143,8 +143,8 @@ class History:
 
         while not begun and not self._is_gone():
             others = [self._as("ApiRole", meanwhile, apps[2])] if self.trouble.deletes else []
-            self._turns.run([*(self._as("ApiRole", client, app) for app in apps[:2]), *others])
-            self._turns.run([self._as("WorkerRole", self._work, app) for app in apps])
+            self._outputs.run([*(self._as("ApiRole", client, app) for app in apps[:2]), *others])
+            self._outputs.run([self._as("WorkerRole", self._work, app) for app in apps])
             if not begun:
                 self._stage.clock.advance(self._stage.app.settings.watch_seconds + 2 * self.trouble.skew + 1)
                 self._sweep(apps[0])
@@ -157,7 +157,7 @@ class History:
         if self.still > STILL:
             self._world.repeat()
         swept: list[int] = []
-        self._turns.run([self._as("SweepRole", self._world.call, lambda: swept.append(reconcile.sweep(app)))])
+        self._outputs.run([self._as("SweepRole", self._world.call, lambda: swept.append(reconcile.sweep(app)))])
         self.still += len(swept)
 
     def _run_again(self, apps: list[App]) -> None:
@@ -178,7 +178,7 @@ class History:
             clients.append(self._as("ApiRole", self._world.call, self._world.deletion(apps[1], session)))
         conflicts = self.happened["conflict"]
         while not done and conflicts == self.happened["conflict"]:
-            self._turns.run(clients)
+            self._outputs.run(clients)
             if self.trouble.gives_up:
                 return
 
@@ -294,7 +294,7 @@ class History:
             self._aside = before
 
     def _reach(self, name: str) -> None:
-        self._turns.pause()
+        self._outputs.pause()
         self.trace.append(name)
         if self.happens("delay", self.trouble.delays) and self._all_may_die():
             self._stage.clock.advance(self._stage.app.settings.lease_seconds + 2 * self.trouble.skew + 1)
@@ -307,7 +307,7 @@ class History:
         """Whether a write is made again after it was carried out."""
         if self._aside or not self.happens("repeat", self.trouble.repeats):
             return False
-        self._turns.pause()
+        self._outputs.pause()
         return True
 
     def _all_may_die(self) -> bool:

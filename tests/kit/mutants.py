@@ -240,7 +240,7 @@ MUTANTS = (
         "domain/lifecycle/agents.py",
         '_READY & unchanged("epoch")',
         "_READY",
-        ("integration/test_hand_on.py",),
+        ("integration/test_hand_off.py",),
     ),
     Mutant(
         "a dead letter means every epoch",
@@ -252,7 +252,7 @@ MUTANTS = (
     Mutant(
         "a redelivered message does not look below its agent",
         "engine/recovery.py",
-        "        rouse(app, list(walk.standing.values()))\n",
+        "        enqueue_runnable(app, list(walk.standing.values()))\n",
         "        pass\n",
         CRASHES,
     ),
@@ -337,7 +337,7 @@ MUTANTS = (
     Mutant(
         "the sink of a failure is not told to the session",
         "store/session_transitions.py",
-        "            actions.append(Session.blamed.set(True))\n",
+        "            actions.append(Session.upstream_failed.set(True))\n",
         "            pass\n",
         (*CRASHES, "integration/test_edges.py"),
     ),

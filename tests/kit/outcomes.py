@@ -18,7 +18,7 @@ class Fate:
     """
 
     state: str
-    blamed: Collection[bool] = ()
+    upstream_failed: Collection[bool] = ()
     elements: list[str] = field(default_factory=list)
     needs: Collection[str] = ()
 
@@ -41,8 +41,8 @@ def outcomes(plan: Plan) -> Outcomes:
     waited_for = {before for node in plan.agents.values() for before in node.before}
     sinks = [name for name in plan.agents if name not in waited_for]
     needed = _needed(fates, sinks)
-    must = any(fates[name].state == "failed" or set(fates[name].blamed) == {True} for name in sinks)
-    may = must or any(True in fates[name].blamed for name in sinks)
+    must = any(fates[name].state == "failed" or set(fates[name].upstream_failed) == {True} for name in sinks)
+    may = must or any(True in fates[name].upstream_failed for name in sinks)
     ending = [] if plan.on_failure == "continue" else [name for name in fates if _ends_session(plan, fates, name)]
     must = must or any(name in needed for name in ending)
     may = may or bool(ending)
@@ -51,7 +51,7 @@ def outcomes(plan: Plan) -> Outcomes:
         {*(["failed"] if may else []), *([] if must else ["completed"])},
         {name: {fate.state, *(_early(plan, name) if name in cut_short else [])} for name, fate in fates.items()},
         {name: fate.elements for name, fate in fates.items()},
-        not cut_short and not any("failed" in fate.elements and fate.blamed for fate in fates.values()),
+        not cut_short and not any("failed" in fate.elements and fate.upstream_failed for fate in fates.values()),
     )
 
 
@@ -80,9 +80,9 @@ def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:
 
 def _blame(fates: Mapping[str, Fate], off: list[str], most: int) -> set[bool]:
     """Whether a failure is among the first `most` of these edges that go off, in whatever order they do."""
-    kinds = [{True} if fates[each].state == "failed" else set(fates[each].blamed) or {False} for each in off]
-    blamed = {True} if any(True in kind for kind in kinds) else set()
-    return blamed | ({False} if sum(False in kind for kind in kinds) >= most else set())
+    kinds = [{True} if fates[each].state == "failed" else set(fates[each].upstream_failed) or {False} for each in off]
+    upstream_failed = {True} if any(True in kind for kind in kinds) else set()
+    return upstream_failed | ({False} if sum(False in kind for kind in kinds) >= most else set())
 
 
 def _run(plan: Plan, node: Node, fates: Mapping[str, Fate], needs: Collection[str]) -> Fate:

@@ -65,5 +65,5 @@ class Trouble(_Brief):
     deletes: float = 0.0  # somebody deletes an agent, a session or the coordination
     starts: bool = False  # two clients start the session under one uuid, and repeat that when their server dies
     again: bool = False  # once it has ended somebody retries it, or runs one of its agents again
-    deadline: bool = False  # workers have no time for a second agent, so that every hand-on is a message
+    deadline: bool = False  # workers have no time for a second agent, so that every hand-off is a message
     gives_up: bool = False  # a client whose server dies does not repeat its call: only once nothing moves any more

@@ -91,9 +91,9 @@ def _check_session(stage: Stage, ended: Found, expected: "Outcomes") -> None:
         assert (session.open_sink_count, session.open_sinks) == (0, None)
     assert session.unconfirmed is None
     for each in agents:
-        if each.tallies is None:
+        if each.counter_shards is None:
             assert each.in_degree == len(each.unfinished or ())
-        else:  # of tallies, which are as wide as they are
+        else:  # of counter shards, which are as wide as they are
             assert bool(each.in_degree) == bool(each.unfinished)
         assert each.state in TERMINAL_AGENT_STATES
     _check_attempts(stage, session, agents, deleted=ended.deleted)

@@ -17,7 +17,7 @@ from ai_coordination_engine.engine import maps
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import ActionResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.steering import Steering
 from ai_coordination_engine.store.transitions import Transitions
@@ -55,7 +55,7 @@ def staged() -> Iterator[Stage]:
         patched.setattr(backend, "FIRST_PAUSE", 0)
         patched.setattr("secrets.randbits", SECRETS.getrandbits)
         patched.setattr("secrets.token_hex", lambda length: f"{SECRETS.getrandbits(8 * length):0{2 * length}x}")
-        patched.setattr(tallies, "TALLY", 2)  # so that small joins and maps are counted like wide ones
+        patched.setattr(counter_shards, "COUNTER_SHARD", 2)  # so that small joins and maps are counted like wide ones
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))

@@ -53,7 +53,7 @@ class Wakes:
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
         self.waiting.extend(wakes)
 
-    def bury(self, wake: Wake) -> None:
+    def dead_letter(self, wake: Wake) -> None:
         raise AssertionError("nothing dies here")
 
 
@@ -90,7 +90,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     records = app.records
     assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
 
-    listed = [records.open_record(each) for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)]
+    listed = [records.load_record(each) for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)]
     agents = {each.agent_uuid: each for each in listed}
     assert {name: each.state for name, each in agents.items()} == {
         "writer": "completed",
@@ -104,7 +104,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
         )
     }
 
-    runs = [records.open_record(each) for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)]
+    runs = [records.load_record(each) for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)]
     assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]
     assert len({each.thread_uuid for each in runs}) == 1  # the critic goes on with the writer's thread
     for run in runs:

@@ -6,11 +6,11 @@ import pytest
 
 from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.domain.statuses import AGENT_STATES, SESSION_STATUSES
-from ai_coordination_engine.engine.explain import NAMED, Scene, Why, explain, neighbours, tally_keys
+from ai_coordination_engine.engine.explain import NAMED, Scene, Why, counter_shard_keys, explain, neighbours
 from ai_coordination_engine.engine.keys import agent_key
+from ai_coordination_engine.store.counter_shards import join_key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
-from ai_coordination_engine.store.tallies import join_key
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 2, 9, 5, tzinfo=UTC)
@@ -57,25 +57,25 @@ def test_a_predecessor_that_has_ended_points_to_the_sweep() -> None:
     found = why(agent(in_degree=2, unfinished={0, 1}), others, 2, watch_at=SWEPT.timestamp())
     assert found.message == (
         "It waits for 2 unfinished predecessors: agent-0 (completed), agent-1 (executing, attempt 1). Those that have "
-        "ended hand on in a moment. The sweep looks after it at 2026-11-02T09:15:00+00:00; reconcileSession does so "
+        "ended hand off in a moment. The sweep looks after it at 2026-11-02T09:15:00+00:00; reconcileSession does so "
         "now."
     )
     assert found.waits_for == [others[1]]
 
 
 def test_a_join_that_needs_some_says_how_many() -> None:
-    found = why(agent(in_degree=3, missing=1, unfinished={0, 1, 2}), [agent(0), agent(1), agent(2)], 3)
+    found = why(agent(in_degree=3, still_needed=1, unfinished={0, 1, 2}), [agent(0), agent(1), agent(2)], 3)
     assert found.code == "WAITS_FOR_PREDECESSORS"
     assert found.message.startswith("It needs 1 more of 3 unfinished predecessors: agent-0 (initial), ")
     assert found.details == {"unfinished": 3, "missing": 1}
 
 
 def test_a_join_that_has_enough_waits_for_a_worker() -> None:
-    assert why(agent(in_degree=2, missing=0, unfinished={0, 1})).code == "WAITS_FOR_WORKER"
+    assert why(agent(in_degree=2, still_needed=0, unfinished={0, 1})).code == "WAITS_FOR_WORKER"
 
 
 def test_a_wide_join_names_some_and_counts_all() -> None:
-    found = why(agent(in_degree=500, unfinished={0, 1}, tallies=5), [agent(0), agent(1)], 437)
+    found = why(agent(in_degree=500, unfinished={0, 1}, counter_shards=5), [agent(0), agent(1)], 437)
     assert (
         found.message == "It waits for 437 unfinished predecessors: agent-0 (initial), agent-1 (initial), and 435 more."
     )
@@ -291,9 +291,9 @@ def test_nothing_begins_in_a_session_that_has_ended() -> None:
 
 def test_a_skip_names_the_failure_that_it_follows_from() -> None:
     others = [agent(0, state="failed"), agent(1, state="completed")]
-    found = why(agent(state="skipped", blamed=True), others)
+    found = why(agent(state="skipped", upstream_failed=True), others)
     assert found.message == "It was skipped because of a failure before it: agent-0 (failed)."
-    assert found.details == {"blamed": True}
+    assert found.details == {"upstream_failed": True}
     propagated = why(agent(state="skipped"), [agent(0, state="skipped")])
     assert propagated.message == "It was skipped because of what was skipped before it: agent-0 (skipped)."
     ended = why(agent(state="skipped"), [agent(0, state="completed")], status="failed")
@@ -305,7 +305,7 @@ def before(ordinal: int, *edge: Any, **values: Any) -> SessionAgent:
     return agent(ordinal, **{"state": "completed", "successors": [[4, 1], [5, 1, *edge]], **values})
 
 
-CUT_OFF = {"state": "skipped", "off": True}
+CUT_OFF = {"state": "skipped", "unsatisfied": True}
 GENERAL = "It was skipped: no condition led to it, no function chose it, or a person ended it."
 
 
@@ -342,7 +342,7 @@ GENERAL = "It was skipped: no condition led to it, no function chose it, or a pe
 )
 def test_a_skip_names_the_condition_or_the_choice_that_led_elsewhere(others: list[SessionAgent], message: str) -> None:
     found = why(agent(**CUT_OFF, predecessors=list(range(len(others)))), others)
-    assert (found.code, found.message, found.details) == ("SKIPPED", message, {"blamed": False})
+    assert (found.code, found.message, found.details) == ("SKIPPED", message, {"upstream_failed": False})
 
 
 def test_a_skip_whose_reason_is_not_certain_is_told_in_general_words() -> None:
@@ -354,7 +354,7 @@ def test_a_skip_whose_reason_is_not_certain_is_told_in_general_words() -> None:
 
 def test_a_join_that_needed_some_names_the_conditions_once_too_few_are_left() -> None:
     conditional = [before(0, "any", "ok")]
-    skipped = {"state": "skipped", "predecessors": [0], "missing": 1}
+    skipped = {"state": "skipped", "predecessors": [0], "still_needed": 1}
     assert why(agent(**skipped, in_degree=1), conditional).message == GENERAL
     assert why(agent(**skipped, in_degree=0), conditional).message == (
         'It was skipped: the condition "ok" on the output of agent-0 was not met.'
@@ -374,21 +374,21 @@ def test_there_is_an_answer_for_every_state_in_every_session(state: str, status:
 
 def test_the_first_unfinished_predecessors_are_read() -> None:
     waiting = agent(50, in_degree=30, unfinished=set(range(30)))
-    assert tally_keys(waiting) == []
+    assert counter_shard_keys(waiting) == []
     assert neighbours(waiting, []) == [agent_key(waiting, ordinal) for ordinal in range(NAMED)]
 
 
-def test_of_a_wide_join_the_first_tally_is_read_and_then_whom_it_waits_for() -> None:
-    waiting = agent(500, in_degree=300, unfinished={2, 1}, tallies=5)
-    assert tally_keys(waiting) == [join_key(("s", waiting.session_agent_uuid), 0, 1)]
-    tally = SessionAgent("x", "y", unfinished={7, 3})
-    assert neighbours(waiting, [tally]) == [agent_key(waiting, 3), agent_key(waiting, 7)]
+def test_of_a_wide_join_the_first_counter_shard_is_read_and_then_whom_it_waits_for() -> None:
+    waiting = agent(500, in_degree=300, unfinished={2, 1}, counter_shards=5)
+    assert counter_shard_keys(waiting) == [join_key(("s", waiting.session_agent_uuid), 0, 1)]
+    counter_shard = SessionAgent("x", "y", unfinished={7, 3})
+    assert neighbours(waiting, [counter_shard]) == [agent_key(waiting, 3), agent_key(waiting, 7)]
 
 
 @pytest.mark.parametrize("state", ["executing", "completed", "wait_for_user_input"])
 def test_nothing_is_read_for_who_waits_for_nobody(state: str) -> None:
-    found = agent(state=state, predecessors=[0, 1], unfinished={0}, tallies=3)
-    assert (tally_keys(found), neighbours(found, [])) == ([], [])
+    found = agent(state=state, predecessors=[0, 1], unfinished={0}, counter_shards=3)
+    assert (counter_shard_keys(found), neighbours(found, [])) == ([], [])
     assert neighbours(agent(None, state="initial"), []) == []
 
 

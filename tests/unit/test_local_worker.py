@@ -41,16 +41,16 @@ class FakeMessages:
         self.sent += [(wake.session_agent_uuid, delay) for wake in wakes]
 
     def postpone(self, receipt: str, seconds: float) -> None:
-        self._settle(receipt, seconds)
+        self._dispatch(receipt, seconds)
 
     def delete(self, receipt: str) -> None:
-        self._settle(receipt, None)
+        self._dispatch(receipt, None)
 
     def wait_for_settled(self, count: int) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.settled) == count, timeout=5)
 
-    def _settle(self, receipt: str, seconds: float | None) -> None:
+    def _dispatch(self, receipt: str, seconds: float | None) -> None:
         with self._changed:
             assert receipt not in self.settled
             self.settled[receipt] = seconds

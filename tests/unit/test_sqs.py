@@ -197,10 +197,10 @@ def test_postponing_a_message_that_is_gone_is_harmless(client: Any, url: str) ->
 
 def test_what_is_buried_is_in_the_dead_letter_queue(client: Any, url: str) -> None:
     with pytest.raises(NotFound, match="no dead-letter queue"):
-        SqsQueue(client, url).bury(WAKE)
+        SqsQueue(client, url).dead_letter(WAKE)
     dead = client.create_queue(QueueName="dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 10})
     client.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
-    SqsQueue(client, url).bury(WAKE)
+    SqsQueue(client, url).dead_letter(WAKE)
     assert (received(client, dead), received(client, url)) == ([WAKE], [])

@@ -36,7 +36,7 @@ _ANY: tuple[str, ...] = ()
 _HELD = (EXECUTING, PENDING)
 _UNHELD = (INITIAL, PENDING, WAITING)
 
-SATISFIED = (absent("missing") & equals("in_degree", 0) & absent("off")) | UpTo("missing", 0)
+SATISFIED = (absent("still_needed") & equals("in_degree", 0) & absent("unsatisfied")) | UpTo("still_needed", 0)
 """Enough predecessors are through."""
 _NOTHING_ELSE = absent("run_uuid", "awaits_user", "paused")
 _READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", NOW))
@@ -52,7 +52,17 @@ SET_BACK = (
     *STANDING,
     *LEASE,
     *TIMES,
-    *("paused", "run_uuid", "blamed", "off", "chosen", "notes", "agent_input", "agent_output", "user_input"),
+    *(
+        "paused",
+        "run_uuid",
+        "upstream_failed",
+        "unsatisfied",
+        "chosen",
+        "notes",
+        "agent_input",
+        "agent_output",
+        "user_input",
+    ),
     *("failures", "on_fallback"),
 )
 """What an agent has of the attempts before it was set back."""
@@ -78,7 +88,7 @@ FINISH_LAST_EDGE_AND_CLAIM = Transition(
     "the only predecessor ends, and its worker takes the attempt, in one write",
     (INITIAL,),
     EXECUTING,
-    Contains("unfinished", EDGE) & equals("in_degree", 1) & absent("off") & _NOTHING_ELSE,
+    Contains("unfinished", EDGE) & equals("in_degree", 1) & absent("unsatisfied") & _NOTHING_ELSE,
     _BEGINS,
 )
 TAKE_OVER = Transition(
@@ -141,7 +151,7 @@ EXPAND = Transition(
     _HELD,
     PENDING,
     _BY_HOLDER,
-    ("attempt", "tallies", "run_uuid", "missing", "elements_sent", *ATTEMPT, *TIMES),
+    ("attempt", "counter_shards", "run_uuid", "still_needed", "elements_sent", *ATTEMPT, *TIMES),
 )
 ELEMENTS_SENT = Transition(
     "elements_sent",
@@ -231,8 +241,8 @@ CLOSE = Transition(
     unchanged("state", "run_uuid", "epoch"),
     ("lease_until", "lost_runs"),
 )
-HANDED_ON = Transition(
-    "handed_on",
+HANDED_OFF = Transition(
+    "handed_off",
     "all that its end made ready was enqueued again",
     TERMINAL_AGENT_STATES,
     None,
@@ -273,6 +283,6 @@ AGENT_TRANSITIONS = (
     *(CLAIM, CLAIM_AS_READ, FINISH_LAST_EDGE_AND_CLAIM, TAKE_OVER, GIVE_BACK, RENEW, FENCE, RESUME_ATTEMPT),
     *(EXPIRE_LEASE, ACT, ACT_LATER, RETRY_LATER, WAIT_FOR_TASK, DEFER, EXPAND, ELEMENTS_SENT, TAKE_BACK),
     *(COMPLETE, FAIL, FAIL_POISONED, FINISH_EDGE, SKIP, WAIT_FOR_USER, ANSWER, ANSWER_BY_DEFAULT, FAIL_WAITING),
-    *(CANCEL, SKIP_IN_ENDED, CLOSE, HANDED_ON, PAUSE, PAUSE_ELEMENT, UNPAUSE, ADOPT, RESET, REFILL),
+    *(CANCEL, SKIP_IN_ENDED, CLOSE, HANDED_OFF, PAUSE, PAUSE_ELEMENT, UNPAUSE, ADOPT, RESET, REFILL),
     SET_BY_HAND,
 )

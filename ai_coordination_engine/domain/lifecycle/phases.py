@@ -88,11 +88,11 @@ class AgentRecord(Protocol):
     @property
     def not_before(self) -> float | None: ...
     @property
-    def missing(self) -> int | None: ...
+    def still_needed(self) -> int | None: ...
     @property
     def in_degree(self) -> int: ...
     @property
-    def off(self) -> object: ...
+    def unsatisfied(self) -> object: ...
 
 
 def phase(agent: AgentRecord, now: float, lost_before: float) -> Phase:
@@ -146,18 +146,18 @@ def is_held(agent: AgentRecord, lost_before: float) -> bool:
 
 def is_satisfied(agent: AgentRecord) -> bool:
     """Whether enough predecessors of an agent are through, in the way that its join asks for."""
-    if agent.missing is not None:
-        return bool(agent.missing <= 0)
-    return bool(agent.in_degree == 0 and not agent.off)
+    if agent.still_needed is not None:
+        return bool(agent.still_needed <= 0)
+    return bool(agent.in_degree == 0 and not agent.unsatisfied)
 
 
 def is_unsatisfied(agent: AgentRecord) -> bool:
     """Whether an agent that has not begun can never run."""
     if agent.state not in (AgentState.INITIAL, AgentState.PENDING):
         return False
-    if agent.missing is not None:
-        return bool(agent.missing > agent.in_degree)
-    return bool(agent.in_degree == 0 and agent.off)
+    if agent.still_needed is not None:
+        return bool(agent.still_needed > agent.in_degree)
+    return bool(agent.in_degree == 0 and agent.unsatisfied)
 
 
 def is_ready(agent: AgentRecord) -> bool:

@@ -7,8 +7,8 @@ import pytest
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import Chain, request_of
-from ai_coordination_engine.engine.inputs import turn
-from ai_coordination_engine.engine.keys import edge
+from ai_coordination_engine.engine.inputs import output_of
+from ai_coordination_engine.engine.keys import edge_id
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest
@@ -253,7 +253,9 @@ def test_a_chain_remembers_what_it_ran_by_the_epoch(stage: Stage) -> None:
     stage.runtime.behaviours["a"] = lambda request: next(outputs)
     chain = Chain(None, None)
     work_one(stage)
-    chain.turns[edge(stage.agent(session.session_uuid, "a"))] = turn(stage.app, stage.agent(session.session_uuid, "a"))
+    chain.outputs[edge_id(stage.agent(session.session_uuid, "a"))] = output_of(
+        stage.app, stage.agent(session.session_uuid, "a")
+    )
     cancel(stage, session)
     rerun(stage, session, "a")
     stage.drain()

@@ -12,10 +12,10 @@ from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.edge_outcomes import COUNTED, Edge
 from ai_coordination_engine.engine.keys import agent_key
 from ai_coordination_engine.engine.sharing import MAX_WRITTEN, Sharing, too_much
-from ai_coordination_engine.engine.verdicts import COUNTED, Edge
-from ai_coordination_engine.store import tallies
+from ai_coordination_engine.store import counter_shards
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import to_json
 
@@ -94,14 +94,14 @@ def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence
     them together are too large.
     """
     share = Sharing(app, session)
-    input_files = app.records.opened(session.input_files)
+    input_files = app.records.load(session.input_files)
     common = {
         "partition_key": session.partition_key,
         "coordination_uuid": session.coordination_uuid,
         "created_at": session.created_at,
         "updated_at": session.created_at,
         "updated_by": session.updated_by,
-        "task_query": share(app.records.opened(session.task_query) or None),
+        "task_query": share(app.records.load(session.task_query) or None),
         "input_files": share(input_files),
     }
     sinks = len(planned.sinks())
@@ -119,36 +119,36 @@ def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence
     return agents
 
 
-def session_tallies(session: Session, planned: Plan) -> list[SessionAgent]:
-    """The tallies of the wide joins of a plan, and of its sinks when there are many."""
+def session_counter_shards(session: Session, planned: Plan) -> list[SessionAgent]:
+    """The counter shards of the wide joins of a plan, and of its sinks when there are many."""
     found = []
     for each in planned.agents:
-        if count := tallies.how_many(len(each.predecessors), each.action.join):
+        if count := counter_shards.how_many(len(each.predecessors), each.action.join):
             key = agent_key(session, each.ordinal)
             found += [
-                tallies.tally(tallies.join_key(key, 0, number), session, edges)
-                for number, edges in tallies.spread(each.predecessors, count).items()
+                counter_shards.counter_shard(counter_shards.join_key(key, 0, number), session, edges)
+                for number, edges in counter_shards.spread(each.predecessors, count).items()
             ]
     sinks = planned.sinks()
-    if count := tallies.how_many(len(sinks)):
+    if count := counter_shards.how_many(len(sinks)):
         found += [
-            tallies.tally(tallies.sink_key(session, number), session, edges)
-            for number, edges in tallies.spread(sinks, count).items()
+            counter_shards.counter_shard(counter_shards.sink_key(session, number), session, edges)
+            for number, edges in counter_shards.spread(sinks, count).items()
         ]
     return found
 
 
 def open_sinks(planned: Plan) -> list[int]:
-    """What the session counts off until it ends: its sinks, or tallies of them."""
+    """What the session counts off until it ends: its sinks, or counter shards of them."""
     sinks = planned.sinks()
-    return list(tallies.spread(sinks, count)) if (count := tallies.how_many(len(sinks))) else sinks
+    return list(counter_shards.spread(sinks, count)) if (count := counter_shards.how_many(len(sinks))) else sinks
 
 
 def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
-    tally = tallies.how_many(len(each.predecessors), each.action.join)
+    counter_shard = counter_shards.how_many(len(each.predecessors), each.action.join)
     return {
         "session_uuid": session.session_uuid,
         "session_agent_uuid": uuid(each.ordinal),
@@ -158,9 +158,11 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing)
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
-        "unfinished": set(tallies.spread(each.predecessors, tally)) if tally else set(each.predecessors) or None,
-        "tallies": tally or None,
-        "missing": _missing(each),
+        "unfinished": set(counter_shards.spread(each.predecessors, counter_shard))
+        if counter_shard
+        else set(each.predecessors) or None,
+        "counter_shards": counter_shard or None,
+        "still_needed": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
         "successors": share([_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None),
         "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None),

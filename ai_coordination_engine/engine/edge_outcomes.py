@@ -18,12 +18,12 @@ Held = Mapping[str, bool]
 """Which conditions hold of an output; what is not among them does not."""
 
 
-class Verdict(Enum):
-    """An edge passes, or it is off; `BLAMED` is off because of a failure."""
+class EdgeOutcome(Enum):
+    """An edge passes, or its successor is unsatisfied; `UPSTREAM_FAILED`: because of a failure."""
 
     PASSES = "passes"
-    OFF = "off"
-    BLAMED = "blamed"
+    UNSATISFIED = "unsatisfied"
+    UPSTREAM_FAILED = "upstream_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,18 @@ def _too_costly(error: TooCostly) -> AgentFailure:
     return AgentFailure(f"The condition {error.message}", error_class="invalid_output")
 
 
-def judge(outgoing: Sequence[Edge], state: str, *, blamed: bool, chosen: Any, held: Held) -> list[Verdict]:
-    """The verdict on each edge of an agent that has ended in `state`."""
+def evaluate(
+    outgoing: Sequence[Edge], state: str, *, upstream_failed: bool, chosen: Any, held: Held
+) -> list[EdgeOutcome]:
+    """The outcome of each edge of an agent that has ended in `state`."""
     if state != "completed":
-        off = Verdict.BLAMED if state in ("failed", "cancelled") or (state == "skipped" and blamed) else Verdict.OFF
-        return [off] * len(outgoing)
-    return [Verdict.PASSES if passes(edge, chosen, held) else Verdict.OFF for edge in outgoing]
+        unsatisfied = (
+            EdgeOutcome.UPSTREAM_FAILED
+            if state in ("failed", "cancelled") or (state == "skipped" and upstream_failed)
+            else EdgeOutcome.UNSATISFIED
+        )
+        return [unsatisfied] * len(outgoing)
+    return [EdgeOutcome.PASSES if passes(edge, chosen, held) else EdgeOutcome.UNSATISFIED for edge in outgoing]
 
 
 def passes(edge: Edge, chosen: Any, held: Held) -> bool:
