@@ -21,12 +21,12 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AllowList, Secrets
 from ai_coordination_engine.settings import Settings, aws_region
-from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import MODELS
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.steering import Steering
-from ai_coordination_engine.store.table import Table
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.transitions.agents import Transitions
+from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
+from ai_coordination_engine.store.transitions.steering import Steering
 
 MAX_RECEIVES = 10  # then a message whose step raises each time becomes a dead letter; as in template.yaml
 

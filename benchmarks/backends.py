@@ -10,8 +10,8 @@ from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
-from ai_coordination_engine.entrypoints.local_worker import LocalWorker
+from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
+from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness import emulator
 from benchmarks.harness.memory import in_memory

@@ -21,8 +21,8 @@ session = botocore.session.get_session()
 for name in "dynamodb", "sqs":
     session.create_client(name)
 """
-HANDLER = "from ai_coordination_engine.entrypoints.graphql_api import handler"
-WORKER = "from ai_coordination_engine.entrypoints.worker import handler"
+HANDLER = "from ai_coordination_engine.entrypoints.aws.graphql_api import handler"
+WORKER = "from ai_coordination_engine.entrypoints.aws.worker import handler"
 TIMED = """
 import time
 begun = time.perf_counter(), time.process_time()

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.session_transitions import watch_shard
+from ai_coordination_engine.store.records.entities import SESSION
+from ai_coordination_engine.store.transitions.sessions import watch_shard
 from benchmarks.backends import in_process
 from benchmarks.harness.api import Calls
 from benchmarks.table import Row

@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks import backends, functions, sessions
 from benchmarks.table import Row
 

@@ -12,7 +12,7 @@ from typing import Any
 from graphql import get_introspection_query
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN, TASK, Entity
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN, TASK, Entity
 from benchmarks import backends, sessions
 from benchmarks.harness.api import Api
 from benchmarks.table import Row

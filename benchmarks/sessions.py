@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.records.entities import SESSION
 from benchmarks.harness.api import Api
 
 LOOK_AGAIN_SECONDS = 0.05

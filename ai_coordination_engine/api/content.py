@@ -26,11 +26,11 @@ from ai_coordination_engine.domain.shapes import (
     unknown_keys,
 )
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
-from ai_coordination_engine.engine.session_agents import Filling
+from ai_coordination_engine.engine.planning.session_agents import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
-from ai_coordination_engine.store.attempts import times_by_hand
 from ai_coordination_engine.store.models import Coordination, Record
+from ai_coordination_engine.store.transitions.attempts import times_by_hand
 
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
 _WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))

@@ -9,12 +9,15 @@ from aiodataloader import DataLoader
 
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine import async_tasks, inputs
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.definition import agent_names
+from ai_coordination_engine.engine.graph import inputs
+from ai_coordination_engine.engine.graph.definition import agent_names
+from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import AgentFailure
-from ai_coordination_engine.store.entities import (
+from ai_coordination_engine.store.models import Coordination, Record, Session, SessionAgent, SessionRun, Task
+from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     ENTITIES,
     SESSION,
@@ -23,9 +26,7 @@ from ai_coordination_engine.store.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.models import Coordination, Record, Session, SessionAgent, SessionRun, Task
-from ai_coordination_engine.store.payload import BlobReference
-from ai_coordination_engine.store.table import Key
+from ai_coordination_engine.store.tables.table import Key
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")

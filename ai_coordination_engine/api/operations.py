@@ -11,10 +11,13 @@ from ai_coordination_engine.api.operation import Operation, of_session, of_succe
 from ai_coordination_engine.api.prices import START, WRITE
 from ai_coordination_engine.api.types import AskOperationHubType, ProcedureTaskSessionType, SessionAgentType
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine import async_tasks, control, fork, reconcile, restart
-from ai_coordination_engine.engine.ask import Question, ask
-from ai_coordination_engine.engine.resume import execute_for_user_input
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.control import reconcile, restart
+from ai_coordination_engine.engine.planning import fork
+from ai_coordination_engine.engine.planning.ask import Question, ask
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
+from ai_coordination_engine.engine.waits import async_tasks
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput
 
 

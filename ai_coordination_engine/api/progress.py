@@ -9,11 +9,11 @@ from graphql import GraphQLResolveInfo
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.shapes import AsyncTask
-from ai_coordination_engine.engine import explain
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, agent_key
-from ai_coordination_engine.store.counter_shards import is_wide
+from ai_coordination_engine.engine.control import explain
+from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.transitions.counter_shards import is_wide
 
 
 def moment(name: str) -> graphene.Field:

@@ -14,9 +14,9 @@ from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
 from ai_coordination_engine.domain.records import Field, Filter, Kind
-from ai_coordination_engine.engine import control
-from ai_coordination_engine.store import entities
+from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records import entities
 
 _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.TEXT: graphene.String,

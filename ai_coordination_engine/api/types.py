@@ -26,9 +26,8 @@ from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.records import Field, Kind
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
-from ai_coordination_engine.engine.definition import snapshot
-from ai_coordination_engine.engine.keys import agent_key
-from ai_coordination_engine.store.begun import may_have_begun, status_of
+from ai_coordination_engine.engine.graph.definition import snapshot
+from ai_coordination_engine.engine.graph.keys import agent_key
 from ai_coordination_engine.store.models import (
     Coordination,
     Record,
@@ -39,6 +38,7 @@ from ai_coordination_engine.store.models import (
     TaskSchedule,
 )
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.records.begun import may_have_begun, status_of
 
 Out = Callable[[Any], object]
 """Makes the wire value of a stored one."""

@@ -30,8 +30,8 @@ from ai_coordination_engine.api.transport import (
     too_large,
 )
 from ai_coordination_engine.domain.charsets import Undecodable, decode
-from ai_coordination_engine.engine import async_tasks
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import (
     BadUserInput,
     CoordinationError,

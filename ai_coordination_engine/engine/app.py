@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from ai_coordination_engine.ports import ActionFunctions, AllowList, Clock, Queue, Runtimes, Secrets, Wake
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.async_tasks import AsyncTasks
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.steering import Steering
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.transitions.agents import Transitions
+from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
+from ai_coordination_engine.store.transitions.steering import Steering
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,26 @@ from functools import partial
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine import action, advance, async_tasks, control, maps, rules, runs, timers
+from ai_coordination_engine.engine.advance import hand_off as advance
+from ai_coordination_engine.engine.advance import maps
+from ai_coordination_engine.engine.advance.ending import own_end
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import Chain
-from ai_coordination_engine.engine.edge_outcomes import Held, check_output, edges
-from ai_coordination_engine.engine.ending import own_end
-from ai_coordination_engine.engine.inputs import output_of
-from ai_coordination_engine.engine.keys import edge_id
-from ai_coordination_engine.engine.leases import new_lease
-from ai_coordination_engine.engine.persistence import persist
+from ai_coordination_engine.engine.attempt import action, runs
+from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.attempt.persistence import persist
+from ai_coordination_engine.engine.attempt.request import Chain
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output, edges
+from ai_coordination_engine.engine.graph.inputs import output_of
+from ai_coordination_engine.engine.graph.keys import edge_id
+from ai_coordination_engine.engine.waits import async_tasks, timers
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
-from ai_coordination_engine.store.attempts import lost
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.attempts import lost
 
 _LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
 _WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")

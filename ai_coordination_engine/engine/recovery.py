@@ -10,8 +10,8 @@ from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine import rules, timers
-from ai_coordination_engine.engine.advance import (
+from ai_coordination_engine.engine.advance.ending import finish_ended
+from ai_coordination_engine.engine.advance.hand_off import (
     counter_shard_key_of,
     evaluated,
     fail_session,
@@ -21,13 +21,14 @@ from ai_coordination_engine.engine.advance import (
     skip_stuck,
 )
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.engine.edge_outcomes import Edge, edges
-from ai_coordination_engine.engine.ending import finish_ended
-from ai_coordination_engine.engine.keys import agent_key, edge_id, is_handed_off
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
+from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, is_handed_off
+from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.table import Key
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Key
 
 Left = Mapping[Key, SessionAgent]
 """Successors, and counter shards of joins and sinks, as they are."""

@@ -11,20 +11,16 @@ from typing import Literal, assert_never
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
-from ai_coordination_engine.engine import (
-    action,
-    async_tasks,
-    control,
-    ending,
-    maps,
-    recovery,
-    resume,
-    runs,
-    timers,
-)
+from ai_coordination_engine.engine import recovery
+from ai_coordination_engine.engine.advance import ending, maps
+from ai_coordination_engine.engine.advance.ending import own_end
+from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import Chain, call, request_of
-from ai_coordination_engine.engine.busy import Busy
+from ai_coordination_engine.engine.attempt import action, runs
+from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
+from ai_coordination_engine.engine.attempt.persistence import persist
+from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
 from ai_coordination_engine.engine.conclusion import (
     conclude,
     conclude_as_recorded,
@@ -32,15 +28,14 @@ from ai_coordination_engine.engine.conclusion import (
     log_event,
     pack,
 )
-from ai_coordination_engine.engine.edge_outcomes import check_output, edges
-from ai_coordination_engine.engine.ending import own_end
-from ai_coordination_engine.engine.giving_up import dead_letter, fail, poison
-from ai_coordination_engine.engine.leases import ExpiringOnError, new_lease
-from ai_coordination_engine.engine.persistence import persist
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
+from ai_coordination_engine.engine.waits import async_tasks, timers
+from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.store.attempts import Lease, died_in_a_row, lost_since_set_back, met_errors
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.attempts import Lease, died_in_a_row, lost_since_set_back, met_errors
 
 __all__ = ["Busy", "poison", "run_step"]
 

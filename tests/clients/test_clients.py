@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ai_coordination_engine.entrypoints.server import serving
+from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
 from tests.kit.node import installed, needs_node
 

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ai_coordination_engine.api.limits import Documents
-from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
+from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes
 from tests.kit.node import installed, needs_node
 
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ai_coordination_engine.entrypoints.example_files import example
+from ai_coordination_engine.entrypoints.cli.example_files import example
 from tests.kit.node import installed
 
 HERE = Path(__file__).parent

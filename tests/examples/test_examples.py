@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine.entrypoints.client import Client, SessionView, as_text
-from ai_coordination_engine.entrypoints.example_files import ExampleError, example, examples
-from ai_coordination_engine.entrypoints.run_checks import not_allowed
-from ai_coordination_engine.entrypoints.run_file import read_run_file
-from ai_coordination_engine.entrypoints.server import Running, serving
+from ai_coordination_engine.entrypoints.cli.client import Client, SessionView, as_text
+from ai_coordination_engine.entrypoints.cli.example_files import ExampleError, example, examples
+from ai_coordination_engine.entrypoints.local.server import Running, serving
+from ai_coordination_engine.entrypoints.run_file.run_checks import not_allowed
+from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file
 from ai_coordination_engine.settings import Settings
 from tests.examples import scripts
 from tests.kit.node import needs_node

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("installed")
 
 NAMES = "ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult, PredecessorOutput"
 INSTALL = 'Install what the command line needs: pip install "ai-coordination-engine[local]"\n'
-EXAMPLES = ROOT / "ai_coordination_engine/entrypoints/examples"
+EXAMPLES = ROOT / "ai_coordination_engine/entrypoints/cli/examples"
 
 
 def test_what_people_import_needs_nothing_but_the_wheel(installed: Installed, tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path, monkeypatch: 
     listed = subprocess.run(["git", "ls-files", PACKAGE], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(listed.stdout.splitlines()) <= names
     assert {name for name in names if not name.startswith(PACKAGE + "/")} == set()
-    assert {f"{PACKAGE}/entrypoints/page.html", f"{PACKAGE}/py.typed"} <= names
+    assert {f"{PACKAGE}/entrypoints/local/page.html", f"{PACKAGE}/py.typed"} <= names
 
 
 def test_the_examples_are_found_at_the_top_too() -> None:
-    inside = ROOT / PACKAGE / "entrypoints/examples"
+    inside = ROOT / PACKAGE / "entrypoints/cli/examples"
     assert (ROOT / "examples").resolve() == inside

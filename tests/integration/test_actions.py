@@ -8,8 +8,8 @@ import pytest
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import Crash, Tripwire, tripping

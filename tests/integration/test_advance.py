@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import control
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent

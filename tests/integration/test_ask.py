@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.ask import Asked, Question, ask
-from ai_coordination_engine.engine.keys import FIRST_QUESTION
+from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION
+from ai_coordination_engine.engine.planning.ask import Asked, Question, ask
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import BadUserInput, NotFound
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from tests.kit.controls import pause, put_right, resume
 from tests.kit.crashes import Crash, Turns, tripping
 from tests.kit.fakes import failing

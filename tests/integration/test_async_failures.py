@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.async_tasks import heartbeat
-from ai_coordination_engine.engine.control import cancel_session, pause_session, resume_session
+from ai_coordination_engine.engine.control.controls import cancel_session, pause_session, resume_session
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.async_tasks import heartbeat
 from ai_coordination_engine.errors import Conflict, CoordinationError, NotFound
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import retry
 from tests.kit.crashes import Tripwire, tripping
 from tests.kit.fakes import Behaviour

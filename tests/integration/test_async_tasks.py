@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.async_tasks import complete_async_task, heartbeat, states
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task, heartbeat, states
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentResult
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store import lists, meter
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Entity
-from ai_coordination_engine.store.session_status import status_key
+from ai_coordination_engine.store.records import lists
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Entity
+from ai_coordination_engine.store.records.session_status import status_key
+from ai_coordination_engine.store.tables import meter
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import data
 from tests.kit.records import TASK, World

@@ -7,8 +7,8 @@ import pytest
 
 from ai_coordination_engine.adapters.sqs import wake_from_body
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.store.entities import SESSION as SESSIONS
-from ai_coordination_engine.store.steering import Order
+from ai_coordination_engine.store.records.entities import SESSION as SESSIONS
+from ai_coordination_engine.store.transitions.steering import Order
 from benchmarks.harness.api import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {

@@ -21,11 +21,11 @@ import httpx
 import pytest
 
 from ai_coordination_engine.api.webhooks import tenant_key
-from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
+from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.ace import main; main()"]
+ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli.ace import main; main()"]
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
 } | {"NO_COLOR": "1", "COLUMNS": "120"}
@@ -299,7 +299,7 @@ def test_a_structured_setting_that_is_no_json_is_named() -> None:
 
 
 LOG = """
-from ai_coordination_engine.entrypoints.server import log_to_stderr
+from ai_coordination_engine.entrypoints.local.server import log_to_stderr
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.settings import Settings
 log_to_stderr(Settings())

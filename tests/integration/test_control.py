@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.resume import execute_for_user_input
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.steering import KEPT_KEYS, Order
-from ai_coordination_engine.store.table import Refused
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.steering import KEPT_KEYS, Order
 from tests.kit.controls import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.statuses import SESSION_STATUSES
-from ai_coordination_engine.engine import control
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.async_tasks import complete_async_task
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import CoordinationError
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.steering import Order
+from ai_coordination_engine.store.records.entities import SESSION
+from ai_coordination_engine.store.transitions.steering import Order
 from tests.kit.controls import cancel, fork_from, names, pause, put_right, rerun, resume, retry
 from tests.kit.stage import TENANT, Stage, stage_of
 

@@ -16,12 +16,12 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import poison, run_step
-from ai_coordination_engine.entrypoints import cli
-from ai_coordination_engine.entrypoints.dead_letters import DeadLetters, listed, redrive
+from ai_coordination_engine.entrypoints.cli import cli
+from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, listed, redrive
+from ai_coordination_engine.entrypoints.cli.explanations import explain
+from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
-from ai_coordination_engine.entrypoints.explanations import explain
-from ai_coordination_engine.entrypoints.failures import Failure
-from ai_coordination_engine.entrypoints.server import chosen_aws
+from ai_coordination_engine.entrypoints.local.server import chosen_aws
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api

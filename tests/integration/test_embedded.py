@@ -24,8 +24,8 @@ from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import Item
 from moto.sqs.models import Message
 
-from ai_coordination_engine.entrypoints import embedded
-from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.local import embedded
+from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
 
 CREDENTIALS = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_access_key": "local"}
 TABLE = {
@@ -409,7 +409,7 @@ def test_a_message_received_too_often_is_a_dead_letter_and_stays_one_after_a_res
 WRITER = """
 import sys, boto3
 from pathlib import Path
-from ai_coordination_engine.entrypoints.embedded import EmbeddedAws
+from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
 with EmbeddedAws(Path(sys.argv[1])) as aws:
     options = dict(endpoint_url=aws.endpoint_url, region_name="us-east-1",
                    aws_access_key_id="local", aws_secret_access_key="local")

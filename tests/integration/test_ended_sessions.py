@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
-from ai_coordination_engine.engine import maps
+from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.ask import Question, ask
-from ai_coordination_engine.engine.async_tasks import heartbeat as keep_alive
-from ai_coordination_engine.engine.control import session_ended
+from ai_coordination_engine.engine.control.controls import session_ended
+from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.async_tasks import heartbeat as keep_alive
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.store.entities import SESSION
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION
 from tests.kit.controls import cancel, sweep_after
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing

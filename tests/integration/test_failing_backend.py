@@ -18,7 +18,7 @@ from ai_coordination_engine import backend, bootstrap
 from ai_coordination_engine.adapters import secrets
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.sqs import SqsQueue
-from ai_coordination_engine.entrypoints.explanations import explain
+from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import SecretUnavailable, Wake
 from ai_coordination_engine.settings import Settings

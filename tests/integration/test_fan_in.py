@@ -16,12 +16,17 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
-from ai_coordination_engine.engine.advance import hand_off
+from ai_coordination_engine.engine.advance.hand_off import hand_off
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.session_agents import Plan, fill_subtasks, session_agents, session_counter_shards
+from ai_coordination_engine.engine.planning.session_agents import (
+    Plan,
+    fill_subtasks,
+    session_agents,
+    session_counter_shards,
+)
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock, FakeQueue
 

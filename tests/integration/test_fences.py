@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.errors import Conflict, CoordinationError, HasDependents, NotFound
-from ai_coordination_engine.store import guards, starts
-from ai_coordination_engine.store.begun import first_key
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.begun import first_key
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.store.transitions import starts
 from benchmarks.harness.api import Api
 from tests.kit.api import code, data
 from tests.kit.controls import cancel, pause

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain import budget
-from ai_coordination_engine.engine import sharing
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph import sharing
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, SESSION_RUN
-from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

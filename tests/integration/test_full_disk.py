@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ai_coordination_engine.entrypoints.embedded import DataDirError, EmbeddedAws
-from ai_coordination_engine.entrypoints.embedded_journal import Journal, _State
-from ai_coordination_engine.entrypoints.journal_file import JournalFile, Unwritable
+from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.local.embedded_journal import Journal, _State
+from ai_coordination_engine.entrypoints.local.journal_file import JournalFile, Unwritable
 from tests.integration.test_embedded import TABLE, client, item
 from tests.integration.test_kill import COORDINATION, START, TASK, Server, completed, serving
 

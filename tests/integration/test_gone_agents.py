@@ -6,7 +6,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.store.entities import COORDINATION
+from ai_coordination_engine.store.records.entities import COORDINATION
 from tests.kit.controls import fork_from
 from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.engine.ask import Question, ask
+from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.errors import Conflict, CoordinationError
-from ai_coordination_engine.store.entities import (
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     SESSION,
     SESSION_AGENT,
@@ -23,9 +24,8 @@ from ai_coordination_engine.store.entities import (
     TASK_SCHEDULE,
     Entity,
 )
-from ai_coordination_engine.store.models import Record
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Process, every_schedule, play, some_schedules
 from tests.kit.scene import LIFETIME, Scene, every_child

@@ -6,15 +6,15 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import Chain, request_of
-from ai_coordination_engine.engine.inputs import output_of
-from ai_coordination_engine.engine.keys import edge_id
+from ai_coordination_engine.engine.attempt.request import Chain, request_of
+from ai_coordination_engine.engine.graph.inputs import output_of
+from ai_coordination_engine.engine.graph.keys import edge_id
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest
-from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import cancel, rerun
 from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.persistence import LONGEST_WAIT
+from ai_coordination_engine.engine.attempt.persistence import LONGEST_WAIT
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult

@@ -16,20 +16,20 @@ from botocore.awsrequest import AWSResponse
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
-from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.leases import new_lease
-from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.control import reconcile
+from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.step import MOST_LOST
-from ai_coordination_engine.entrypoints import sweep as sweeping
-from ai_coordination_engine.entrypoints.api_handler import build_handler
-from ai_coordination_engine.entrypoints.sweep import Sweep
-from ai_coordination_engine.entrypoints.worker import build_handler as build_worker
+from ai_coordination_engine.entrypoints.aws import sweep as sweeping
+from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
+from ai_coordination_engine.entrypoints.aws.sweep import Sweep
+from ai_coordination_engine.entrypoints.aws.worker import build_handler as build_worker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import counter_shards
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import Database
 from tests.kit.api import document
 from tests.kit.fakes import FakeRuntime

@@ -12,10 +12,10 @@ from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_ready, phase
 from ai_coordination_engine.domain.predicates import Predicate, holds
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.lifecycle import condition
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.table import Refused, Table
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Refused, Table
+from ai_coordination_engine.store.transitions.rows import condition
 from benchmarks.harness.memory import in_memory
 
 NOW, TENANT = 100, "acme"

@@ -3,7 +3,7 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store import lists
+from ai_coordination_engine.store.records import lists
 from benchmarks.harness.api import Api
 from tests.kit.api import code, data, error
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case

@@ -8,16 +8,16 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import MAX_AGENTS
-from ai_coordination_engine.engine import maps
+from ai_coordination_engine.engine.advance import maps
+from ai_coordination_engine.engine.advance.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.keys import MAX_ELEMENTS, element_ordinal
-from ai_coordination_engine.engine.maps import MAX_EXPANSIONS, gather
+from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, element_ordinal
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
-from ai_coordination_engine.store import counter_shards
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.repository import blob_prefix
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.records.repository import blob_prefix
+from ai_coordination_engine.store.transitions import counter_shards
 from tests.kit.controls import pause, put_right, resume, retry, sweep_after
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing

@@ -14,8 +14,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from ai_coordination_engine import bootstrap
-from ai_coordination_engine.store.entities import SESSION_AGENT
-from ai_coordination_engine.store.guards import delete
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.guards import delete
 from benchmarks.harness.memory import Database
 from benchmarks.harness.memory.database import Refusal
 from tests.kit.controls import cancel, fork_from, pause, rerun, resume, retry, sweep_after

@@ -7,8 +7,9 @@ import pytest
 
 from ai_coordination_engine.api.nodes import node_id
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store import counter_shards, models
-from ai_coordination_engine.store.entities import SESSION_AGENT as SESSION_AGENTS
+from ai_coordination_engine.store import models
+from ai_coordination_engine.store.records.entities import SESSION_AGENT as SESSION_AGENTS
+from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import leaves, send
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Case, World

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import control
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.ask import Question, ask
-from ai_coordination_engine.engine.async_tasks import complete_async_task
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store import counter_shards
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.api import Api
 from benchmarks.harness.memory import Database
 from tests.kit.api import code

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.definition import snapshot
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.graph.definition import snapshot
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import fork_from, rerun

@@ -9,12 +9,12 @@ import pytest
 
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.async_tasks import complete_async_task
 from ai_coordination_engine.engine.step import Busy, poison, run_step
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.errors import NotFound, Unavailable
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.store.attempts import ERROR
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.transitions.attempts import ERROR
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash
 from tests.kit.fakes import Behaviour, failing

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import restart
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.async_tasks import heartbeat
-from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.control import restart
+from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.entrypoints.client import AgentView, Client, SessionView
+from ai_coordination_engine.engine.waits.async_tasks import heartbeat
+from ai_coordination_engine.entrypoints.cli.client import AgentView, Client, SessionView
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import COORDINATION, TASK
+from ai_coordination_engine.store.records.entities import COORDINATION, TASK
 from benchmarks.harness.api import Api
 from tests.kit.api import data
 from tests.kit.controls import rerun

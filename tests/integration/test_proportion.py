@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
-from ai_coordination_engine.engine import ending
+from ai_coordination_engine.engine.advance import ending
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.leases import new_lease
-from ai_coordination_engine.engine.reconcile import SOON
+from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.control.reconcile import SOON
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from tests.kit.controls import cancel, every_death, once, put_right, retry, sweep_after
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import reconcile
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.resume import execute_for_user_input
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.control import reconcile
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
-from ai_coordination_engine.store.session_transitions import SHARDS, SOON, watch_shard
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.transitions.sessions import SHARDS, SOON, watch_shard
 from tests.kit.controls import DIAMOND, names, put_right, sweep_after
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine import inputs, runs
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.ask import Question, ask
+from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.graph import inputs
+from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.store.entities import SESSION_AGENT, SESSION_RUN
-from ai_coordination_engine.store.guards import delete
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.records.entities import SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import rerun, retry
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing

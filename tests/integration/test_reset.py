@@ -9,10 +9,10 @@ import pytest
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import ActionResult
-from ai_coordination_engine.store import counter_shards
-from ai_coordination_engine.store.entities import SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.steering import Order
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.steering import Order
 from tests.kit.controls import cancel, fail_by_hand, fork_from, put_right, race, retry
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine import advance, maps, recovery, restart
+from ai_coordination_engine.engine import recovery
+from ai_coordination_engine.engine.advance import hand_off as advance
+from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session

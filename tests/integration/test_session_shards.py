@@ -5,11 +5,12 @@ from uuid import uuid4
 import pytest
 
 from ai_coordination_engine.errors import HasDependents
-from ai_coordination_engine.store import guards, shards
-from ai_coordination_engine.store.entities import COORDINATION, SESSION
-from ai_coordination_engine.store.lists import Page, read_page
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
+from ai_coordination_engine.store.records.lists import Page, read_page
+from ai_coordination_engine.store.tables import shards
 from tests.kit.dynamodb_local import Store
 
 MANY = 23

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.subtasks import fill_subtask
-from ai_coordination_engine.engine import session_agents, sharing
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.reconcile import sweep
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.control.reconcile import sweep
+from ai_coordination_engine.engine.graph import sharing
+from ai_coordination_engine.engine.planning import session_agents
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
-from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, TASK
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
 from benchmarks.harness.api import Api, Calls, Worker
 from tests.kit.crashes import Crash, Turns, tripping
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

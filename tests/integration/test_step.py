@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.inputs import given
+from ai_coordination_engine.engine.graph.inputs import given
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, PredecessorOutput

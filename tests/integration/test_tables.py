@@ -6,7 +6,7 @@ from typing import Any
 from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
-from ai_coordination_engine.entrypoints.server import chosen_aws
+from ai_coordination_engine.entrypoints.local.server import chosen_aws
 from ai_coordination_engine.settings import Settings
 
 SETTINGS = Settings(auth="local")

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.reconcile import sweep
+from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.store import counter_shards, guards
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import Database
 from tests.kit.controls import fork_from
 from tests.kit.crashes import Crash, tripping

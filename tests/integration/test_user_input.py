@@ -3,7 +3,7 @@
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import Crash, tripping

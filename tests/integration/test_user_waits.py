@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.control import pause_session, resume_session
-from ai_coordination_engine.engine.reconcile import sweep
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.control.controls import pause_session, resume_session
+from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.step import run_step
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import tripping

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, fork_from, pause, resume, retry, sweep_after

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from ai_coordination_engine.engine import control, fork, reconcile, restart
-from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.control import reconcile, restart
+from ai_coordination_engine.engine.planning import fork
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION
 from tests.kit.crashes import Crash, Tripwire, tripping
 from tests.kit.stage import TENANT, Stage
 

@@ -17,8 +17,8 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.fakes import FakeClock
 
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"

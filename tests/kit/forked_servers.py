@@ -7,9 +7,9 @@ import os
 import sys
 
 import ai_coordination_engine.api.schema
-import ai_coordination_engine.entrypoints.embedded
-import ai_coordination_engine.entrypoints.server  # noqa: F401
-from ai_coordination_engine.entrypoints.cli import main
+import ai_coordination_engine.entrypoints.local.embedded
+import ai_coordination_engine.entrypoints.local.server  # noqa: F401
+from ai_coordination_engine.entrypoints.cli.cli import main
 
 
 def serve_each() -> None:

@@ -17,17 +17,18 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine import conclusion, reconcile, restart, step
+from ai_coordination_engine.engine import conclusion, step
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.control import reconcile, restart
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import poison, run_step
 from ai_coordination_engine.entrypoints import deliveries
-from ai_coordination_engine.entrypoints.worker import LONGEST_BACKOFF
+from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
-from ai_coordination_engine.store import steering
-from ai_coordination_engine.store.attempts import died_in_a_row
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
+from ai_coordination_engine.store.transitions import steering
+from ai_coordination_engine.store.transitions.attempts import died_in_a_row
 from benchmarks.harness.memory.database import Table
 from tests.kit.crashes import Crash, Turns
 from tests.kit.fakes import Delivery

@@ -6,7 +6,7 @@ from random import Random
 from threading import Semaphore, Thread
 from typing import Any
 
-from ai_coordination_engine.store.repository import Repository
+from ai_coordination_engine.store.records.repository import Repository
 from tests.kit.stage import OneByOne
 
 Work = Callable[[Repository], Any]

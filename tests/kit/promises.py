@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
-from ai_coordination_engine.engine.reconcile import reconcile_session
+from ai_coordination_engine.engine.control.reconcile import reconcile_session
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.store.models import Session, SessionAgent
 from tests.kit.stage import TENANT, Stage

@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
-from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.entities import (
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     SESSION,
     SESSION_AGENT,
@@ -19,11 +20,10 @@ from ai_coordination_engine.store.entities import (
     TASK_SCHEDULE,
     Entity,
 )
-from ai_coordination_engine.store.marks import MARK_LIFETIME
-from ai_coordination_engine.store.models import Record
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.table import Key
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.marks import MARK_LIFETIME
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.table import Key
+from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Work
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import tripping
 from tests.kit.fakes import Behaviour, failing

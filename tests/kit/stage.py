@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentRequest
-from ai_coordination_engine.store.async_tasks import AsyncTasks
-from ai_coordination_engine.store.begun import agent_key_of, may_have_begun, status_of
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
-from ai_coordination_engine.store.parallel import Parallel
-from ai_coordination_engine.store.repository import Repository
-from ai_coordination_engine.store.steering import Steering
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.parallel import Parallel
+from ai_coordination_engine.store.transitions.agents import Transitions
+from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
+from ai_coordination_engine.store.transitions.steering import Steering
 from benchmarks.harness.memory import Database, databases
 from tests.kit.crashes import Crash, Tripwire, repeats
 from tests.kit.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime

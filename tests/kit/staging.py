@@ -13,14 +13,14 @@ import pytest
 from moto import mock_aws
 
 from ai_coordination_engine import backend, bootstrap
-from ai_coordination_engine.engine import maps
+from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import ActionResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import counter_shards
-from ai_coordination_engine.store.async_tasks import AsyncTasks
-from ai_coordination_engine.store.steering import Steering
-from ai_coordination_engine.store.transitions import Transitions
+from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.agents import Transitions
+from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
+from ai_coordination_engine.store.transitions.steering import Steering
 from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock
 from tests.kit.iam import Iam

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from ai_coordination_engine.api import resources
 from ai_coordination_engine.domain.ids import new_uuid
-from ai_coordination_engine.engine import control, reconcile
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.async_tasks import complete_async_task, heartbeat
-from ai_coordination_engine.engine.fork import fork_session
-from ai_coordination_engine.engine.resume import execute_for_user_input
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.control import reconcile
+from ai_coordination_engine.engine.planning.fork import fork_session
+from ai_coordination_engine.engine.waits.async_tasks import complete_async_task, heartbeat
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound, Throttled
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.store import guards
-from ai_coordination_engine.store.async_tasks import AsyncTasks
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
+from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
 from tests.kit.crashes import Crash
 from tests.kit.fakes import Behaviour
 from tests.kit.plans import Node

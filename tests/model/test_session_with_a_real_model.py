@@ -10,12 +10,12 @@ from moto import mock_aws
 from ai_coordination_engine.bootstrap import build_app, create_queue_and_bucket, create_tables
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.inputs import given
-from ai_coordination_engine.engine.start import Start, execute_procedure
+from ai_coordination_engine.engine.graph.inputs import given
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
-from ai_coordination_engine.store.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
 
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
 

@@ -17,7 +17,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.shapes import parse_agents
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.entities import SESSION
+from ai_coordination_engine.store.records.entities import SESSION
 
 graph = SCHEMA.graphql_schema
 allowed = bootstrap.allow_list(Settings(texts={"hi": "Hello"}))

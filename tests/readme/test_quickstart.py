@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from ai_coordination_engine.entrypoints.server import serving
+from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
 from tests.kit.node import installed, needs_node
 from tests.readme.documents import run, snippet

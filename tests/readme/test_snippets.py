@@ -19,10 +19,10 @@ from graphql import parse, validate
 from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import signature, tenant_key
-from ai_coordination_engine.entrypoints.cli import app as ace
-from ai_coordination_engine.entrypoints.client import Client, results
-from ai_coordination_engine.entrypoints.run_file import parse_run_file
-from ai_coordination_engine.entrypoints.server import serving
+from ai_coordination_engine.entrypoints.cli.cli import app as ace
+from ai_coordination_engine.entrypoints.cli.client import Client, results
+from ai_coordination_engine.entrypoints.local.server import serving
+from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from ai_coordination_engine.settings import Settings
 from tests.kit.node import installed, needs_node
 from tests.readme.documents import ROOT, SNIPPETS, Snippet, run, snippet, snippets

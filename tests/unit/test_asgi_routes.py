@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes
+from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes
 from ai_coordination_engine.errors import Unauthenticated
 
 

@@ -10,7 +10,7 @@ import pytest
 from ai_coordination_engine import backend
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.models import SessionRun
-from ai_coordination_engine.store.table import Table
+from ai_coordination_engine.store.tables.table import Table
 
 NAME = "ace-session_runs"
 Taken = Callable[[int, int], int]

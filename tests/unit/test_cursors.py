@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.store.cursors import decode, encode, fingerprint
+from ai_coordination_engine.store.records.cursors import decode, encode, fingerprint
 
 QUERY = fingerprint("task", "acme", {"coordination_uuid": "c"})
 

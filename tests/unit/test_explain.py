@@ -6,11 +6,11 @@ import pytest
 
 from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.domain.statuses import AGENT_STATES, SESSION_STATUSES
-from ai_coordination_engine.engine.explain import NAMED, Scene, Why, counter_shard_keys, explain, neighbours
-from ai_coordination_engine.engine.keys import agent_key
-from ai_coordination_engine.store.counter_shards import join_key
+from ai_coordination_engine.engine.control.explain import NAMED, Scene, Why, counter_shard_keys, explain, neighbours
+from ai_coordination_engine.engine.graph.keys import agent_key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.transitions.counter_shards import join_key
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 2, 9, 5, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ai_coordination_engine.entrypoints import graphql_api
-from ai_coordination_engine.entrypoints.api_handler import build_handler
-from ai_coordination_engine.entrypoints.asgi import asgi_app
+from ai_coordination_engine.entrypoints.aws import graphql_api
+from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
+from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.settings import Settings
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)

@@ -13,14 +13,8 @@ from graphene.types.generic import GenericScalar
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.transport import Request, Response
-from ai_coordination_engine.entrypoints.http_events import (
-    Kind,
-    kind_of,
-    request_from,
-    response_to,
-    tenant_from,
-)
-from ai_coordination_engine.entrypoints.invocations import Invocations
+from ai_coordination_engine.entrypoints.aws.http_events import Kind, kind_of, request_from, response_to, tenant_from
+from ai_coordination_engine.entrypoints.aws.invocations import Invocations
 from ai_coordination_engine.errors import (
     BadUserInput,
     CoordinationError,

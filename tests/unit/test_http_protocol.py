@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from ai_coordination_engine.entrypoints.http_protocol import BoundedProtocol
+from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 
 SHORT = 0.3
 

@@ -14,11 +14,11 @@ from starlette.applications import Starlette
 
 from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.entrypoints import page
-from ai_coordination_engine.entrypoints.asgi_routes import GraphQLRoutes, everything_else
-from ai_coordination_engine.entrypoints.local_guard import LocalGuard
-from ai_coordination_engine.entrypoints.markdown_page import html_of
-from ai_coordination_engine.entrypoints.page import page_for, page_routes
+from ai_coordination_engine.entrypoints.local import page
+from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes, everything_else
+from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
+from ai_coordination_engine.entrypoints.local.markdown_page import html_of
+from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 ORIGIN = "https://app.example"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.step import Busy
-from ai_coordination_engine.entrypoints.local_worker import LocalWorker, RingingQueue
+from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, RingingQueue
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Wake
 

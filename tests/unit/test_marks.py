@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from ai_coordination_engine.store.marks import MARK_LIFETIME, is_live, new_mark, oldest_live
+from ai_coordination_engine.store.records.marks import MARK_LIFETIME, is_live, new_mark, oldest_live
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from rich.live import Live
 
-from ai_coordination_engine.entrypoints.client import AgentView, SessionView
-from ai_coordination_engine.entrypoints.output import VisibleLog, on_one_line, visible, visible_json, write_json
-from ai_coordination_engine.entrypoints.progress import Progress
-from ai_coordination_engine.entrypoints.terminal import Terminal
+from ai_coordination_engine.entrypoints.cli.client import AgentView, SessionView
+from ai_coordination_engine.entrypoints.cli.output import VisibleLog, on_one_line, visible, visible_json, write_json
+from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 
 HARMLESS = "\t\n"
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -115,7 +115,7 @@ def run(
     code: str, redirected: str = "", *, stdout: int = subprocess.PIPE, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     """A process that imports `output` and runs this code."""
-    head = "from ai_coordination_engine.entrypoints.output import *\nprepare()\n"
+    head = "from ai_coordination_engine.entrypoints.cli.output import *\nprepare()\n"
     show = f"def show(): from {Terminal.__module__} import Terminal; Terminal().print('x')\n"
     program = f"{head}{show}{code}\nsys.exit(bool(close()))"
     command = ["sh", "-c", f'"$@" {redirected}', "sh", sys.executable, "-c", program]

@@ -4,7 +4,7 @@ from threading import Barrier, BrokenBarrierError
 
 import pytest
 
-from ai_coordination_engine.store.parallel import Parallel
+from ai_coordination_engine.store.tables.parallel import Parallel
 
 
 def test_works_go_on_side_by_side_and_may_make_calls_at_the_same_time() -> None:

@@ -10,8 +10,8 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.types import other_fields
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.records import Field, Filter, Kind
-from ai_coordination_engine.store.entities import ENTITIES, Entity
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import ENTITIES, Entity
 
 GRAPH: Any = SCHEMA.graphql_schema
 PAIRS = list(zip(ENTITIES, records.RECORDS, strict=True))

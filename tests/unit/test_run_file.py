@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine.entrypoints.run_file import RunFileError, parse_run_file, read_run_file
-from ai_coordination_engine.entrypoints.yaml_nodes import MAX_BYTES
+from ai_coordination_engine.entrypoints.run_file.run_file import RunFileError, parse_run_file, read_run_file
+from ai_coordination_engine.entrypoints.run_file.yaml_nodes import MAX_BYTES
 
 GOOD = """\
 coordination:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ai_coordination_engine.entrypoints import sweep as module
-from ai_coordination_engine.entrypoints.local_sweep import LocalSweep
-from ai_coordination_engine.entrypoints.sweep import Sweep
+from ai_coordination_engine.entrypoints.aws import sweep as module
+from ai_coordination_engine.entrypoints.aws.sweep import Sweep
+from ai_coordination_engine.entrypoints.local.local_sweep import LocalSweep
 
 
 class FakeContext(LambdaContext):

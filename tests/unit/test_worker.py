@@ -9,10 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import EndpointConnectionError
 
 from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
-from ai_coordination_engine.engine.busy import Busy
-from ai_coordination_engine.entrypoints import worker as module
+from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.entrypoints.aws import worker as module
+from ai_coordination_engine.entrypoints.aws.worker import Worker
 from ai_coordination_engine.entrypoints.deliveries import Deliveries
-from ai_coordination_engine.entrypoints.worker import Worker
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import Wake
 

@@ -1,0 +1,1 @@
+"""What follows from an agent that has ended: successors, maps, the end of the session."""

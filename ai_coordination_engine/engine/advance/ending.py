@@ -1,0 +1,283 @@
+"""How the agents of a session end that has ended itself: what waits is given up, what is cancelled is fenced, and every
+attempt is recorded. All of it may be repeated.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, counts
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.repository import is_below
+from ai_coordination_engine.store.transitions.attempts import lost
+
+MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
+_MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
+
+
+def agents_of(app: App, session: Session) -> list[SessionAgent]:
+    """The session's agents that the engine made, in order of their ordinals. One Query a megabyte."""
+    key = (session.coordination_uuid, session.session_uuid)
+    rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
+    return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
+
+
+def has_agents(app: App, tenant: str, session_uuid: str) -> bool:
+    """Whether there is any agent under a session's uuid, whosever it is. One Query of one item."""
+    return bool(app.records.table(SESSION_AGENT).query(tenant, session_uuid, limit=1, consistent=True)[0])
+
+
+def remove_strays(app: App, session: Session) -> None:
+    """Delete the agents of a confirmed session that do not count: those of starts that were given up, or not faster.
+
+    The fence of a start stays as long as that may be about to confirm.
+    """
+    key, now = (session.coordination_uuid, session.session_uuid), app.clock.now()
+    rows = app.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid, consistent=True)
+    own = [each for each in rows if each.ordinal is not None and is_below(each, SESSION_AGENT, key)]
+    over = [each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)]
+    strays = [each for each in over if not counts(session, each)]
+    guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
+
+
+def questions_of(app: App, session: Session) -> list[SessionAgent]:
+    """The session's questions, which were asked outside its task. One Query a megabyte of them."""
+    rows, after = _page(app, session, agent_key(session, FIRST_QUESTION - 1)[1])
+    while after is not None:
+        more, after = _page(app, session, after)
+        rows += more
+    return rows
+
+
+def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
+    """What the message of an agent owes to a session that has ended: its agents are ended once, not once a message.
+
+    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the agents are ended,
+    those alone are read whose attempts were held then. While they are ended turn by turn, the messages of one agent
+    alone do that.
+    """
+    if _ended_by_itself(session):
+        return 0
+    begun = _Begun.of(session)
+    if (begun.is_done and begun.held is None) or begun.by not in (None, agent.ordinal):
+        return 0  # the sweep looks, or the messages of another one do
+    if begun.is_done and agent.state in ("skipped", "cancelled"):
+        return 0  # it never handed off: what others hold came from somebody else
+    return end_agents(app, session, agent) or 0
+
+
+def end_agents(app: App, session: Session, by: SessionAgent | None = None, *, again: bool = False) -> float | None:
+    """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them,
+    from where the turn before has left off. Each is read once.
+
+    In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
+    (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none. None:
+    some agents are left; a message comes for them, to the agent `by` where that is given, and else the sweep.
+    `again`: all of them are looked at though they were before.
+    """
+    begun = _Begun.of(session)
+    if begun.is_done and begun.held is not None and not again:
+        return _look_at_held(app, session, begun.held)
+    turn = _turn(app, session, begun.after)
+    if turn.after is not None:
+        _go_on(app, session, begun, turn, by)
+        return None
+    until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
+    if not _ended_by_itself(session):
+        later = app.clock.now().timestamp() + app.settings.lease_seconds
+        app.transitions.session.agents_ended(session, begun.held_with(app, turn), max(until, later) + 1)
+    return until
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How far the end of a session's agents has come, as `Session.agents_ended` keeps it for its epoch.
+
+    `held` are the agents (ordinals) that others held when they were looked at; None: too many to be named, or a map
+    may get elements yet, and the sweep looks at all of them again. `by`: whose messages (ordinal) end the next ones,
+    those `after` this uuid.
+    """
+
+    held: list[int] | None
+    by: int | None
+    after: str | None
+    is_done: bool
+
+    @classmethod
+    def of(cls, session: Session) -> "_Begun":
+        epoch, held, *more = session.agents_ended or (None, None)
+        if epoch != (session.epoch or 0):
+            return cls([], None, None, is_done=False)
+        by, after = more or (None, None)
+        if not more and held is None:
+            return cls(None, None, None, is_done=True)
+        return cls(held, by, after, is_done=not more)
+
+    def held_with(self, app: App, turn: "_Turn") -> list[int] | None:
+        """Those that are held, with those of a turn more."""
+        before = [] if self.is_done else self.held
+        if before is None or turn.has_grown:
+            return None
+        held = [*before, *(each.ordinal for each in turn.rows if _held_until(app, [each]))]
+        return held if len(held) <= _MOST_HELD else None
+
+
+@dataclass
+class _Turn:
+    """Agents that were ended where nobody holds them, as they are then, and after which uuid others are left.
+
+    `has_grown`: elements of a map may have been written between its reading and its end.
+    """
+
+    rows: list[SessionAgent] = field(default_factory=list)
+    after: str | None = None
+    has_grown: bool = False
+
+
+def _turn(app: App, session: Session, after: str | None) -> _Turn:
+    turn, left = _Turn(after=after), MOST_AT_ONCE
+    while 2 * left > MOST_AT_ONCE:
+        rows, turn.after = _page(app, session, turn.after, limit=left)
+        writes, grown = _end_all(app, session, rows, turn)
+        left -= writes
+        turn.after = grown or turn.after
+        if turn.after is None:
+            break
+    return turn
+
+
+def _page(
+    app: App, session: Session, after: str | None, limit: int | None = None
+) -> tuple[list[SessionAgent], str | None]:
+    """Agents of the session in order of their uuids, which is that of their ordinals, and after which there may be
+    more. Elements of a map come after the map.
+    """
+    key = (session.coordination_uuid, session.session_uuid)
+    rows, after = app.records.page_of_children(SESSION_AGENT, session.partition_key, key, after, limit)
+    return [each for each in rows if counts(session, each)], after
+
+
+def _end_all(app: App, session: Session, rows: Sequence[SessionAgent], turn: _Turn) -> tuple[int, str | None]:
+    """End these agents of an ended session where nobody holds them, and record their lost attempts; how many writes,
+    and after which uuid there may be elements that were not there when their map was read.
+    """
+    writes, now = 0, {each.ordinal: each for each in rows}
+    grown: list[str] = []
+    while ending := _endings(app, session, list(now.values())):
+        calls = [partial(app.steering.end, each, state, session.epoch or 0) for each, state in ending]
+        writes += len(calls)
+        for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
+            del now[read.ordinal]
+            if ended is not None:
+                now[read.ordinal] = ended
+                grown += [ended.session_agent_uuid] if _has_grown(read, ended) else []
+    owing = [each for each in now.values() if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
+    if owing:
+        app.records.parallel.run([partial(record_lost, app, each) for each in owing])
+    turn.rows += now.values()
+    turn.has_grown |= bool(grown)
+    return writes, min(grown, default=None)
+
+
+def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
+    """End those of these agents that nobody holds any more; as `finish_ended`."""
+    if not ordinals:
+        return 0
+    keys = [agent_key(session, each) for each in ordinals]
+    found = app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True)
+    turn = _Turn()
+    _end_all(app, session, list(found.values()), turn)
+    until = _held_until(app, turn.rows)
+    if turn.has_grown:
+        app.transitions.session.agents_ended(session, None, max(until, app.lost_before() + app.settings.lease_seconds))
+    return until
+
+
+def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAgent | None) -> None:
+    """Have the next turn come: it is written where that begins and whose messages bring it, and the first one is sent.
+
+    Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds that another turn
+    was faster sends nothing.
+    """
+    over = (each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each))
+    first = next(over, next(iter(turn.rows), None))
+    given = by.ordinal if by is not None else begun.by
+    ordinal = given if given is not None else first.ordinal if first is not None else 0
+    if app.transitions.session.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after):
+        app.queue.send([Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)])
+
+
+def _ended_by_itself(session: Session) -> bool:
+    """Whether all agents of a session that has ended had ended before it."""
+    return bool(session.open_sink_count == 0 and not session.early)
+
+
+def _has_grown(read: SessionAgent, ended: SessionAgent) -> bool:
+    return ended.mapped is not None and (read.generation, read.elements_sent) != (ended.generation, True)
+
+
+def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
+    held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
+    lost_before = app.lost_before()
+    return max((until for until in held if until >= lost_before), default=0)
+
+
+def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
+    """End these agents of a session that has ended, where nobody holds them."""
+    _end_all(app, session, agents, _Turn())
+
+
+def give_up(app: App, agent: SessionAgent) -> None:
+    """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
+    app.steering.end(agent, "skipped", agent.epoch or 0)
+    record_lost(app, agent, state="skipped")
+
+
+def _endings(app: App, session: Session, rows: Sequence[SessionAgent]) -> list[tuple[SessionAgent, str]]:
+    """Which of these agents can be ended, and in which state."""
+    epoch, lost_before = session.epoch or 0, app.lost_before()
+    ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
+    if session.status == "cancelled":
+        return [(each, "cancelled") for each in ending]
+    ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it
+    free = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
+    return [(each, "skipped") for each in free if _is_the_engines(each)]
+
+
+def _is_the_engines(agent: SessionAgent) -> bool:
+    """Without a lease an executing agent is the client's own."""
+    return agent.state != "executing" or agent.lease_until is not None
+
+
+def owes_runs(agent: SessionAgent) -> bool:
+    """Whether an agent that was ended in the middle of an attempt may have attempts without a run."""
+    return agent.state in TERMINAL_AGENT_STATES and (agent.lease_until is not None or bool(agent.lost_runs))
+
+
+def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:
+    """Record the attempts of an ended agent that may have left no run."""
+    current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
+    for attempt, run_uuid in [*lost(agent), *current]:
+        runs.record_lost(app, agent, attempt, run_uuid)
+    agent.state = state or agent.state
+    app.steering.close(agent)
+
+
+def own_end(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
+    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+
+    An agent that was deleted meanwhile takes the record of the attempt with it.
+    """
+    if old is None:
+        runs.forget(app, agent)
+        return None
+    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
+        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
+    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
+    return old if mine else None

@@ -1,0 +1,327 @@
+"""What follows from a terminal agent: edges go, successors wake or are skipped, the session ends. May be repeated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.lifecycle.phases import is_ready, is_unsatisfied
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine.advance.ending import finish_ended, record_lost
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.edge_outcomes import (
+    COUNTED,
+    Edge,
+    EdgeOutcome,
+    Held,
+    edges,
+    evaluate,
+    held_again,
+)
+from ai_coordination_engine.engine.graph.inputs import label
+from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key, edge_id, family
+from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.transitions import counter_shards
+
+_UPSTREAM_FAILED = "Skipped because of a failure before it."
+_NOTHING = (
+    "There is no result: every agent that nobody waits for was skipped, because no condition or choice led to it."
+)
+MAX_LOGS = 2_000  # characters: the session's own row stays small
+
+
+@dataclass
+class Followers:
+    """The successors as they are after an edge is gone: those that are ready, and those that are skipped by it."""
+
+    ready: list[SessionAgent] = field(default_factory=list)
+    skipped: list[SessionAgent] = field(default_factory=list)
+
+    def add(self, agent: SessionAgent | None) -> None:
+        """Sort an agent in."""
+        if agent is None:
+            return
+        if agent.state == "skipped":
+            self.skipped.append(agent)
+        elif is_ready(agent):
+            self.ready.append(agent)
+
+
+def hand_off(
+    app: App, agent: SessionAgent, has_time: Callable[[], bool] = lambda: False, held: Held | None = None
+) -> SessionAgent | None:
+    """Release the edges that start at an agent that has ended, and return a ready successor that was claimed.
+
+    That is only when the caller `has_time` to run it. Every other ready successor is enqueued, what cannot run any more
+    is skipped and what follows from that too; a sink ends its part of the session. `held` says which of its conditions
+    hold, where that is known.
+
+    The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when something else
+    fails nothing is held.
+    """
+    outgoing_edges = evaluated(app, agent, held)
+    if not outgoing_edges:
+        finish_sink(app, agent)
+        return None
+    only = outgoing_edges[:1] if _is_only_child(agent, *outgoing_edges[0]) and has_time() else []
+    ready = _followers(app, agent, outgoing_edges[len(only) :])
+    if only:
+        app.queue.send([wake(each) for each in ready])
+        if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
+            return claimed
+        ready = _followers(app, agent, only)
+    first = next((each for each in ready if _may_claim(agent, each)), None) if has_time() else None
+    app.queue.send([wake(each) for each in ready if each is not first])
+    return _claim(app, first) if first is not None else None
+
+
+def ended(app: App, agent: SessionAgent) -> None:
+    """Everything that follows from an agent that has just ended as failed."""
+    if rules.fails_session(app, agent):
+        fail_session(app, agent)
+    else:
+        hand_off(app, agent)
+
+
+def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
+    """Whether a successor waits for this agent alone, so that its edge can go with the claim, in one write."""
+    return outcome is EdgeOutcome.PASSES and (edge.in_degree, edge.join) == (1, "all") and agent.map_ordinal is None
+
+
+def evaluated(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
+    """The edges of an agent that has ended, and what its end means for each; as `hand_off`."""
+    outgoing = edges(app.records.load(agent.successors))
+    if held is None:
+        held = _held(app, agent, outgoing)
+    chosen = app.records.load(agent.chosen)
+    outcomes = evaluate(outgoing, agent.state, upstream_failed=bool(agent.upstream_failed), chosen=chosen, held=held)
+    return list(zip(outgoing, outcomes, strict=True))
+
+
+def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
+    """Which conditions hold, found out again. Each agent has a whole budget: what was found before is found again."""
+    conditions = dict.fromkeys(edge.condition for edge in outgoing if edge.condition)
+    if agent.state != "completed" or not conditions:
+        return {}
+    output = app.records.load(agent.agent_output) or ""
+    try:
+        return held_again(conditions, output, Budget())
+    except AgentFailure:  # completed by hand with an output that the engine would have refused
+        return {}
+
+
+def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
+    try:
+        key = agent_key(agent, ordinal)
+        return app.transitions.finish_last_edge_and_claim(agent.partition_key, key, edge_id(agent), new_lease(app))
+    except Refused:
+        return None
+
+
+def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
+    """Whether what hands off may run a ready successor itself: it needs no person, and both are of one epoch.
+
+    Of another epoch, the agent may have been set back and have another output since; whoever gets a message reads it.
+    """
+    return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (agent.epoch or 0)
+
+
+def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
+    try:
+        return app.transitions.claim_as_read(ready, new_lease(app))
+    except Refused:
+        return None  # whoever was faster has a message of its own, and so has who set it back
+
+
+# Edges
+
+
+def _followers(app: App, agent: SessionAgent, evaluated: Sequence[tuple[Edge, EdgeOutcome]]) -> list[SessionAgent]:
+    """Release these edges of an agent and skip what they led past; the agents that are ready then."""
+    followers = _release(app, [(agent, edge, outcome) for edge, outcome in evaluated])
+    _skip_on(app, followers)
+    return followers.ready
+
+
+def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]]) -> Followers:
+    calls = [partial(release, app, agent, edge, outcome) for agent, edge, outcome in released]
+    followers = Followers()
+    for each in app.records.parallel.run(calls) if calls else ():
+        followers.add(each)
+    return followers
+
+
+def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> SessionAgent | None:
+    """Take one edge off its successor; the successor as it is afterwards, None while a counter shard of it is open.
+
+    A successor that can never run is skipped once that is certain: when too few are left of those it needs, or all
+    have ended and it needed them all.
+    """
+    return skip_stuck(app, agent, edge, _finish(app, agent, edge, outcome))
+
+
+def skip_stuck(app: App, agent: SessionAgent, edge: Edge, joined: SessionAgent | None) -> SessionAgent | None:
+    """The successor as it is once it is skipped where it can never run; `agent` has left it by this `way`."""
+    if joined is not None and is_unsatisfied(joined):
+        note = {} if joined.notes or not joined.upstream_failed else {"notes": _UPSTREAM_FAILED}
+        joined = app.transitions.skip(agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note)
+    if joined is not None and joined.state == "skipped" and joined.lost_runs:
+        record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
+    return joined
+
+
+def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> SessionAgent | None:
+    passes = outcome is EdgeOutcome.PASSES
+    unsatisfied = not passes and edge.join == "all"
+    upstream_failed = outcome is EdgeOutcome.UPSTREAM_FAILED and edge.join != "all_terminal"
+    note = _skip_note(app, agent) if unsatisfied and upstream_failed else None
+    key = agent_key(agent, edge.ordinal)
+    finish = partial(app.transitions.finish_edge, agent.partition_key)
+    if (counter_shard_key := counter_shard_key_of(agent, edge)) is None:
+        arrives = passes and edge.join in COUNTED
+        return finish(
+            key, edge_id(agent), arrives=arrives, unsatisfied=unsatisfied, upstream_failed=upstream_failed, note=note
+        )
+    counter_shard = finish(
+        counter_shard_key, edge_id(agent), unsatisfied=unsatisfied, upstream_failed=upstream_failed, note=note
+    )
+    if counter_shard is None or counter_shard.in_degree:
+        return None
+    told = app.records.load(counter_shard.notes)
+    return finish(
+        key,
+        edge_id(counter_shard),
+        width=counter_shard.width,
+        unsatisfied=bool(counter_shard.unsatisfied),
+        upstream_failed=bool(counter_shard.upstream_failed),
+        note=told,
+    )
+
+
+def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
+    """The key of the counter shard that the agent leaves by this way; None: it leaves the successor itself."""
+    if not (count := counter_shards.how_many(edge.in_degree, edge.join)):
+        return None
+    return counter_shards.join_key(agent_key(agent, edge.ordinal), family(agent.ordinal), agent.ordinal % count)
+
+
+def _skip_note(app: App, agent: SessionAgent) -> str:
+    note = f"Skipped: agent {label(app, agent)} failed." if agent.state == "failed" else app.records.load(agent.notes)
+    return (note or _UPSTREAM_FAILED)[:MAX_LOGS]
+
+
+def _skip_on(app: App, followers: Followers) -> None:
+    """What follows from skipped agents: skips go on until the sinks, and joins that tolerate them become ready."""
+    seen: set[int] = set()
+    while followers.skipped:
+        skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
+        seen |= set(skipped)
+        followers.skipped = []
+        edges_of = [(each, *edge) for each in skipped.values() for edge in evaluated(app, each)]
+        for each in skipped.values():
+            if not app.records.load(each.successors):
+                finish_sink(app, each)
+        further = _release(app, edges_of)
+        followers.ready.extend(further.ready)
+        followers.skipped.extend(further.skipped)
+    followers.ready = list({each.ordinal: each for each in followers.ready}.values())
+
+
+# The session
+
+
+def finish_sink(app: App, agent: SessionAgent) -> None:
+    """A sink is terminal: the session ends when it was the last (promise P6)."""
+    if not agent.sink_count:
+        return  # asked outside a task: nothing ends with it
+    upstream_failed = agent.state in ("failed", "cancelled") or (
+        agent.state == "skipped" and bool(agent.upstream_failed)
+    )
+    logs = _logs(app, agent) if upstream_failed else None
+    key = (agent.coordination_uuid, agent.session_uuid)
+    if agent.sink_count == 1:
+        values: dict[str, object] = {} if logs is None else {"upstream_failed": True, "logs": logs}
+        if agent.state == "skipped" and not upstream_failed:
+            values["logs"] = _skipped_sink(app, agent)
+        status = "failed" if upstream_failed else "completed"
+        session = app.transitions.session.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
+    else:
+        session = _finish_one_sink(app, agent, key, upstream_failed, logs)
+    if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
+        finish_ended(app, session, agent)  # a join that needed only some has left others behind
+
+
+def _finish_one_sink(
+    app: App, agent: SessionAgent, key: Key, upstream_failed: bool, logs: str | None
+) -> Session | None:
+    sink, width, told, has_result = edge_id(agent), 1, logs, agent.state == "completed"
+    if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
+        counter_shard = app.transitions.finish_edge(
+            agent.partition_key, counter_shard_key, edge_id(agent), upstream_failed=upstream_failed, note=logs
+        )
+        if counter_shard is None or counter_shard.in_degree:
+            return None
+        sink, width, upstream_failed, told = (
+            edge_id(counter_shard),
+            counter_shard.width,
+            bool(counter_shard.upstream_failed),
+            app.records.load(counter_shard.notes),
+        )
+        has_result = True  # of so many, some
+    session = app.transitions.session.finish_sink(
+        agent.partition_key, key, sink, width=width, upstream_failed=upstream_failed, has_result=has_result, logs=told
+    )
+    if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
+        return session
+    return end_session(app, session)
+
+
+def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
+    """The key of the counter shard that the sink leaves; None: it leaves the session itself."""
+    count = counter_shards.how_many(agent.sink_count or 0)
+    return counter_shards.sink_key(agent, agent.ordinal % count) if count else None
+
+
+def end_session(app: App, session: Session) -> Session | None:
+    """End a session whose sinks are all terminal; its logs say so when none of them has a result."""
+    key = (session.coordination_uuid, session.session_uuid)
+    if session.upstream_failed:
+        return app.transitions.session.end_session(session.partition_key, key, "failed")
+    logs = None if session.has_result else _NOTHING
+    return app.transitions.session.end_session(session.partition_key, key, "completed", logs=logs)
+
+
+def fail_session(app: App, agent: SessionAgent) -> None:
+    """A failed agent fails its session, and what nobody has claimed is skipped."""
+    if agent.sink_count == 0:
+        return  # asked outside a task: nothing ends with it
+    _fail_session(app, agent, _logs(app, agent))
+
+
+def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
+    """The session fails with the agent, whatever its policy says."""
+    if agent.sink_count == 0:
+        return
+    _fail_session(app, agent, reason[:MAX_LOGS])
+
+
+def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
+    key = (agent.coordination_uuid, agent.session_uuid)
+    failed = app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
+    if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
+        finish_ended(app, failed, agent)
+
+
+def _skipped_sink(app: App, agent: SessionAgent) -> str:
+    return f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice led to it."
+
+
+def _logs(app: App, agent: SessionAgent) -> str:
+    note = app.records.load(agent.notes) or "no reason was given"
+    ending = agent.state if agent.state in ("failed", "cancelled") else "did not run"
+    index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
+    return f"Agent {label(app, agent)}{index} {ending}: {note}"[:MAX_LOGS]

@@ -1,0 +1,335 @@
+"""Maps: one session agent for each element of a predecessor's list, and a join over them, which is the map itself.
+
+A claimed map is expanded: it waits as `pending` for its elements, which are written and enqueued page by page. When all
+have ended it is claimed again, and its output is the list of theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain import documents, json_text
+from ai_coordination_engine.domain.budget import Budget, Spent
+from ai_coordination_engine.domain.conditions import select
+from ai_coordination_engine.domain.placeholders import fill, named_agents, parts_of, query_keys
+from ai_coordination_engine.domain.prompts import fill_element
+from ai_coordination_engine.domain.scope import Scope
+from ai_coordination_engine.domain.shapes import AgentAction
+from ai_coordination_engine.engine.advance.ending import end_those
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.engine.graph import inputs, rules
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge
+from ai_coordination_engine.engine.graph.keys import (
+    MAX_ELEMENTS,
+    MAX_EXPANSIONS,
+    agent_key,
+    counter_shard_ordinal,
+    edge_id_of,
+    element_ordinal,
+    family,
+)
+from ai_coordination_engine.engine.graph.sharing import Sharing
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.attempts import key_of
+
+MAX_ASKED = 64_000_000  # characters of what all elements of one map are asked together
+PAGE = 100  # elements that are written and enqueued, or read, together
+
+
+class NotStarted(Exception):
+    """The elements of the map `agent`, which waits for them, cannot all be written; `message` says why."""
+
+    def __init__(self, agent: SessionAgent, message: str) -> None:
+        super().__init__(message)
+        self.agent, self.message = agent, message
+
+
+def is_map(app: App, agent: SessionAgent) -> bool:
+    """Whether the agent runs once for each element of a list."""
+    return "map" in rules.of(app, agent)
+
+
+def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
+    """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
+
+    Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one expansion too many,
+    `NotStarted` when the map waits and has to fail, and `Refused` when the lease was lost.
+    """
+    asked = _asked(app, agent, budget)  # none may fail once the map waits for them
+    if not asked:
+        return AgentResult("[]")
+    generation = (agent.generation or 0) + 1
+    if generation > MAX_EXPANSIONS:
+        raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
+    ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(asked))]
+    count = counter_shards.how_many(len(asked))
+    named = {counter_shard_ordinal(each, count) for each in ordinals} if count else ordinals
+    unfinished = [edge_id_of(each, agent.epoch) for each in named]
+    expanded = app.transitions.expand(agent, len(asked), unfinished, count)
+    try:
+        _start(app, expanded, asked)
+    except AgentFailure as failure:
+        raise NotStarted(expanded, failure.message) from failure
+    return None
+
+
+def go_on(app: App, agent: SessionAgent) -> None:
+    """Finish an expansion whose worker may have died; may be repeated."""
+    _start(app, agent, _asked(app, agent, Budget()))
+
+
+def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
+    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100.
+
+    Raises `AgentFailure` when they are too long together, or the budget is used up, without reading on.
+    """
+    outputs: list[str] = []
+    size = 0
+    for start in range(0, agent.mapped, PAGE):
+        indexes = range(start, min(start + PAGE, agent.mapped))
+        ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in indexes]
+        found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
+        for ordinal in ordinals:
+            outputs.append(_output(app, found.get(ordinal), budget))
+            size += len(outputs[-1]) + 2  # two for the brackets, or for the comma before it
+            if size > inputs.MAX_TEXT:
+                message = f"The outputs of the map's elements may have {inputs.MAX_TEXT} characters together"
+                raise AgentFailure(f"{message}; they have more.", error_class="invalid_output")
+    return AgentResult(f"[{', '.join(outputs)}]")
+
+
+def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
+    """The output of an element as JSON: what is JSON as a whole stands there as it was written, but for the white space
+    around it, with its type and its digits; anything else as a text.
+    """
+    if element is None or element.state != "completed":
+        return "null"
+    text: str = app.records.load(element.agent_output) or ""
+    try:
+        budget.spend(documents.price(text))
+        json_text.loads(text)
+        return json_text.bare(text)
+    except json_text.NotJSON:
+        return json_text.dumps(text)
+    except Spent as error:
+        message = "The outputs of the map's elements are more JSON than one step may read."
+        raise AgentFailure(message, error_class="invalid_output") from error
+
+
+def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
+    """What each element is asked, as it is stored."""
+    asks = _Asked.of(app, agent)
+    asked: list[Any] = []
+    left = MAX_ASKED
+    for index, element in enumerate(_elements(app, agent, budget)):
+        asked.append(asks.query(element, index, budget))
+        left -= sum(len(each) for each in parts_of(asked[-1]) if isinstance(each, str))
+        if left < 0:
+            message = f"The map asks its elements more than {MAX_ASKED} characters together; it takes no more."
+            raise AgentFailure(message, error_class="invalid_output")
+    return asked
+
+
+def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
+    rule: Mapping[str, Any] = rules.of(app, agent)["map"]
+    ordinals: Sequence[int] = app.records.load(agent.predecessors) or ()
+    before = inputs.passing(app, agent, inputs.read_outputs(app, agent, ordinals), budget)
+    lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
+    elements = [element for each in lists for element in each]
+    if not lists:
+        raise AgentFailure("The agent that the map is over gave no output.", error_class="invalid_output")
+    if len(elements) > MAX_ELEMENTS:
+        raise AgentFailure(
+            f"The map is over {len(elements)} elements; it takes at most {MAX_ELEMENTS}.", error_class="invalid_output"
+        )
+    return elements
+
+
+def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
+    expression = rule.get("items")
+    whose = (
+        f"The output of {source.name}" if not expression else f"What {expression} finds in the output of {source.name}"
+    )
+    try:
+        value = documents.read(source.output, budget)
+        found = select(expression, value, budget) if expression else value
+    except BadUserInput as error:
+        raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error
+    except Spent as error:
+        message = f"The map does not apply: the output of {source.name} is more JSON than one step may read."
+        raise AgentFailure(message, error_class="invalid_output") from error
+    except json_text.NotJSON as error:
+        whose = f"The output of {source.name} {error}"
+        message = f"{whose}, but the map needs a list; it begins: {documents.quoted(source.output)}."
+        raise AgentFailure(message, error_class="invalid_output") from error
+    if not isinstance(found, list):
+        raise AgentFailure(f"{whose} is no list, but the map needs one.", error_class="invalid_output")
+    return found
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the elements of a map are asked: its text, and where else than in them values come from."""
+
+    text: str
+    scope: Scope
+    strict: bool
+
+    @classmethod
+    def of(cls, app: App, agent: SessionAgent) -> "_Asked":
+        given = rules.of(app, agent)
+        keys = query_keys(app.records.load(agent.task_query) or "")
+        text = app.records.load(agent.query) or ""
+        return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
+
+    def query(self, element: Any, index: int, budget: Budget) -> Any:
+        """What one element is asked, as it is stored; raises `AgentFailure`."""
+        try:
+            filled = fill_element(self.text, element, index, self.scope, budget)
+            budget.spend(sum(documents.price_of_writing(each) for each in filled.parts if isinstance(each, str)))
+        except BadUserInput as error:
+            raise _unfit(index, error.message) from error
+        except Spent as error:
+            raise _unfit(index, "the map writes more JSON than one step may.") from error
+        if self.strict and filled.missing:
+            raise _unfit(index, f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are strict.")
+        return filled.stored()
+
+    @property
+    def named(self) -> set[str]:
+        """The predecessors whose outputs the text may name."""
+        return named_agents(fill(self.text, self.scope.with_nothing()).stored()) if "{" in self.text else set()
+
+
+def _unfit(index: int, why: str) -> AgentFailure:
+    return AgentFailure(f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output")
+
+
+def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
+    """Write counter shards and elements and enqueue them, page by page, as long as the map waits for just these.
+
+    Whoever ends the session later finds that the map waits. One that had ended before took it for an attempt.
+    """
+    session = control.over(app, agent)
+    if session is not None:
+        end_those(app, session, [agent])
+        return
+    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))]
+    _put_once(app, _counter_shards(agent, ordinals))
+    template = _template(app, agent, _Asked.of(app, agent).named)
+    for start in range(0, len(asked), PAGE):
+        page = [
+            _element(app, agent, template, ordinals[index], asked[index])
+            for index in range(start, min(start + PAGE, len(asked)))
+        ]
+        _put_once(app, page)
+        if not _still_waits(app, agent, page):
+            return
+        app.queue.send([wake(each) for each in page])
+    app.transitions.elements_sent(agent)
+
+
+def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
+    """Whether the map still waits for these elements; else they are taken back. Paused like the map where it is."""
+    now = app.records.table(SESSION_AGENT).get(agent.partition_key, key_of(agent), consistent=True)
+    if now is None or (now.state, now.generation) != ("pending", agent.generation):
+        app.records.parallel.run([partial(_take_back, app, each) for each in page])
+        return False
+    if now.paused is not None:
+        app.records.parallel.run([partial(app.transitions.pause_element, each, now.paused) for each in page])
+    return True
+
+
+def _take_back(app: App, element: SessionAgent) -> None:
+    if app.transitions.take_back(element):
+        guards.remove_blobs(app.records, SESSION_AGENT, element)
+
+
+def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
+    if agent.counter_shards is None:
+        return []
+    key = (agent.session_uuid, agent.session_agent_uuid)
+    made = [
+        counter_shards.counter_shard(
+            counter_shards.join_key(key, family(ordinals[0]), number),
+            agent,
+            {edge_id_of(each, agent.epoch) for each in found},
+            counter_shard_ordinal(min(found), agent.counter_shards),
+        )
+        for number, found in counter_shards.spread(ordinals, agent.counter_shards).items()
+    ]
+    for each in made:
+        each.epoch = agent.epoch
+    return made
+
+
+def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
+    """What all elements of the map share; what is large of it is one blob, below the session's prefix.
+
+    The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
+    """
+    share = Sharing(app, agent, beside=(agent.predecessors, agent.rules))
+    given = rules.of(app, agent)
+    kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
+    now = app.clock.now()
+    before: Sequence[int] = app.records.load(agent.predecessors) or ()
+    action = AgentAction.model_validate(app.records.load(agent.agent_action) or {})
+    edge = Edge(agent.ordinal, agent.mapped, given["map"].get("join", "all"))
+    template = {
+        "partition_key": agent.partition_key,
+        "coordination_uuid": agent.coordination_uuid,
+        "agent_uuid": agent.agent_uuid,
+        "agent_action": AgentAction(primary_path=action.primary_path).complete(),
+        "definition": agent.definition,
+        "task_query": agent.task_query,
+        "input_files": agent.input_files,
+        "predecessors": share(_heard(app, agent, before, named) or None),
+        "successors": [edge.stored()],
+        "rules": share(kept or None),
+        "lease_seconds": agent.lease_seconds,
+        "state": "initial",
+        "epoch": agent.epoch,
+        "in_degree": 0,
+        "map_ordinal": agent.ordinal,
+        "created_at": now,
+        "updated_at": now,
+        "updated_by": agent.updated_by,
+    }
+    share.write()
+    return template
+
+
+def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:
+    """The predecessors that each element hears too: all but the list itself, unless its text names that."""
+    over = rules.of(app, agent)["map"]["over"]
+    if over in named:
+        return list(before)
+    if len(before) == 1:
+        return []
+    return [each.ordinal for each in inputs.read(app, agent, before) if each.agent_uuid != over]
+
+
+def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any) -> SessionAgent:
+    key = agent_key(agent, ordinal)
+    packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"query": query})
+    values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}
+    return SessionAgent(session_uuid=key[0], session_agent_uuid=key[1], **values)
+
+
+def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
+    """Write what is not there yet: an earlier worker may have written some, and they may be running."""
+    table = app.records.table(SESSION_AGENT)
+    if records:
+        try:
+            app.records.parallel.run([partial(table.put_new, each) for each in records])
+        except Refused as refused:
+            message = "Another record stands under the uuid of an element of the map; run it in a new session."
+            raise AgentFailure(message) from refused

@@ -1,0 +1,48 @@
+"""Leases as the engine takes them and gives them back."""
+
+import secrets
+
+from ai_coordination_engine.backend import passing
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, Lease
+
+
+def new_lease(app: App) -> Lease:
+    """A lease for an attempt that starts now."""
+    now = app.clock.now()
+    return Lease(
+        run_uuid=new_uuid(now),
+        lost_before=app.lost_before(),
+        now=now.timestamp(),
+        seconds=app.settings.lease_seconds,
+        token=secrets.token_hex(4),
+    )
+
+
+class ExpiringOnError:
+    """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
+    lease. A process that dies cannot do so.
+
+    What a backend refuses for now, or does not answer, is waited for; any other error counts as one. Neither is an
+    attempt that died, unless it had `died` before.
+    """
+
+    def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
+        self._app, self._agent, self._died = app, agent, died
+
+    def __enter__(self) -> None:
+        """The lease is held already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
+        try:
+            ended = ERROR if passing(error) is None else REFUSED
+            self._app.transitions.expire_lease(self._agent, 0 if self._died else ended)
+        except Exception as another:  # then the lease runs out; what happened first says more
+            if passing(another) is None:
+                raise
+            logger.warning("could not let go", extra={"session_agent_uuid": self._agent.session_agent_uuid})

@@ -1,0 +1,54 @@
+"""Writing what an attempt has found, though a backend refuses it for now: the result is held, not asked for again."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from ai_coordination_engine.backend import backoff
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.attempt.request import Chain
+from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.tables.table import Refused
+
+LONGEST_WAIT = 20.0  # seconds between two tries, at most
+_SPARE = 2.0  # seconds, for letting go of the agent at the end
+T = TypeVar("T")
+
+
+def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T]) -> T:
+    """The answer of `write`, which may be repeated: what an agent answered has cost money, so it is tried again, under
+    a renewed lease, as long as the process has time.
+
+    Raises what the backend raised last, `Throttled` or `Unavailable`, when there is none left.
+    """
+    refusals, longest = 0, 0.0
+    while True:
+        began = app.clock.now().timestamp()
+        try:
+            return write()
+        except Throttled as error:
+            longest = max(longest, app.clock.now().timestamp() - began)
+            seconds = backoff(refusals, min(LONGEST_WAIT, _lease_seconds(app, agent) / 4))
+            if not chain.has(app, seconds + 2 * longest + _SPARE):  # one more try, and letting go, may take as long
+                raise
+            reason = f"{type(error).__name__}: {error}"
+        refusals += 1
+        logger.warning("result held", extra={"session_agent_uuid": agent.session_agent_uuid, "reason": reason})
+        _stay(app, agent, seconds)
+        app.clock.wait(seconds, chain.stopping)
+
+
+def _stay(app: App, agent: SessionAgent, seconds: float) -> None:
+    """Keep the lease for at least half of its time beyond the next `seconds`."""
+    lease = new_lease(app)
+    if agent.lease_until is None or agent.lease_until - lease.now - seconds >= _lease_seconds(app, agent) / 2:
+        return
+    with suppress(Throttled, Refused):  # the next time; a late result is recorded all the same (promise P2)
+        agent.lease_until = app.transitions.renew(agent, lease).lease_until
+
+
+def _lease_seconds(app: App, agent: SessionAgent) -> float:
+    return agent.lease_seconds or app.settings.lease_seconds

@@ -1,0 +1,178 @@
+"""Recording attempts: exactly one immutable SessionRun each (promise P5)."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import AgentFailure, Wake
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.attempts import lost, met_error
+
+
+def record(
+    app: App,
+    agent: SessionAgent,
+    started: datetime,
+    *,
+    outcome: str,
+    usage: Mapping[str, Any] | None = None,
+    failure: AgentFailure | None = None,
+    output: Any = None,
+    async_task_uuid: str | None = None,
+) -> None:
+    """Write the run of the current attempt; it may be written already. `outcome`: completed, failed or pending.
+
+    A completed one keeps its `output`, as the agent stores it; a failed one its `failure`; a pending one names the
+    long job, whose state is kept elsewhere.
+
+    Attempts before it that have left no run until now are recorded as lost: until here a late result was in time.
+    """
+    details: dict[str, Any] = {
+        "status": outcome,
+        "attempt": agent.attempt,
+        "started_at": started.isoformat(),
+        "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
+        "usage": dict(usage) if usage else None,
+        "error": failure.message if failure else None,
+        "error_class": failure.error_class if failure else None,
+    }
+    given = {name: value for name, value in details.items() if value is not None}
+    kept = {
+        "agent_output": output,
+        "retryable": failure.retryable if failure else None,
+        "retry_after": failure.retry_after if failure else None,
+        "async_task_uuid": async_task_uuid,
+    }
+    earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
+    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, kept), *earlier])
+
+
+def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
+    """The run that says how one of these attempts ended, so that the agent need not be called again.
+
+    That is the latest which completed, else the latest which failed or waits for a long job; an attempt after it may
+    have died in taking over. None: there are none, or none has left a result. At most one BatchGetItem.
+    """
+    if not attempts:
+        return None
+    keys = [(agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)]
+    found: dict[Any, SessionRun] = app.records.get_many(SESSION_RUN, agent.partition_key, keys, consistent=True)
+    mine = [found[key] for key in keys if key in found and found[key].session_agent_uuid == agent.session_agent_uuid]
+    completed = [run for run in mine if _is_complete(app, agent, run)]
+    others = [run for run in mine if status(app, run) in ("failed", "pending")]
+    return next(reversed(completed or others), None)
+
+
+def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
+    """Whether the run has what the agent completes with; the output of a map is read from its elements again."""
+    return status(app, run) == "completed" and (run.agent_output is not None or agent.mapped is not None)
+
+
+def status(app: App, run: SessionRun) -> str | None:
+    """How the engine recorded the attempt; None for a run that a client wrote."""
+    return (app.records.load(run.async_task) or {}).get("status")
+
+
+def started_at(app: App, run: SessionRun, otherwise: float) -> float:
+    """When the attempt began, in epoch seconds."""
+    told = app.records.load(run.async_task).get("started_at")
+    return datetime.fromisoformat(told).timestamp() if told else otherwise
+
+
+def failure(app: App, run: SessionRun) -> AgentFailure:
+    """How the attempt of a failed run failed."""
+    told = app.records.load(run.async_task)
+    return AgentFailure(
+        told.get("error", ""),
+        retryable=bool(run.retryable),
+        retry_after=run.retry_after,
+        error_class=told.get("error_class", "error"),
+    )
+
+
+def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
+    """Write the run of an attempt before this one, whose lease ran out or which met an error, unless its worker did."""
+    details = {
+        "status": "lost",
+        "attempt": attempt,
+        "error": "No result came: the lease ran out, or the process that ran it ended.",
+        "error_class": "lost",
+    }
+    if met_error(agent, run_uuid):
+        details |= {"error": "It met an unexpected error; the log says which.", "error_class": "internal"}
+    _put(app, agent, run_uuid, details)
+
+
+def forget(app: App, agent: SessionAgent) -> None:
+    """Take back the run of an attempt whose agent is gone, and its output: nothing hangs below a deleted record
+    (promise P1).
+    """
+    guards.remove_blobs(app.records, SESSION_AGENT, agent)
+    own = SessionRun.confirmed.does_not_exist() & (SessionRun.session_agent_uuid == agent.session_agent_uuid)
+    for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
+        with suppress(Refused):
+            app.records.table(SESSION_RUN).delete(agent.partition_key, (agent.session_uuid, run_uuid), own)
+            return
+
+
+def sweep(app: App, wake: Wake) -> None:
+    """Delete what attempts of a deleted agent have left under a session that is gone too (promise P1)."""
+    table = app.records.table(SESSION_RUN)
+    for run in table.query_all(wake.tenant, wake.session_uuid, consistent=True):
+        if run.session_agent_uuid != wake.session_agent_uuid:
+            continue
+        session_key = (run.coordination_uuid, run.session_uuid)
+        if app.records.table(SESSION).get(wake.tenant, session_key, consistent=True) is None:
+            with suppress(Refused):
+                table.delete(wake.tenant, (run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
+
+
+def _put(
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], kept: Mapping[str, Any] | None = None
+) -> None:
+    """Write a run under the uuid of its attempt, or, where a client has written a run of its own there, under one that
+    follows from the attempt.
+    """
+    values = {name: value for name, value in (kept or {}).items() if value is not None}
+    values.setdefault("async_task_uuid", run_uuid)  # the engine runs the attempt itself: the run is the task
+    try:
+        _put_under(app, agent, run_uuid, details, values)
+    except Refused:
+        logger.error("the uuid of a run is taken", extra={"run_uuid": run_uuid, "partition_key": agent.partition_key})
+        _put_under(app, agent, _other_uuid(agent, run_uuid), details, values)
+
+
+def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:
+    return child_uuid(f"{agent.session_agent_uuid}/{run_uuid}", 0, agent.created_at)
+
+
+def _put_under(
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    key = (agent.session_uuid, run_uuid)
+    now = app.clock.now()
+    packed = app.records.store(SESSION_RUN, agent.partition_key, key, {"async_task": details})
+    run = SessionRun(
+        session_uuid=agent.session_uuid,
+        run_uuid=run_uuid,
+        partition_key=agent.partition_key,
+        coordination_uuid=agent.coordination_uuid,
+        session_agent_uuid=agent.session_agent_uuid,
+        agent_uuid=rules.executed_by(app, agent),
+        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
+        updated_by="engine",
+        created_at=now,
+        updated_at=now,
+        **values,
+        **packed,
+    )
+    app.records.table(SESSION_RUN).put_new(run)

@@ -1,0 +1,1 @@
+"""What people do to a running session: controls, setting back, reconciling, and asking why."""

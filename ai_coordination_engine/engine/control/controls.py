@@ -1,0 +1,180 @@
+"""What a person's writes mean for a running session: cancel, pause, resume, and records that are ended by hand.
+
+Each is one conditional write on the session, from which everything else follows by `reconcile_session`: a crash after
+it loses nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.statuses import (
+    OPEN_SESSION_STATUSES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine.advance.ending import end_agents, give_up
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
+from ai_coordination_engine.engine.waits import timers
+from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.transitions.steering import Order
+
+__all__ = [
+    "agent_ended",
+    "agent_ends",
+    "cancel_session",
+    "give_up",
+    "is_needed",
+    "is_over",
+    "over",
+    "pause_session",
+    "resume_session",
+    "session_ended",
+    "session_ends",
+]
+
+_TRIES = 10
+_Write = Callable[[Session, Order, float], object]
+
+
+def cancel_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """End an open session now; what runs is fenced. Cancelling a cancelled one is a success without effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended otherwise.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.cancel(session, order, watch_at)
+
+    order = Order.of(updated_by, idempotency_key, "cancel")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["cancelled"], write)
+
+
+def pause_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Let nothing more begin in an open session; attempts that run go on to their end. Again has no effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.pause(session, order, new_uuid(app.clock.now()), watch_at)
+
+    order = Order.of(updated_by, idempotency_key, "pause")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["paused"], write)
+
+
+def resume_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Let a paused session go on. For an open one that is not paused it is a success without effect.
+
+    Raises `NotFound`, or `Conflict` when it has ended.
+    """
+
+    def write(session: Session, order: Order, watch_at: float) -> object:
+        return app.steering.resume(session, order, watch_at)
+
+    order = Order.of(updated_by, idempotency_key, "resume")
+    already = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
+    return _steer(app, tenant, (coordination_uuid, session_uuid), order, already, write)
+
+
+def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: Sequence[str], write: _Write) -> Session:
+    """Make the write unless the session has a status of `already`, or has seen the order; then what follows from it."""
+    reconcile = partial(reconcile_session, app, tenant, *key)
+    session = find(app, tenant, key)
+    for _ in range(_TRIES):
+        if order.was_carried_out(session):
+            break
+        if session.restart is not None and session.status == "in_transit":
+            session = reconcile()  # first it is set back as a whole
+        try:
+            if session.status in already:
+                app.steering.note(session, order)
+            elif session.status in TERMINAL_SESSION_STATUSES:
+                raise Conflict(f"The session has ended: its status is {session.status}.", status=session.status)
+            else:
+                write(session, order, app.clock.now().timestamp() + SOON)
+            break
+        except Refused:
+            session = find(app, tenant, key)
+    else:
+        raise Conflict("Too much happens to this session at once; try again in a moment.")
+    return reconcile()
+
+
+def session_ends(app: App, tenant: str, key: Key) -> None:
+    """A session is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it."""
+    app.transitions.session.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
+
+
+def session_ended(app: App, session: Session) -> None:
+    """A session was ended by hand: its agents end as if the engine had ended it, late results change nothing."""
+    if session.open_sink_count is not None:
+        end_agents(app, session)
+
+
+def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
+    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it.
+
+    The agent as it was, when the engine moves it and it has not ended.
+    """
+    agent: SessionAgent | None = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
+        return None
+    timers.keep_watching(app, agent, early=bool(agent.unfinished))
+    return agent
+
+
+def agent_ended(app: App, agent: SessionAgent) -> None:
+    """An agent was ended by hand: a worker finishes what follows from it."""
+    if agent.ordinal is not None:
+        app.queue.send([wake(agent)])
+
+
+def is_over(app: App, agent: SessionAgent) -> bool:
+    """Whether the agent's session has ended, and the agent with it: what was asked outside a task outlives that."""
+    return over(app, agent) is not None
+
+
+def over(app: App, agent: SessionAgent) -> Session | None:
+    """The agent's session when it has ended, and the agent with it."""
+    key = (agent.coordination_uuid, agent.session_uuid)
+    session: Session | None = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
+    ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
+    return session if session is not None and session.status in ends else None
+
+
+def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:
+    """Whether something may still follow from the agent: the engine planned it, and its session is open."""
+    agent = app.records.get(SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True)
+    if agent is None or agent.ordinal is None:
+        return False
+    session = app.records.table(SESSION).get(tenant, (agent.coordination_uuid, session_uuid), consistent=True)
+    return session is not None and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES

@@ -1,0 +1,272 @@
+"""Reconciling a session: every message and write that it owes is found again from what is stored, and made up for.
+
+All of it may be repeated at any time, beside any worker. It is what the sweep does with sessions that have not moved
+for a while, what an operator does after a disaster, and the second half of every control.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
+
+from ai_coordination_engine.domain.lifecycle.phases import is_unsatisfied
+from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
+    OPEN_SESSION_STATUSES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
+from ai_coordination_engine.engine.advance.ending import agents_of, end_agents, end_those, questions_of, remove_strays
+from ai_coordination_engine.engine.advance.gone import release_gone
+from ai_coordination_engine.engine.advance.hand_off import end_session
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.control.reset import go_on
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.edge_outcomes import edges
+from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id, ordinal_of
+from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outstanding
+from ai_coordination_engine.engine.waits.outlook import outlook
+from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.entities import SESSION
+from ai_coordination_engine.store.tables.table import Key
+from ai_coordination_engine.store.transitions import starts
+from ai_coordination_engine.store.transitions.counter_shards import how_many
+from ai_coordination_engine.store.transitions.sessions import SHARDS, SOON
+
+__all__ = ["SOON", "find", "reconcile_session", "sweep"]
+
+MUCH = 1_000  # sessions that are due: more than one process looks after at once
+_AT_ONCE = 100  # sessions that a sweep looks after in any case
+
+
+def find(app: App, tenant: str, key: Key) -> Session:
+    """The session as it is now; raises `NotFound`."""
+    session: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
+    if session is None:
+        raise SESSION.missing(key)
+    return session
+
+
+def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
+    """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
+    session = find(app, tenant, (coordination_uuid, session_uuid))
+    _reconcile(app, session, again=True)
+    return _again(app, session)
+
+
+def _again(app: App, session: Session) -> Session:
+    """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
+    now = starts.read(app.records, session)
+    if now is None or now.nonce != session.nonce:
+        return find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+    now.unconfirmed = None
+    return now
+
+
+def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
+    if session.strays is not None:
+        remove_strays(app, session)
+    if session.restart is not None and session.status == "in_transit":
+        session = go_on(app, session)
+    agents: list[SessionAgent] = []
+    if session.status not in TERMINAL_SESSION_STATUSES:
+        agents = _finished(app, session)
+        session = _again(app, session)
+    if session.status in TERMINAL_SESSION_STATUSES:
+        _reconcile_ended(app, session, again=again)
+    elif session.status == "paused":
+        _look_again(app, session, _mark(app, session))
+    else:
+        agents = _unmark(app, session, agents)
+        _enqueue_runnable(app, agents)
+        _look_again(app, session, agents)
+
+
+def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
+    held_until = end_agents(app, session, again=again)
+    if held_until is None:  # some are left for another turn
+        held_until = app.clock.now().timestamp() + SOON
+    questions = questions_of(app, session)
+    if session.status == "cancelled":
+        end_those(app, session, questions)
+        questions = []
+    outliving = _unmark(app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of)
+    _enqueue_runnable(app, outliving)
+    _look_again(app, session, outliving, held_until)
+
+
+def sweep(
+    app: App,
+    shards: Sequence[int] = range(SHARDS),
+    *,
+    has_time: Callable[[], bool] = lambda: False,
+    hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
+) -> int:
+    """Reconcile sessions of these shards whose time to be looked at has come, side by side: 100, and as many more as
+    it `has_time` for. Returns how many.
+
+    When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers which have taken one.
+    One that cannot be reconciled keeps no other waiting: what it raises is raised when all have had their turn.
+    """
+    due = app.steering.due(app.clock.now().timestamp(), shards)
+    taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
+    rest = [each for each in due[_AT_ONCE:] if int(each.watch) not in taken]
+    looked_at: list[Session] = []
+
+    def look(each: Session) -> None:
+        looked_at.append(each)
+        _look_after(app, each)
+
+    def look_in_time(each: Session) -> None:
+        if has_time():
+            look(each)
+
+    works = [partial(look, each) for each in due[:_AT_ONCE]]
+    app.records.parallel.beside([*works, *(partial(look_in_time, each) for each in rest)])
+    return len(looked_at)
+
+
+def _look_after(app: App, due: Session) -> None:
+    """Put the session off first: when this raises or dies, others come before it next time. Whoever does so looks."""
+    session = app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
+    if session is None:
+        return  # another sweep was faster
+    app.records.look_at_starts([session], consistent=True)
+    if session.unconfirmed is not None:  # a start that may have died
+        guards.swept(app.records, SESSION, session.partition_key, session)
+        return
+    now = app.clock.now().timestamp()
+    try:
+        _reconcile(app, session)
+    except Throttled:  # that passes: what waits in the session for its time must not come much later
+        with suppress(Throttled):
+            app.steering.rewatch(session, now + SOON)
+        raise
+    if session.strays is not None and session.strays < now:
+        app.transitions.session.without_strays(session)
+
+
+# What is owed
+
+
+def _finished(app: App, session: Session) -> list[SessionAgent]:
+    """The session's agents once nothing is left to do for those that have ended, or the session has ended."""
+    agents = agents_of(app, session)
+    settled: set[int] = set()  # once is enough; that an edge is gone from a counter shard cannot be seen here
+    while session.status not in TERMINAL_SESSION_STATUSES:
+        by_ordinal = {each.ordinal: each for each in agents}
+        owing = [each for each in agents if edge_id(each) not in settled and _owes(app, session, each, by_ordinal)]
+        if not owing:
+            break
+        settled.update(edge_id(each) for each in owing)
+        finish_outstanding(app, session, owing)
+        session, agents = _again(app, session), agents_of(app, session)
+    if release_gone(app, session, agents):
+        session, agents = _again(app, session), agents_of(app, session)
+    if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
+        end_session(app, session)
+    return agents
+
+
+def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
+    """Whether an agent that has ended has left something undone that others wait for."""
+    if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
+        return False
+    if agent.state == "failed" and (agent.epoch or 0) >= (session.epoch or 0) and rules.fails_session(app, agent):
+        return True
+    outgoing = edges(app.records.load(agent.successors))
+    if not outgoing:
+        return _is_named(agent, session.open_sinks, how_many(agent.sink_count or 0))
+    for edge in outgoing:
+        after = agents.get(edge.ordinal)
+        count = how_many(edge.in_degree, edge.join)
+        owed = after is not None and (_is_named(agent, after.unfinished, count) or is_unsatisfied(after))
+        if owed and after is not None and after.state in OPEN_AGENT_STATES:
+            return True
+    return False
+
+
+def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards: int) -> bool:
+    """Whether the agent is among the unfinished, or one of the counter shards which it may be in."""
+    if not counter_shards:
+        return edge_id(agent) in (unfinished or ())
+    return counter_shard_ordinal(agent.ordinal, counter_shards) in {ordinal_of(int(each)) for each in unfinished or ()}
+
+
+def _mark(app: App, session: Session) -> list[SessionAgent]:
+    """Mark what has not ended in a paused session; the agents as they are then.
+
+    A pause that is over by then takes its own marks off again: who resumed it may not have seen them.
+    """
+    while True:
+        agents = agents_of(app, session)
+        unmarked = [each for each in agents if each.state in OPEN_AGENT_STATES and each.paused is None]
+        if not unmarked or session.pause_token is None:
+            break
+        app.records.parallel.run([partial(app.steering.mark, each, session.pause_token) for each in unmarked])
+    now = _again(app, session)
+    if now.pause_token == session.pause_token:
+        return agents
+    agents = _unmark(app, session, agents)
+    if now.status in OPEN_SESSION_STATUSES and now.status != "paused":
+        _enqueue_runnable(app, agents)
+    return agents
+
+
+def _unmark(
+    app: App,
+    session: Session,
+    agents: list[SessionAgent],
+    read: Callable[[App, Session], list[SessionAgent]] = agents_of,
+) -> list[SessionAgent]:
+    """Take off the marks of pauses that are over; the agents as they are then.
+
+    A session is paused before its agents are marked: read after them, it tells which marks are of no current pause. One
+    that has ended is paused no more.
+    """
+    while any(each.paused is not None for each in agents):
+        now = _again(app, session)
+        token = now.pause_token if now.status in OPEN_SESSION_STATUSES else None
+        stray = [each for each in agents if each.paused is not None and each.paused != token]
+        if not stray:
+            break
+        app.records.parallel.run([partial(app.steering.unmark, each) for each in stray])
+        known = {each.ordinal for each in agents}
+        agents = [each for each in read(app, session) if each.ordinal in known]
+    return agents
+
+
+def _enqueue_runnable(app: App, agents: list[SessionAgent]) -> None:
+    with suppress(Busy):  # there is no message of ours that must be kept
+        enqueue_runnable(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
+
+
+def _look_again(app: App, session: Session, agents: list[SessionAgent], held_until: float = 0) -> None:
+    """Have the sweep look at the session again, unless all that is open in it waits for a person or a job.
+
+    Whoever ends such a wait asks for a look first, and that is not given up here. `held_until` (epoch seconds): until
+    then somebody holds an attempt that a lost worker would leave unrecorded.
+    """
+    now = app.clock.now().timestamp()
+    later = now + app.settings.watch_seconds
+    seen = outlook(app, session, agents, now)
+    times = [*seen.times, *([held_until + 1] if held_until else ())]
+    if session.strays is not None:
+        times.append(max(session.strays, later))
+    if seen.missing:
+        logger.warning(
+            "stuck",
+            extra={
+                "partition_key": session.partition_key,
+                "coordination_uuid": session.coordination_uuid,
+                "session_uuid": session.session_uuid,
+                "status": session.status,
+                "missing": seen.missing,
+            },
+        )
+        times.append(later)
+    at = min(times, default=None)
+    app.steering.rewatch(session, at, gives_up=at is None or at > later)

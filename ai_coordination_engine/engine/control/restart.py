@@ -1,0 +1,120 @@
+"""Running again: what failed in a session, one agent and all that follows from it, or what a dead letter stood for."""
+
+from typing import Any
+
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine.advance.ending import agents_of
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
+from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.steering import Order
+
+_RETRIED = ("failed", "timeout", "cancelled")
+
+
+def retry_session(
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Run again what failed, was cancelled, or was skipped because of that; what completed is kept.
+
+    A retry that is still under way is continued. Raises `NotFound`, or `Conflict` unless the session is failed, timeout
+    or cancelled.
+    """
+    order = Order.of(updated_by, idempotency_key, "retry")
+    return _restart(app, tenant, (coordination_uuid, session_uuid), order, None)
+
+
+def rerun_session_agent(
+    app: App,
+    tenant: str,
+    session_uuid: str,
+    session_agent_uuid: str,
+    *,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Run an agent of an ended session again and all that follows from it, completed or not, and what did not end well.
+
+    Raises `NotFound`, or `Conflict` while the session is open.
+    """
+    agent: SessionAgent | None = app.records.get(
+        SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
+    )
+    if agent is None:
+        raise SESSION_AGENT.missing((session_uuid, session_agent_uuid))
+    if agent.ordinal is None or agent.sink_count == 0:
+        raise Conflict("The session agent is not part of a task; only those can run again.")
+    order = Order.of(updated_by, idempotency_key, "rerun", session_agent_uuid)
+    return _restart(app, tenant, (agent.coordination_uuid, session_uuid), order, agent)
+
+
+def revive(app: App, wake: Wake) -> bool:
+    """Retry the session of a dead letter when it has failed; whether it had."""
+    agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
+    if agent is None:
+        return False
+    key = (agent.coordination_uuid, agent.session_uuid)
+    session = app.records.get(SESSION, wake.tenant, key, consistent=True)
+    if session is None or session.status != "failed" or session.plan_hash is None:
+        return False
+    retry_session(app, wake.tenant, *key)
+    return True
+
+
+def _restart(app: App, tenant: str, key: tuple[str, str], order: Order, agent: SessionAgent | None) -> Session:
+    restart = {"from": agent.ordinal if agent else None}
+    session = find(app, tenant, key)
+    try:
+        if _is_under_way(app, session, restart):
+            app.steering.note(session, order)
+        elif not order.was_carried_out(session):
+            _check(session, agent)
+            _set_back(app, session, order, restart)
+    except Refused as refused:
+        _explain(app, key, refused.old, order, restart)
+    return reconcile_session(app, tenant, *key)
+
+
+def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any]) -> None:
+    sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
+    if not sinks:
+        raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
+    key = (session.coordination_uuid, session.session_uuid)
+    packed = app.records.store(SESSION, session.partition_key, key, {"restart": restart}, session.nonce)
+    app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
+
+
+def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:
+    return bool(session.status == "in_transit" and app.records.load(session.restart) == restart)
+
+
+def _check(session: Session, agent: SessionAgent | None) -> None:
+    """Raises `Conflict` when the session is not to be run again as it is."""
+    status = session.status
+    if session.plan_hash is None:
+        raise Conflict("The session was not started from a task; only those can run again.", status=status)
+    if status not in TERMINAL_SESSION_STATUSES:
+        text = f"The session is {status}: cancel it, or wait until it has ended; then it can run again."
+        raise Conflict(text, status=status)
+    if agent is None and status not in _RETRIED:
+        raise Conflict(
+            "The session is completed: nothing of it failed. rerunSessionAgent runs a part again.", status=status
+        )
+
+
+def _explain(app: App, key: tuple[str, str], old: Session | None, order: Order, restart: dict[str, Any]) -> None:
+    """Raises unless somebody else has just given the same order."""
+    if old is None:
+        raise SESSION.missing(key)
+    if not (order.was_carried_out(old) or _is_under_way(app, old, restart)):
+        raise Conflict("Somebody else has just steered this session; look at it and try again.", status=old.status)

@@ -1,0 +1,1 @@
+"""How sessions come to be: starts, forks, questions."""

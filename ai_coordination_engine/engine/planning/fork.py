@@ -1,0 +1,355 @@
+"""Forking: a new session from a point of another one. What completed before that point is taken over with its results,
+the rest is as if it had just been planned, perhaps with other input.
+
+It is written in the order of a start: the session, which nobody sees yet and which says what it takes over; its agents;
+then it is confirmed, and everything else follows by reconciling it.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.records import SESSION as SESSION_FIELDS
+from ai_coordination_engine.domain.records import carried
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.domain.subtasks import refuse_missing
+from ai_coordination_engine.engine.advance.ending import agents_of, has_agents
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control.reconcile import find, reconcile_session
+from ai_coordination_engine.engine.control.reset import as_planned, counter_shard_count, descendants, ends_early
+from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
+from ai_coordination_engine.engine.graph.sharing import Sharing
+from ai_coordination_engine.engine.planning.session_agents import Filling
+from ai_coordination_engine.engine.planning.start import reserve, write_and_confirm
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.records.session_status import status_key
+from ai_coordination_engine.store.tables.table import Key
+from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.counter_shards import how_many
+from ai_coordination_engine.store.transitions.sessions import watch_shard
+from ai_coordination_engine.store.transitions.steering import Order
+
+_CARRIED = carried(SESSION_FIELDS)
+_SNAPSHOT = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
+_RESULTS = ("agent_output", "user_input", "chosen")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is asked of the fork instead: `subtask_query` of the agent `start` (an ordinal), from which it runs."""
+
+    start: int | None
+    task_query: str | None
+    subtask_query: str | None
+    input_files: list[Any] | None
+
+    @property
+    def may_be_large(self) -> bool:
+        """Whether there is anything that may not fit into an agent's item."""
+        return any(each is not None for each in (self.task_query, self.subtask_query, self.input_files))
+
+
+def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
+    app: App,
+    tenant: str,
+    coordination_uuid: str,
+    session_uuid: str,
+    *,
+    from_session_agent_uuid: str | None = None,
+    task_query: str | None = None,
+    subtask_query: str | None = None,
+    input_files: Sequence[Any] | None = None,
+    new_session_uuid: str | None = None,
+    user_id: str | None = None,
+    updated_by: str | None = None,
+    idempotency_key: str | None = None,
+) -> Session:
+    """Start a session that takes over what completed in another, but for one agent and all that follows from it.
+
+    Changed input applies to what runs. Idempotent with a `new_session_uuid` or an idempotency key. Raises `NotFound`,
+    `BadUserInput`, or `Conflict` when the new session's uuid stands for another session.
+    """
+    source = find(app, tenant, (coordination_uuid, session_uuid))
+    if source.restart is not None and source.status == "in_transit":
+        source = reconcile_session(app, tenant, coordination_uuid, session_uuid)  # first it is set back as a whole
+    if source.plan_hash is None:
+        raise Conflict("The session was not started from a task; only those can be forked.", status=source.status)
+    agents = [each for each in agents_of(app, source) if each.sink_count != 0]
+    start = _start(agents, from_session_agent_uuid)
+    if subtask_query is not None and start is None:
+        raise BadUserInput("subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid.")
+    changes = Changes(start, task_query, subtask_query, list(input_files) if input_files is not None else None)
+    given = [session_uuid, from_session_agent_uuid, task_query, subtask_query, repr(input_files), user_id]
+    order = Order.of(updated_by, idempotency_key or new_session_uuid or "", "fork", *given)
+    named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
+    derived = child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
+    fork = Fork(app, source, agents, changes)
+    return fork.write((coordination_uuid, new_session_uuid or derived), order, user_id)
+
+
+def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
+    if uuid is None:
+        return None
+    for each in agents:
+        if each.session_agent_uuid == uuid:
+            if each.map_ordinal is not None:
+                raise BadUserInput("fromSessionAgentUuid is an element of a map; name the map, or an agent before it.")
+            return int(each.ordinal)
+    raise SESSION_AGENT.missing((agents[0].session_uuid, uuid)) if agents else NotFound("The session has no agents.")
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A session to be, made of the agents of another."""
+
+    app: App
+    source: Session
+    agents: Sequence[SessionAgent]
+    changes: Changes
+
+    def write(self, key: Key, order: Order, user_id: str | None) -> Session:
+        """Write and confirm the fork, or go on where an earlier try died; the session once it is under way."""
+        app, tenant = self.app, self.source.partition_key
+        for each in self._fresh_ones(self._kept()):
+            self._changed(each)  # what cannot be asked is refused before anything is written
+        session = self._session(key, order, user_id)
+        session.strays = 0 if has_agents(app, tenant, key[1]) else None
+        stored = reserve(app, session, partial(self._check, order))
+        if stored.unconfirmed is not None:
+            if stored is not session:  # an equal fork has written it, and may have died
+                stored.incarnation = session.nonce
+            write_and_confirm(app, stored, self._records(stored))
+        return reconcile_session(app, tenant, *key)
+
+    # The session
+
+    def _session(self, key: Key, order: Order, user_id: str | None) -> Session:
+        source, now = self.source, self.app.clock.now()
+        kept = self._kept()
+        changed = self.changes.input_files
+        values = {
+            **{name: self.app.records.load(getattr(source, name)) for name in _CARRIED},
+            "user_id": user_id or source.user_id,
+            "task_query": self._task_query,
+            **({"input_files": changed} if changed is not None else {}),
+            "iteration_count": 0,
+            "subtask_queries": self._subtask_queries(),
+            "status": "in_progress" if 0 in kept else "dispatched",
+            "updated_by": order.by or user_id or "engine",
+            "restart": {"kept": sorted(kept)},
+        }
+        sinks = [each for each in self.agents if each.sink_count]
+        if not sinks:
+            raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
+        count = how_many(sinks[0].sink_count or 0)
+        nonce = marks.new_nonce()
+        packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
+        if source.has_blobs or self.changes.may_be_large:
+            packed["has_blobs"] = True  # its agents may share some
+        return Session(
+            *key,
+            partition_key=source.partition_key,
+            created_at=now,
+            updated_at=now,
+            unconfirmed=marks.new_mark(now),
+            nonce=nonce,
+            open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
+            open_sink_count=len(sinks),
+            early=source.early or ends_early(self.app, self._fresh_ones(kept)) or None,
+            plan_hash=source.plan_hash,
+            control_keys={order.digest},
+            by_status=status_key(source.partition_key, key[1], packed["status"]),
+            watch=watch_shard(source.partition_key, key[1]),
+            watch_at=now.timestamp() + self.app.settings.watch_seconds,
+            **packed,
+        )
+
+    @staticmethod
+    def _check(order: Order, old: Session) -> None:
+        if not order.was_carried_out(old):
+            raise Conflict("This newSessionUuid stands for another session; choose a new one.")
+
+    def _kept(self) -> set[int]:
+        """The ordinals of what is taken over: completed, and not after the point of the fork."""
+        start = self.changes.start
+        again = set() if start is None else descendants(self.app, self.agents, start)
+        kept = {each.ordinal: each for each in self.agents if each.state == "completed" and each.ordinal not in again}
+        return {ordinal for ordinal, each in kept.items() if self._is_kept_element(each, kept)}
+
+    @staticmethod
+    def _is_kept_element(agent: SessionAgent, kept: dict[int, SessionAgent]) -> bool:
+        """Whether an element belongs to what its map, which is kept too, was made of; True for other agents."""
+        if agent.map_ordinal is None:
+            return True
+        parent = kept.get(agent.map_ordinal)
+        if parent is None or parent.mapped is None:
+            return False
+        return family(agent.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
+
+    @property
+    def _task_query(self) -> str:
+        changed = self.changes.task_query
+        return changed if changed is not None else self.app.records.load(self.source.task_query) or ""
+
+    def _subtask_queries(self) -> Any:
+        """The subtasks of the source, with the changed one in its place."""
+        subtasks = [dict(each) for each in self.app.records.load(self.source.subtask_queries) or ()]
+        if self.changes.subtask_query is None:
+            return subtasks or None
+        agent = next(each for each in self.agents if each.ordinal == self.changes.start)
+        changed = {"agent_uuid": agent.agent_uuid, "subtask_query": self.changes.subtask_query}
+        places = [place for place, each in enumerate(subtasks) if each["agent_uuid"] == agent.agent_uuid]
+        index = self._siblings(agent).index(agent.ordinal)
+        if index < len(places):
+            subtasks[places[index]] = changed
+        else:
+            subtasks.append(changed)
+        return subtasks
+
+    def _siblings(self, agent: SessionAgent) -> list[int]:
+        """The ordinals of the subtasks of the same agent, in the order of the task."""
+        return [
+            each.ordinal for each in self.agents if each.agent_uuid == agent.agent_uuid and each.map_ordinal is None
+        ]
+
+    # Its agents
+
+    def _records(self, session: Session) -> list[SessionAgent]:
+        kept = set(self.app.records.load(session.restart)["kept"])
+        share = Sharing(self.app, session)
+        taken = [each for each in self.agents if each.ordinal in kept]
+        if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
+            raise Conflict("The session was run again while it was forked; fork it anew, with another uuid.")
+        fresh = self._fresh_ones(kept)
+        copied = [self._copy(session, each, share) for each in taken]
+        records = [*copied, *(record for each in fresh for record in self._fresh(session, each, share))]
+        share.write()
+        return [*records, *self._sinks(session)]
+
+    def _fresh_ones(self, kept: set[int]) -> list[SessionAgent]:
+        return [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
+
+    def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
+        """A completed agent with its results; its attempts stay where they were made."""
+        key = agent_key(session, agent.ordinal)
+        results = {name: self.app.records.load(getattr(agent, name)) for name in _RESULTS}
+        return SessionAgent(
+            **self._common(session, agent),
+            **{name: self._again(getattr(agent, name), share) for name in _SNAPSHOT},
+            **self.app.records.store(SESSION_AGENT, session.partition_key, key, results),
+            state="completed",
+            in_degree=0,
+            mapped=agent.mapped,
+            generation=agent.generation,
+            elements_sent=agent.elements_sent,
+            map_ordinal=agent.map_ordinal,
+        )
+
+    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
+        """An agent that is to run, and the counter shards of a wide join."""
+        app, key = self.app, agent_key(session, agent.ordinal)
+        changed = {name: share.once((name, id(each)), lambda: each) for name, each in self._changed(agent).items()}  # noqa: B023  # called at once
+        kept = {name: self._again(getattr(agent, name), share) for name in _SNAPSHOT if name not in changed}
+        before = [each for each in app.records.load(agent.predecessors) or () if each in self._present]
+        made = SessionAgent(
+            **self._common(session, agent),
+            **kept,
+            **changed,
+            **as_planned(app, agent, before),
+        )
+        count = counter_shard_count(app, agent)
+        spread = counter_shards.spread(before, count) if count else {}
+        return [
+            made,
+            *(
+                counter_shards.counter_shard(counter_shards.join_key(key, 0, number), made, each)
+                for number, each in spread.items()
+            ),
+        ]
+
+    def _again(self, value: Any, share: Sharing) -> Any:
+        """A value of the source, read once however many agents hold it, or a new one."""
+        if isinstance(value, BlobReference):
+            return share.once(value.key, lambda: self.app.records.load(value))
+        return share(value)
+
+    def _changed(self, agent: SessionAgent) -> dict[str, Any]:
+        """What the agent is given instead; the same objects for all agents that are given the same."""
+        changes = self.changes
+        values: dict[str, Any] = {}
+        if changes.input_files is not None:
+            values["input_files"] = changes.input_files
+        if changes.task_query is not None:
+            values["task_query"] = changes.task_query or None
+            raw = self._subtasks.get(agent.ordinal)
+            values["query"] = self._asked(agent, raw) if raw else None
+        if changes.subtask_query is not None and agent.ordinal == changes.start:
+            values["query"] = self._asked(agent, changes.subtask_query)
+        return values
+
+    def _asked(self, agent: SessionAgent, text: str) -> Any:
+        """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not take."""
+        described = self._agents[agent.agent_uuid]
+        action = AgentAction.model_validate(self.app.records.load(agent.agent_action) or {})
+        subtask = self._filling(text, described, action)
+        if (self.app.records.load(agent.rules) or {}).get("strict"):
+            refuse_missing([(described.label, subtask)])
+        return subtask.text
+
+    @cached_property
+    def _subtasks(self) -> dict[int, str | None]:
+        """The subtasks of the source as they were written, by the ordinals of their agents."""
+        own: dict[str, list[str | None]] = defaultdict(list)
+        for each in self.app.records.load(self.source.subtask_queries) or ():
+            own[each["agent_uuid"]].append(each.get("subtask_query"))
+        left = {uuid: iter(texts) for uuid, texts in own.items()}
+        planned = [each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left]
+        return {each.ordinal: next(left[each.agent_uuid], None) for each in planned}
+
+    @cached_property
+    def _present(self) -> set[int]:
+        return {each.ordinal for each in self.agents}
+
+    @cached_property
+    def _filling(self) -> Filling:
+        return Filling(self._task_query, self._agents)
+
+    @cached_property
+    def _agents(self) -> dict[str, Agent]:
+        planned = [each for each in self.agents if each.map_ordinal is None]
+        described = [self.app.records.load(each.definition) or {"agent_uuid": each.agent_uuid} for each in planned]
+        return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
+
+    def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
+        threads = {each.session_agent_uuid: each.ordinal for each in self.agents}
+        root = threads.get(agent.thread_uuid)
+        return {
+            "session_uuid": session.session_uuid,
+            "session_agent_uuid": agent_key(session, agent.ordinal)[1],
+            "partition_key": session.partition_key,
+            "coordination_uuid": session.coordination_uuid,
+            "agent_uuid": agent.agent_uuid,
+            "ordinal": agent.ordinal,
+            "sink_count": agent.sink_count,
+            "lease_seconds": agent.lease_seconds,
+            "thread_uuid": agent.thread_uuid if root is None else agent_key(session, root)[1],
+            "thread": self.app.records.load(agent.thread),
+            "created_at": session.created_at,
+            "updated_at": session.created_at,
+            "updated_by": session.updated_by,
+        }
+
+    def _sinks(self, session: Session) -> list[SessionAgent]:
+        ordinals = [each.ordinal for each in self.agents if each.sink_count]
+        sinks = next(each.sink_count for each in self.agents if each.sink_count)
+        count = how_many(sinks or 0)
+        key = partial(counter_shards.sink_key, session)
+        spread = counter_shards.spread(ordinals, count) if count else {}
+        return [counter_shards.counter_shard(key(number), session, each) for number, each in spread.items()]

@@ -1,0 +1,218 @@
+"""From a plan to the session agents that are stored."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.graph import PlannedAgent
+from ai_coordination_engine.domain.placeholders import parts_of, query_keys
+from ai_coordination_engine.domain.scope import Scope
+from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
+from ai_coordination_engine.engine.graph.keys import agent_key
+from ai_coordination_engine.engine.graph.sharing import MAX_WRITTEN, Sharing, too_much
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import to_json
+from ai_coordination_engine.store.transitions import counter_shards
+
+
+def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
+    """What tells one plan from another."""
+    known: dict[str, str] = {}
+    digest = hashlib.sha256((on_failure or "").encode())
+    for each in planned:
+        uuid = each.agent.agent_uuid
+        if uuid not in known:
+            known[uuid] = to_json([each.agent.stored(), each.action.complete()])
+            digest.update(known[uuid].encode())
+        digest.update(to_json([uuid, each.subtask_query, each.predecessors]).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The agents of a session to be, all agents of its coordination by uuid, and the policy for failures.
+
+    `placeholders` says whether one without a value is an error (`strict`).
+    """
+
+    agents: Sequence[PlannedAgent]
+    by_uuid: Mapping[str, Agent]
+    on_failure: str | None = None
+    placeholders: str | None = None
+
+    def sinks(self) -> list[int]:
+        """The ordinals of the agents nobody waits for."""
+        return [each.ordinal for each in self.agents if not each.successors]
+
+
+class Filling:
+    """Fills the subtasks of one start, or one fork: each text of an agent once, all of them within one budget.
+
+    Raises `BadUserInput` when that is used up, or all texts have more than `MAX_WRITTEN` characters together.
+    """
+
+    def __init__(self, query: str, by_uuid: Mapping[str, Agent]) -> None:
+        self._keys, self._by_uuid = Scope.of([query_keys(query)]), by_uuid
+        self._budget, self._left = Budget(), MAX_WRITTEN
+        self._known: dict[tuple[str, str], Subtask] = {}
+
+    def __call__(self, text: str, agent: Agent, action: AgentAction) -> Subtask:
+        """What the agent is asked."""
+        name = (agent.agent_uuid, text)
+        if name not in self._known:
+            filled = fill_subtask(text, agent, action, self._by_uuid, self._keys, self._budget)
+            self._left -= sum(len(part) for part in parts_of(filled.text) if isinstance(part, str))
+            if self._left < 0:
+                raise too_much()
+            self._known[name] = filled
+        return self._known[name]
+
+
+def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
+    """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is strict also for a
+    placeholder without a value.
+    """
+    filling = Filling(query, planned.by_uuid)
+    subtasks = [
+        filling(each.subtask_query, each.agent, each.action) if each.subtask_query else Subtask(None)
+        for each in planned.agents
+    ]
+    if planned.placeholders == "strict":
+        refuse_missing((each.agent.label, subtask) for each, subtask in zip(planned.agents, subtasks, strict=True))
+    return subtasks
+
+
+def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]) -> list[SessionAgent]:
+    """The session agents of a plan. What they share and is large is written to one blob, below the session's prefix.
+
+    Marks `session.has_blobs` when there is such a blob. Raises `BadUserInput`, before anything is written, when all of
+    them together are too large.
+    """
+    share = Sharing(app, session)
+    input_files = app.records.load(session.input_files)
+    common = {
+        "partition_key": session.partition_key,
+        "coordination_uuid": session.coordination_uuid,
+        "created_at": session.created_at,
+        "updated_at": session.created_at,
+        "updated_by": session.updated_by,
+        "task_query": share(app.records.load(session.task_query) or None),
+        "input_files": share(input_files),
+    }
+    sinks = len(planned.sinks())
+    agents = [
+        SessionAgent(
+            **common,
+            **_values(session, planned, each, share),
+            query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023  # called at once
+            lease_seconds=_lease_seconds(app, each),
+            sink_count=None if each.successors else sinks,
+        )
+        for each, subtask in zip(planned.agents, subtasks, strict=True)
+    ]
+    share.write()
+    return agents
+
+
+def session_counter_shards(session: Session, planned: Plan) -> list[SessionAgent]:
+    """The counter shards of the wide joins of a plan, and of its sinks when there are many."""
+    found = []
+    for each in planned.agents:
+        if count := counter_shards.how_many(len(each.predecessors), each.action.join):
+            key = agent_key(session, each.ordinal)
+            found += [
+                counter_shards.counter_shard(counter_shards.join_key(key, 0, number), session, edges)
+                for number, edges in counter_shards.spread(each.predecessors, count).items()
+            ]
+    sinks = planned.sinks()
+    if count := counter_shards.how_many(len(sinks)):
+        found += [
+            counter_shards.counter_shard(counter_shards.sink_key(session, number), session, edges)
+            for number, edges in counter_shards.spread(sinks, count).items()
+        ]
+    return found
+
+
+def open_sinks(planned: Plan) -> list[int]:
+    """What the session counts off until it ends: its sinks, or counter shards of them."""
+    sinks = planned.sinks()
+    return list(counter_shards.spread(sinks, count)) if (count := counter_shards.how_many(len(sinks))) else sinks
+
+
+def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
+    def uuid(ordinal: int) -> str:
+        return agent_key(session, ordinal)[1]
+
+    counter_shard = counter_shards.how_many(len(each.predecessors), each.action.join)
+    return {
+        "session_uuid": session.session_uuid,
+        "session_agent_uuid": uuid(each.ordinal),
+        "agent_uuid": each.agent.agent_uuid,
+        "agent_action": share.once(("action", each.agent.agent_uuid), each.action.complete),
+        "definition": share.once(("definition", each.agent.agent_uuid), each.agent.stored),
+        "ordinal": each.ordinal,
+        "state": "initial",
+        "in_degree": len(each.predecessors),
+        "unfinished": set(counter_shards.spread(each.predecessors, counter_shard))
+        if counter_shard
+        else set(each.predecessors) or None,
+        "counter_shards": counter_shard or None,
+        "still_needed": _missing(each),
+        "predecessors": share(list(each.predecessors) or None),
+        "successors": share([_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None),
+        "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None),
+        "thread_uuid": uuid(each.thread_root),
+        "thread": list(each.thread) or None,
+        "awaits_user": each.action.user_in_the_loop or None,
+    }
+
+
+def _missing(each: PlannedAgent) -> int | None:
+    if each.action.join not in COUNTED or not each.predecessors:
+        return None
+    return each.action.quorum if each.action.join == "quorum" else 1
+
+
+def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
+    after = planned.agents[successor]
+    return Edge(
+        successor,
+        len(after.predecessors),
+        after.action.join,
+        (after.action.conditions or {}).get(each.agent.agent_uuid),
+        after.agent.agent_uuid if each.action.action_function.function_name else None,
+    )
+
+
+def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
+    """What `engine.rules` reads, each only where it says something."""
+    action = each.action
+    policy = {
+        **(each.agent.policy.stored() if each.agent.policy else {}),
+        **(action.policy.stored() if action.policy else {}),
+    }
+    after = [planned.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
+    given = {
+        "policy": {name: value for name, value in policy.items() if value is not None},
+        "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
+        "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
+        "map": action.map.stored() if action.map else None,
+        "names": names_of(action, planned.by_uuid) if action.map else None,
+        "strict": planned.placeholders == "strict",
+        "successor_uuids": list(dict.fromkeys(after)) if action.action_function.function_name else None,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _lease_seconds(app: App, each: PlannedAgent) -> float | None:
+    """How long a claim holds when the agent's policy says so; its fallback may take as long."""
+    policies = [policy for policy in (each.action.policy, each.agent.policy) if policy]
+    own = next((policy.timeout_seconds for policy in policies if policy.timeout_seconds), None)
+    if own is None or each.action.fallback:
+        return None
+    return min(float(own), app.settings.agent_timeout_seconds) + app.settings.lease_margin_seconds

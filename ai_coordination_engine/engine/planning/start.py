@@ -1,0 +1,310 @@
+"""Starting a session: the task becomes session agents with their edges, and the roots go to the queue.
+
+The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard lets go of its
+coordination; then its agents but the first, in batches, and the coordination is read again; then the first agent, which
+confirms the session (`store.starts`); last the roots are enqueued. A start that dies before it confirms leaves an
+invisible session whose agents nobody runs; the sweep fences and removes it. One with a `session_uuid` chosen by the
+client may be sent again: each try writes agents of its own, whose uuids nobody else knows, and the first that confirms
+the session makes them count. Who has not written the session itself confirms in its row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.rules import check_rules
+from ai_coordination_engine.domain.shapes import (
+    Agent,
+    AgentAction,
+    SubtaskQuery,
+    parse_agent_actions,
+    parse_agents,
+    parse_subtask_queries,
+)
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.engine.advance.ending import has_agents, remove_strays
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.control.reconcile import reconcile_session
+from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
+from ai_coordination_engine.engine.planning.session_agents import (
+    Plan,
+    fill_subtasks,
+    open_sinks,
+    plan_hash,
+    session_agents,
+    session_counter_shards,
+)
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records.begun import tell
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.store.records.session_status import status_key
+from ai_coordination_engine.store.tables.table import BATCH_WRITE_LIMIT, Refused
+from ai_coordination_engine.store.transitions import starts
+from ai_coordination_engine.store.transitions.sessions import watch_shard
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a session is started with."""
+
+    coordination_uuid: str
+    task_uuid: str
+    task_query: str | None = None
+    user_id: str | None = None
+    session_uuid: str | None = None
+    input_files: Sequence[Any] | None = None
+
+
+def execute_procedure(
+    app: App, tenant: str, start: Start, warn: Callable[[str], None] = lambda warning: None
+) -> Session:
+    """Start a session of a task and return it, dispatched; idempotent when the client chose `session_uuid`.
+
+    `warn` is told what is odd. Raises `NotFound` for a coordination or task that does not exist, `BadUserInput` for a
+    task that cannot run, `Conflict` when the session uuid stands for another session.
+    """
+    task_key = (start.coordination_uuid, start.task_uuid)
+    reads: list[Callable[[], Any]] = [
+        partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid), consistent=True),
+        partial(app.records.get, TASK, tenant, task_key, consistent=True),
+    ]
+    if start.session_uuid is not None:  # it may have been used before
+        reads.append(partial(has_agents, app, tenant, start.session_uuid))
+    coordination, task, *used = app.records.parallel.run(reads)
+    if coordination is None:
+        raise COORDINATION.missing((tenant, start.coordination_uuid))
+    if task is None:
+        raise TASK.missing(task_key)
+    app.records.load_record(coordination)
+    app.records.load_record(task)
+    planned = _plan(coordination, task)
+    query = task.initial_task_query if start.task_query is None else start.task_query
+    subtasks = fill_subtasks(planned, query or "")
+    for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
+        warn(warning)
+    session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
+    session.strays = 0 if any(used) else None
+    agents = session_agents(app, session, planned, subtasks)
+    _pack(app, session)
+    stored = _write_session(app, session, asked=start.task_query is not None)
+    if stored is not session and stored.unconfirmed is not None:  # an equal start has written it, and may have died
+        stored.incarnation = session.nonce
+        subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
+        agents = session_agents(app, stored, planned, subtasks)
+    if stored.unconfirmed is not None:
+        rest = [*session_counter_shards(stored, planned), *agents[1:]]
+        begin = write_and_confirm if stored.incarnation is not None else write_and_begin
+        confirmed = begin(app, stored, [agents[0], *rest])
+        if confirmed is None:  # an equal start has fenced it, and goes on or has died
+            return execute_procedure(app, tenant, replace(start, session_uuid=session.session_uuid), warn)
+        if confirmed.incarnation == stored.incarnation:
+            app.queue.send([wake(each) for each in agents if each.in_degree == 0])
+            return confirmed
+        stored = confirmed
+    if stored.status in OPEN_SESSION_STATUSES or stored.strays is not None:  # its starter may have died before the end
+        stored = reconcile_session(app, tenant, stored.coordination_uuid, stored.session_uuid)
+    return stored
+
+
+def _plan(coordination: Any, task: Any) -> Plan:
+    agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
+    subtasks = parse_subtask_queries(task.subtask_queries)
+    _check_agents(agents, subtasks, actions, task)  # the coordination may have changed since the task was written
+    check_rules(agents, actions)
+    planned = plan(agents, subtasks, actions)
+    return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders)
+
+
+def _check_agents(
+    agents: Sequence[Agent], subtasks: Sequence[SubtaskQuery], actions: Mapping[str, AgentAction], task: Any
+) -> None:
+    """Raises `BadUserInput` that names the agents of a task which its coordination does not have any more."""
+    known = {agent.agent_uuid for agent in agents}
+    after = [uuid for action in actions.values() for uuid in action.predecessors]
+    named = dict.fromkeys([*(each.agent_uuid for each in subtasks), *actions, *after])
+    if gone := [uuid[:100] for uuid in named if uuid not in known]:
+        names = f"the agent {gone[0]!r}" if len(gone) == 1 else f"the agents {', '.join(map(repr, gone[:5]))}"
+        raise BadUserInput(
+            f"The task {(task.task_name or task.task_uuid)[:100]!r} names {names}, which its coordination does not "
+            "have. Add what is missing to the coordination, or save the task without it."
+        )
+
+
+def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str) -> Session:
+    """The session to be: nobody sees it until its mark is taken off, so its status is what it will be then."""
+    now = app.clock.now()
+    key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
+    values = {
+        "task_uuid": start.task_uuid,
+        "user_id": start.user_id,
+        "task_query": query,
+        "input_files": list(start.input_files) if start.input_files is not None else None,
+        "iteration_count": 0,
+        "subtask_queries": subtask_queries,
+        "status": "dispatched",
+        "updated_by": start.user_id or "engine",
+    }
+    return Session(
+        *key,
+        partition_key=tenant,
+        created_at=now,
+        updated_at=now,
+        unconfirmed=marks.new_mark(now),
+        nonce=marks.new_nonce(),
+        open_sinks=open_sinks(planned),
+        open_sink_count=len(planned.sinks()),
+        early=any(each.action.join in COUNTED for each in planned.agents) or None,
+        plan_hash=plan_hash(planned.agents, planned.on_failure),
+        by_status=status_key(tenant, key[1], values["status"]),
+        watch=watch_shard(tenant, key[1]),
+        watch_at=now.timestamp() + app.settings.watch_seconds,
+        **values,
+    )
+
+
+def _pack(app: App, session: Session) -> None:
+    """Move what is large of the session to blobs, once it is certain that it can be started."""
+    values = {name: getattr(session, name) for name in Session.payload_names()}
+    key = (session.coordination_uuid, session.session_uuid)
+    for name, value in app.records.store(SESSION, session.partition_key, key, values, session.nonce).items():
+        setattr(session, name, value)
+
+
+def _write_session(app: App, session: Session, *, asked: bool) -> Session:
+    """The session as it is stored now: this one, or the one that an earlier, equal start has written.
+
+    The query counts when it was `asked` with the start; the task's own may have changed since.
+    """
+
+    def check(old: Session) -> None:
+        same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
+        is_fork = old.unconfirmed is not None and old.restart is not None
+        if is_fork or old.plan_hash is None or any(not _is_same(app, old, session, name) for name in same):
+            raise Conflict("This sessionUuid stands for another session; choose a new one.")
+        if old.unconfirmed is not None and old.plan_hash != session.plan_hash:
+            raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")
+
+    return reserve(app, session, check)
+
+
+def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
+    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which this start joins.
+
+    What stands there and was given up is removed first; what this start has put into blobs in vain, too. Raises what
+    `check` raises, `NotFound` and `Conflict`.
+    """
+    try:
+        stored = _reserved(app, session, check)
+    except (Conflict, NotFound):
+        if session.has_blobs:
+            key = (session.coordination_uuid, session.session_uuid)
+            _remove_in_vain(app, session, app.records.table(SESSION).get(session.partition_key, key, consistent=True))
+        raise
+    _remove_in_vain(app, session, stored)
+    return stored
+
+
+def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
+    """Remove what a start has put into blobs, unless its session is what stands there, whoever joined it since."""
+    if stored is None or stored.nonce != session.nonce:
+        guards.remove_blobs(app.records, SESSION, session)
+
+
+def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:
+    tenant, key = session.partition_key, (session.coordination_uuid, session.session_uuid)
+    while True:
+        try:
+            app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
+            return session
+        except Refused as refused:
+            old: Session | None = refused.old
+        if old is None or old.partition_key != tenant:
+            raise SESSION.missing(key)
+        if _is_going(app, old):
+            if not guards.swept(app.records, SESSION, tenant, old):
+                raise Conflict("The session is being deleted; choose a new sessionUuid.")
+            continue
+        app.records.look_at_starts([old], consistent=True)
+        check(old)
+        if old.unconfirmed is None:
+            return old
+        with suppress(Refused):  # it has changed: look again
+            return app.transitions.session.join(old, marks.new_mark(app.clock.now()))
+
+
+def _is_going(app: App, old: Session) -> bool:
+    """Whether a session is being deleted; a delete that died does not go on, but what was given up is for the sweep."""
+    return old.deleting is not None and (old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now()))
+
+
+def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
+    """Write the agents and counter shards of a session that this start has written, the first agent last: that confirms it.
+
+    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one confirms.
+    """
+    first, *others = agents
+    if not _written(app, session, others):
+        _undo(app, session, None, is_gone=True)
+    if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
+        return _undo(app, session, _confirmed(session, first))
+    now = starts.read(app.records, session)  # somebody may have taken the start back
+    app.records.look_at_starts([now] if now is not None else [], consistent=True)
+    if now is not None and now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None:
+        return None
+    return _undo(app, session, now)
+
+
+def _confirmed(session: Session, first: SessionAgent) -> Session:
+    """The session as it is stored, once its first agent has confirmed it."""
+    stored = Session.from_raw_data(session.serialize())
+    tell(stored, first)
+    return stored
+
+
+def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
+    """Write agents and counter shards, read the coordination again and make the session visible; the session as it is then.
+
+    The start is taken back when the coordination is gone, or an equal start was faster.
+    """
+    is_there = _written(app, session, agents)
+    return _undo(app, session, app.transitions.session.confirm(session) if is_there else None, is_gone=not is_there)
+
+
+def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
+    """Write agents and counter shards, and see whether the coordination is there: read once the session is written.
+
+    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody runs them before the
+    session is confirmed.
+    """
+    table, tenant = app.records.table(SESSION_AGENT), session.partition_key
+    batches = range(0, len(agents), BATCH_WRITE_LIMIT)
+    writes = [partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches]
+    parent = partial(app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid))
+    calls: list[Any] = [parent, *writes]
+    return app.records.parallel.run(calls)[0] is not None
+
+
+def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = False) -> Session:
+    """Take a start back unless the session is confirmed `now` with its agents; remove what does not count."""
+    if now is not None and now.nonce != session.nonce:
+        now = None
+    if now is None or now.unconfirmed is not None or now.incarnation != session.incarnation:
+        app.transitions.session.take_back(session)
+    if is_gone:
+        raise COORDINATION.missing((session.partition_key, session.coordination_uuid))
+    if now is None or now.unconfirmed is not None:
+        raise Conflict("Starting the session took too long and was undone; try again.")
+    if now.strays is not None or now.incarnation != session.incarnation:
+        remove_strays(app, now)
+    return now
+
+
+def _is_same(app: App, old: Session, new: Session, name: str) -> bool:
+    one, other = getattr(old, name), getattr(new, name)
+    return bool(one == other or app.records.load(one) == app.records.load(other))

@@ -1,0 +1,80 @@
+"""What the open agents of a session wait for: when somebody should look at it again, and what nobody looks after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from ai_coordination_engine.domain.lifecycle.phases import Phase, phase_if_resumed
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph.keys import element_ordinal, ordinal_of
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.transitions import counter_shards
+
+_NAMED = 10  # of what is missing
+
+
+@dataclass
+class Outlook:
+    """When what is open should be looked at (epoch seconds), and what nobody looks after (in words).
+
+    Nothing of either: all that is open waits for a person or a client, or nothing is open.
+    """
+
+    times: list[float] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: float) -> Outlook:
+    """The outlook of a session, once everything is done that could be done for it."""
+    seen, later = Outlook(), now + app.settings.watch_seconds
+    is_open = [each for each in agents if each.state in OPEN_AGENT_STATES]
+    ordinals = {each.ordinal for each in is_open}
+    for each in is_open:
+        if each.lease_until is not None:
+            seen.times.append(max(later, each.lease_until))
+        elif each.paused is None and session.status != "paused":  # else until a person resumes it
+            _look_at(app, seen, each, ordinals, now)
+    if not is_open and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
+        seen.missing.append(f"the session waits for {session.open_sink_count} of its agents")
+    seen.missing = seen.missing[:_NAMED]
+    return seen
+
+
+def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], now: float) -> None:
+    """Add what an open agent waits for that nobody holds or has held."""
+    later = now + app.settings.watch_seconds
+    match phase_if_resumed(agent, now):
+        case Phase.WAITING_FOR_PERSON | Phase.WAITING_FOR_JOB:
+            if agent.due_at is not None:
+                seen.times.append(agent.due_at if agent.due_at > now else later)
+        case Phase.READY | Phase.ASKING | Phase.BACKOFF | Phase.ACTION_DUE | Phase.MAP_EXPANDING:
+            seen.times.append(later)
+        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
+            if missing := _missing(app, agent, is_open):
+                seen.missing.append(f"{agent.agent_uuid} ({agent.session_agent_uuid}) waits for {missing}")
+        case Phase.LEASE_EXPIRED | Phase.BY_HAND:
+            pass  # the first has a lease, and the second is a client's
+        case never:
+            assert_never(never)
+
+
+def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:
+    """Whom the agent waits for though none of them is open; nothing when it waits for those that are."""
+    if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
+        before = waited_for(app, agent)
+        return "" if before & is_open else f"its {len(before)} predecessors, which have ended"
+    before = waited_for(app, agent)
+    ended = ", ".join(map(str, sorted(before - is_open)[:_NAMED]))
+    if ended:
+        return f"the agents {ended} (by ordinal), which have ended or are gone"
+    return "" if before else "nobody"
+
+
+def waited_for(app: App, agent: SessionAgent) -> set[int]:
+    """The ordinals of those that the agent waits for; of a wide join's, all that it may."""
+    if not counter_shards.is_wide(agent):
+        return {ordinal_of(int(each)) for each in agent.unfinished or ()}
+    if agent.mapped is not None:
+        return {element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)}
+    return set(app.records.load(agent.predecessors) or ())

@@ -1,0 +1,44 @@
+"""The API's Lambda handler, built from an application."""
+
+from asyncio import Runner
+from collections.abc import Callable
+from functools import partial
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.webhooks import answer_webhook
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.aws.invocations import Invocations
+from ai_coordination_engine.observability import configure
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.tables.meter import ALONE
+
+Handler = Callable[[object, object], dict[str, object]]
+
+
+def cold_start() -> Handler:
+    """The handler that the environment describes."""
+    settings = Settings()
+    configure(settings.log_level)
+    return build_handler(bootstrap.build_app(settings))
+
+
+def build_handler(app: App, runner: Runner | None = None) -> Handler:
+    """A Lambda handler that serves `app`; raises `ValueError` for settings that leave it open."""
+    settings = app.settings
+    if settings.auth == "local":
+        raise ValueError("ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`")
+
+    def context(tenant: str, method: str) -> Context:
+        return Context(app, tenant, method=method, budget=ALONE)
+
+    invocations = Invocations(
+        settings, Documents(SCHEMA.graphql_schema), context, runner or Runner(), partial(answer_webhook, app=app)
+    )
+
+    def handler(event: object, _context: object) -> dict[str, object]:
+        return invocations.answer(event)
+
+    return handler

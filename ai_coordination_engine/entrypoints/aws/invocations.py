@@ -1,0 +1,102 @@
+"""What the API's Lambda function does with an event: answer HTTP, or a service that invokes it."""
+
+import json
+from asyncio import Runner
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ai_coordination_engine.api.formatting import formatted_errors
+from ai_coordination_engine.api.identity import tenant_of
+from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.transport import (
+    Context,
+    Request,
+    Response,
+    answer,
+    failure,
+    parameters_from,
+    run,
+)
+from ai_coordination_engine.entrypoints.aws.http_events import (
+    Kind,
+    check_path,
+    is_webhook,
+    kind_of,
+    request_from,
+    response_to,
+    tenant_from,
+)
+from ai_coordination_engine.errors import BadUserInput, TooComplex
+from ai_coordination_engine.settings import Settings
+
+LAMBDA_BYTES = 6_291_456
+"""Largest answer of a synchronous invocation (AWS Lambda developer guide, "Lambda quotas")."""
+
+
+@dataclass(frozen=True)
+class Invocations:
+    """Answers the events of one Lambda container, one at a time, on an event loop that it keeps.
+
+    `context` makes the GraphQL context of a tenant and an HTTP method, `webhook` answers the reports of long jobs.
+    """
+
+    settings: Settings
+    documents: Documents
+    context: Callable[[str, str], Context]
+    runner: Runner
+    webhook: Callable[[Request], Awaitable[Response]]
+
+    def answer(self, event: object) -> dict[str, object]:
+        """The answer to any event whatsoever; never raises."""
+        kind = kind_of(event) if isinstance(event, Mapping) else None
+        if isinstance(event, Mapping) and kind is not None:
+            return self.runner.run(self._http(event, kind))
+        return self.runner.run(self._direct(event))
+
+    async def _http(self, event: Mapping[str, object], kind: Kind) -> dict[str, object]:
+        origins = self.settings.cors_origins
+        request = Request("POST", {})
+        try:
+            request = request_from(event, kind)
+            if is_webhook(event, kind):
+                return response_to(event, kind, await self.webhook(request))
+            check_path(event, kind)
+            made = partial(self._proven_context, event, kind, request.method)
+            response = await answer(request, self.documents, made, origins)
+            _check_size(response)
+        except Exception as error:
+            response = failure(request, error, origins)
+        return response_to(event, kind, response)
+
+    def _proven_context(self, event: Mapping[str, object], kind: Kind, method: str) -> Context:
+        return self.context(tenant_from(event, kind, self.settings), method)
+
+    async def _direct(self, event: object) -> dict[str, object]:
+        """Who may invoke the function is IAM's decision; such a service names the tenant that it acts for.
+
+        What else the payload carries is not looked at.
+        """
+        try:
+            if not isinstance(event, Mapping) or "query" not in event:
+                raise BadUserInput("the event is neither HTTP nor an object with `query` and `endpoint_id`")
+            tenant = tenant_of(event.get("endpoint_id", ""), event.get("part_id"))
+            parameters = parameters_from(event, self.documents.limits)
+            payload = await run(parameters, self.documents, self.context(tenant, "POST"))
+            if len(json.dumps(payload, allow_nan=False)) > LAMBDA_BYTES:
+                raise _too_large()
+        except Exception as error:
+            return {"errors": formatted_errors([error])}
+        return payload
+
+
+def _check_size(response: Response) -> None:
+    """Lambda counts the answer as JSON, where a byte may take six; headers take a few hundred."""
+    if len(response.body) * 6 < LAMBDA_BYTES - 2_000:
+        return
+    if len(json.dumps(response.body.decode())) > LAMBDA_BYTES - 2_000:
+        raise _too_large()
+
+
+def _too_large() -> TooComplex:
+    return TooComplex(f"the response is larger than {LAMBDA_BYTES} bytes: ask for fewer records or fields")

@@ -1,0 +1,354 @@
+"""The API's client that `ace run` and `ace demo` use: GraphQL over HTTP, as any client would."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import httpx
+
+from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.entrypoints.cli.output import on_one_line
+from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
+from ai_coordination_engine.errors import BadUserInput
+
+END = frozenset({"completed", "failed", "timeout", "cancelled"})
+UPDATED_BY = "ace"
+POLL_SECONDS = 0.1
+QUIET_SECONDS = 2.0  # without a change; from then on it is asked why
+_OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
+
+_COORDINATION = """
+mutation ($coordinationUuid: String!, $name: String, $description: String, $agents: [JSONCamelCase], $by: String!) {
+  insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $name,
+      coordinationDescription: $description, agents: $agents, updatedBy: $by) {
+    coordination { coordinationUuid }
+  }
+}"""
+_TASK = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
+          $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String,
+          $placeholders: String, $by: String!) {
+  insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
+      taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
+      onFailure: $onFailure, placeholders: $placeholders, updatedBy: $by) {
+    task { taskUuid }
+  }
+}"""
+_START = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery) {
+    procedureTaskSession { sessionUuid }
+  }
+}"""
+_SESSION = """
+query ($coordinationUuid: String!, $sessionUuid: String!, $withAgents: Boolean!) {
+  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
+    sessionUuid status logs
+    sessionAgents @include(if: $withAgents) { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+  }
+}"""
+_AGENTS = """
+query ($sessionUuid: String!, $limit: Int, $cursor: String) {
+  sessionAgentList(sessionUuid: $sessionUuid, limit: $limit, cursor: $cursor) {
+    sessionAgentList { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+    nextCursor
+  }
+}"""
+_PENDING = """
+query ($sessionUuid: String!) {
+  sessionAgentList(sessionUuid: $sessionUuid, states: ["pending"], limit: 10) {
+    sessionAgentList { sessionAgentUuid whyNotRunning { code message } }
+  }
+}"""
+_PAGE = 1000
+_ANSWER = """
+mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!) {
+  executeForUserInput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid, userInput: $userInput) { ok }
+}"""
+
+
+_GIVEN = """
+query ($sessionUuid: String!, $sessionAgentUuid: String!) {
+  sessionAgent(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid) { agentInput }
+}"""
+_OPEN = """
+query ($statuses: [String]) {
+  sessionList(statuses: $statuses, limit: 20) { sessionList { sessionUuid status task { taskName } } }
+}"""
+_OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
+
+
+class ApiError(Exception):
+    """The API answered with errors, or not at all; `code` is the first error's."""
+
+    def __init__(self, message: str, code: str = "", messages: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.messages = messages
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """One session agent as the API shows it; `final` when no other agent waits for it.
+
+    `default_answer` is what the API takes when the person does not answer in time. `why` says what it waits for, once
+    nothing has changed for a while.
+    """
+
+    session_agent_uuid: str
+    agent_uuid: str
+    name: str
+    state: str
+    output: str | None
+    notes: str | None
+    asks: str | None
+    final: bool
+    default_answer: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A session as the API shows it."""
+
+    session_uuid: str
+    status: str
+    logs: str | None
+    agents: list[AgentView]
+
+    @property
+    def waiting(self) -> list[AgentView]:
+        """The agents that wait for a person."""
+        return [agent for agent in self.agents if agent.state == "wait_for_user_input"]
+
+
+class Client:
+    """Runs a run file through the API at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._by_pages = False
+        self.warnings: list[str] = []  # what the API has warned of
+        self._http = httpx.Client(trust_env=False, timeout=30)  # no proxy stands between us and loopback
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def execute(self, document: str, **variables: object) -> JSONObject:
+        """The data of a GraphQL request; raises `ApiError`."""
+        try:
+            response = self._http.post(self._url, json={"query": document, "variables": variables})
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ApiError(f"The API does not answer: {error}") from error
+        if errors := answer.get("errors"):
+            code = str((errors[0].get("extensions") or {}).get("code", ""))
+            messages = [str(error.get("message")) for error in errors]
+            raise ApiError("; ".join(messages), code, messages)
+        self.warnings += (answer.get("extensions") or {}).get("warnings") or []
+        data: JSONObject = answer["data"]
+        return data
+
+    def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
+        """Start a session and return its uuid; `tell` is given what the API warns of, with its place in the file.
+
+        Raises `BadUserInput` with the places for what another file would not be refused for, and `ApiError`.
+        """
+        try:
+            return self.start(run)
+        except ApiError as error:
+            if error.code not in _OF_THE_FILE:
+                raise
+            lines = [line for each in error.messages for line in run.at_their_places(each)]
+            raise BadUserInput("\n".join(lines)) from error
+        finally:
+            for warning in dict.fromkeys(self.warnings):
+                for line in run.at_their_places(warning, "warning: "):
+                    tell(line)
+
+    def start(self, run: RunFile) -> str:
+        """Save the coordination and the task, start a session, and return its uuid."""
+        ids = {"coordinationUuid": run.coordination_uuid, "taskUuid": run.task_uuid}
+        self.execute(
+            _COORDINATION,
+            coordinationUuid=run.coordination_uuid,
+            name=run.coordination_name,
+            description=run.coordination_description,
+            agents=run.agents,
+            by=UPDATED_BY,
+        )
+        self.execute(
+            _TASK,
+            **ids,
+            name=run.task_name,
+            description=run.task_description,
+            subtaskQueries=run.subtask_queries,
+            agentActions=run.agent_actions,
+            onFailure=run.on_failure or "fail_fast",
+            placeholders=run.placeholders or "warn",
+            by=UPDATED_BY,
+        )
+        data = self.execute(_START, **ids, taskQuery=run.task_query)
+        return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+
+    def session(self, run: RunFile, session_uuid: str) -> SessionView:
+        """The session and its agents."""
+        session = self._session(run.coordination_uuid, session_uuid)
+        if session is None:
+            raise ApiError(f"The session {session_uuid} is gone.")
+        if self._by_pages:
+            session["sessionAgents"] = list(self._agents(session_uuid))
+        names = {agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"] for agent in run.agents}
+        return SessionView(session_uuid, session["status"], session["logs"], _agents(session, names))
+
+    def _session(self, coordination_uuid: str, session_uuid: str) -> JSONObject | None:
+        """The session, with its agents unless they are too many or too large for one request."""
+        keys = {"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid}
+        try:
+            session = self.execute(_SESSION, **keys, withAgents=not self._by_pages)["session"]
+        except ApiError as error:
+            if error.code != "TOO_COMPLEX" or self._by_pages:
+                raise
+            self._by_pages = True
+            return self._session(coordination_uuid, session_uuid)
+        return session  # type: ignore[no-any-return]
+
+    def _agents(self, session_uuid: str) -> Iterator[JSONObject]:
+        limit, cursor = _PAGE, None
+        while True:
+            try:
+                answer = self.execute(_AGENTS, sessionUuid=session_uuid, limit=limit, cursor=cursor)
+            except ApiError as error:
+                if error.code != "TOO_COMPLEX" or limit == 1:
+                    raise
+                limit = max(limit // 4, 1)
+                continue
+            page = answer["sessionAgentList"]
+            yield from page["sessionAgentList"]
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return
+
+    def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
+        """Show every state of the session to `seen` until it ends or waits for a person; return the last."""
+        pause = threading.Event()
+        states: list[str] | None = None
+        last = 0.0  # when something was shown
+        while True:
+            asked = time.monotonic()
+            view = self.session(run, session_uuid)
+            before, states = states, [agent.state for agent in view.agents]
+            if states != before or asked - last >= QUIET_SECONDS:
+                seen(self.explained(view) if states == before and "executing" not in states else view)
+                last = asked
+            if view.status in END or view.waiting:
+                return view
+            # watching a large session must not slow it down
+            pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
+
+    def explained(self, view: SessionView) -> SessionView:
+        """The same session; the first agents that are pending say why they are not running.
+
+        Those that are about to run say nothing: the worker is in this process.
+        """
+        rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"]["sessionAgentList"]
+        reasons = {row["sessionAgentUuid"]: row["whyNotRunning"] for row in rows}
+        why = {uuid: each["message"] for uuid, each in reasons.items() if each["code"] != "WAITS_FOR_WORKER"}
+        return replace(view, agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents])
+
+    def given(self, session: SessionView, agent: AgentView) -> str:
+        """What a waiting agent is given: its subtask and its predecessors' outputs."""
+        data = self.execute(_GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid)
+        return str((data["sessionAgent"] or {}).get("agentInput") or "")
+
+    def open_sessions(self) -> list[str]:
+        """The newest sessions that have not ended, each as a text for people."""
+        rows = self.execute(_OPEN, statuses=list(_OPEN_STATUSES))["sessionList"]["sessionList"]
+        return [
+            f"{row['sessionUuid']} ({(row['task'] or {}).get('taskName') or 'no task'}, {row['status']})"
+            for row in rows
+        ]
+
+    def answer(self, session: SessionView, agent: AgentView, text: str) -> None:
+        """Give the answer that an agent waits for."""
+        self.execute(
+            _ANSWER,
+            sessionUuid=session.session_uuid,
+            sessionAgentUuid=agent.session_agent_uuid,
+            userInput=text,
+        )
+
+
+def _agents(session: JSONObject, names: dict[str, str]) -> list[AgentView]:
+    rows = session["sessionAgents"] or []
+    waited_for = {each for row in rows for each in _action(row).get("predecessors") or ()}
+    maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
+    elements: Counter[str] = Counter()
+    agents = []
+    for row in rows:
+        uuid = row["agentUuid"]
+        is_element = uuid in maps and not _action(row).get("map")
+        name = names.get(uuid, uuid)
+        if is_element:  # of a map, which has the outputs of all of them as its own
+            name = f"{name}[{elements[uuid]}]"
+            elements[uuid] += 1
+        agents.append(_agent(row, name, final=uuid not in waited_for and not is_element))
+    return agents
+
+
+def _agent(row: JSONObject, name: str, *, final: bool) -> AgentView:
+    return AgentView(
+        session_agent_uuid=row["sessionAgentUuid"],
+        agent_uuid=row["agentUuid"],
+        name=name,
+        state=row["state"] or "initial",
+        output=row["agentOutput"],
+        notes=row["notes"],
+        asks=_action(row).get("userInTheLoop"),
+        final=final,
+        default_answer=_action(row).get("defaultAnswer"),
+    )
+
+
+def _action(row: JSONObject) -> JSONObject:
+    return row["agentAction"] or {}
+
+
+def results(view: SessionView) -> Iterator[AgentView]:
+    """The agents whose outputs are the session's result."""
+    return (agent for agent in view.agents if agent.final)
+
+
+def as_text(view: SessionView) -> str:
+    """The result for people: the output of the one final agent, or those of several, each below its name.
+
+    Of several those that did not complete, the branches that were not taken, are left out.
+    """
+    final = list(results(view))
+    if len(final) <= 1:
+        return "".join(agent.output or "" for agent in final)
+    completed = [agent for agent in final if agent.state == "completed"]
+    return "\n\n".join(f"{on_one_line(agent.name)}:\n{agent.output or ''}" for agent in completed)
+
+
+def as_json(view: SessionView) -> str:
+    """The session for programs."""
+    agents = [
+        {
+            "agentUuid": agent.agent_uuid,
+            "agentName": agent.name,
+            "state": agent.state,
+            "output": agent.output,
+            "notes": agent.notes,
+            "final": agent.final,
+        }
+        for agent in view.agents
+    ]
+    session = {"sessionUuid": view.session_uuid, "status": view.status, "logs": view.logs, "agents": agents}
+    return json.dumps(session, ensure_ascii=False, indent=2)

@@ -1,0 +1,149 @@
+"""The dead-letter queue for an operator: what is in it, and how it comes back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from ai_coordination_engine.bootstrap import client, dead_letter_queue
+from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control import restart
+from ai_coordination_engine.engine.graph.inputs import label
+from ai_coordination_engine.entrypoints.deliveries import Messages
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+
+HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
+_NOTES = 300  # characters of what a session agent says
+_MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why.
+
+    `agent` and `notes` are what its session agent is called and says of its end, where that was looked up.
+    """
+
+    message_id: str
+    receipt: str
+    sent: datetime
+    wake: Wake | None
+    problem: str = ""
+    agent: str = ""
+    notes: str = ""
+
+    @property
+    def line(self) -> str:
+        """The letter for people."""
+        head = f"{self.message_id}  {self.sent:%Y-%m-%d %H:%M:%SZ}  "
+        if self.wake is None:
+            return head + f"unreadable ({self.problem})"
+        agent = f"{self.agent} ({self.wake.session_agent_uuid})" if self.agent else self.wake.session_agent_uuid
+        problem = f" ({self.problem})" if self.problem else ""
+        notes = f": {self.notes}" if self.notes else ""
+        return f"{head}tenant {self.wake.tenant}, session {self.wake.session_uuid}, agent {agent}{problem}{notes}"
+
+
+class DeadLetters:
+    """The letters of the queue at `url`; `read` turns a body into a wake-up."""
+
+    def __init__(self, sqs: Any, url: str, read: Callable[[str], Wake], wait_seconds: int = 1) -> None:
+        self._sqs = sqs
+        self._wait_seconds = wait_seconds
+        self._url = url
+        self._read = read
+
+    @classmethod
+    def of(cls, app: App, wait_seconds: int = 1) -> "DeadLetters":
+        """The dead letters of an app whose queue is SQS; raises `NotFound` when its queue has no such queue."""
+        return cls(client("sqs"), dead_letter_queue(app.settings), cast(Messages, app.queue).read, wait_seconds)
+
+    def all(self) -> Iterator[DeadLetter]:
+        """Every letter once, hidden for a while from then on."""
+        seen: set[str] = set()
+        while messages := [each for each in self._receive() if each["MessageId"] not in seen]:
+            seen.update(each["MessageId"] for each in messages)
+            yield from (self._letter(each) for each in messages)
+
+    def put_back(self, letter: DeadLetter) -> None:
+        """Show the letter again."""
+        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+
+    def delete(self, letter: DeadLetter) -> None:
+        """Remove the letter."""
+        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
+
+    def _receive(self) -> list[JSONObject]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=_MOST,
+            WaitTimeSeconds=self._wait_seconds,  # a long poll asks all servers of SQS
+            VisibilityTimeout=HIDDEN_SECONDS,
+            MessageSystemAttributeNames=["SentTimestamp"],
+        )
+        return list(answer.get("Messages", []))
+
+    def _letter(self, message: JSONObject) -> DeadLetter:
+        sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+        wake, problem = None, ""
+        try:
+            wake = self._read(message["Body"])
+        except BadUserInput as error:
+            problem = error.message
+        return DeadLetter(message["MessageId"], message["ReceiptHandle"], sent, wake, problem)
+
+
+def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
+    """Every letter, left where it is, with what its session agent says."""
+    found = list(letters.all())
+    for letter in found:
+        letters.put_back(letter)
+    return [_with_agent(app, letter) for letter in found]
+
+
+def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
+    wake = letter.wake
+    key = (wake.session_uuid, wake.session_agent_uuid) if wake else None
+    agent = app.records.get(SESSION_AGENT, wake.tenant, key) if wake and key else None
+    if agent is None:
+        return letter
+    try:
+        name, notes = label(app, agent), app.records.load(agent.notes) or ""
+    except Exception:  # the letter says enough without them
+        logger.exception("could not read the agent of a dead letter", extra={"message_id": letter.message_id})
+        return letter
+    return replace(letter, agent=_plain(name), notes=_plain(notes)[:_NOTES])
+
+
+def _plain(text: str) -> str:
+    """In one line, and without what a terminal obeys."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+
+
+def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
+    """Bring every letter back and say of each what was done: its session goes on, and its message is sent again.
+
+    What cannot be read, or brought back for now, stays, and `problem` of the letter says why.
+    """
+    kept: list[DeadLetter] = []
+    for letter in letters.all():
+        if letter.wake is None:
+            kept.append(letter)
+            yield letter, ""
+            continue
+        try:
+            revived = restart.revive(app, letter.wake)
+            app.queue.send([letter.wake])
+        except Exception as error:  # the others may fare better
+            logger.exception("could not redrive", extra={"message_id": letter.message_id})
+            kept.append(letter)
+            yield replace(letter, problem=f"{type(error).__name__}: {error}"), ""
+            continue
+        letters.delete(letter)
+        yield letter, "its session goes on" if revived else "sent again; its session had nothing to make up for"
+    for letter in kept:
+        letters.put_back(letter)

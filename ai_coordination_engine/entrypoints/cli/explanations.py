@@ -1,0 +1,54 @@
+"""What a command says of an error, and its exit code."""
+
+from collections.abc import Iterator
+
+from cyclopts import CycloptsError
+from pydantic import ValidationError
+
+from ai_coordination_engine.entrypoints.cli.failures import FAILED, WRONG, Failure, missing_package
+from ai_coordination_engine.errors import CoordinationError, Throttled
+
+_ACCOUNT = {  # what botocore raises when it does not know which account is meant
+    "NoRegionError": "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names.",
+    "NoCredentialsError": "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
+    "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
+}
+
+# Errors whose message says all; their modules load too much to be imported for this.
+_WRITTEN_FOR_PEOPLE = {"WrongSetting": WRONG, "ExampleError": WRONG, "StartError": FAILED, "ApiError": FAILED}
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
+    match error:
+        case ModuleNotFoundError():
+            return f"ace: {missing_package(error)}", FAILED
+        case Failure():
+            return f"ace: {error}", error.code
+        case CycloptsError():
+            return f"ace: {error} (ace --help lists what there is.)", WRONG
+        case ValidationError():
+            return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
+        case Throttled():
+            reason = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
+            return f"ace: {error.message}{reason}", FAILED
+        case CoordinationError():
+            return error.message, WRONG
+        case _:
+            return _explain_by_name(error)
+
+
+def _explain_by_name(error: Exception) -> tuple[str, int]:
+    kind = type(error).__name__
+    if kind in _ACCOUNT:
+        return f"ace: {_ACCOUNT[kind]}", FAILED
+    if kind in _WRITTEN_FOR_PEOPLE:
+        return f"ace: {error}", _WRITTEN_FOR_PEOPLE[kind]
+    return f"ace: {kind}: {' '.join(str(error).split())}", FAILED
+
+
+def _settings_problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        setting, *within = map(str, problem["loc"])  # what is within is JSON, whose keys are as they are written
+        name = ".".join([setting.upper(), *within])
+        yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,189 @@
+"""`ace serve`, `ace demo` and `ace run`: what they start, and what they show of it."""
+
+import sys
+import threading
+from dataclasses import replace
+from importlib.resources import as_file
+from pathlib import Path
+
+from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.entrypoints.cli.client import AgentView, ApiError, Client, SessionView, as_json, as_text
+from ai_coordination_engine.entrypoints.cli.example_files import example
+from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
+from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
+from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.terminal import Terminal
+from ai_coordination_engine.entrypoints.local.server import Running, serving
+from ai_coordination_engine.entrypoints.run_file.run_checks import idle_agents, not_allowed
+from ai_coordination_engine.entrypoints.run_file.run_file import RunFile, read_run_file
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.settings import Settings
+
+SHOWN_LINES = 8
+
+_CURL = (
+    """curl -s {url} -H 'content-type: application/json' """
+    """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
+)
+
+
+def serve(settings: Settings, port: int | None, data_dir: Path | None, *, aws: bool) -> None:
+    """Serve until Ctrl-C."""
+    console = Terminal()
+    with serving(settings, port=port, data_dir=data_dir, aws=aws) as running:
+        console.print(_runtime_note(running))
+        _introduce(console, running)
+        _until_stopped(console)
+
+
+def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: bool) -> None:
+    """Run an example; unless it is to `stop` then, serve until Ctrl-C. Raises `Failure` when the session failed."""
+    console = Terminal()
+    with as_file(example("research_brief").source) as brief:
+        plan = read_run_file(brief)
+    with serving(settings, port=port, data_dir=data_dir) as running:
+        console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n")
+        view = _run(console, running, plan)
+        for agent in view.agents:
+            _print_output(console, agent)
+        _introduce(console, running)
+        if not stop:
+            _until_stopped(console)
+    _check_completed(view)
+
+
+def plan_of(file: Path, query: str | None) -> RunFile:
+    """The run file, with the query in place of its own; raises `RunFileError`."""
+    plan = read_run_file(file)
+    return plan if query is None else replace(plan, task_query=without_mark(query))
+
+
+def run(settings: Settings, plan: RunFile, data_dir: Path | None, *, with_json: bool, aws: bool) -> None:
+    """Run a plan and print the result, as JSON if need be; raises `Failure` when the session failed."""
+    console = Terminal(stderr=True)
+    with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
+        _check_allowed(running, plan)
+        if not all(agent.get("runtime") for agent in plan.agents):
+            console.print(_runtime_note(running))
+        if data_dir:
+            _note_open_sessions(console, running)
+        view = _run(console, running, plan)
+    if view.status == "completed" and view.logs:
+        console.print(view.logs)
+    if with_json:
+        write_json(as_json(view))
+    else:
+        write(as_text(view))
+    _check_completed(view)
+
+
+def _check_allowed(running: Running, plan: RunFile) -> None:
+    allow_list = running.app.allow_list
+    if allow_list and (problems := list(not_allowed(allow_list, plan))):
+        raise BadUserInput("\n".join(problems))
+
+
+def _check_completed(view: SessionView) -> None:
+    if view.status != "completed":
+        raise Failure(_why(view), FAILED)
+
+
+def _runtime_note(running: Running) -> str:
+    if running.model:
+        return f"Agents without a runtime ask the model endpoint {running.model!r}."
+    if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
+        return f"Agents without a runtime run on {running.app.settings.default_runtime}."
+    return "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
+
+
+def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
+    progress = Progress(console)
+    with Client(running.url) as client:
+        for line in idle_agents(run):
+            console.print(line)
+        session_uuid = client.begin(run, console.print)
+        console.print(f"Session {session_uuid}")
+        while True:
+            with progress:
+                view = client.follow(run, session_uuid, progress.show)
+            waiting = view.waiting
+            if not waiting:
+                return view
+            for agent in waiting:
+                _ask(console, client, view, agent)
+
+
+def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
+    """Show a person what the agent is given, and ask until the API takes the answer."""
+    if not sys.stdin.isatty():
+        _give_default(console, client, view, agent)
+        return
+    given = client.given(view, agent)
+    if given:
+        console.print(f"\n{on_one_line(agent.name)} is given:", style="bold")
+        console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")))
+    question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
+    while True:
+        try:
+            text = console.input(question, markup=False, emoji=False)
+        except EOFError as error:
+            raise Failure(f"{agent.name} still waits for an answer of {agent.asks}.", FAILED) from error
+        if text.strip() and _give(console, client, view, agent, text):
+            return
+
+
+def _give_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
+    if agent.default_answer is None:
+        raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
+    console.print(
+        f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal: "
+        f"the default answer is given: {on_one_line(agent.default_answer)}"
+    )
+    _give(console, client, view, agent, agent.default_answer)
+
+
+def _give(console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str) -> bool:
+    """Give an answer; False when the API does not take this one. Somebody else may have been faster."""
+    try:
+        client.answer(view, agent, text)
+    except ApiError as error:
+        console.print(str(error))
+        if error.code not in ("BAD_USER_INPUT", "CONFLICT"):
+            raise
+        return error.code == "CONFLICT"
+    return True
+
+
+def _note_open_sessions(console: Terminal, running: Running) -> None:
+    with Client(running.url) as client:
+        for session in client.open_sessions():
+            console.print(f"Open from before, and going on: session {on_one_line(session)}")
+
+
+def _why(view: SessionView) -> str:
+    failed = [agent for agent in view.agents if agent.state == "failed"]
+    notes = [f"{on_one_line(agent.name)}: {agent.notes or 'no reason given'}" for agent in failed]
+    return f"the session is {view.status}. {'; '.join(notes) or view.logs or ''}".strip()
+
+
+def _print_output(console: Terminal, agent: AgentView) -> None:
+    lines = (agent.output or agent.notes or "").rstrip().split("\n")
+    more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
+    console.print(f"\n{on_one_line(agent.name)} ({agent.state})", style="bold")
+    console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]))
+
+
+def _introduce(console: Terminal, running: Running) -> None:
+    for note in running.notes:
+        console.print(note)
+    console.print(
+        f"\nOpen: {running.page}\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}"
+    )
+
+
+def _until_stopped(console: Terminal) -> None:
+    console.print("Serving until Ctrl-C.")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Stopping.")

@@ -1,0 +1,1 @@
+"""The server, the worker and the AWS of one machine."""

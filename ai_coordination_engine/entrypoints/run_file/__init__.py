@@ -1,0 +1,1 @@
+"""The YAML file: parsed and checked, with line and column."""

@@ -1,0 +1,254 @@
+"""A run file: one YAML file that holds a coordination, a task and a query, checked with line-precise messages.
+
+Keys have a friendly form (`name`, `after`) and the names of the API in camelCase or snake_case; agents are referred
+to by name or uuid. All problems are reported at once.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.charsets import Undecodable, decode
+from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
+from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.domain.shapes import (
+    parse_agent_actions,
+    parse_agents,
+    parse_subtask_queries,
+)
+from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
+from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
+from ai_coordination_engine.entrypoints.run_file.run_file_actions import Actions, read_policy, read_reference
+from ai_coordination_engine.entrypoints.run_file.run_file_places import Places
+from ai_coordination_engine.entrypoints.run_file.yaml_nodes import MAX_BYTES, Problem, Reader, compose
+from ai_coordination_engine.errors import BadUserInput
+
+AGENT_TYPES = ("task", "triage", "decompose", "planning")
+
+
+class RunFileError(BadUserInput):
+    """The file cannot be run; the message has one line for every problem, as `file:line:column: what`."""
+
+    def __init__(self, name: str, problems: list[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(shown(name, each) for each in self.problems))
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What the file says, in the shapes of the API: lists and objects are plain, with snake_case keys as stored.
+
+    The uuids follow from the names unless the file gives them, so running a file again updates the same records.
+    `task_query` is a text; an object in the file becomes JSON.
+    """
+
+    coordination_uuid: str
+    coordination_name: str
+    coordination_description: str
+    agents: list[JSONObject]
+    task_uuid: str
+    task_name: str
+    task_description: str
+    subtask_queries: list[JSONObject]
+    agent_actions: dict[str, JSONObject]
+    task_query: str
+    on_failure: str | None = None
+    placeholders: str | None = None
+    name: str = field(default="", compare=False)
+    places: Places | None = field(default=None, compare=False, repr=False)
+
+    def at_their_places(self, message: str, kind: str = "") -> list[str]:
+        """What a message of the API says of this file, as `file:line:column: what`, a line for each problem."""
+        found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
+        return [shown(self.name, each._replace(message=kind + each.message)) for each in found]
+
+    def of_agent(self, uuid: str, key: str, message: str) -> str:
+        """A line about a key of an agent or its action."""
+        return shown(self.name, self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message))
+
+
+def shown(name: str, problem: Problem) -> str:
+    """A problem for people."""
+    return f"{name}:{problem.line}:{problem.column}: {problem.message}"
+
+
+def read_run_file(path: Path) -> RunFile:
+    """The run file at `path`; raises `RunFileError`, also when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(2 * MAX_BYTES + 3)  # in UTF-16, with its mark
+        text = decode(data) if len(data) < 2 * MAX_BYTES + 3 else "x" * (MAX_BYTES + 1)
+    except OSError as error:
+        raise RunFileError(str(path), [Problem(1, 1, f"cannot be read: {error.strerror}")]) from error
+    except Undecodable as error:
+        raise RunFileError(str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]) from error
+    return parse_run_file(text, str(path))
+
+
+def parse_run_file(text: str, name: str = "<text>") -> RunFile:
+    """The run file in `text`; `name` is what messages call it. Raises `RunFileError`."""
+    reader = Reader()
+    root = compose(text, reader)
+    run = _run_file(reader, root, name) if root else None
+    if reader.problems or run is None:
+        raise RunFileError(name, reader.problems)
+    return run
+
+
+def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
+    top = reader.mapping(root, "the file", keys.TOP)
+    _check_top(reader, root, top)
+    coordination = reader.mapping(top.get("coordination"), "coordination", keys.COORDINATION)
+    task = reader.mapping(top.get("task"), "task", keys.TASK)
+    agents, references = _agents(reader, coordination.get("agents"), top.get("coordination"))
+    subtasks = [_subtask(reader, node, references) for node in reader.sequence(task.get("subtask_queries"), "subtasks")]
+    actions = Actions(reader, references)
+    actions.read(task.get("agent_actions"))
+    query = top.get("task_query") or task.get("initial_task_query")
+    title = reader.text(coordination.get("coordination_name"), "name") or "Coordination"
+    task_name = reader.text(task.get("task_name"), "name") or title
+    coordination_uuid = _uuid(reader, coordination.get("coordination_uuid"), title)
+    run = RunFile(
+        coordination_uuid=coordination_uuid,
+        coordination_name=title,
+        coordination_description=_description(reader, coordination.get("coordination_description")),
+        agents=agents,
+        task_uuid=_uuid(reader, task.get("task_uuid"), coordination_uuid + task_name),
+        task_name=task_name,
+        task_description=_description(reader, task.get("task_description")),
+        subtask_queries=subtasks,
+        agent_actions=actions.found,
+        task_query=_query(reader, query),
+        on_failure=_word(reader, task.get("on_failure"), "on_failure", ON_FAILURE),
+        placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
+        name=name,
+    )
+    return (
+        run
+        if reader.problems
+        else _with_places(reader, run, Places(root, [each["agent_uuid"] for each in agents], references))
+    )
+
+
+def _check_top(reader: Reader, root: yaml.Node, top: Mapping[str, yaml.Node]) -> None:
+    for needed in ("coordination", "task"):
+        if needed not in top and isinstance(root, yaml.MappingNode):
+            reader.problem(root, f'the file needs the key "{needed}"')
+
+
+def _uuid(reader: Reader, node: yaml.Node | None, name: str) -> str:
+    """The uuid that the file gives, or else the one that follows from the name."""
+    return reader.text(node, "uuid") or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+
+
+def _description(reader: Reader, node: yaml.Node | None) -> str:
+    return reader.text(node, "description") or ""
+
+
+def _with_places(reader: Reader, run: RunFile, places: Places) -> RunFile:
+    """The run file with what is needed to say where in it something is; notes what the API would refuse."""
+    for message in _refused(run):
+        reader.problems += places.problems(message)
+    return replace(run, places=places)
+
+
+def _refused(run: RunFile) -> Iterator[str]:
+    """What the API and the engine would refuse; the whole only if its parts are good."""
+    try:
+        agents = parse_agents(run.agents)
+        subtasks = parse_subtask_queries(run.subtask_queries)
+    except BadUserInput as error:
+        yield error.message
+        return
+    wrong = False
+    for agent_uuid, action in run.agent_actions.items():
+        try:
+            check_rules(agents, parse_agent_actions({agent_uuid: action}))
+        except BadUserInput as error:
+            wrong = True
+            yield error.message
+    if not wrong:
+        try:
+            plan(agents, subtasks, parse_agent_actions(run.agent_actions))
+        except BadUserInput as error:
+            yield error.message
+
+
+def _word(reader: Reader, node: yaml.Node | None, key: str, accepted: Sequence[str]) -> str | None:
+    value = reader.text(node, key)
+    if node is not None and value is not None and value not in accepted:
+        reader.problem(node, f"{key} must be one of {', '.join(accepted)}")
+    return value
+
+
+def _query(reader: Reader, node: yaml.Node | None) -> str:
+    if node is None:
+        return ""
+    if isinstance(node, yaml.MappingNode):
+        return json_text.dumps(reader.value(node, digits=True))
+    return reader.text(node, "query") or ""
+
+
+def _agents(
+    reader: Reader, node: yaml.Node | None, parent: yaml.Node | None
+) -> tuple[list[JSONObject], dict[str, str]]:
+    """The agents, and the uuid of each name and uuid."""
+    agents: list[JSONObject] = []
+    references: dict[str, str] = {}
+    for each in reader.sequence(node, "agents"):
+        agent = _agent(reader, each)
+        if agent is None:
+            continue
+        for name in {agent["agent_uuid"], agent.get("agent_name") or agent["agent_uuid"]}:
+            if name in references:
+                reader.problem(each, f'agent "{name}" is defined twice')
+            references[name] = agent["agent_uuid"]
+        agents.append(agent)
+    if not agents and parent is not None and not reader.problems:
+        reader.problem(node or parent, "coordination needs at least one agent")
+    return agents, references
+
+
+def _agent(reader: Reader, node: yaml.Node) -> JSONObject | None:
+    fields = reader.mapping(node, "an agent", keys.AGENT)
+    agent: JSONObject = {
+        key: reader.text(each, key) for key, each in fields.items() if key not in ("runtime", "policy")
+    }
+    agent.setdefault("agent_uuid", agent.get("agent_name"))
+    if not agent["agent_uuid"]:
+        if isinstance(node, yaml.MappingNode) and not {"agent_uuid", "agent_name"} & set(fields):
+            reader.problem(node, "an agent needs a name")
+        return None
+    if agent.get("agent_type", "task") not in AGENT_TYPES:
+        reader.problem(fields["agent_type"], f"type must be one of {', '.join(AGENT_TYPES)}")
+    if "runtime" in fields:
+        agent["runtime"] = _runtime(reader, fields["runtime"])
+    if "policy" in fields:
+        agent["policy"] = read_policy(reader, fields["policy"])
+    return agent
+
+
+def _runtime(reader: Reader, node: yaml.Node) -> JSONObject:
+    if not isinstance(node, yaml.MappingNode):
+        reader.problem(node, "runtime must be a mapping, such as {kind: function, name: echo}")
+        return {}
+    runtime = {key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()}
+    if runtime.get("kind") not in KINDS:
+        reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}")
+    return runtime
+
+
+def _subtask(reader: Reader, node: yaml.Node, references: Mapping[str, str]) -> JSONObject:
+    fields = reader.mapping(node, "a subtask", keys.SUBTASK)
+    if isinstance(node, yaml.MappingNode) and "agent_uuid" not in fields:
+        reader.problem(node, "a subtask needs an agent")
+    subtask = {"agent_uuid": read_reference(reader, fields.get("agent_uuid"), references)}
+    if "subtask_query" in fields:
+        subtask["subtask_query"] = reader.text(fields["subtask_query"], "query")
+    return subtask

@@ -1,0 +1,1 @@
+"""The CRUD of the records: entities, lists, cursors, guarded deletes."""

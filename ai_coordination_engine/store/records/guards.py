@@ -1,0 +1,218 @@
+"""Guarded deletes (promise P1): mark the record, look for children consistently, then delete it or unmark it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.errors import Conflict, HasDependents
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records.begun import is_starting
+from ai_coordination_engine.store.records.entities import SESSION_AGENT, Entity
+from ai_coordination_engine.store.records.repository import Repository, blob_prefix, is_below
+from ai_coordination_engine.store.tables.table import BATCH_WRITE_LIMIT, Key, Refused
+from ai_coordination_engine.store.transitions import counter_shards, starts
+
+_LOOK = 25  # children read at once: one decides, and more than so many are not counted
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How many children stand in the way, whether these are all, and reservations of crashed writers among them."""
+
+    count: int
+    is_all: bool
+    dead: Sequence[Record]
+
+
+def delete(
+    repository: Repository,
+    entity: Entity,
+    tenant: str,
+    key: Key,
+    *,
+    condition: Any = None,
+    conflict: str = "",
+) -> None:
+    """Delete the record when it has no dependents.
+
+    1 call without guards, else 2 and one for each record that guards. `condition` must hold beside, and `conflict` says
+    what it means when it does not. Raises `NotFound`, `HasDependents` (which counts up to 25 of each), `Conflict`.
+    """
+    table = repository.table(entity)
+    owned = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
+    if condition is not None:
+        owned &= condition
+    if not entity.guards:
+        _remove(repository, entity, tenant, key, owned, conflict)
+        return
+    mark = _mark(repository, entity, tenant, key, owned)
+    looks = _looks(repository, entity, tenant, key)
+    if not any(look.count for look in looks):
+        try:
+            conflict = f"Something was just created below this {entity.name}, or somebody else deletes it; try again."
+            _remove(repository, entity, tenant, key, table.model.deleting == mark, conflict)
+        except Conflict:  # a child that has just been written calls the delete off
+            looks = _looks(repository, entity, tenant, key)
+            if not any(look.count for look in looks):
+                raise
+        else:
+            return
+    with suppress(Refused):  # somebody took it off
+        table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == mark)
+    raise _has_dependents(entity, looks)
+
+
+def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: Any) -> str:
+    table, now = repository.table(entity), repository.clock.now()
+    deleting = table.model.deleting
+    mark = marks.new_mark(now)
+    try:
+        table.update(
+            tenant,
+            key,
+            [deleting.set(mark)],
+            owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now))),
+        )
+    except Refused as refused:
+        old = refused.old
+        if old is None or old.deleting != mark:  # else the answer to a first try was lost
+            repository.look_at_starts([old] if old is not None else [], consistent=True)
+            if isinstance(old, Session) and old.first_agent is not None:  # it has that one, and was never written since
+                raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
+            _explain(old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
+    return mark
+
+
+def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any, conflict: str) -> None:
+    try:
+        old = repository.table(entity).delete(tenant, key, condition)
+    except Refused as refused:
+        if refused.old is None and entity.guards:
+            return  # it was there when it was marked: the answer to a first try was lost
+        _explain(refused.old, entity, tenant, key, conflict)
+    else:
+        remove_blobs(repository, entity, old)
+
+
+def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
+    """Delete what a record that is gone, or going, may have stored in blobs: those of no other, whatever its key."""
+    if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
+        table = repository.table(entity)
+        key = (getattr(record, table.hash_key), getattr(record, table.range_key))
+        repository.blobs.delete_all(blob_prefix(entity, record.partition_key, key, record.nonce))
+
+
+def _may_have_stored(agent: SessionAgent) -> bool:
+    """Whether an output or an answer may lie below an agent that does not say so: they are stored before the agent is
+    written, and whoever did the one may not have come to the other.
+    """
+    is_first = agent.attempt == 1 and agent.state == "completed"
+    is_answered = agent.user_input is not None or agent.state == "wait_for_user_input"
+    return is_answered or (bool(agent.attempt) and not is_first)
+
+
+def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
+    if old is None or old.partition_key != tenant or old.unconfirmed is not None:
+        raise entity.missing(key)
+    raise Conflict(conflict)
+
+
+def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+    """A look at each kind of children; reservations of crashed writers are swept aside where nothing else is."""
+    while True:
+        looks = _look_at_all(repository, entity, tenant, key)
+        dead = [(child, each) for child, look in zip(entity.guards, looks, strict=True) for each in look.dead]
+        if not dead or any(look.count for look in looks):
+            return looks
+        for child, each in dead:
+            swept(repository, child, tenant, each)
+
+
+def _look_at_all(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+    """A look at each kind of children, in all of its shards at the same time."""
+    shards = [(child, shard) for child in entity.guards for shard in range(repository.table(child).shards)]
+    calls = [partial(_look, repository, child, tenant, key, shard) for child, shard in shards]
+    found = list(zip(shards, repository.parallel.run(calls), strict=True))
+    return [_merged([look for (each, _), look in found if each is child]) for child in entity.guards]
+
+
+def _merged(looks: Sequence[_Look]) -> _Look:
+    """What was seen of one kind in all shards."""
+    count = sum(each.count for each in looks)
+    is_all = count <= _LOOK and all(each.is_all for each in looks)
+    return _Look(min(count, _LOOK), is_all, [dead for each in looks for dead in each.dead])
+
+
+def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, shard: int) -> _Look:
+    """The children in a shard that stand in the way, counted up to `_LOOK`."""
+    table, now = repository.table(child), repository.clock.now()
+    counted, dead, after = 0, list[Record](), None
+    while True:
+        records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard)
+        own = [each for each in records if each.partition_key == tenant and is_below(each, child, parent_key)]
+        over = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
+        repository.look_at_starts(over, consistent=True)
+        ended = [each for each in over if each.unconfirmed is not None]
+        counted += len(own) - len(ended)
+        dead += ended
+        if counted >= _LOOK or after is None:
+            return _Look(min(counted, _LOOK), counted <= _LOOK and after is None, dead)
+
+
+def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
+    """Whether the record is gone: the reservation of a writer that crashed or gave up, and first what hung below it.
+
+    The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in batches.
+    """
+    if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
+        return False
+    table = repository.table(entity)
+    key = (getattr(record, table.hash_key), getattr(record, table.range_key))
+    mark = record.unconfirmed
+    if isinstance(record, Session) and is_starting(record) and not starts.fence(repository, record):
+        return False
+    if entity.guards:  # a writer that was only slow must not confirm it while its children go
+        mark = marks.new_mark(repository.clock.now())
+        unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
+        try:
+            table.update(tenant, key, [unconfirmed.set(mark), deleting.set(mark)], unconfirmed == record.unconfirmed)
+        except Refused as refused:
+            return refused.old is None
+    for child in entity.guards:
+        rows = repository.table(child).query_all(tenant, key[1], consistent=True)
+        remove_many(repository, child, tenant, [each for each in rows if is_below(each, child, key)])
+    remove_blobs(repository, entity, record)
+    return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
+
+
+def remove_many(repository: Repository, entity: Entity, tenant: str, records: Sequence[Any]) -> None:
+    """Delete records that nobody counts or sees, 25 a request: first what is found through them alone."""
+    table = repository.table(entity)
+    keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
+    for each in records:
+        remove_blobs(repository, entity, each)
+    for every in (list(counter_shards.keys_of(records)) if entity is SESSION_AGENT else [], keys):
+        batches = [every[start : start + BATCH_WRITE_LIMIT] for start in range(0, len(every), BATCH_WRITE_LIMIT)]
+        if batches:
+            repository.parallel.run([partial(table.delete_many, tenant, batch) for batch in batches])
+
+
+def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any) -> bool:
+    try:
+        repository.table(entity).delete(tenant, key, condition)
+    except Refused as refused:
+        return refused.old is None
+    return True
+
+
+def _has_dependents(entity: Entity, looks: Sequence[_Look]) -> HasDependents:
+    found = {child.name: look for child, look in zip(entity.guards, looks, strict=True) if look.count}
+    words = " and ".join(
+        f"{'' if look.is_all else 'at least '}{look.count} {name}{'s' if look.count > 1 else ''}"
+        for name, look in found.items()
+    )
+    counts = {name: look.count for name, look in found.items()}
+    return HasDependents(f"The {entity.name} still has {words or 'dependents'}; delete them first.", dependents=counts)

@@ -1,0 +1,401 @@
+"""One generic repository for the six records: every access checks the tenant, every write is conditional.
+
+A record of another tenant does not exist. Attributes that were moved to a blob come back as `BlobReference`; `opened`
+reads them when somebody wants them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+from pynamodb.connection import Connection
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.errors import Conflict, Immutable, NotFound
+from ai_coordination_engine.ports import Blobs, Clock
+from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
+from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records.begun import first_key, is_starting, tell
+from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
+from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
+from ai_coordination_engine.store.tables.parallel import Parallel
+from ai_coordination_engine.store.tables.table import Key, Refused, Table
+from ai_coordination_engine.store.transitions.rows import same
+
+_LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
+Content = Callable[[Record | None, bool], Mapping[str, Any]]
+"""Makes the attributes to write from the parent (None when it was not asked for) and whether the record is new."""
+
+
+class Repository:
+    """Reads and writes records of all six entities. Thread-safe."""
+
+    def __init__(self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int) -> None:
+        self.tables: dict[type[Record], Table[Any]] = {
+            entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
+        }
+        self.blobs: Blobs = blobs
+        self.clock = clock
+        self.parallel = Parallel()
+        self._inline_limit = inline_limit
+        self.meter: Meter | None = None
+
+    def metered(self, meter: Meter) -> "Repository":
+        """The same records, every read of them charged to a request; reads raise `OverBudget`."""
+        other = copy(self)
+        other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
+        other.blobs = MeteredBlobs(self.blobs, meter)
+        other.meter = meter
+        return other
+
+    def table(self, entity: Entity) -> Table[Any]:
+        """The table that holds the entity."""
+        return self.tables[entity.model]
+
+    # Reading
+
+    def get(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = False) -> Any:
+        """The record under `key`, or None when there is none for this tenant. One GetItem."""
+        found = self.table(entity).get(tenant, key, consistent=consistent)
+        if found is not None:
+            self.look_at_starts([found], consistent=consistent)
+        return visible(found, tenant)
+
+    def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Any]:
+        """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
+        found = self.table(entity).get_many(tenant, keys, consistent=consistent)
+        self.look_at_starts([*found.values()], consistent=consistent)
+        return {key: record for key, record in found.items() if visible(record, tenant)}
+
+    def children(self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False) -> Iterator[Any]:
+        """Every visible record of an entity below a parent, in order of creation. One Query a megabyte."""
+        rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
+        return (record for record in rows if visible(record, tenant) and is_below(record, entity, parent_key))
+
+    def page_of_children(
+        self, entity: Entity, tenant: str, parent_key: Key, after: str | None, limit: int | None
+    ) -> tuple[list[Any], str | None]:
+        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid to go on from, None
+        at the end. One Query.
+        """
+        table = self.table(entity)
+        start = table.after(tenant, parent_key[1], after) if after is not None else None
+        rows, last = table.query(tenant, parent_key[1], after=start, limit=limit, consistent=True)
+        mine = [each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)]
+        return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
+
+    def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
+        """See of sessions, which belong to one tenant, whether their starts are confirmed: then they show no
+        reservation. One BatchGetItem per 100 of which their rows do not tell; no call where there are none.
+        """
+        starting = [each for each in records if isinstance(each, Session) and is_starting(each)]
+        if starting:
+            agents = self.tables[SessionAgent]
+            tenant = starting[0].partition_key
+            found = agents.get_many(tenant, [first_key(each) for each in starting], consistent=consistent)
+            for each in starting:
+                tell(each, found.get(first_key(each)))
+
+    def load(self, value: Any) -> Any:
+        """The value of an attribute, read from its blob when it lives there."""
+        return check_out(self.blobs, value)
+
+    def load_record(self, record: Record) -> Record:
+        """The record with every attribute in place."""
+        for name in record.payload_names():
+            if isinstance(value := getattr(record, name), BlobReference):
+                setattr(record, name, self.load(value))
+        return record
+
+    # Writing
+
+    def write(
+        self,
+        entity: Entity,
+        tenant: str,
+        key: Key,
+        content: Content,
+        *,
+        parent_key: Key | None,
+        needs_parent: bool = False,
+        condition: Condition | None = None,
+        conflict: str = "",
+    ) -> Any:
+        """Update the record under `key`, or create it when there is none.
+
+        `parent_key` is None when the caller did not say enough to create; `condition` must hold for an update, and
+        `conflict` says what it means when it does not. Raises `NotFound`, `Conflict`.
+        """
+        parent = self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
+        table = self.table(entity)
+        while True:
+            place = _Place(self, entity, tenant, key)
+            try:
+                actions = self._actions(entity, tenant, key, content(parent, False), place)
+                return table.update(tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition)))
+            except Refused as refused:
+                old = refused.old
+            if old is None or old.partition_key != tenant or not self._now_says_so(old):
+                break
+        if place.was_left(old):
+            conflict = f"Somebody has deleted this {entity.name} and created it anew; try again."
+        if old is None:
+            return self.create(entity, tenant, key, content, parent_key=parent_key)
+        self._explain(old, entity, tenant, key, conflict)
+
+    def create(self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None) -> Any:
+        """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent, fill).
+
+        Until it is filled the record is invisible; it holds its parent's delete back all the same.
+        """
+        if entity.parent is None:
+            return self._create_root(entity, tenant, key, content)
+        if parent_key is None:
+            raise NotFound(f"There is no such {entity.name}; to create one, name its {entity.parent.name} too.")
+        mark, nonce = self._reserve(entity, tenant, key, parent_key)
+        try:
+            parent = self._parent(entity, tenant, parent_key, new_child=True)
+            values = {**content(parent, True), "created_at": self.clock.now()}
+            actions = self._actions(entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce))
+        except Exception:  # whatever it was, the reservation must not outlive it
+            self.release(entity, tenant, key, mark)
+            raise
+        return self.confirm(entity, tenant, key, mark, actions)
+
+    def create_once(self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key) -> Any:
+        """Create an immutable record; the same content again is a success, another one raises `Immutable`."""
+        try:
+            return self.create(entity, tenant, key, lambda parent, new: content, parent_key=parent_key)
+        except _Exists as error:
+            compared = [name for name in content if name not in ("updated_at", "updated_by")]
+            if all(content[name] == self.load(getattr(error.old, name)) for name in compared):
+                return error.old
+            raise Immutable(
+                f"This {entity.name} exists with another content; a {entity.name} never changes."
+            ) from error
+
+    # The steps of promise P1
+
+    def release(self, entity: Entity, tenant: str, key: Key, mark: str) -> None:
+        """Take an unconfirmed record back; it may be gone already."""
+        table = self.table(entity)
+        try:
+            table.delete(tenant, key, table.model.unconfirmed == mark)
+        except Refused:
+            return
+
+    def confirm(self, entity: Entity, tenant: str, key: Key, mark: str, actions: Sequence[Action]) -> Any:
+        """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody took it away."""
+        table = self.table(entity)
+        try:
+            return table.update(
+                tenant,
+                key,
+                [*actions, table.model.unconfirmed.remove(), table.model.confirmed.set(mark)],
+                table.model.unconfirmed == mark,
+            )
+        except Refused as refused:
+            if refused.old is not None and refused.old.confirmed == mark:  # the answer to a first try was lost
+                return refused.old
+            raise Conflict(f"Creating the {entity.name} took too long and was undone; try again.") from refused
+
+    def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
+        """The parent under `key` of a child that has just been written, or None when it is gone.
+
+        A delete that is under way is called off: once its mark is removed it can no longer go through.
+        """
+        table = self.table(entity)
+        record = self.get(entity, tenant, key, consistent=True)
+        if record is None or record.deleting is None:
+            return record
+        try:
+            return table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
+        except Refused:
+            return self.living_parent(entity, tenant, key)
+
+    def store(
+        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], nonce: str | None = None
+    ) -> dict[str, Any]:
+        """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some.
+
+        `nonce` is the record's.
+        """
+        return self._packed(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
+
+    # Inside
+
+    def _now_says_so(self, session: Any) -> bool:
+        """Whether the row of a session that did not say so says now that it is confirmed."""
+        if not isinstance(session, Session) or not is_starting(session):
+            return False
+        self.look_at_starts([session], consistent=True)
+        if session.unconfirmed is None:
+            still = same(Session.nonce, session.nonce) & Session.deleting.does_not_exist()
+            with suppress(Refused):
+                key = (session.coordination_uuid, session.session_uuid)
+                actions = [Session.unconfirmed.remove()]
+                self.tables[Session].update(session.partition_key, key, actions, still)
+        return session.unconfirmed is None
+
+    def _packed(self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]) -> dict[str, Any]:
+        payloads = set(entity.model.payload_names())
+        packed = {
+            name: self._checked_in(prefix, name, value) if name in payloads else value for name, value in values.items()
+        }
+        if any(isinstance(value, BlobReference) for value in packed.values()):
+            packed["has_blobs"] = True
+        return packed
+
+    def _checked_in(self, prefix: Callable[[], str], name: str, value: Any) -> Any:
+        return check_in(self.blobs, lambda: prefix() + name, value, self._inline_limit)
+
+    def _parent(self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False) -> Record:
+        above = entity.parent or entity
+        if key is None:
+            parent = None
+        elif new_child:
+            parent = self.living_parent(above, tenant, key)
+        else:
+            parent = self.get(above, tenant, key, consistent=True)
+        if parent is None:
+            raise above.missing(key) if key else NotFound(f"There is no such {above.name}.")
+        return parent  # type: ignore[no-any-return]
+
+    def _actions(
+        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], prefix: Callable[[], str]
+    ) -> list[Action]:
+        attributes = entity.model.get_attributes()
+        values = {**values, **entity.derived(tenant, key, values), "updated_at": self.clock.now()}
+        packed = self._packed(entity, values, prefix)
+        return [
+            attributes[name].remove() if value is None else attributes[name].set(value)
+            for name, value in packed.items()
+        ]
+
+    def _create_root(self, entity: Entity, tenant: str, key: Key, content: Content) -> Any:
+        table = self.table(entity)
+        now = self.clock.now()
+        values = {**content(None, True), "created_at": now, "updated_at": now}
+        nonce = marks.new_nonce()
+        packed = self.store(entity, tenant, key, values, nonce)
+        record = table.model(*key, partition_key=tenant, nonce=nonce, **packed)
+        try:
+            table.put(record, _absent(table))
+        except Refused as refused:
+            raise Conflict(f"Somebody else is creating this {entity.name}; try again.") from refused
+        return record
+
+    def _reserve(self, entity: Entity, tenant: str, key: Key, parent_key: Key) -> tuple[str, str]:
+        """The mark and the nonce of the record to be."""
+        table = self.table(entity)
+        mark, nonce = marks.new_mark(self.clock.now()), marks.new_nonce()
+        above = {} if entity.parent is COORDINATION else {"coordination_uuid": parent_key[0]}
+        record = table.model(*key, partition_key=tenant, unconfirmed=mark, nonce=nonce, **above)
+        try:
+            table.put(record, _absent(table))
+        except Refused as refused:
+            old = refused.old
+            if old is None or old.partition_key != tenant:
+                raise entity.missing(key) from refused
+            if old.unconfirmed is None:
+                raise _Exists(old) from refused
+            self._take_over(table, record, old, entity)
+        return mark, nonce
+
+    def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
+        busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
+        if marks.is_live(old.unconfirmed, self.clock.now()) or (isinstance(old, Session) and is_starting(old)):
+            raise busy
+        try:
+            table.put(record, table.model.unconfirmed == old.unconfirmed)
+        except Refused as refused:
+            raise busy from refused
+
+    @staticmethod
+    def _exists(table: Table[Any], tenant: str, condition: Condition | None) -> Any:
+        exists = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
+        return exists & condition if condition is not None else exists
+
+    @staticmethod
+    def _explain(old: Record, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
+        if old.partition_key != tenant:
+            raise entity.missing(key)
+        if old.unconfirmed is not None:
+            raise Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
+        raise Conflict(conflict)
+
+
+class _Place:
+    """Where the large values of an update go: below the very record that it is written to, which is read for them."""
+
+    def __init__(self, records: Repository, entity: Entity, tenant: str, key: Key) -> None:
+        self._records, self._entity, self._tenant, self._key = records, entity, tenant, key
+        self._record: Record | None = None
+
+    def __call__(self) -> str:
+        """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem, once."""
+        if self._record is None:
+            found = self._records.table(self._entity).get(self._tenant, self._key, consistent=True)
+            if found is None or found.unconfirmed is not None:
+                raise Refused(found)
+            self._record = found
+        return blob_prefix(self._entity, self._tenant, self._key, self._record.nonce)
+
+    def is_the_same(self, condition: Any) -> Any:
+        """The condition, and that the record is still the one which was read."""
+        if self._record is None:
+            return condition
+        return condition & same(self._entity.model.nonce, self._record.nonce)
+
+    def was_left(self, now: Record | None) -> bool:
+        """Whether the record was deleted meanwhile; it never comes back, so that what was put below it is removed."""
+        seen = self._record
+        if seen is None or (now is not None and now.nonce == seen.nonce):
+            return False
+        if seen.nonce is not None:
+            self._records.blobs.delete_all(self())
+        return True
+
+
+class _Exists(Conflict):
+    """A record to be created exists already; `old` is it."""
+
+    def __init__(self, old: Record) -> None:
+        super().__init__(f"This {old.record_name} exists already.")
+        self.old = old
+
+
+def visible(record: Any, tenant: str) -> Any:
+    """The record when this tenant may see it, else None."""
+    if record is None or record.partition_key != tenant or record.unconfirmed is not None:
+        return None
+    return record
+
+
+def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
+    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may share the uuid."""
+    return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
+
+
+def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None) -> str:
+    """Where the blobs of a record live, in at most 720 bytes; no record's place lies within another's.
+
+    The nonce tells it from what stood under its key before, which somebody may be about to remove.
+    """
+    place = "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key)))
+    return f"{place}/" if nonce is None else f"{place}+{nonce}/"
+
+
+def _place(part: str) -> str:
+    """One part of a blob's key: what is long in percent encoding is a hash, which begins like no other part."""
+    quoted = quote(f"={part}", safe="=")
+    return quoted if len(quoted) <= _LONGEST_PLACE else f"~{sha256(part.encode()).hexdigest()}"
+
+
+def _absent(table: Table[Any]) -> Any:
+    return table.model.get_attributes()[table.hash_key].does_not_exist()

@@ -1,0 +1,43 @@
+"""The sparse index of sessions by status: a list of the few that failed must not read the many that completed.
+
+Its hash key is the tenant, the status and one of some shards, so that starts and ends of one tenant do not meet in one
+partition. What is `completed` is not in it: lists of that find it wherever they look.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import SESSION_STATUSES
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.parent_keys import ParentKey
+from ai_coordination_engine.store.tables.table import Key
+
+INDEXED = frozenset(SESSION_STATUSES) - {"completed"}
+_SHARDS = 4
+
+
+def status_key(tenant: str, session_uuid: str, status: str | None) -> str | None:
+    """The hash key under which the session is found; None when it is not in the index."""
+    if status not in INDEXED:
+        return None
+    return ParentKey.stored(tenant, f"{status} {zlib.crc32(session_uuid.encode()) % _SHARDS}")
+
+
+def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
+    """The hash keys under which sessions with these statuses are found. Who has begun may be stored as `dispatched`."""
+    stored = {*statuses} | ({"dispatched"} if "in_progress" in statuses else set())
+    return [ParentKey.stored(tenant, f"{each} {shard}") for each in sorted(stored) for shard in range(_SHARDS)]
+
+
+def setting_status(tenant: str, session_uuid: str, status: str) -> list[Action]:
+    """The update that gives a session this status."""
+    key = status_key(tenant, session_uuid, status)
+    return [Session.status.set(status), Session.by_status.remove() if key is None else Session.by_status.set(key)]
+
+
+def derived(tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written beside `values` of a session."""
+    return {"by_status": status_key(tenant, key[1], values["status"])} if "status" in values else {}

@@ -1,0 +1,1 @@
+"""The tables underneath: calls, shards, what they cost."""

@@ -1,0 +1,429 @@
+"""One DynamoDB table: the calls that the store makes, each exactly one request unless it says otherwise.
+
+PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused condition, one
+connection for six tables) is added here. Errors of the service become errors of ours at this boundary.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from botocore.exceptions import ClientError
+from pynamodb.connection import Connection
+from pynamodb.connection.base import MetaTable
+from pynamodb.constants import (
+    ATTR_DEFINITIONS,
+    ATTRIBUTES,
+    GLOBAL_SECONDARY_INDEXES,
+    INDEX_NAME,
+    ITEM,
+    KEY,
+    KEY_SCHEMA,
+    LAST_EVALUATED_KEY,
+    TABLE_NAME,
+)
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.backend import Backoff, translated
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.parent_keys import ParentKey
+from ai_coordination_engine.store.tables.meter import CALL, COUNTED, Meter, charge_write
+
+M = TypeVar("M", bound=Record)
+Key = tuple[str, str]
+"""The bare hash and range key of an item; of a child, its parent's uuid and its own."""
+RawKey = dict[str, Any]
+
+BATCH_GET_LIMIT = 100
+BATCH_WRITE_LIMIT = 25
+_SERVICE = "the database"
+
+
+class Refused(Exception):
+    """A condition did not hold; `old` is the item as it stood then, None when there was none."""
+
+    def __init__(self, old: Any) -> None:
+        super().__init__("condition refused")
+        self.old = old
+
+
+class Table(Generic[M]):
+    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load, and
+    `Unavailable` when it fails or does not answer.
+
+    The hash key of a child is stored with its tenant: another tenant's item of the same key is never met here.
+    """
+
+    def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
+        self.model = model
+        self.meter: Meter | None = None
+        self.name = f"{prefix}-{model.Meta.table_name}"
+        self._connection = connection
+        schema = model._get_schema()
+        names = {key["KeyType"]: key["AttributeName"] for key in schema["key_schema"]}
+        self.hash_key, self.range_key = names["HASH"], names["RANGE"]
+        attribute = model.get_attributes()[self.hash_key]
+        self._above = attribute if isinstance(attribute, ParentKey) else None
+        self.shards = self._above.shards if self._above else 1
+        connection.add_meta_table(
+            MetaTable(
+                {
+                    TABLE_NAME: self.name,
+                    KEY_SCHEMA: schema["key_schema"],
+                    ATTR_DEFINITIONS: schema["attribute_definitions"],
+                    GLOBAL_SECONDARY_INDEXES: [
+                        {INDEX_NAME: index["index_name"], KEY_SCHEMA: index["key_schema"]}
+                        for index in schema["global_secondary_indexes"]
+                    ],
+                }
+            )
+        )
+
+    def holding(self, model: type[Record]) -> "Table[Any]":
+        """The same table for internal items of another model, which lie beside its records under like keys."""
+        other: Table[Any] = copy(self)
+        other.model = model
+        return other
+
+    def metered(self, meter: Meter) -> "Table[M]":
+        """The same table, its reads charged to a request; they raise `OverBudget` when that has used too much."""
+        other = copy(self)
+        other.meter = meter
+        return other
+
+    def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
+        """A key to go on from in the query of an index, made of bare values by attribute."""
+        own = self._stored(tenant, (key[self.hash_key], key[self.range_key]))
+        return {name: {"S": own if name == self.hash_key else value} for name, value in key.items()}
+
+    def after(self, tenant: str, hash_value: str, range_value: str, shard: int = 0) -> RawKey:
+        """The key to go on from after `range_value`, whether or not that is in this shard."""
+        return {self.hash_key: {"S": self._partition(tenant, hash_value, shard)}, self.range_key: {"S": range_value}}
+
+    def bare_key(self, key: RawKey) -> dict[str, str]:
+        """The bare values of a key to go on from."""
+        attribute = self.model.get_attributes()[self.hash_key]
+        texts = {name: value["S"] for name, value in key.items() if "S" in value}
+        return {**texts, self.hash_key: attribute.deserialize(texts[self.hash_key])}
+
+    def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
+        """The item under `key` (hash, range), or None."""
+        hash_value = self._stored(tenant, key)
+        with _translated():
+            answer = self._connection.get_item(self.name, hash_value, range_key=key[1], consistent_read=consistent)
+        item = answer.get(ITEM)
+        self._charge([item] if item else [])
+        return self.model.from_raw_data(item) if item else None
+
+    def get_many(self, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
+        """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
+        found: dict[Key, M] = {}
+        backoff = Backoff(_SERVICE)
+        pending = [{self.hash_key: self._stored(tenant, key), self.range_key: key[1]} for key in dict.fromkeys(keys)]
+        while pending:
+            page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
+            with _translated():
+                answer = self._connection.batch_get_item(self.name, page, consistent_read=consistent)  # type: ignore[arg-type]
+            items = answer["Responses"].get(self.name, ())
+            self._charge(items)
+            for item in items:
+                record = self.model.from_raw_data(item)
+                found[getattr(record, self.hash_key), getattr(record, self.range_key)] = record
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
+            pending.extend({name: value["S"] for name, value in key.items()} for key in left)
+            backoff.left_over(len(left), len(page))
+        return found
+
+    def put(self, record: M, condition: Condition) -> None:
+        """Write the whole item; raises `Refused`, but not when this very item stands there already.
+
+        The client repeats a write whose answer was lost, and the repeat must not be taken for somebody else's.
+        """
+        attributes = record.serialize()
+        hash_value, range_value = attributes.pop(self.hash_key)["S"], attributes.pop(self.range_key)["S"]
+        try:
+            self._write("PutItem", hash_value, range_value, condition, key=ITEM, attributes=attributes)
+        except Refused as refused:
+            if refused.old is None or refused.old.serialize() != record.serialize():
+                raise
+
+    def put_new(self, record: M) -> None:
+        """Write the whole item unless it stands there, perhaps changed since. Raises `Refused` for somebody else's."""
+        try:
+            self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
+        except Refused as refused:
+            if refused.old is None or not record.is_same(refused.old):
+                raise
+
+    def put_many(self, records: Sequence[M]) -> None:
+        """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
+        self._write_many("put_items", "PutRequest", ITEM, [record.serialize() for record in records])
+
+    def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
+        """Delete items without a condition, as `put_many` writes them; those that are gone already are none."""
+        raw = [self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]}) for key in dict.fromkeys(keys)]
+        self._write_many("delete_items", "DeleteRequest", KEY, raw)
+
+    def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
+        """Change one item and return it as it is now; raises `Refused` with the item as it was."""
+        hash_value = self._stored(tenant, key)
+        answer = self._write("UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW")
+        return self.model.from_raw_data(answer[ATTRIBUTES])
+
+    def delete(self, tenant: str, key: Key, condition: Condition) -> M:
+        """Delete one item and return what it was; raises `Refused`."""
+        hash_value = self._stored(tenant, key)
+        answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
+        return self.model.from_raw_data(answer[ATTRIBUTES])
+
+    def query(
+        self,
+        tenant: str,
+        hash_value: str,
+        *,
+        after: RawKey | None = None,
+        limit: int | None = None,
+        forward: bool = True,
+        consistent: bool = False,
+        shard: int = 0,
+    ) -> tuple[list[M], RawKey | None]:
+        """One page of the items in a shard of `hash_value`, and the key to go on from (None at the end)."""
+        return self._page(
+            self._partition(tenant, hash_value, shard),
+            exclusive_start_key=after,
+            limit=limit,
+            scan_index_forward=forward,
+            consistent_read=consistent,
+        )
+
+    def count(
+        self,
+        tenant: str,
+        hash_value: str,
+        condition: Condition | None,
+        most: int,
+        *,
+        index: str | None = None,
+        forward: bool = True,
+        shard: int = 0,
+    ) -> tuple[int, RawKey | None]:
+        """How many items under `hash_value` meet the condition, up to `most`, and the key to go on from (None at the
+        end). One request a megabyte; nothing but the number comes over the wire.
+        """
+        counted = 0
+        hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
+        after: RawKey | None = None
+        while counted < most:
+            with _translated():
+                answer = self._connection.query(
+                    self.name,
+                    hash_value,
+                    filter_condition=condition,
+                    index_name=index,
+                    exclusive_start_key=after,
+                    limit=most - counted,
+                    scan_index_forward=forward,
+                    select="COUNT",
+                )
+            self._charge_counted(answer)
+            counted += answer["Count"]
+            after = answer.get(LAST_EVALUATED_KEY)
+            if after is None:
+                break
+        return counted, after
+
+    def query_index(
+        self,
+        index: str,
+        hash_value: str,
+        *,
+        after: RawKey | None = None,
+        limit: int | None = None,
+        forward: bool = True,
+        range_condition: Condition | None = None,
+    ) -> tuple[list[M], RawKey | None]:
+        """One page of the items under `hash_value` of a global index, and the key to go on from (None at the end)."""
+        return self._page(
+            hash_value,
+            index_name=index,
+            range_key_condition=range_condition,
+            exclusive_start_key=after,
+            limit=limit,
+            scan_index_forward=forward,
+        )
+
+    def range_keys(
+        self,
+        tenant: str,
+        hash_value: str,
+        condition: Condition | None,
+        most: int,
+        *,
+        forward: bool = True,
+        shard: int = 0,
+    ) -> Iterator[str]:
+        """The range keys of the items in a shard that meet the condition; a request a megabyte, or `most` of them."""
+        after: RawKey | None = None
+        while True:
+            with _translated():
+                answer = self._connection.query(
+                    self.name,
+                    self._partition(tenant, hash_value, shard),
+                    filter_condition=condition,
+                    attributes_to_get=[self.range_key],
+                    exclusive_start_key=after,
+                    limit=most,
+                    scan_index_forward=forward,
+                )
+            self._charge_counted(answer)
+            yield from (item[self.range_key]["S"] for item in answer["Items"])
+            if (after := answer.get(LAST_EVALUATED_KEY)) is None:
+                return
+
+    def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
+        """Every item under `hash_value` in order of the range key; one request a megabyte of each shard."""
+
+        def rows(shard: int) -> Iterator[M]:
+            after: RawKey | None = None
+            while True:
+                records, after = self.query(tenant, hash_value, after=after, consistent=consistent, shard=shard)
+                yield from records
+                if after is None:
+                    return
+
+        return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
+
+    def _stored(self, tenant: str, key: Key) -> str:
+        """The stored hash key of an item of this tenant."""
+        return self._partition(tenant, key[0], self._above.shard_of(key[1]) if self._above else 0)
+
+    def _partition(self, tenant: str, hash_value: str, shard: int) -> str:
+        return self._above.stored(tenant, hash_value, shard) if self._above else hash_value
+
+    def _page(self, hash_value: str, *, limit: int | None, **query: Any) -> tuple[list[M], RawKey | None]:
+        if self.meter is not None:
+            limit = self.meter.page(limit)
+        with _translated():
+            answer = self._connection.query(self.name, hash_value, limit=limit, **query)
+        self._charge(answer["Items"])
+        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
+
+    def _charge(self, items: Sequence[Any]) -> None:
+        charge_write(len(items))
+        if self.meter is not None:
+            self.meter.rows(items)
+
+    def _charge_counted(self, answer: Mapping[str, Any]) -> None:
+        charge_write()
+        if self.meter is not None:
+            self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
+
+    def create(self) -> bool:
+        """Create the table, on demand; False when it exists, which then gets the indexes that it lacks."""
+        schema = self.model._get_schema()
+        request = {
+            "TableName": self.name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": _hash_first(schema["key_schema"]),
+            "AttributeDefinitions": schema["attribute_definitions"],
+        }
+        indexes = [
+            {
+                "IndexName": each["index_name"],
+                "KeySchema": _hash_first(each["key_schema"]),
+                "Projection": each["projection"],
+            }
+            for each in schema["global_secondary_indexes"]
+        ]
+        if indexes:
+            request["GlobalSecondaryIndexes"] = indexes
+        client: Any = self._connection.client
+        try:
+            client.create_table(**request)
+        except client.exceptions.ResourceInUseException:
+            self._add_indexes(schema["attribute_definitions"], indexes)
+            return False
+        self._wait()
+        return True
+
+    def _add_indexes(self, definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]) -> None:
+        """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon DynamoDB API")."""
+        client: Any = self._connection.client
+        described = client.describe_table(TableName=self.name)["Table"].get("GlobalSecondaryIndexes", ())
+        known = {each["IndexName"] for each in described}
+        for index in indexes:
+            if index["IndexName"] not in known:
+                client.update_table(
+                    TableName=self.name,
+                    AttributeDefinitions=definitions,
+                    GlobalSecondaryIndexUpdates=[{"Create": index}],
+                )
+                self._wait()
+
+    def _wait(self) -> None:
+        client: Any = self._connection.client
+        client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
+
+    def _write_many(self, argument: str, request: str, part: str, pending: list[dict[str, Any]]) -> None:
+        backoff = Backoff(_SERVICE)
+        while pending:
+            page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
+            charge_write(len(page))
+            with _translated():
+                answer = self._connection.batch_write_item(self.name, **{argument: page})  # type: ignore[arg-type]
+            left = answer.get("UnprocessedItems", {}).get(self.name, ())
+            pending.extend(each[request][part] for each in left)
+            backoff.left_over(len(left), len(page))
+
+    def _write(self, operation: str, hash_value: str, range_value: str, condition: Condition, **arguments: Any) -> Any:
+        request = self._connection.get_operation_kwargs(
+            self.name,
+            hash_value,
+            range_value,
+            condition=condition,
+            return_values_on_condition_failure="ALL_OLD",
+            **arguments,
+        )
+        charge_write()
+        try:
+            with _translated():
+                return self._connection.dispatch(operation, request)
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
+                raise
+            # PynamoDB raises its own error from botocore's, and only the latter carries the item.
+            cause = error.__cause__ or error
+            item = getattr(cause, "response", {}).get("Item")
+            raise Refused(self.model.from_raw_data(item) if item else None) from None
+
+
+def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
+    """The order that DynamoDB insists on; PynamoDB has the names in alphabetical order."""
+    return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what it is."""
+    try:
+        with translated(_SERVICE):
+            yield
+    except (PynamoDBException, ClientError) as error:
+        code, message = _code_and_message(error)
+        if code == "ValidationException" and "size" in message.lower():
+            raise BadUserInput("The record is too large: shorten its names and lists.") from error
+        raise
+
+
+def _code_and_message(error: Exception) -> tuple[str, str]:
+    if isinstance(error, PynamoDBException):
+        return error.cause_response_code or "", error.cause_response_message or ""
+    if isinstance(error, ClientError):
+        return error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    return "", ""

@@ -1,0 +1,1 @@
+"""The state changes, each one conditional write."""

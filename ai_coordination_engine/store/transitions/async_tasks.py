@@ -1,0 +1,152 @@
+"""Long jobs that run elsewhere: one internal item each, found by the uuid that the job was given.
+
+They live among the session runs under keys of their own, and DynamoDB removes them some time after their end
+(`expires_at`, "Using time to live (TTL) in DynamoDB").
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.store.models import IntegerAttribute, Record, SessionAgent
+from ai_coordination_engine.store.parent_keys import ParentKey, internal
+from ai_coordination_engine.store.payload import Payload
+from ai_coordination_engine.store.records.entities import SESSION_RUN
+from ai_coordination_engine.store.records.repository import Repository, visible
+from ai_coordination_engine.store.tables.table import Key, Refused
+
+KEPT_SECONDS = 90 * 86_400  # after the end, so that a late or repeated answer is told what became of it
+
+
+class AsyncTask(Record):
+    """One long job: pending, then completed, failed, or expired when nothing was heard of it.
+
+    The output and the error are called what they are on the session agent: where they are large, they are its blobs.
+    """
+
+    record_name = "async task"
+    session_uuid = ParentKey(hash_key=True)
+    run_uuid = UnicodeAttribute(range_key=True)
+    async_task_uuid = UnicodeAttribute(null=True)
+    status = UnicodeAttribute(null=True)
+    agent_session_uuid = UnicodeAttribute(null=True)
+    session_agent_uuid = UnicodeAttribute(null=True)
+    heartbeat_seconds = NumberAttribute(null=True)
+    deadline = NumberAttribute(null=True)  # epoch seconds
+    ended_at = UnicodeAttribute(null=True)
+    agent_output = Payload(null=True)
+    notes = Payload(null=True)
+    usage = Payload(null=True)
+    digest = UnicodeAttribute(null=True)  # of how it ended: a repetition is told from another answer
+    expires_at = IntegerAttribute(null=True)  # epoch seconds
+
+
+class AsyncTasks:
+    """The long jobs of one store. Thread-safe."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._records = repository
+        self._table = repository.table(SESSION_RUN).holding(AsyncTask)
+
+    def open(self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float) -> AsyncTask:
+        """Write down that the agent's attempt waits for the job; the job as it is afterwards.
+
+        A job may outlive the attempt that began it: then the agent's next one waits for it. A write that is made again,
+        for its answer was lost, does not undo what was heard since. Raises `Refused` when the job is another agent's.
+        """
+        deadline = self._now() + heartbeat_seconds
+        task = AsyncTask(
+            *_key(async_task_uuid),
+            partition_key=agent.partition_key,
+            async_task_uuid=async_task_uuid,
+            status="pending",
+            agent_session_uuid=agent.session_uuid,
+            session_agent_uuid=agent.session_agent_uuid,
+            heartbeat_seconds=heartbeat_seconds,
+            deadline=deadline,
+            expires_at=_kept_until(deadline),
+        )
+        mine = (AsyncTask.agent_session_uuid == agent.session_uuid) & (
+            AsyncTask.session_agent_uuid == agent.session_agent_uuid
+        )
+        is_open = AsyncTask.status.is_in("pending", "expired")
+        is_later = (AsyncTask.deadline <= deadline) | (AsyncTask.heartbeat_seconds != heartbeat_seconds)
+        try:
+            self._table.put(task, AsyncTask.session_uuid.does_not_exist() | (mine & is_open & is_later))
+        except Refused as refused:
+            if not _is_of(refused.old, agent):
+                raise
+            return refused.old  # type: ignore[no-any-return]  # it has ended already, or was heard of
+        return task
+
+    def get(self, tenant: str, async_task_uuid: str) -> AsyncTask | None:
+        """The job as it is now, or None when this tenant has none of that uuid."""
+        found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
+        return visible(found, tenant)  # type: ignore[no-any-return]
+
+    def get_many(
+        self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
+    ) -> dict[str, AsyncTask]:
+        """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
+        found = self._table.get_many(tenant, [_key(each) for each in async_task_uuids], consistent=consistent)
+        return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
+
+    def end(self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str) -> AsyncTask:
+        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer pending.
+
+        `values` are packed as those of the session agent.
+        """
+        attributes = AsyncTask.get_attributes()
+        actions = [attributes[name].set(value) for name, value in values.items() if value is not None]
+        return self._end(task, status, [*actions, AsyncTask.digest.set(digest)], AsyncTask.status == "pending")
+
+    def expire(self, task: AsyncTask) -> AsyncTask | None:
+        """Give up a job whose deadline has passed; the job as it is afterwards."""
+        try:
+            return self._end(task, "expired", [], (AsyncTask.status == "pending") & (AsyncTask.deadline <= self._now()))
+        except Refused as refused:
+            return refused.old  # type: ignore[no-any-return]
+
+    def heartbeat(self, task: AsyncTask) -> AsyncTask:
+        """The job was heard of, so that its deadline moves. Raises `Refused` when it has ended, or is too late."""
+        now = self._now()
+        deadline = now + task.heartbeat_seconds
+        return self._table.update(  # type: ignore[no-any-return]
+            task.partition_key,
+            (task.session_uuid, task.run_uuid),
+            [AsyncTask.deadline.set(deadline), AsyncTask.expires_at.set(_kept_until(deadline))],
+            (AsyncTask.status == "pending") & (AsyncTask.deadline > now),
+        )
+
+    def _end(self, task: AsyncTask, status: str, actions: Sequence[Action], condition: Any) -> AsyncTask:
+        return self._table.update(  # type: ignore[no-any-return]
+            task.partition_key,
+            (task.session_uuid, task.run_uuid),
+            [
+                *actions,
+                AsyncTask.status.set(status),
+                AsyncTask.ended_at.set(self._records.clock.now().isoformat()),
+                AsyncTask.expires_at.set(_kept_until(self._now())),
+            ],
+            condition,
+        )
+
+    def _now(self) -> float:
+        return self._records.clock.now().timestamp()
+
+
+def _key(async_task_uuid: str) -> Key:
+    return internal("task", async_task_uuid), "task"
+
+
+def _kept_until(end: float) -> int:
+    return int(end) + KEPT_SECONDS
+
+
+def _is_of(task: AsyncTask | None, agent: SessionAgent) -> bool:
+    return task is not None and (task.agent_session_uuid, task.session_agent_uuid) == (
+        agent.session_uuid,
+        agent.session_agent_uuid,
+    )

@@ -1,0 +1,76 @@
+"""Counter shards: the unfinished predecessors of a wide join, spread over small items, so that an edge costs one unit.
+
+A join of thousands would be rewritten by each of them, at a cost that grows with its width. Instead each predecessor
+leaves a counter shard of about a hundred, and the last one of a counter shard takes it off the join, by its whole width. A session of
+many sinks is counted in the same way.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.parent_keys import internal
+from ai_coordination_engine.store.records.begun import agent_key_of
+from ai_coordination_engine.store.tables.table import Key
+
+COUNTER_SHARD = 100  # predecessors of a join, or sinks of a session, that need no counter shards
+_LAST = 2**32 - 1  # no agent has this ordinal
+
+
+def how_many(edges: int, join: str = "all") -> int:
+    """The counter shards over which so many predecessors are spread; 0 when the join counts them itself."""
+    return -(-edges // COUNTER_SHARD) if edges > COUNTER_SHARD and join in ("all", "all_terminal") else 0
+
+
+def spread(edges: Iterable[int], counter_shards: int) -> Mapping[int, set[int]]:
+    """The edges (ordinals) by the number of their counter shard."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for edge_id in edges:
+        found[edge_id % counter_shards].add(edge_id)
+    return found
+
+
+def is_wide(agent: SessionAgent) -> bool:
+    """Whether the agent's `unfinished` holds counter shards, so that its `in_degree` falls by their width."""
+    return agent.counter_shards is not None
+
+
+def join_key(join: Key, family: int, number: int) -> Key:
+    """The key of a counter shard of the session agent under `join`; `family` tells expansions of a map apart."""
+    return internal("counter_shard", *join, family), f"{number:06d}"
+
+
+def sink_key(of: Session | SessionAgent, number: int) -> Key:
+    """The key of a counter shard of the sinks of a session, or of an agent's session.
+
+    It follows from the uuids of the agents that count, so that no session of the same uuid shares it.
+    """
+    if isinstance(of, SessionAgent):
+        return internal("sinks", sibling_uuid(of.session_agent_uuid, _LAST)), f"{number:06d}"
+    return internal("sinks", agent_key_of(of, _LAST)[1]), f"{number:06d}"
+
+
+def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
+    """The keys of the counter shards that are found through planned agents: of their joins, and of their session's sinks."""
+    sinks: dict[Key, int] = {}
+    for agent in agents:
+        for number in range(agent.counter_shards or 0):
+            yield join_key((agent.session_uuid, agent.session_agent_uuid), 0, number)
+        if agent.sink_count:
+            sinks[sink_key(agent, 0)] = how_many(agent.sink_count)
+    for (partition, _), count in sinks.items():
+        yield from ((partition, f"{number:06d}") for number in range(count))
+
+
+def counter_shard(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:
+    """A new counter shard of these edges; its ordinal is its number unless another is given."""
+    return SessionAgent(
+        *key,
+        ordinal=int(key[1]) if ordinal is None else ordinal,
+        partition_key=of.partition_key,
+        coordination_uuid=of.coordination_uuid,
+        unfinished=edges,
+        in_degree=len(edges),
+        width=len(edges),
+    )
