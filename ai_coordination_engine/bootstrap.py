@@ -15,7 +15,13 @@ from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.sqs import SqsQueue
-from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES, client_config
+from ai_coordination_engine.backend import (
+    CONNECT_SECONDS,
+    MAX_CONNECTIONS,
+    READ_SECONDS,
+    TRIES,
+    client_config,
+)
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
@@ -28,17 +34,22 @@ from ai_coordination_engine.store.transitions.agents import Transitions
 from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
 from ai_coordination_engine.store.transitions.steering import Steering
 
-MAX_RECEIVES = 10  # then a message whose step raises each time becomes a dead letter; as in template.yaml
+# then a message whose step raises each time becomes a dead letter; as in template.yaml
+MAX_RECEIVES = 10
 
 
 def build_app(settings: Settings) -> App:
-    """The application that `settings` describe. Clients are made here, once a process; S3 and secrets at first use.
+    """The application that `settings` describe. Clients are made here, once a process; S3 and
+    secrets at first use.
 
     Raises `BadUserInput` for a default runtime of an unknown kind.
     """
     kind = settings.default_runtime["kind"]
     if kind not in KINDS:
-        raise BadUserInput(f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of: {', '.join(KINDS)}.")
+        raise BadUserInput(
+            f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
+            f" {', '.join(KINDS)}."
+        )
     connection = connect()
     session = connection.session
     clock = SystemClock()
@@ -62,7 +73,9 @@ def build_app(settings: Settings) -> App:
 def allow_list(settings: Settings) -> AllowList:
     """What `settings` allow, for a process whose workers have the same settings."""
     actions = AllowedActionFunctions(settings.action_functions)
-    return SettingsAllowList(RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime)
+    return SettingsAllowList(
+        RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime
+    )
 
 
 def secrets_manager() -> Secrets:
@@ -71,7 +84,9 @@ def secrets_manager() -> Secrets:
 
 
 def connect() -> Connection:
-    """One connection for all tables, its client made now: botocore does not make clients thread-safely."""
+    """One connection for all tables, its client made now: botocore does not make clients
+    thread-safely.
+    """
     connection = Connection(
         region=aws_region(),
         max_pool_connections=MAX_CONNECTIONS,
@@ -86,19 +101,27 @@ def connect() -> Connection:
 def client(service: str, session: Any = None, *, read_seconds: float = READ_SECONDS) -> Any:
     """A botocore client; the standard AWS variables say where and as whom."""
     config = client_config(read_seconds=read_seconds)
-    return (session or botocore.session.get_session()).create_client(service, aws_region(), config=config)
+    return (session or botocore.session.get_session()).create_client(
+        service, aws_region(), config=config
+    )
 
 
 def create_tables(settings: Settings) -> list[str]:
-    """Create the tables that do not exist yet, and return their names. In the cloud the template does it."""
+    """Create the tables that do not exist yet, and return their names. In the cloud the template
+    does it.
+    """
     connection = connect()
     return [
-        table.name for table in (Table(model, connection, settings.table_prefix) for model in MODELS) if table.create()
+        table.name
+        for table in (Table(model, connection, settings.table_prefix) for model in MODELS)
+        if table.create()
     ]
 
 
 def dead_letter_queue(settings: Settings) -> str:
-    """The URL of the queue that takes what the queue of `settings` gives up on; raises `NotFound` when it has none."""
+    """The URL of the queue that takes what the queue of `settings` gives up on; raises `NotFound`
+    when it has none.
+    """
     return SqsQueue(client("sqs"), settings.queue_url).dead_letter_url()
 
 
@@ -108,7 +131,9 @@ def _create_queue(settings: Settings) -> str:
     name = f"{settings.table_prefix}-wake"
     dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=dead, Attributes={"MessageRetentionPeriod": "1209600"})
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
     attributes = {
         "VisibilityTimeout": str(int(settings.lease_seconds) + 30),
@@ -127,10 +152,17 @@ def create_queue_and_bucket(settings: Settings) -> Settings:
         changes["bucket"] = f"{settings.table_prefix}-payloads"
         s3 = client("s3")
         region = s3.meta.region_name
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        place = (
+            {}
+            if region == "us-east-1"
+            else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        )
         try:
             s3.create_bucket(Bucket=changes["bucket"], **place)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            if error.response["Error"]["Code"] not in (
+                "BucketAlreadyOwnedByYou",
+                "BucketAlreadyExists",
+            ):
                 raise
     return settings.model_copy(update=changes)

@@ -1,13 +1,16 @@
 """The one tree of errors: every error that a caller may see carries its wire code.
 
-Codes follow the contract's section "Errors"; whatever is not a `CoordinationError` is `INTERNAL` on the wire.
+Codes follow the contract's section "Errors"; whatever is not a `CoordinationError` is `INTERNAL` on
+the wire.
 """
 
 from typing import Any, ClassVar
 
 
 class CoordinationError(Exception):
-    """An error whose message may be shown to the caller, with the wire `code` and optional `extensions`."""
+    """An error whose message may be shown to the caller, with the wire `code` and optional
+    `extensions`.
+    """
 
     code: ClassVar[str] = "INTERNAL"
 
@@ -24,8 +27,8 @@ class BadUserInput(CoordinationError):
 
 
 class TooCostly(BadUserInput):
-    """An expression or a schema takes more than the budget of its step allows, or a start writes more; the message says
-    which.
+    """An expression or a schema takes more than the budget of its step allows, or a start writes
+    more; the message says which.
     """
 
 
@@ -72,7 +75,9 @@ class TooComplex(CoordinationError):
 
 
 class Throttled(CoordinationError):
-    """The backend refuses more work for now; try again after a moment, as `extensions["retryable"]` says."""
+    """The backend refuses more work for now; try again after a moment, as `extensions["retryable"]`
+    says.
+    """
 
     code = "THROTTLED"
 
@@ -81,11 +86,14 @@ class Throttled(CoordinationError):
 
 
 class Unavailable(Throttled):
-    """The backend cannot be reached, does not answer in time or fails; what was asked may or may not have happened."""
+    """The backend cannot be reached, does not answer in time or fails; what was asked may or may
+    not have happened.
+    """
 
 
 class PersistedQueryNotSupported(CoordinationError):
-    """The request has the hash of a document and no document; the client then sends the document, too.
+    """The request has the hash of a document and no document; the client then sends the document,
+    too.
 
     Code and message are those that Apollo's protocol of automatic persisted queries asks for.
     """

@@ -1,4 +1,6 @@
-"""What the engine needs from the world, as protocols; `adapters` implement them, tests fake them."""
+"""What the engine needs from the world, as protocols; `adapters` implement them, tests fake
+them.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +11,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """A message that says "this session agent may have work": delivered at least once, in any order.
+    """A message that says "this session agent may have work": delivered at least once, in any
+    order.
 
-    `epoch` says how often the agent had been set back when the message was sent: a dead letter means the agent as it
-    was then.
+    `epoch` says how often the agent had been set back when the message was sent: a dead letter
+    means the agent as it was then.
     """
 
     tenant: str
@@ -42,11 +45,12 @@ class Message:
 class AgentRequest:
     """One attempt of one agent, complete: a runtime needs nothing else.
 
-    `runtime` is the agent's `runtime` object (snake_case keys, `kind` always present); `instructions` its standing
-    orders (`agent_description` when the runtime names none); `input` the composed text: the subtask or the task query,
-    then the predecessors' outputs, then the person's answer. `thread` holds earlier turns, oldest first.
-    `timeout_seconds` is what is left for this attempt. `run_uuid` names the attempt; `idempotency_key` is the same for
-    all attempts of the agent, until somebody has it run again.
+    `runtime` is the agent's `runtime` object (snake_case keys, `kind` always present);
+    `instructions` its standing orders (`agent_description` when the runtime names none); `input`
+    the composed text: the subtask or the task query, then the predecessors' outputs, then the
+    person's answer. `thread` holds earlier turns, oldest first. `timeout_seconds` is what is left
+    for this attempt. `run_uuid` names the attempt; `idempotency_key` is the same for all attempts
+    of the agent, until somebody has it run again.
     """
 
     tenant: str
@@ -72,10 +76,12 @@ class AgentRequest:
 
 @dataclass(frozen=True, slots=True)
 class AgentResult:
-    """What an attempt produced. `usage`: what the runtime counted, e.g. `input_tokens`, `output_tokens`, `model`.
+    """What an attempt produced. `usage`: what the runtime counted, e.g. `input_tokens`,
+    `output_tokens`, `model`.
 
-    With an `async_task_uuid` the answer is "pending": a long job goes on elsewhere, and `completeAsyncTask` brings its
-    output. It must be heard of within `heartbeat_seconds` (None: the policy's, or the setting's).
+    With an `async_task_uuid` the answer is "pending": a long job goes on elsewhere, and
+    `completeAsyncTask` brings its output. It must be heard of within `heartbeat_seconds` (None: the
+    policy's, or the setting's).
     """
 
     output: str
@@ -85,11 +91,12 @@ class AgentResult:
 
 
 class AgentFailure(Exception):
-    """An attempt failed. The message is shown in the session agent's notes: readable, and without secrets. Half
-    surrogates in it (of names of files, say), which UTF-8 cannot carry, become `?`.
+    """An attempt failed. The message is shown in the session agent's notes: readable, and without
+    secrets. Half surrogates in it (of names of files, say), which UTF-8 cannot carry, become `?`.
 
-    `retryable` says whether the same request may succeed later, `retry_after` (seconds) when the other side said so.
-    `error_class` is what a policy's `retryOn` names: one of `domain.policies.ERROR_CLASSES`.
+    `retryable` says whether the same request may succeed later, `retry_after` (seconds) when the
+    other side said so. `error_class` is what a policy's `retryOn` names: one of
+    `domain.policies.ERROR_CLASSES`.
     """
 
     def __init__(
@@ -109,7 +116,9 @@ class AgentFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """What an action function is given: the agent's answer, and the agents (uuids) that wait for it."""
+    """What an action function is given: the agent's answer, and the agents (uuids) that wait for
+    it.
+    """
 
     tenant: str
     session_uuid: str
@@ -123,7 +132,9 @@ class ActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What an action function decides: another output (None: as it was), the successors to go on with (None: all)."""
+    """What an action function decides: another output (None: as it was), the successors to go on
+    with (None: all).
+    """
 
     output: str | None = None
     successors: Sequence[str] | None = None
@@ -140,7 +151,9 @@ class Runtimes(Protocol):
     """Finds the runtime of a kind, loading it when it is first needed."""
 
     def find(self, kind: str) -> AgentRuntime:
-        """The runtime for `kind`; raises `AgentFailure` (not retryable) that names the known kinds."""
+        """The runtime for `kind`; raises `AgentFailure` (not retryable) that names the known
+        kinds.
+        """
 
     def wants_thread(self, kind: str) -> bool:
         """Whether runtimes of this kind use `AgentRequest.thread`, so that it is worth reading."""
@@ -154,10 +167,14 @@ class ActionFunctions(Protocol):
 
 
 class AllowList(Protocol):
-    """What the settings of the workers allow, asked before anything runs. An answer names the setting to change."""
+    """What the settings of the workers allow, asked before anything runs. An answer names the
+    setting to change.
+    """
 
     def of_runtime(self, runtime: Mapping[str, Any] | None) -> str | None:
-        """Why an agent with this runtime fails (None: with the default one), or None when it does not."""
+        """Why an agent with this runtime fails (None: with the default one), or None when it does
+        not.
+        """
 
     def of_action(self, module_name: str, function_name: str) -> str | None:
         """Why this action function does not run, or None when it does."""
@@ -170,14 +187,15 @@ class Queue(Protocol):
     """Carries wake-ups. Returns only when every message has been accepted."""
 
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
-        """Enqueue all of them, in batches, to be seen after `delay` seconds (900 at most; more is cut).
+        """Enqueue all of them, in batches, to be seen after `delay` seconds (900 at most; more is
+        cut).
 
         Raises `Throttled` when the queue refuses some after retries.
         """
 
     def dead_letter(self, wake: Wake) -> None:
-        """Put a wake-up among the dead letters, where an operator finds it; raises `NotFound` where there is no such
-        queue.
+        """Put a wake-up among the dead letters, where an operator finds it; raises `NotFound` where
+        there is no such queue.
         """
 
 
@@ -206,7 +224,8 @@ class Secrets(Protocol):
     """Reads secrets by reference, when they are needed. Thread-safe."""
 
     def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
-        """The text of the secret called `name` (an ARN or a name), or the one before its last rotation.
+        """The text of the secret called `name` (an ARN or a name), or the one before its last
+        rotation.
 
         It may be some minutes old, or `max_age` seconds at most. Raises `SecretUnavailable`.
         """

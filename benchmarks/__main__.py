@@ -5,7 +5,20 @@ import sys
 import time
 
 from ai_coordination_engine.observability import configure
-from benchmarks import backends, calls, clients, cold, crowd, due, fanout, handoff, hostile, makespan, package, steps
+from benchmarks import (
+    backends,
+    calls,
+    clients,
+    cold,
+    crowd,
+    due,
+    fanout,
+    handoff,
+    hostile,
+    makespan,
+    package,
+    steps,
+)
 from benchmarks.table import Row, markdown
 
 MEASURES = {
@@ -26,14 +39,23 @@ MEASURES = {
 def main() -> None:
     configure("WARNING")  # as the local server does
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=MEASURES, help="measure this; may be repeated")
-    parser.add_argument("--importtime", action="store_true", help="list what the API handler's imports take, and stop")
+    parser.add_argument(
+        "--only", action="append", choices=MEASURES, help="measure this; may be repeated"
+    )
+    parser.add_argument(
+        "--importtime",
+        action="store_true",
+        help="list what the API handler's imports take, and stop",
+    )
     arguments = parser.parse_args()
     if arguments.importtime:
         print(cold.import_times())
         return
     if "ministack" not in backends.offered():
-        print("ministack is not installed (make .venv-ministack/.stamp): its rows are left out", file=sys.stderr)
+        print(
+            "ministack is not installed (make .venv-ministack/.stamp): its rows are left out",
+            file=sys.stderr,
+        )
     rows: list[Row] = []
     for name in arguments.only or MEASURES:
         begun = time.monotonic()

@@ -1,4 +1,6 @@
-"""The application on a backend of its own, as users run it: on the embedded AWS, or with ministack in its place."""
+"""The application on a backend of its own, as users run it: on the embedded AWS, or with ministack
+in its place.
+"""
 
 import os
 import tempfile
@@ -25,7 +27,9 @@ NOBODY = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
-FUNCTIONS = {name: f"benchmarks.functions:{name}" for name in ("sleep", "numbers", "job", "refused")}
+FUNCTIONS = {
+    name: f"benchmarks.functions:{name}" for name in ("sleep", "numbers", "job", "refused")
+}
 
 
 @contextmanager
@@ -48,14 +52,20 @@ def ministack() -> Iterator[App]:
 
 @contextmanager
 def in_process() -> Iterator[App]:
-    """In this process, without a server: DynamoDB is in memory, for what is counted and not measured."""
+    """In this process, without a server: DynamoDB is in memory, for what is counted and not
+    measured.
+    """
     with mock_aws(), in_memory(), _application("") as app:
         yield app
 
 
 def offered() -> Mapping[str, Backend]:
     """The backends that this machine has."""
-    return {"embedded": embedded, "ministack": ministack} if emulator.PYTHON.exists() else {"embedded": embedded}
+    return (
+        {"embedded": embedded, "ministack": ministack}
+        if emulator.PYTHON.exists()
+        else {"embedded": embedded}
+    )
 
 
 @contextmanager
@@ -71,7 +81,9 @@ def working(app: App) -> Iterator[App]:
 
 @contextmanager
 def _application(endpoint_url: str) -> Iterator[App]:
-    """The application; of the caller's environment nothing reaches it, an AWS account least of all."""
+    """The application; of the caller's environment nothing reaches it, an AWS account least of
+    all.
+    """
     kept = dict(os.environ)
     for name in kept:
         if name.startswith(("AWS_", "ACE_")):

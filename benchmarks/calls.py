@@ -11,7 +11,8 @@ from benchmarks.table import Row
 
 PAGE = 50
 TASK = """mutation($c: String!, $u: String, $name: String!, $actions: JSONCamelCase) {
-  r: insertUpdateTask(coordinationUuid: $c, taskUuid: $u, taskName: $name, agentActions: $actions, updatedBy: "b") {
+  r: insertUpdateTask(coordinationUuid: $c, taskUuid: $u, taskName: $name,
+      agentActions: $actions, updatedBy: "b") {
     task { uuid: taskUuid } } }"""
 COORDINATION = """mutation($u: String) {
   r: insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n", updatedBy: "b") {
@@ -19,9 +20,15 @@ COORDINATION = """mutation($u: String) {
 SESSION = """mutation($c: String!, $t: String) {
   r: insertUpdateSession(coordinationUuid: $c, taskUuid: $t, taskQuery: "q", updatedBy: "b") {
     session { uuid: sessionUuid } } }"""
-GET = "query($c: String!, $u: String!) { task(coordinationUuid: $c, taskUuid: $u) { taskUuid taskName agentActions } }"
+GET = (
+    "query($c: String!, $u: String!) { task(coordinationUuid: $c, taskUuid: $u) { taskUuid taskName"
+    " agentActions } }"
+)
 DELETE = "mutation($u: String!) { deleteCoordination(coordinationUuid: $u) { ok } }"
-FLAT = "query($c: String!) { sessionList(coordinationUuid: $c, limit: 50) { sessionList { sessionUuid status } } }"
+FLAT = (
+    "query($c: String!) { sessionList(coordinationUuid: $c, limit: 50) { sessionList { sessionUuid"
+    " status } } }"
+)
 TOTAL = """query($c: String!) {
   sessionList(coordinationUuid: $c, limit: 50) { sessionList { sessionUuid status } total } }"""
 DEEP = """query($c: String!) { sessionList(coordinationUuid: $c, limit: 50) { sessionList {
@@ -52,7 +59,9 @@ class Counter:
 
 def row(what: str, most: int | str, taken: Taken) -> Row:
     """A row whose calls were counted."""
-    return Row(what, f"≤ {calls(most)}" if isinstance(most, int) else most, calls(taken.total), str(taken))
+    return Row(
+        what, f"≤ {calls(most)}" if isinstance(most, int) else most, calls(taken.total), str(taken)
+    )
 
 
 def calls(count: int) -> str:
@@ -69,14 +78,19 @@ def measure() -> Iterator[Row]:
 
 
 def _by_partition(what: str, whole: Taken) -> Row:
-    """What one session writes where its coordination's or its tenant's other sessions are written too."""
-    places = [f"{name} {whole.written[name]} ({whole.units[name]} WCU)" for name in sorted(whole.written)]
+    """What one session writes where its coordination's or its tenant's other sessions are written
+    too.
+    """
+    places = [
+        f"{name} {whole.written[name]} ({whole.units[name]} WCU)" for name in sorted(whole.written)
+    ]
     own = whole.written["sessions"]
     return Row(
         f"a session's own row: writes from start to end, {what}",
         "≤ 2",
         str(own),
-        f"writes by table and index: {', '.join(places)}; docs/scale.md says what shares a partition",
+        f"writes by table and index: {', '.join(places)}; docs/scale.md says what shares a"
+        " partition",
     )
 
 
@@ -89,12 +103,18 @@ def _records(counter: Counter) -> Iterator[Row]:
     yield counter.row("get an unknown uuid", "1 call", GET, c=coordination, u=unknown)
     yield foreign.row("get a foreign uuid", "1 call", GET, c=coordination, u=task)
     yield counter.row("insert a coordination", 1, COORDINATION)
-    yield counter.row("insert a coordination under a uuid of the client's", "–", COORDINATION, u=unknown)
+    yield counter.row(
+        "insert a coordination under a uuid of the client's", "–", COORDINATION, u=unknown
+    )
     yield counter.row("insert a task", 3, TASK, c=coordination, name="n")
-    yield counter.row("insert a task under a uuid of the client's", "–", TASK, c=coordination, u=unknown, name="n")
+    yield counter.row(
+        "insert a task under a uuid of the client's", "–", TASK, c=coordination, u=unknown, name="n"
+    )
     yield counter.row("insert a session", 3, SESSION, c=coordination, t=task)
     yield counter.row("update a task", 2, TASK, c=coordination, u=task, name="m")
-    yield counter.row("update a task's actions", 2, TASK, c=coordination, u=task, name="m", actions={})
+    yield counter.row(
+        "update a task's actions", 2, TASK, c=coordination, u=task, name="m", actions={}
+    )
     yield counter.row("delete a coordination, refused", 5, DELETE, u=coordination)
     yield counter.row("delete a coordination", 5, DELETE, u=counter.make(COORDINATION))
 
@@ -106,7 +126,9 @@ def _lists(counter: Counter) -> Iterator[Row]:
         counter.make(SESSION, c=coordination, t=task)
     yield counter.row(f"list of {PAGE} sessions", "1 Query", FLAT, c=coordination)
     yield counter.row(f"list of {PAGE} sessions with total", "–", TOTAL, c=coordination)
-    yield counter.row(f"list of {PAGE} sessions with coordination and {PAGE} tasks", 3, DEEP, c=coordination)
+    yield counter.row(
+        f"list of {PAGE} sessions with coordination and {PAGE} tasks", 3, DEEP, c=coordination
+    )
 
 
 def _sessions(counter: Counter, worker: Worker) -> Iterator[Row]:
@@ -124,5 +146,9 @@ def _sessions(counter: Counter, worker: Worker) -> Iterator[Row]:
         yield row(f"a whole session, {what}", most, whole)
         yield _by_partition(what, whole)
         yield counter.row(
-            f"read a session with all below it, {what}", 5, WHOLE, c=plan.coordination_uuid, u=session_uuid
+            f"read a session with all below it, {what}",
+            5,
+            WHOLE,
+            c=plan.coordination_uuid,
+            u=session_uuid,
         )

@@ -1,7 +1,7 @@
 """Many clients at once against the local server: errors, and what its memory grows by.
 
-The server is `ace serve`, a process of its own on loopback; the clients are in this one. The run stops by itself:
-`make bench ARGS="--only clients"`.
+The server is `ace serve`, a process of its own on loopback; the clients are in this one. The run
+stops by itself: `make bench ARGS="--only clients"`.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ from benchmarks.table import Row
 CLIENTS, SECONDS, WARM_UP = 200, 60.0, 15.0
 STARTS = 0.2  # of all requests; the others read
 SESSION = """query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
-  status task { taskName } sessionAgents { agentUuid state agentOutput } sessionRuns { runUuid } } }"""
+  status task { taskName } sessionAgents { agentUuid state agentOutput } sessionRuns { runUuid }
+      } }"""
 LIST = """query($c: String) { sessionList(coordinationUuid: $c, limit: 20) {
   sessionList { sessionUuid status task { taskName } } nextCursor } }"""
 
@@ -47,7 +48,9 @@ class Load:
         """The data, or None when there was an error, which is counted."""
         begun = time.monotonic()
         try:
-            response = await self.http.post(self.url, json={"query": document, "variables": variables})
+            response = await self.http.post(
+                self.url, json={"query": document, "variables": variables}
+            )
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             self.errors[type(error).__name__] += 1
@@ -64,7 +67,9 @@ class Load:
                 data = await self.send(sessions.START, **self.keys)
                 self.answers["starts"] += 1
                 if data:
-                    self.started.append(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+                    self.started.append(
+                        data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+                    )
             elif random.random() < 0.5:
                 await self.send(SESSION, c=self.keys["c"], s=random.choice(self.started))
                 self.answers["reads"] += 1
@@ -81,16 +86,20 @@ def measure() -> Iterator[Row]:
         f"{CLIENTS} clients for {SECONDS:.0f} s, mixed reads and starts: errors · growth of memory",
         "0 · ≤ 50 MB",
         f"{told} · {grown:.0f} MB",
-        f"{load.answers['starts']} starts and {load.answers['reads']} reads, median {median(load.seconds):.1f} s; "
-        f"resident set after {WARM_UP:.0f} s {resident:.0f} MB, the sessions themselves included",
+        f"{load.answers['starts']} starts and {load.answers['reads']} reads, median"
+        f" {median(load.seconds):.1f} s; resident set after {WARM_UP:.0f} s {resident:.0f} MB, the"
+        " sessions themselves included",
     )
 
 
 async def _run(url: str, pid: int) -> tuple[Load, float, float]:
-    limits = httpx.Limits(max_connections=CLIENTS, keepalive_expiry=3)  # before the server closes it
+    # before the server closes it
+    limits = httpx.Limits(max_connections=CLIENTS, keepalive_expiry=3)
     async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
         load = Load(http, url)
-        made = await load.send(sessions.COORDINATION, agents=[{"agentUuid": each} for each in "abc"])
+        made = await load.send(
+            sessions.COORDINATION, agents=[{"agentUuid": each} for each in "abc"]
+        )
         coordination = made["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
         actions = {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["b"]}}
         made = await load.send(sessions.TASK, c=coordination, actions=actions)
@@ -112,13 +121,20 @@ def _resident(pid: int) -> float:
 @contextmanager
 def _server() -> Iterator[tuple[str, int]]:
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ACE_", "OPENAI_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "ACE_", "OPENAI_"))
     }
     command = [str(Path(sys.executable).with_name("ace")), "serve", "--port", "0"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout is not None
-        yield next(line.split()[-1] for line in process.stdout if line.startswith("API:")), process.pid
+        yield (
+            next(line.split()[-1] for line in process.stdout if line.startswith("API:")),
+            process.pid,
+        )
     finally:
         process.terminate()
         process.wait(20)

@@ -37,20 +37,31 @@ def measure() -> Iterator[Row]:
         _seconds(program)  # compiles to bytecode
     runs = [{name: _seconds(program) for name, program in programs.items()} for _ in range(RUNS)]
     for name, reach in ("API handler", "≤ 1.3 × its libraries"), ("worker", "–"):
-        wall, cpu = (median(run[name][clock] / run["libraries"][clock] for run in runs) for clock in (0, 1))
-        own, libraries = (median(run[each][0] for run in runs) * 1000 for each in (name, "libraries"))
+        wall, cpu = (
+            median(run[name][clock] / run["libraries"][clock] for run in runs) for clock in (0, 1)
+        )
+        own, libraries = (
+            median(run[each][0] for run in runs) * 1000 for each in (name, "libraries")
+        )
         yield Row(
             f"cold start of the {name}",
             reach,
             f"{wall:.2f} × ({own:.0f} ms)",
-            f"new processes in turn, median of {RUNS} ratios; libraries {libraries:.0f} ms; by CPU time {cpu:.2f} ×",
+            f"new processes in turn, median of {RUNS} ratios; libraries {libraries:.0f} ms; by CPU"
+            f" time {cpu:.2f} ×",
         )
 
 
 def import_times(most: int = 30) -> str:
-    """What the API handler's imports take, as `python -X importtime` tells it, the longest first."""
+    """What the API handler's imports take, as `python -X importtime` tells it, the longest
+    first.
+    """
     told = _run("-X", "importtime", "-c", HANDLER).stderr.splitlines()
-    times = [line.removeprefix("import time:").split("|") for line in told if line.startswith("import time:")]
+    times = [
+        line.removeprefix("import time:").split("|")
+        for line in told
+        if line.startswith("import time:")
+    ]
     modules = [(int(own), int(all_), name.strip()) for own, all_, name in times[1:]]
     longest = sorted(modules, reverse=True)[:most]
     lines = [f"{own / 1000:8.1f} {all_ / 1000:10.1f}  {name}" for own, all_, name in longest]
@@ -66,5 +77,10 @@ def _seconds(program: str) -> tuple[float, float]:
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "ACE_AUTH": "iam", **NOBODY}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )

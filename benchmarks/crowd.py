@@ -27,7 +27,11 @@ WAITS: dict[str, dict[str, Any]] = {
 
 def measure() -> Iterator[Row]:
     name = sorted(backends.offered())[-1]  # ministack, where there is one
-    with backends.offered()[name]() as made, backends.working(made) as app, sessions.client(app) as api:
+    with (
+        backends.offered()[name]() as made,
+        backends.working(made) as app,
+        sessions.client(app) as api,
+    ):
         yield _diamonds(api, name)
         yield _slow(api, name)
     with backends.embedded() as made, sessions.client(made) as api:
@@ -79,13 +83,17 @@ def _slow(api: Api, name: str) -> Row:
     return Row(
         f"{SESSIONS - 1} sessions beside one with a slow agent ({SLOW:.0f} s), {name}",
         "not delayed: 1 ×",
-        f"{median(beside) / median(alone):.2f} ×, {before} of {RUNS * (SESSIONS - 1)} end before it",
-        f"{median(beside):.2f} s beside it, {median(alone):.2f} s without it, medians of {RUNS} in turn",
+        f"{median(beside) / median(alone):.2f} ×, {before} of {RUNS * (SESSIONS - 1)} end"
+        " before it",
+        f"{median(beside):.2f} s beside it, {median(alone):.2f} s without it, medians of {RUNS} in"
+        " turn",
     )
 
 
 def _run_all(plan: sessions.Plan, count: int) -> tuple[list[datetime], float]:
-    """When each of so many sessions ended, and the seconds from the first request to the last end."""
+    """When each of so many sessions ended, and the seconds from the first request to the last
+    end.
+    """
     begun = plan.api.app.clock.now()
     ended = [plan.ended(each) for each in _started(plan, count)]
     return ended, (max(ended) - begun).total_seconds()
@@ -103,7 +111,8 @@ def _wait(app: App, api: Api, what: str, special: dict[str, Any]) -> Row:
         f"calls of a session that waits for {what}",
         "0",
         f"{taken.total}",
-        f"in {WAITING:.0f} s of a running worker; its long poll of the queue, which all sessions share, is left out",
+        f"in {WAITING:.0f} s of a running worker; its long poll of the queue, which all sessions"
+        " share, is left out",
     )
 
 

@@ -1,4 +1,6 @@
-"""How much there is to unpack in a function: its complexity, long conditions, and ternaries within one another."""
+"""How much there is to unpack in a function: its complexity, long conditions, and ternaries within
+one another.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -19,7 +21,9 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 def complexity(function: ast.AST) -> int:
-    """McCabe's number of a function, boolean operators counted; functions inside it count for themselves."""
+    """McCabe's number of a function, boolean operators counted; functions inside it count for
+    themselves.
+    """
     total, left = 1, [*ast.iter_child_nodes(function)]
     while left:
         node = left.pop()
@@ -36,12 +40,20 @@ def complexity(function: ast.AST) -> int:
 def nested_ternaries(tree: ast.AST) -> Iterator[ast.IfExp]:
     """Every conditional expression that has another one within."""
     ternaries = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
-    return (node for node in ternaries if sum(isinstance(each, ast.IfExp) for each in ast.walk(node)) > 1)
+    return (
+        node
+        for node in ternaries
+        if sum(isinstance(each, ast.IfExp) for each in ast.walk(node)) > 1
+    )
 
 
 def long_conditions(tree: ast.AST) -> Iterator[ast.BoolOp]:
     """Every boolean expression of more than `MOST_PARTS` parts that have no name."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.BoolOp) and _parts(node) > MOST_PARTS)
+    return (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BoolOp) and _parts(node) > MOST_PARTS
+    )
 
 
 def _parts(node: ast.AST) -> int:

@@ -1,4 +1,6 @@
-"""What the sweep does when very many sessions of one tenant are due: counted, with DynamoDB in memory."""
+"""What the sweep does when very many sessions of one tenant are due: counted, with DynamoDB in
+memory.
+"""
 
 from collections import Counter
 
@@ -35,10 +37,25 @@ def measure() -> list[Row]:
     what = f"{CROWD:,} sessions of one tenant are due, and {QUIET} of another since a second: "
     how = "counted, DynamoDB in memory"
     return [
-        Row(f"{what}when all of the latter have had their turn", f"≤ {TURN}, the first sweep", f"{last}th", how),
-        Row(f"{what}requests that find all of them", "16 shards, by megabytes", f"{queries} Query", how),
+        Row(
+            f"{what}when all of the latter have had their turn",
+            f"≤ {TURN}, the first sweep",
+            f"{last}th",
+            how,
+        ),
+        Row(
+            f"{what}requests that find all of them",
+            "16 shards, by megabytes",
+            f"{queries} Query",
+            how,
+        ),
         Row(f"{what}calls a session that only waits", "≤ 8", f"{each_took:.1f}", how),
-        Row(f"{what}turns of {TURN} one after another", "–", f"{-(-len(due) // TURN)} of one invocation", how),
+        Row(
+            f"{what}turns of {TURN} one after another",
+            "–",
+            f"{-(-len(due) // TURN)} of one invocation",
+            how,
+        ),
         Row(
             f"{what}the same, an invocation for each shard",
             "a quarter",
@@ -52,6 +69,8 @@ def _write(app: App, tenant: str, count: int, late: float) -> None:
     table, now = app.records.table(SESSION), app.clock.now()
     for number in range(count):
         uuid = f"{tenant}-{number}"
-        session = Session("c", uuid, partition_key=tenant, status="in_progress", created_at=now, updated_at=now)
+        session = Session(
+            "c", uuid, partition_key=tenant, status="in_progress", created_at=now, updated_at=now
+        )
         session.watch, session.watch_at = watch_shard(tenant, uuid), now.timestamp() - late
         table.put_new(session)

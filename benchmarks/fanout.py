@@ -1,7 +1,7 @@
 """How the time and the memory of a session grow with the number of its agents.
 
-Each backend is measured by a process of its own, which is the engine, its worker and (embedded) its AWS:
-`python -m benchmarks.fanout ministack` prints what it found.
+Each backend is measured by a process of its own, which is the engine, its worker and (embedded) its
+AWS: `python -m benchmarks.fanout ministack` prints what it found.
 """
 
 import json
@@ -32,7 +32,8 @@ def measure() -> Iterator[Row]:
                 f"1 → {width:,} → 1, {name}",
                 f"≤ {REACH[name]} s" if width == WIDE else "completes",
                 f"{found['fan'][str(width)]:.1f} s, {each[width]:.1f} ms an agent",
-                f"request to completing write, median of {runs}; {found['units'][str(width)]:.1f} WCU an agent",
+                f"request to completing write, median of {runs}; {found['units'][str(width)]:.1f}"
+                " WCU an agent",
             )
         yield Row(
             f"an agent's time at {WIDE:,} against {NARROW}, {name}",
@@ -62,7 +63,11 @@ def _measured(name: str) -> Any:
 
 def _measure_here(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"fan": {}, "units": {}}
-    with backends.offered()[name]() as made, backends.working(made) as app, sessions.client(app) as api:
+    with (
+        backends.offered()[name]() as made,
+        backends.working(made) as app,
+        sessions.client(app) as api,
+    ):
         sessions.Plan.of(api, sessions.FAN, subtasks={"middle": 20}).run()
         found["idle"] = _resident()
         meter = Meter(made)
@@ -85,7 +90,9 @@ def _measure_here(name: str) -> dict[str, Any]:
 
 
 def _resident() -> float:
-    """The largest resident set until now, in MB (Linux: proc(5), VmHWM; getrusage would count the parent's too)."""
+    """The largest resident set until now, in MB (Linux: proc(5), VmHWM; getrusage would count the
+    parent's too).
+    """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 

@@ -11,7 +11,9 @@ ended: dict[tuple[str, str], float] = {}
 
 
 def sleep(request: AgentRequest) -> str:
-    """Answer after `runtime.seconds` with the agent's uuid, or with text of `runtime.size` bytes."""
+    """Answer after `runtime.seconds` with the agent's uuid, or with text of `runtime.size`
+    bytes.
+    """
     started[request.session_uuid, request.agent_uuid] = time.perf_counter()
     time.sleep(float(request.runtime.get("seconds", 0)))
     size = request.runtime.get("size")
@@ -32,4 +34,6 @@ def job(request: AgentRequest) -> AgentResult:
 
 def refused(request: AgentRequest) -> str:
     """Fail so that a retry may succeed, in ten minutes."""
-    raise AgentFailure("the model is busy", retryable=True, retry_after=600, error_class="rate_limit")
+    raise AgentFailure(
+        "the model is busy", retryable=True, retry_after=600, error_class="rate_limit"
+    )

@@ -35,7 +35,8 @@ def measure() -> Iterator[Row]:
                     f"hand-off in {shape}, {name}",
                     "≤ 6 × one UpdateItem",
                     f"{wait / update:.1f} × ({wait:.1f} ms)",
-                    f"completing write → successor's call, median of {len(waits)}; UpdateItem {update:.2f} ms",
+                    f"completing write → successor's call, median of {len(waits)}; UpdateItem"
+                    f" {update:.2f} ms",
                 )
 
 
@@ -47,7 +48,9 @@ def _completions(app: App) -> Moments:
     def note(parsed: Mapping[str, Any], **_: Any) -> None:
         new = parsed.get("Attributes", {})
         if "session_agent_uuid" in new and new["state"]["S"] == "completed":
-            moments[SessionAgent.from_raw_data(new).session_uuid, new["agent_uuid"]["S"]] = time.perf_counter()
+            moments[SessionAgent.from_raw_data(new).session_uuid, new["agent_uuid"]["S"]] = (
+                time.perf_counter()
+            )
 
     table._connection.client.meta.events.register("after-call.dynamodb.UpdateItem", note)
     return moments
@@ -56,14 +59,17 @@ def _completions(app: App) -> Moments:
 def _waits(session_uuid: str, graph: sessions.Graph, completed: Moments) -> list[float]:
     """From the last predecessor's completion to each agent's start."""
     return [
-        functions.started[session_uuid, agent] - max(completed[session_uuid, each] for each in before)
+        functions.started[session_uuid, agent]
+        - max(completed[session_uuid, each] for each in before)
         for agent, before in graph.items()
         if before
     ]
 
 
 def _updates(app: App, tenant: str, session_uuid: str) -> list[float]:
-    """Seconds of single conditional UpdateItems on one of the session's agents, one after the other."""
+    """Seconds of single conditional UpdateItems on one of the session's agents, one after the
+    other.
+    """
     table = app.records.table(SESSION_AGENT)
     agent = next(table.query_all(tenant, session_uuid))
     key = (agent.session_uuid, agent.session_agent_uuid)

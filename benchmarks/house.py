@@ -1,4 +1,6 @@
-"""`make house`: how much of the house one has to walk through, and how dense it is. Nothing here passes or fails."""
+"""`make house`: how much of the house one has to walk through, and how dense it is. Nothing here
+passes or fails.
+"""
 
 import ast
 import re
@@ -58,7 +60,8 @@ class Walk:
 
     def _seen(self, frame: FrameType, event: str, _: Any) -> None:
         name, at = frame.f_code.co_filename, self._at[threading.get_ident()]
-        if not name.startswith(str(ROOT)) or "embedded" in name:  # the AWS of a developer's machine is none of it
+        # the AWS of a developer's machine is none of it
+        if not name.startswith(str(ROOT)) or "embedded" in name:
             return
         if event == "call":
             self.files.add(name)
@@ -82,25 +85,38 @@ def walks() -> Iterator[Row]:
             worker.drain()
         for _ in range(2):
             with sessions.client(app) as fresh:
-                write = Walk().follow(partial(fresh.data, SESSION, c=made.coordination_uuid, t=made.task_uuid))
+                write = Walk().follow(
+                    partial(fresh.data, SESSION, c=made.coordination_uuid, t=made.task_uuid)
+                )
     yield Row(
-        "one agent step: files · jumps between files", "≤ 20 · ≤ 75", f"{len(step.files)} · {step.jumps}", "profiled"
+        "one agent step: files · jumps between files",
+        "≤ 20 · ≤ 75",
+        f"{len(step.files)} · {step.jumps}",
+        "profiled",
     )
-    yield Row("`insertUpdateSession`: files · jumps", "≤ 14 · ≤ 28", f"{len(write.files)} · {write.jumps}", "profiled")
+    yield Row(
+        "`insertUpdateSession`: files · jumps",
+        "≤ 14 · ≤ 28",
+        f"{len(write.files)} · {write.jumps}",
+        "profiled",
+    )
 
 
 # Rooms
 
 
 def rooms() -> Iterator[Row]:
-    """The engine as seen from outside its folders: modules and folders, imports between them, and floors."""
+    """The engine as seen from outside its folders: modules and folders, imports between them, and
+    floors.
+    """
     graph, engine = grimp.build_graph(PACKAGE), f"{PACKAGE}.engine"
     children = sorted(graph.find_children(engine))
     arrows = {
         (one, other)
         for one in children
         for other in children
-        if one != other and graph.direct_import_exists(importer=one, imported=other, as_packages=True)
+        if one != other
+        and graph.direct_import_exists(importer=one, imported=other, as_packages=True)
     }
     floors = _floors(children, arrows)
     found = f"{len(children)} · {len(arrows)} · {floors}"
@@ -111,7 +127,10 @@ def _floors(rooms: Iterable[str], arrows: set[tuple[str, str]]) -> int:
     below = {room: {other for one, other in arrows if one == room} for room in rooms}
     height: dict[str, int] = {}
     for _ in below:
-        height = {room: 1 + max((height.get(each, 0) for each in others), default=0) for room, others in below.items()}
+        height = {
+            room: 1 + max((height.get(each, 0) for each in others), default=0)
+            for room, others in below.items()
+        }
     return max(height.values())
 
 
@@ -126,7 +145,11 @@ def density() -> Iterator[Row]:
     lines = [line for text in texts for line in text.splitlines()]
     too_long = sum(len(line) > LONGEST for line in lines) / len(lines)
     anys = sum(len(re.findall(r"\bAny\b", line)) for line in lines) / len(lines) * 1_000
-    within = sum(isinstance(each, ast.Import | ast.ImportFrom) for function in found for each in ast.walk(function))
+    within = sum(
+        isinstance(each, ast.Import | ast.ImportFrom)
+        for function in found
+        for each in ast.walk(function)
+    )
     over = sum(each > MOST_COMPLEX for each in complexities)
     yield Row(
         "mean complexity of a function · functions over 10",
@@ -136,7 +159,10 @@ def density() -> Iterator[Row]:
     )
     yield Row("lines over 100 characters", "0", f"{too_long:.1%}", "the package")
     yield Row(
-        "`Any` in a thousand lines · imports inside functions", "≤ 20 · ≤ 12", f"{anys:.0f} · {within}", "the package"
+        "`Any` in a thousand lines · imports inside functions",
+        "≤ 20 · ≤ 12",
+        f"{anys:.0f} · {within}",
+        "the package",
     )
 
 

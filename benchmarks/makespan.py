@@ -21,5 +21,6 @@ def measure() -> Iterator[Row]:
             f"makespan of {LAYERS} layers × {WIDTH} agents of {SECONDS * 1000:.0f} ms, {name}",
             f"≤ {REACH[name]} × {ideal * 1000:.0f} ms",
             f"{median(taken) / ideal:.2f} × ({median(taken) * 1000:.0f} ms)",
-            f"request to completing write, median of {RUNS}, {taken[0] * 1000:.0f}–{taken[-1] * 1000:.0f} ms",
+            f"request to completing write, median of {RUNS},"
+            f" {taken[0] * 1000:.0f}–{taken[-1] * 1000:.0f} ms",
         )

@@ -1,7 +1,8 @@
 """Counts AWS calls and the DynamoDB capacity that they consume.
 
-The emulators do not report capacity as AWS does, so it is computed from what goes over the wire, by the rules of the
-"Amazon DynamoDB Developer Guide" ("Read and write operations", "Item sizes and formats").
+The emulators do not report capacity as AWS does, so it is computed from what goes over the wire, by
+the rules of the "Amazon DynamoDB Developer Guide" ("Read and write operations", "Item sizes and
+formats").
 """
 
 import math
@@ -28,7 +29,8 @@ class Taken:
     calls: Counter[str] = field(default_factory=Counter)
     reads: float = 0
     writes: int = 0
-    written: Counter[str] = field(default_factory=Counter)  # writes by table, or table/index, refused ones included
+    # writes by table, or table/index, refused ones included
+    written: Counter[str] = field(default_factory=Counter)
     units: Counter[str] = field(default_factory=Counter)  # likewise, their units
 
     @property
@@ -57,7 +59,9 @@ class Taken:
 
 @dataclass(frozen=True)
 class Index:
-    """A global secondary index: its keys and its table's, and what else it holds (None: everything)."""
+    """A global secondary index: its keys and its table's, and what else it holds (None:
+    everything).
+    """
 
     keys: tuple[str, ...]
     table_keys: tuple[str, ...]
@@ -68,7 +72,11 @@ class Index:
     def of(cls, schema: Mapping[str, Any], table_keys: tuple[str, ...]) -> "Index":
         """From PynamoDB's schema of an index."""
         projection = schema["projection"]
-        others = None if projection["ProjectionType"] == "ALL" else projection.get("NonKeyAttributes", ())
+        others = (
+            None
+            if projection["ProjectionType"] == "ALL"
+            else projection.get("NonKeyAttributes", ())
+        )
         keys = tuple(key["AttributeName"] for key in schema["key_schema"])
         return cls(keys, table_keys, others, schema["index_name"])
 
@@ -82,7 +90,9 @@ class Index:
         return {name: value for name, value in item.items() if name in held}
 
     def units(self, before: Item, after: Item) -> int:
-        """What a change of the item costs here: nothing, a write, or two when the entry moves to another key."""
+        """What a change of the item costs here: nothing, a write, or two when the entry moves to
+        another key.
+        """
         old, new = self.entry(before), self.entry(after)
         if old == new:
             return 0
@@ -136,7 +146,9 @@ class Meter:
         elif operation in {"GetItem", "BatchGetItem", "Query"}:
             self._now.reads += _read_units(parameters, parsed)
 
-    def _count_write(self, operation: str, parameters: dict[str, Any], parsed: dict[str, Any]) -> None:
+    def _count_write(
+        self, operation: str, parameters: dict[str, Any], parsed: dict[str, Any]
+    ) -> None:
         table = parameters["TableName"]
         if "Error" in parsed:  # a refused write costs what it would have written over, and no index
             self._now.add(_place(table), _write_units(parsed.get("Item") or {}))
@@ -146,7 +158,9 @@ class Meter:
             self._write(table, parsed.get("Attributes") or parameters.get("Item") or {})
 
     def _write(self, table: str, item: Item, *, gone: Item | None = None) -> None:
-        """Add one write: the larger of the item before and after, and what it changes in each index."""
+        """Add one write: the larger of the item before and after, and what it changes in each
+        index.
+        """
         key = (table, *((item or gone or {})[name]["S"] for name in self._keys[table]))
         before = gone if gone is not None else self._items.get(key, {})
         self._now.add(_place(table), max(_write_units(before), _write_units(item)))
@@ -168,7 +182,9 @@ def _write_units(item: Item) -> int:
 
 
 def _read_units(parameters: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
-    """A Query rounds its sum up, the others each item; a read that need not be consistent costs half."""
+    """A Query rounds its sum up, the others each item; a read that need not be consistent costs
+    half.
+    """
     if "RequestItems" in parameters:
         requested = sum(len(each["Keys"]) for each in parameters["RequestItems"].values())
         found = [item for items in parsed["Responses"].values() for item in items]

@@ -13,9 +13,16 @@ FOLDER = ROOT / "build" / "lambda"
 
 def measure() -> Iterator[Row]:
     if not FOLDER.is_dir():
-        subprocess.run([sys.executable, ROOT / ".ci" / "package", "--to", FOLDER], check=True, stdout=sys.stderr)
+        subprocess.run(
+            [sys.executable, ROOT / ".ci" / "package", "--to", FOLDER],
+            check=True,
+            stdout=sys.stderr,
+        )
     size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) / 1e6
     zipped = FOLDER.with_name("lambda.zip").stat().st_size / 1e6
     yield Row(
-        "deployment package", "≤ 40 MB unzipped", f"{size:.1f} MB ({zipped:.1f} MB zipped)", "files in build/lambda"
+        "deployment package",
+        "≤ 40 MB unzipped",
+        f"{size:.1f} MB ({zipped:.1f} MB zipped)",
+        "files in build/lambda",
     )

@@ -21,10 +21,12 @@ COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
     coordination { coordinationUuid } } }"""
 TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase]) {
-  insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin", agentActions: $actions,
+  insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin",
+      agentActions: $actions,
     subtaskQueries: $subtasks, updatedBy: "benchmark") { task { taskUuid } } }"""
 START = """mutation($c: String!, $t: String!) {
-  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession { sessionUuid } } }"""
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession {
+      sessionUuid } } }"""
 
 
 def chain(length: int) -> Graph:
@@ -77,20 +79,29 @@ class Plan:
         subtasks: Mapping[str, int] | None = None,
         **runtime: Any,
     ) -> "Plan":
-        """Agents of `graph` that take `seconds`; `runtimes`, `more` (of actions) and `subtasks` by agent, where they
-        differ.
+        """Agents of `graph` that take `seconds`; `runtimes`, `more` (of actions) and `subtasks` by
+        agent, where they differ.
         """
         usual = {"kind": "function", "name": "sleep", "seconds": seconds, **runtime}
-        agents = [{"agentUuid": each, "runtime": {**usual, **(runtimes or {}).get(each, {})}} for each in graph]
-        made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+        agents = [
+            {"agentUuid": each, "runtime": {**usual, **(runtimes or {}).get(each, {})}}
+            for each in graph
+        ]
+        made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"][
+            "coordinationUuid"
+        ]
         extra = more or {}
         actions = {
             each: {"predecessors": list(before), **extra.get(each, {})}
             for each, before in graph.items()
             if before or each in extra
         }
-        several = [{"agentUuid": each} for each, count in (subtasks or {}).items() for _ in range(count)]
-        task = api.data(TASK, c=made, actions=actions, subtasks=several)["insertUpdateTask"]["task"]["taskUuid"]
+        several = [
+            {"agentUuid": each} for each, count in (subtasks or {}).items() for _ in range(count)
+        ]
+        task = api.data(TASK, c=made, actions=actions, subtasks=several)["insertUpdateTask"][
+            "task"
+        ]["taskUuid"]
         return cls(api, made, task)
 
     def start(self) -> str:
@@ -99,7 +110,9 @@ class Plan:
         return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
 
     def run(self, timeout: float = 120) -> tuple[str, float]:
-        """A new session, and the seconds from the request to the write that completed it. A worker must run."""
+        """A new session, and the seconds from the request to the write that completed it. A worker
+        must run.
+        """
         app = self.api.app
         begun = app.clock.now()
         session_uuid = self.start()
@@ -110,7 +123,8 @@ class Plan:
         app = self.api.app
         begun = time.monotonic()
         while (waited := time.monotonic() - begun) < timeout:
-            time.sleep(max(LOOK_AGAIN_SECONDS, waited / 50))  # who looks takes time from those who work
+            # who looks takes time from those who work
+            time.sleep(max(LOOK_AGAIN_SECONDS, waited / 50))
             session: Any = app.records.get(SESSION, TENANT, (self.coordination_uuid, session_uuid))
             if session.status == "completed":
                 return session.updated_at  # type: ignore[no-any-return]

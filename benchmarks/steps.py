@@ -1,7 +1,8 @@
 """What one more agent of a chain costs: write units, requests, round trips, and money.
 
-Prices of us-east-1 as published in 2026 on the pages "Amazon DynamoDB pricing" (on-demand capacity, table class
-Standard), "Amazon SQS pricing" (standard queues) and "AWS Lambda pricing" (arm64), without free tiers.
+Prices of us-east-1 as published in 2026 on the pages "Amazon DynamoDB pricing" (on-demand capacity,
+table class Standard), "Amazon SQS pricing" (standard queues) and "AWS Lambda pricing" (arm64),
+without free tiers.
 """
 
 import time
@@ -22,9 +23,13 @@ from benchmarks.table import Row
 
 WRITE, READ, REQUEST = 0.625, 0.125, 0.40  # USD a million, of DynamoDB and SQS
 INVOCATION, GB_SECOND = 0.20, 0.0000133334  # USD a million, USD; of Lambda
-MEMORY, ONE_CPU = 1024, 1769  # MB; at 1,769 MB a function has one vCPU ("Lambda quotas", "Configure memory")
+# MB; at 1,769 MB a function has one vCPU ("Lambda quotas", "Configure memory")
+MEMORY, ONE_CPU = 1024, 1769
 SHORT, LONG, PAYLOAD, RUNS = 10, 20, 1000, 5
-PRICES = "0.625/0.125 USD a million write/read units, SQS 0.40, Lambda arm64 0.20 and 13.3334 a million GB-s"
+PRICES = (
+    "0.625/0.125 USD a million write/read units, SQS 0.40, Lambda arm64 0.20 and 13.3334 a million"
+    " GB-s"
+)
 
 
 def measure() -> Iterator[Row]:
@@ -32,17 +37,21 @@ def measure() -> Iterator[Row]:
     with backends.offered()[name]() as app, sessions.client(app) as api:
         chains = {length: _chain(app, length) for length in (SHORT, LONG)}
         meter, worker = Meter(app), LambdaWorker(app)
-        took = {length: worker.whole(plan_of(api, chain), meter) for length, chain in chains.items()}
+        took = {
+            length: worker.whole(plan_of(api, chain), meter) for length, chain in chains.items()
+        }
         more, step = LONG - SHORT, _difference(took[LONG].taken, took[SHORT].taken)
         requests = sum(step.calls[each] for each in SQS) / more
         yield Row(
             "write units of one more agent of a chain, 1 KB payloads",
             "≤ 5 WCU",
             f"{step.writes / more:.1f} WCU",
-            f"whole sessions of {LONG} and {SHORT}, the agent's first write and the run's copy of its output (1 WCU) "
-            f"included; {step.reads / more:.1f} RCU",
+            f"whole sessions of {LONG} and {SHORT}, the agent's first write and the run's copy of"
+            f" its output (1 WCU) included; {step.reads / more:.1f} RCU",
         )
-        yield Row("SQS requests of one more agent of a chain", "≤ 0.5", f"{requests:.1f}", "likewise")
+        yield Row(
+            "SQS requests of one more agent of a chain", "≤ 0.5", f"{requests:.1f}", "likewise"
+        )
         yield from _prices(step, more, requests, took[LONG], worker.durations(api, chains), name)
         yield _round_trips(app, api, chains[LONG], worker)
 
@@ -93,7 +102,9 @@ class LambdaWorker:
             for message in messages:
                 begun = time.perf_counter(), time.process_time()
                 answer = self._handler({"Records": [_record(message)]}, Context())
-                self.seconds.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
+                self.seconds.append(
+                    (time.perf_counter() - begun[0], time.process_time() - begun[1])
+                )
                 if answer["batchItemFailures"]:
                     raise RuntimeError("a message was kept")
                 self._worker.delete(message)
@@ -120,7 +131,8 @@ class LambdaWorker:
                 self.drain()
                 seconds[length] = self.seconds[-1]
             wall, cpu = (
-                (long - short) / (LONG - SHORT) for long, short in zip(seconds[LONG], seconds[SHORT], strict=True)
+                (long - short) / (LONG - SHORT)
+                for long, short in zip(seconds[LONG], seconds[SHORT], strict=True)
             )
             found.append((wall, cpu))
         return found
@@ -143,18 +155,26 @@ def _difference(long: Taken, short: Taken) -> Taken:
 
 
 def _prices(
-    step: Taken, more: int, requests: float, session: Took, durations: list[tuple[float, float]], name: str
+    step: Taken,
+    more: int,
+    requests: float,
+    session: Took,
+    durations: list[tuple[float, float]],
+    name: str,
 ) -> Iterator[Row]:
     wall, cpu = (median(each[clock] for each in durations) for clock in (0, 1))
     billed = max(wall - cpu, 0) + cpu * ONE_CPU / MEMORY
     compute = billed * MEMORY / 1024 * GB_SECOND * 1e6
     own = (step.writes * WRITE + step.reads * READ) / more + requests * REQUEST + compute
     taken = session.taken
-    every = (taken.writes * WRITE + taken.reads * READ + sum(taken.calls[each] for each in SQS) * REQUEST) / LONG
+    every = (
+        taken.writes * WRITE + taken.reads * READ + sum(taken.calls[each] for each in SQS) * REQUEST
+    ) / LONG
     every += compute + session.invocations * INVOCATION / LONG
     how = (
-        f"{PRICES}; worker handler {billed * 1000:.0f} ms a step at 1 GB: {cpu * 1000:.1f} ms of CPU (× 1.73, its "
-        f"share of a CPU) and {max(wall - cpu, 0) * 1000:.1f} ms of waiting, on {name}"
+        f"{PRICES}; worker handler {billed * 1000:.0f} ms a step at 1 GB: {cpu * 1000:.1f} ms of"
+        f" CPU (× 1.73, its share of a CPU) and {max(wall - cpu, 0) * 1000:.1f} ms of waiting, on"
+        f" {name}"
     )
     yield Row("price of a million agent steps", "≤ 5 USD", f"{own:.2f} USD", how)
     yield Row(
@@ -179,7 +199,8 @@ def _round_trips(app: App, api: Api, chain: sessions.Graph, worker: LambdaWorker
         "DynamoDB round trips, one after the other, from an agent's end to its successor's start",
         "≤ 3",
         f"{max(counts)}",
-        f"the most of {len(counts)} in a chain of {LONG}, median {median(counts):g}; calls at the same time are one",
+        f"the most of {len(counts)} in a chain of {LONG}, median {median(counts):g}; calls at the"
+        " same time are one",
     )
 
 

@@ -24,7 +24,10 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     texts = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
+        for line in lines
     ]
     rule = "| " + " | ".join("-" * width for width in widths) + " |"
     return "\n".join([texts[0], rule, *texts[1:]])

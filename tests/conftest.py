@@ -1,4 +1,6 @@
-"""What all tests share: credentials for nobody, and the application on an in-process AWS or on DynamoDB Local."""
+"""What all tests share: credentials for nobody, and the application on an in-process AWS or on
+DynamoDB Local.
+"""
 
 import asyncio
 from collections import Counter
@@ -19,7 +21,8 @@ from benchmarks.harness.api import Api, Calls, Worker
 from benchmarks.harness.memory import Database, in_memory
 from tests.kit import crashes
 
-# The models of the services are read once a process, not once a session: that was half of the suite's time.
+# The models of the services are read once a process, not once a session: that was half of the
+# suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
 _carry_out, _one_at_a_time = DynamoHandler.call_action, RLock()
@@ -36,15 +39,21 @@ DynamoHandler.call_action = _atomically
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test has logged may hold half a surrogate, which cannot be sent to the process that reports."""
+    """What a test has logged may hold half a surrogate, which cannot be sent to the process that
+    reports.
+    """
     report = yield
-    report.sections = [(name, text.encode(errors="replace").decode()) for name, text in report.sections]
+    report.sections = [
+        (name, text.encode(errors="replace").decode()) for name, text in report.sections
+    ]
     return report
 
 
 @pytest.fixture(autouse=True)
 def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches an account: credentials are made up, the region is fixed, no endpoint is inherited."""
+    """No test reaches an account: credentials are made up, the region is fixed, no endpoint is
+    inherited.
+    """
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -52,7 +61,12 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+    for name in (
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -97,7 +111,9 @@ def calls(app: App) -> Calls:
 
 @pytest.fixture(autouse=True)
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """How many points the test let something die at goes with its report, also from another process."""
+    """How many points the test let something die at goes with its report, also from another
+    process.
+    """
     before, again, histories = crashes.deaths[0], crashes.repeats[0], crashes.histories[0]
     yield
     if told := crashes.histories[0] - histories:
@@ -126,4 +142,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def _properties(report: Any) -> list[tuple[str, Any]]:
     """What a test recorded with its report, once."""
-    return report.user_properties if isinstance(report, pytest.TestReport) and report.when == "teardown" else []
+    return (
+        report.user_properties
+        if isinstance(report, pytest.TestReport) and report.when == "teardown"
+        else []
+    )

@@ -10,8 +10,9 @@ from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailu
 class AllowedActionFunctions:
     """`ports.ActionFunctions` over `module.function` → `package.module:attribute`. Thread-safe.
 
-    A function takes an `ActionRequest` and returns None (the output stays), text or anything that JSON can hold (the
-    new output), or an `ActionResult`. What it may raise, and what of it is tried again, `allowed.foreign` says.
+    A function takes an `ActionRequest` and returns None (the output stays), text or anything that
+    JSON can hold (the new output), or an `ActionResult`. What it may raise, and what of it is tried
+    again, `allowed.foreign` says.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
@@ -34,7 +35,9 @@ class AllowedActionFunctions:
         """The name under which the function is allowed; raises `AgentFailure` when it is not."""
         name = f"{module_name}.{function_name}"
         if name not in self.functions.names:
-            raise AgentFailure(f"the action function {name!r:.200} is not allowed", error_class="not_allowed")
+            raise AgentFailure(
+                f"the action function {name!r:.200} is not allowed", error_class="not_allowed"
+            )
         return name
 
 
@@ -44,7 +47,9 @@ def _result(returned: object) -> ActionResult:
     if not isinstance(returned, ActionResult):
         return ActionResult(answer(returned).output)
     chosen = returned.successors
-    if chosen is not None and (isinstance(chosen, str) or not all(isinstance(each, str) for each in chosen)):
+    if chosen is not None and (
+        isinstance(chosen, str) or not all(isinstance(each, str) for each in chosen)
+    ):
         raise TypeError("successors must be a list of agent uuids")
     return ActionResult(
         None if returned.output is None else answer(returned.output).output,

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 class S3Blobs:
-    """`ports.Blobs` in one bucket. Thread-safe; the client is made on first use, since most requests need none.
+    """`ports.Blobs` in one bucket. Thread-safe; the client is made on first use, since most
+    requests need none.
 
-    Every method raises `Throttled` when S3 asks to slow down, `Unavailable` when it fails or does not answer.
+    Every method raises `Throttled` when S3 asks to slow down, `Unavailable` when it fails or does
+    not answer.
     """
 
     def __init__(self, make_client: "Callable[[], S3Client]", bucket: str) -> None:
@@ -38,14 +40,24 @@ class S3Blobs:
 
     def delete_all(self, prefix: str) -> None:
         """Remove every key that begins with `prefix`."""
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        pages = (
+            self._client()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._bucket, Prefix=prefix)
+        )
         with _translated(prefix):
             for page in pages:
-                keys: list[ObjectIdentifierTypeDef] = [{"Key": each["Key"]} for each in page.get("Contents", ())]
+                keys: list[ObjectIdentifierTypeDef] = [
+                    {"Key": each["Key"]} for each in page.get("Contents", ())
+                ]
                 if keys:
-                    answer = self._client().delete_objects(Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
+                    answer = self._client().delete_objects(
+                        Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True}
+                    )
                     for refused in answer.get("Errors", ()):  # within an accepted request
-                        raise ClientError({"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects")
+                        raise ClientError(
+                            {"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects"
+                        )
 
     def _client(self) -> "S3Client":
         with self._lock:

@@ -23,12 +23,15 @@ _FINAL_CODES = {
 
 
 class SecretsManager:
-    """Secrets from AWS Secrets Manager, each kept in memory for `keep_seconds` so that a rotation is noticed.
+    """Secrets from AWS Secrets Manager, each kept in memory for `keep_seconds` so that a rotation
+    is noticed.
 
     The client is made with the first read, since most processes need no secret.
     """
 
-    def __init__(self, *, keep_seconds: float = KEEP_SECONDS, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, keep_seconds: float = KEEP_SECONDS, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._keep_seconds = keep_seconds
         self._now = now
         self._lock = threading.Lock()
@@ -38,11 +41,13 @@ class SecretsManager:
     def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
         """As `ports.Secrets` says; without a `max_age` the text is at most `keep_seconds` old.
 
-        The one before is AWSPREVIOUS (AWS Secrets Manager user guide, "What's in a Secrets Manager secret?").
+        The one before is AWSPREVIOUS (AWS Secrets Manager user guide, "What's in a Secrets Manager
+        secret?").
         """
         stage = "AWSPREVIOUS" if previous else "AWSCURRENT"
         oldest = self._keep_seconds if max_age is None else min(max_age, self._keep_seconds)
-        with self._lock:  # held while reading: agents that start together need one call, not one each
+        # held while reading: agents that start together need one call, not one each
+        with self._lock:
             read_at, text = self._kept.get((name, stage), (float("-inf"), ""))
             if self._now() - read_at >= oldest:
                 text = self._read(name, stage)

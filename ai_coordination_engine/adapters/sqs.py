@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 BATCH = 10  # entries of one SendMessageBatch (Amazon SQS API reference)
-ATTEMPTS = 4  # of entries that SQS refuses inside an accepted request; whole requests are the client's to retry
+# of entries that SQS refuses inside an accepted request; whole requests are the client's to retry
+ATTEMPTS = 4
 LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
 LONGEST_DELAY = 900  # seconds, of a new message (Amazon SQS API reference)
 PARALLEL_BATCHES = 8
-_GROUP = re.compile(r"[\x21-\x7e]{1,128}")  # what a MessageGroupId may be (Amazon SQS API reference, "SendMessage")
+# what a MessageGroupId may be (Amazon SQS API reference, "SendMessage")
+_GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class _Body(BaseModel):
-    """A wake-up as it travels; `v` changes when a reader of the old form would misread the new one."""
+    """A wake-up as it travels; `v` changes when a reader of the old form would misread the new
+    one.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -36,7 +40,8 @@ class _Body(BaseModel):
     tenant: str = Field(min_length=1)
     session_uuid: str = Field(min_length=1)
     session_agent_uuid: str = Field(min_length=1)
-    epoch: int | None = Field(None, ge=0)  # none: the agent was never set back, or an earlier version sent this
+    # none: the agent was never set back, or an earlier version sent this
+    epoch: int | None = Field(None, ge=0)
 
 
 def body_of(wake: Wake) -> str:
@@ -51,8 +56,8 @@ def body_of(wake: Wake) -> str:
 
 
 def group_of(tenant: str) -> str:
-    """The message group of a tenant: a standard queue delivers fairly among groups (Amazon SQS developer guide, "Fair
-    queues"). An id that SQS does not take as it is stands as its SHA-256.
+    """The message group of a tenant: a standard queue delivers fairly among groups (Amazon SQS
+    developer guide, "Fair queues"). An id that SQS does not take as it is stands as its SHA-256.
     """
     return tenant if _GROUP.fullmatch(tenant) else hashlib.sha256(tenant.encode()).hexdigest()
 
@@ -62,13 +67,17 @@ def wake_from_body(body: str) -> Wake:
     try:
         read = _Body.model_validate_json(body)
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
+        reasons = "; ".join(
+            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()
+        )
         raise BadUserInput(f"the message is no wake-up: {reasons}") from error
     return Wake(read.tenant, read.session_uuid, read.session_agent_uuid, read.epoch or 0)
 
 
 class SqsQueue:
-    """`ports.Queue` on one SQS standard queue, and what a consumer of that queue needs. Thread-safe."""
+    """`ports.Queue` on one SQS standard queue, and what a consumer of that queue needs.
+    Thread-safe.
+    """
 
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client
@@ -77,9 +86,11 @@ class SqsQueue:
         self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
 
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
-        """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at most).
+        """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at
+        most).
 
-        Raises `Throttled` when SQS keeps refusing some, `Unavailable` when it fails or does not answer.
+        Raises `Throttled` when SQS keeps refusing some, `Unavailable` when it fails or does not
+        answer.
         """
         seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
         batches = [wakes[start : start + BATCH] for start in range(0, len(wakes), BATCH)]
@@ -93,25 +104,37 @@ class SqsQueue:
         """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
         url = self.dead_letter_url()
         with translated("the queue"):
-            self._client.send_message(QueueUrl=url, MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant))
+            self._client.send_message(
+                QueueUrl=url, MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant)
+            )
 
     def dead_letter_url(self) -> str:
-        """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has none."""
+        """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has
+        none.
+        """
         with translated("the queue"):
-            asked = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
+            asked = self._client.get_queue_attributes(
+                QueueUrl=self._url, AttributeNames=["RedrivePolicy"]
+            )
         policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
         if not policy:
             raise NotFound("The queue has no dead-letter queue.")
         _, _, _, _, account, name = policy["deadLetterTargetArn"].split(":")
         with translated("the queue"):
-            return self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+            return self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)[
+                "QueueUrl"
+            ]
 
     def read(self, body: str) -> Wake:
-        """The wake-up in the body of a received message; raises `BadUserInput` for a body that can never be one."""
+        """The wake-up in the body of a received message; raises `BadUserInput` for a body that can
+        never be one.
+        """
         return wake_from_body(body)
 
     def postpone(self, receipt: str, seconds: float) -> None:
-        """Keep a received message, hidden for `seconds` from now. A message that is gone is no error."""
+        """Keep a received message, hidden for `seconds` from now. A message that is gone is no
+        error.
+        """
         wait = min(max(math.ceil(seconds), 0), LONGEST_WAIT)
         try:
             with translated("the queue"):
@@ -119,12 +142,20 @@ class SqsQueue:
                     QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=wait
                 )
         except ClientError as error:
-            if _code(error) not in {"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"}:
+            if _code(error) not in {
+                "MessageNotInflight",
+                "ReceiptHandleIsInvalid",
+                "InvalidParameterValue",
+            }:
                 raise
 
     def _send_batch(self, wakes: Sequence[Wake], seconds: int) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(number), "MessageBody": body_of(wake), "MessageGroupId": group_of(wake.tenant)}
+            {
+                "Id": str(number),
+                "MessageBody": body_of(wake),
+                "MessageGroupId": group_of(wake.tenant),
+            }
             for number, wake in enumerate(wakes)
         ]
         for entry in entries if seconds else ():
@@ -136,7 +167,9 @@ class SqsQueue:
             refused = self._refused(refused)
             if not refused:
                 return
-        raise Throttled(f"the queue refused {len(refused)} of {len(wakes)} messages; try again after a moment")
+        raise Throttled(
+            f"the queue refused {len(refused)} of {len(wakes)} messages; try again after a moment"
+        )
 
     def _refused(
         self, entries: "list[SendMessageBatchRequestEntryTypeDef]"

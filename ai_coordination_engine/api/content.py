@@ -1,4 +1,6 @@
-"""What the arguments of a write become: checked, in the form that is stored. One function a record."""
+"""What the arguments of a write become: checked, in the form that is stored. One function a
+record.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -11,7 +13,13 @@ from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.lifecycle.agents import SET_BY_HAND
 from ai_coordination_engine.domain.literals import odd_conditions
 from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
-from ai_coordination_engine.domain.rules import ON_FAILURE, check_action, check_rules, idle_keys, unasked
+from ai_coordination_engine.domain.rules import (
+    ON_FAILURE,
+    check_action,
+    check_rules,
+    idle_keys,
+    unasked,
+)
 from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
     Agent,
@@ -33,7 +41,10 @@ from ai_coordination_engine.store.models import Coordination, Record
 from ai_coordination_engine.store.transitions.attempts import times_by_hand
 
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
-_WORDS_OF_A_TASK = (("on_failure", "onFailure", ON_FAILURE), ("placeholders", "placeholders", PLACEHOLDERS))
+_WORDS_OF_A_TASK = (
+    ("on_failure", "onFailure", ON_FAILURE),
+    ("placeholders", "placeholders", PLACEHOLDERS),
+)
 _ABOUT_AGENTS = {"subtask_queries", "agent_actions"}
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Record | None, bool], Mapping[str, object]]
@@ -41,18 +52,24 @@ Content = Callable[[Context, Arguments, Record | None, bool], Mapping[str, objec
 
 def unusable_ids(arguments: Arguments) -> list[str]:
     """The ids among the arguments, by the names on the wire, under which nothing can be stored."""
-    ids = [(name, value) for name, value in arguments.items() if name.endswith("_uuid") and isinstance(value, str)]
+    ids = [
+        (name, value)
+        for name, value in arguments.items()
+        if name.endswith("_uuid") and isinstance(value, str)
+    ]
     return [_wire_name(name) for name, value in ids if not is_id(value)]
 
 
 def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
-    """Raises `BadUserInput` for an id or a plain text that cannot be stored: keys and indexes have limits.
+    """Raises `BadUserInput` for an id or a plain text that cannot be stored: keys and indexes have
+    limits.
 
     A filter may be an empty text: every text contains it. An unusable id as a filter finds nothing.
     """
     if not are_filters and (wrong := unusable_ids(arguments)):
         raise BadUserInput(
-            f"{wrong[0]} must have 1 to {MAX_ID} bytes of printable characters, and no space at its ends."
+            f"{wrong[0]} must have 1 to {MAX_ID} bytes of printable characters, and no space at its"
+            " ends."
         )
     check = _check_length if are_filters else _check_text
     for name, value in arguments.items():
@@ -62,7 +79,9 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if name == "user_id" and not is_plain(text):
-        raise BadUserInput(f"{_wire_name(name)} must hold printable characters alone, and no space at its ends.")
+        raise BadUserInput(
+            f"{_wire_name(name)} must hold printable characters alone, and no space at its ends."
+        )
     _check_length(name, text)
     if name in NEVER_EMPTY and not text.strip():
         raise BadUserInput(f"{_wire_name(name)} is empty.")
@@ -76,37 +95,61 @@ def _check_length(name: str, text: str) -> None:
         raise BadUserInput(f"{wire} has {len(text.encode())} bytes; it takes at most {MAX_PLAIN}.")
 
 
-def coordination(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
-    """Agents in their stored form; keys that the schema does not know are kept with a warning, here and below."""
+def coordination(
+    context: Context, given: Arguments, parent: Record | None, new: bool
+) -> dict[str, object]:
+    """Agents in their stored form; keys that the schema does not know are kept with a warning, here
+    and below.
+    """
     values = dict(given)
     if values.get("agents") is not None:
         agents = parse_agents(values["agents"])
-        _warn(context, unknown_keys((f"agents[{index}]", each) for index, each in enumerate(agents)))
+        _warn(
+            context, unknown_keys((f"agents[{index}]", each) for index, each in enumerate(agents))
+        )
         for index, each in enumerate(agents):
-            _warn(context, idle_settings(f"agents[{index}].runtime", each.runtime.stored() if each.runtime else {}))
+            _warn(
+                context,
+                idle_settings(
+                    f"agents[{index}].runtime", each.runtime.stored() if each.runtime else {}
+                ),
+            )
         _warn(context, _runtimes_not_allowed(context.app.allow_list, agents))
         values["agents"] = stored_list(agents)
     return values
 
 
 def _runtimes_not_allowed(allow_list: AllowList | None, agents: Sequence[Agent]) -> Iterator[str]:
-    """Words on each runtime that the settings refuse today; they may allow it before anything runs."""
+    """Words on each runtime that the settings refuse today; they may allow it before anything
+    runs.
+    """
     for index, agent in enumerate(agents if allow_list else ()):
         if allow_list and agent.runtime and (why := allow_list.of_runtime(agent.runtime.stored())):
             yield f"agents[{index}].runtime: the agent will fail: {why}."
 
 
-def _functions_not_allowed(allow_list: AllowList | None, actions: Mapping[str, AgentAction]) -> Iterator[str]:
+def _functions_not_allowed(
+    allow_list: AllowList | None, actions: Mapping[str, AgentAction]
+) -> Iterator[str]:
     """Likewise of each action function."""
     for uuid, action in actions.items() if allow_list else ():
-        module_name, function_name = action.action_function.module_name, action.action_function.function_name
+        module_name, function_name = (
+            action.action_function.module_name,
+            action.action_function.function_name,
+        )
         is_named = allow_list and (module_name or function_name)
-        if allow_list and is_named and (why := allow_list.of_action(module_name or "", function_name or "")):
+        if (
+            allow_list
+            and is_named
+            and (why := allow_list.of_action(module_name or "", function_name or ""))
+        ):
             yield f"agentActions.{uuid[:100]}.actionFunction: the agent will fail: {why}."
 
 
 def task(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
-    """Subtasks and actions of the coordination's agents; those of others are dropped with a warning."""
+    """Subtasks and actions of the coordination's agents; those of others are dropped with a
+    warning.
+    """
     values = dict(given)
     _check_words_of_a_task(values)
     about_agents = _ABOUT_AGENTS & set(given)
@@ -132,31 +175,45 @@ def _check_words_of_a_task(values: Arguments) -> None:
             statuses.check_word(wire, values[name], accepted)
 
 
-def _subtasks_of(context: Context, given: object, agents: Sequence[Agent]) -> list[dict[str, object]]:
+def _subtasks_of(
+    context: Context, given: object, agents: Sequence[Agent]
+) -> list[dict[str, object]]:
     known = {agent.agent_uuid for agent in agents}
     subtasks = _subtask_queries(context, given)
     for subtask in subtasks:
         if subtask.agent_uuid not in known:
-            context.warn(f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination; dropped.")
+            context.warn(
+                f"subtaskQueries: {subtask.agent_uuid} is not an agent of the coordination;"
+                " dropped."
+            )
     return stored_list([each for each in subtasks if each.agent_uuid in known])
 
 
 def _unasked(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
     actions = parse_agent_actions(values.get("agent_actions"))
-    taking_part = {each.agent_uuid for each in parse_subtask_queries(values.get("subtask_queries"))} | set(actions)
+    taking_part = {
+        each.agent_uuid for each in parse_subtask_queries(values.get("subtask_queries"))
+    } | set(actions)
     taking_part.update(uuid for action in actions.values() for uuid in action.predecessors)
     return unasked(agents, actions, taking_part)
 
 
-def _agent_actions(context: Context, given: object, agents: Sequence[Agent]) -> dict[str, dict[str, object]]:
+def _agent_actions(
+    context: Context, given: object, agents: Sequence[Agent]
+) -> dict[str, dict[str, object]]:
     actions, known = parse_agent_actions(given), {agent.agent_uuid for agent in agents}
     for agent_uuid in actions:
         if agent_uuid not in known:
-            context.warn(f"agentActions: {agent_uuid} is not an agent of the coordination; dropped.")
+            context.warn(
+                f"agentActions: {agent_uuid} is not an agent of the coordination; dropped."
+            )
     kept = {uuid: action for uuid, action in actions.items() if uuid in known}
     check_actions(agents, kept)
     check_rules(agents, kept)
-    _warn(context, unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()))
+    _warn(
+        context,
+        unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()),
+    )
     _warn(context, idle_keys(kept))
     _warn(context, odd_conditions(kept))
     _warn(context, _functions_not_allowed(context.app.allow_list, kept))
@@ -164,7 +221,9 @@ def _agent_actions(context: Context, given: object, agents: Sequence[Agent]) -> 
 
 
 def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
-    """Words on each placeholder that the task's own query leaves without a value; without one a start will bring it."""
+    """Words on each placeholder that the task's own query leaves without a value; without one a
+    start will bring it.
+    """
     if not values.get("initial_task_query"):
         return
     by_uuid = {agent.agent_uuid: agent for agent in agents}
@@ -178,25 +237,35 @@ def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
             return  # a start will say so, unless it brings a smaller query
 
 
-def task_schedule(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
+def task_schedule(
+    context: Context, given: Arguments, parent: Record | None, new: bool
+) -> dict[str, object]:
     """A new schedule is `initial`."""
     values = {"status": "initial", **given} if new else dict(given)
     _check_word(values, "status", statuses.SCHEDULE_STATUSES)
     return values
 
 
-def session(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
+def session(
+    context: Context, given: Arguments, parent: Record | None, new: bool
+) -> dict[str, object]:
     """A new session is `initial`."""
     values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
     _check_word(values, "status", statuses.SESSION_STATUSES)
     if values.get("subtask_queries") is not None:
-        values["subtask_queries"] = stored_list(_subtask_queries(context, values["subtask_queries"]))
+        values["subtask_queries"] = stored_list(
+            _subtask_queries(context, values["subtask_queries"])
+        )
     return _counted(values, "iteration_count")
 
 
-def session_agent(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
+def session_agent(
+    context: Context, given: Arguments, parent: Record | None, new: bool
+) -> dict[str, object]:
     """A new session agent is `initial`, its action filled with the defaults."""
-    values = {"state": "initial", "in_degree": 0, "agent_action": {}, **given} if new else dict(given)
+    values = (
+        {"state": "initial", "in_degree": 0, "agent_action": {}, **given} if new else dict(given)
+    )
     if new and values.get("agent_uuid") is None:
         raise BadUserInput("agentUuid is needed to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
@@ -211,8 +280,8 @@ def session_agent(context: Context, given: Arguments, parent: Record | None, new
 
 
 def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
-    """What follows from a state that is set by hand: an attempt that may be running ends nothing, but its run is still
-    to be recorded.
+    """What follows from a state that is set by hand: an attempt that may be running ends nothing,
+    but its run is still to be recorded.
     """
     now = context.app.clock.now()
     cleared = () if new else SET_BY_HAND.clears
@@ -222,14 +291,19 @@ def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
     return values
 
 
-def session_run(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
+def session_run(
+    context: Context, given: Arguments, parent: Record | None, new: bool
+) -> dict[str, object]:
     """A run as it is given."""
     return dict(given)
 
 
 def _subtask_queries(context: Context, given: object) -> list[SubtaskQuery]:
     subtasks = parse_subtask_queries(given)
-    _warn(context, unknown_keys((f"subtaskQueries[{index}]", each) for index, each in enumerate(subtasks)))
+    _warn(
+        context,
+        unknown_keys((f"subtaskQueries[{index}]", each) for index, each in enumerate(subtasks)),
+    )
     return subtasks
 
 

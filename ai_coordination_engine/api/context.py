@@ -1,4 +1,6 @@
-"""The context of one GraphQL request: the application, the tenant, and what the request gathers and uses."""
+"""The context of one GraphQL request: the application, the tenant, and what the request gathers and
+uses.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,12 +21,15 @@ class Context:
     `app` writes; `reading` is the same application, its reads charged to the request's meter.
     """
 
-    def __init__(self, app: App, tenant: str, method: str = "POST", budget: Budget | None = None) -> None:
+    def __init__(
+        self, app: App, tenant: str, method: str = "POST", budget: Budget | None = None
+    ) -> None:
         self.app = app
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
-        self.just_started: set[tuple[str, str]] = set()  # sessions by key, which this answer shows as they were started
+        # sessions by key, which this answer shows as they were started
+        self.just_started: set[tuple[str, str]] = set()
         self.meter = Meter(budget)
         self._has_written = False
         self._shown: dict[tuple[int, str], tuple[object, object]] = {}
@@ -44,12 +49,17 @@ class Context:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def shown(self, record: object, name: str, out: Callable[[object], object], value: object) -> object:
-        """What `out` makes of the value of a record's attribute; made once, however many fields show it."""
+    def shown(
+        self, record: object, name: str, out: Callable[[object], object], value: object
+    ) -> object:
+        """What `out` makes of the value of a record's attribute; made once, however many fields
+        show it.
+        """
         key = id(record), name
         if key not in self._shown:
             self.meter.spend(len(value) if isinstance(value, dict | list) else 0)
-            self._shown[key] = record, out(value)  # the record lives on, so that its id stays its own
+            # the record lives on, so that its id stays its own
+            self._shown[key] = record, out(value)
         return self._shown[key][1]
 
     async def call(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:

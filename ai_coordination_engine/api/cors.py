@@ -1,13 +1,18 @@
-"""Which pages of other origins may call, and what their browsers are told (Fetch standard, "CORS protocol").
+"""Which pages of other origins may call, and what their browsers are told (Fetch standard, "CORS
+protocol").
 
-An allowed origin is written as browsers send it, `https://app.example`; `http://localhost:*` is that with any port or
-none; `*` is every origin.
+An allowed origin is written as browsers send it, `https://app.example`; `http://localhost:*` is
+that with any port or none; `*` is every origin.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
-LOOPBACK = tuple(f"{scheme}://{host}:*" for scheme in ("http", "https") for host in ("localhost", "127.0.0.1", "[::1]"))
+LOOPBACK = tuple(
+    f"{scheme}://{host}:*"
+    for scheme in ("http", "https")
+    for host in ("localhost", "127.0.0.1", "[::1]")
+)
 """Origins of pages that this machine serves itself."""
 
 METHODS = "GET, POST"
@@ -37,13 +42,17 @@ def preflight_headers() -> dict[str, str]:
 
 
 def response_headers(headers: Mapping[str, str], origins: Sequence[str]) -> dict[str, str]:
-    """What lets a browser show a response to the page that asked; nothing when no origin is allowed."""
+    """What lets a browser show a response to the page that asked; nothing when no origin is
+    allowed.
+    """
     if not origins:
         return {}
     if "*" in origins:
         return {"access-control-allow-origin": "*"}
     origin = headers.get("origin", "")
-    return {"vary": "origin"} | ({"access-control-allow-origin": origin} if allows(origins, origin) else {})
+    return {"vary": "origin"} | (
+        {"access-control-allow-origin": origin} if allows(origins, origin) else {}
+    )
 
 
 def _but_for_the_port(entry: str, origin: str) -> bool:

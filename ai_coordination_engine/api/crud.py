@@ -1,4 +1,5 @@
-"""The CRUD of the contract, built once: a `Resource` declares a record's arguments, the builder makes its fields.
+"""The CRUD of the contract, built once: a `Resource` declares a record's arguments, the builder
+makes its fields.
 
 Reads top to bottom: a resolver checks its arguments, and hands key and content to the repository.
 """
@@ -36,9 +37,11 @@ Guard = tuple[Any, str]
 
 @dataclass(frozen=True)
 class Resource:
-    """One record on the wire. `name` is its snake_case name; `arguments` are those of `insertUpdate…` beside the key.
+    """One record on the wire. `name` is its snake_case name; `arguments` are those of
+    `insertUpdate…` beside the key.
 
-    `conditions` gives the condition of an update and of a delete, with what it means when it does not hold.
+    `conditions` gives the condition of an update and of a delete, with what it means when it does
+    not hold.
     """
 
     entity: Entity
@@ -62,7 +65,9 @@ class Resource:
 
 def key_names(entity: Entity) -> tuple[str, ...]:
     """The arguments that make a record's key; the tenant is never one."""
-    schema = {each["KeyType"]: each["AttributeName"] for each in entity.model._get_schema()["key_schema"]}
+    schema = {
+        each["KeyType"]: each["AttributeName"] for each in entity.model._get_schema()["key_schema"]
+    }
     return (schema["RANGE"],) if entity is COORDINATION else (schema["HASH"], schema["RANGE"])
 
 
@@ -86,7 +91,9 @@ def query_fields(resource: Resource) -> dict[str, graphene.Field]:
     """The single-record and the list query of a record."""
     single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
     return {
-        resource.name: graphene.Field(resource.type, **single, resolver=partial(_resolve_one, resource)),
+        resource.name: graphene.Field(
+            resource.type, **single, resolver=partial(_resolve_one, resource)
+        ),
         f"{resource.name}_list": list_field(resource, f"{resource.title}ListType"),
     }
 
@@ -110,13 +117,18 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
         "page_number": graphene.Int(),
         "total": graphene.Int(),
         "next_cursor": graphene.String(),
-        "__doc__": f"One page of {resource.entity.name}s; `total` costs a count, only when it is asked for.",
+        "__doc__": (
+            f"One page of {resource.entity.name}s; `total` costs a count, only when it is asked"
+            " for."
+        ),
     }
     return type(name, (graphene.ObjectType,), fields)
 
 
 async def find(resource: Resource, context: Context, given: Arguments) -> Record | None:
-    """The record whose key the arguments name, or None, as for a key under which nothing can be stored."""
+    """The record whose key the arguments name, or None, as for a key under which nothing can be
+    stored.
+    """
     if unusable_ids(given):
         return None
     record: Record | None = await context.loaders.of(resource.entity).one(
@@ -125,11 +137,15 @@ async def find(resource: Resource, context: Context, given: Arguments) -> Record
     return record
 
 
-async def _resolve_one(resource: Resource, root: object, info: GraphQLResolveInfo, **given: object) -> object:
+async def _resolve_one(
+    resource: Resource, root: object, info: GraphQLResolveInfo, **given: object
+) -> object:
     return await find(resource, info.context, given)
 
 
-async def _resolve_list(resource: Resource, root: object, info: GraphQLResolveInfo, **given: Any) -> object:
+async def _resolve_list(
+    resource: Resource, root: object, info: GraphQLResolveInfo, **given: Any
+) -> object:
     context: Context = info.context
     paging = {name: given.pop(name, None) for name in ("page_number", "limit", "cursor")}
     check_arguments(given, are_filters=True)
@@ -164,7 +180,9 @@ def _selects(info: GraphQLResolveInfo, name: str) -> bool:
     return any(_selected(node.selection_set, name, info.fragments) for node in info.field_nodes)
 
 
-def _selected(selection: SelectionSetNode | None, name: str, fragments: Mapping[str, FragmentDefinitionNode]) -> bool:
+def _selected(
+    selection: SelectionSetNode | None, name: str, fragments: Mapping[str, FragmentDefinitionNode]
+) -> bool:
     for node in selection.selections if selection else ():
         if isinstance(node, FieldNode):
             if node.name.value == name:
@@ -172,7 +190,8 @@ def _selected(selection: SelectionSetNode | None, name: str, fragments: Mapping[
         elif isinstance(node, FragmentSpreadNode):
             if _selected(fragments[node.name.value].selection_set, name, fragments):
                 return True
-        elif _selected(node.selection_set, name, fragments):  # type: ignore[attr-defined]  # an inline fragment
+        # an inline fragment
+        elif _selected(node.selection_set, name, fragments):  # type: ignore[attr-defined]
             return True
     return False
 
@@ -189,9 +208,18 @@ def mutation_fields(resource: Resource) -> dict[str, graphene.Field]:
 
 
 def _mutation(
-    name: str, arguments: Mapping[str, object], output: Mapping[str, object], resolve: object, doc: str
+    name: str,
+    arguments: Mapping[str, object],
+    output: Mapping[str, object],
+    resolve: object,
+    doc: str,
 ) -> type[graphene.Mutation]:
-    body = {"Arguments": type("Arguments", (), dict(arguments)), "mutate": resolve, "__doc__": doc, **output}
+    body = {
+        "Arguments": type("Arguments", (), dict(arguments)),
+        "mutate": resolve,
+        "__doc__": doc,
+        **output,
+    }
     return type(name, (graphene.Mutation,), body)
 
 

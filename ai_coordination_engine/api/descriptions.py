@@ -1,18 +1,28 @@
-"""The words of the schema, each once: what a frontend developer reads in the SDL, in an editor and in GraphiQL.
+"""The words of the schema, each once: what a frontend developer reads in the SDL, in an editor and
+in GraphiQL.
 
-A field or an argument is found by its own name, and under `Type.field` or `field.argument` where it means something
-else there. Types and mutations that are not named here say in their docstrings what they are.
+A field or an argument is found by its own name, and under `Type.field` or `field.argument` where it
+means something else there. Types and mutations that are not named here say in their docstrings what
+they are.
 """
 
 from collections.abc import Iterator, Mapping
 
-from graphql import GraphQLArgument, GraphQLNamedType, GraphQLObjectType, GraphQLSchema, is_composite_type
+from graphql import (
+    GraphQLArgument,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    is_composite_type,
+)
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain.records import RECORDS
 
 TYPES: Mapping[str, str] = {
-    "Query": "What can be read. What does not exist, or belongs to another tenant, is null and no error.",
+    "Query": (
+        "What can be read. What does not exist, or belongs to another tenant, is null and no error."
+    ),
     "Mutation": "What can be changed. Every error has a code in `extensions.code`.",
     "DateTime": "A moment in UTC, as ISO 8601: `2026-11-02T09:00:00.250000+00:00`.",
 }
@@ -31,19 +41,33 @@ FIELDS: Mapping[str, str] = {
     "coordinationList": "Coordinations, the latest first.",
     "taskList": "Tasks, the latest first.",
     "taskScheduleList": "Task schedules, the latest first.",
-    "sessionList": "Sessions by uuid, the greatest first: the latest, where the server made the uuids.",
+    "sessionList": (
+        "Sessions by uuid, the greatest first: the latest, where the server made the uuids."
+    ),
     "sessionAgentList": "Session agents of one session, in the order of its task.",
     "sessionRunList": "Session runs of one session, in order of creation.",
-    "Query.askOperationHub": "Ask one agent, outside a task. The mutation of the same name does the same.",
-    # Keys
-    "id": "Unique among all records of all types, and always the same; opaque. `node` finds the record by it.",
-    "coordinationUuid": (
-        "The coordination's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+    "Query.askOperationHub": (
+        "Ask one agent, outside a task. The mutation of the same name does the same."
     ),
-    "taskUuid": "The task's uuid: 1 to 256 printable bytes, chosen by the client or made by the server.",
+    # Keys
+    "id": (
+        "Unique among all records of all types, and always the same; opaque. `node` finds the"
+        " record by it."
+    ),
+    "coordinationUuid": (
+        "The coordination's uuid: 1 to 256 printable bytes, chosen by the client or made by the"
+        " server."
+    ),
+    "taskUuid": (
+        "The task's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+    ),
     "SessionType.taskUuid": "The task that the session was started from; null when there was none.",
-    "scheduleUuid": "The schedule's uuid: 1 to 256 printable bytes, chosen by the client or made by the server.",
-    "sessionUuid": "The session's uuid: 1 to 256 printable bytes, chosen by the client or made by the server.",
+    "scheduleUuid": (
+        "The schedule's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+    ),
+    "sessionUuid": (
+        "The session's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+    ),
     "sessionAgentUuid": "The session agent's uuid, which is another in every session.",
     "SessionRunType.sessionAgentUuid": (
         "The session agent whose attempt it is; null when a client wrote the run without it."
@@ -53,7 +77,9 @@ FIELDS: Mapping[str, str] = {
     "runUuid": "The run's uuid. That of an attempt of the engine is made when the attempt begins.",
     "AskOperationHubType.runUuid": "The run that the first attempt to answer will leave.",
     "threadUuid": "The thread of questions and answers to which it belongs, within its session.",
-    "asyncTaskUuid": "The job that did the work: `completeAsyncTask` takes it while the job goes on elsewhere.",
+    "asyncTaskUuid": (
+        "The job that did the work: `completeAsyncTask` takes it while the job goes on elsewhere."
+    ),
     "endpointId": "The endpoint of the tenant, without its part.",
     "partId": "The part of the tenant; null when the tenant has no parts.",
     "partitionKey": "The tenant: its endpoint, or `endpointId#partId`.",
@@ -71,24 +97,38 @@ FIELDS: Mapping[str, str] = {
     "SessionRunListType.sessionRunList": "The session runs of this page.",
     "pageSize": "How many records a full page has.",
     "pageNumber": "The number of this page, from 1.",
-    "total": "How many records there are on all pages; of more than 20,000 that number, with a warning. Costs a count.",
+    "total": (
+        "How many records there are on all pages; of more than 20,000 that number, with a warning."
+        " Costs a count."
+    ),
     "nextCursor": "What `cursor` takes to get the next page; null on the last one.",
     # Coordinations and tasks
     "coordinationName": "What people call it: at most 4,096 bytes.",
     "coordinationDescription": "What it is for.",
-    "agents": "The agents: `agentUuid` (required), `agentName`, `agentDescription`, `agentType`, `runtime`, `policy`.",
+    "agents": (
+        "The agents: `agentUuid` (required), `agentName`, `agentDescription`, `agentType`,"
+        " `runtime`, `policy`."
+    ),
     "themeUuid": "The theme with which a frontend shows it.",
     "taskName": "What people call it: at most 4,096 bytes.",
     "taskDescription": "What it is for.",
     "initialTaskQuery": "What a session is asked when its start brings no `taskQuery`.",
     "subtaskQueries": (
-        "What each agent is asked: `agentUuid` and `subtaskQuery`, several times for one agent if need be."
+        "What each agent is asked: `agentUuid` and `subtaskQuery`, several times for one agent if"
+        " need be."
     ),
     "agentActions": (
-        "By agent uuid: `predecessors`, `userInTheLoop`, `join`, `conditions`, `map`, `policy` and the like."
+        "By agent uuid: `predecessors`, `userInTheLoop`, `join`, `conditions`, `map`, `policy` and"
+        " the like."
     ),
-    "onFailure": "`fail_fast` (default): a failed agent fails the session. `continue`: other branches finish first.",
-    "placeholders": "What a placeholder without a value is: a warning (`warn`, the default), or an error (`strict`).",
+    "onFailure": (
+        "`fail_fast` (default): a failed agent fails the session. `continue`: other branches finish"
+        " first."
+    ),
+    "placeholders": (
+        "What a placeholder without a value is: a warning (`warn`, the default), or an error"
+        " (`strict`)."
+    ),
     # Schedules
     "schedule": "When it fires: an expression such as `rate(1 day)`.",
     "TaskScheduleType.status": "One of initial, active, paused, completed.",
@@ -97,12 +137,19 @@ FIELDS: Mapping[str, str] = {
         "One of initial, dispatched, in_progress, active, in_transit, paused, completed, failed, "
         "timeout, cancelled. The last four are final."
     ),
-    "taskQuery": "What the session is asked: a text, or a JSON object whose keys fill placeholders.",
-    "inputFiles": "Files or references that every agent is handed, in whatever form the client gave them.",
+    "taskQuery": (
+        "What the session is asked: a text, or a JSON object whose keys fill placeholders."
+    ),
+    "inputFiles": (
+        "Files or references that every agent is handed, in whatever form the client gave them."
+    ),
     "iterationCount": "A number for the client's own use; the engine leaves it alone.",
     "logs": "Why the session failed, or what a client noted; null when nothing was said.",
     "sessionAgents": "Its session agents, elements of maps included, in the order of its task.",
-    "sessionRuns": "Its session runs: every attempt that has ended, or waits for a long job, in order of creation.",
+    "sessionRuns": (
+        "Its session runs: every attempt that has ended, or waits for a long job, in order of"
+        " creation."
+    ),
     "definition": (
         "What it was started with, whatever became of the coordination and the task since: "
         "`agents`, `agentActions`, `subtaskQueries`, `onFailure`. Null for a session that was "
@@ -110,9 +157,13 @@ FIELDS: Mapping[str, str] = {
     ),
     # Session agents
     "agentName": "What the agent was called when the session started; null when it has no name.",
-    "agentAction": "Its action: `predecessors`, `primaryPath`, `userInTheLoop`, `actionFunction` and the like.",
+    "agentAction": (
+        "Its action: `predecessors`, `primaryPath`, `userInTheLoop`, `actionFunction` and the like."
+    ),
     "userInput": "What its person answered; null before, and where nobody is asked.",
-    "agentInput": "What it was given, predecessors' outputs included; null before its first attempt.",
+    "agentInput": (
+        "What it was given, predecessors' outputs included; null before its first attempt."
+    ),
     "agentOutput": "What it answered, as a text; null until it has.",
     "inDegree": "How many predecessors have not ended yet.",
     "state": (
@@ -125,8 +176,13 @@ FIELDS: Mapping[str, str] = {
         "When its latest attempt began, also while it runs; null before the first, and when a "
         "retry has set it back. A map begins when its elements have ended."
     ),
-    "SessionAgentType.endedAt": "When its latest attempt ended; null while it runs, and where none has begun.",
-    "dueAt": "When its wait for a person or a long job ends; null when it does not wait, or waits without an end.",
+    "SessionAgentType.endedAt": (
+        "When its latest attempt ended; null while it runs, and where none has begun."
+    ),
+    "dueAt": (
+        "When its wait for a person or a long job ends; null when it does not wait, or waits"
+        " without an end."
+    ),
     "notBefore": "When its next attempt may begin; null when nothing holds it back.",
     "leaseUntil": "Until when its attempt belongs to the worker that runs it; null when none does.",
     "mapIndex": "Its place in the list of its map, from 0; null when it is no element of a map.",
@@ -139,14 +195,23 @@ FIELDS: Mapping[str, str] = {
     "WhyNotRunningType.details": "What belongs to the code, for example the number of the attempt.",
     "SessionAgentType.sessionRuns": "The runs of its own attempts, in order of creation.",
     # Session runs
-    "asyncTask": "All that is known of the attempt, as its runtime told it; null when a client wrote the run.",
+    "asyncTask": (
+        "All that is known of the attempt, as its runtime told it; null when a client wrote the"
+        " run."
+    ),
     "SessionRunType.status": (
         "One of completed, failed, lost (its process died), pending (a long job goes on "
         "elsewhere), expired (that was not heard of in time); null when a client wrote the run."
     ),
-    "SessionRunType.attempt": "The number of the attempt, from 1; null when a client wrote the run.",
-    "SessionRunType.startedAt": "When the attempt began; null when it was lost, or a client wrote the run.",
-    "SessionRunType.endedAt": "When the attempt ended; null while a long job goes on, and when it was lost.",
+    "SessionRunType.attempt": (
+        "The number of the attempt, from 1; null when a client wrote the run."
+    ),
+    "SessionRunType.startedAt": (
+        "When the attempt began; null when it was lost, or a client wrote the run."
+    ),
+    "SessionRunType.endedAt": (
+        "When the attempt ended; null while a long job goes on, and when it was lost."
+    ),
     "error": "Why the attempt failed, in words; null when it did not.",
     "errorClass": (
         "The class of the error: timeout, rate_limit, unavailable, invalid_output, "
@@ -159,18 +224,26 @@ FIELDS: Mapping[str, str] = {
     # Answers of mutations
     "ok": "True; what went wrong is an error.",
     "ExecuteProcedureTaskSession.procedureTaskSession": "The session that was started.",
-    "CompleteAsyncTask.sessionAgent": "The session agent that waited for the job; null when it is gone.",
+    "CompleteAsyncTask.sessionAgent": (
+        "The session agent that waited for the job; null when it is gone."
+    ),
 }
 
 ARGUMENTS: Mapping[str, str] = {
     "id": "The `id` of a record.",
     # Lists
-    "pageNumber": "Which page, from 1 (default); pages within the first 10,000 records. Further on take `cursor`.",
+    "pageNumber": (
+        "Which page, from 1 (default); pages within the first 10,000 records. Further on take"
+        " `cursor`."
+    ),
     "limit": "How many records a page has: 1 to 1,000, 50 by default.",
     "cursor": "The `nextCursor` of the page before, with the same filters.",
     # Everywhere
     "updatedBy": "Who does it: a name for the record, at most 4,096 bytes.",
-    "idempotencyKey": "The client's name for this call (1 to 256 printable characters): the same again has no effect.",
+    "idempotencyKey": (
+        "The client's name for this call (1 to 256 printable characters): the same again has no"
+        " effect."
+    ),
     "userId": "On whose behalf: a name for the record.",
     "inputFiles": "Files or references that every agent is handed, in any form.",
     "sessionAgentUuid": "The session agent's uuid.",
@@ -182,24 +255,35 @@ ARGUMENTS: Mapping[str, str] = {
     "insertUpdateCoordination.coordinationUuid": (
         "Which to update, or the uuid of a new one; left out, the server makes one."
     ),
-    "insertUpdateTask.taskUuid": "Which to update, or the uuid of a new one; left out, the server makes one.",
+    "insertUpdateTask.taskUuid": (
+        "Which to update, or the uuid of a new one; left out, the server makes one."
+    ),
     "insertUpdateTaskSchedule.scheduleUuid": (
         "Which to update, or the uuid of a new one; left out, the server makes one."
     ),
-    "insertUpdateSession.sessionUuid": "Which to update, or the uuid of a new one; left out, the server makes one.",
+    "insertUpdateSession.sessionUuid": (
+        "Which to update, or the uuid of a new one; left out, the server makes one."
+    ),
     "insertUpdateSessionAgent.sessionAgentUuid": (
         "Which to update, or the uuid of a new one; left out, the server makes one."
     ),
     "insertUpdateSessionRun.sessionAgentUuid": "The session agent whose attempt it was.",
     # Writing records: what is left out stays as it is
-    "insertUpdateTaskSchedule.coordinationUuid": "The coordination of the task; needed to create a schedule.",
+    "insertUpdateTaskSchedule.coordinationUuid": (
+        "The coordination of the task; needed to create a schedule."
+    ),
     "insertUpdateTaskSchedule.status": "One of initial, active, paused, completed.",
     "insertUpdateSession.taskUuid": "The task to which the session belongs.",
     "insertUpdateSession.status": "One of the statuses of a session. A final one never changes.",
-    "insertUpdateSessionAgent.coordinationUuid": "The coordination of the session; needed to create a session agent.",
-    "insertUpdateSessionAgent.agentUuid": "Which agent of the coordination it is; needed to create a session agent.",
+    "insertUpdateSessionAgent.coordinationUuid": (
+        "The coordination of the session; needed to create a session agent."
+    ),
+    "insertUpdateSessionAgent.agentUuid": (
+        "Which agent of the coordination it is; needed to create a session agent."
+    ),
     "insertUpdateSessionAgent.state": (
-        "One of the states of a session agent. A final one never changes; the engine moves what it planned itself."
+        "One of the states of a session agent. A final one never changes; the engine moves what it"
+        " planned itself."
     ),
     "insertUpdateSessionAgent.inDegree": (
         "How many predecessors are unfinished; the engine counts those of its own agents."
@@ -208,11 +292,18 @@ ARGUMENTS: Mapping[str, str] = {
     "deleteSessionRun.coordinationUuid": "Not needed: the session and the run name it.",
     # Starting, answering, asking
     "executeProcedureTaskSession.sessionUuid": (
-        "A uuid of the client's choice makes the call repeatable: the same start again answers the same session."
+        "A uuid of the client's choice makes the call repeatable: the same start again answers the"
+        " same session."
     ),
-    "executeProcedureTaskSession.taskQuery": "What the session is asked; left out, the task's `initialTaskQuery`.",
-    "executeForUserInput.userInput": "The answer, as the `answerSchema` of the agent's action wants it.",
-    "executeForUserInput.idempotencyKey": "Accepted and not needed: the same answer again has no effect.",
+    "executeProcedureTaskSession.taskQuery": (
+        "What the session is asked; left out, the task's `initialTaskQuery`."
+    ),
+    "executeForUserInput.userInput": (
+        "The answer, as the `answerSchema` of the agent's action wants it."
+    ),
+    "executeForUserInput.idempotencyKey": (
+        "Accepted and not needed: the same answer again has no effect."
+    ),
     "userQuery": "The question; not empty.",
     "askOperationHub.agentUuid": "Whom to ask; left out, the triage agent, or else the first one.",
     "askOperationHub.sessionUuid": "The session in which to ask; left out, a new one.",
@@ -220,22 +311,28 @@ ARGUMENTS: Mapping[str, str] = {
     "receiverEmail": "For whom the answer is; kept in the notes of the session agent.",
     "stream": "Accepted, with a warning: answers are not streamed.",
     "threadLifeMinutes": (
-        "How old, in minutes, the latest turn of the thread may be; an older thread is not gone on with."
+        "How old, in minutes, the latest turn of the thread may be; an older thread is not gone on"
+        " with."
     ),
     # Control
-    "fromSessionAgentUuid": "The session agent from which the new session runs; left out, what did not complete runs.",
+    "fromSessionAgentUuid": (
+        "The session agent from which the new session runs; left out, what did not complete runs."
+    ),
     "forkSession.taskQuery": "Asked in place of the source's query; left out, that one.",
     "subtaskQuery": "Asked of the agent `fromSessionAgentUuid` in place of its subtask.",
     "forkSession.inputFiles": "Handed on in place of the source's files; left out, those.",
     "newSessionUuid": (
-        "The new session's uuid; the same fork again answers the same session. Left out, the server makes one."
+        "The new session's uuid; the same fork again answers the same session. Left out, the server"
+        " makes one."
     ),
     "asyncTaskUuid": "The job, by the uuid under which the agent's runtime announced it.",
     "insertUpdateSessionRun.asyncTaskUuid": "The job that did the work.",
     "insertUpdateSessionRun.threadUuid": "The thread to which it belongs.",
     "result": "What the job found, at most 8,000,000 characters. Either this or `error`.",
     "completeAsyncTask.error": "Why the job failed, in words. Either this or `result`.",
-    "usage": "What the job used: an object of numbers and short texts such as `inputTokens`, `model`.",
+    "usage": (
+        "What the job used: an object of numbers and short texts such as `inputTokens`, `model`."
+    ),
     "reconcileSession.idempotencyKey": "Accepted and not needed: reconciling again is harmless.",
 }
 
@@ -263,7 +360,10 @@ FILTERS: Mapping[str, str] = {
 
 
 _OF_RECORDS: Mapping[str, str] = {
-    to_camel(each.name): each.words for record in RECORDS for each in record if each.words is not None
+    to_camel(each.name): each.words
+    for record in RECORDS
+    for each in record
+    if each.words is not None
 }
 
 
@@ -273,7 +373,9 @@ def describe(schema: GraphQLSchema) -> None:
         named.description = TYPES.get(named.name, named.description)
         for name, field in getattr(named, "fields", {}).items():
             words = FIELDS.get(f"{named.name}.{name}")
-            field.description = _first(words, field.description, FIELDS.get(name), _OF_RECORDS.get(name))
+            field.description = _first(
+                words, field.description, FIELDS.get(name), _OF_RECORDS.get(name)
+            )
             _describe_arguments(name, field.args)
     for name in schema.mutation_type.fields if schema.mutation_type else ():
         payload = schema.get_type(name[0].upper() + name[1:])

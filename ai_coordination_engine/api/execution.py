@@ -1,4 +1,6 @@
-"""Execution within a budget: what a request has used is counted an object at a time, not a field at a time."""
+"""Execution within a budget: what a request has used is counted an object at a time, not a field at
+a time.
+"""
 
 import json
 from collections.abc import AsyncIterable, Iterable
@@ -25,16 +27,19 @@ from graphql.pyutils import AwaitableOrValue, Path, Undefined
 from ai_coordination_engine.store.tables.meter import MUTATION_ANSWER, Meter, OverBudget
 
 OBJECT = 4  # units of cost for an object, beside one for each of its fields
-_SHORT, _NUMBER = 200, 8  # lengths of a text that needs no closer look, and of what is neither text nor JSON
+# lengths of a text that needs no closer look, and of what is neither text nor JSON
+_SHORT, _NUMBER = 200, 8
 AWAITED = 15  # units more for an object that has to wait for what is nested in it
 Fields = dict[str, list[FieldNode]]
 
 
 class MeteredExecution(ExecutionContext):
-    """Executes until the meter of the context refuses; from then on nothing is resolved, and no write begins.
+    """Executes until the meter of the context refuses; from then on nothing is resolved, and no
+    write begins.
 
-    A query that was ended answers no data. Of a mutation, the fields that were answered before stay; the one that went
-    beyond the budget has been carried out, and those behind it have not: their errors say so.
+    A query that was ended answers no data. Of a mutation, the fields that were answered before
+    stay; the one that went beyond the budget has been carried out, and those behind it have not:
+    their errors say so.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +49,11 @@ class MeteredExecution(ExecutionContext):
             self._meter.budget = replace(self._meter.budget, answer=MUTATION_ANSWER)
 
     def execute_fields(
-        self, parent_type: GraphQLObjectType, source_value: object, path: Path | None, fields: Fields
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: object,
+        path: Path | None,
+        fields: Fields,
     ) -> AwaitableOrValue[dict[str, object]]:
         """The fields of one object; none when the request was ended."""
         if not self._meter.add(OBJECT + len(fields)):
@@ -55,7 +64,11 @@ class MeteredExecution(ExecutionContext):
         return result
 
     async def execute_fields_serially(
-        self, parent_type: GraphQLObjectType, source_value: object, path: Path | None, fields: Fields
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: object,
+        path: Path | None,
+        fields: Fields,
     ) -> dict[str, object]:
         """The fields of a mutation, one after the other."""
         results: dict[str, object] = {}
@@ -68,7 +81,9 @@ class MeteredExecution(ExecutionContext):
             result = self.execute_field(parent_type, source_value, nodes, field_path)
             result = await result if isawaitable(result) else result
             if self._meter.refusal:
-                self._refuse("this field was carried out, and only its answer is missing", nodes, field_path)
+                self._refuse(
+                    "this field was carried out, and only its answer is missing", nodes, field_path
+                )
                 result = None
             if result is not Undefined:
                 results[name] = result
@@ -82,7 +97,9 @@ class MeteredExecution(ExecutionContext):
         path: Path,
         result: AsyncIterable[object] | Iterable[object],
     ) -> AwaitableOrValue[list[object]]:
-        """The items of a list; none when the request was ended: walking through them takes time, too."""
+        """The items of a list; none when the request was ended: walking through them takes time,
+        too.
+        """
         if self._meter.refusal:
             return []
         return super().complete_list_value(return_type, field_nodes, info, path, result)
@@ -96,22 +113,33 @@ class MeteredExecution(ExecutionContext):
 
     def _refuse(self, what: str, nodes: list[FieldNode], path: Path) -> None:
         refusal = self._meter.refusal
-        if refusal is None or any(error.path == path.as_list() for error in self.collected_errors.errors):
+        if refusal is None or any(
+            error.path == path.as_list() for error in self.collected_errors.errors
+        ):
             return  # a field that failed says itself why
         error = OverBudget(f"{what}: {refusal.message}")
-        self.collected_errors.add(GraphQLError(error.message, nodes, path=path.as_list(), original_error=error), path)
+        self.collected_errors.add(
+            GraphQLError(error.message, nodes, path=path.as_list(), original_error=error), path
+        )
 
 
 def within_budget(
     result: ExecutionResult, context: object, document: DocumentNode, operation_name: str | None
 ) -> tuple[ExecutionResult, OverBudget | None]:
-    """The result of a request without what its end has left behind; of a query that was ended, its one error too."""
+    """The result of a request without what its end has left behind; of a query that was ended, its
+    one error too.
+    """
     refusal = getattr(getattr(context, "meter", None), "refusal", None)
     operation = get_operation_ast(document, operation_name)
     if refusal is None or operation is None:
         return result, None
     if operation.operation == OperationType.MUTATION:  # it says field by field what was carried out
-        return ExecutionResult(result.data, [error for error in result.errors or () if not _is_nested(error)]), None
+        return (
+            ExecutionResult(
+                result.data, [error for error in result.errors or () if not _is_nested(error)]
+            ),
+            None,
+        )
     return ExecutionResult(None, []), refusal
 
 

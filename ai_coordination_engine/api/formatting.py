@@ -1,7 +1,7 @@
 """The one place where exceptions become GraphQL errors.
 
-Every error carries `extensions.code`. What the caller did not cause is `INTERNAL` and tells nothing but a
-correlation id, under which the log has the rest.
+Every error carries `extensions.code`. What the caller did not cause is `INTERNAL` and tells nothing
+but a correlation id, under which the log has the rest.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,13 @@ from graphql import GraphQLError
 
 from ai_coordination_engine.api.limits import too_deep
 from ai_coordination_engine.backend import passing
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex, Unavailable
+from ai_coordination_engine.errors import (
+    BadUserInput,
+    CoordinationError,
+    Throttled,
+    TooComplex,
+    Unavailable,
+)
 from ai_coordination_engine.observability import logger
 
 _ABORTED = ("aborted.", "nested too deeply.")
@@ -21,7 +27,8 @@ _ABORTED = ("aborted.", "nested too deeply.")
 def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, object]]:
     """The `errors` of a GraphQL response (GraphQL specification, "Errors").
 
-    An exception that several fields share (a batch that failed) is logged once, under one correlation id.
+    An exception that several fields share (a batch that failed) is logged once, under one
+    correlation id.
     """
     correlation_ids: dict[int, str] = {}
     return [_formatted(error, correlation_ids) for error in errors]
@@ -50,7 +57,8 @@ def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, o
         entry["message"] = f"internal error; correlation id {correlation_id}"
         extensions = {"code": CoordinationError.code, "correlationId": correlation_id}
     else:
-        # The wrapper's message says where a value was wrong; its own errors have nothing to add to theirs.
+        # The wrapper's message says where a value was wrong; its own errors have nothing to add to
+        # theirs.
         entry["message"] = shown.message
         extensions = {**shown.extensions, "code": shown.code}
     if isinstance(error, GraphQLError):
@@ -64,7 +72,9 @@ def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, o
 def _logged(cause: BaseException, correlation_ids: dict[int, str]) -> str:
     if id(cause) not in correlation_ids:
         correlation_ids[id(cause)] = uuid4().hex
-        logger.error("unexpected error", exc_info=cause, extra={"correlation_id": correlation_ids[id(cause)]})
+        logger.error(
+            "unexpected error", exc_info=cause, extra={"correlation_id": correlation_ids[id(cause)]}
+        )
     return correlation_ids[id(cause)]
 
 
@@ -76,7 +86,10 @@ def _origin(error: BaseException) -> BaseException:
 
 
 def _is_the_callers(error: GraphQLError, cause: BaseException) -> bool:
-    """Whether an error is about the request: it has no path, or its origin points into the document."""
+    """Whether an error is about the request: it has no path, or its origin points into the
+    document.
+    """
     if isinstance(cause, GraphQLError):
         return error.path is None or bool(cause.nodes)
-    return error.path is None and isinstance(cause, ValueError | TypeError)  # a scalar refused a value
+    # a scalar refused a value
+    return error.path is None and isinstance(cause, ValueError | TypeError)

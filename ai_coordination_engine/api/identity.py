@@ -1,7 +1,7 @@
 """Who may act for which tenant: pure rules, without a request and without a record.
 
-A tenant is `endpoint_id`, or `endpoint_id#part_id`. Credentials carry *grants*: `acme` (that tenant alone),
-`acme#eu` (that part alone), `acme#*` (the endpoint and each of its parts).
+A tenant is `endpoint_id`, or `endpoint_id#part_id`. Credentials carry *grants*: `acme` (that tenant
+alone), `acme#eu` (that part alone), `acme#*` (the endpoint and each of its parts).
 """
 
 import json
@@ -20,7 +20,8 @@ _ROLE = re.compile(r"arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)")
 
 
 def tenant_of(endpoint_id: str, part_id: str | None = None) -> str:
-    """The tenant that an endpoint and an optional part name; raises `BadUserInput` for an ill-formed id.
+    """The tenant that an endpoint and an optional part name; raises `BadUserInput` for an
+    ill-formed id.
 
     Neither id may hold the separator, so two different pairs are never one tenant.
     """
@@ -39,8 +40,9 @@ def local_tenant(endpoint_id: str | None, part_id: str | None) -> str:
 def granted_tenant(grants: Sequence[str], endpoint_id: str | None, part_id: str | None) -> str:
     """The tenant that a request acts for, given what its credentials grant.
 
-    A request that names no endpoint takes the one that the grants leave no choice about. Raises `Forbidden`
-    for a tenant outside the grants or where there is a choice, and `BadUserInput` for an ill-formed id.
+    A request that names no endpoint takes the one that the grants leave no choice about. Raises
+    `Forbidden` for a tenant outside the grants or where there is a choice, and `BadUserInput` for
+    an ill-formed id.
     """
     grants = [grant for grant in grants if _is_well_formed(grant)]
     requested = _requested(grants, endpoint_id, part_id)
@@ -51,10 +53,12 @@ def granted_tenant(grants: Sequence[str], endpoint_id: str | None, part_id: str 
 
 
 def claimed_grants(claim: object) -> list[str]:
-    """The grants in a token's claim: a list, a JSON list as text, or text separated by spaces or commas.
+    """The grants in a token's claim: a list, a JSON list as text, or text separated by spaces or
+    commas.
 
-    API Gateway's HTTP APIs flatten a list to `[a b]` (Amazon API Gateway developer guide, "JWT authorizers"):
-    a tenant in a textual claim can not hold spaces or commas. Anything else grants nothing.
+    API Gateway's HTTP APIs flatten a list to `[a b]` (Amazon API Gateway developer guide, "JWT
+    authorizers"): a tenant in a textual claim can not hold spaces or commas. Anything else grants
+    nothing.
     """
     if isinstance(claim, str):
         claim = _claim_items(claim.strip())
@@ -64,7 +68,8 @@ def claimed_grants(claim: object) -> list[str]:
 
 
 def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]]) -> list[str]:
-    """The grants of an IAM principal: its own, and those of the role when it is a session of an assumed role.
+    """The grants of an IAM principal: its own, and those of the role when it is a session of an
+    assumed role.
 
     An entry that names a session grants that session alone.
     """
@@ -82,11 +87,16 @@ def _check_id(what: str, value: object) -> None:
         raise BadUserInput(f"the {what} must have 1 to {MAX_LENGTH} characters")
     is_plain = value.isprintable() and " " not in value
     if not is_plain or SEPARATOR in value or value == WILDCARD:
-        raise BadUserInput(f"the {what} must be printable text without spaces or '{SEPARATOR}', and not '{WILDCARD}'")
+        raise BadUserInput(
+            f"the {what} must be printable text without spaces or '{SEPARATOR}', and not"
+            f" '{WILDCARD}'"
+        )
 
 
 def _is_well_formed(grant: str) -> bool:
-    """Whether the grant names a tenant, or all parts of one; an ill-formed grant (`a#b#c`) grants nothing."""
+    """Whether the grant names a tenant, or all parts of one; an ill-formed grant (`a#b#c`) grants
+    nothing.
+    """
     endpoint_id, separator, part_id = grant.partition(SEPARATOR)
     try:
         tenant_of(endpoint_id, part_id if separator and part_id != WILDCARD else None)
@@ -117,6 +127,8 @@ def _claim_items(text: str) -> object:
 
 
 def _parts(pattern: re.Pattern[str], arn: str) -> tuple[str, ...] | None:
-    """Partition, account and name of a role: a session's ARN lacks the path, and names are unique without it."""
+    """Partition, account and name of a role: a session's ARN lacks the path, and names are unique
+    without it.
+    """
     match = pattern.fullmatch(arn)
     return match.groups() if match else None

@@ -70,7 +70,9 @@ class Documents:
         self._cached = lru_cache(self.limits.cached_documents)(self._prepare)
 
     def prepare(self, source: str) -> DocumentNode:
-        """The document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a limit."""
+        """The document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a
+        limit.
+        """
         if len(source) > self.limits.cached_length:
             return self._prepare(source)
         return self._cached(source)
@@ -108,7 +110,9 @@ class Documents:
         for name, value in zip(cost._fields, cost, strict=True):
             allowed = getattr(self.limits, name)
             if value > allowed:
-                raise TooComplex(f"the document exceeds the limit of {allowed} {_MEANING[name]}", limit=allowed)
+                raise TooComplex(
+                    f"the document exceeds the limit of {allowed} {_MEANING[name]}", limit=allowed
+                )
 
 
 def too_deep() -> CoordinationError:
@@ -124,21 +128,28 @@ class _Cost(NamedTuple):
     lists: int = 0
 
 
-_MEANING = {"fields": "fields", "depth": "levels of fields", "lists": "lists of objects inside one another"}
+_MEANING = {
+    "fields": "fields",
+    "depth": "levels of fields",
+    "lists": "lists of objects inside one another",
+}
 
 
 class _Estimate:
     """Adds up a document's cost, each fragment once.
 
-    graphene's `depth_limit_validator` visits a fragment at every spread: thirty fragments that spread the
-    next one twice keep it busy for hours. It also fails on unknown fragments; this takes invalid documents.
+    graphene's `depth_limit_validator` visits a fragment at every spread: thirty fragments that
+    spread the next one twice keep it busy for hours. It also fails on unknown fragments; this takes
+    invalid documents.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._definitions = document.definitions
         self._fragments: Mapping[str, FragmentDefinitionNode] = {
-            node.name.value: node for node in self._definitions if isinstance(node, FragmentDefinitionNode)
+            node.name.value: node
+            for node in self._definitions
+            if isinstance(node, FragmentDefinitionNode)
         }
         self._known: dict[str, _Cost] = {}
 
@@ -152,7 +163,9 @@ class _Estimate:
         unspread = [name for name in self._fragments if name not in self._known]
         return _side_by_side(costs + [self._fragment(name) for name in unspread])
 
-    def _selection_set(self, node: SelectionSetNode | None, parent: GraphQLNamedType | None) -> _Cost:
+    def _selection_set(
+        self, node: SelectionSetNode | None, parent: GraphQLNamedType | None
+    ) -> _Cost:
         if node is None:
             return _Cost()
         costs = []
@@ -168,8 +181,11 @@ class _Estimate:
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> _Cost:
         field = getattr(parent, "fields", {}).get(node.name.value)
-        inner = self._selection_set(node.selection_set, get_named_type(field.type) if field else None)
-        if node.name.value in _INTROSPECTION:  # graphql-core's MaxIntrospectionDepthRule measures these
+        inner = self._selection_set(
+            node.selection_set, get_named_type(field.type) if field else None
+        )
+        # graphql-core's MaxIntrospectionDepthRule measures these
+        if node.name.value in _INTROSPECTION:
             return _Cost(1 + inner.fields, 1, 0)
         return _Cost(
             1 + inner.fields,
@@ -181,7 +197,9 @@ class _Estimate:
         if name not in self._known and name in self._fragments:
             self._known[name] = _Cost()  # ends a cycle; the rules report it
             node = self._fragments[name]
-            self._known[name] = self._selection_set(node.selection_set, self._condition(node.type_condition))
+            self._known[name] = self._selection_set(
+                node.selection_set, self._condition(node.type_condition)
+            )
         return self._known.get(name, _Cost())
 
     def _condition(self, node: NamedTypeNode | None) -> GraphQLNamedType | None:

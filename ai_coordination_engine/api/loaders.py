@@ -15,7 +15,14 @@ from ai_coordination_engine.engine.graph.definition import agent_names
 from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import AgentFailure
-from ai_coordination_engine.store.models import Coordination, Record, Session, SessionAgent, SessionRun, Task
+from ai_coordination_engine.store.models import (
+    Coordination,
+    Record,
+    Session,
+    SessionAgent,
+    SessionRun,
+    Task,
+)
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
@@ -43,12 +50,18 @@ class RecordLoader(DataLoader[Key, R | None], Generic[R]):
     async def batch_load_fn(self, keys: list[Key]) -> list[R | None]:
         """The record under each key, or None."""
         found = await asyncio.to_thread(
-            self._app.records.get_many, self._entity, self._tenant, keys, consistent=self._consistent
+            self._app.records.get_many,
+            self._entity,
+            self._tenant,
+            keys,
+            consistent=self._consistent,
         )
         return [found.get(key) for key in keys]
 
     def one(self, key: Key) -> "asyncio.Future[R | None]":
-        """The record under a key, or None: one GetItem, however many root fields of the request ask for it."""
+        """The record under a key, or None: one GetItem, however many root fields of the request ask
+        for it.
+        """
         if key not in self._ones:
             self._ones[key] = asyncio.ensure_future(self._get(key))
         return self._ones[key]
@@ -60,7 +73,9 @@ class RecordLoader(DataLoader[Key, R | None], Generic[R]):
 
 
 class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
-    """All records of one entity below each parent key, in order of creation: one Query each, at the same time."""
+    """All records of one entity below each parent key, in order of creation: one Query each, at the
+    same time.
+    """
 
     def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
         super().__init__()
@@ -71,7 +86,9 @@ class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
         return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
 
     def _children(self, parent_key: Key) -> list[R]:
-        found = self._app.records.children(self._entity, self._tenant, parent_key, consistent=self._consistent)
+        found = self._app.records.children(
+            self._entity, self._tenant, parent_key, consistent=self._consistent
+        )
         return list(found)
 
 
@@ -81,7 +98,9 @@ class WorkedOutLoader(DataLoader[SessionAgent, V | None], Generic[V]):
     `work_out` takes the application and the records and answers by session agent uuid.
     """
 
-    def __init__(self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, V]]) -> None:
+    def __init__(
+        self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, V]]
+    ) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._app, self._work_out = app, work_out
 
@@ -100,7 +119,9 @@ class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
 
     async def batch_load_fn(self, uuids: list[str]) -> list[Mapping[str, object] | None]:
         """The state of each."""
-        found = await asyncio.to_thread(async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent)
+        found = await asyncio.to_thread(
+            async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent
+        )
         return [found.get(uuid) for uuid in uuids]
 
 
@@ -113,12 +134,16 @@ class BlobLoader(DataLoader[BlobReference, object]):
 
     async def batch_load_fn(self, references: list[BlobReference]) -> list[object]:
         """The value of each."""
-        return list(await asyncio.gather(*(asyncio.to_thread(self._app.records.load, each) for each in references)))
+        return list(
+            await asyncio.gather(
+                *(asyncio.to_thread(self._app.records.load, each) for each in references)
+            )
+        )
 
 
 class AttemptLoader(DataLoader[SessionRun, Attempt]):
-    """How the attempts of runs went. A run never changes, and that of a long job says "pending" for good: over it goes
-    what has become of the job.
+    """How the attempts of runs went. A run never changes, and that of a long job says "pending" for
+    good: over it goes what has become of the job.
     """
 
     def __init__(self, blobs: BlobLoader, async_tasks: AsyncTaskLoader) -> None:
@@ -127,7 +152,9 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
         self._known: dict[Key, Attempt] = {}
 
     def known(self, run: SessionRun) -> Attempt | None:
-        """The attempt when nothing need be read for it: then its many fields need not be awaited."""
+        """The attempt when nothing need be read for it: then its many fields need not be
+        awaited.
+        """
         key = _run_key(run)
         if key not in self._known:
             if isinstance(run.async_task, BlobReference):
@@ -150,7 +177,9 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
         stored = [each.async_task for each in runs]
         references = [each for each in stored if isinstance(each, BlobReference)]
         opened = dict(zip(references, await self._blobs.load_many(references), strict=True))
-        return [Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored]
+        return [
+            Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored
+        ]
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):
@@ -162,9 +191,17 @@ class AgentNameLoader(DataLoader[SessionAgent, str | None]):
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[str | None]:
         """The name of each agent."""
-        uuids = [*{each.coordination_uuid for each in agents if each.definition is None and each.coordination_uuid}]
+        uuids = [
+            *{
+                each.coordination_uuid
+                for each in agents
+                if each.definition is None and each.coordination_uuid
+            }
+        ]
         found = await self._coordinations.load_many([(self._tenant, each) for each in uuids])
-        return await asyncio.to_thread(agent_names, self._app, agents, dict(zip(uuids, found, strict=True)))
+        return await asyncio.to_thread(
+            agent_names, self._app, agents, dict(zip(uuids, found, strict=True))
+        )
 
 
 class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
@@ -178,11 +215,14 @@ class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
         """The runs of each agent."""
         sessions = [*{(each.coordination_uuid, each.session_uuid) for each in agents}]
         found: dict[tuple[Key, str], list[SessionRun]] = defaultdict(list)
-        for session, runs in zip(sessions, await self._session_runs.load_many(sessions), strict=True):
+        for session, runs in zip(
+            sessions, await self._session_runs.load_many(sessions), strict=True
+        ):
             for run in runs:
                 found[session, run.session_agent_uuid].append(run)
         return [
-            found.get(((each.coordination_uuid, each.session_uuid), each.session_agent_uuid), []) for each in agents
+            found.get(((each.coordination_uuid, each.session_uuid), each.session_agent_uuid), [])
+            for each in agents
         ]
 
 
@@ -206,7 +246,9 @@ def _given(app: App, agents: Sequence[SessionAgent]) -> Mapping[str, str]:
     try:
         return inputs.given(app, agents, Budget())
     except AgentFailure as failure:
-        raise TooComplex(f"agentInput is too much to work out for so many agents at once: {failure.message}") from None
+        raise TooComplex(
+            f"agentInput is too much to work out for so many agents at once: {failure.message}"
+        ) from None
 
 
 def _agent_key(agent: SessionAgent) -> Key:
@@ -214,11 +256,14 @@ def _agent_key(agent: SessionAgent) -> Key:
 
 
 class Loaders:
-    """The loaders of one request, for one tenant; `consistent`: they see what was written just before."""
+    """The loaders of one request, for one tenant; `consistent`: they see what was written just
+    before.
+    """
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         self._records: dict[str, RecordLoader[Any]] = {
-            entity.name: RecordLoader(app, tenant, entity, consistent=consistent) for entity in ENTITIES
+            entity.name: RecordLoader(app, tenant, entity, consistent=consistent)
+            for entity in ENTITIES
         }
         self.coordination: RecordLoader[Coordination] = self.of(COORDINATION)
         self.task: RecordLoader[Task] = self.of(TASK)
@@ -227,7 +272,9 @@ class Loaders:
         self.session_agents: ChildrenLoader[SessionAgent] = ChildrenLoader(
             app, tenant, SESSION_AGENT, consistent=consistent
         )
-        self.session_runs: ChildrenLoader[SessionRun] = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
+        self.session_runs: ChildrenLoader[SessionRun] = ChildrenLoader(
+            app, tenant, SESSION_RUN, consistent=consistent
+        )
         self.agent_input = WorkedOutLoader(app, _given)
         self.in_degree = WorkedOutLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)

@@ -1,6 +1,8 @@
-"""Ids that are unique among all types, and the one query that answers them (GraphQL, "Global Object Identification").
+"""Ids that are unique among all types, and the one query that answers them (GraphQL, "Global Object
+Identification").
 
-An id names the type and the key, never the tenant: who asks for it finds a record of the own tenant or nothing.
+An id names the type and the key, never the tenant: who asks for it finds a record of the own tenant
+or nothing.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -44,7 +46,8 @@ def node_field(resources: Iterable[Resource]) -> graphene.Field:
         if name not in by_name or len(keys) != len(_KEYS[name]):
             return None
         record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
-        return record if record is None or node_id(record) == id else None  # else the id is spelt in another way
+        # else the id is spelt in another way
+        return record if record is None or node_id(record) == id else None
 
     return graphene.Field(Node, id=graphene.ID(required=True), resolver=resolve)
 

@@ -1,7 +1,8 @@
 """An operation of the API beside CRUD: one request dataclass, and what is run with it.
 
-A field of the request becomes an argument: required when it has no default, described by the second part of an
-`Annotated`, where its name alone does not say what it is (`api.descriptions` has the words that many share).
+A field of the request becomes an argument: required when it has no default, described by the second
+part of an `Annotated`, where its name alone does not say what it is (`api.descriptions` has the
+words that many share).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,10 +31,11 @@ _SCALARS: Mapping[object, Callable[..., object]] = {
 
 @dataclass(frozen=True)
 class Operation(Generic[R]):
-    """A mutation: `run` is called with the context and the request, off the event loop; its errors are coded.
+    """A mutation: `run` is called with the context and the request, off the event loop; its errors
+    are coded.
 
-    `output`: the fields of the answer, which `answer` makes of what `run` returns; or the type of an answer that has no
-    payload around it. `price`: what it costs, in units of `api.prices`.
+    `output`: the fields of the answer, which `answer` makes of what `run` returns; or the type of
+    an answer that has no payload around it. `price`: what it costs, in units of `api.prices`.
     """
 
     name: str
@@ -62,7 +64,9 @@ class Operation(Generic[R]):
     def mutation(self) -> graphene.Field:
         """The field of the mutation type."""
         if not isinstance(self.output, Mapping):
-            return graphene.Field(self.output, **self.arguments, resolver=self.resolve, description=self.does)
+            return graphene.Field(
+                self.output, **self.arguments, resolver=self.resolve, description=self.does
+            )
         name = self.name[0].upper() + self.name[1:]
         body = {
             "Arguments": type("Arguments", (), self.arguments),
@@ -86,7 +90,9 @@ def of_success(
     name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
 ) -> Operation[R]:
     """An operation that answers `ok`."""
-    return Operation(name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price)
+    return Operation(
+        name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price
+    )
 
 
 def _argument(hint: object, *, required: bool) -> object:

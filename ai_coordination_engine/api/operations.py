@@ -1,4 +1,6 @@
-"""The operations of the API beside CRUD, each declared once: starting, answering and asking, controls, long jobs."""
+"""The operations of the API beside CRUD, each declared once: starting, answering and asking,
+controls, long jobs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,11 @@ from graphql import GraphQLResolveInfo
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.operation import Operation, of_session, of_success
 from ai_coordination_engine.api.prices import START, WRITE
-from ai_coordination_engine.api.types import AskOperationHubType, ProcedureTaskSessionType, SessionAgentType
+from ai_coordination_engine.api.types import (
+    AskOperationHubType,
+    ProcedureTaskSessionType,
+    SessionAgentType,
+)
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.control import reconcile, restart
@@ -74,7 +80,10 @@ def _ask(context: Context, given: AskRequest) -> AskOperationHubType:
     if context.method == "GET":
         raise BadUserInput("askOperationHub has side effects; send it with POST.")
     if given.stream:
-        context.warn("stream: answers are not streamed yet; read the session agent's output when it is completed.")
+        context.warn(
+            "stream: answers are not streamed yet; read the session agent's output when it is"
+            " completed."
+        )
     question = {name: value for name, value in vars(given).items() if name != "stream"}
     asked = ask(context.app, context.tenant, Question(**question))
     return AskOperationHubType(
@@ -152,11 +161,15 @@ class ForkRequest:
 
 def _fork(context: Context, given: ForkRequest) -> object:
     forked = fork.fork_session(context.app, context.tenant, **vars(given))
-    changed = [name for name, value in (("taskQuery", given.task_query), ("inputFiles", given.input_files)) if value]
+    changed = [
+        name
+        for name, value in (("taskQuery", given.task_query), ("inputFiles", given.input_files))
+        if value
+    ]
     if changed and forked.status in TERMINAL_SESSION_STATUSES:
         context.warn(
-            f"Nothing runs in the fork, all results were taken over: {' and '.join(changed)} changes only what runs. "
-            "Name where it begins with fromSessionAgentUuid."
+            f"Nothing runs in the fork, all results were taken over: {' and '.join(changed)}"
+            " changes only what runs. Name where it begins with fromSessionAgentUuid."
         )
     return forked
 
@@ -202,7 +215,9 @@ async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> object:
     task = await context.call(context.app.async_tasks.get, context.tenant, done.async_task_uuid)
     if task is None:
         return None
-    return await context.loaders.session_agent.load((task.agent_session_uuid, task.session_agent_uuid))
+    return await context.loaders.session_agent.load(
+        (task.agent_session_uuid, task.session_agent_uuid)
+    )
 
 
 OPERATIONS = (
@@ -210,7 +225,8 @@ OPERATIONS = (
         "executeProcedureTaskSession",
         Start,
         _start,
-        "Start a session of a task. With a `sessionUuid` of the client's choice the call may be repeated safely.",
+        "Start a session of a task. With a `sessionUuid` of the client's choice the call may be"
+        " repeated safely.",
         {"procedure_task_session": graphene.Field(ProcedureTaskSessionType)},
         lambda session: {"procedure_task_session": session},
         START,
@@ -219,7 +235,8 @@ OPERATIONS = (
         "executeForUserInput",
         AnswerRequest,
         _answer,
-        "Give a session agent that waits for a person the answer. The same answer again has no effect.",
+        "Give a session agent that waits for a person the answer. The same answer again has no"
+        " effect.",
         2 * WRITE,
     ),
     ASK,
@@ -261,18 +278,25 @@ OPERATIONS = (
     of_session(
         "rerunSessionAgent",
         RerunRequest,
-        lambda context, given: restart.rerun_session_agent(context.app, context.tenant, **vars(given)),
+        lambda context, given: restart.rerun_session_agent(
+            context.app, context.tenant, **vars(given)
+        ),
         "Run one agent again, and everything that follows from it.",
         START,
     ),
     of_session(
-        "forkSession", ForkRequest, _fork, "Start a new session from a point of this one, with changed input.", START
+        "forkSession",
+        ForkRequest,
+        _fork,
+        "Start a new session from a point of this one, with changed input.",
+        START,
     ),
     Operation(
         "completeAsyncTask",
         CompletionRequest,
         _complete,
-        "End a long job with its result or its error, and resume the agent that waits for it. Again has no effect.",
+        "End a long job with its result or its error, and resume the agent that waits for it. Again"
+        " has no effect.",
         {
             "ok": graphene.Boolean(),
             "session_agent": graphene.Field(SessionAgentType),
@@ -284,7 +308,9 @@ OPERATIONS = (
     of_success(
         "heartbeatAsyncTask",
         HeartbeatRequest,
-        lambda context, given: async_tasks.heartbeat(context.app, context.tenant, given.async_task_uuid),
+        lambda context, given: async_tasks.heartbeat(
+            context.app, context.tenant, given.async_task_uuid
+        ),
         "Say that a long job is still at work, so that its deadline begins anew.",
     ),
 )

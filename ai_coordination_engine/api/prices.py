@@ -1,7 +1,7 @@
 """What a request is expected to cost, before anything is executed: as requested, not as written.
 
-A list costs its `limit` times what is asked of each record, nested lists multiply, and a mutation costs what it writes.
-`docs/limits.md` is the price list.
+A list costs its `limit` times what is asked of each record, nested lists multiply, and a mutation
+costs what it writes. `docs/limits.md` is the price list.
 """
 
 from collections.abc import Mapping
@@ -73,13 +73,19 @@ class Prices:
     schema: GraphQLSchema
     allowed: int
 
-    def check(self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, object]) -> None:
-        """Raises `TooComplex` for a valid document whose operation would cost more than is allowed."""
+    def check(
+        self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, object]
+    ) -> None:
+        """Raises `TooComplex` for a valid document whose operation would cost more than is
+        allowed.
+        """
         operation = get_operation_ast(document, operation_name)
         root = self.schema.get_root_type(operation.operation) if operation else None
         if operation is None or root is None:  # execution says what is wrong with the name
             return
-        cost = _Expected(document, operation, variables, self.schema).selections(operation.selection_set, root, None)
+        cost = _Expected(document, operation, variables, self.schema).selections(
+            operation.selection_set, root, None
+        )
         if cost > self.allowed:
             raise TooComplex(
                 f"the request costs {cost:,} units; at most {self.allowed:,} are allowed: {ADVICE}",
@@ -89,7 +95,9 @@ class Prices:
 
 
 class _Expected:
-    """Adds up one operation. `page` is how many records the list has whose page the fields are of."""
+    """Adds up one operation. `page` is how many records the list has whose page the fields are
+    of.
+    """
 
     def __init__(
         self,
@@ -100,7 +108,9 @@ class _Expected:
     ) -> None:
         self._schema = schema
         self._fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
         }
         self._variables = {
             node.variable.name.value: _constant(node.default_value)
@@ -109,7 +119,9 @@ class _Expected:
         } | dict(variables)
         self._known: dict[tuple[str, int | None], int] = {}
 
-    def selections(self, node: SelectionSetNode | None, parent: GraphQLNamedType | None, page: int | None) -> int:
+    def selections(
+        self, node: SelectionSetNode | None, parent: GraphQLNamedType | None, page: int | None
+    ) -> int:
         """The cost of a selection on one object."""
         cost = 0
         for selection in node.selections if node else ():
@@ -147,9 +159,19 @@ class _Expected:
         if not is_list_of_objects(field.type):
             return FIELD + own + OBJECT + self.selections(node.selection_set, named, limit)
         size = limit or page or SIZES.get(full_name, CHILDREN)
-        return FIELD + own + size * (RECORD + OBJECT + self.selections(node.selection_set, named, None))
+        return (
+            FIELD
+            + own
+            + size * (RECORD + OBJECT + self.selections(node.selection_set, named, None))
+        )
 
-    def _own(self, node: FieldNode, field: GraphQLField, parent: GraphQLNamedType | None, page: int | None) -> int:
+    def _own(
+        self,
+        node: FieldNode,
+        field: GraphQLField,
+        parent: GraphQLNamedType | None,
+        page: int | None,
+    ) -> int:
         """What a field of objects costs apart from what is asked of them."""
         if parent is self._schema.mutation_type:
             return WRITE
@@ -176,13 +198,19 @@ class _Expected:
             leaves_out = _LEAVES_OUT.get(directive.name.value)
             if leaves_out is None:
                 continue
-            value = next((each.value for each in directive.arguments if each.name.value == "if"), None)
+            value = next(
+                (each.value for each in directive.arguments if each.name.value == "if"), None
+            )
             if self._value(value) is leaves_out:
                 return True
         return False
 
     def _value(self, value: ValueNode | None) -> object:
-        return self._variables.get(value.name.value) if isinstance(value, VariableNode) else _constant(value)
+        return (
+            self._variables.get(value.name.value)
+            if isinstance(value, VariableNode)
+            else _constant(value)
+        )
 
 
 def _own_of_leaf(name: str, page: int | None) -> int:

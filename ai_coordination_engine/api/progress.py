@@ -1,4 +1,6 @@
-"""Fields that say how an agent or an attempt is getting on: worked out when they are asked for, never stored."""
+"""Fields that say how an agent or an attempt is getting on: worked out when they are asked for,
+never stored.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -26,27 +28,35 @@ def moment(name: str) -> graphene.Field:
 
 
 def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:
-    """When the latest attempt ended; what never began has no end either, though it may be stored."""
+    """When the latest attempt ended; what never began has no end either, though it may be
+    stored.
+    """
     return None if agent.started_at is None else _at(agent.ended_at)
 
 
 def _at(seconds: float | None) -> datetime | None:
-    return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)  # else it was let go
+    # else it was let go
+    return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)
 
 
 async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
-    """What the agent was given, or would be: as a client wrote it, else worked out from what it depends on."""
+    """What the agent was given, or would be: as a client wrote it, else worked out from what it
+    depends on.
+    """
     context: Context = info.context
     if agent.agent_input is not None:
         return await _opened(context, agent.agent_input)
-    waits = agent.state == "wait_for_user_input"  # its person needs to see what the question is about
+    # its person needs to see what the question is about
+    waits = agent.state == "wait_for_user_input"
     if agent.ordinal is None or (agent.attempt is None and not waits):
         return None
     return await context.loaders.agent_input.load(agent)
 
 
 def agent_name(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
-    """What the agent is called: as its own definition says, else as what must be read for it does."""
+    """What the agent is called: as its own definition says, else as what must be read for it
+    does.
+    """
     if isinstance(agent.definition, Mapping):
         return agent.definition.get("agent_name")
     return info.context.loaders.agent_name.load(agent)
@@ -75,15 +85,27 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
     context: Context = info.context
     loaders = context.loaders
     session = await loaders.session.load((agent.coordination_uuid, agent.session_uuid))
-    counter_shards = [each for each in await loaders.session_agent.load_many(explain.counter_shard_keys(agent)) if each]
-    others = [each for each in await loaders.session_agent.load_many(explain.neighbours(agent, counter_shards)) if each]
+    counter_shards = [
+        each
+        for each in await loaders.session_agent.load_many(explain.counter_shard_keys(agent))
+        if each
+    ]
+    others = [
+        each
+        for each in await loaders.session_agent.load_many(explain.neighbours(agent, counter_shards))
+        if each
+    ]
     scene = explain.Scene(
         session=session,
         others=others,
         unfinished=await in_degree(agent, info) or 0,
         now=context.app.clock.now().timestamp(),
         lost_before=context.app.lost_before(),
-        job=(await loaders.async_task.load(agent.async_task_uuid) or {}) if agent.async_task_uuid else {},
+        job=(
+            (await loaders.async_task.load(agent.async_task_uuid) or {})
+            if agent.async_task_uuid
+            else {}
+        ),
     )
     return explain.explain(agent, scene)
 

@@ -32,12 +32,20 @@ def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
 
 
 def _filters(
-    record: tuple[Field, ...], beside: Mapping[str, Callable[[], object]] | None = None, first: Sequence[str] = ()
+    record: tuple[Field, ...],
+    beside: Mapping[str, Callable[[], object]] | None = None,
+    first: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The arguments of a list: those of the record's fields and those `beside` them, some of them `first`."""
-    makers: dict[str, Callable[[], object]] = {name: partial(_filter, each) for name, each in records.filters(record)}
+    """The arguments of a list: those of the record's fields and those `beside` them, some of them
+    `first`.
+    """
+    makers: dict[str, Callable[[], object]] = {
+        name: partial(_filter, each) for name, each in records.filters(record)
+    }
     makers |= beside or {}
-    return {name: makers[name]() for name in [*first, *(each for each in makers if each not in first)]}
+    return {
+        name: makers[name]() for name in [*first, *(each for each in makers if each not in first)]
+    }
 
 
 def _filter(field: Field) -> object:
@@ -49,14 +57,18 @@ def _needs_agents(given: Arguments) -> bool:
 
 
 def _session_update(given: Arguments) -> Guard:
-    """A terminal status never changes (promise P6), nor does that of a session that a retry is setting back."""
+    """A terminal status never changes (promise P6), nor does that of a session that a retry is
+    setting back.
+    """
     if "status" not in given:
         return None, ""
     allowed = (*statuses.OPEN_SESSION_STATUSES, given["status"] or "")
     return (
         Session.status.is_in(*dict.fromkeys(allowed)) & Session.restart.does_not_exist(),
-        "The session has ended, or is being set back to run again: its status cannot be set by hand. "
-        "cancelSession ends it, retrySession runs it again.",
+        (
+            "The session has ended, or is being set back to run again: its status cannot be set by"
+            " hand. cancelSession ends it, retrySession runs it again."
+        ),
     )
 
 
@@ -78,9 +90,13 @@ def _session_agent_update(given: Arguments) -> Guard:
 
 
 def _session_agent_delete(context: Context, given: Arguments) -> Guard:
-    """An agent that the engine planned goes only when nothing can follow from it any more (promise P4)."""
+    """An agent that the engine planned goes only when nothing can follow from it any more (promise
+    P4).
+    """
     by_client = SessionAgent.ordinal.does_not_exist()
-    if control.is_needed(context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]):
+    if control.is_needed(
+        context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]
+    ):
         return by_client, "The session still needs this agent; end the session first."
     return (
         by_client | SessionAgent.state.is_in(*statuses.TERMINAL_AGENT_STATES),
@@ -91,7 +107,9 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
 def _write_session(context: Context, resource: Resource, given: Arguments) -> object:
     ends = given.get("status") in statuses.TERMINAL_SESSION_STATUSES
     if ends and given.get("session_uuid") is not None:
-        control.session_ends(context.app, context.tenant, (given["coordination_uuid"], given["session_uuid"]))
+        control.session_ends(
+            context.app, context.tenant, (given["coordination_uuid"], given["session_uuid"])
+        )
     session = insert_update(context, resource, given)
     if ends:
         control.session_ended(context.app, session)
@@ -102,14 +120,20 @@ def _write_session_agent(context: Context, resource: Resource, given: Arguments)
     ends = given.get("state") in statuses.TERMINAL_AGENT_STATES
     before = None
     if ends and given.get("session_agent_uuid") is not None:
-        before = control.agent_ends(context.app, context.tenant, (given["session_uuid"], given["session_agent_uuid"]))
+        before = control.agent_ends(
+            context.app, context.tenant, (given["session_uuid"], given["session_agent_uuid"])
+        )
     agent = insert_update(context, resource, given)
     if ends:
         control.agent_ended(context.app, agent)
-    if before is not None and (before.state, given["state"]) == ("wait_for_user_input", "completed"):
+    if before is not None and (before.state, given["state"]) == (
+        "wait_for_user_input",
+        "completed",
+    ):
         context.warn(
-            "The agent was waiting for a person, and is completed without an answer: nothing was checked against its "
-            "answerSchema, and its successors are given the agentOutput that it has. executeForUserInput answers."
+            "The agent was waiting for a person, and is completed without an answer: nothing was"
+            " checked against its answerSchema, and its successors are given the agentOutput that"
+            " it has. executeForUserInput answers."
         )
     return agent
 
@@ -122,7 +146,9 @@ _OF_THE_ACTION: Mapping[str, Callable[[], object]] = {
     "predecessor": graphene.String,
     "predecessors": lambda: graphene.List(graphene.String),
 }
-"""What a list of session agents asks beside their fields: of the session, the agent and the action."""
+"""What a list of session agents asks beside their fields: of the session, the agent and the
+action.
+"""
 _ORDER = ("session_uuid", "coordination_uuid", "task_uuid", "agent_uuid", *[*_OF_THE_ACTION][1:])
 
 
@@ -185,7 +211,9 @@ SESSION_RUN = Resource(
     name="session_run",
     type=types.SessionRunType,
     arguments=_arguments(records.SESSION_RUN),
-    list_arguments=_filters(records.SESSION_RUN, first=("session_uuid", "coordination_uuid", "agent_uuid")),
+    list_arguments=_filters(
+        records.SESSION_RUN, first=("session_uuid", "coordination_uuid", "agent_uuid")
+    ),
     content=content.session_run,
     words={},
     write=insert_once,

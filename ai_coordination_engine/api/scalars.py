@@ -18,8 +18,8 @@ from ai_coordination_engine.errors import BadUserInput
 
 
 class JSONCamelCase(graphene.Scalar):
-    """Any JSON. Keys of the schema come in camelCase or snake_case and go out in camelCase; other keys are data and
-    stay as they are.
+    """Any JSON. Keys of the schema come in camelCase or snake_case and go out in camelCase; other
+    keys are data and stay as they are.
     """
 
     @staticmethod
@@ -33,10 +33,14 @@ class JSONCamelCase(graphene.Scalar):
         return value
 
     @classmethod
-    def parse_literal(cls, node: ValueNode, variables: Mapping[str, object] | None = None) -> object:
+    def parse_literal(
+        cls, node: ValueNode, variables: Mapping[str, object] | None = None
+    ) -> object:
         """JSON written into the document; variables inside take their values."""
         if isinstance(node, ObjectValueNode):
-            return {field.name.value: cls.parse_literal(field.value, variables) for field in node.fields}
+            return {
+                field.name.value: cls.parse_literal(field.value, variables) for field in node.fields
+            }
         if isinstance(node, ListValueNode):
             return [cls.parse_literal(value, variables) for value in node.values]
         if isinstance(node, VariableNode):

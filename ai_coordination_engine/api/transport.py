@@ -1,7 +1,9 @@
-"""GraphQL over HTTP, for any server: a request comes in, a response goes out, nothing else is touched.
+"""GraphQL over HTTP, for any server: a request comes in, a response goes out, nothing else is
+touched.
 
-Follows the specification "GraphQL over HTTP" (graphql.github.io/graphql-over-http/draft), both media types;
-the audits of the npm package `graphql-http` hold it to that. Comments name the sections.
+Follows the specification "GraphQL over HTTP" (graphql.github.io/graphql-over-http/draft), both
+media types; the audits of the npm package `graphql-http` hold it to that. Comments name the
+sections.
 """
 
 import json
@@ -11,7 +13,14 @@ from inspect import isawaitable
 from math import isfinite
 from typing import Protocol, TypeVar
 
-from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute, get_operation_ast
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationType,
+    execute,
+    get_operation_ast,
+)
 
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.execution import MeteredExecution, within_budget
@@ -19,7 +28,12 @@ from ai_coordination_engine.api.formatting import formatted_errors, shown_error
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, PersistedQueryNotSupported, TooComplex
+from ai_coordination_engine.errors import (
+    BadUserInput,
+    CoordinationError,
+    PersistedQueryNotSupported,
+    TooComplex,
+)
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -32,7 +46,8 @@ _STATUS = {
     "NOT_FOUND": 404,
     "CONFLICT": 409,
     "THROTTLED": 503,
-    "PERSISTED_QUERY_NOT_SUPPORTED": 200,  # as Apollo Server answers it; every client then sends the query
+    # as Apollo Server answers it; every client then sends the query
+    "PERSISTED_QUERY_NOT_SUPPORTED": 200,
 }
 
 
@@ -47,7 +62,9 @@ class Context(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. Header names are in lower case; `query` holds the decoded URL parameters in order."""
+    """One HTTP request. Header names are in lower case; `query` holds the decoded URL parameters in
+    order.
+    """
 
     method: str
     headers: Mapping[str, str]
@@ -91,8 +108,9 @@ async def answer(
 ) -> Response:
     """The response to one request; never raises for what the request says.
 
-    `context` makes the GraphQL context inside the running event loop, before the body is parsed, and may
-    refuse the caller with a `CoordinationError`. What it or the execution raise otherwise is for `failure`.
+    `context` makes the GraphQL context inside the running event loop, before the body is parsed,
+    and may refuse the caller with a `CoordinationError`. What it or the execution raise otherwise
+    is for `failure`.
     """
     if cors.is_preflight(request.method, request.headers, cors_origins):
         allowed = cors.response_headers(request.headers, cors_origins)
@@ -115,15 +133,19 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
         headers = {"www-authenticate": "Bearer"}
     media_type = _negotiated(request.headers.get("accept", "")) or JSON
     payload = {"errors": formatted_errors([error])}
-    return response(status, payload, media_type, headers | cors.response_headers(request.headers, cors_origins))
+    return response(
+        status, payload, media_type, headers | cors.response_headers(request.headers, cors_origins)
+    )
 
 
 async def run(
     parameters: Parameters, documents: Documents, context: Context, *, read_only: bool = False
 ) -> dict[str, object]:
-    """Execute one operation and give the GraphQL response object (GraphQL specification, "Response Format").
+    """Execute one operation and give the GraphQL response object (GraphQL specification, "Response
+    Format").
 
-    `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation when `read_only`.
+    `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation when
+    `read_only`.
     """
     try:
         document = documents.prepare(parameters.query)
@@ -148,7 +170,9 @@ async def run(
 
 
 def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
-    """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is wrong."""
+    """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is
+    wrong.
+    """
     check_json(values, limits.json_depth, limits.json_values)
     query, name = values.get("query"), values.get("operationName")
     if not query and _names_persisted(values.get("extensions")):
@@ -175,8 +199,8 @@ def _object_of(values: Mapping[str, object], parameter: str) -> Mapping[str, obj
 
 
 def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None:
-    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than `max_depth`; `TooComplex`
-    for more than `max_values` keys and values.
+    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than
+    `max_depth`; `TooComplex` for more than `max_values` keys and values.
     """
     level, count = [value], 0
     for _ in range(max_depth + 1):
@@ -195,12 +219,17 @@ def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None
             return
         level, count = inner, count + len(inner)
         if count > max_values:
-            raise TooComplex(f"JSON holds more than {max_values} keys and values; send it in several requests")
+            raise TooComplex(
+                f"JSON holds more than {max_values} keys and values; send it in several requests"
+            )
     raise BadUserInput(f"JSON is nested deeper than {max_depth} levels")
 
 
 async def _answer(
-    request: Request, documents: Documents, context: Callable[[], Context], cors_origins: Sequence[str]
+    request: Request,
+    documents: Documents,
+    context: Callable[[], Context],
+    cors_origins: Sequence[str],
 ) -> Response:
     if request.method not in ("GET", "POST"):
         raise HttpError(405, BadUserInput("use GET or POST"), allow=cors.METHODS)
@@ -210,15 +239,23 @@ async def _answer(
     made = context()
     is_get = request.method == "GET"
     values = _from_url(request) if is_get else _from_body(request, documents.limits)
-    payload = await run(parameters_from(values, documents.limits), documents, made, read_only=is_get)
-    # Sections "application/json" and "application/graphql-response+json": only the latter has a status.
+    payload = await run(
+        parameters_from(values, documents.limits), documents, made, read_only=is_get
+    )
+    # Sections "application/json" and "application/graphql-response+json": only the latter has a
+    # status.
     status = 400 if media_type == GRAPHQL_JSON and "data" not in payload else 200
-    return response(status, payload, media_type, cors.response_headers(request.headers, cors_origins))
+    return response(
+        status, payload, media_type, cors.response_headers(request.headers, cors_origins)
+    )
 
 
 def too_large(max_bytes: int) -> HttpError:
     """The refusal of a body that is larger than this."""
-    return HttpError(413, TooComplex(f"the request body is larger than {max_bytes} bytes: send less in one request"))
+    return HttpError(
+        413,
+        TooComplex(f"the request body is larger than {max_bytes} bytes: send less in one request"),
+    )
 
 
 def _from_url(request: Request) -> dict[str, object]:
@@ -232,7 +269,10 @@ def _from_body(request: Request, limits: Limits) -> dict[str, object]:
     """Section "POST": a JSON object in UTF-8; of what a byte order mark says otherwise, that."""
     media_type, options = _media_type(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
-        raise HttpError(415, BadUserInput(f"the request body must be {JSON} in UTF-8: set the header Content-Type"))
+        raise HttpError(
+            415,
+            BadUserInput(f"the request body must be {JSON} in UTF-8: set the header Content-Type"),
+        )
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise HttpError(415, BadUserInput("the request body must not be compressed"))
     if len(request.body) > limits.body_bytes:
@@ -244,7 +284,9 @@ def _from_body(request: Request, limits: Limits) -> dict[str, object]:
 
 
 def decoded(text: bytes | str, what: str, content_type: str = "") -> object:
-    """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it `what`."""
+    """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it
+    `what`.
+    """
     try:
         text = decode(text, content_type) if isinstance(text, bytes) else text
         return json.loads(text, object_pairs_hook=_unique, parse_float=json_text.to_float)
@@ -268,7 +310,9 @@ def _check_text(text: str) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise BadUserInput("a text or key is not valid Unicode: it holds half of a surrogate pair") from None
+            raise BadUserInput(
+                "a text or key is not valid Unicode: it holds half of a surrogate pair"
+            ) from None
 
 
 def _check_operation(document: DocumentNode, name: str | None, read_only: bool) -> None:
@@ -276,7 +320,9 @@ def _check_operation(document: DocumentNode, name: str | None, read_only: bool) 
     if operation is None:  # execution says what is wrong with the name
         return
     if operation.operation == OperationType.SUBSCRIPTION:
-        raise BadUserInput("a subscription needs a connection that stays open: use the WebSocket endpoint")
+        raise BadUserInput(
+            "a subscription needs a connection that stays open: use the WebSocket endpoint"
+        )
     if read_only and operation.operation == OperationType.MUTATION:
         raise HttpError(405, BadUserInput("a mutation must be sent with POST"), allow="POST")
 
@@ -295,11 +341,15 @@ def _response_object(
 
 
 def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
-    """Whether nothing was executed: the error of a field has a path (GraphQL specification, "Errors")."""
+    """Whether nothing was executed: the error of a field has a path (GraphQL specification,
+    "Errors").
+    """
     return any(error.path is None for error in errors)
 
 
-def response(status: int, payload: Mapping[str, object], media_type: str, headers: Mapping[str, str]) -> Response:
+def response(
+    status: int, payload: Mapping[str, object], media_type: str, headers: Mapping[str, str]
+) -> Response:
     """A response whose body is JSON."""
     body = json_text.encode(payload)
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
@@ -307,9 +357,11 @@ def response(status: int, payload: Mapping[str, object], media_type: str, header
 
 
 def _negotiated(accept: str) -> str | None:
-    """The best of the two media types for an Accept header, or `None`; `application/json` for a vague client.
+    """The best of the two media types for an Accept header, or `None`; `application/json` for a
+    vague client.
 
-    RFC 9110, "Accept": the most specific range counts for a type. Of equal weights, the one named first.
+    RFC 9110, "Accept": the most specific range counts for a type. Of equal weights, the one named
+    first.
     """
     if not accept.strip():
         return JSON

@@ -45,7 +45,8 @@ Out = Callable[[Any], object]
 
 
 def payload(of_type: object, name: str, out: Out | None = None, **extra: object) -> graphene.Field:
-    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored one.
+    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored
+    one.
 
     What is in a blob is read once a request, and what `out` makes is made once a record.
     """
@@ -54,7 +55,9 @@ def payload(of_type: object, name: str, out: Out | None = None, **extra: object)
         value = getattr(record, name)
         if isinstance(value, BlobReference):
             return from_blob(record, info.context, value)
-        return value if value is None or out is None else info.context.shown(record, name, out, value)
+        return (
+            value if value is None or out is None else info.context.shown(record, name, out, value)
+        )
 
     async def from_blob(record: object, context: Context, reference: BlobReference) -> object:
         value = await context.loaders.blob.load(reference)
@@ -81,13 +84,17 @@ def one(shape: type[Shape]) -> Out:
 def endpoint_id() -> graphene.Field:
     """The endpoint of the record's tenant."""
     return graphene.Field(
-        graphene.String, required=True, resolver=lambda record, info: info.context.tenant.partition("#")[0]
+        graphene.String,
+        required=True,
+        resolver=lambda record, info: info.context.tenant.partition("#")[0],
     )
 
 
 def part_id() -> graphene.Field:
     """The part of the record's tenant, if it has one."""
-    return graphene.Field(graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None)
+    return graphene.Field(
+        graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None
+    )
 
 
 _PLAIN: Mapping[Kind, object] = {
@@ -98,11 +105,17 @@ _PLAIN: Mapping[Kind, object] = {
 }
 
 
-def other_fields(record: tuple[Field, ...], model: type[Record], shown: Iterable[str]) -> dict[str, object]:
+def other_fields(
+    record: tuple[Field, ...], model: type[Record], shown: Iterable[str]
+) -> dict[str, object]:
     """The declared fields of a record that a type does not place itself, shown as they are."""
     payloads = model.payload_names()
     return {
-        each.name: payload(_PLAIN[each.kind], each.name) if each.name in payloads else graphene.Field(_PLAIN[each.kind])
+        each.name: (
+            payload(_PLAIN[each.kind], each.name)
+            if each.name in payloads
+            else graphene.Field(_PLAIN[each.kind])
+        )
         for each in record
         if each.name not in shown and each is not records.UPDATED_BY
     }
@@ -132,7 +145,9 @@ def coordination_field() -> graphene.Field:
     """The coordination of a record that names it."""
 
     def resolve(record: Any, info: GraphQLResolveInfo) -> object:
-        return info.context.loaders.coordination.load((info.context.tenant, record.coordination_uuid))
+        return info.context.loaders.coordination.load(
+            (info.context.tenant, record.coordination_uuid)
+        )
 
     return graphene.Field(CoordinationType, resolver=resolve)
 
@@ -296,14 +311,17 @@ class SessionAgentType(graphene.ObjectType):
 
 
 class WhyNotRunningType(graphene.ObjectType):
-    """Why a session agent is not running, as a code and in words; also that it runs, or how it ended."""
+    """Why a session agent is not running, as a code and in words; also that it runs, or how it
+    ended.
+    """
 
     code = graphene.String()
     message = graphene.String()
     until = graphene.DateTime()
     waits_for = graphene.List(SessionAgentType)
     details = graphene.Field(
-        JSONCamelCase, resolver=lambda why, info: {to_camel(name): value for name, value in why.details.items()}
+        JSONCamelCase,
+        resolver=lambda why, info: {to_camel(name): value for name, value in why.details.items()},
     )
 
 
@@ -341,7 +359,9 @@ class SessionRunType(graphene.ObjectType):
     session_agent = graphene.Field(
         SessionAgentType,
         resolver=lambda record, info: (
-            info.context.loaders.session_agent.load((record.session_uuid, record.session_agent_uuid))
+            info.context.loaders.session_agent.load(
+                (record.session_uuid, record.session_agent_uuid)
+            )
             if record.session_agent_uuid
             else None
         ),

@@ -1,10 +1,12 @@
-"""`POST /async-tasks`: a long job that runs elsewhere reports without a token, by a signature of its own.
+"""`POST /async-tasks`: a long job that runs elsewhere reports without a token, by a signature of
+its own.
 
-The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, or any JSON), `error` (a text) and
-`heartbeat` (true), and optionally `usage`. Two headers prove it: `X-Ace-Timestamp` (Unix seconds) and
-`X-Ace-Signature`: `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot and the body, under the tenant's key.
-A third one, `X-Ace-Tenant`, says whose key that is; without it the text of the body is searched for `"tenant"`.
-Nothing is parsed before its signature was found good.
+The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, or any JSON), `error`
+(a text) and `heartbeat` (true), and optionally `usage`. Two headers prove it: `X-Ace-Timestamp`
+(Unix seconds) and `X-Ace-Signature`: `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot
+and the body, under the tenant's key. A third one, `X-Ace-Tenant`, says whose key that is; without
+it the text of the body is searched for `"tenant"`. Nothing is parsed before its signature was found
+good.
 """
 
 import hashlib
@@ -55,7 +57,9 @@ _MOST_NAMED = 4
 
 
 def tenant_key(master: str, tenant: str) -> str:
-    """The key with which a tenant's jobs sign; it follows from the master key, and no other tenant's from it."""
+    """The key with which a tenant's jobs sign; it follows from the master key, and no other
+    tenant's from it.
+    """
     return _hex(master, f"async-tasks/{tenant}".encode())
 
 
@@ -67,8 +71,9 @@ def signature(key: str, timestamp: str, body: bytes) -> str:
 async def answer_webhook(request: Request, app: App) -> Response:
     """The response to one report.
 
-    200 `{"ok": true}`, also for a repetition; 400 for a bad body, 401 for a bad signature, 404 for an unknown task or
-    a server without a key, 409 for a task that has ended otherwise, 413 for too large a body.
+    200 `{"ok": true}`, also for a repetition; 400 for a bad body, 401 for a bad signature, 404 for
+    an unknown task or a server without a key, 409 for a task that has ended otherwise, 413 for too
+    large a body.
     """
     try:
         tenant, values = await to_thread(_verified, request, app)
@@ -81,40 +86,53 @@ async def answer_webhook(request: Request, app: App) -> Response:
 def _verified(request: Request, app: App) -> tuple[str, Mapping[str, object]]:
     """The tenant that has signed, and what the body says."""
     if app.settings.webhook_key is None and app.settings.webhook_key_secret is None:
-        raise NotFound("this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY")
+        raise NotFound(
+            "this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY"
+        )
     if request.method != "POST":
         raise HttpError(405, BadUserInput("use POST"), allow="POST")
     if len(request.body) > _LIMITS.body_bytes:
         raise too_large(_LIMITS.body_bytes)
     timestamp = request.headers.get("x-ace-timestamp", "")
     now = app.clock.now().timestamp()
-    if not (timestamp.isascii() and timestamp.isdecimal() and abs(int(timestamp[:12]) - now) <= MAX_AGE):
-        raise Unauthenticated(f"X-Ace-Timestamp is missing or not within {MAX_AGE} seconds of this server's clock")
+    if not (
+        timestamp.isascii() and timestamp.isdecimal() and abs(int(timestamp[:12]) - now) <= MAX_AGE
+    ):
+        raise Unauthenticated(
+            f"X-Ace-Timestamp is missing or not within {MAX_AGE} seconds of this server's clock"
+        )
     tenant = _signer(request, timestamp, app)
     values = decoded(request.body, "the request body", request.headers.get("content-type", ""))
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object")
     check_json(values, _LIMITS.json_depth)
-    if _tenant(values.get("tenant")) != tenant:  # what the search found stands elsewhere in the body
+    # what the search found stands elsewhere in the body
+    if _tenant(values.get("tenant")) != tenant:
         raise _bad_signature()
     return tenant, values
 
 
 def _signer(request: Request, timestamp: str, app: App) -> str:
-    """The tenant under whose key the body was signed; raises `Unauthenticated` when there is none."""
+    """The tenant under whose key the body was signed; raises `Unauthenticated` when there is
+    none.
+    """
     given = request.headers.get("x-ace-signature", "")
     if not _SIGNATURE.fullmatch(given):
         raise _bad_signature()
     named = request.headers.get("x-ace-tenant")
     for tenant in [_tenant(named)] if named is not None else _named_in(request):
         for master in master_keys(app.settings, app.secrets):
-            if hmac.compare_digest(signature(tenant_key(master, tenant), timestamp, request.body), given):
+            if hmac.compare_digest(
+                signature(tenant_key(master, tenant), timestamp, request.body), given
+            ):
                 return tenant
     raise _bad_signature()
 
 
 def _named_in(request: Request) -> list[str]:
-    """The tenants that a body names, wherever in it: at most `_MOST_NAMED`, so that a stranger's body costs little."""
+    """The tenants that a body names, wherever in it: at most `_MOST_NAMED`, so that a stranger's
+    body costs little.
+    """
     try:
         text = decode(request.body, request.headers.get("content-type", ""))
     except Undecodable as error:
@@ -137,12 +155,15 @@ def _named_in(request: Request) -> list[str]:
 
 
 def _bad_signature() -> Unauthenticated:
-    return Unauthenticated("X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+    return Unauthenticated(
+        "X-Ace-Signature does not fit the body, the timestamp and the tenant's key"
+    )
 
 
 def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:
-    """The master keys that a signature may follow from, the likeliest first. A secret that was rotated counts at once,
-    and so does the one before it, with which jobs may have started. Raises `Throttled` when it cannot be read.
+    """The master keys that a signature may follow from, the likeliest first. A secret that was
+    rotated counts at once, and so does the one before it, with which jobs may have started. Raises
+    `Throttled` when it cannot be read.
     """
     name, key = settings.webhook_key_secret, settings.webhook_key
     if name is None:
@@ -177,7 +198,9 @@ def _report(app: App, tenant: str, values: Mapping[str, object]) -> None:
     error = values.get("error")
     if error is not None and not isinstance(error, str):
         raise BadUserInput("`error` must be a string")
-    async_tasks.complete_async_task(app, tenant, uuid, result=values.get("result"), error=error, usage=usage)
+    async_tasks.complete_async_task(
+        app, tenant, uuid, result=values.get("result"), error=error, usage=usage
+    )
 
 
 def _tenant(value: object) -> str:

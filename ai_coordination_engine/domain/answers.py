@@ -13,8 +13,8 @@ MAX_ANSWER_WORK = MAX_WORK // 2
 
 
 def check_schema(schema: object, budget: Budget) -> None:
-    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is not allowed, and
-    `TooCostly` when the budget is used up.
+    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is
+    not allowed, and `TooCostly` when the budget is used up.
     """
     from ai_coordination_engine.domain import json_schema
 
@@ -22,14 +22,18 @@ def check_schema(schema: object, budget: Budget) -> None:
 
 
 def check_answer(schema: object, text: str, budget: Budget | None = None) -> None:
-    """Raises `BadUserInput` when a person's answer does not conform. Without a budget it has `MAX_ANSWER_WORK`.
+    """Raises `BadUserInput` when a person's answer does not conform. Without a budget it has
+    `MAX_ANSWER_WORK`.
 
-    An answer that is JSON counts as the JSON value, or as the text that it is, whichever conforms; any other as a text.
+    An answer that is JSON counts as the JSON value, or as the text that it is, whichever conforms;
+    any other as a text.
     """
     from ai_coordination_engine.domain import json_schema
 
     if len(text) > MAX_ANSWER:
-        raise BadUserInput(f"the answer has {len(text)} characters; with an answerSchema it takes {MAX_ANSWER}.")
+        raise BadUserInput(
+            f"the answer has {len(text)} characters; with an answerSchema it takes {MAX_ANSWER}."
+        )
     problems = json_schema.problems(schema, _readings(text), budget or Budget(MAX_ANSWER_WORK))
     if all(problems):
         raise BadUserInput(f"the answer does not conform to the answerSchema: {problems[0]}.")

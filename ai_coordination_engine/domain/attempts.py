@@ -11,7 +11,8 @@ from ai_coordination_engine.domain.usage import MAX_COUNT, token_counts, whole_n
 class Attempt:
     """The details of an attempt; what is missing, or is not of its type, is None. Times are in UTC.
 
-    `status` is completed, failed, lost, pending (a long job goes on) or expired (it was not heard of in time).
+    `status` is completed, failed, lost, pending (a long job goes on) or expired (it was not heard
+    of in time).
     """
 
     details: Mapping[str, object] | None = None
@@ -28,7 +29,9 @@ class Attempt:
 
     @classmethod
     def of(cls, details: object) -> "Attempt":
-        """The attempt of a run that keeps these details; one of nothing for a run that keeps none."""
+        """The attempt of a run that keeps these details; one of nothing for a run that keeps
+        none.
+        """
         if not isinstance(details, Mapping):
             return cls()
         usage = details.get("usage")

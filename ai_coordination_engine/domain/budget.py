@@ -1,7 +1,8 @@
 """What the expressions of one step, or of one request, may cost together. Pure.
 
-A unit is about a tenth of a microsecond of CPU, or ten bytes of memory. Prices depend on what is given and on nothing
-else, so that the same work costs the same on every machine, at every repetition.
+A unit is about a tenth of a microsecond of CPU, or ten bytes of memory. Prices depend on what is
+given and on nothing else, so that the same work costs the same on every machine, at every
+repetition.
 """
 
 MAX_WORK = 20_000_000

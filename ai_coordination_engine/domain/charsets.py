@@ -1,4 +1,6 @@
-"""Text from bytes that come from outside: by their byte order mark, or else by the charset that was named. Pure."""
+"""Text from bytes that come from outside: by their byte order mark, or else by the charset that was
+named. Pure.
+"""
 
 import codecs
 import re
@@ -10,7 +12,8 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What these labels mean to whoever sends them: the Encoding Standard (encoding.spec.whatwg.org), "Names and labels".
+# What these labels mean to whoever sends them: the Encoding Standard (encoding.spec.whatwg.org),
+# "Names and labels".
 _MEANT = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -23,7 +26,8 @@ _MEANT = {
     "utf-16": "utf-16-le",
     "utf-32": "utf-32-le",
 }
-# Python calls these text, and none is a charset: escapes, the names of hosts, and what a filter reads otherwise.
+# Python calls these text, and none is a charset: escapes, the names of hosts, and what a filter
+# reads otherwise.
 _NO_CHARSETS = {
     "utf-7",
     "unicode-escape",
@@ -40,13 +44,17 @@ _CHARSET = re.compile(r""";\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^;,\s]*))""
 
 
 class Undecodable(ValueError):
-    """The bytes are no text in the charset that they claim; the message goes on after the name of the text."""
+    """The bytes are no text in the charset that they claim; the message goes on after the name of
+    the text.
+    """
 
 
 def decode(data: bytes, content_type: str = "") -> str:
-    """The text of `data`: a byte order mark wins (and is taken off), then the charset of `content_type`, then UTF-8.
+    """The text of `data`: a byte order mark wins (and is taken off), then the charset of
+    `content_type`, then UTF-8.
 
-    Raises `Undecodable` for a charset that is not known, and for bytes that it does not have: no letter is guessed.
+    Raises `Undecodable` for a charset that is not known, and for bytes that it does not have: no
+    letter is guessed.
     """
     for mark, name in _MARKS:
         if data.startswith(mark):
@@ -56,7 +64,9 @@ def decode(data: bytes, content_type: str = "") -> str:
 
 
 def charset_of(content_type: str) -> str | None:
-    """The charset that a Content-Type names (RFC 9110, "Media Type"), as it is written; None when it names none."""
+    """The charset that a Content-Type names (RFC 9110, "Media Type"), as it is written; None when
+    it names none.
+    """
     found = _CHARSET.search(content_type)
     return next((each.strip() for each in found.groups() if each), None) if found else None
 
@@ -69,7 +79,8 @@ def without_mark(text: str) -> str:
 def _codec(charset: str) -> str:
     try:
         name = codecs.lookup(charset).name if _NAME.fullmatch(charset) else ""
-        b"x".decode(name or "undefined", "ignore")  # raises LookupError for what does not make text of bytes
+        # raises LookupError for what does not make text of bytes
+        b"x".decode(name or "undefined", "ignore")
     except (LookupError, UnicodeError):
         name = ""
     if not name or name.replace("_", "-") in _NO_CHARSETS:

@@ -1,7 +1,7 @@
 """The JSON that a model answers, out of what it puts around it. Pure.
 
-Only where JSON is needed (conditions, maps): an output itself is stored as it came. All of it takes a time that grows
-with the length of the text.
+Only where JSON is needed (conditions, maps): an output itself is stored as it came. All of it takes
+a time that grows with the length of the text.
 """
 
 import json
@@ -25,7 +25,9 @@ _TWO = "holds more than one JSON document"
 
 
 class _Lineless(str):
-    """A text whose lines nobody counts: the library counts them for the words of each error, from the beginning."""
+    """A text whose lines nobody counts: the library counts them for the words of each error, from
+    the beginning.
+    """
 
     __slots__ = ()
 
@@ -39,11 +41,12 @@ class _Lineless(str):
 def read(text: str, budget: Budget) -> object:
     """The JSON value of a model's output: the text itself, or the one document in it.
 
-    First goes what a model thought: `<think>…</think>` (or `<thinking>`) at the beginning, several times or without an
-    end, and all before a `</think>` that nobody opened. What is left may be JSON. Else it is the one fenced block
-    (three backticks, `json` behind them or nothing) that is JSON. Else the one object or list in the text; those
-    within another are its own, and what begins like one and breaks off is none. Numbers and texts are never taken out
-    of prose. Raises `Spent`, and `NotJSON` whose words go on from "The output …".
+    First goes what a model thought: `<think>…</think>` (or `<thinking>`) at the beginning, several
+    times or without an end, and all before a `</think>` that nobody opened. What is left may be
+    JSON. Else it is the one fenced block (three backticks, `json` behind them or nothing) that is
+    JSON. Else the one object or list in the text; those within another are its own, and what begins
+    like one and breaks off is none. Numbers and texts are never taken out of prose. Raises `Spent`,
+    and `NotJSON` whose words go on from "The output …".
     """
     budget.spend(price(text))
     try:
@@ -79,7 +82,9 @@ def price_of_writing(text: str) -> int:
 
 
 def _answers(text: str) -> Iterator[str]:
-    """What follows a model's thoughts; the text as a whole, too, where it is not certain that they are thoughts."""
+    """What follows a model's thoughts; the text as a whole, too, where it is not certain that they
+    are thoughts.
+    """
     place = 0
     while opened := _THOUGHTS.match(text, place):
         closed = _THOUGHT.search(text, opened.end())
@@ -109,7 +114,9 @@ def _fenced(text: str, budget: Budget) -> list[object]:
 
 
 def _in_prose(text: str, budget: Budget) -> list[object]:
-    """The first two objects or lists in the text. It goes on behind what was read, so that nothing is read twice."""
+    """The first two objects or lists in the text. It goes on behind what was read, so that nothing
+    is read twice.
+    """
     found: list[object] = []
     constants: list[str] = []
     decoder = json_text.decoder(constants.append)

@@ -1,6 +1,7 @@
 """The graph of a session: who takes part, who waits for whom, and on which thread. Pure.
 
-Every session agent has an *ordinal*; ordinals follow a topological order, so predecessors have smaller ones.
+Every session agent has an *ordinal*; ordinals follow a topological order, so predecessors have
+smaller ones.
 """
 
 from collections import defaultdict, deque
@@ -19,10 +20,12 @@ MAX_THREAD_TURNS = 50
 
 @dataclass(frozen=True, slots=True)
 class PlannedAgent:
-    """One session agent to be: its agent, what it is asked (None: the task query), its edges and its thread.
+    """One session agent to be: its agent, what it is asked (None: the task query), its edges and
+    its thread.
 
-    `predecessors` and `successors` are ordinals. `thread` lists the ordinals whose turns come before this one on the
-    same thread, oldest first; `thread_root` is the ordinal that opened the thread (its own, when it opens one).
+    `predecessors` and `successors` are ordinals. `thread` lists the ordinals whose turns come
+    before this one on the same thread, oldest first; `thread_root` is the ordinal that opened the
+    thread (its own, when it opens one).
     """
 
     ordinal: int
@@ -36,21 +39,28 @@ class PlannedAgent:
 
 
 def check_actions(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
-    """Raises `BadUserInput` when a predecessor is not an agent of the coordination, or that names a cycle."""
+    """Raises `BadUserInput` when a predecessor is not an agent of the coordination, or that names a
+    cycle.
+    """
     known = {agent.agent_uuid for agent in agents}
     for agent_uuid, action in actions.items():
         for predecessor in action.predecessors:
             if predecessor not in known:
                 raise BadUserInput(
-                    f"agentActions.{agent_uuid}: predecessor {predecessor[:100]!r} is not an agent of the coordination."
+                    f"agentActions.{agent_uuid}: predecessor {predecessor[:100]!r} is not an agent"
+                    " of the coordination."
                 )
     cycle = find_cycle({uuid: action.predecessors for uuid, action in actions.items()})
     if cycle:
-        raise BadUserInput(f"agentActions: these agents wait for each other: {' -> '.join(cycle)}.", cycle=cycle)
+        raise BadUserInput(
+            f"agentActions: these agents wait for each other: {' -> '.join(cycle)}.", cycle=cycle
+        )
 
 
 def find_cycle(predecessors: Mapping[str, Sequence[str]]) -> list[str]:
-    """A cycle as the agents on it in the order of execution, the first again at the end; empty when there is none."""
+    """A cycle as the agents on it in the order of execution, the first again at the end; empty when
+    there is none.
+    """
     done: set[str] = set()
     for start in predecessors:
         path: list[str] = []
@@ -72,13 +82,15 @@ def find_cycle(predecessors: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def plan(
-    agents: Sequence[Agent], subtask_queries: Sequence[SubtaskQuery], actions: Mapping[str, AgentAction]
+    agents: Sequence[Agent],
+    subtask_queries: Sequence[SubtaskQuery],
+    actions: Mapping[str, AgentAction],
 ) -> list[PlannedAgent]:
     """The session agents of a task, in topological order.
 
-    An agent takes part when it has a subtask, an action, or is waited for; when nobody is named, every agent of type
-    `task` does. Several subtasks of one agent are several session agents, and a successor waits for all of them.
-    Raises `BadUserInput` for what cannot be run.
+    An agent takes part when it has a subtask, an action, or is waited for; when nobody is named,
+    every agent of type `task` does. Several subtasks of one agent are several session agents, and a
+    successor waits for all of them. Raises `BadUserInput` for what cannot be run.
     """
     check_actions(agents, actions)
     by_uuid = {agent.agent_uuid: agent for agent in agents}
@@ -94,12 +106,16 @@ def plan(
         ordinals[agent_uuid] = list(range(len(rows), len(rows) + len(queries)))
         rows.extend(zip(ordinals[agent_uuid], repeat(agent_uuid), queries, strict=False))
     if len(rows) > MAX_AGENTS:
-        raise BadUserInput(f"The task has {len(rows)} subtasks to run; a session takes at most {MAX_AGENTS}.")
+        raise BadUserInput(
+            f"The task has {len(rows)} subtasks to run; a session takes at most {MAX_AGENTS}."
+        )
     return _wire(rows, ordinals, by_uuid, actions)
 
 
 def _participants(
-    agents: Sequence[Agent], subtasks: Mapping[str, Sequence[str | None]], actions: Mapping[str, AgentAction]
+    agents: Sequence[Agent],
+    subtasks: Mapping[str, Sequence[str | None]],
+    actions: Mapping[str, AgentAction],
 ) -> list[str]:
     named = set(subtasks)
     for agent_uuid, action in actions.items():
@@ -110,13 +126,16 @@ def _participants(
     ]
     if not chosen:
         raise BadUserInput(
-            'The coordination has no agent that could run; it needs one with agentType: "task" (the default).'
+            'The coordination has no agent that could run; it needs one with agentType: "task" (the'
+            " default)."
         )
     return chosen
 
 
 def _topological(agent_uuids: Sequence[str], actions: Mapping[str, AgentAction]) -> list[str]:
-    waits = {uuid: set(actions[uuid].predecessors) if uuid in actions else set() for uuid in agent_uuids}
+    waits = {
+        uuid: set(actions[uuid].predecessors) if uuid in actions else set() for uuid in agent_uuids
+    }
     followers: dict[str, list[str]] = defaultdict(list)
     for uuid in agent_uuids:
         for predecessor in waits[uuid]:
@@ -190,7 +209,9 @@ def _check_number_of_edges(
     """Before any edge is made: there may be too many to hold them."""
     edges = sum(len(ordinals[name]) for _, uuid, _ in rows for name in set(waited_for[uuid]))
     if edges > MAX_EDGES:
-        raise BadUserInput(f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}.")
+        raise BadUserInput(
+            f"The task has {edges} edges between its subtasks; a session takes at most {MAX_EDGES}."
+        )
 
 
 def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequence[int]]) -> None:
@@ -202,13 +223,18 @@ def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequen
             count = f"at most {MAX_COUNTED} predecessors; this has {len(ordinals)}."
             raise BadUserInput(f"agentActions.{uuid}.join: {action.join} takes {count}")
         if (action.quorum or 1) > len(ordinals):
-            raise BadUserInput(f"agentActions.{uuid}.quorum: {action.quorum} of {len(ordinals)} can never be reached.")
+            raise BadUserInput(
+                f"agentActions.{uuid}.quorum: {action.quorum} of {len(ordinals)} can never be"
+                " reached."
+            )
 
 
 def _thread_parent(
     action: AgentAction, predecessors: Sequence[int], planned: Sequence[PlannedAgent]
 ) -> PlannedAgent | None:
-    """On the primary path an agent goes on with the thread of its first predecessor that is on that path too."""
+    """On the primary path an agent goes on with the thread of its first predecessor that is on that
+    path too.
+    """
     if not action.primary_path:
         return None
     return next((planned[each] for each in predecessors if planned[each].action.primary_path), None)

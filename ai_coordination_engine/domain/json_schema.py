@@ -1,8 +1,10 @@
-"""JSON Schemas of tenants: checked when they are stored, and again when a value is checked against one. Pure.
+"""JSON Schemas of tenants: checked when they are stored, and again when a value is checked against
+one. Pure.
 
-Draft 2020-12 (json-schema.org) unless `$schema` names draft 6, 7 or 2019-09. A schema comes from a tenant and runs in a
-process that serves others too: it may not fetch anything, nor use regular expressions (some take for ever), and what it
-takes is paid from a budget. None of this is left to what was checked when a schema was stored.
+Draft 2020-12 (json-schema.org) unless `$schema` names draft 6, 7 or 2019-09. A schema comes from a
+tenant and runs in a process that serves others too: it may not fetch anything, nor use regular
+expressions (some take for ever), and what it takes is paid from a budget. None of this is left to
+what was checked when a schema was stored.
 """
 
 import json
@@ -30,19 +32,35 @@ _ENTRY = 30  # of what a keyword is given, and of what it goes through
 _COMPARED = 10  # a value in what is compared, or looked through
 _REFERENCE = 200
 _NODE = 20  # of a schema that is searched for an anchor
-_GO_THROUGH = ("items", "additionalItems", "contains", "additionalProperties", "propertyNames", "prefixItems")
+_GO_THROUGH = (
+    "items",
+    "additionalItems",
+    "contains",
+    "additionalProperties",
+    "propertyNames",
+    "prefixItems",
+)
 _COMPARE = ("enum", "const")
-_UNBOUNDED = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef")
+_UNBOUNDED = (
+    "pattern",
+    "patternProperties",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "$dynamicRef",
+)
 _REFERENCES = ("$ref", "$recursiveRef")
 _DIALECTS = ("draft/2020-12", "draft/2019-09", "draft-07", "draft-06")
 Keyword = Callable[[Any, Any, Any, Any], object]
-"""What checks a keyword: the validator, the keyword's value, the instance and the schema → errors, or None."""
-_UNFIT = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)  # what a schema that is none leads to
+"""What checks a keyword: the validator, the keyword's value, the instance and the schema → errors,
+or None.
+"""
+# what a schema that is none leads to
+_UNFIT = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
 
 
 def check(schema: object, budget: Budget) -> None:
-    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is not allowed, and
-    `TooCostly` when the budget is used up.
+    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is
+    not allowed, and `TooCostly` when the budget is used up.
     """
     try:
         if not isinstance(schema, dict):
@@ -51,24 +69,34 @@ def check(schema: object, budget: Budget) -> None:
         budget.spend(len(text) + _SUBSCHEMA * _subschemas(schema))
         budget.spend(_checked(text))
     except Spent as error:
-        raise TooCostly("it comes after more expressions and schemas than can be checked at once.") from error
+        raise TooCostly(
+            "it comes after more expressions and schemas than can be checked at once."
+        ) from error
     except RecursionError as error:
         raise _endless() from error
 
 
 def problems(schema: object, values: Sequence[object], budget: Budget) -> list[str | None]:
-    """What is wrong with each value, None where it conforms; raises `BadUserInput` for an unfit schema."""
+    """What is wrong with each value, None where it conforms; raises `BadUserInput` for an unfit
+    schema.
+    """
     try:
         _allowed(schema)
         return [_problem(schema, each, budget) for each in values]
     except BadUserInput as error:
         raise BadUserInput(f"the answerSchema cannot be used: {error.message}") from error
     except (Spent, RecursionError, OverflowError) as error:
-        raise BadUserInput("the answer cannot be checked against the answerSchema: it takes too long.") from error
+        raise BadUserInput(
+            "the answer cannot be checked against the answerSchema: it takes too long."
+        ) from error
     except Unresolvable as error:
-        raise BadUserInput(f"the answerSchema refers to {_cut(str(error.ref))}, which is not in it.") from error
+        raise BadUserInput(
+            f"the answerSchema refers to {_cut(str(error.ref))}, which is not in it."
+        ) from error
     except (UnknownType, *_UNFIT) as error:
-        raise BadUserInput("the answer cannot be checked: the answerSchema is no JSON Schema.") from error
+        raise BadUserInput(
+            "the answer cannot be checked: the answerSchema is no JSON Schema."
+        ) from error
 
 
 def _problem(schema: Any, value: object, budget: Budget) -> str | None:
@@ -102,11 +130,15 @@ def _check_keywords(value: object, *, root: bool = False) -> None:
 def _check_own_keywords(schema: Mapping[str, object], *, root: bool) -> None:
     for name in _UNBOUNDED:
         if _uses_unbounded(schema, name):
-            raise BadUserInput(f"the JSON Schema uses {name}, which is not supported: it can take too long.")
+            raise BadUserInput(
+                f"the JSON Schema uses {name}, which is not supported: it can take too long."
+            )
     for name in _REFERENCES:
         reference = schema.get(name)
         if isinstance(reference, str) and not reference.startswith("#"):
-            raise BadUserInput(f"the JSON Schema refers to {_cut(reference)}; it may only refer to itself (#…).")
+            raise BadUserInput(
+                f"the JSON Schema refers to {_cut(reference)}; it may only refer to itself (#…)."
+            )
     if "$schema" in schema:
         _check_dialect(schema["$schema"], root=root)
 
@@ -137,26 +169,37 @@ def _subschemas(value: object) -> int:
 
 @lru_cache(128)
 def _checked(text: str) -> int:
-    """What it takes to look at a schema; raises `BadUserInput` when it is none, or refers to what is none."""
+    """What it takes to look at a schema; raises `BadUserInput` when it is none, or refers to what
+    is none.
+    """
     schema = json.loads(text)
     budget = Budget(_PROBE)
     try:
         validator = _validator(schema, budget)
         validator.check_schema(validator.schema, format_checker=None)
-        resolver = Registry().resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
+        resolver = Registry().resolver_with_root(
+            Resource.from_contents(schema, default_specification=DRAFT202012)
+        )
         for reference in dict.fromkeys(_references(schema)):
             part = resolver.lookup(reference).contents
             budget.spend(_REFERENCE + _SUBSCHEMA * _subschemas(part) // 10)
-            validator.check_schema(Shown.of(part), format_checker=None)  # it may be no schema where it stands
+            # it may be no schema where it stands
+            validator.check_schema(Shown.of(part), format_checker=None)
         list(validator.iter_errors(""))  # what refers to itself without an end shows at once
     except SchemaError as error:
-        raise BadUserInput(f"it is no JSON Schema: at {error.json_path}, {_cut(error.message)}.") from error
+        raise BadUserInput(
+            f"it is no JSON Schema: at {error.json_path}, {_cut(error.message)}."
+        ) from error
     except Unresolvable as error:
-        raise BadUserInput(f"the JSON Schema refers to {_cut(str(error.ref))}, which is not in it.") from error
+        raise BadUserInput(
+            f"the JSON Schema refers to {_cut(str(error.ref))}, which is not in it."
+        ) from error
     except (Spent, RecursionError) as error:
         raise _endless() from error
     except _UNFIT as error:
-        raise BadUserInput("it is no JSON Schema: a keyword has a value that it does not take.") from error
+        raise BadUserInput(
+            "it is no JSON Schema: a keyword has a value that it does not take."
+        ) from error
     return _PROBE - budget.left
 
 
@@ -189,15 +232,24 @@ def _validator(schema: Mapping[str, object], budget: Budget) -> Any:
 
         return check
 
-    keywords = {**dialect.VALIDATORS, "uniqueItems": _unique_items, **dict.fromkeys(_UNBOUNDED, _refuse)}
-    bounded = validators.extend(dialect, {name: paid(name, keyword) for name, keyword in keywords.items()})
-    # with a `$schema` the library would go back to its own class wherever the schema refers to its top
+    keywords = {
+        **dialect.VALIDATORS,
+        "uniqueItems": _unique_items,
+        **dict.fromkeys(_UNBOUNDED, _refuse),
+    }
+    bounded = validators.extend(
+        dialect, {name: paid(name, keyword) for name, keyword in keywords.items()}
+    )
+    # with a `$schema` the library would go back to its own class wherever the schema refers to its
+    # top
     top = Shown.of({name: value for name, value in schema.items() if name != "$schema"})
     return bounded(top, registry=Registry())
 
 
 def _price(name: str, value: object, instance: object, size: int) -> int:
-    """What a keyword costs: more for each entry of its value, and of the instance where it goes through it."""
+    """What a keyword costs: more for each entry of its value, and of the instance where it goes
+    through it.
+    """
     price = _KEYWORD + (_ENTRY * len(value) if isinstance(value, list | dict) else 0)
     if name in _GO_THROUGH and isinstance(instance, list | dict):
         price += _ENTRY * len(instance)
@@ -206,7 +258,8 @@ def _price(name: str, value: object, instance: object, size: int) -> int:
     if name == "uniqueItems" and isinstance(instance, list):
         price += _COMPARED * _values(instance)
     if name in _REFERENCES:
-        price += _REFERENCE + _NODE * (str(value).count("/") or size)  # a path is followed, an anchor searched for
+        # a path is followed, an anchor searched for
+        price += _REFERENCE + _NODE * (str(value).count("/") or size)
     return price
 
 
@@ -227,10 +280,14 @@ def _values(value: object) -> int:
 
 
 def _refuse(*_: object) -> NoReturn:
-    raise BadUserInput("the JSON Schema uses a keyword that is not supported: it can take too long.")
+    raise BadUserInput(
+        "the JSON Schema uses a keyword that is not supported: it can take too long."
+    )
 
 
-def _unique_items(validator: object, wanted: object, instance: object, whole: object) -> Iterator[ValidationError]:
+def _unique_items(
+    validator: object, wanted: object, instance: object, whole: object
+) -> Iterator[ValidationError]:
     """`uniqueItems` in a time that grows with the number of items, not with its square."""
     if wanted and isinstance(instance, list) and len(set(map(_same, instance))) < len(instance):
         yield ValidationError("the list has non-unique elements")

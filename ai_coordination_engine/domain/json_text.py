@@ -1,7 +1,9 @@
-"""JSON as text and back, with the digits that were written: `19.90`, `1e3`, `-0` and `1e400` stay what they are. Pure.
+"""JSON as text and back, with the digits that were written: `19.90`, `1e3`, `-0` and `1e400` stay
+what they are. Pure.
 
-RFC 8259, and nothing else: `NaN` and `Infinity` are not JSON, neither on the way in nor on the way out. White space and
-byte order marks around the text do not count; of a key that is given twice the last value counts.
+RFC 8259, and nothing else: `NaN` and `Infinity` are not JSON, neither on the way in nor on the way
+out. White space and byte order marks around the text do not count; of a key that is given twice the
+last value counts.
 """
 
 import json
@@ -26,8 +28,8 @@ class TooLong(ValueError):
 
 
 class Number(float):
-    """A number whose digits Python would not write again: to calculate with it is a float (1e400: infinity), its `text`
-    is what was written.
+    """A number whose digits Python would not write again: to calculate with it is a float (1e400:
+    infinity), its `text` is what was written.
     """
 
     __slots__ = ("text",)
@@ -54,7 +56,8 @@ def bare(text: str) -> str:
 
 
 def loads(text: str) -> object:
-    """The value of a JSON text; a number is an int, a float, or a `Number` where these would lose its digits.
+    """The value of a JSON text; a number is an int, a float, or a `Number` where these would lose
+    its digits.
 
     Raises `NotJSON`, also for a text that is nested too deeply to be read.
     """
@@ -81,25 +84,32 @@ def number(text: str) -> int | float | None:
     return _integer(text) if text.lstrip("-").isdigit() else to_float(text)
 
 
-def dumps(value: object, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None) -> str:
-    """The JSON text of a value in one line, with `", "` and `": "` unless it is `compact`; half surrogates are escaped,
-    so that the text is always UTF-8.
+def dumps(
+    value: object, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None
+) -> str:
+    """The JSON text of a value in one line, with `", "` and `": "` unless it is `compact`; half
+    surrogates are escaped, so that the text is always UTF-8.
 
-    Takes what `json.dumps` takes, at any depth. Raises `NotJSON` for what JSON cannot hold, `TooLong` as soon as there
-    are more than `limit` characters, `TypeError` for what is no such value at all.
+    Takes what `json.dumps` takes, at any depth. Raises `NotJSON` for what JSON cannot hold,
+    `TooLong` as soon as there are more than `limit` characters, `TypeError` for what is no such
+    value at all.
     """
     try:
         return "".join(_bounded(_pieces(value, compact, _ascii if ascii_only else _quoted), limit))
     except TooLong:
         raise
     except ValueError as error:  # an integer of thousands of digits
-        raise error if isinstance(error, NotJSON) else NotJSON("an integer has too many digits") from error
+        raise (
+            error if isinstance(error, NotJSON) else NotJSON("an integer has too many digits")
+        ) from error
 
 
 def encode(value: object) -> str:
-    """The compact JSON text of a value for those who read doubles: `dumps`, quicker where no digits have to be kept.
+    """The compact JSON text of a value for those who read doubles: `dumps`, quicker where no digits
+    have to be kept.
 
-    Raises `NotJSON` also for a number that is too large for a double, and for a value that is nested too deeply.
+    Raises `NotJSON` also for a number that is too large for a double, and for a value that is
+    nested too deeply.
     """
     try:
         if _keeps_digits(value):
@@ -133,7 +143,9 @@ def _refuse(name: str) -> object:
 
 
 def to_float(text: str) -> float:
-    """The number of a JSON text with a fraction or an exponent; a `parse_float` of the library's readers."""
+    """The number of a JSON text with a fraction or an exponent; a `parse_float` of the library's
+    readers.
+    """
     value = float(text)
     return value if repr(value) == text else _written(text)
 
@@ -150,8 +162,8 @@ def _reason(error: Exception) -> str:
 
 
 def decoder(constant: Callable[[str], object] = _refuse) -> json.JSONDecoder:
-    """Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`); `NaN` and the like go to
-    `constant`.
+    """Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`); `NaN`
+    and the like go to `constant`.
     """
     return json.JSONDecoder(parse_float=to_float, parse_int=_integer, parse_constant=constant)
 

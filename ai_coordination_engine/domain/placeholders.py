@@ -1,13 +1,19 @@
-"""Placeholders: `{name}` and `{name.path}` in a text are filled once, each from one defined place. Pure.
+"""Placeholders: `{name}` and `{name.path}` in a text are filled once, each from one defined place.
+Pure.
 
-The places are the layers of a `Scope`, nearest first, then the outputs of predecessors, which are filled when the agent
-runs: until then a text that names one is a list of parts. What is filled in is never looked at again.
+The places are the layers of a `Scope`, nearest first, then the outputs of predecessors, which are
+filled when the agent runs: until then a text that names one is a list of parts. What is filled in
+is never looked at again.
 
-- A name is a text without braces that a layer or a predecessor has, in any script, whatever its Unicode normal form;
-  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value, or such names do.
-- What looks like a name (letters, digits, `_`, `-`, dots), or is that of an agent which is no predecessor, and has no
+- A name is a text without braces that a layer or a predecessor has, in any script, whatever its
+  Unicode normal form;
+  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value, or
+  such names do.
+- What looks like a name (letters, digits, `_`, `-`, dots), or is that of an agent which is no
+  predecessor, and has no
   value stays as it is, and is told.
-- `{{` is a literal brace, and so is the `}}` that belongs to it. Any other brace is text: JSON and code stay whole.
+- `{{` is a literal brace, and so is the `}}` that belongs to it. Any other brace is text: JSON and
+  code stay whole.
 """
 
 import re
@@ -30,7 +36,8 @@ _A_BRACE, _A_NAME = 7, 30  # units of the budget: a brace in the text, and one w
 _MAX_DOTS = _MAX_DEPTH = 8
 _BRACE = re.compile(r"[{}]")
 _PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
-_WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"  # any script, `_` and `-`: no other ASCII sign, no white space
+# any script, `_` and `-`: no other ASCII sign, no white space
+_WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"
 _LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
 _STEPS = re.compile(rf"\[\d+\]|({_WORD})")
 _QUOTES = "'\"`"
@@ -38,7 +45,9 @@ _QUOTES = "'\"`"
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """Where the output of a predecessor goes, or what `path` finds in it; `written` is the placeholder."""
+    """Where the output of a predecessor goes, or what `path` finds in it; `written` is the
+    placeholder.
+    """
 
     agent_uuid: str
     path: str | None
@@ -56,8 +65,8 @@ Part = str | OutputPart
 class Filled:
     """A text whose placeholders are filled but for the outputs of predecessors.
 
-    `missing` are the placeholders without a value, `clashes` the names that a layer and a predecessor have, `layers`
-    the indexes of the layers that were used.
+    `missing` are the placeholders without a value, `clashes` the names that a layer and a
+    predecessor have, `layers` the indexes of the layers that were used.
     """
 
     parts: list[Part]
@@ -99,22 +108,30 @@ def query_keys(task_query: str) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def fill(text: str, scope: Scope, *, limit: int = MAX_FILLED, budget: Budget | None = None) -> Filled:
-    """The text with its placeholders filled. Texts are put in as they are, other values as JSON, with their digits.
+def fill(
+    text: str, scope: Scope, *, limit: int = MAX_FILLED, budget: Budget | None = None
+) -> Filled:
+    """The text with its placeholders filled. Texts are put in as they are, other values as JSON,
+    with their digits.
 
-    Raises `BadUserInput` when the values have more than `limit` characters together. The paths of one text share a
-    budget, the step's where it is given.
+    Raises `BadUserInput` when the values have more than `limit` characters together. The paths of
+    one text share a budget, the step's where it is given.
     """
     return _Filling(text, scope, limit, budget or Budget()).run()
 
 
 def render(
-    stored: object, outputs: Mapping[str, Sequence[str]], *, limit: int = MAX_FILLED, budget: Budget | None = None
+    stored: object,
+    outputs: Mapping[str, Sequence[str]],
+    *,
+    limit: int = MAX_FILLED,
+    budget: Budget | None = None,
 ) -> tuple[str, list[str]]:
-    """A stored text with the outputs of predecessors (by agent uuid) filled in, and the placeholders without a value.
+    """A stored text with the outputs of predecessors (by agent uuid) filled in, and the
+    placeholders without a value.
 
-    Several outputs of one agent are put one below the other; where nothing is found, nothing is put. Raises
-    `BadUserInput` like `fill`.
+    Several outputs of one agent are put one below the other; where nothing is found, nothing is
+    put. Raises `BadUserInput` like `fill`.
     """
     texts: list[str] = []
     missing: list[str] = []
@@ -184,7 +201,8 @@ class _Room:
 
     def _too_long(self) -> BadUserInput:
         return BadUserInput(
-            f"A text has room for {self._limit} characters where its placeholders are filled; the values have more."
+            f"A text has room for {self._limit} characters where its placeholders are filled; the"
+            " values have more."
         )
 
 
@@ -199,7 +217,8 @@ class _Filling:
         self._paths = 0
         self._names: dict[str, bool] = {}
         self._pieces: list[Part] = []
-        self._open: list[tuple[int, int] | None] = []  # of each open `{{` its place, in pieces and text; None: one `{`
+        # of each open `{{` its place, in pieces and text; None: one `{`
+        self._open: list[tuple[int, int] | None] = []
         self._filled = Filled([], [], [], set())
 
     def run(self) -> Filled:
@@ -211,7 +230,9 @@ class _Filling:
                 self._put(text[at:start])
                 at = self._opened(start) if brace[0] == "{" else self._closed(start)
         except Spent as error:
-            raise TooCostly("The texts have more placeholders and braces than can be filled at once.") from error
+            raise TooCostly(
+                "The texts have more placeholders and braces than can be filled at once."
+            ) from error
         self._put(text[at:])
         for is_text, group in groupby(self._pieces, lambda piece: isinstance(piece, str)):
             parts = list(group)
@@ -234,7 +255,9 @@ class _Filling:
         return start + 1
 
     def _closed(self, start: int) -> int:
-        """A `{{` that a single brace closes was none, unless it keeps a name from being filled: its braces are text."""
+        """A `{{` that a single brace closes was none, unless it keeps a name from being filled: its
+        braces are text.
+        """
         doubled = self._open[-1] if self._open else None
         if doubled is not None and self._text.startswith("}}", start):
             self._open.pop()
@@ -279,7 +302,9 @@ class _Filling:
                     return None
                 self._paths += 1
                 if self._paths > MAX_PATHS:
-                    raise BadUserInput(f"A text takes at most {MAX_PATHS} placeholders with a path.")
+                    raise BadUserInput(
+                        f"A text takes at most {MAX_PATHS} placeholders with a path."
+                    )
                 self._fill(region[:dot], self._text[path:end], self._text[start : end + 1])
                 return end + 1
         return None
@@ -312,7 +337,9 @@ class _Filling:
                 self._filled.clashes.append(name)
             self._fill_from(holders, name, path, placeholder)
 
-    def _fill_from(self, holders: Sequence[int], name: str, path: str | None, placeholder: str) -> None:
+    def _fill_from(
+        self, holders: Sequence[int], name: str, path: str | None, placeholder: str
+    ) -> None:
         """The nearest layer counts; with a path, the nearest in which it finds something."""
         for index in holders:
             value = self._scope.layers[index][name]
@@ -342,7 +369,9 @@ def _has_letter(text: str) -> bool:
 
 
 def _quoted(path: str) -> str:
-    """A path of names that JMESPath takes in quotes alone (`first-name`, `größe`), in these; any other as it is."""
+    """A path of names that JMESPath takes in quotes alone (`first-name`, `größe`), in these; any
+    other as it is.
+    """
     if (path.isascii() and "-" not in path) or not _LIKE_A_NAME.fullmatch(path):
         return path
     return _STEPS.sub(lambda step: f'"{step[1]}"' if step[1] else step[0], path)

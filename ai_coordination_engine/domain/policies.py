@@ -15,16 +15,21 @@ ERROR_CLASSES = (
     "lost",
     "not_allowed",
 )
-"""How failures are told apart: too slow, refused for load, not reachable or broken, refused for what was asked, an
-answer that cannot be used, raised by the agent itself, no answer at all, not allowed by the settings."""
+"""How failures are told apart: too slow, refused for load, not reachable or broken, refused for
+what was asked, an answer that cannot be used, raised by the agent itself, no answer at all, not
+allowed by the settings.
+"""
 
 LONGEST_RETRY_AFTER = 86_400.0  # seconds; whoever asks for more is asked again after a day
-JITTER = 0.25  # of the wait, taken off at random, so that those who failed together do not return together
+# of the wait, taken off at random, so that those who failed together do not return together
+JITTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How often an agent is tried and how long apart; seconds. `retry_on` None: whatever says it may succeed later."""
+    """How often an agent is tried and how long apart; seconds. `retry_on` None: whatever says it
+    may succeed later.
+    """
 
     attempts: int
     backoff_seconds: float
@@ -38,9 +43,12 @@ class Policy:
         return wanted and failures < self.attempts
 
     def wait(self, failures: int, retry_after: float | None, random: Random) -> float:
-        """Seconds until the next attempt after `failures` failed ones: exponential with jitter, but never sooner than
-        the other side asked for.
+        """Seconds until the next attempt after `failures` failed ones: exponential with jitter, but
+        never sooner than the other side asked for.
         """
-        exponential = min(self.backoff_seconds * self.backoff_factor ** min(failures - 1, 64), self.max_backoff_seconds)
+        exponential = min(
+            self.backoff_seconds * self.backoff_factor ** min(failures - 1, 64),
+            self.max_backoff_seconds,
+        )
         asked = retry_after if retry_after is not None and isfinite(retry_after) else 0
         return max(exponential * (1 - JITTER * random.random()), min(asked, LONGEST_RETRY_AFTER))

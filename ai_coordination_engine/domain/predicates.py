@@ -1,8 +1,8 @@
 """Predicates over the attributes of an item: data with two readings.
 
-`holds` evaluates a predicate here; `store.conditions` compiles the same predicate to a condition of the database. An
-attribute that is absent is `None` here. Comparisons with an absent attribute are false, as in DynamoDB ("Condition and
-filter expressions", Amazon DynamoDB Developer Guide).
+`holds` evaluates a predicate here; `store.conditions` compiles the same predicate to a condition of
+the database. An attribute that is absent is `None` here. Comparisons with an absent attribute are
+false, as in DynamoDB ("Condition and filter expressions", Amazon DynamoDB Developer Guide).
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,9 @@ class Contains(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Unchanged(_Operators):
-    """The attribute is as it was when the item was read (given as `seen`), also absent if it was."""
+    """The attribute is as it was when the item was read (given as `seen`), also absent if it
+    was.
+    """
 
     field: str
 
@@ -137,7 +139,9 @@ def valued(value: Value, given: Mapping[str, object]) -> object:
 
 
 def holds(predicate: Predicate, item: Any, given: Mapping[str, object]) -> bool:
-    """Whether the predicate holds for an item; `given` has what its `Given`s name, and the item `seen`."""
+    """Whether the predicate holds for an item; `given` has what its `Given`s name, and the item
+    `seen`.
+    """
     match predicate:
         case AllOf(parts=parts):
             return all(holds(each, item, given) for each in parts)
@@ -152,7 +156,9 @@ def holds(predicate: Predicate, item: Any, given: Mapping[str, object]) -> bool:
 
 
 def _holds(
-    predicate: Exists | Absent | OneOf | UpTo | Below | Contains, value: Any, given: Mapping[str, object]
+    predicate: Exists | Absent | OneOf | UpTo | Below | Contains,
+    value: Any,
+    given: Mapping[str, object],
 ) -> bool:
     if isinstance(predicate, Absent):
         return value is None
@@ -188,14 +194,20 @@ def told(predicate: Predicate) -> str:
             return f"`{field}` unchanged"
         case OneOf(field=field, values=values):
             return f"`{field}` is {' or '.join(map(_named, values))}"
-        case UpTo(field=field, value=value) | Below(field=field, value=value) | Contains(field=field, value=value):
+        case (
+            UpTo(field=field, value=value)
+            | Below(field=field, value=value)
+            | Contains(field=field, value=value)
+        ):
             return f"`{field}` {_SIGNS[type(predicate)]} {_named(value)}"
         case _:
             assert_never(predicate)
 
 
 def _joined(word: str, parts: tuple[Predicate, ...], *, bracketed: type[AllOf | AnyOf]) -> str:
-    return f" {word} ".join(f"({told(each)})" if isinstance(each, bracketed) else told(each) for each in parts)
+    return f" {word} ".join(
+        f"({told(each)})" if isinstance(each, bracketed) else told(each) for each in parts
+    )
 
 
 _SIGNS: Mapping[type[Any], str] = {UpTo: "≤", Below: "<", Contains: "has"}

@@ -1,4 +1,6 @@
-"""The text that an agent is given: the outputs of its predecessors, its task, the person's answer. Pure."""
+"""The text that an agent is given: the outputs of its predecessors, its task, the person's answer.
+Pure.
+"""
 
 from collections.abc import Sequence
 
@@ -12,10 +14,14 @@ MAX_ELEMENT = 1_000_000  # characters of what one element of a map is asked
 
 
 def compose_input(
-    query: str, predecessors: Sequence[tuple[str, str]], user_input: str | None, *, task_first: bool = False
+    query: str,
+    predecessors: Sequence[tuple[str, str]],
+    user_input: str | None,
+    *,
+    task_first: bool = False,
 ) -> str:
-    """The agent's input: each predecessor's (name, output), then its query (`task_first`: before them), then the
-    person's answer.
+    """The agent's input: each predecessor's (name, output), then its query (`task_first`: before
+    them), then the person's answer.
     """
     outputs = [f"Output of {name}:\n{output}" for name, output in predecessors]
     task = [query] if query else []
@@ -25,20 +31,27 @@ def compose_input(
     return "\n\n".join(parts)
 
 
-def fill_element(text: str, element: object, index: int, scope: Scope, budget: Budget | None = None) -> Filled:
-    """What one element of a map is asked: the element's own keys, `item` and `index`, and then `scope`, fill `text`.
+def fill_element(
+    text: str, element: object, index: int, scope: Scope, budget: Budget | None = None
+) -> Filled:
+    """What one element of a map is asked: the element's own keys, `item` and `index`, and then
+    `scope`, fill `text`.
 
-    A text that names none of the first three is followed by the element. Raises `BadUserInput` when it has more than
-    `MAX_ELEMENT` characters, or one that UTF-8 does not know.
+    A text that names none of the first three is followed by the element. Raises `BadUserInput` when
+    it has more than `MAX_ELEMENT` characters, or one that UTF-8 does not know.
     """
     own = element if isinstance(element, dict) else {}
-    filled = fill(text, scope.within(own, {"item": element, "index": index}), limit=MAX_ELEMENT, budget=budget)
+    filled = fill(
+        text, scope.within(own, {"item": element, "index": index}), limit=MAX_ELEMENT, budget=budget
+    )
     if not filled.layers & {0, 1}:
         between = "\n\n" if filled.parts else ""
         filled.parts.append(f"{between}Item:\n{_shown(element)}")
     length = sum(len(each) for each in filled.parts if isinstance(each, str))
     if length > MAX_ELEMENT:
-        raise BadUserInput(f"Its text has {length} characters; what one element is asked takes {MAX_ELEMENT}.")
+        raise BadUserInput(
+            f"Its text has {length} characters; what one element is asked takes {MAX_ELEMENT}."
+        )
     try:
         "".join(each for each in filled.parts if isinstance(each, str)).encode()
     except UnicodeEncodeError as error:
@@ -52,4 +65,6 @@ def _shown(element: object) -> str:
     try:
         return json_text.dumps(element, limit=MAX_ELEMENT)
     except json_text.TooLong as error:
-        raise BadUserInput(f"It has more than the {MAX_ELEMENT} characters that one element is asked.") from error
+        raise BadUserInput(
+            f"It has more than the {MAX_ELEMENT} characters that one element is asked."
+        ) from error

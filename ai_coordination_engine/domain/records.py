@@ -1,8 +1,9 @@
 """The fields of the six records that clients see, each declared once.
 
-From a row follow the arguments of `insertUpdate…` and of the list, the filter in the store, the limits of the text, the
-field of the answer's type, and whether a fork takes the value over. The attribute itself is declared in `store.models`;
-what the engine alone uses stands there and nowhere else.
+From a row follow the arguments of `insertUpdate…` and of the list, the filter in the store, the
+limits of the text, the field of the answer's type, and whether a fork takes the value over. The
+attribute itself is declared in `store.models`; what the engine alone uses stands there and nowhere
+else.
 """
 
 from collections.abc import Iterator
@@ -30,11 +31,12 @@ class Filter(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """A field. `needed`: every write names it. `filter`, `filtered_as`: the argument of the list, where there is one.
+    """A field. `needed`: every write names it. `filter`, `filtered_as`: the argument of the list,
+    where there is one.
 
-    `plain`: a text of at most `MAX_PLAIN` bytes; `never_empty`: of one character that is no space at least. `carried`:
-    a fork of a session has the value of its source. `words`: what it is, for the schema, where `api.descriptions` does
-    not say so.
+    `plain`: a text of at most `MAX_PLAIN` bytes; `never_empty`: of one character that is no space
+    at least. `carried`: a fork of a session has the value of its source. `words`: what it is, for
+    the schema, where `api.descriptions` does not say so.
     """
 
     name: str

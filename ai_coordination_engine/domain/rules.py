@@ -19,8 +19,8 @@ _OF_A_PERSON = ("answer_schema", "answer_within_seconds", "default_answer")
 
 @dataclass(frozen=True)
 class _Rules:
-    """Of whom an action is, and where messages say that it stands; `known` are the agents of the coordination (None:
-    nobody knows them here).
+    """Of whom an action is, and where messages say that it stands; `known` are the agents of the
+    coordination (None: nobody knows them here).
     """
 
     agent_uuid: str
@@ -44,7 +44,8 @@ _Check = Callable[[_Rules, AgentAction], None]
 
 
 def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
-    """Raises `BadUserInput`, which names `agentActions.<agent>.<key>` and what to do, for rules that cannot work.
+    """Raises `BadUserInput`, which names `agentActions.<agent>.<key>` and what to do, for rules
+    that cannot work.
 
     Predecessors and cycles are `graph.check_actions`.
     """
@@ -55,7 +56,9 @@ def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> 
 
 
 def check_action(agent_uuid: str, action: AgentAction) -> None:
-    """The same for the action of one session agent, whose coordination is not asked; it names `agentAction.<key>`."""
+    """The same for the action of one session agent, whose coordination is not asked; it names
+    `agentAction.<key>`.
+    """
     _check(_Rules(agent_uuid, "agentAction", None, Budget()), action)
 
 
@@ -69,11 +72,18 @@ def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
     for agent_uuid, action in actions.items():
         idle = [to_camel(key) for key in _OF_A_PERSON if getattr(action, key) is not None]
         if idle and not action.user_in_the_loop:
-            yield f"agentActions.{agent_uuid[:100]}: without userInTheLoop there is no effect of {', '.join(idle)}."
+            yield (
+                f"agentActions.{agent_uuid[:100]}: without userInTheLoop there is no effect of"
+                f" {', '.join(idle)}."
+            )
 
 
-def unasked(agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: Collection[str]) -> Iterator[str]:
-    """Words on each agent of `asked` (uuids) whose output is to be a person's answer, but who has nobody to ask."""
+def unasked(
+    agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: Collection[str]
+) -> Iterator[str]:
+    """Words on each agent of `asked` (uuids) whose output is to be a person's answer, but who has
+    nobody to ask.
+    """
     for agent in agents:
         runtime = agent.runtime.stored() if agent.runtime else {}
         action = actions.get(agent.agent_uuid)
@@ -81,25 +91,35 @@ def unasked(agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: 
         has_nobody = action is None or not action.user_in_the_loop
         if is_answer and has_nobody and agent.agent_uuid in asked:
             place = f"agentActions.{agent.agent_uuid[:100]}"
-            yield f"{place}: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
+            yield (
+                f"{place}: the function answer gives a person's answer, but userInTheLoop names"
+                " nobody; it will fail."
+            )
 
 
 def _predecessors(rules: _Rules, action: AgentAction) -> None:
     count = len(set(action.predecessors))
     if count > MAX_PREDECESSORS:
-        raise rules.wrong("predecessors", f"names {count} agents; it takes at most {MAX_PREDECESSORS}.")
+        raise rules.wrong(
+            "predecessors", f"names {count} agents; it takes at most {MAX_PREDECESSORS}."
+        )
 
 
 def _join(rules: _Rules, action: AgentAction) -> None:
     if action.join != "quorum":
         if action.quorum is not None:
-            raise rules.wrong("quorum", f'counts for the join "quorum" only; the join is "{action.join}".')
+            raise rules.wrong(
+                "quorum", f'counts for the join "quorum" only; the join is "{action.join}".'
+            )
         return
     if action.quorum is None:
-        raise rules.wrong("quorum", 'is needed for the join "quorum": how many predecessors must complete.')
+        raise rules.wrong(
+            "quorum", 'is needed for the join "quorum": how many predecessors must complete.'
+        )
     if action.quorum < 1:
         raise rules.wrong("quorum", "must be 1 or more.")
-    if not action.predecessors:  # how many there are is seen when a session starts: an agent may have several subtasks
+    # how many there are is seen when a session starts: an agent may have several subtasks
+    if not action.predecessors:
         raise rules.wrong("quorum", "needs predecessors; the agent has none.")
 
 
@@ -116,9 +136,13 @@ def _map(rules: _Rules, action: AgentAction) -> None:
     if action.map is None:
         return
     if action.map.over not in action.predecessors:
-        raise rules.wrong("map.over", "is no predecessor of this agent; name one of its predecessors.")
+        raise rules.wrong(
+            "map.over", "is no predecessor of this agent; name one of its predecessors."
+        )
     if action.user_in_the_loop:
-        raise rules.wrong("map", "and userInTheLoop exclude each other; let another agent wait for the person.")
+        raise rules.wrong(
+            "map", "and userInTheLoop exclude each other; let another agent wait for the person."
+        )
     if action.map.items is not None:
         rules.within("map.items", conditions.check, action.map.items, rules.budget)
 
@@ -127,13 +151,21 @@ def _fallback(rules: _Rules, action: AgentAction) -> None:
     if action.fallback is None:
         return
     if action.fallback == rules.agent_uuid:
-        raise rules.wrong("fallback", "is the agent itself; name another agent of the coordination.")
+        raise rules.wrong(
+            "fallback", "is the agent itself; name another agent of the coordination."
+        )
     if rules.known is not None and action.fallback not in rules.known:
-        raise rules.wrong("fallback", f"is not an agent of the coordination: {action.fallback[:100]!r}.")
+        raise rules.wrong(
+            "fallback", f"is not an agent of the coordination: {action.fallback[:100]!r}."
+        )
 
 
 def _answer(rules: _Rules, action: AgentAction) -> None:
-    schema, default, within = action.answer_schema, action.default_answer, action.answer_within_seconds
+    schema, default, within = (
+        action.answer_schema,
+        action.default_answer,
+        action.answer_within_seconds,
+    )
     if schema is not None:
         rules.within("answerSchema", check_schema, schema, rules.budget)
     if within is not None and not 1 <= within <= MAX_ANSWER_SECONDS:
@@ -141,7 +173,9 @@ def _answer(rules: _Rules, action: AgentAction) -> None:
     if default is None:
         return
     if not default.strip():
-        raise rules.wrong("defaultAnswer", "is empty; leave it out, and an expired wait fails the agent.")
+        raise rules.wrong(
+            "defaultAnswer", "is empty; leave it out, and an expired wait fails the agent."
+        )
     if schema is not None:
         rules.within("defaultAnswer", check_answer, schema, default, rules.budget)
 

@@ -1,6 +1,8 @@
-"""The kinds of runtimes, each one declaration: which keys of a `runtime` it reads, and what the engine must know of it.
+"""The kinds of runtimes, each one declaration: which keys of a `runtime` it reads, and what the
+engine must know of it.
 
-A new kind is a `KindSpec` here and the module `adapters.runtimes.<kind>`, which is loaded when its first agent runs.
+A new kind is a `KindSpec` here and the module `adapters.runtimes.<kind>`, which is loaded when its
+first agent runs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -76,9 +78,9 @@ MODEL_PARAMETERS = (
 class KindSpec:
     """A kind of runtime. `setting` is the allow-list of what its agents may name.
 
-    `reads`: the keys beside `kind`. `passes_on`: any other key goes to the agent. `wants_thread`: it is given the
-    earlier turns, which costs a read. `whole_input`: the input tells all, since whoever gets it may not look at the
-    thread.
+    `reads`: the keys beside `kind`. `passes_on`: any other key goes to the agent. `wants_thread`:
+    it is given the earlier turns, which costs a read. `whole_input`: the input tells all, since
+    whoever gets it may not look at the thread.
     """
 
     setting: str
@@ -89,9 +91,13 @@ class KindSpec:
 
 
 KINDS: Mapping[str, KindSpec] = {
-    "function": KindSpec("ACE_FUNCTIONS", ("name", "instructions"), passes_on=True, wants_thread=False),
+    "function": KindSpec(
+        "ACE_FUNCTIONS", ("name", "instructions"), passes_on=True, wants_thread=False
+    ),
     "http": KindSpec("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
-    "openai": KindSpec("ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)),
+    "openai": KindSpec(
+        "ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)
+    ),
 }
 
 
@@ -123,7 +129,10 @@ def idle_settings(place: str, runtime: Mapping[str, object]) -> Iterator[str]:
         return
     if kind.passes_on:
         if "model" in runtime:
-            yield f'{place}: the key "model" asks no model: it goes to the function. Models are the kind "openai".'
+            yield (
+                f'{place}: the key "model" asks no model: it goes to the function. Models are the'
+                ' kind "openai".'
+            )
         return
     for key in runtime:
         if key != "kind" and key not in kind.reads:

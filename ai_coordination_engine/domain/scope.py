@@ -10,8 +10,8 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Scope:
-    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the predecessors. `others`
-    are names that are meant where they stand, and have no value.
+    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the
+    predecessors. `others` are names that are meant where they stand, and have no value.
     """
 
     layers: Sequence[Mapping[str, object]]
@@ -19,13 +19,17 @@ class Scope:
     others: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, layers: Sequence[Mapping[str, object]], agents: Mapping[str, str] | None = None) -> "Scope":
+    def of(
+        cls, layers: Sequence[Mapping[str, object]], agents: Mapping[str, str] | None = None
+    ) -> "Scope":
         """A scope in which names are found whatever their Unicode normal form."""
         return cls([_normal(each) for each in layers], _normal(agents or {}))
 
     def with_agents(self, agents: Mapping[str, str], others: Collection[str] = ()) -> "Scope":
         """The scope with these predecessors, and the names of `others`."""
-        return Scope(self.layers, _normal(agents), frozenset(normalize("NFC", each) for each in others))
+        return Scope(
+            self.layers, _normal(agents), frozenset(normalize("NFC", each) for each in others)
+        )
 
     def with_nothing(self) -> "Scope":
         """The predecessors alone."""

@@ -1,4 +1,5 @@
-"""One search of a JMESPath in a JSON value: every step, and all that it makes, is paid from a budget. Pure.
+"""One search of a JMESPath in a JSON value: every step, and all that it makes, is paid from a
+budget. Pure.
 
 The library evaluates; what this adds is prices, and numbers that keep their digits.
 """
@@ -15,12 +16,32 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 
 STEP = 8
-_CHARACTER, _LIST, _ELEMENT, _OBJECT, _KEY = 2, 20, 2, 40, 16  # what is made, by the memory that it takes
+# what is made, by the memory that it takes
+_CHARACTER, _LIST, _ELEMENT, _OBJECT, _KEY = 2, 20, 2, 40, 16
 _COMPARED = 2  # each value in what is compared
 _LOOKED_AT = 5  # each element of a list that a text, a list or an object is looked for in
 _ORDERED = 2  # each element in a sort, times the logarithm of their number
-_MAKERS = ("multi_select", "flatten", "slice", "projection", "value_projection", "filter_projection", "function")
-_CHEAP = ("abs", "ceil", "floor", "length", "not_null", "starts_with", "ends_with", "to_array", "to_number", "type")
+_MAKERS = (
+    "multi_select",
+    "flatten",
+    "slice",
+    "projection",
+    "value_projection",
+    "filter_projection",
+    "function",
+)
+_CHEAP = (
+    "abs",
+    "ceil",
+    "floor",
+    "length",
+    "not_null",
+    "starts_with",
+    "ends_with",
+    "to_array",
+    "to_number",
+    "type",
+)
 """The functions whose time does not grow with what they are given."""
 _KINDS: Mapping[type, str] = {
     list: "array",
@@ -34,12 +55,16 @@ _KINDS: Mapping[type, str] = {
 }
 _ORDERABLE = {"number", "string"}
 Node = Mapping[str, Any]
-"""A node of an expression, as the library parses it: its `type`, and mostly its `value` and its `children`."""
+"""A node of an expression, as the library parses it: its `type`, and mostly its `value` and its
+`children`.
+"""
 Visit = Callable[[Node, object], object]
 
 
 class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is untyped
-    """Searches with `budget`; raises `Spent` when it is used up, and whatever the library raises."""
+    """Searches with `budget`; raises `Spent` when it is used up, and whatever the library
+    raises.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -71,11 +96,15 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         return [each for each in found if each is not None]
 
     def visit_flatten(self, node: Node, value: object) -> object:
-        """The lists within a list, as one: of the same lists, repeated, it may be a very long one."""
+        """The lists within a list, as one: of the same lists, repeated, it may be a very long
+        one.
+        """
         base = self.visit(node["children"][0], value)
         if isinstance(base, list):
             self._budget.spend(len(base))
-            self._budget.require(_ELEMENT * sum(len(each) for each in base if isinstance(each, list)))
+            self._budget.require(
+                _ELEMENT * sum(len(each) for each in base if isinstance(each, list))
+            )
         return super().visit_flatten({"children": [{"type": "literal", "value": base}]}, value)
 
     def visit_comparator(self, node: Node, value: object) -> object:
@@ -102,7 +131,9 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
 
 
 class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
-    """The functions of the specification; those that make more than they are given ask first whether it fits."""
+    """The functions of the specification; those that make more than they are given ask first
+    whether it fits.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -118,7 +149,9 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
 
     @signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]
     def _func_join(self, separator: str, texts: list[str]) -> str:
-        self._budget.require(_CHARACTER * (len(separator) * max(len(texts) - 1, 0) + sum(map(len, texts))))
+        self._budget.require(
+            _CHARACTER * (len(separator) * max(len(texts) - 1, 0) + sum(map(len, texts)))
+        )
         return str(super()._func_join(separator, texts))
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
@@ -126,7 +159,9 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         if isinstance(value, str):
             return value
         try:
-            return json_text.dumps(value, compact=True, ascii_only=True, limit=self._budget.left // _CHARACTER)
+            return json_text.dumps(
+                value, compact=True, ascii_only=True, limit=self._budget.left // _CHARACTER
+            )
         except json_text.TooLong:
             raise Spent from None
 
@@ -181,18 +216,26 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
             if kind != first or kind not in allowed:
                 raise exceptions.JMESPathTypeError(function_name, _short(each), kind, types)
 
-    def _create_key_func(self, expref: Any, allowed_types: list[str], function_name: str) -> Callable[[object], object]:
+    def _create_key_func(
+        self, expref: Any, allowed_types: list[str], function_name: str
+    ) -> Callable[[object], object]:
         def key(value: object) -> object:
             found = expref.visit(expref.expression, value)
             kind = _kind(found)
             if kind not in allowed_types:
-                raise exceptions.JMESPathTypeError(function_name, _short(found), kind, allowed_types)
+                raise exceptions.JMESPathTypeError(
+                    function_name, _short(found), kind, allowed_types
+                )
             return found
 
         return key
 
     def _convert_to_jmespath_type(self, name: str) -> str:
-        return "number" if name == json_text.Number.__name__ else str(super()._convert_to_jmespath_type(name))
+        return (
+            "number"
+            if name == json_text.Number.__name__
+            else str(super()._convert_to_jmespath_type(name))
+        )
 
 
 def _kind(value: object) -> str:
@@ -221,10 +264,14 @@ def _cost(made: object) -> int:
 
 
 def _to_compare(left: object, right: object, limit: int) -> int:
-    """What it costs to compare two values: as much as the smaller has within, when they begin alike."""
+    """What it costs to compare two values: as much as the smaller has within, when they begin
+    alike.
+    """
     if isinstance(left, str) and isinstance(right, str):
         return min(len(left), len(right)) // 64
-    begin_alike = isinstance(left, list | dict) and type(left) is type(right) and len(left) == len(right)
+    begin_alike = (
+        isinstance(left, list | dict) and type(left) is type(right) and len(left) == len(right)
+    )
     return _to_compare_within(left, limit) if begin_alike else 0
 
 

@@ -1,16 +1,52 @@
-"""Which keys and values of a record look like secrets, which belong in the server's settings. Pure."""
+"""Which keys and values of a record look like secrets, which belong in the server's settings.
+Pure.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ai_coordination_engine.domain.texts import words_of
 
-_ALWAYS = ("password", "passwd", "passphrase", "authorization", "authorisation", "credential", "secret")
+_ALWAYS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "authorization",
+    "authorisation",
+    "credential",
+    "secret",
+)
 """A name that ends with one of these, or its plural, names a secret."""
-_KEYS = {"api", "access", "private", "secret", "signing", "encryption", "subscription", "account", "master", "auth"}
+_KEYS = {
+    "api",
+    "access",
+    "private",
+    "secret",
+    "signing",
+    "encryption",
+    "subscription",
+    "account",
+    "master",
+    "auth",
+}
 """The keys that open something; a partition key and a sort key do not."""
-_TOKENS = {"access", "api", "auth", "bearer", "bot", "csrf", "id", "identity", "jwt", "oauth", "refresh", "security"}
-"""Whose tokens, in the plural, are secrets; any other tokens are pieces of a text, and are counted."""
+_TOKENS = {
+    "access",
+    "api",
+    "auth",
+    "bearer",
+    "bot",
+    "csrf",
+    "id",
+    "identity",
+    "jwt",
+    "oauth",
+    "refresh",
+    "security",
+}
+"""Whose tokens, in the plural, are secrets; any other tokens are pieces of a text, and are
+counted.
+"""
 # fmt: off
 _MARKS = {
     "after", "before", "bos", "change", "class", "cls", "continuation", "continue", "cursor",
@@ -23,12 +59,23 @@ _MARKS = {
 """Whose token is a place in a list or in a text."""
 _DESCRIBE = ("properties", "$defs", "definitions")
 """Below these a JSON Schema has names with what they stand for."""
-_GLUED = ("apikey", "accesskey", "privatekey", "secretkey", "accesstoken", "apitoken", "authtoken", "baseurl")
+_GLUED = (
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "accesstoken",
+    "apitoken",
+    "authtoken",
+    "baseurl",
+)
 _USERINFO = re.compile(r"^\s*[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key with this name holds a secret, or says where to send one. Words count, not their parts."""
+    """Whether a key with this name holds a secret, or says where to send one. Words count, not
+    their parts.
+    """
     owner, last = _last_two(name)
     if last.removesuffix("s").endswith(_ALWAYS) or last.endswith(_GLUED):
         return True
@@ -49,7 +96,8 @@ def _last_two(name: str) -> tuple[str, str]:
 
 
 def refuse_secrets(values: Mapping[str, object]) -> None:
-    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds credentials.
+    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds
+    credentials.
 
     It looks at every level, into lists too.
     """
@@ -57,11 +105,15 @@ def refuse_secrets(values: Mapping[str, object]) -> None:
         if isinstance(value, str) and _USERINFO.match(value):
             raise ValueError(f"{place} holds credentials, which do not belong in a record")
         if key is not None and is_secret_name(key):
-            raise ValueError(f"{place} does not belong in a record; name an endpoint of the server's settings")
+            raise ValueError(
+                f"{place} does not belong in a record; name an endpoint of the server's settings"
+            )
 
 
 def _entries(values: Mapping[str, object]) -> Iterator[tuple[str, str | None, object]]:
-    """Every value with its place and its key (None in a list). What a JSON Schema describes is not named by it."""
+    """Every value with its place and its key (None in a list). What a JSON Schema describes is not
+    named by it.
+    """
     rest: list[tuple[str, object]] = [("", values)]
     while rest:
         place, value = rest.pop()

@@ -1,7 +1,7 @@
 """The shapes inside the JSON (contract): agents, subtask queries, agent actions.
 
-Keys of the schema come in camelCase or snake_case, are stored in snake_case and go out in camelCase. Keys that the
-schema does not know are data: kept and returned byte for byte.
+Keys of the schema come in camelCase or snake_case, are stored in snake_case and go out in
+camelCase. Keys that the schema does not know are data: kept and returned byte for byte.
 """
 
 import re
@@ -48,7 +48,9 @@ _WRONG = {
 class Shape(BaseModel):
     """A JSON object with some keys of the schema and any others."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -99,7 +101,9 @@ def _number(value: object) -> object:
 
 def _error_class(value: str) -> str:
     if value not in ERROR_CLASSES:
-        raise ValueError(f"{value[:100]!r} is no class of errors; it takes {', '.join(ERROR_CLASSES)}")
+        raise ValueError(
+            f"{value[:100]!r} is no class of errors; it takes {', '.join(ERROR_CLASSES)}"
+        )
     return value
 
 
@@ -108,7 +112,9 @@ Whole = Annotated[int, Field(strict=True)]
 
 
 class Policy(Shape):
-    """What happens when an attempt of an agent fails; what is not given the server's settings say. Seconds."""
+    """What happens when an attempt of an agent fails; what is not given the server's settings say.
+    Seconds.
+    """
 
     attempts: Annotated[Whole, Field(ge=1, le=100)] | None = None
     backoff_seconds: Annotated[Number, Field(ge=0, le=900)] | None = None
@@ -164,8 +170,8 @@ class ActionFunction(Shape):
 
 
 class MapRule(Shape):
-    """One session agent for each element of a list: the output of the predecessor `over`, or `items` (a JMESPath) of
-    it.
+    """One session agent for each element of a list: the output of the predecessor `over`, or
+    `items` (a JMESPath) of it.
     """
 
     over: str = Field(min_length=1, max_length=256)
@@ -174,7 +180,9 @@ class MapRule(Shape):
 
 
 class AgentAction(Shape):
-    """Whom an agent waits for, and what happens around it. Whether its keys agree is `rules.check_rules`."""
+    """Whom an agent waits for, and what happens around it. Whether its keys agree is
+    `rules.check_rules`.
+    """
 
     predecessors: list[str] = []
     primary_path: bool = True
@@ -191,7 +199,9 @@ class AgentAction(Shape):
     default_answer: str | None = None
 
     def complete(self) -> dict[str, object]:
-        """The action as it is stored, with the defaults of the contract filled in for what was not given."""
+        """The action as it is stored, with the defaults of the contract filled in for what was not
+        given.
+        """
         return {
             "primary_path": self.primary_path,
             "user_in_the_loop": self.user_in_the_loop,
@@ -229,13 +239,19 @@ def unknown_keys(shapes: Iterable[tuple[str, Shape]]) -> Iterator[str]:
     """
     for place, shape in shapes:
         settings = type(shape).model_fields
-        known = [spelling for name, each in settings.items() for spelling in (str(each.alias), name)]
+        known = [
+            spelling for name, each in settings.items() for spelling in (str(each.alias), name)
+        ]
         for key in shape.__pydantic_extra__ or {}:
             hint = did_you_mean(key[:100], known) or "."
             yield f'{place}: the key "{key[:100]}" is unknown, and kept without effect{hint}'
-        within = [(f"{place}.{each.alias}", getattr(shape, name)) for name, each in settings.items()]
+        within = [
+            (f"{place}.{each.alias}", getattr(shape, name)) for name, each in settings.items()
+        ]
         yield from unknown_keys(
-            (at, value) for at, value in within if isinstance(value, Shape) and not isinstance(value, Runtime)
+            (at, value)
+            for at, value in within
+            if isinstance(value, Shape) and not isinstance(value, Runtime)
         )
 
 
@@ -263,11 +279,15 @@ def _words(kind: str, message: str) -> str:
 
 
 def _path(name: str, location: tuple[int | str, ...]) -> str:
-    return name + "".join(f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}" for part in location)
+    return name + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}" for part in location
+    )
 
 
 def parse_agents(value: object) -> list[Agent]:
-    """The agents of a coordination; raises `BadUserInput` for a wrong shape or an agent uuid given twice."""
+    """The agents of a coordination; raises `BadUserInput` for a wrong shape or an agent uuid given
+    twice.
+    """
     agents = _parse(_AGENTS, "agents", value or [])
     seen: set[str] = set()
     for agent in agents:

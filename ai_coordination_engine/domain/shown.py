@@ -1,4 +1,6 @@
-"""JSON values that messages show in short, however large they are: a library that quotes them need not be held back."""
+"""JSON values that messages show in short, however large they are: a library that quotes them need
+not be held back.
+"""
 
 _ROOM = 120  # characters of a text, or of all that is shown of a list or an object
 _LEVELS = 3
@@ -54,5 +56,7 @@ def _short(value: object, levels: int) -> str:
             parts.append("…")
             break
         part = _short(each, levels - 1)
-        parts.append(part if isinstance(value, list) else f"{part}: {_short(value[each], levels - 1)}")
+        parts.append(
+            part if isinstance(value, list) else f"{part}: {_short(value[each], levels - 1)}"
+        )
     return f"{left}{', '.join(parts)}{right}"

@@ -1,4 +1,6 @@
-"""The accepted statuses and states (contract, section "Rules that clients rely on") and which of them are final."""
+"""The accepted statuses and states (contract, section "Rules that clients rely on") and which of
+them are final.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -22,7 +24,9 @@ class SessionStatus(StrEnum):
 
 
 class AgentState(StrEnum):
-    """What a session agent is doing; what a `pending` one is pending on is its `lifecycle.Phase`."""
+    """What a session agent is doing; what a `pending` one is pending on is its
+    `lifecycle.Phase`.
+    """
 
     INITIAL = "initial"
     PENDING = "pending"
@@ -48,7 +52,9 @@ AGENT_STATES = tuple(each.value for each in AgentState)
 SCHEDULE_STATUSES = tuple(each.value for each in ScheduleStatus)
 
 TERMINAL_SESSION_STATUSES = ("completed", "failed", "timeout", "cancelled")
-OPEN_SESSION_STATUSES = tuple(status for status in SESSION_STATUSES if status not in TERMINAL_SESSION_STATUSES)
+OPEN_SESSION_STATUSES = tuple(
+    status for status in SESSION_STATUSES if status not in TERMINAL_SESSION_STATUSES
+)
 TERMINAL_AGENT_STATES = ("completed", "failed", "skipped", "cancelled")
 OPEN_AGENT_STATES = tuple(state for state in AGENT_STATES if state not in TERMINAL_AGENT_STATES)
 
@@ -56,5 +62,7 @@ OPEN_AGENT_STATES = tuple(state for state in AGENT_STATES if state not in TERMIN
 def check_word(name: str, value: str, accepted: Sequence[str]) -> str:
     """`value` when it is one of `accepted`; raises `BadUserInput` that lists them."""
     if value not in accepted:
-        raise BadUserInput(f"{name} {value[:100]!r} is unknown; it takes one of: {', '.join(accepted)}.")
+        raise BadUserInput(
+            f"{name} {value[:100]!r} is unknown; it takes one of: {', '.join(accepted)}."
+        )
     return value

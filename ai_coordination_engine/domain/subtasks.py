@@ -1,4 +1,6 @@
-"""The subtasks of a task with their placeholders filled, as far as they can be before anything runs. Pure."""
+"""The subtasks of a task with their placeholders filled, as far as they can be before anything
+runs. Pure.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,7 +19,9 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Subtask:
-    """What an agent is asked: `text` as it is stored (of a map: as it was written), and what is wrong with it."""
+    """What an agent is asked: `text` as it is stored (of a map: as it was written), and what is
+    wrong with it.
+    """
 
     text: object
     missing: tuple[str, ...] = ()
@@ -25,7 +29,9 @@ class Subtask:
 
 
 def names_of(action: AgentAction, agents: Mapping[str, Agent]) -> dict[str, str]:
-    """The uuids of an agent's predecessors by what a placeholder may call them: a uuid, or a name that only one has."""
+    """The uuids of an agent's predecessors by what a placeholder may call them: a uuid, or a name
+    that only one has.
+    """
     found = {uuid: uuid for uuid in action.predecessors}
     names = {uuid: agents[uuid].agent_name for uuid in action.predecessors if uuid in agents}
     count = Counter(names.values())
@@ -43,17 +49,22 @@ def fill_subtask(
     query: Scope,
     budget: Budget | None = None,
 ) -> Subtask:
-    """What `agent` is asked: `text` with the keys of the query filled in; it may still wait for outputs.
+    """What `agent` is asked: `text` with the keys of the query filled in; it may still wait for
+    outputs.
 
-    A map's text stays as it was written, since the keys of its elements go first. Raises `BadUserInput` like
-    `placeholders.fill`.
+    A map's text stays as it was written, since the keys of its elements go first. Raises
+    `BadUserInput` like `placeholders.fill`.
     """
     if "{" not in text or action.map is not None:
         return Subtask(text)
-    others = {name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name}
+    others = {
+        name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name
+    }
     filled = fill(text, query.with_agents(names_of(action, agents), others), budget=budget)
     return Subtask(
-        filled.stored(), tuple(dict.fromkeys(filled.missing)), tuple(_warnings(filled, agent, others, query))
+        filled.stored(),
+        tuple(dict.fromkeys(filled.missing)),
+        tuple(_warnings(filled, agent, others, query)),
     )
 
 
@@ -65,18 +76,26 @@ def _warnings(filled: Filled, agent: Agent, others: Collection[str], query: Scop
             why = f"its path finds nothing in the {name[:100]} of the query"
         elif name in others:
             why = f"{name[:100]} is an agent, but no predecessor of it"
-        yield f"subtaskQueries: {placeholder[:200]} of agent {agent.label[:100]} has no value: {why}."
+        yield (
+            f"subtaskQueries: {placeholder[:200]} of agent {agent.label[:100]} has no value: {why}."
+        )
     for name in dict.fromkeys(filled.clashes):
         yield (
-            f"subtaskQueries: {{{name[:100]}}} of agent {agent.label[:100]} is a key of the query and a predecessor; "
-            "it takes the value of the query."
+            f"subtaskQueries: {{{name[:100]}}} of agent {agent.label[:100]} is a key of the query"
+            " and a predecessor; it takes the value of the query."
         )
 
 
 def refuse_missing(subtasks: Iterable[tuple[str, Subtask]]) -> None:
-    """Raises `BadUserInput` that names the placeholders without a value; each subtask comes with its agent's label."""
-    missing = [f"{name[:200]} of agent {label[:100]}" for label, each in subtasks for name in each.missing]
+    """Raises `BadUserInput` that names the placeholders without a value; each subtask comes with
+    its agent's label.
+    """
+    missing = [
+        f"{name[:200]} of agent {label[:100]}" for label, each in subtasks for name in each.missing
+    ]
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         shown = ", ".join(missing[:_SHOWN])
-        raise BadUserInput(f"subtaskQueries: placeholders are strict, and these have no value: {shown}{more}.")
+        raise BadUserInput(
+            f"subtaskQueries: placeholders are strict, and these have no value: {shown}{more}."
+        )

@@ -1,5 +1,5 @@
-"""How long the text of a JSON value is, without writing it: a value may repeat a part many times; and which word was
-meant. Pure.
+"""How long the text of a JSON value is, without writing it: a value may repeat a part many times;
+and which word was meant. Pure.
 """
 
 import re
@@ -40,5 +40,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case, however they are joined: `apiKey`, `API_KEY` and `api-key` have the same."""
+    """The words of a name in lower case, however they are joined: `apiKey`, `API_KEY` and `api-key`
+    have the same.
+    """
     return [word for word in _BETWEEN_WORDS.split(_HUMP.sub(" ", name).lower()) if word]

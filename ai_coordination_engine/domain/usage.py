@@ -15,32 +15,45 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def plain_usage(usage: object) -> dict[str, object]:
-    """Of `usage` only numbers and short texts, 20 at most, under snake_case names; nothing of what is no object."""
+    """Of `usage` only numbers and short texts, 20 at most, under snake_case names; nothing of what
+    is no object.
+    """
     if not isinstance(usage, Mapping):
         return {}
-    named = {_HUMP.sub("_", str(name)).lower(): value for name, value in usage.items() if _is_plain(value)}
+    named = {
+        _HUMP.sub("_", str(name)).lower(): value
+        for name, value in usage.items()
+        if _is_plain(value)
+    }
     kept = [(name, value) for name, value in named.items() if len(name) <= _TEXT][:_ENTRIES]
     return {_utf8(name): _utf8(value) if isinstance(value, str) else value for name, value in kept}
 
 
 def token_counts(usage: object) -> dict[str, int]:
-    """Of `usage` the whole numbers `input_tokens`, `output_tokens` and `total_tokens`, each only where it is known.
+    """Of `usage` the whole numbers `input_tokens`, `output_tokens` and `total_tokens`, each only
+    where it is known.
 
     The total is added up when only it is missing. What is more than `MAX_COUNT` is left out.
     """
     given = usage if isinstance(usage, Mapping) else {}
     counts = {
-        name: next((count for each in names if (count := whole_number(given.get(each))) is not None), None)
+        name: next(
+            (count for each in names if (count := whole_number(given.get(each))) is not None), None
+        )
         for name, names in _COUNTS.items()
     }
     parts = counts["input_tokens"], counts["output_tokens"]
     if counts["total_tokens"] is None and None not in parts:
         counts["total_tokens"] = sum(part for part in parts if part is not None)
-    return {name: count for name, count in counts.items() if count is not None and count <= MAX_COUNT}
+    return {
+        name: count for name, count in counts.items() if count is not None and count <= MAX_COUNT
+    }
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero; None for anything else."""
+    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero; None for
+    anything else.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

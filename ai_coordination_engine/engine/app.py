@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from ai_coordination_engine.ports import ActionFunctions, AllowList, Clock, Queue, Runtimes, Secrets, Wake
+from ai_coordination_engine.ports import (
+    ActionFunctions,
+    AllowList,
+    Clock,
+    Queue,
+    Runtimes,
+    Secrets,
+    Wake,
+)
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
@@ -15,9 +23,10 @@ from ai_coordination_engine.store.transitions.steering import Steering
 class App:
     """The settings, the store and the ports, one instance a process. Thread-safe.
 
-    `alone_since` (epoch seconds) says that no other worker has lived since then, so that older leases are dead ones:
-    true where the state belongs to one process, as on a developer's machine. `allow_list` is None where this process
-    does not have the settings of the workers, as the API's Lambda.
+    `alone_since` (epoch seconds) says that no other worker has lived since then, so that older
+    leases are dead ones: true where the state belongs to one process, as on a developer's machine.
+    `allow_list` is None where this process does not have the settings of the workers, as the API's
+    Lambda.
     """
 
     settings: Settings
@@ -34,7 +43,9 @@ class App:
     allow_list: AllowList | None = None
 
     def lost_before(self) -> float:
-        """Leases that end before this (epoch seconds) have run out, or their worker is known to be dead."""
+        """Leases that end before this (epoch seconds) have run out, or their worker is known to be
+        dead.
+        """
         now = self.clock.now().timestamp()
         if self.alone_since is None:
             return now
@@ -43,4 +54,6 @@ class App:
 
 def wake(agent: SessionAgent) -> Wake:
     """The message that wakes this session agent."""
-    return Wake(agent.partition_key, agent.session_uuid, agent.session_agent_uuid, epoch=agent.epoch or 0)
+    return Wake(
+        agent.partition_key, agent.session_uuid, agent.session_agent_uuid, epoch=agent.epoch or 0
+    )

@@ -25,7 +25,14 @@ from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import lost
 
-_LOGGED = ("partition_key", "session_uuid", "session_agent_uuid", "agent_uuid", "attempt", "run_uuid")
+_LOGGED = (
+    "partition_key",
+    "session_uuid",
+    "session_agent_uuid",
+    "agent_uuid",
+    "attempt",
+    "run_uuid",
+)
 _WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
@@ -42,8 +49,8 @@ def conclude(
 ) -> SessionAgent | None:
     """End an attempt that has its result, and hand off; nothing when it had lost its lease.
 
-    `held` says which conditions of the edges hold of the output, where they are evaluated already; `stored` spares
-    writing the output to a blob again.
+    `held` says which conditions of the edges hold of the output, where they are evaluated already;
+    `stored` spares writing the output to a blob again.
     """
     values: dict[str, object] = {"agent_output": output if stored is None else stored}
     if note := chain.notes.pop(agent.ordinal, None):
@@ -51,8 +58,11 @@ def conclude(
     try:
         completed, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
     except AgentFailure as failure:
-        acting = action.is_set(app, agent)  # else a long job's output is of no use to the conditions of the edges
-        log_event("action failed" if acting else "attempt failed", agent, error_class=failure.error_class)
+        # else a long job's output is of no use to the conditions of the edges
+        acting = action.is_set(app, agent)
+        log_event(
+            "action failed" if acting else "attempt failed", agent, error_class=failure.error_class
+        )
         return conclude_failed(app, agent, failure, acting=acting)
     if completed is None:
         return None
@@ -90,7 +100,9 @@ def _complete(
         return own_end(app, refused.old, agent, "completed"), held
 
 
-def conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
+def conclude_as_recorded(
+    app: App, agent: SessionAgent, run: SessionRun, chain: Chain
+) -> SessionAgent | None:
     """End an attempt as its run says, without calling the agent again."""
     log_event("attempt had ended", agent)
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
@@ -104,7 +116,9 @@ def conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: 
         return conclude_failed(app, agent, runs.failure(app, run))
     budget, stored = Budget(), run.agent_output
     try:
-        output = maps.gather(app, agent, budget).output if stored is None else app.records.load(stored)
+        output = (
+            maps.gather(app, agent, budget).output if stored is None else app.records.load(stored)
+        )
     except AgentFailure as failure:  # somebody has changed the elements by hand
         return conclude_failed(app, agent, failure)
     return conclude(app, agent, output, chain, budget=budget, stored=stored)
@@ -113,11 +127,16 @@ def conclude_as_recorded(app: App, agent: SessionAgent, run: SessionRun, chain: 
 def conclude_failed(
     app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False
 ) -> SessionAgent | None:
-    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing is claimed.
+    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing
+    is claimed.
 
     Where the action function failed (`acting`), that alone begins again later, on the same answer.
     """
-    policy, failures, now = rules.policy(app, agent), (agent.failures or 0) + 1, app.clock.now().timestamp()
+    policy, failures, now = (
+        rules.policy(app, agent),
+        (agent.failures or 0) + 1,
+        app.clock.now().timestamp(),
+    )
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
     try:

@@ -1,6 +1,8 @@
-"""What a message finds that comes to an agent which has ended: its first worker may have died anywhere after.
+"""What a message finds that comes to an agent which has ended: its first worker may have died
+anywhere after.
 
-What was done is read, in batches, and not written again: a message that returns costs what is new since the last time.
+What was done is read, in batches, and not written again: a message that returns costs what is new
+since the last time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,12 +37,13 @@ Left = Mapping[Key, SessionAgent]
 
 
 def recover(app: App, agent: SessionAgent) -> None:
-    """Finish what a terminal agent owes, and what follows from it: its first worker may have died anywhere after.
+    """Finish what a terminal agent owes, and what follows from it: its first worker may have died
+    anywhere after.
 
-    A chain runs under the message of its first agent, so that a redelivery walks down the terminal ones until it finds
-    what stands still, and sends that. Raises `Busy` while somebody holds a lease below: what is held has no message of
-    its own when whoever ran one before it claimed it. The message stands for that alone from then on, and the next
-    redelivery begins there.
+    A chain runs under the message of its first agent, so that a redelivery walks down the terminal
+    ones until it finds what stands still, and sends that. Raises `Busy` while somebody holds a
+    lease below: what is held has no message of its own when whoever ran one before it claimed it.
+    The message stands for that alone from then on, and the next redelivery begins there.
     """
     key = (agent.coordination_uuid, agent.session_uuid)
     session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
@@ -57,7 +60,9 @@ def recover(app: App, agent: SessionAgent) -> None:
     except Busy:  # the message comes back
         lost_before = app.lost_before()
         held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}
-        app.records.parallel.run([partial(app.transitions.handed_off, each, held) for each in walk.news(agent, held)])
+        app.records.parallel.run(
+            [partial(app.transitions.handed_off, each, held) for each in walk.news(agent, held)]
+        )
         raise
 
 
@@ -68,13 +73,18 @@ class _Walk:
     app: App
     session: Session
     ended: dict[int, SessionAgent] = field(default_factory=dict)
-    standing: dict[int, SessionAgent] = field(default_factory=dict)  # reached on several ways: the latest state counts
+    # reached on several ways: the latest state counts
+    standing: dict[int, SessionAgent] = field(default_factory=dict)
 
     def down_from(self, agent: SessionAgent) -> None:
-        """Do what all that has ended owes. Where that was done and sent before, go on with what was held then."""
+        """Do what all that has ended owes. Where that was done and sent before, go on with what was
+        held then.
+        """
         frontier, self.ended[agent.ordinal] = [agent], agent
         while frontier:
-            below = finish_outstanding(self.app, self.session, [each for each in frontier if not is_handed_off(each)])
+            below = finish_outstanding(
+                self.app, self.session, [each for each in frontier if not is_handed_off(each)]
+            )
             below += self._held_after([each for each in frontier if is_handed_off(each)])
             frontier = []
             for each in below:
@@ -86,25 +96,34 @@ class _Walk:
                     frontier.append(self.standing.pop(each.ordinal))
 
     def news(self, first: SessionAgent, held: set[int]) -> list[SessionAgent]:
-        """Where it has to be written that these are held: at the agent of the message, and at each fan-out below, so
-        that the messages of others do not send it again.
+        """Where it has to be written that these are held: at the agent of the message, and at each
+        fan-out below, so that the messages of others do not send it again.
         """
-        below = (each for each in self.ended.values() if each is not first and not is_handed_off(each))
+        below = (
+            each for each in self.ended.values() if each is not first and not is_handed_off(each)
+        )
         fans = [each for each in below if len(self.app.records.load(each.successors) or ()) > 1]
         known = is_handed_off(first) and held == {int(each) for each in first.held_after or ()}
         return fans if known else [first, *fans]
 
     def _held_after(self, ended: Sequence[SessionAgent]) -> list[SessionAgent]:
-        ordinals = {int(ordinal) for each in ended for ordinal in each.held_after or ()} - set(self.ended)
+        ordinals = {int(ordinal) for each in ended for ordinal in each.held_after or ()} - set(
+            self.ended
+        )
         if not ordinals:
             return []
-        return list(_read(self.app, self.session, {agent_key(ended[0], each) for each in ordinals}).values())
+        return list(
+            _read(self.app, self.session, {agent_key(ended[0], each) for each in ordinals}).values()
+        )
 
 
-def finish_outstanding(app: App, session: Session, ended: Iterable[SessionAgent]) -> list[SessionAgent]:
+def finish_outstanding(
+    app: App, session: Session, ended: Iterable[SessionAgent]
+) -> list[SessionAgent]:
     """Do what these agents of an open session owe, and return their successors as they are now.
 
-    At most one BatchGetItem per 100 successors and counter shards, and the writes for what is not done yet.
+    At most one BatchGetItem per 100 successors and counter shards, and the writes for what is not
+    done yet.
     """
     outgoing_edges: list[tuple[SessionAgent, Edge]] = []
     sinks: list[SessionAgent] = []
@@ -115,11 +134,17 @@ def finish_outstanding(app: App, session: Session, ended: Iterable[SessionAgent]
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
-    left = _read(app, session, {*_keys(outgoing_edges), *filter(None, map(sink_counter_shard_key_of, sinks))})
+    left = _read(
+        app, session, {*_keys(outgoing_edges), *filter(None, map(sink_counter_shard_key_of, sinks))}
+    )
     for agent in sinks:
         if _owes_as_sink(session, agent, left):
             finish_sink(app, agent)
-    owing = {edge_id(agent): agent for agent, edge in outgoing_edges if not _is_released(agent, edge, left)}
+    owing = {
+        edge_id(agent): agent
+        for agent, edge in outgoing_edges
+        if not _is_released(agent, edge, left)
+    }
     calls: list[Callable[[], SessionAgent | None]] = [
         partial(release, app, agent, edge, outcome)
         for agent in owing.values()
@@ -139,23 +164,39 @@ def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:
     for each in found:
         if each is not None:
             known = latest.get(each.ordinal)
-            if known is None or each.state in TERMINAL_AGENT_STATES or each.in_degree < known.in_degree:
+            if (
+                known is None
+                or each.state in TERMINAL_AGENT_STATES
+                or each.in_degree < known.in_degree
+            ):
                 latest[each.ordinal] = each
     return list(latest.values())
 
 
 def _keys(outgoing_edges: Iterable[tuple[SessionAgent, Edge]]) -> set[Key]:
-    keys = {(agent_key(agent, edge.ordinal), counter_shard_key_of(agent, edge)) for agent, edge in outgoing_edges}
+    keys = {
+        (agent_key(agent, edge.ordinal), counter_shard_key_of(agent, edge))
+        for agent, edge in outgoing_edges
+    }
     return {key for each in keys for key in each if key is not None}
 
 
 def _read(app: App, session: Session, keys: set[Key]) -> Left:
-    return app.records.get_many(SESSION_AGENT, session.partition_key, list(keys), consistent=True) if keys else {}
+    return (
+        app.records.get_many(SESSION_AGENT, session.partition_key, list(keys), consistent=True)
+        if keys
+        else {}
+    )
 
 
 def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
-    """Whether the edge is gone, and with the last one of a counter shard that of the counter shard."""
-    join, counter_shard_key = left.get(agent_key(agent, edge.ordinal)), counter_shard_key_of(agent, edge)
+    """Whether the edge is gone, and with the last one of a counter shard that of the counter
+    shard.
+    """
+    join, counter_shard_key = (
+        left.get(agent_key(agent, edge.ordinal)),
+        counter_shard_key_of(agent, edge),
+    )
     if counter_shard_key is None:
         return join is None or edge_id(agent) not in (join.unfinished or ())
     counter_shard = left.get(counter_shard_key)
@@ -179,7 +220,9 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
 
 
 def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
-    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a lease."""
+    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a
+    lease.
+    """
     lost_before, now = app.lost_before(), app.clock.now().timestamp()
     runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]
     app.queue.send([wake(each) for each in runnable])
@@ -189,7 +232,9 @@ def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
 
 
 def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
-    """Whether a message sent now would find something to do; one that would later is sent with a delay."""
+    """Whether a message sent now would find something to do; one that would later is sent with a
+    delay.
+    """
     match found:
         case Phase.READY | Phase.ASKING | Phase.LEASE_EXPIRED | Phase.WAITING_FOR_JOB:
             return True

@@ -1,7 +1,9 @@
-"""One step: claim a session agent, run it, record the attempt, end it, hand off; then the next of the chain.
+"""One step: claim a session agent, run it, record the attempt, end it, hand off; then the next of
+the chain.
 
-Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The message is the caller's
-to delete when `run_step` returns: until then all that it owes can be found again from the agent it names (promise P4).
+Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The
+message is the caller's to delete when `run_step` returns: until then all that it owes can be found
+again from the agent it names (promise P4).
 """
 
 from datetime import UTC, datetime
@@ -35,20 +37,29 @@ from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.attempts import Lease, died_in_a_row, lost_since_set_back, met_errors
+from ai_coordination_engine.store.transitions.attempts import (
+    Lease,
+    died_in_a_row,
+    lost_since_set_back,
+    met_errors,
+)
 
 __all__ = ["Busy", "poison", "run_step"]
 
 MOST_LOST = 5  # attempts in a row whose process died; what kills its worker is not tried for ever
-SUSPECT = 2  # of them, and no other suspect runs in the same process: whose fault it was would not be seen
+# of them, and no other suspect runs in the same process: whose fault it was would not be seen
+SUSPECT = 2
 
 
-def run_step(app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None) -> None:
+def run_step(
+    app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None
+) -> None:
     """Do the work that `wake` may stand for, and what follows from it as long as there is time.
 
-    `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set, what follows is left to other
-    workers. Returns when the message may be deleted: the work is done, was done before, or another message stands for
-    it. Raises `Busy` when the message must be kept for later.
+    `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set, what
+    follows is left to other workers. Returns when the message may be deleted: the work is done, was
+    done before, or another message stands for it. Raises `Busy` when the message must be kept for
+    later.
     """
     chain = Chain(deadline, stopping)
     try:
@@ -92,7 +103,9 @@ _Waits = Literal[
 
 
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """What a message owes that came to an agent which nobody can claim now; a successor that was claimed, if any."""
+    """What a message owes that came to an agent which nobody can claim now; a successor that was
+    claimed, if any.
+    """
     found = phase(agent, lease.now, lease.lost_before)
     match found:
         case Phase.ENDED:
@@ -128,14 +141,20 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
             assert_never(never)
 
 
-def _dispatch_paused(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """Resuming the session sends what is owed; in one that has ended nobody resumes, and a lost attempt is ended."""
+def _dispatch_paused(
+    app: App, agent: SessionAgent, lease: Lease, chain: Chain
+) -> SessionAgent | None:
+    """Resuming the session sends what is owed; in one that has ended nobody resumes, and a lost
+    attempt is ended.
+    """
     is_lost = agent.state == "executing" and agent.lease_until is not None
     return _take_over(app, agent, lease, chain) if is_lost and control.is_over(app, agent) else None
 
 
 def _dispatch_ended(app: App, agent: SessionAgent) -> None:
-    """What follows from an agent that has ended, and the runs of attempts in the middle of which somebody ended it."""
+    """What follows from an agent that has ended, and the runs of attempts in the middle of which
+    somebody ended it.
+    """
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
         return
@@ -152,7 +171,9 @@ def _go_on_with_map(app: App, agent: SessionAgent) -> None:
 
 
 def _park(app: App, agent: SessionAgent) -> None:
-    """The agent waits for its person; no message waits with it, but one comes when the wait runs out."""
+    """The agent waits for its person; no message waits with it, but one comes when the wait runs
+    out.
+    """
     within = (app.records.load(agent.agent_action) or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
     parked = app.transitions.wait_for_user(agent, due_at)
@@ -170,7 +191,9 @@ def _look_at_wait(app: App, agent: SessionAgent, now: float) -> None:
 
 
 def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """The next attempt of an agent whose worker died; the end of that one, where its run tells it already."""
+    """The next attempt of an agent whose worker died; the end of that one, where its run tells it
+    already.
+    """
     attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
     look = partial(control.is_over, app, agent), partial(runs.ended, app, agent, attempts)
     over, run = app.records.parallel.pair(*look)
@@ -195,11 +218,16 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
 
 
 def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
-    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be concluded; None: it is."""
+    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be
+    concluded; None: it is.
+    """
     if run is not None:
         if (agent.resumed or 0) + 1 < MOST_LOST:
             return None
-        return f"Its attempt has a result, but {MOST_LOST} tries to end it died or met an error; the log says why."
+        return (
+            f"Its attempt has a result, but {MOST_LOST} tries to end it died or met an error; the"
+            " log says why."
+        )
     if died_in_a_row(agent) >= MOST_LOST:
         return f"{MOST_LOST} attempts in a row ended without a result; the log says why."
     if met_errors(agent) >= MOST_LOST:
@@ -208,13 +236,19 @@ def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
 
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """Go on with an attempt that has its result: a long job has ended, or the action function did not."""
+    """Go on with an attempt that has its result: a long job has ended, or the action function did
+    not.
+    """
     tries = (agent.resumed or 0) + bool(agent.acting)
     if tries >= SUSPECT:
         chain.run_alone()
     result: AgentResult | AgentFailure | None
     try:
-        result = AgentResult(app.records.load(agent.agent_output) or "") if agent.acting else _look(app, agent)
+        result = (
+            AgentResult(app.records.load(agent.agent_output) or "")
+            if agent.acting
+            else _look(app, agent)
+        )
     except AgentFailure as failure:
         result = failure
     if result is None:
@@ -223,8 +257,14 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return None
     try:
         if tries >= MOST_LOST:
-            what = "Its action function began" if agent.acting else "The end of its long job was taken up"
-            dead_letter(app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why.")
+            what = (
+                "Its action function began"
+                if agent.acting
+                else "The end of its long job was taken up"
+            )
+            dead_letter(
+                app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why."
+            )
             return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
@@ -263,20 +303,32 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             held = check_output(edges(app.records.load(agent.successors)), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
-        persist(app, agent, chain, partial(runs.record, app, agent, started, outcome="failed", failure=failure))
+        persist(
+            app,
+            agent,
+            chain,
+            partial(runs.record, app, agent, started, outcome="failed", failure=failure),
+        )
         return conclude_failed(app, agent, failure)
     log_event("attempt completed", agent)
-    stored = persist(app, agent, chain, partial(pack, app, agent, {"agent_output": result.output}))["agent_output"]
+    stored = persist(app, agent, chain, partial(pack, app, agent, {"agent_output": result.output}))[
+        "agent_output"
+    ]
     kept = stored if agent.mapped is None else None
-    completed = partial(runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept)
+    completed = partial(
+        runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept
+    )
     persist(app, agent, chain, completed)
     return conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
 
 
-def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentResult | SessionRun | None:
+def _result(
+    app: App, agent: SessionAgent, chain: Chain, budget: Budget
+) -> AgentResult | SessionRun | None:
     """What the runtime answers, or the elements of a map; None when a map has been expanded.
 
-    The run of an attempt that was taken over, where that has ended: nothing comes between this last look and the call.
+    The run of an attempt that was taken over, where that has ended: nothing comes between this last
+    look and the call.
     """
     earlier = lost_since_set_back(agent)
     try:
@@ -305,11 +357,14 @@ def _result(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> Agen
 
 
 def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
-    """Whether the attempt still has its lease, and that for as long as it may take: what it is given may have taken
-    long to read. No call, ordinarily.
+    """Whether the attempt still has its lease, and that for as long as it may take: what it is
+    given may have taken long to read. No call, ordinarily.
     """
     lease = new_lease(app)
-    if agent.lease_until - lease.now >= request.timeout_seconds + app.settings.lease_margin_seconds / 2:
+    if (
+        agent.lease_until - lease.now
+        >= request.timeout_seconds + app.settings.lease_margin_seconds / 2
+    ):
         return True
     try:
         app.transitions.renew(agent, lease)
@@ -326,8 +381,12 @@ def _lost_lease(app: App, agent: SessionAgent, now: SessionAgent | None) -> None
         own_end(app, now, agent, "executing")
 
 
-def _conclude_earlier(app: App, agent: SessionAgent, run: SessionRun, chain: Chain) -> SessionAgent | None:
-    """End the attempt before the one that was taken over as the run says, without calling the agent again."""
+def _conclude_earlier(
+    app: App, agent: SessionAgent, run: SessionRun, chain: Chain
+) -> SessionAgent | None:
+    """End the attempt before the one that was taken over as the run says, without calling the agent
+    again.
+    """
     try:
         held = app.transitions.give_back(agent, runs.started_at(app, run, agent.started_at))
     except Refused as refused:

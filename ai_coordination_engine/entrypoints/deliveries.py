@@ -1,4 +1,6 @@
-"""What becomes of a received message, whoever received it: worked off, sent anew for later, kept, or given up."""
+"""What becomes of a received message, whoever received it: worked off, sent anew for later, kept,
+or given up.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake
 
-SENT_ANEW = MAX_RECEIVES - 1  # receipts after which a message that waits for a backend is; one try more is left
+# receipts after which a message that waits for a backend is; one try more is left
+SENT_ANEW = MAX_RECEIVES - 1
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
 
 
@@ -20,7 +23,9 @@ class Messages(Protocol):
     """What a consumer needs of the queue."""
 
     def read(self, body: str) -> Wake:
-        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
+        """The wake-up in a message's body; raises `BadUserInput` for a body that can never be
+        one.
+        """
 
     def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
         """As `ports.Queue`."""
@@ -40,10 +45,12 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Decides what becomes of messages. `poison` ends what a wake-up stands for, whose step raises each time.
+    """Decides what becomes of messages. `poison` ends what a wake-up stands for, whose step raises
+    each time.
 
-    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near that: it is sent anew,
-    and so is, in time, one whose step a backend refuses, for as many hours as that takes.
+    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near
+    that: it is sent anew, and so is, in time, one whose step a backend refuses, for as many hours
+    as that takes.
     """
 
     messages: Messages
@@ -51,11 +58,15 @@ class Deliveries:
     longest_backoff: float
 
     def work_off(self, delivery: Delivery, step: Callable[[Wake], None]) -> float | None:
-        """Run the step of a message; None: delete it, otherwise how many seconds to keep it hidden."""
+        """Run the step of a message; None: delete it, otherwise how many seconds to keep it
+        hidden.
+        """
         try:
             wake = self.messages.read(delivery.body)
         except BadUserInput as error:
-            logger.error("poison message", extra={"message_id": delivery.message_id, "reason": error.message})
+            logger.error(
+                "poison message", extra={"message_id": delivery.message_id, "reason": error.message}
+            )
             return 0  # nothing to wait for: the redrive policy moves it to the dead-letter queue
         try:
             step(wake)
@@ -75,9 +86,13 @@ class Deliveries:
 
     def _wait_for_backend(self, wake: Wake, delivery: Delivery, error: Exception) -> float | None:
         reason = f"{type(error).__name__}: {error}"
-        logger.warning("backend refuses", extra={"message_id": delivery.message_id, "reason": reason})
+        logger.warning(
+            "backend refuses", extra={"message_id": delivery.message_id, "reason": reason}
+        )
         seconds = self._backoff(delivery) * (1 - _RANDOM.random() / 2)
-        return seconds if delivery.received < SENT_ANEW else self._send_anew(wake, delivery, seconds)
+        return (
+            seconds if delivery.received < SENT_ANEW else self._send_anew(wake, delivery, seconds)
+        )
 
     def _send_anew(self, wake: Wake, delivery: Delivery, seconds: float) -> float | None:
         try:
@@ -90,7 +105,10 @@ class Deliveries:
 
     def _give_up(self, wake: Wake, delivery: Delivery, error: Exception) -> bool:
         try:
-            self.poison(wake, f"{type(error).__name__} (message {delivery.message_id}); the log has the rest")
+            self.poison(
+                wake,
+                f"{type(error).__name__} (message {delivery.message_id}); the log has the rest",
+            )
         except Exception:  # the sweep finds what stands still
             logger.exception("could not give up", extra={"message_id": delivery.message_id})
             return False

@@ -1,7 +1,7 @@
 """The six records as PynamoDB models: keys as DESIGN fixes them, attributes, no behaviour.
 
-`Meta.table_name` is the part after the prefix; `Table` adds the prefix. Attributes below a comment "engine" never reach
-the wire. `partition_key` is the tenant that owns the item.
+`Meta.table_name` is the part after the prefix; `Table` adds the prefix. Attributes below a comment
+"engine" never reach the wire. `partition_key` is the tenant that owns the item.
 """
 
 from typing import Any, ClassVar, Self
@@ -16,7 +16,12 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+from pynamodb.indexes import (
+    AllProjection,
+    GlobalSecondaryIndex,
+    IncludeProjection,
+    KeysOnlyProjection,
+)
 from pynamodb.models import Model
 
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
@@ -38,12 +43,13 @@ class IntegerAttribute(Attribute[int]):
 
 
 class Record(Model):
-    """What every record has. `unconfirmed` (then `confirmed`) and `deleting` are the marks of promise P1;
-    `has_blobs` says that blobs may exist below the record's prefix.
+    """What every record has. `unconfirmed` (then `confirmed`) and `deleting` are the marks of
+    promise P1; `has_blobs` says that blobs may exist below the record's prefix.
     """
 
     record_name: ClassVar[str]
-    identity: ClassVar[tuple[str, ...]] = ()  # what tells it, beside its key, from a record that somebody else wrote
+    # what tells it, beside its key, from a record that somebody else wrote
+    identity: ClassVar[tuple[str, ...]] = ()
 
     partition_key = UnicodeAttribute(null=True)
     updated_by = UnicodeAttribute(null=True)
@@ -53,11 +59,14 @@ class Record(Model):
     confirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
     has_blobs = BooleanAttribute(null=True)
-    nonce = UnicodeAttribute(null=True)  # tells the record from others that stood under its key before
+    # tells the record from others that stood under its key before
+    nonce = UnicodeAttribute(null=True)
 
     @classmethod
     def from_raw_data(cls, data: dict[str, Any]) -> Self:
-        """The record of an item: PynamoDB's own goes twice through all attributes, of which most items have a third."""
+        """The record of an item: PynamoDB's own goes twice through all attributes, of which most
+        items have a third.
+        """
         record, attributes = cls.__new__(cls), cls.get_attributes()
         record.attribute_values = {
             name: attributes[name].deserialize(attributes[name].get_value(value))
@@ -74,17 +83,27 @@ class Record(Model):
         for name, attribute in attributes:
             if isinstance(attribute, ParentKey):
                 shard = attribute.shard_of(getattr(self, child))
-                item[name] = {attribute.attr_type: attribute.stored(self.partition_key, getattr(self, name), shard)}
+                item[name] = {
+                    attribute.attr_type: attribute.stored(
+                        self.partition_key, getattr(self, name), shard
+                    )
+                }
         return item
 
     def is_same(self, other: "Record") -> bool:
-        """Whether another item under the same key is this record, in whatever state, and not somebody else's."""
+        """Whether another item under the same key is this record, in whatever state, and not
+        somebody else's.
+        """
         return all(getattr(self, name) == getattr(other, name) for name in self.identity)
 
     @classmethod
     def payload_names(cls) -> list[str]:
         """The attributes that may live in a blob."""
-        return [name for name, attribute in cls.get_attributes().items() if isinstance(attribute, Payload)]
+        return [
+            name
+            for name, attribute in cls.get_attributes().items()
+            if isinstance(attribute, Payload)
+        ]
 
 
 class _ByTenant(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
@@ -112,7 +131,9 @@ class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
 
 
 class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All sessions of a tenant, in order of creation: one write for each, for what changes of a row is not in it."""
+    """All sessions of a tenant, in order of creation: one write for each, for what changes of a row
+    is not in it.
+    """
 
     session_uuid = UnicodeAttribute(range_key=True)
 
@@ -144,7 +165,9 @@ class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-cal
 
 
 class Inbox(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Session agents that wait for a person, by tenant, in the order in which they began to wait; sparse."""
+    """Session agents that wait for a person, by tenant, in the order in which they began to wait;
+    sparse.
+    """
 
     inbox = UnicodeAttribute(hash_key=True)
     waits_since = UnicodeAttribute(range_key=True)
@@ -210,7 +233,8 @@ class Session(Record):
         table_name = "sessions"
 
     record_name = "session"
-    first_agent: "SessionAgent | None" = None  # not stored: its agent 0, where that was read with it
+    # not stored: its agent 0, where that was read with it
+    first_agent: "SessionAgent | None" = None
     coordination_uuid = ShardedParentKey(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)
     task_uuid = UnicodeAttribute(null=True)
@@ -224,15 +248,19 @@ class Session(Record):
     by_tenant = SessionsByTenant()
     by_status = UnicodeAttribute(null=True)
     of_status = SessionsByStatus()
-    # engine: the sinks (or counter shards of them) that are not terminal yet, and the number of sinks in them
+    # engine: the sinks (or counter shards of them) that are not terminal yet, and the number of
+    # sinks in them
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
-    # whose agents count (absent: those of `nonce`): several starts of one uuid write agents, one confirms the session
+    # whose agents count (absent: those of `nonce`): several starts of one uuid write agents, one
+    # confirms the session
     incarnation = UnicodeAttribute(null=True)
-    # there may be agents that do not count: until then (epoch seconds) somebody may write some; the sweep removes them
+    # there may be agents that do not count: until then (epoch seconds) somebody may write some; the
+    # sweep removes them
     strays = NumberAttribute(null=True)
-    upstream_failed = BooleanAttribute(null=True)  # a sink failed, or was skipped because of a failure
+    # a sink failed, or was skipped because of a failure
+    upstream_failed = BooleanAttribute(null=True)
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do
     # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
@@ -240,15 +268,20 @@ class Session(Record):
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
     epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
-    # once it has ended and its agents were ended: [epoch, those (ordinals) whose attempts others held; null: many]
-    # while they are ended turn by turn: [epoch, null, the ordinal of the agent whose messages do that]
+    # once it has ended and its agents were ended: [epoch, those (ordinals) whose attempts others
+    # held; null: many] while they are ended turn by turn: [epoch, null, the ordinal of the agent
+    # whose messages do that]
     agents_ended = Payload(null=True)
-    control_keys = UnicodeSetAttribute(null=True)  # the orders that were carried out; once these are many, they
-    older_control_keys = UnicodeSetAttribute(null=True)  # become these, so that the latest are always known
-    # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended or only waits
+    # the orders that were carried out; once these are many, they
+    control_keys = UnicodeSetAttribute(null=True)
+    # become these, so that the latest are always known
+    older_control_keys = UnicodeSetAttribute(null=True)
+    # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended
+    # or only waits
     watch = UnicodeAttribute(null=True)
     watch_at = NumberAttribute(null=True)
-    watch_kept_until = NumberAttribute(null=True)  # a wait is being ended: until then it is not given up
+    # a wait is being ended: until then it is not given up
+    watch_kept_until = NumberAttribute(null=True)
     outlived = BooleanAttribute(null=True)  # a question in it is watched, also once it has ended
     to_watch = SessionsToWatch()
 
@@ -260,7 +293,15 @@ class SessionAgent(Record):
         table_name = "session_agents"
 
     record_name = "session agent"
-    identity = ("partition_key", "coordination_uuid", "agent_uuid", "ordinal", "map_ordinal", "width", "sink_count")
+    identity = (
+        "partition_key",
+        "coordination_uuid",
+        "agent_uuid",
+        "ordinal",
+        "map_ordinal",
+        "width",
+        "sink_count",
+    )
     session_uuid = ParentKey(hash_key=True)
     session_agent_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
@@ -272,23 +313,32 @@ class SessionAgent(Record):
     in_degree = IntegerAttribute(null=True)
     state = UnicodeAttribute(null=True)
     notes = Payload(null=True)
-    # engine: the unfinished predecessors (or counter shards of them) as ordinals; `in_degree` is the number of predecessors
+    # engine: the unfinished predecessors (or counter shards of them) as ordinals; `in_degree` is
+    # the number of predecessors
     ordinal = IntegerAttribute(null=True)
-    epoch = IntegerAttribute(null=True)  # how often the agent was set back; its edges are named by it
-    # the epoch in which all that it made ready was sent again, but for those (ordinals) that others held then
+    # how often the agent was set back; its edges are named by it
+    epoch = IntegerAttribute(null=True)
+    # the epoch in which all that it made ready was sent again, but for those (ordinals) that others
+    # held then
     handed_off = IntegerAttribute(null=True)
     held_after = NumberSetAttribute(null=True)
     unfinished = NumberSetAttribute(null=True)
-    still_needed = IntegerAttribute(null=True)  # join any or quorum: how many predecessors it still needs
+    # join any or quorum: how many predecessors it still needs
+    still_needed = IntegerAttribute(null=True)
     predecessors = Payload(null=True)
-    successors = Payload(null=True)  # [[ordinal, its in_degree, its join, its condition], …]; the last two if not plain
-    sink_count = IntegerAttribute(null=True)  # on a sink: how many sinks the session has; 0: asked outside a task
+    # [[ordinal, its in_degree, its join, its condition], …]; the last two if not plain
+    successors = Payload(null=True)
+    # on a sink: how many sinks the session has; 0: asked outside a task
+    sink_count = IntegerAttribute(null=True)
     width = IntegerAttribute(null=True)  # on a counter shard: how many predecessors it stands for
     counter_shards = IntegerAttribute(null=True)  # on a wide join: how many counter shards it has
-    unsatisfied = BooleanAttribute(null=True)  # an edge that it needs is off (of a counter shard: one of its edges)
+    # an edge that it needs is off (of a counter shard: one of its edges)
+    unsatisfied = BooleanAttribute(null=True)
     upstream_failed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
-    chosen = Payload(null=True)  # the successors (agent uuids) that the action function chose; absent: all
-    # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the session starts
+    # the successors (agent uuids) that the action function chose; absent: all
+    chosen = Payload(null=True)
+    # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the
+    # session starts
     definition = Payload(null=True)
     query = Payload(null=True)
     task_query = Payload(null=True)
@@ -299,16 +349,20 @@ class SessionAgent(Record):
     # engine: the lease. `run_uuid` names the current attempt and fences the others
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
-    first_run = UnicodeAttribute(null=True)  # the uuid that the run of its first attempt was promised, until it begins
+    # the uuid that the run of its first attempt was promised, until it begins
+    first_run = UnicodeAttribute(null=True)
     lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
     set_back = IntegerAttribute(null=True)  # the epoch in which it was set back; absent: never
-    lease_seconds = NumberAttribute(null=True)  # how long a claim holds; absent: as the settings say
+    # how long a claim holds; absent: as the settings say
+    lease_seconds = NumberAttribute(null=True)
     lease_until = NumberAttribute(null=True)
     lease_token = UnicodeAttribute(null=True)
-    # engine: when the latest attempt began and ended (epoch seconds); what never began has no end either
+    # engine: when the latest attempt began and ended (epoch seconds); what never began has no end
+    # either
     started_at = NumberAttribute(null=True)
     ended_at = NumberAttribute(null=True)
-    # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch seconds)
+    # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch
+    # seconds)
     failures = IntegerAttribute(null=True)
     on_fallback = BooleanAttribute(null=True)
     not_before = NumberAttribute(null=True)
@@ -336,7 +390,14 @@ class SessionRun(Record):
         table_name = "session_runs"
 
     record_name = "session run"
-    identity = ("partition_key", "coordination_uuid", "session_agent_uuid", "updated_by", "confirmed")  # by a client
+    # by a client
+    identity = (
+        "partition_key",
+        "coordination_uuid",
+        "session_agent_uuid",
+        "updated_by",
+        "confirmed",
+    )
     session_uuid = ParentKey(hash_key=True)
     run_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
@@ -345,10 +406,19 @@ class SessionRun(Record):
     agent_uuid = UnicodeAttribute(null=True)
     async_task_uuid = UnicodeAttribute(null=True)
     async_task = Payload(null=True)
-    # engine: what the agent of the attempt is concluded from when its worker dies; a blob is the session agent's own
+    # engine: what the agent of the attempt is concluded from when its worker dies; a blob is the
+    # session agent's own
     agent_output = Payload(null=True)
-    retryable = BooleanAttribute(null=True)  # a failure that may pass, and after how many seconds the other side says
+    # a failure that may pass, and after how many seconds the other side says
+    retryable = BooleanAttribute(null=True)
     retry_after = NumberAttribute(null=True)
 
 
-MODELS: tuple[type[Record], ...] = (Coordination, Task, TaskSchedule, Session, SessionAgent, SessionRun)
+MODELS: tuple[type[Record], ...] = (
+    Coordination,
+    Task,
+    TaskSchedule,
+    Session,
+    SessionAgent,
+    SessionRun,
+)

@@ -1,4 +1,6 @@
-"""The stored hash keys of child tables: the parent's uuid, its tenant, and where one partition is too slow a shard."""
+"""The stored hash keys of child tables: the parent's uuid, its tenant, and where one partition is
+too slow a shard.
+"""
 
 import zlib
 from typing import ClassVar
@@ -6,15 +8,18 @@ from typing import ClassVar
 from pynamodb.attributes import UnicodeAttribute
 
 SEPARATOR = " "  # of a tenant from the uuid
-_EARLIER = "The table holds items of an earlier layout: create the tables anew, with another prefix."
+_EARLIER = (
+    "The table holds items of an earlier layout: create the tables anew, with another prefix."
+)
 
 
 class ParentKey(UnicodeAttribute):
     """The uuid of the parent, as the hash key of a child table.
 
-    The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants never share a
-    partition; here and on the wire it is the bare uuid. A space of the tenant is escaped, and no uuid begins with one:
-    after a second space come internal items (`internal`), and shards (`ShardedParentKey`).
+    The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants
+    never share a partition; here and on the wire it is the bare uuid. A space of the tenant is
+    escaped, and no uuid begins with one: after a second space come internal items (`internal`), and
+    shards (`ShardedParentKey`).
     """
 
     shards: ClassVar[int] = 1
@@ -38,10 +43,11 @@ class ParentKey(UnicodeAttribute):
 
 
 class ShardedParentKey(ParentKey):
-    """The same for children that are so many that one partition does not take their writes: `acme#eu  1 brief`.
+    """The same for children that are so many that one partition does not take their writes:
+    `acme#eu  1 brief`.
 
-    The shard follows from the child's uuid, so that a child is found by its key; whoever looks for all children of a
-    parent looks in each.
+    The shard follows from the child's uuid, so that a child is found by its key; whoever looks for
+    all children of a parent looks in each.
     """
 
     shards = 2
@@ -52,7 +58,9 @@ class ShardedParentKey(ParentKey):
         return SEPARATOR.join((_escaped(tenant), "", str(shard), uuid))
 
     def deserialize(self, value: str) -> str:
-        """The bare uuid; raises `ValueError` for an item that was stored before there were shards."""
+        """The bare uuid; raises `ValueError` for an item that was stored before there were
+        shards.
+        """
         _, _, rest = value.partition(SEPARATOR)
         if not rest.startswith(SEPARATOR):
             raise ValueError(_EARLIER)

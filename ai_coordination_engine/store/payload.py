@@ -1,4 +1,6 @@
-"""Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern, promise P8)."""
+"""Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern,
+promise P8).
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -23,7 +25,9 @@ class BlobReference:
 
 
 class Payload(Attribute[Any]):
-    """Any JSON value, stored as its JSON text (digits and keys stay as they are) or as a `BlobReference`."""
+    """Any JSON value, stored as its JSON text (digits and keys stay as they are) or as a
+    `BlobReference`.
+    """
 
     attr_type = STRING
 
@@ -39,20 +43,25 @@ class Payload(Attribute[Any]):
 
 
 def to_json(value: Any) -> str:
-    """The compact JSON text of `value`; raises `BadUserInput` for what JSON or UTF-8 cannot express."""
+    """The compact JSON text of `value`; raises `BadUserInput` for what JSON or UTF-8 cannot
+    express.
+    """
     try:
         text = json_text.encode(value)
         text.encode()
     except ValueError as error:
-        raise BadUserInput("A value is no JSON: it holds a NaN, an invalid character or too many levels.") from error
+        raise BadUserInput(
+            "A value is no JSON: it holds a NaN, an invalid character or too many levels."
+        ) from error
     return text
 
 
 def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: int) -> Any:
-    """`value` itself when its JSON has at most `inline_limit` bytes, else a reference to a blob that now holds it.
+    """`value` itself when its JSON has at most `inline_limit` bytes, else a reference to a blob
+    that now holds it.
 
-    The key is made of the content, so that writing again is harmless and a blob never changes; `prefix` is asked for
-    what is large alone.
+    The key is made of the content, so that writing again is harmless and a blob never changes;
+    `prefix` is asked for what is large alone.
     """
     if value is None or isinstance(value, BlobReference):
         return value
@@ -71,4 +80,8 @@ def blob_of(prefix: str, data: bytes) -> BlobReference:
 
 def check_out(blobs: Blobs, value: Any) -> Any:
     """The value behind a reference; any other value itself."""
-    return json_text.loads(blobs.get(value.key).decode()) if isinstance(value, BlobReference) else value
+    return (
+        json_text.loads(blobs.get(value.key).decode())
+        if isinstance(value, BlobReference)
+        else value
+    )

@@ -1,1 +1,3 @@
-"""What tests and benchmarks share: drivers of the application in process, and an emulator of AWS."""
+"""What tests and benchmarks share: drivers of the application in process, and an emulator of
+AWS.
+"""

@@ -1,4 +1,6 @@
-"""What tests and benchmarks drive the application with, in process: a GraphQL client, a worker, a counter."""
+"""What tests and benchmarks drive the application with, in process: a GraphQL client, a worker, a
+counter.
+"""
 
 import asyncio
 from collections import Counter
@@ -44,7 +46,9 @@ class Api:
         return str(error["extensions"]["code"])
 
     async def _send(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        return await run(Parameters(query, None, variables), DOCUMENTS, Context(self.app, self.tenant))
+        return await run(
+            Parameters(query, None, variables), DOCUMENTS, Context(self.app, self.tenant)
+        )
 
 
 class Worker:
@@ -56,15 +60,21 @@ class Worker:
 
     def receive(self) -> list[dict[str, Any]]:
         """Up to ten messages."""
-        answer = self.client.receive_message(QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10)
+        answer = self.client.receive_message(
+            QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10
+        )
         return list(answer.get("Messages", []))
 
     def delete(self, message: dict[str, Any]) -> None:
         """Take a message off the queue."""
-        self.client.delete_message(QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        self.client.delete_message(
+            QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"]
+        )
 
     def drain(self) -> int:
-        """Run until the queue is empty; the number of messages that were handled. `Busy` ones stay."""
+        """Run until the queue is empty; the number of messages that were handled. `Busy` ones
+        stay.
+        """
         handled = 0
         while messages := self.receive():
             for message in messages:

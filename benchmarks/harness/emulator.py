@@ -1,4 +1,6 @@
-"""The AWS emulator ministack as a child process: on loopback, on a free port, gone when its user ends."""
+"""The AWS emulator ministack as a child process: on loopback, on a free port, gone when its user
+ends.
+"""
 
 import os
 import signal
@@ -17,7 +19,8 @@ import boto3
 PYTHON = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "python"
 REGION = "us-east-1"
 START_SECONDS = 60
-# Ends the emulator when its input ends, which happens, too, when its user is killed: it must never be left running.
+# Ends the emulator when its input ends, which happens, too, when its user is killed: it must never
+# be left running.
 GUARD = '"$@" </dev/null & cat >/dev/null; kill $!; wait $!; kill -9 0'
 
 
@@ -39,7 +42,9 @@ class Emulator:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
-    """Start it with all its files below `folder`; raises `RuntimeError` with its log when it does not answer."""
+    """Start it with all its files below `folder`; raises `RuntimeError` with its log when it does
+    not answer.
+    """
     emulator = Emulator(_free_port(), folder / "ministack.log")
     environment = {
         "PATH": os.environ["PATH"],
@@ -48,7 +53,8 @@ def running(folder: Path) -> Iterator[Emulator]:
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(emulator.port),
         "IOT_MTLS_ENABLED": "0",
-        "AUTH": "true",  # signatures and policies are enforced: the functions run with their roles alone
+        # signatures and policies are enforced: the functions run with their roles alone
+        "AUTH": "true",
         "AWS_DEFAULT_REGION": REGION,
         "MINISTACK_REGION": REGION,
     }

@@ -1,4 +1,6 @@
-"""Caches of real clients, set up as docs/clients.md says: Apollo Client and urql's graphcache normalise records."""
+"""Caches of real clients, set up as docs/clients.md says: Apollo Client and urql's graphcache
+normalise records.
+"""
 
 import json
 import re
@@ -20,13 +22,17 @@ from tests.kit.node import installed, needs_node
 HERE = Path(__file__).parent
 DOCS = (HERE.parents[1] / "docs" / "clients.md").read_text(encoding="utf-8")
 SETUP = """mutation($agents: [JSONCamelCase], $actions: JSONCamelCase) {
-  insertUpdateCoordination(coordinationUuid: "c", coordinationName: "Ask", agents: $agents, updatedBy: "me") {
+  insertUpdateCoordination(coordinationUuid: "c", coordinationName: "Ask", agents: $agents,
+      updatedBy: "me") {
     coordination { id } }
-  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "T", agentActions: $actions, updatedBy: "me") {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "T", agentActions: $actions,
+      updatedBy: "me") {
     task { id } } }"""
-START = """mutation { executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", taskQuery: "go") {
+START = """mutation { executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t",
+  taskQuery: "go") {
   procedureTaskSession { sessionUuid } } }"""
-STATES = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) { sessionAgents { state } } }"""
+STATES = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
+  sessionAgents { state } } }"""
 
 pytestmark = [pytest.mark.conformance, needs_node]
 
@@ -65,7 +71,9 @@ def work() -> Iterator[Path]:
 def session(url: str) -> str:
     """A session whose second agent waits for a person, beside an earlier one like it."""
     for _ in range(2):
-        started = send(url, START)["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+        started = send(url, START)["executeProcedureTaskSession"]["procedureTaskSession"][
+            "sessionUuid"
+        ]
         for _ in range(500):
             agents = send(url, STATES, s=started)["session"]["sessionAgents"]
             if agents[1]["state"] == "wait_for_user_input":
@@ -75,18 +83,24 @@ def session(url: str) -> str:
 
 def run(work: Path, script: str, *arguments: str) -> Any:
     command = ["node", script, *arguments]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=work, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def on_the_screen(found: Any) -> tuple[str, str]:
-    """The first and the last status of the latest session that a list on the screen has shown, without a refetch."""
+    """The first and the last status of the latest session that a list on the screen has shown,
+    without a refetch.
+    """
     statuses = [each[0] for each in found["seen"]]
     return statuses[0], statuses[-1]
 
 
-def test_apollo_keeps_one_entry_a_record_and_a_mutation_updates_them(url: str, work: Path, session: str) -> None:
+def test_apollo_keeps_one_entry_a_record_and_a_mutation_updates_them(
+    url: str, work: Path, session: str
+) -> None:
     found = run(work, "apollo.mjs", url, "c", session)
     assert found["told"] == []
     records = [key for key in found["after"] if not key.startswith(("ROOT", "__META"))]
@@ -101,20 +115,47 @@ def test_apollo_keeps_one_entry_a_record_and_a_mutation_updates_them(url: str, w
     assert kinds["SessionType"] >= 2
     assert all(found["after"][key]["id"] == key.partition(":")[2] for key in records)
     mine = f"SessionType:{found['id']}"
-    assert (found["before"][mine]["status"], found["after"][mine]["status"]) == ("in_progress", "cancelled")
-    assert found["node"] == {**found["node"], "id": found["id"], "sessionUuid": session, "status": "in_progress"}
+    assert (found["before"][mine]["status"], found["after"][mine]["status"]) == (
+        "in_progress",
+        "cancelled",
+    )
+    assert found["node"] == {
+        **found["node"],
+        "id": found["id"],
+        "sessionUuid": session,
+        "status": "in_progress",
+    }
     assert on_the_screen(found) == ("in_progress", "cancelled")
     agents = [(each["agentName"], each["state"]) for each in found["detail"]["sessionAgents"]]
-    assert (found["detail"]["status"], agents) == ("cancelled", [("Ada", "completed"), ("Bob", "cancelled")])
+    assert (found["detail"]["status"], agents) == (
+        "cancelled",
+        [("Ada", "completed"), ("Bob", "cancelled")],
+    )
     (completed,) = found["detail"]["sessionAgents"][0]["sessionRuns"]
-    assert (completed["attempt"], completed["status"], completed["totalTokens"]) == (1, "completed", None)
+    assert (completed["attempt"], completed["status"], completed["totalTokens"]) == (
+        1,
+        "completed",
+        None,
+    )
 
 
-def test_graphcache_is_silent_and_a_mutation_updates_its_queries(url: str, work: Path, session: str) -> None:
+def test_graphcache_is_silent_and_a_mutation_updates_its_queries(
+    url: str, work: Path, session: str
+) -> None:
     found = run(work, "graphcache.mjs", url, "c", session)
     assert found["told"] == []
-    assert found["node"] == {**found["node"], "id": found["id"], "sessionUuid": session, "status": "in_progress"}
+    assert found["node"] == {
+        **found["node"],
+        "id": found["id"],
+        "sessionUuid": session,
+        "status": "in_progress",
+    }
     assert on_the_screen(found) == ("in_progress", "cancelled")
-    assert [each["status"] for each in found["list"]["sessionList"] if each["id"] == found["id"]] == ["cancelled"]
+    assert [
+        each["status"] for each in found["list"]["sessionList"] if each["id"] == found["id"]
+    ] == ["cancelled"]
     agents = [(each["agentName"], each["state"]) for each in found["detail"]["sessionAgents"]]
-    assert (found["detail"]["status"], agents) == ("cancelled", [("Ada", "completed"), ("Bob", "cancelled")])
+    assert (found["detail"]["status"], agents) == (
+        "cancelled",
+        [("Ada", "completed"), ("Bob", "cancelled")],
+    )

@@ -1,4 +1,6 @@
-"""The audits of the npm package `graphql-http` against a real HTTP server: GraphQL over HTTP, to its specification."""
+"""The audits of the npm package `graphql-http` against a real HTTP server: GraphQL over HTTP, to
+its specification.
+"""
 
 import json
 import socket

@@ -22,8 +22,17 @@ def lint(tmp_path: Path, schema: str) -> list[str]:
     (tmp_path / "graphql-schema-linter.config.js").write_text(config.read_text(), encoding="utf-8")
     (tmp_path / "schema.graphql").write_text(schema, encoding="utf-8")
     linter = installed(HERE) / "node_modules" / ".bin" / "graphql-schema-linter"
-    command = [str(linter), "--format", "json", "--config-directory", str(tmp_path), str(tmp_path / "schema.graphql")]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    command = [
+        str(linter),
+        "--format",
+        "json",
+        "--config-directory",
+        str(tmp_path),
+        str(tmp_path / "schema.graphql"),
+    ]
+    printed = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False
+    ).stdout
     return [each["rule"] for each in json.loads(printed)["errors"]]
 
 

@@ -21,12 +21,21 @@ class Issuer:
 
     def token(self, audience: str, *, lifetime: int = 300, **claims: Any) -> str:
         now = int(time.time())
-        content = {"iss": self.url, "aud": audience, "iat": now - 1, "exp": now + lifetime, **claims}
+        content = {
+            "iss": self.url,
+            "aud": audience,
+            "iat": now - 1,
+            "exp": now + lifetime,
+            **claims,
+        }
         return jwt.encode({"alg": "RS256", "kid": "key-1"}, content, self._key)
 
     def document(self, path: str) -> dict[str, Any] | None:
         return {
-            "/.well-known/openid-configuration": {"issuer": self.url, "jwks_uri": f"{self.url}/keys"},
+            "/.well-known/openid-configuration": {
+                "issuer": self.url,
+                "jwks_uri": f"{self.url}/keys",
+            },
             "/keys": {"keys": [self._key.as_dict(private=False)]},
         }.get(path)
 

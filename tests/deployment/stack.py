@@ -1,4 +1,6 @@
-"""template.yaml as a stack: its code uploaded as `aws cloudformation package` would do, its outputs, its API."""
+"""template.yaml as a stack: its code uploaded as `aws cloudformation package` would do, its
+outputs, its API.
+"""
 
 import json
 import subprocess
@@ -22,7 +24,9 @@ CODE_BUCKET = "code"
 def build_package() -> Path:
     """The package as this machine can run it."""
     target = ROOT / "build" / "host"
-    subprocess.run([sys.executable, ROOT / ".ci" / "package", "--arch", "host", "--to", target], check=True)
+    subprocess.run(
+        [sys.executable, ROOT / ".ci" / "package", "--arch", "host", "--to", target], check=True
+    )
     return target.with_name("host.zip")
 
 
@@ -62,33 +66,50 @@ class Stack:
         SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
         return self.request("POST", path, dict(request.headers), content=body)
 
-    def request(self, method: str, path: str, headers: dict[str, str], **content: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, headers: dict[str, str], **content: Any
+    ) -> httpx.Response:
         """Call the deployed HTTP API; the emulator finds it by the host name."""
         return httpx.request(
-            method, f"{self.emulator.url}{path}", headers={"host": self.host} | headers, timeout=60, **content
+            method,
+            f"{self.emulator.url}{path}",
+            headers={"host": self.host} | headers,
+            timeout=60,
+            **content,
         )
 
     def resource(self, logical_id: str) -> str:
         """The physical id of a resource."""
-        resources = self.emulator.client("cloudformation").describe_stack_resources(StackName=self.name)
-        found = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources["StackResources"]}
+        resources = self.emulator.client("cloudformation").describe_stack_resources(
+            StackName=self.name
+        )
+        found = {
+            each["LogicalResourceId"]: each["PhysicalResourceId"]
+            for each in resources["StackResources"]
+        }
         return str(found[logical_id])
 
     def depth(self, queue: str) -> int:
         """How many messages a queue holds, hidden ones included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)
+        answer = self.emulator.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs[queue], AttributeNames=names
+        )
         return sum(int(answer["Attributes"][name]) for name in names)
 
 
 def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
-    """Create the stack and wait for it; raises `RuntimeError` that says which resource failed and why."""
+    """Create the stack and wait for it; raises `RuntimeError` that says which resource failed and
+    why.
+    """
     cloudformation = emulator.client("cloudformation")
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=template(),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
     )
     waiter = cloudformation.get_waiter("stack_create_complete")
     waiter.config.delay = 1
@@ -97,10 +118,15 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
     except WaiterError as error:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         failures = [event for event in events if "FAILED" in event["ResourceStatus"]]
-        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failures]
+        reasons = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in failures
+        ]
         raise RuntimeError("\n".join(reasons) or str(error)) from error
     found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    stack = Stack(emulator, name, {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]})
+    stack = Stack(
+        emulator, name, {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+    )
     _wait_for_the_snapshot(stack)
     _repair_numbers(stack)
     _allow_batches(stack)
@@ -117,19 +143,27 @@ def _wait_for_the_snapshot(stack: Stack) -> None:
 
 
 def _repair_numbers(stack: Stack) -> None:
-    """Give the event source its numbers again: the emulator keeps a Number parameter as text and trips over it."""
+    """Give the event source its numbers again: the emulator keeps a Number parameter as text and
+    trips over it.
+    """
     functions = stack.emulator.client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(
             UUID=mapping["UUID"],
             BatchSize=int(mapping["BatchSize"]),
-            ScalingConfig={"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])},
+            ScalingConfig={
+                "MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])
+            },
         )
 
 
 def _allow_batches(stack: Stack) -> None:
-    """Allow an action that only the emulator knows: AWS authorizes SendMessageBatch as SendMessage."""
-    resources = stack.emulator.client("cloudformation").describe_stack_resources(StackName=stack.name)
+    """Allow an action that only the emulator knows: AWS authorizes SendMessageBatch as
+    SendMessage.
+    """
+    resources = stack.emulator.client("cloudformation").describe_stack_resources(
+        StackName=stack.name
+    )
     statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     for resource in resources["StackResources"]:

@@ -1,4 +1,6 @@
-"""template.yaml, deployed with the packaged code into an AWS emulator: its API, queue and worker do the main job."""
+"""template.yaml, deployed with the packaged code into an AWS emulator: its API, queue and worker do
+the main job.
+"""
 
 import json
 import os
@@ -52,7 +54,9 @@ def tokens() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def stack(aws: Emulator, tokens: Issuer) -> Stack:
-    secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)["ARN"]
+    secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)[
+        "ARN"
+    ]
     return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret=secret)
 
 
@@ -111,7 +115,8 @@ mutation ($coordinationUuid: String!, $agentActions: JSONCamelCase) {
 
 EXECUTE = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
-  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
+      taskQuery: $taskQuery) {
     procedureTaskSession { sessionUuid }
   }
 }"""
@@ -128,18 +133,26 @@ query ($coordinationUuid: String!, $sessionUuid: String!) {
 
 
 def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """The ended session of two agents, `left` and `right`, and a third, `join`, that waits for both."""
-    created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]
+    """The ended session of two agents, `left` and `right`, and a third, `join`, that waits for
+    both.
+    """
+    created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"][
+        "coordination"
+    ]
     assert created["partitionKey"] == "acme"
     coordination = created["coordinationUuid"]
     actions = {"join": {"predecessors": ["left", "right"]}}
     task = client.data(CREATE_TASK, coordinationUuid=coordination, agentActions=actions)
     task_uuid = task["insertUpdateTask"]["task"]["taskUuid"]
-    started = client.data(EXECUTE, coordinationUuid=coordination, taskUuid=task_uuid, taskQuery=query)
+    started = client.data(
+        EXECUTE, coordinationUuid=coordination, taskUuid=task_uuid, taskQuery=query
+    )
     session_uuid = started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
 
     def ended() -> dict[str, Any] | None:
-        session = client.data(READ, coordinationUuid=coordination, sessionUuid=session_uuid)["session"]
+        session = client.data(READ, coordinationUuid=coordination, sessionUuid=session_uuid)[
+            "session"
+        ]
         return session if session["status"] in ("completed", "failed") else None
 
     return dict(wait_for("the end of the session", ended))
@@ -148,8 +161,12 @@ def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dic
 AGENTS = [{"agentUuid": name, "agentName": name.title()} for name in ("left", "right", "join")]
 
 
-@pytest.mark.parametrize("query", ["Say hello", "long " * 50_000], ids=["short", "too long for an item"])
-def test_session_runs_through_api_queue_and_worker(client: Client, stack: Stack, query: str) -> None:
+@pytest.mark.parametrize(
+    "query", ["Say hello", "long " * 50_000], ids=["short", "too long for an item"]
+)
+def test_session_runs_through_api_queue_and_worker(
+    client: Client, stack: Stack, query: str
+) -> None:
     session = run_session(client, AGENTS, query)
     agents = {agent["agentUuid"]: agent for agent in session["sessionAgents"]}
     assert session["status"] == "completed"
@@ -177,9 +194,13 @@ def test_agent_that_fails_fails_its_session_with_a_note(client: Client, stack: S
 
 def test_value_too_large_for_an_item_goes_through_the_bucket(client: Client, stack: Stack) -> None:
     text = "large " * 100_000
-    created = client.data(CREATE_COORDINATION, agents=[{"agentUuid": "a", "agentDescription": text}])
+    created = client.data(
+        CREATE_COORDINATION, agents=[{"agentUuid": "a", "agentDescription": text}]
+    )
     uuid = created["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
-    read = client.data("query ($uuid: String!) { coordination(coordinationUuid: $uuid) { agents } }", uuid=uuid)
+    read = client.data(
+        "query ($uuid: String!) { coordination(coordinationUuid: $uuid) { agents } }", uuid=uuid
+    )
     assert read["coordination"]["agents"][0]["agentDescription"] == text
     objects = stack.emulator.client("s3").list_objects_v2(Bucket=stack.outputs["BucketName"])
     assert objects["KeyCount"] >= 1
@@ -204,12 +225,17 @@ def test_caller_without_good_token_is_refused(stack: Stack, tokens: Issuer) -> N
         {"authorization": f"Bearer {tokens.token(AUDIENCE, lifetime=-10, tenant='acme')}"},
         {"authorization": f"Bearer {forged}"},
     ]
-    statuses = [stack.request("POST", "/acme/graphql", each, json={"query": "{ ping }"}).status_code for each in bad]
+    statuses = [
+        stack.request("POST", "/acme/graphql", each, json={"query": "{ ping }"}).status_code
+        for each in bad
+    ]
     assert statuses == [401, 401, 401, 401]
 
 
 @pytest.mark.parametrize("claims", [{}, {"tenant": "other"}, {"tenant": ["a", "b"]}])
-def test_token_for_another_tenant_is_forbidden(stack: Stack, tokens: Issuer, claims: dict[str, Any]) -> None:
+def test_token_for_another_tenant_is_forbidden(
+    stack: Stack, tokens: Issuer, claims: dict[str, Any]
+) -> None:
     answer = Client(stack, tokens.token(AUDIENCE, **claims)).answer("{ ping }")
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
 
@@ -224,7 +250,9 @@ def test_another_service_invokes_the_api(stack: Stack) -> None:
 
 def test_reports_of_long_jobs_need_a_signature_and_nothing_else(stack: Stack) -> None:
     body = json.dumps({"tenant": "acme", "asyncTaskUuid": "unknown", "result": "done"})
-    unsigned = stack.request("POST", "/async-tasks", {"content-type": "application/json"}, content=body)
+    unsigned = stack.request(
+        "POST", "/async-tasks", {"content-type": "application/json"}, content=body
+    )
     assert unsigned.status_code == 401
     timestamp = str(int(time.time()))
     headers = {
@@ -275,7 +303,10 @@ def test_iam_principal_acts_for_its_tenants_alone(aws: Emulator, iam_stack: Stac
         iam_stack.signed("/other/graphql", body, caller).json(),
         iam_stack.signed("/acme/graphql", body, stranger).json(),
     ]
-    assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == ["FORBIDDEN", "FORBIDDEN"]
+    assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == [
+        "FORBIDDEN",
+        "FORBIDDEN",
+    ]
     assert iam_stack.request("POST", "/acme/graphql", {}, content=body).status_code == 403
 
 
@@ -287,12 +318,20 @@ def test_the_example_in_python_calls_it_with_a_token_or_signed(
     assert run(tmp_path / "token", API=stack.url("/examples/graphql"), TOKEN=token) == scripts.PAGE
     key = principal(aws, "example")
     keys = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": key.secret_key}
-    assert run(tmp_path / "key", API=iam_stack.url("/examples/graphql"), SIGN=REGION, **keys) == scripts.PAGE
+    assert (
+        run(tmp_path / "key", API=iam_stack.url("/examples/graphql"), SIGN=REGION, **keys)
+        == scripts.PAGE
+    )
 
 
 @needs_node
-def test_the_example_in_typescript_calls_it_with_a_token(stack: Stack, tokens: Issuer, tmp_path: Path) -> None:
-    variables = {"API": stack.url("/examples/graphql"), "TOKEN": tokens.token(AUDIENCE, tenant="examples")}
+def test_the_example_in_typescript_calls_it_with_a_token(
+    stack: Stack, tokens: Issuer, tmp_path: Path
+) -> None:
+    variables = {
+        "API": stack.url("/examples/graphql"),
+        "TOKEN": tokens.token(AUDIENCE, tenant="examples"),
+    }
     assert scripts.typescript(tmp_path, "api_typescript", "client.ts", **variables) == scripts.PAGE
 
 
@@ -310,5 +349,9 @@ def test_emulator_listens_on_loopback_only(aws: Emulator) -> None:
     if not listening.exists():
         pytest.skip("needs /proc")
     rows = [line.split() for line in listening.read_text().splitlines()[1:]]
-    hosts = {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == aws.port}
+    hosts = {
+        row[1].split(":")[0]
+        for row in rows
+        if row[3] == "0A" and int(row[1].split(":")[1], 16) == aws.port
+    }
     assert hosts == {"0100007F"}

@@ -28,7 +28,9 @@ PAGE = [
 def python(folder: Path, name: str, script: str, **variables: str) -> list[str]:
     """Copy an example into `folder` and run a script of it; the lines that it prints."""
     written = example(name).copy(folder)
-    return _printed(folder, sys.executable, str(written / script if script else written), **variables)
+    return _printed(
+        folder, sys.executable, str(written / script if script else written), **variables
+    )
 
 
 def typescript(folder: Path, name: str, script: str, **variables: str) -> list[str]:
@@ -42,7 +44,13 @@ def typescript(folder: Path, name: str, script: str, **variables: str) -> list[s
 def _printed(folder: Path, *command: str, **variables: str) -> list[str]:
     environment = {**os.environ, **variables}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return [line.rstrip() for line in done.stdout.splitlines()]

@@ -1,4 +1,6 @@
-"""Every example that comes with the package does what it says: run files, and scripts beside a server."""
+"""Every example that comes with the package does what it says: run files, and scripts beside a
+server.
+"""
 
 import json
 import shlex
@@ -81,7 +83,9 @@ def test_every_example_is_run_here_and_says_how_to_run_it() -> None:
     assert sorted([*RUN_FILES, *SCRIPTS]) == [each.name for each in examples()]
     for name, path in RUN_FILES.items():
         run = "ace run " + path[-1]
-        assert example(name).commands[-1] == (run if len(path) == 1 else f"PYTHONPATH=. {run}"), name
+        assert example(name).commands[-1] == (run if len(path) == 1 else f"PYTHONPATH=. {run}"), (
+            name
+        )
     for each in examples():
         assert each.summary.endswith("."), each.name
         assert len(each.summary) <= 110, each.name
@@ -138,13 +142,18 @@ def test_a_fork(copies: Copies, tmp_path: Path) -> None:
 
 
 def test_the_client_in_python(copies: Copies, tmp_path: Path) -> None:
-    assert scripts.python(tmp_path, "api_python", "client.py", API=copies.running.url) == scripts.PAGE
+    assert (
+        scripts.python(tmp_path, "api_python", "client.py", API=copies.running.url) == scripts.PAGE
+    )
 
 
 @needs_node
 @pytest.mark.conformance
 def test_the_client_in_typescript(copies: Copies, tmp_path: Path) -> None:
-    assert scripts.typescript(tmp_path, "api_typescript", "client.ts", API=copies.running.url) == scripts.PAGE
+    assert (
+        scripts.typescript(tmp_path, "api_typescript", "client.ts", API=copies.running.url)
+        == scripts.PAGE
+    )
 
 
 def test_a_copy_replaces_nothing_and_appears_as_a_whole(tmp_path: Path) -> None:
@@ -164,7 +173,9 @@ def test_a_copy_replaces_nothing_and_appears_as_a_whole(tmp_path: Path) -> None:
 
 def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExampleError, match=r"file/hello\.yaml cannot be written: (Not a directory|File exists)\.$"):
+    with pytest.raises(
+        ExampleError, match=r"file/hello\.yaml cannot be written: (Not a directory|File exists)\.$"
+    ):
         example("hello").copy(tmp_path / "file")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -24,7 +24,9 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment that has the wheel alone; what else there is to import lies in the folder `others`."""
+    """An environment that has the wheel alone; what else there is to import lies in the folder
+    `others`.
+    """
 
     bin: Path
 
@@ -32,11 +34,19 @@ class Installed:
         self, *command: str, cwd: Path, others: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment anywhere, never in a checkout."""
-        environment = ENVIRONMENT | {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"} | variables
+        environment = (
+            ENVIRONMENT | {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"} | variables
+        )
         if others:
             environment["PYTHONPATH"] = f"{others}{os.pathsep}{variables.get('PYTHONPATH', '')}"
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
 
@@ -52,8 +62,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
         os.chdir(before)
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(venv / "bin/python")]
-    subprocess.run([*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", str(wheel)], check=True)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--python",
+        str(venv / "bin/python"),
+    ]
+    subprocess.run(
+        [*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", str(wheel)],
+        check=True,
+    )
     return Installed(venv / "bin")
 
 
@@ -61,12 +81,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the wheel requires without an extra, to be imported."""
     requirements = map(Requirement, distribution("ai-coordination-engine").requires or ())
-    named = [each.name for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})]
+    named = [
+        each.name for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})
+    ]
     return linked(tmp_path_factory.mktemp("base"), named)
 
 
 def linked(folder: Path, names: Iterable[str]) -> Path:
-    """A folder with the distributions of these names and all that they require, as they are in this environment."""
+    """A folder with the distributions of these names and all that they require, as they are in this
+    environment.
+    """
     waiting, seen = list(names), set[str]()
     while waiting:
         if (name := waiting.pop()) in seen:
@@ -74,7 +98,9 @@ def linked(folder: Path, names: Iterable[str]) -> Path:
         seen.add(name)
         found = distribution(name)
         required = map(Requirement, found.requires or ())
-        waiting += [each.name for each in required if not each.marker or each.marker.evaluate({"extra": ""})]
+        waiting += [
+            each.name for each in required if not each.marker or each.marker.evaluate({"extra": ""})
+        ]
         for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
             if not (folder / top).exists():
                 (folder / top).symlink_to(EVERYTHING / top)

@@ -1,4 +1,6 @@
-"""What a user has who installed the wheel: names to import, types, and a command that says what it lacks."""
+"""What a user has who installed the wheel: names to import, types, and a command that says what it
+lacks.
+"""
 
 import re
 import shutil
@@ -16,12 +18,17 @@ INSTALL = 'Install what the command line needs: pip install "ai-coordination-eng
 EXAMPLES = ROOT / "ai_coordination_engine/entrypoints/cli/examples"
 
 
-def test_what_people_import_needs_nothing_but_the_wheel(installed: Installed, tmp_path: Path) -> None:
+def test_what_people_import_needs_nothing_but_the_wheel(
+    installed: Installed, tmp_path: Path
+) -> None:
     code = f"from ai_coordination_engine import {NAMES}; import sys; print(*sys.modules)"
     done = installed.run("python", "-I", "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     packages = {name.partition(".")[0] for name in done.stdout.split()}
-    assert packages - sys.stdlib_module_names - {"__main__"} <= {"ai_coordination_engine", "sitecustomize"}
+    assert packages - sys.stdlib_module_names - {"__main__"} <= {
+        "ai_coordination_engine",
+        "sitecustomize",
+    }
     ours = {name for name in done.stdout.split() if name.startswith("ai_coordination_engine.")}
     assert {name for name in ours if ".domain" not in name} == {"ai_coordination_engine.ports"}
 
@@ -33,7 +40,9 @@ print(*sys.modules)"""
     region = {"AWS_DEFAULT_REGION": "us-east-1"}
     done = installed.run("python", "-c", code, cwd=tmp_path, others=base, **region)
     assert done.returncode == 0, done.stderr
-    assert not {"cyclopts", "moto", "rich", "starlette", "uvicorn", "yaml"} & set(done.stdout.split())
+    assert not {"cyclopts", "moto", "rich", "starlette", "uvicorn", "yaml"} & set(
+        done.stdout.split()
+    )
 
 
 GOOD = """
@@ -58,7 +67,8 @@ def route(request: ActionRequest) -> ActionResult:
     return ActionResult(successors=[each for each in request.successors if each != "pager"])
 """
 WRONG = """
-from ai_coordination_engine import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine import ActionRequest, ActionResult
+from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
 
 
 def shout(request: AgentRequest) -> AgentResult:
@@ -72,21 +82,47 @@ def route(request: ActionRequest) -> ActionResult:
 """
 ERRORS = [
     'wrong.py:6: "AgentRequest" has no attribute "inputs"; maybe "input"?  [attr-defined]',
-    'wrong.py:7: Argument "retryable" to "AgentFailure" has incompatible type "int"; expected "bool"  [arg-type]',
-    'wrong.py:8: Argument "output" to "AgentResult" has incompatible type "int"; expected "str"  [arg-type]',
+    (
+        'wrong.py:7: Argument "retryable" to "AgentFailure" has incompatible type "int"; expected'
+        ' "bool"  [arg-type]'
+    ),
+    (
+        'wrong.py:8: Argument "output" to "AgentResult" has incompatible type "int"; expected "str"'
+        "  [arg-type]"
+    ),
     'wrong.py:12: Unexpected keyword argument "chosen" for "ActionResult"  [call-arg]',
 ]
 
 
-def test_functions_of_users_are_checked_by_strict_mypy(installed: Installed, tmp_path: Path) -> None:
+def test_functions_of_users_are_checked_by_strict_mypy(
+    installed: Installed, tmp_path: Path
+) -> None:
     (tmp_path / "good.py").write_text(GOOD)
     (tmp_path / "wrong.py").write_text(WRONG)
     for example in ("own_function/my_agents.py", "fallback/prices.py"):
         shutil.copy(EXAMPLES / example, tmp_path)  # beside the checkout mypy would find its sources
-    options = ["--strict", "--no-error-summary", "--config-file", "", "--cache-dir", str(tmp_path / "cache")]
-    mypy = [sys.executable, "-m", "mypy", *options, "--python-executable", str(installed.bin / "python")]
+    options = [
+        "--strict",
+        "--no-error-summary",
+        "--config-file",
+        "",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    ]
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        *options,
+        "--python-executable",
+        str(installed.bin / "python"),
+    ]
     done = installed.run(*mypy, *(path.name for path in tmp_path.glob("*.py")), cwd=tmp_path)
-    told = [line.replace(": error: ", ": ") for line in done.stdout.splitlines() if ": note:" not in line]
+    told = [
+        line.replace(": error: ", ": ")
+        for line in done.stdout.splitlines()
+        if ": note:" not in line
+    ]
     assert told == ERRORS, done.stderr
 
 
@@ -99,11 +135,15 @@ def test_ace_without_its_extra_says_what_to_install(
     assert done.stderr == f"ace: the package 'cyclopts' is not installed. {INSTALL}"
 
 
-def test_ace_with_a_part_of_its_extra_says_the_same(installed: Installed, base: Path, tmp_path: Path) -> None:
+def test_ace_with_a_part_of_its_extra_says_the_same(
+    installed: Installed, base: Path, tmp_path: Path
+) -> None:
     others = linked(tmp_path, ["ai-coordination-engine", "cyclopts", "pyyaml", "rich"])
     done = installed.run("ace", "demo", "--exit", cwd=tmp_path, others=others)
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(rf"ace: the package '(moto|uvicorn)' is not installed\. {re.escape(INSTALL)}", done.stderr)
+    assert re.fullmatch(
+        rf"ace: the package '(moto|uvicorn)' is not installed\. {re.escape(INSTALL)}", done.stderr
+    )
 
 
 def test_demo_runs_anywhere_and_says_on_what(installed: Installed, tmp_path: Path) -> None:
@@ -116,7 +156,9 @@ def test_demo_runs_anywhere_and_says_on_what(installed: Installed, tmp_path: Pat
     assert re.search(r"^Open: http://127\.0\.0\.1:\d+/$", done.stdout, re.MULTILINE)
 
 
-def test_an_example_is_listed_copied_and_run_as_it_says(installed: Installed, tmp_path: Path) -> None:
+def test_an_example_is_listed_copied_and_run_as_it_says(
+    installed: Installed, tmp_path: Path
+) -> None:
     def ace(*arguments: str) -> str:
         done = installed.run("ace", "examples", *arguments, cwd=tmp_path, others=EVERYTHING)
         assert done.returncode == 0, done.stderr
@@ -128,4 +170,7 @@ def test_an_example_is_listed_copied_and_run_as_it_says(installed: Installed, tm
     assert wrote == "Wrote own_function. To run it:"
     script = "\n".join(commands).replace("PYTHONPATH=.", f"PYTHONPATH={EVERYTHING}:.")
     done = installed.run("sh", "-ec", script, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "apology:\nWe are sorry. (8 words read)\n"), done.stderr
+    assert (done.returncode, done.stdout) == (
+        0,
+        "apology:\nWe are sorry. (8 words read)\n",
+    ), done.stderr

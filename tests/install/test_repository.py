@@ -1,4 +1,6 @@
-"""What people meet around the code: workflows, templates of issues, updates of dependencies, how to contribute."""
+"""What people meet around the code: workflows, templates of issues, updates of dependencies, how to
+contribute.
+"""
 
 import re
 import subprocess
@@ -46,7 +48,9 @@ def test_a_workflow_has_no_more_rights_than_it_needs(workflow: Path) -> None:
         assert writes == (["contents"] if name == "publish" else []), name
         assert job["timeout-minutes"] <= 40
     for step in steps(workflow):
-        assert "${{" not in step.get("run", ""), "an expression within a script can be made to run something else"
+        assert "${{" not in step.get("run", ""), (
+            "an expression within a script can be made to run something else"
+        )
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
 
@@ -55,7 +59,10 @@ def test_a_release_is_checked_built_and_published_from_what_was_checked() -> Non
     release = loaded(GITHUB / "workflows/release.yml")
     assert release[True] == {"push": {"tags": ["v*"]}}  # `on` is a truth value in YAML 1.1
     commands = [step.get("run", "") for step in release["jobs"]["build"]["steps"]]
-    assert [each for each in commands if each.startswith("make")] == ["make lint test", "make wheel"]
+    assert [each for each in commands if each.startswith("make")] == [
+        "make lint test",
+        "make wheel",
+    ]
     assert 'test "$GITHUB_REF_NAME" = "v$(.venv/bin/ace --version)"' in commands
     assert release["jobs"]["publish"]["needs"] == "build"
     assert "make wheel" not in str(release["jobs"]["publish"])
@@ -68,7 +75,9 @@ def targets() -> set[str]:
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, *TEXTS], ids=lambda path: path.name)
 def test_whatever_make_is_asked_for_is_there(path: Path) -> None:
-    for line in re.findall(r"\bmake ((?:[a-z-]+ ?)+)(?=[`\n#;]| {2})", path.read_text(encoding="utf-8")):
+    for line in re.findall(
+        r"\bmake ((?:[a-z-]+ ?)+)(?=[`\n#;]| {2})", path.read_text(encoding="utf-8")
+    ):
         assert set(line.split()) <= targets(), line
 
 
@@ -76,18 +85,31 @@ def test_updates_reach_every_manifest() -> None:
     updates = loaded(GITHUB / "dependabot.yml")
     assert updates["version"] == 2
     watched = {
-        each["package-ecosystem"]: set(each.get("directories", [each.get("directory")])) for each in updates["updates"]
+        each["package-ecosystem"]: set(each.get("directories", [each.get("directory")]))
+        for each in updates["updates"]
     }
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    locks = {f"/{Path(path).parent}" for path in tracked.stdout.split() if path.endswith("package-lock.json")}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    locks = {
+        f"/{Path(path).parent}"
+        for path in tracked.stdout.split()
+        if path.endswith("package-lock.json")
+    }
     assert watched == {"github-actions": {"/"}, "pip": {"/", "/.ci"}, "npm": locks}
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
 def test_a_form_is_one(form: Path) -> None:
-    """The keys are those of "Syntax for issue forms" and "Syntax for GitHub's form schema", GitHub Docs."""
+    """The keys are those of "Syntax for issue forms" and "Syntax for GitHub's form schema", GitHub
+    Docs.
+    """
     content = loaded(form)
-    assert {"name", "description", "body"} <= set(content) <= {"name", "description", "body", "labels", "title"}
+    assert (
+        {"name", "description", "body"}
+        <= set(content)
+        <= {"name", "description", "body", "labels", "title"}
+    )
     asked = [each for each in content["body"] if each["type"] != "markdown"]
     assert len(asked) >= 3
     assert len({each["id"] for each in asked}) == len(asked)
@@ -96,7 +118,9 @@ def test_a_form_is_one(form: Path) -> None:
         if each["type"] == "markdown":
             assert set(each["attributes"]) == {"value"}
             continue
-        allowed = {"label", "description"} | {"dropdown": {"options"}, "textarea": {"render"}}.get(each["type"], set())
+        allowed = {"label", "description"} | {"dropdown": {"options"}, "textarea": {"render"}}.get(
+            each["type"], set()
+        )
         assert each["type"] in {"textarea", "input", "dropdown"}
         assert {"label"} <= set(each["attributes"]) <= allowed
         assert set(each.get("validations", {"required": True})) == {"required"}
@@ -113,7 +137,9 @@ def test_what_a_text_points_to_is_there(path: Path) -> None:
 
 def test_nothing_around_the_code_names_a_host() -> None:
     around = [*GITHUB.rglob("*.yml"), *TEXTS, ROOT / "Makefile"]
-    assert [path.name for path in around if re.search(r"\bhttps?://", path.read_text(encoding="utf-8"))] == []
+    assert [
+        path.name for path in around if re.search(r"\bhttps?://", path.read_text(encoding="utf-8"))
+    ] == []
 
 
 def test_security_says_where_to_report() -> None:

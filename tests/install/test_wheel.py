@@ -11,11 +11,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "ai_coordination_engine"
 
 
-def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_holds_every_file_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     with ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    listed = subprocess.run(["git", "ls-files", PACKAGE], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", PACKAGE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert set(listed.stdout.splitlines()) <= names
     assert {name for name in names if not name.startswith(PACKAGE + "/")} == set()
     assert {f"{PACKAGE}/entrypoints/local/page.html", f"{PACKAGE}/py.typed"} <= names

@@ -1,4 +1,6 @@
-"""Applications that the tests of one module share: making tables and clients costs more than most tests."""
+"""Applications that the tests of one module share: making tables and clients costs more than most
+tests.
+"""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -17,7 +19,9 @@ __all__ = ["dynamodb_local", "store"]
 
 @pytest.fixture(scope="module")
 def shared_app() -> Iterator[App]:
-    """An application on an in-process AWS, its DynamoDB in memory; its tests keep apart by tenant."""
+    """An application on an in-process AWS, its DynamoDB in memory; its tests keep apart by
+    tenant.
+    """
     with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         settings = Settings(auth="local", agent_timeout_seconds=30)

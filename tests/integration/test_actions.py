@@ -1,4 +1,6 @@
-"""Action functions: run after the agent has answered; they rewrite its output or choose who goes on."""
+"""Action functions: run after the agent has answered; they rewrite its output or choose who goes
+on.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -85,7 +87,12 @@ def test_what_it_does_not_choose_is_skipped(stage: Stage) -> None:
 
 def test_it_may_choose_nobody(stage: Stage) -> None:
     session = acting(stage, lambda request: ActionResult(successors=[]))
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "skipped", "d": "skipped"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "skipped",
+        "c": "skipped",
+        "d": "skipped",
+    }
     assert stage.session(session).status == "completed"
 
 
@@ -157,7 +164,9 @@ def test_while_it_runs_the_agent_is_pending_and_its_answer_is_kept(stage: Stage)
 
 
 @pytest.mark.parametrize("point", [1, 2], ids=["before", "after"])
-def test_a_worker_that_dies_at_the_function_does_not_run_the_agent_again(stage: Stage, point: int) -> None:
+def test_a_worker_that_dies_at_the_function_does_not_run_the_agent_again(
+    stage: Stage, point: int
+) -> None:
     stage.actions.functions["shop.act"] = lambda request: ActionResult(output="acted")
     session = stage.start(stage.define(FORK, actions={"a": ACT}))
     tripwire = Tripwire(point)
@@ -200,7 +209,9 @@ def test_a_function_that_kills_its_worker_each_time_fails_its_agent(stage: Stage
 
 def test_whoever_dies_at_any_point_the_choice_is_made_once(app: App) -> None:
     stage = stage_of(app)
-    stage.actions.functions["shop.act"] = lambda request: ActionResult(output="acted", successors=["c"])
+    stage.actions.functions["shop.act"] = lambda request: ActionResult(
+        output="acted", successors=["c"]
+    )
     names = stage.define({"a": "", "b": "a", "c": "a"}, actions={"a": ACT})
     point = 1
     while True:
@@ -209,11 +220,19 @@ def test_whoever_dies_at_any_point_the_choice_is_made_once(app: App) -> None:
         with tripping(stage, point) as tripwire:
             stage.drain()
         work_now(stage)
-        assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "completed"}
+        assert stage.states(session.session_uuid) == {
+            "a": "completed",
+            "b": "skipped",
+            "c": "completed",
+        }
         assert stage.session(session).status == "completed"
         assert stage.agent(session.session_uuid, "a").agent_output == "acted"
         assert "b" not in stage.runtime.ran()
-        runs = [run.async_task["attempt"] for run in stage.runs(session.session_uuid) if run.agent_uuid == "a"]
+        runs = [
+            run.async_task["attempt"]
+            for run in stage.runs(session.session_uuid)
+            if run.agent_uuid == "a"
+        ]
         assert sorted(runs) == list(range(1, len(runs) + 1))
         check_redelivery_changes_nothing(stage, session)
         if not tripwire.trips:

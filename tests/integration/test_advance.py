@@ -43,7 +43,9 @@ def details(stage: Stage, session: Session) -> list[tuple[str, int, str]]:
 
 def test_a_session_ends_when_its_last_sink_does(stage: Stage) -> None:
     session = stage.start(
-        stage.define({"a": "", "b": "a", "c": "a", "e": "c"}, actions={"b": {"user_in_the_loop": "x"}})
+        stage.define(
+            {"a": "", "b": "a", "c": "a", "e": "c"}, actions={"b": {"user_in_the_loop": "x"}}
+        )
     )
     stage.drain()
     assert (stage.status(session), stage.session(session).open_sink_count) == ("in_progress", 1)
@@ -67,7 +69,9 @@ def test_a_failed_session_stays_failed_when_another_branch_completes_later(stage
         return "done"
 
     stage.runtime.behaviours.update({"a": wait, "b": failing("no")})
-    session = stage.start(stage.define({"a": "", "b": ""}, subtasks=[{"agent_uuid": "a"}, {"agent_uuid": "b"}]))
+    session = stage.start(
+        stage.define({"a": "", "b": ""}, subtasks=[{"agent_uuid": "a"}, {"agent_uuid": "b"}])
+    )
     stage.drain()
     assert stage.states(session.session_uuid) == {"a": "completed", "b": "failed"}
     check_promises(stage, session, status="failed")
@@ -77,7 +81,9 @@ def test_a_failed_session_stays_failed_when_another_branch_completes_later(stage
 
 
 def lose_the_lease(stage: Stage, *, answer: str = "late") -> Any:
-    """A behaviour whose first attempt is slower than its lease, so that its message's next delivery takes over."""
+    """A behaviour whose first attempt is slower than its lease, so that its message's next delivery
+    takes over.
+    """
 
     def slow(request: AgentRequest) -> str:
         if request.attempt > 1:
@@ -97,10 +103,16 @@ def test_a_late_result_of_an_attempt_that_was_taken_over_changes_nothing(stage: 
     agent = stage.agent(session.session_uuid, "a")
     assert (agent.attempt, agent.agent_output) == (2, "in time")
     assert stage.runtime.ran() == ["a", "a", "b"]
-    assert details(stage, session) == [("a", 1, "lost"), ("a", 2, "completed"), ("b", 1, "completed")]
+    assert details(stage, session) == [
+        ("a", 1, "lost"),
+        ("a", 2, "completed"),
+        ("b", 1, "completed"),
+    ]
 
 
-def test_a_late_result_is_recorded_while_the_attempt_that_took_over_still_runs(stage: Stage) -> None:
+def test_a_late_result_is_recorded_while_the_attempt_that_took_over_still_runs(
+    stage: Stage,
+) -> None:
     second_begun, first_ended = Event(), Event()
     others: list[Thread] = []
 
@@ -126,7 +138,9 @@ def test_a_late_result_is_recorded_while_the_attempt_that_took_over_still_runs(s
     assert stage.agent(session.session_uuid, "a").agent_output == "in time"
 
 
-def test_a_late_failure_of_an_attempt_that_was_taken_over_does_not_fail_the_session(stage: Stage) -> None:
+def test_a_late_failure_of_an_attempt_that_was_taken_over_does_not_fail_the_session(
+    stage: Stage,
+) -> None:
     def late(request: AgentRequest) -> str:
         output: str = lose_the_lease(stage)(request)
         return output if request.attempt > 1 else failing("too slow")(request)
@@ -135,7 +149,11 @@ def test_a_late_failure_of_an_attempt_that_was_taken_over_does_not_fail_the_sess
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()
     check_promises(stage, session)
-    assert details(stage, session) == [("a", 1, "lost"), ("a", 2, "completed"), ("b", 1, "completed")]
+    assert details(stage, session) == [
+        ("a", 1, "lost"),
+        ("a", 2, "completed"),
+        ("b", 1, "completed"),
+    ]
 
 
 def test_a_late_result_that_nobody_has_taken_over_counts(stage: Stage) -> None:
@@ -220,7 +238,8 @@ def test_an_agent_that_a_person_completed_hands_on(stage: Stage, api: Api) -> No
     stage.drain()
     waiting: SessionAgent = stage.agent(session.session_uuid, "b")
     api.data(END_AGENT, s=session.session_uuid, a=waiting.session_agent_uuid, state="completed")
-    control.agent_ended(stage.app, stage.agent(session.session_uuid, "b"))  # the API's own message is on SQS
+    # the API's own message is on SQS
+    control.agent_ended(stage.app, stage.agent(session.session_uuid, "b"))
     stage.drain()
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "c", "d"]
@@ -231,7 +250,10 @@ def test_a_person_cannot_move_an_agent_of_the_engine(stage: Stage, api: Api, sta
     session = stage.start(stage.define({"a": "", "b": "a"}))
     before = stage.everything(session)
     for each in stage.agents(session.session_uuid):
-        assert api.code(END_AGENT, s=session.session_uuid, a=each.session_agent_uuid, state=state) == "CONFLICT"
+        assert (
+            api.code(END_AGENT, s=session.session_uuid, a=each.session_agent_uuid, state=state)
+            == "CONFLICT"
+        )
     assert stage.everything(session) == before
 
 
@@ -244,8 +266,14 @@ def test_ending_a_session_may_be_repeated_when_it_died_on_the_way(app: App) -> N
         session = stage.start(stage.define(DIAMOND, actions={"b": {"user_in_the_loop": "ann"}}))
         stage.drain()
         with tripping(stage, point):
-            stage.until_it_succeeds(lambda: control.session_ended(stage.app, stage.session(session)))  # noqa: B023
-        assert stage.states(session.session_uuid)["b"] == stage.states(session.session_uuid)["d"] == "skipped"
+            stage.until_it_succeeds(
+                lambda: control.session_ended(stage.app, stage.session(session))  # noqa: B023
+            )  # noqa: B023, RUF100
+        assert (
+            stage.states(session.session_uuid)["b"]
+            == stage.states(session.session_uuid)["d"]
+            == "skipped"
+        )
 
 
 def test_a_message_of_another_tenant_or_of_nobody_changes_nothing(stage: Stage) -> None:

@@ -1,4 +1,6 @@
-"""What the settings refuse is warned of when it is written, where the API has the settings of the workers."""
+"""What the settings refuse is warned of when it is written, where the API has the settings of the
+workers.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +14,8 @@ from benchmarks.harness.api import Api
 from tests.integration.test_by_hand import COORDINATION
 
 TASK = """mutation($actions: JSONCamelCase) {
-  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions, updatedBy: "me") {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions,
+      updatedBy: "me") {
     task { agentActions } } }"""
 SETTINGS = Settings(
     functions={"mine": "json:dumps"},
@@ -48,13 +51,21 @@ def test_a_runtime_that_is_not_allowed_is_stored_with_a_warning_that_names_the_s
         {"kind": "openai", "endpoint": "other"},
     ]
     agents = [{"agentUuid": f"a{index}", "runtime": each} for index, each in enumerate(runtimes)]
-    assert warnings(knowing, COORDINATION, c="c", agents=[*agents, {"agentUuid": "by-default"}]) == [
-        "agents[1].runtime: the agent will fail: the function 'other' is not offered; `runtime.name` is one of: "
-        "answer, echo, mine, upper, word_count; see ACE_FUNCTIONS.",
-        "agents[3].runtime: the agent will fail: the URL of the agent at other.example is not among those allowed by "
-        "the settings; see ACE_HTTP_ALLOWED_URLS.",
-        "agents[5].runtime: the agent will fail: the model endpoint 'other' is not configured; configured: default; "
-        "see ACE_OPENAI_ENDPOINTS.",
+    assert warnings(
+        knowing, COORDINATION, c="c", agents=[*agents, {"agentUuid": "by-default"}]
+    ) == [
+        (
+            "agents[1].runtime: the agent will fail: the function 'other' is not offered;"
+            " `runtime.name` is one of: answer, echo, mine, upper, word_count; see ACE_FUNCTIONS."
+        ),
+        (
+            "agents[3].runtime: the agent will fail: the URL of the agent at other.example is not"
+            " among those allowed by the settings; see ACE_HTTP_ALLOWED_URLS."
+        ),
+        (
+            "agents[5].runtime: the agent will fail: the model endpoint 'other' is not configured;"
+            " configured: default; see ACE_OPENAI_ENDPOINTS."
+        ),
     ]
 
 
@@ -66,8 +77,8 @@ def test_an_action_function_that_is_not_allowed_is_stored_with_a_warning(knowing
         "c": {"actionFunction": {}},
     }
     assert warnings(knowing, TASK, actions=actions) == [
-        "agentActions.b.actionFunction: the agent will fail: the action function 'my.other' is not allowed; "
-        "see ACE_ACTION_FUNCTIONS."
+        "agentActions.b.actionFunction: the agent will fail: the action function 'my.other' is not"
+        " allowed; see ACE_ACTION_FUNCTIONS."
     ]
 
 

@@ -1,4 +1,6 @@
-"""Whatever value of its GraphQL type an argument has, the answer is data or a coded error; all root fields."""
+"""Whatever value of its GraphQL type an argument has, the answer is data or a coded error; all root
+fields.
+"""
 
 import asyncio
 import json
@@ -31,18 +33,89 @@ EXAMPLES = int(os.environ.get("ANY_VALUE_EXAMPLES", "8"))  # for each root field
 CHECKS = list(HealthCheck)
 FIELDS = [(root, name) for root, type_ in ROOTS.items() for name in type_.fields]
 HARD = (
-    *("", " ", "\t\n", "\0", "a\0b", "\ud800", "#", "/", "a#b", "../x", "=", "%2F", "null", "NaN", "1e999", "{", "[1,"),
-    *('{"a": 1}', "{topic}", "{{", "\u200b", "\U0001f4a5", "x" * 257, "x" * 5_000, "ß" * 60_000, "9" * 5_000, "P1D"),
-    *("rate(0 minutes)", "cron(* * * *)", "at(9999-12-31T23:59:59)", "initial", "completed", "wait_for_user_input"),
+    *(
+        "",
+        " ",
+        "\t\n",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "#",
+        "/",
+        "a#b",
+        "../x",
+        "=",
+        "%2F",
+        "null",
+        "NaN",
+        "1e999",
+        "{",
+        "[1,",
+    ),
+    *(
+        '{"a": 1}',
+        "{topic}",
+        "{{",
+        "\u200b",
+        "\U0001f4a5",
+        "x" * 257,
+        "x" * 5_000,
+        "ß" * 60_000,
+        "9" * 5_000,
+        "P1D",
+    ),
+    *(
+        "rate(0 minutes)",
+        "cron(* * * *)",
+        "at(9999-12-31T23:59:59)",
+        "initial",
+        "completed",
+        "wait_for_user_input",
+    ),
 )
 texts = st.sampled_from(HARD) | st.text(max_size=12)
-ints = st.sampled_from([0, 1, -1, 59, 1001, 2**31 - 1, -(2**31), 2**31]) | st.integers(-(2**31), 2**31 - 1)
+ints = st.sampled_from([0, 1, -1, 59, 1001, 2**31 - 1, -(2**31), 2**31]) | st.integers(
+    -(2**31), 2**31 - 1
+)
 floats = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1e308, 5e-324, -0.0])
-leaves = st.none() | st.booleans() | st.sampled_from([10**400, -(10**30), 2**63]) | ints | floats | texts
+leaves = (
+    st.none() | st.booleans() | st.sampled_from([10**400, -(10**30), 2**63]) | ints | floats | texts
+)
 KEYS = (
-    *("agentUuid", "agent_uuid", "agentName", "agentType", "runtime", "kind", "name", "subtaskQuery", "predecessors"),
-    *("primaryPath", "userInTheLoop", "actionFunction", "conditions", "when", "map", "over", "items", "join", "quorum"),
-    *("retry", "attempts", "retryOn", "fallback", "answerSchema", "answerWithinSeconds", "defaultAnswer", "a", "b"),
+    *(
+        "agentUuid",
+        "agent_uuid",
+        "agentName",
+        "agentType",
+        "runtime",
+        "kind",
+        "name",
+        "subtaskQuery",
+        "predecessors",
+    ),
+    *(
+        "primaryPath",
+        "userInTheLoop",
+        "actionFunction",
+        "conditions",
+        "when",
+        "map",
+        "over",
+        "items",
+        "join",
+        "quorum",
+    ),
+    *(
+        "retry",
+        "attempts",
+        "retryOn",
+        "fallback",
+        "answerSchema",
+        "answerWithinSeconds",
+        "defaultAnswer",
+        "a",
+        "b",
+    ),
 )
 keys = st.sampled_from(KEYS) | texts
 
@@ -55,7 +128,9 @@ def deep(levels: int) -> Any:
 
 
 json_values = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=12,
 ) | st.sampled_from([deep(40), deep(99), deep(150), [None] * 200, {"a": {"predecessors": ["a"]}}])
 
 
@@ -69,14 +144,20 @@ class Known:
 
 @pytest.fixture(scope="module")
 def known(shared_app: App) -> Known:
-    """One record of each kind, a session that runs, one with a thread that has been asked, and a long job."""
+    """One record of each kind, a session that runs, one with a thread that has been asked, and a
+    long job.
+    """
     with asyncio.Runner() as runner:
         api = Api(shared_app, runner)
         world = World(api)
         above = {"coordinationUuid": world["coordinationUuid"]}
-        started = data(api, "executeProcedureTaskSession", **above, taskUuid=world["taskUuid"])["procedureTaskSession"]
+        started = data(api, "executeProcedureTaskSession", **above, taskUuid=world["taskUuid"])[
+            "procedureTaskSession"
+        ]
         asked = data(api, "askOperationHub", **above, userQuery="q")
-        agents = data(api, "sessionAgentList", sessionUuid=started["sessionUuid"])["sessionAgentList"]
+        agents = data(api, "sessionAgentList", sessionUuid=started["sessionUuid"])[
+            "sessionAgentList"
+        ]
     usual = {
         **world,
         "id": started["id"] if "id" in started else agents[0]["id"],
@@ -84,7 +165,10 @@ def known(shared_app: App) -> Known:
     }
     more = {
         "sessionUuid": [started["sessionUuid"], asked["sessionUuid"]],
-        "sessionAgentUuid": [asked["sessionAgentUuid"], *(each["sessionAgentUuid"] for each in agents)],
+        "sessionAgentUuid": [
+            asked["sessionAgentUuid"],
+            *(each["sessionAgentUuid"] for each in agents),
+        ],
         "threadUuid": [asked["threadUuid"]],
         "agentUuid": ["a", "b"],
         "id": [each["id"] for each in agents],
@@ -122,7 +206,9 @@ def literal(value: Any) -> str:
 
 def document(root: str, name: str, arguments: dict[str, Any], *, inline: bool) -> str:
     types = ROOTS[root].fields[name].args
-    passed = ", ".join(f"{each}: {literal(value) if inline else '$' + each}" for each, value in arguments.items())
+    passed = ", ".join(
+        f"{each}: {literal(value) if inline else '$' + each}" for each, value in arguments.items()
+    )
     declared = ", ".join(f"${each}: {types[each].type}" for each in arguments if not inline)
     head, call = f"({declared})" if declared else "", f"({passed})" if passed else ""
     return f"{root}{head} {{ {name}{call} {selection_of(name)} }}"
@@ -138,15 +224,24 @@ def test_no_value_is_an_internal_error(root: str, name: str, shared_app: App, kn
     arguments = ROOTS[root].fields[name].args
     usual = {each: value for each, value in valid(name, known.usual).items() if each in arguments}
     others = st.fixed_dictionaries(
-        {}, optional={each: values_of(each, argument, known) for each, argument in arguments.items()}
+        {},
+        optional={each: values_of(each, argument, known) for each, argument in arguments.items()},
     )
 
-    @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=CHECKS)
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=CHECKS,
+    )
     @given(changed=others, inline=st.booleans())
     def check(changed: dict[str, Any], inline: bool) -> None:
         given_ = {**usual, **changed}
         source = document(root, name, given_, inline=inline)
-        found = runner.run(told(shared_app, {"query": source, "variables": {} if inline else given_}))
+        found = runner.run(
+            told(shared_app, {"query": source, "variables": {} if inline else given_})
+        )
         codes = [error["extensions"]["code"] for error in found.get("errors", ())]
         assert set(codes) <= CODES, found["errors"]
         assert codes or name in found["data"]
@@ -159,7 +254,11 @@ def test_no_life_of_a_thread_is_an_internal_error(shared_app: App, known: Known)
     with asyncio.Runner() as runner:
         api = Api(shared_app, runner)
         session, thread = known.more["sessionUuid"][1], known.more["threadUuid"][0]
-        above = {"coordinationUuid": known.usual["coordinationUuid"], "sessionUuid": session, "threadUuid": thread}
+        above = {
+            "coordinationUuid": known.usual["coordinationUuid"],
+            "sessionUuid": session,
+            "threadUuid": thread,
+        }
         for minutes, is_alive in ((2**31 - 1, True), (-(2**31), False), (-1, False), (60, True)):
             asked = data(api, "askOperationHub", **above, userQuery="q", threadLifeMinutes=minutes)
             assert (asked["threadUuid"] == thread) is is_alive

@@ -40,17 +40,31 @@ def heard(stage: Stage) -> list[list[str]]:
     return [[message.content for message in request.thread] for request in stage.runtime.requests]
 
 
-def test_the_triage_agent_is_asked_and_its_run_has_the_promised_uuid(stage: Stage, coordination: str) -> None:
+def test_the_triage_agent_is_asked_and_its_run_has_the_promised_uuid(
+    stage: Stage, coordination: str
+) -> None:
     asked = put(stage, coordination, "What time is it?", user_id="ann")
     assert asked.agent_uuid == "desk"
     stage.drain()
     (run,) = stage.runs(asked.session_uuid)
-    assert (run.run_uuid, run.thread_uuid, run.agent_uuid) == (asked.run_uuid, asked.thread_uuid, "desk")
+    assert (run.run_uuid, run.thread_uuid, run.agent_uuid) == (
+        asked.run_uuid,
+        asked.thread_uuid,
+        "desk",
+    )
     assert run.session_agent_uuid == asked.session_agent_uuid
     (agent,) = stage.agents(asked.session_uuid)
-    assert (agent.state, agent.query, agent.agent_output) == ("completed", "What time is it?", "DESK")
+    assert (agent.state, agent.query, agent.agent_output) == (
+        "completed",
+        "What time is it?",
+        "DESK",
+    )
     session = stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid))
-    assert (session.status, session.user_id, session.task_query) == ("active", "ann", "What time is it?")
+    assert (session.status, session.user_id, session.task_query) == (
+        "active",
+        "ann",
+        "What time is it?",
+    )
     check_redelivery_changes_nothing(stage, session)
 
 
@@ -62,7 +76,9 @@ def test_without_a_triage_agent_the_first_is_asked(stage: Stage) -> None:
     assert put(stage, stage.define({"x": "", "y": ""})[0], "who?").agent_uuid == "x"
 
 
-def test_what_does_not_exist_is_not_found_and_nothing_is_written(stage: Stage, coordination: str) -> None:
+def test_what_does_not_exist_is_not_found_and_nothing_is_written(
+    stage: Stage, coordination: str
+) -> None:
     with pytest.raises(NotFound):
         put(stage, "nowhere", "?")
     with pytest.raises(NotFound):
@@ -80,9 +96,13 @@ def test_what_does_not_exist_is_not_found_and_nothing_is_written(stage: Stage, c
 def test_a_thread_goes_on_from_question_to_question(stage: Stage, coordination: str) -> None:
     first = put(stage, coordination, "one")
     stage.drain()
-    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    second = put(
+        stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid
+    )
     stage.drain()
-    third = put(stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    third = put(
+        stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid
+    )
     stage.drain()
     assert first.thread_uuid == second.thread_uuid == third.thread_uuid
     assert heard(stage) == [[], ["one", "DESK"], ["one", "DESK", "two", "DESK"]]
@@ -100,7 +120,11 @@ def test_a_question_that_names_no_thread_opens_one(stage: Stage, coordination: s
 def test_a_thread_ends_when_its_life_is_over(stage: Stage, coordination: str) -> None:
     first = put(stage, coordination, "one")
     stage.drain()
-    place = {"session_uuid": first.session_uuid, "thread_uuid": first.thread_uuid, "thread_life_minutes": 10}
+    place = {
+        "session_uuid": first.session_uuid,
+        "thread_uuid": first.thread_uuid,
+        "thread_life_minutes": 10,
+    }
     stage.clock.advance(599)
     second = put(stage, coordination, "two", **place)
     stage.drain()
@@ -112,11 +136,17 @@ def test_a_thread_ends_when_its_life_is_over(stage: Stage, coordination: str) ->
     assert heard(stage) == [[], ["one", "DESK"], []]
 
 
-def test_a_question_before_the_answer_to_the_last_stays_on_its_thread(stage: Stage, coordination: str) -> None:
+def test_a_question_before_the_answer_to_the_last_stays_on_its_thread(
+    stage: Stage, coordination: str
+) -> None:
     first = put(stage, coordination, "one")
-    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    second = put(
+        stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid
+    )
     stage.drain()
-    third = put(stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    third = put(
+        stage, coordination, "three", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid
+    )
     stage.drain()
     assert first.thread_uuid == second.thread_uuid == third.thread_uuid
     assert heard(stage)[2] == ["one", "DESK", "two", "DESK"]
@@ -127,7 +157,9 @@ def test_a_question_that_failed_does_not_end_its_thread(stage: Stage, coordinati
     first = put(stage, coordination, "one")
     stage.drain()
     stage.runtime.behaviours.clear()
-    second = put(stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid)
+    second = put(
+        stage, coordination, "two", session_uuid=first.session_uuid, thread_uuid=first.thread_uuid
+    )
     stage.drain()
     assert second.thread_uuid == first.thread_uuid
     assert heard(stage) == [[], []]
@@ -137,14 +169,18 @@ def test_a_question_that_failed_does_not_end_its_thread(stage: Stage, coordinati
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_concurrent_questions_get_different_ordinals(stage: Stage, coordination: str, seed: int) -> None:
+def test_concurrent_questions_get_different_ordinals(
+    stage: Stage, coordination: str, seed: int
+) -> None:
     first = put(stage, coordination, "one")
     stage.drain()
     turns = Turns(Random(seed))
     stage.boundary.reach = lambda name: turns.pause()
     asked: list[Asked] = []
     questions = [
-        lambda number=number: asked.append(put(stage, coordination, f"q{number}", session_uuid=first.session_uuid))
+        lambda number=number: asked.append(
+            put(stage, coordination, f"q{number}", session_uuid=first.session_uuid)
+        )
         for number in range(4)
     ]
     turns.run(questions)
@@ -169,16 +205,25 @@ def test_a_worker_that_dies_leaves_the_promised_run_lost_and_the_next_attempt_on
         (agent,) = stage.agents(asked.session_uuid)
         runs = stage.runs(asked.session_uuid)
         assert agent.state == "completed"
-        assert sorted(run.async_task["attempt"] for run in runs) == list(range(1, agent.attempt + 1))
+        assert sorted(run.async_task["attempt"] for run in runs) == list(
+            range(1, agent.attempt + 1)
+        )
         assert {run.async_task["attempt"]: run.run_uuid for run in runs}[1] == asked.run_uuid
         if not tripwire.trips:
             return
         point += 1
 
 
-def test_the_promised_run_outlives_the_message_that_was_sent_with_it(stage: Stage, coordination: str) -> None:
-    """Paused before it began, and resumed, which sends another message; or found again after a disaster."""
-    for steer in (lambda session: (pause(stage, session), resume(stage, session)), partial(put_right, stage)):
+def test_the_promised_run_outlives_the_message_that_was_sent_with_it(
+    stage: Stage, coordination: str
+) -> None:
+    """Paused before it began, and resumed, which sends another message; or found again after a
+    disaster.
+    """
+    for steer in (
+        lambda session: (pause(stage, session), resume(stage, session)),
+        partial(put_right, stage),
+    ):
         asked = put(stage, coordination, "one")
         stage.queue.waiting.clear()
         steer(stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid)))
@@ -209,7 +254,10 @@ def test_a_question_that_is_tried_again_by_its_first_message_has_a_run_for_each_
     (agent,) = stage.agents(asked.session_uuid)
     assert (agent.state, agent.attempt) == ("completed", 2)
     runs = {run.async_task["attempt"]: run for run in stage.runs(asked.session_uuid)}
-    assert {attempt: run.async_task["status"] for attempt, run in runs.items()} == {1: "failed", 2: "completed"}
+    assert {attempt: run.async_task["status"] for attempt, run in runs.items()} == {
+        1: "failed",
+        2: "completed",
+    }
     assert runs[1].run_uuid == asked.run_uuid
 
 
@@ -219,7 +267,8 @@ def test_a_question_whose_worker_is_late_is_answered_once(stage: Stage, coordina
     def late(request: Any) -> str:
         if request.attempt == 1:
             stage.clock.advance(stage.app.settings.lease_seconds + 1)
-            run_step(stage.app, stage.queue.sent[0])  # the message comes back while the first worker is still at it
+            # the message comes back while the first worker is still at it
+            run_step(stage.app, stage.queue.sent[0])
         return f"answer {request.attempt}"
 
     stage.runtime.behaviours["desk"] = late
@@ -235,7 +284,12 @@ def test_a_question_in_a_session_of_a_task_does_not_change_how_it_ends(stage: St
     session = stage.start(names)
     asked = put(stage, names[0], "how is it going?", session_uuid=session.session_uuid)
     assert [each.ordinal for each in stage.agents(session.session_uuid)] == [0, 1, FIRST_QUESTION]
-    assert stage.looking.table(SESSION_AGENT).get(TENANT, (session.session_uuid, asked.session_agent_uuid)) is not None
+    assert (
+        stage.looking.table(SESSION_AGENT).get(
+            TENANT, (session.session_uuid, asked.session_agent_uuid)
+        )
+        is not None
+    )
     stage.drain()
     assert stage.session(session).status == "completed"
     assert [each.state for each in stage.agents(session.session_uuid)] == ["completed"] * 3

@@ -1,4 +1,6 @@
-"""Long jobs that fail, fall silent, come late, or whose engine dies: every attempt ends once, and no job is polled."""
+"""Long jobs that fail, fall silent, come late, or whose engine dies: every attempt ends once, and
+no job is polled.
+"""
 
 import os
 from typing import Any
@@ -6,7 +8,11 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.control.controls import cancel_session, pause_session, resume_session
+from ai_coordination_engine.engine.control.controls import (
+    cancel_session,
+    pause_session,
+    resume_session,
+)
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import heartbeat
 from ai_coordination_engine.errors import Conflict, CoordinationError, NotFound
@@ -19,7 +25,16 @@ from tests.kit.crashes import Tripwire, tripping
 from tests.kit.fakes import Behaviour
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
-from tests.kit.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
+from tests.kit.waits import (
+    CHAIN,
+    at_point,
+    attempts,
+    complete,
+    pending,
+    state,
+    waiting_for_a_job,
+    work_now,
+)
 
 EVERY = 1 if os.environ.get("CI") else 3  # crash points: every one in CI, every third elsewhere
 TWICE = {"b": {"policy": {"attempts": 2, "backoff_seconds": 0}}}
@@ -58,7 +73,9 @@ def test_an_error_is_retried_as_the_policy_says(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("retry_on", "attempts_made"), [(["error"], 2), (["timeout"], 1)])
-def test_an_error_is_of_the_class_error_to_a_policy(stage: Stage, retry_on: list[str], attempts_made: int) -> None:
+def test_an_error_is_of_the_class_error_to_a_policy(
+    stage: Stage, retry_on: list[str], attempts_made: int
+) -> None:
     policy = {**TWICE["b"]["policy"], "retry_on": retry_on}
     session = waiting_for_a_job(stage, agents={"b": {"policy": policy}})
     complete(stage, result=None, error="no disk")
@@ -66,10 +83,12 @@ def test_an_error_is_of_the_class_error_to_a_policy(stage: Stage, retry_on: list
     assert len(attempts(stage, session)) == attempts_made
 
 
-def test_a_result_that_the_condition_of_a_successor_cannot_read_fails_the_attempt_and_the_next_begins_a_new_job(
+def test_a_result_that_a_condition_cannot_read_fails_the_attempt_and_the_next_begins_a_job(
     stage: Stage,
 ) -> None:
-    session = waiting_for_a_job(stage, agents=TWICE, actions={"c": {"conditions": {"b": "score > `5`"}}})
+    session = waiting_for_a_job(
+        stage, agents=TWICE, actions={"c": {"conditions": {"b": "score > `5`"}}}
+    )
     complete(stage, result="no JSON")
     work_now(stage)
     agent = stage.agent(session.session_uuid, "b")
@@ -83,7 +102,9 @@ def test_a_result_that_the_condition_of_a_successor_cannot_read_fails_the_attemp
 # Heartbeats
 
 
-def test_a_job_that_is_not_heard_of_fails_its_attempt_and_the_next_begins_a_new_one(stage: Stage) -> None:
+def test_a_job_that_is_not_heard_of_fails_its_attempt_and_the_next_begins_a_new_one(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["b"] = pending(60)
     session = waiting_for_a_job(stage, agents=TWICE)
     assert stage.queue.next_visible_in() == 60
@@ -103,12 +124,17 @@ def test_a_job_that_is_not_heard_of_fails_its_attempt_and_the_next_begins_a_new_
     assert attempts(stage, session) == [(1, "pending", "job-1"), (2, "pending", "job-2")]
 
 
-def test_a_job_that_is_never_heard_of_fails_the_agent_when_its_attempts_are_used_up(stage: Stage) -> None:
+def test_a_job_that_is_never_heard_of_fails_the_agent_when_its_attempts_are_used_up(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["b"] = pending(60)
     session = waiting_for_a_job(stage, agents=TWICE)
     stage.drain()
     check_promises(stage, session, status="failed")
-    assert stage.agent(session.session_uuid, "b").notes == "The long job was not heard of for 60 seconds."
+    assert (
+        stage.agent(session.session_uuid, "b").notes
+        == "The long job was not heard of for 60 seconds."
+    )
     assert stage.runtime.ran() == ["a", "b", "b"]
     check_redelivery_changes_nothing(stage, session)
 
@@ -145,7 +171,8 @@ def test_a_result_after_the_deadline_counts_until_somebody_has_looked(stage: Sta
 
 
 @pytest.mark.parametrize(
-    ("answered", "policy", "expected"), [(30, {"heartbeat_seconds": 90}, 30), (None, {"heartbeat_seconds": 90}, 90)]
+    ("answered", "policy", "expected"),
+    [(30, {"heartbeat_seconds": 90}, 30), (None, {"heartbeat_seconds": 90}, 90)],
 )
 def test_the_answers_own_heartbeat_goes_before_the_policys(
     stage: Stage, answered: float | None, policy: dict[str, Any], expected: float
@@ -197,7 +224,9 @@ def test_a_result_that_comes_while_the_deadline_is_noticed_counts_or_is_refused(
 # Late
 
 
-def test_a_write_that_is_made_again_does_not_undo_what_was_heard_of_the_job_since(stage: Stage) -> None:
+def test_a_write_that_is_made_again_does_not_undo_what_was_heard_of_the_job_since(
+    stage: Stage,
+) -> None:
     database = stage.database
     assert database is not None
 
@@ -244,7 +273,9 @@ def test_a_retry_after_a_cancel_begins_a_job_of_its_own_whenever_the_result_of_t
     assert state(stage)["status"] == "completed"
 
 
-def test_a_result_for_an_agent_that_waits_no_longer_is_kept_and_changes_nothing_else(stage: Stage) -> None:
+def test_a_result_for_an_agent_that_waits_no_longer_is_kept_and_changes_nothing_else(
+    stage: Stage,
+) -> None:
     session = waiting_for_a_job(stage)
     cancel_session(stage.app, TENANT, session.coordination_uuid, session.session_uuid)
     stage.drain()
@@ -272,7 +303,9 @@ def test_a_job_of_a_paused_session_may_end_and_its_agent_goes_on_later(stage: St
     assert stage.runtime.ran() == ["a", "b", "c"]
 
 
-def test_a_job_that_is_not_heard_of_while_its_session_is_paused_fails_its_attempt_afterwards(stage: Stage) -> None:
+def test_a_job_that_is_not_heard_of_while_its_session_is_paused_fails_its_attempt_afterwards(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["b"] = pending(60)
     session = waiting_for_a_job(stage, agents={"b": {"policy": {"attempts": 1}}})
     key = (session.coordination_uuid, session.session_uuid)
@@ -333,12 +366,15 @@ def test_a_job_that_outlives_its_attempt_is_what_the_next_one_waits_for(stage: S
 
 
 def dying_before_its_run_is_recorded(stage: Stage, first: str, second: str) -> Behaviour:
-    """An agent whose worker dies when the first attempt's job is known and its run is not recorded yet."""
+    """An agent whose worker dies when the first attempt's job is known and its run is not recorded
+    yet.
+    """
 
     def begin(request: AgentRequest) -> AgentResult:
         if request.attempt > 1:
             return AgentResult("", async_task_uuid=second)
-        stage.boundary.reach = Tripwire(4)  # from here: the end of the call, one write, and the second begins
+        # from here: the end of the call, one write, and the second begins
+        stage.boundary.reach = Tripwire(4)
         return AgentResult("", async_task_uuid=first)
 
     return begin
@@ -353,7 +389,9 @@ def test_whoever_dies_at_any_point_the_agent_is_resumed_once(app: App, error: st
     names = stage.define(CHAIN, agents=TWICE)
     point = 1
     while True:
-        stage.renew(behaviours={"b": lambda request: AgentResult("", async_task_uuid=request.run_uuid)})
+        stage.renew(
+            behaviours={"b": lambda request: AgentResult("", async_task_uuid=request.run_uuid)}
+        )
         session = stage.start(names)
         with tripping(stage, point) as tripwire:
             stage.drain()

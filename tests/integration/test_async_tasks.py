@@ -1,4 +1,6 @@
-"""Long jobs: an agent that answered "pending" waits as a state, and goes on exactly once when its job ends."""
+"""Long jobs: an agent that answered "pending" waits as a state, and goes on exactly once when its
+job ends.
+"""
 
 from typing import Any
 
@@ -10,7 +12,16 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentResult
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
-from tests.kit.waits import CHAIN, at_point, attempts, complete, pending, state, waiting_for_a_job, work_now
+from tests.kit.waits import (
+    CHAIN,
+    at_point,
+    attempts,
+    complete,
+    pending,
+    state,
+    waiting_for_a_job,
+    work_now,
+)
 
 
 @pytest.fixture
@@ -38,7 +49,12 @@ def test_a_waiting_agent_holds_no_message_and_makes_no_call(stage: Stage) -> Non
 def test_other_branches_go_on(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a", "c": "a", "d": "bc"}))
     work_now(stage)
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "pending", "c": "completed", "d": "initial"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "pending",
+        "c": "completed",
+        "d": "initial",
+    }
     complete(stage)
     stage.drain()
     check_promises(stage, session)
@@ -115,7 +131,10 @@ def test_the_same_end_with_another_usage_is_a_conflict_that_says_so(stage: Stage
     complete(stage, result=big, usage={"calls": 2, "cost": 0.1})
     with pytest.raises(Conflict) as caught:
         complete(stage, result=big, usage={"calls": 3})
-    assert caught.value.message == "The async task has completed already, with this end but another usage."
+    assert (
+        caught.value.message
+        == "The async task has completed already, with this end but another usage."
+    )
     assert caught.value.extensions == {"status": "completed"}
     with pytest.raises(Conflict) as caught:
         complete(stage, result="else")
@@ -128,7 +147,9 @@ def test_a_completion_at_any_moment_of_the_step_resumes_the_agent(app: App) -> N
     early, point = 0, 1
     while True:
         uuid = f"job-{point}"
-        stage.renew(behaviours={"b": lambda request, uuid=uuid: AgentResult("", async_task_uuid=uuid)})  # type: ignore[misc]
+        stage.renew(
+            behaviours={"b": lambda request, uuid=uuid: AgentResult("", async_task_uuid=uuid)}
+        )  # type: ignore[misc]
         session, done = stage.start(names), []
 
         def end(uuid: str = uuid, done: list[bool] = done) -> None:
@@ -165,7 +186,8 @@ def test_five_megabytes_are_a_result_and_more_than_eight_are_refused(stage: Stag
     agent = stage.agent(session.session_uuid, "b")
     assert stage.app.records.load(agent.agent_output) == "x" * 5_000_000
     assert agent.has_blobs
-    assert len([key for key in stage.blobs.kept if "agent_output" in key]) == 1  # the job's is the agent's
+    # the job's is the agent's
+    assert len([key for key in stage.blobs.kept if "agent_output" in key]) == 1
 
 
 # Bad input
@@ -181,7 +203,9 @@ def test_five_megabytes_are_a_result_and_more_than_eight_are_refused(stage: Stag
         ({"result": "\ud800"}, "no JSON"),
     ],
 )
-def test_a_bad_end_is_refused_and_the_job_goes_on(stage: Stage, arguments: dict[str, Any], words: str) -> None:
+def test_a_bad_end_is_refused_and_the_job_goes_on(
+    stage: Stage, arguments: dict[str, Any], words: str
+) -> None:
     session = waiting_for_a_job(stage)
     before = stage.everything(session)
     with pytest.raises(BadUserInput, match=words):

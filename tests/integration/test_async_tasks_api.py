@@ -1,4 +1,6 @@
-"""Long jobs on the wire: completing, heartbeats, and the run that shows how the job is getting on."""
+"""Long jobs on the wire: completing, heartbeats, and the run that shows how the job is getting
+on.
+"""
 
 from typing import Any
 
@@ -27,7 +29,9 @@ def client(stage: Stage, api: Api) -> Api:
 
 
 def pending(request: AgentRequest) -> AgentResult:
-    return AgentResult("", async_task_uuid=f"job-{request.session_agent_uuid}", heartbeat_seconds=3600)
+    return AgentResult(
+        "", async_task_uuid=f"job-{request.session_agent_uuid}", heartbeat_seconds=3600
+    )
 
 
 def start(stage: Stage) -> tuple[Any, str]:
@@ -42,7 +46,9 @@ def start(stage: Stage) -> tuple[Any, str]:
 
 def runs(client: Api, session: Any) -> Any:
     key = {"coordinationUuid": session.coordination_uuid, "sessionUuid": session.session_uuid}
-    return data(client, "session", "{ sessionRuns { agentUuid asyncTaskUuid asyncTask } }", **key)["sessionRuns"]
+    return data(client, "session", "{ sessionRuns { agentUuid asyncTaskUuid asyncTask } }", **key)[
+        "sessionRuns"
+    ]
 
 
 def test_a_job_that_is_completed_resumes_its_agent(stage: Stage, client: Api) -> None:
@@ -60,7 +66,9 @@ def test_a_job_that_is_completed_resumes_its_agent(stage: Stage, client: Api) ->
     assert done == {"ok": True, "sessionAgent": {"agentUuid": "a", "state": "pending"}}
     stage.drain()
     key = {"coordinationUuid": session.coordination_uuid, "sessionUuid": session.session_uuid}
-    found = data(client, "session", "{ status sessionAgents { agentUuid agentOutput agentInput } }", **key)
+    found = data(
+        client, "session", "{ status sessionAgents { agentUuid agentOutput agentInput } }", **key
+    )
     assert found["status"] == "completed"
     assert found["sessionAgents"] == [
         {"agentUuid": "a", "agentOutput": "found it", "agentInput": "begin"},
@@ -73,7 +81,9 @@ def test_a_job_that_is_completed_resumes_its_agent(stage: Stage, client: Api) ->
 
 def test_a_job_that_fails_says_why(stage: Stage, client: Api) -> None:
     session, job = start(stage)
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, error="the disk is full") == {"ok": True}
+    assert data(
+        client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, error="the disk is full"
+    ) == {"ok": True}
     (run,) = [each for each in runs(client, session) if each["asyncTaskUuid"] == job]
     said = {name: run["asyncTask"][name] for name in ("status", "error", "errorClass")}
     assert said == {"status": "failed", "error": "the disk is full", "errorClass": "error"}
@@ -100,19 +110,26 @@ def test_the_states_of_many_jobs_cost_one_read(stage: Stage, client: Api) -> Non
 def test_a_text_of_five_megabytes_is_kept(stage: Stage, client: Api) -> None:
     session, job = start(stage)
     output = "ß" * 2_500_000
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result=output) == {"ok": True}
+    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result=output) == {
+        "ok": True
+    }
     stage.drain()
     key = {"sessionUuid": session.session_uuid}
     key["sessionAgentUuid"] = stage.agent(session.session_uuid, "a").session_agent_uuid
     assert data(client, "sessionAgent", "{ agentOutput }", **key) == {"agentOutput": output}
     _, failing = start(stage)
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=failing, error=output) == {"ok": True}
+    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=failing, error=output) == {
+        "ok": True
+    }
 
 
 def test_an_empty_result_is_one_and_an_empty_error_is_none(stage: Stage, client: Api) -> None:
     _, job = start(stage)
     refused = error(client, "completeAsyncTask", asyncTaskUuid=job, error=" ")
-    assert refused == {"code": "BAD_USER_INPUT", "message": "error is empty; it says why the job failed."}
+    assert refused == {
+        "code": "BAD_USER_INPUT",
+        "message": "error is empty; it says why the job failed.",
+    }
     too_long = error(client, "completeAsyncTask", asyncTaskUuid=job, result="x" * 8_000_001)
     assert (too_long["code"], len(too_long["message"]) < 100) == ("BAD_USER_INPUT", True)
     assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="") == {"ok": True}
@@ -121,7 +138,10 @@ def test_an_empty_result_is_one_and_an_empty_error_is_none(stage: Stage, client:
 @pytest.mark.parametrize("uuid", ["", "x" * 257, "a\x00", "ß" * 129])
 def test_an_async_task_uuid_that_no_key_can_hold_is_refused(client: Api, uuid: str) -> None:
     assert error(client, "heartbeatAsyncTask", asyncTaskUuid=uuid)["code"] == "BAD_USER_INPUT"
-    assert error(client, "completeAsyncTask", asyncTaskUuid=uuid, result="x")["code"] == "BAD_USER_INPUT"
+    assert (
+        error(client, "completeAsyncTask", asyncTaskUuid=uuid, result="x")["code"]
+        == "BAD_USER_INPUT"
+    )
 
 
 def test_what_cannot_be_completed_is_a_coded_error(stage: Stage, client: Api) -> None:
@@ -132,13 +152,24 @@ def test_what_cannot_be_completed_is_a_coded_error(stage: Stage, client: Api) ->
             missing = {"code": "NOT_FOUND", "message": f'There is no such async task: "{uuid}".'}
             assert error(who, field, asyncTaskUuid=uuid, **more) == missing
         assert error(client, field, asyncTaskUuid="a\x00", **more)["code"] == "BAD_USER_INPUT"
-    neither = {"code": "BAD_USER_INPUT", "message": "completeAsyncTask takes either a result or an error."}
+    neither = {
+        "code": "BAD_USER_INPUT",
+        "message": "completeAsyncTask takes either a result or an error.",
+    }
     assert error(client, "completeAsyncTask", asyncTaskUuid=job) == neither
     assert error(client, "completeAsyncTask", asyncTaskUuid=job, result="x", error="y") == neither
     no_usage = error(client, "completeAsyncTask", asyncTaskUuid=job, result="x", usage=[1])
     assert no_usage == {"code": "BAD_USER_INPUT", "message": "usage must be an object or null."}
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="x") == {"ok": True}
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="x") == {"ok": True}
-    ended = {"code": "CONFLICT", "message": "The async task has completed already.", "status": "completed"}
+    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="x") == {
+        "ok": True
+    }
+    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="x") == {
+        "ok": True
+    }
+    ended = {
+        "code": "CONFLICT",
+        "message": "The async task has completed already.",
+        "status": "completed",
+    }
     assert error(client, "completeAsyncTask", asyncTaskUuid=job, result="y") == ended
     assert error(client, "heartbeatAsyncTask", asyncTaskUuid=job) == ended

@@ -1,4 +1,6 @@
-"""Several clients at once, and one client twice: one record, one session, and a coded error for the rest."""
+"""Several clients at once, and one client twice: one record, one session, and a coded error for the
+rest.
+"""
 
 import asyncio
 import re
@@ -32,7 +34,12 @@ def world(api: Api) -> World:
 
 @pytest.fixture
 def apis(app: App, tenant: str) -> Iterator[list[Api]]:
-    with asyncio.Runner() as one, asyncio.Runner() as two, asyncio.Runner() as three, asyncio.Runner() as four:
+    with (
+        asyncio.Runner() as one,
+        asyncio.Runner() as two,
+        asyncio.Runner() as three,
+        asyncio.Runner() as four,
+    ):
         yield [Api(app, runner, tenant) for runner in (one, two, three, four)]
 
 
@@ -48,21 +55,29 @@ def at_once(apis: list[Api], send_one: Callable[[Api, int], Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", [COORDINATION, TASK, SESSION], ids=lambda case: case.name)
-def test_writers_of_one_new_record_make_one_record(case: Any, api: Api, apis: list[Api], world: World) -> None:
+def test_writers_of_one_new_record_make_one_record(
+    case: Any, api: Api, apis: list[Api], world: World
+) -> None:
     arguments = {**valid(f"insertUpdate{case.title}", world), case.uuid: "new"}
     answers = at_once(apis, lambda one, number: send(one, f"insertUpdate{case.title}", **arguments))
-    codes = [answered["errors"][0]["extensions"]["code"] for answered in answers if "errors" in answered]
+    codes = [
+        answered["errors"][0]["extensions"]["code"] for answered in answers if "errors" in answered
+    ]
     assert set(codes) <= {"CONFLICT"}
     assert len(codes) < len(apis)
     parents = {name: world[name] for name in case.parents}
     assert [each[case.uuid] for each in case.list(api, **parents)].count("new") == 1
 
 
-def test_writers_of_one_record_all_succeed_and_one_is_the_last(api: Api, apis: list[Api], world: World) -> None:
+def test_writers_of_one_record_all_succeed_and_one_is_the_last(
+    api: Api, apis: list[Api], world: World
+) -> None:
     keys = {"coordinationUuid": world["coordinationUuid"], "sessionUuid": world["sessionUuid"]}
     at_once(
         apis,
-        lambda one, number: data(one, "insertUpdateSession", **keys, updatedBy=f"w{number}", userId=f"w{number}"),
+        lambda one, number: data(
+            one, "insertUpdateSession", **keys, updatedBy=f"w{number}", userId=f"w{number}"
+        ),
     )
     session = SESSION.get(api, world)
     assert session["updatedBy"] == session["userId"]
@@ -96,11 +111,15 @@ COMPLETED = {
 
 
 def but_watch(item: str) -> str:
-    """An item, whenever the sweep looks at it: a repeated start makes up for what the first may have left undone."""
+    """An item, whenever the sweep looks at it: a repeated start makes up for what the first may
+    have left undone.
+    """
     return re.sub(r"'watch_at': {'N': '[\d.]+'}", "", item)
 
 
-def test_a_start_sent_twice_starts_one_session(api: Api, app: App, start: dict[str, Any], worker: Worker) -> None:
+def test_a_start_sent_twice_starts_one_session(
+    api: Api, app: App, start: dict[str, Any], worker: Worker
+) -> None:
     first = data(api, "executeProcedureTaskSession", **start)
     before = {name: list(map(but_watch, rows)) for name, rows in items(app).items()}
     assert data(api, "executeProcedureTaskSession", **start) == first
@@ -117,7 +136,9 @@ def test_starts_sent_at_once_start_one_session(
     api: Api, apis: list[Api], start: dict[str, Any], worker: Worker
 ) -> None:
     answers = at_once(apis, lambda one, number: send(one, "executeProcedureTaskSession", **start))
-    codes = [answered["errors"][0]["extensions"]["code"] for answered in answers if "errors" in answered]
+    codes = [
+        answered["errors"][0]["extensions"]["code"] for answered in answers if "errors" in answered
+    ]
     assert codes == []
     worker.drain()
     assert whole(api, start) == COMPLETED
@@ -128,7 +149,12 @@ def test_another_start_under_the_same_uuid_is_a_conflict(
     name: str, api: Api, app: App, start: dict[str, Any], world: World
 ) -> None:
     data(api, "executeProcedureTaskSession", **start)
-    other = {"taskQuery": "x", "userId": "x", "inputFiles": ["x"], "taskUuid": TASK.put(api, world)["taskUuid"]}
+    other = {
+        "taskQuery": "x",
+        "userId": "x",
+        "inputFiles": ["x"],
+        "taskUuid": TASK.put(api, world)["taskUuid"],
+    }
     before = items(app)
     assert code(api, "executeProcedureTaskSession", **{**start, name: other[name]}) == "CONFLICT"
     assert items(app) == before

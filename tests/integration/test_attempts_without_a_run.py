@@ -1,4 +1,6 @@
-"""However an agent ends, each of its attempts has one run (promise P5): by hand, and after a wait, too."""
+"""However an agent ends, each of its attempts has one run (promise P5): by hand, and after a wait,
+too.
+"""
 
 from typing import Any
 
@@ -17,7 +19,8 @@ from tests.kit.stage import TENANT, Stage, stage_of
 
 ENDS = ["completed", "failed", "skipped", "cancelled"]
 BY_HAND = """mutation($s: String!, $a: String!, $state: String!) {
-  insertUpdateSessionAgent(sessionUuid: $s, sessionAgentUuid: $a, state: $state, agentOutput: "mine",
+  insertUpdateSessionAgent(sessionUuid: $s, sessionAgentUuid: $a, state: $state,
+      agentOutput: "mine",
     updatedBy: "ann") {
     sessionAgent { state } } }"""
 ASK = {"a": {"user_in_the_loop": "ann", "answer_within_seconds": 60}}
@@ -44,7 +47,9 @@ def die(request: AgentRequest) -> str:
 
 
 def runs(stage: Stage, session: Session, agent: str = "a") -> list[tuple[int, str]]:
-    found = [each.async_task for each in stage.runs(session.session_uuid) if each.agent_uuid == agent]
+    found = [
+        each.async_task for each in stage.runs(session.session_uuid) if each.agent_uuid == agent
+    ]
     return sorted((run["attempt"], run["status"]) for run in found)
 
 
@@ -71,7 +76,10 @@ def test_an_attempt_whose_worker_died_is_lost_when_its_agent_is_ended_by_hand(
     with pytest.raises(Busy):  # the worker may live
         run_step(stage.app, stage.queue.sent[-1])
     follows = stage.agent(session.session_uuid, "b")
-    assert (follows.state, follows.in_degree) == ("initial" if state == "completed" else "skipped", 0)
+    assert (follows.state, follows.in_degree) == (
+        "initial" if state == "completed" else "skipped",
+        0,
+    )
     stage.drain()
     ended = {"a": state, "b": "completed" if state == "completed" else "skipped"}
     status = "failed" if state in ("failed", "cancelled") else "completed"
@@ -98,14 +106,18 @@ def test_a_late_result_of_an_agent_that_was_ended_by_hand_is_its_run_and_nothing
     agent = stage.agent(session.session_uuid, "a")
     assert (agent.state, agent.agent_output, agent.lease_until) == (state, "mine", None)
     assert runs(stage, session) == [(1, "completed")]
-    given = [each.predecessors[0].output for each in stage.runtime.requests if each.agent_uuid == "b"]
+    given = [
+        each.predecessors[0].output for each in stage.runtime.requests if each.agent_uuid == "b"
+    ]
     assert given == (["mine"] if state == "completed" else [])
 
 
 def test_a_result_that_comes_after_the_lease_of_an_agent_ended_by_hand_changes_nothing(
     stage: Stage, client: Api
 ) -> None:
-    """Its attempt is recorded as lost by then; it is not taken for the one that completed the agent."""
+    """Its attempt is recorded as lost by then; it is not taken for the one that completed the
+    agent.
+    """
 
     def work(request: AgentRequest) -> str:
         end(stage, client, session, "completed")
@@ -143,7 +155,9 @@ def test_a_retry_at_once_loses_no_attempt_of_an_agent_that_was_ended_by_hand(
 
 
 def waiting(stage: Stage) -> Session:
-    """A session that waits for the person again: the attempt after their first answer died, and it was set back."""
+    """A session that waits for the person again: the attempt after their first answer died, and it
+    was set back.
+    """
     session = stage.start(stage.define({"a": ""}, actions=ASK))
     run_step(stage.app, stage.queue.sent[0])
     agent = stage.agent(session.session_uuid, "a")
@@ -163,7 +177,10 @@ def test_a_wait_that_runs_out_leaves_no_lost_attempt_without_a_run(stage: Stage)
     session = waiting(stage)
     stage.drain()
     check_promises(stage, session, status="failed")
-    assert (runs(stage, session), stage.agent(session.session_uuid, "a").lost_runs) == ([(1, "lost")], None)
+    assert (runs(stage, session), stage.agent(session.session_uuid, "a").lost_runs) == (
+        [(1, "lost")],
+        None,
+    )
 
 
 @pytest.mark.parametrize("state", ENDS)
@@ -173,11 +190,16 @@ def test_a_wait_that_is_ended_by_hand_leaves_no_lost_attempt_without_a_run(
     session = waiting(stage)
     end(stage, client, session, state)
     stage.drain()
-    assert (runs(stage, session), stage.agent(session.session_uuid, "a").lost_runs) == ([(1, "lost")], None)
+    assert (runs(stage, session), stage.agent(session.session_uuid, "a").lost_runs) == (
+        [(1, "lost")],
+        None,
+    )
     assert stage.agent(session.session_uuid, "a").state == state
 
 
-def test_a_wait_that_ends_with_its_message_in_the_dead_letter_queue_leaves_none_either(stage: Stage) -> None:
+def test_a_wait_that_ends_with_its_message_in_the_dead_letter_queue_leaves_none_either(
+    stage: Stage,
+) -> None:
     session = waiting(stage)
     poison(stage.app, stage.queue.sent[-1], "ValueError")
     stage.drain()

@@ -8,7 +8,17 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import ROOTS, code, data, error, field_of, root_of
-from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, TASK, WRITES, World, items, valid
+from tests.kit.records import (
+    CASES,
+    COORDINATION,
+    SESSION,
+    SESSION_RUN,
+    TASK,
+    WRITES,
+    World,
+    items,
+    valid,
+)
 
 HUGE = "ß" * 2_500_000  # 5 MB of UTF-8
 TEXTS = {
@@ -27,7 +37,9 @@ TEXTS = {
     "userInTheLoop",
     "predecessor",
 }
-"""String arguments that take 5 MB: what is written goes to the bucket, what is searched is found nowhere."""
+"""String arguments that take 5 MB: what is written goes to the bucket, what is searched is found
+nowhere.
+"""
 MAY_BE_EMPTY = (TEXTS - {"userQuery"}) | {"userId", "cursor"}
 FILTERS_THAT_MAY_BE_EMPTY = {"coordinationName", "taskName"}
 
@@ -48,7 +60,11 @@ def world(api: Api) -> World:
 
 
 def strings(field: str) -> list[str]:
-    return [name for name, argument in field_of(field).args.items() if str(argument.type).strip("!") == "String"]
+    return [
+        name
+        for name, argument in field_of(field).args.items()
+        if str(argument.type).strip("!") == "String"
+    ]
 
 
 def wait_for_user(api: Api, app: App, world: World) -> None:
@@ -63,8 +79,12 @@ def wait_for_user(api: Api, app: App, world: World) -> None:
 # Strings of no and of five million bytes, in every argument that there is
 
 
-def check_every_string(api: Api, app: App, field: str, world: World, value: str, allowed: set[str]) -> None:
-    """The value in each argument that is a string: those in `allowed` succeed, the others change nothing."""
+def check_every_string(
+    api: Api, app: App, field: str, world: World, value: str, allowed: set[str]
+) -> None:
+    """The value in each argument that is a string: those in `allowed` succeed, the others change
+    nothing.
+    """
     if root_of(field) == "query":  # under an id that nothing can have, nothing is found
         allowed = allowed | {name for name in strings(field) if name.endswith("Uuid")}
     if field == "executeForUserInput":
@@ -82,25 +102,36 @@ def check_every_string(api: Api, app: App, field: str, world: World, value: str,
             data(api, field, **{**valid(field, world, new=new), name: value})
 
 
-ELSEWHERE = {"ping", "forkSession", "completeAsyncTask", "heartbeatAsyncTask"}  # they need work that is under way
-FIELDS = pytest.mark.parametrize("field", sorted({*ROOTS["mutation"].fields, *ROOTS["query"].fields} - ELSEWHERE))
+# they need work that is under way
+ELSEWHERE = {"ping", "forkSession", "completeAsyncTask", "heartbeatAsyncTask"}
+FIELDS = pytest.mark.parametrize(
+    "field", sorted({*ROOTS["mutation"].fields, *ROOTS["query"].fields} - ELSEWHERE)
+)
 
 
 @FIELDS
-def test_a_string_of_five_megabytes_is_stored_or_refused(field: str, api: Api, world: World, app: App) -> None:
+def test_a_string_of_five_megabytes_is_stored_or_refused(
+    field: str, api: Api, world: World, app: App
+) -> None:
     check_every_string(api, app, field, world, HUGE, TEXTS)
 
 
 @FIELDS
 def test_an_empty_string_is_stored_or_refused(field: str, api: Api, world: World, app: App) -> None:
-    an_answer = {"userInput"} if field == "executeForUserInput" else set()  # it cannot be taken back
-    allowed = (MAY_BE_EMPTY - an_answer) | (FILTERS_THAT_MAY_BE_EMPTY if field.endswith("List") else set())
+    # it cannot be taken back
+    an_answer = {"userInput"} if field == "executeForUserInput" else set()
+    allowed = (MAY_BE_EMPTY - an_answer) | (
+        FILTERS_THAT_MAY_BE_EMPTY if field.endswith("List") else set()
+    )
     check_every_string(api, app, field, world, "", allowed)
 
 
 @pytest.mark.parametrize("name", ["coordinationName", "updatedBy"])
 def test_spaces_are_no_name(name: str, api: Api) -> None:
-    assert code(api, "insertUpdateCoordination", **{"updatedBy": "ann", name: " \n"}) == "BAD_USER_INPUT"
+    assert (
+        code(api, "insertUpdateCoordination", **{"updatedBy": "ann", name: " \n"})
+        == "BAD_USER_INPUT"
+    )
 
 
 UNUSABLE = [
@@ -132,7 +163,9 @@ def test_an_unusable_id_is_refused_where_it_is_written_and_finds_nothing(
         for name in [each for each in strings(field) if each.endswith("Uuid")]:
             refused = error(api, field, **{**valid(field, world), name: uuid})
             assert refused["code"] == "BAD_USER_INPUT"
-            assert refused["message"].startswith(f"{name} must have 1 to 256 bytes of printable characters")
+            assert refused["message"].startswith(
+                f"{name} must have 1 to 256 bytes of printable characters"
+            )
     for case in CASES:
         for name in case.keys:
             assert case.get(api, {**world, name: uuid}) is None
@@ -144,13 +177,20 @@ def test_an_unusable_id_is_refused_where_it_is_written_and_finds_nothing(
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a ", "\tann", "a\u2028b", "a\u200bb", "a\u202eb"])
-def test_people_and_agents_are_named_by_printable_text(text: str, api: Api, world: World, app: App) -> None:
+def test_people_and_agents_are_named_by_printable_text(
+    text: str, api: Api, world: World, app: App
+) -> None:
     before = items(app)
-    refused = error(api, "insertUpdateSession", **{**valid("insertUpdateSession", world), "userId": text})
+    refused = error(
+        api, "insertUpdateSession", **{**valid("insertUpdateSession", world), "userId": text}
+    )
     assert (refused["code"], refused["message"].split()[0]) == ("BAD_USER_INPUT", "userId")
     agents = [{"agentUuid": "a"}, {"agentUuid": text}]
     refused = error(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
-    assert (refused["code"], refused["message"].split()[0]) == ("BAD_USER_INPUT", "agents[1].agentUuid:")
+    assert (refused["code"], refused["message"].split()[0]) == (
+        "BAD_USER_INPUT",
+        "agents[1].agentUuid:",
+    )
     assert items(app) == before
 
 
@@ -168,13 +208,18 @@ def test_many_plain_texts_at_their_longest_still_fit(api: Api, world: World) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "name"), [("insertUpdateSession", "iterationCount"), ("insertUpdateSessionAgent", "inDegree")]
+    ("field", "name"),
+    [("insertUpdateSession", "iterationCount"), ("insertUpdateSessionAgent", "inDegree")],
 )
 @pytest.mark.parametrize("number", [-1, 2**31, 1.5, "1", True])
-def test_a_number_out_of_range_is_refused(field: str, name: str, number: Any, api: Api, world: World, app: App) -> None:
+def test_a_number_out_of_range_is_refused(
+    field: str, name: str, number: Any, api: Api, world: World, app: App
+) -> None:
     before = items(app)
     for new in (False, True):
-        assert code(api, field, **{**valid(field, world, new=new), name: number}) == "BAD_USER_INPUT"
+        assert (
+            code(api, field, **{**valid(field, world, new=new), name: number}) == "BAD_USER_INPUT"
+        )
     assert items(app) == before
 
 
@@ -195,7 +240,9 @@ def test_an_unknown_parent_is_not_found(field: str, api: Api, world: World, app:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_delete_of_what_is_not_there_is_not_found(case: Any, api: Api, world: World, app: App) -> None:
+def test_a_delete_of_what_is_not_there_is_not_found(
+    case: Any, api: Api, world: World, app: App
+) -> None:
     before = items(app)
     for name in case.keys:
         arguments = {key: world[key] for key in case.keys} | {name: "unknown"}
@@ -203,7 +250,9 @@ def test_a_delete_of_what_is_not_there_is_not_found(case: Any, api: Api, world: 
     assert items(app) == before
 
 
-def test_starting_and_asking_what_is_not_there_is_not_found(api: Api, world: World, app: App, calls: Calls) -> None:
+def test_starting_and_asking_what_is_not_there_is_not_found(
+    api: Api, world: World, app: App, calls: Calls
+) -> None:
     before = items(app)
     both = {"coordinationUuid": world["coordinationUuid"], "taskUuid": world["taskUuid"]}
     for name in both:
@@ -211,7 +260,11 @@ def test_starting_and_asking_what_is_not_there_is_not_found(api: Api, world: Wor
     question = {"coordinationUuid": world["coordinationUuid"], "userQuery": "q"}
     for name in ("coordinationUuid", "agentUuid", "sessionUuid"):
         assert code(api, "askOperationHub", **{**question, name: "unknown"}) == "NOT_FOUND"
-    agent = {"sessionUuid": world["sessionUuid"], "sessionAgentUuid": world["sessionAgentUuid"], "userInput": "y"}
+    agent = {
+        "sessionUuid": world["sessionUuid"],
+        "sessionAgentUuid": world["sessionAgentUuid"],
+        "userInput": "y",
+    }
     for name in ("sessionUuid", "sessionAgentUuid"):
         assert code(api, "executeForUserInput", **{**agent, name: "unknown"}) == "NOT_FOUND"
     assert code(api, "executeForUserInput", **agent) == "CONFLICT"  # it waits for nobody
@@ -225,6 +278,9 @@ def test_a_task_that_nobody_can_run_is_refused(api: Api, app: App, calls: Calls)
     before = items(app)
     both = {"coordinationUuid": above["coordinationUuid"], "taskUuid": task["taskUuid"]}
     assert code(api, "executeProcedureTaskSession", **both) == "BAD_USER_INPUT"
-    assert code(api, "askOperationHub", coordinationUuid=above["coordinationUuid"], userQuery="q") == "BAD_USER_INPUT"
+    assert (
+        code(api, "askOperationHub", coordinationUuid=above["coordinationUuid"], userQuery="q")
+        == "BAD_USER_INPUT"
+    )
     assert items(app) == before
     assert "SendMessageBatch" not in calls.taken()

@@ -1,4 +1,6 @@
-"""JSON that is too deep, text that is no text, objects of a wrong shape: coded errors, and nothing half-written."""
+"""JSON that is too deep, text that is no text, objects of a wrong shape: coded errors, and nothing
+half-written.
+"""
 
 import json
 from typing import Any
@@ -62,18 +64,28 @@ def test_json_that_is_too_deep_is_refused_in_variables(
     depth: int, opening: str, closing: str, api: Api, app: App
 ) -> None:
     deep = opening * depth + "1" + closing * depth
-    body = f'{{"query": {json.dumps(CREATE)}, "variables": {{"updatedBy": "a", "agents": [{deep}]}}}}'
+    body = (
+        f'{{"query": {json.dumps(CREATE)}, "variables": {{"updatedBy": "a", "agents": [{deep}]}}}}'
+    )
     assert code_of(api, app, body.encode()) == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("depth", [10_000, 100_000])
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a:", "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ("{a:", "}")], ids=["lists", "objects"]
+)
 def test_json_that_is_too_deep_is_refused_in_the_document(
     depth: int, opening: str, closing: str, api: Api, app: App
 ) -> None:
     deep = opening * depth + "1" + closing * depth
-    query = f'mutation {{ insertUpdateCoordination(updatedBy: "a", agents: [{deep}]) {{ coordination {{ agents }} }} }}'
-    assert code_of(api, app, json.dumps({"query": query}).encode()) in ("TOO_COMPLEX", "BAD_USER_INPUT")
+    query = (
+        f'mutation {{ insertUpdateCoordination(updatedBy: "a", agents: [{deep}]) {{ coordination {{'
+        " agents } } }"
+    )
+    assert code_of(api, app, json.dumps({"query": query}).encode()) in (
+        "TOO_COMPLEX",
+        "BAD_USER_INPUT",
+    )
 
 
 def test_json_of_a_reasonable_depth_is_stored(api: Api) -> None:
@@ -82,7 +94,8 @@ def test_json_of_a_reasonable_depth_is_stored(api: Api) -> None:
         value = [{"a": value}]
     agents = [{"agentUuid": "a", "deep": value}]
     status, answered = posted(
-        api, json.dumps({"query": CREATE, "variables": {"updatedBy": "a", "agents": agents}}).encode()
+        api,
+        json.dumps({"query": CREATE, "variables": {"updatedBy": "a", "agents": agents}}).encode(),
     )
     assert (status, "errors" in answered) == (200, False)
     assert answered["data"]["insertUpdateCoordination"]["coordination"]["agents"] == agents
@@ -90,24 +103,44 @@ def test_json_of_a_reasonable_depth_is_stored(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [r'"\ud800"', r'"x\udfffy"', r'{"\ud800": 1}', r'[["\udc00\ud800"]]', "NaN", "Infinity", "1e999", "9" * 5000],
+    [
+        r'"\ud800"',
+        r'"x\udfffy"',
+        r'{"\ud800": 1}',
+        r'[["\udc00\ud800"]]',
+        "NaN",
+        "Infinity",
+        "1e999",
+        "9" * 5000,
+    ],
     ids=lambda value: value[:12],
 )
 @pytest.mark.parametrize(
-    "name", ["agents", "updatedBy", "coordinationName", "coordinationDescription", "coordinationUuid"]
+    "name",
+    ["agents", "updatedBy", "coordinationName", "coordinationDescription", "coordinationUuid"],
 )
-def test_what_json_cannot_carry_is_refused_in_variables(name: str, value: str, api: Api, app: App) -> None:
+def test_what_json_cannot_carry_is_refused_in_variables(
+    name: str, value: str, api: Api, app: App
+) -> None:
     query = document("insertUpdateCoordination", tuple({"updatedBy": 1, name: 1}))
-    given = {"updatedBy": '"a"', name: f'[{{"agentUuid": "a", "x": {value}}}]' if name == "agents" else value}
+    given = {
+        "updatedBy": '"a"',
+        name: f'[{{"agentUuid": "a", "x": {value}}}]' if name == "agents" else value,
+    }
     variables = ", ".join(f'"{key}": {text}' for key, text in given.items())
     body = f'{{"query": {json.dumps(query)}, "variables": {{{variables}}}}}'
     assert code_of(api, app, body.encode()) == "BAD_USER_INPUT"
 
 
-@pytest.mark.parametrize("value", [r'"\ud800"', r'"\udc00\ud800"', "1e999", "9" * 5000], ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    "value", [r'"\ud800"', r'"\udc00\ud800"', "1e999", "9" * 5000], ids=lambda value: value[:12]
+)
 def test_what_json_cannot_carry_is_refused_in_the_document(value: str, api: Api, app: App) -> None:
     agents = f'[{{agentUuid: "a", x: {value}}}]'
-    query = f'mutation {{ insertUpdateCoordination(updatedBy: "a", agents: {agents}) {{ coordination {{ agents }} }} }}'
+    query = (
+        f'mutation {{ insertUpdateCoordination(updatedBy: "a", agents: {agents}) {{ coordination {{'
+        " agents } } }"
+    )
     assert code_of(api, app, json.dumps({"query": query}).encode()) == "BAD_USER_INPUT"
 
 
@@ -170,7 +203,10 @@ def test_other_json_of_a_wrong_shape_is_refused(
     assert items(app) == before
 
 
-DIGITS = '{"price":19.90,"exp":1E5,"long":0.10000000000000000555,"list":[-0.0,[1.50]],"int":12345678901234567890}'
+DIGITS = (
+    '{"price":19.90,"exp":1E5,"long":0.10000000000000000555,"list":[-0.0,[1.50]],'
+    '"int":12345678901234567890}'
+)
 START = """mutation($c: String!, $t: String!%s) {
   executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t, inputFiles: %s) {
     procedureTaskSession { coordinationUuid sessionUuid session { inputFiles } } } }"""
@@ -182,11 +218,15 @@ FILES = """query($coordinationUuid: String!, $sessionUuid: String!) {
 def test_numbers_come_back_with_their_digits(where: str, api: Api, world: World) -> None:
     padding = f',"text":"{"x" * 40_000}"' if where == "blob" else ""
     given = f"[{DIGITS[:-1]}{padding}}}]"
-    start = START % (("", given.replace('"', "")) if where == "document" else (", $f: [JSONCamelCase]", "$f"))
+    start = START % (
+        ("", given.replace('"', "")) if where == "document" else (", $f: [JSONCamelCase]", "$f")
+    )
     keys = f'"c":"{world["coordinationUuid"]}","t":"{world["taskUuid"]}"'
     body = f'{{"query":{json.dumps(start)},"variables":{{{keys},"f":{given}}}}}'
     started = sent(api, body.encode()).body.decode()
     assert f'"inputFiles":{given}' in started
     found = json.loads(started)["data"]["executeProcedureTaskSession"]["procedureTaskSession"]
-    asked = json.dumps({"query": FILES, "variables": {name: found[name] for name in found if name != "session"}})
+    asked = json.dumps(
+        {"query": FILES, "variables": {name: found[name] for name in found if name != "session"}}
+    )
     assert f'"inputFiles":{given}' in sent(api, asked.encode()).body.decode()

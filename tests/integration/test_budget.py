@@ -1,4 +1,6 @@
-"""What a request may use while it is executed: when its budget is spent, it ends with `TOO_COMPLEX`."""
+"""What a request may use while it is executed: when its budget is spent, it ends with
+`TOO_COMPLEX`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +9,13 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.records import lists
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, Entity
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    Entity,
+)
 from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.tables import meter
 from benchmarks.harness.api import Api, Calls
@@ -52,7 +60,10 @@ def session_of(api: Api, agents: int, runs: int = 0) -> dict[str, str]:
     put(
         api,
         SESSION_AGENT,
-        [(session, f"a{n:05}", {"agent_uuid": f"a{n}", "state": "completed"}) for n in each[:agents]],
+        [
+            (session, f"a{n:05}", {"agent_uuid": f"a{n}", "state": "completed"})
+            for n in each[:agents]
+        ],
     )
     put(api, SESSION_RUN, [(session, f"r{n:05}", {"agent_uuid": f"a{n}"}) for n in each[:runs]])
     return {"c": above, "s": session}
@@ -65,27 +76,41 @@ def put(api: Api, entity: Entity, rows: list[tuple[str, str, dict[str, Any]]]) -
     if entity.parent is SESSION:
         common["coordination_uuid"] = f"c-{api.tenant}"
     table.put_many(
-        [table.model(hash_value, range_value, **common, **values) for hash_value, range_value, values in rows]
+        [
+            table.model(hash_value, range_value, **common, **values)
+            for hash_value, range_value, values in rows
+        ]
     )
 
 
 def refusal(answer: dict[str, Any]) -> str:
     """The message of a query that was ended: it answers no data and one error."""
     (error,) = answer["errors"]
-    assert (answer["data"], error["extensions"], "path" in error) == (None, {"code": "TOO_COMPLEX"}, False)
+    assert (answer["data"], error["extensions"], "path" in error) == (
+        None,
+        {"code": "TOO_COMPLEX"},
+        False,
+    )
     return str(error["message"])
 
 
 def test_a_session_of_thousands_is_read_with_all_below_it(api: Api, calls: Calls) -> None:
     session = session_of(api, LARGE, LARGE)
     calls.taken()
-    found = api.data(ONE % "sessionAgents { agentUuid state } sessionRuns { agentUuid }", **session)["session"]
-    assert [each["agentUuid"] for each in found["sessionAgents"]] == [f"a{each}" for each in range(LARGE)]
+    found = api.data(
+        ONE % "sessionAgents { agentUuid state } sessionRuns { agentUuid }", **session
+    )["session"]
+    assert [each["agentUuid"] for each in found["sessionAgents"]] == [
+        f"a{each}" for each in range(LARGE)
+    ]
     assert len(found["sessionRuns"]) == LARGE
     assert calls.taken() == {"GetItem": 1, "Query": 4}
     message = refusal(api.send(ONE % CYCLE, **session))
-    assert message.startswith("the request was ended: it costs more than 150,000 units; ask for less at a time: ")
-    assert calls.taken() == {"GetItem": 1, "Query": 2, "BatchGetItem": 1}  # the cycle reads nothing twice
+    assert message.startswith(
+        "the request was ended: it costs more than 150,000 units; ask for less at a time: "
+    )
+    # the cycle reads nothing twice
+    assert calls.taken() == {"GetItem": 1, "Query": 2, "BatchGetItem": 1}
 
 
 def test_a_small_cycle_is_answered_from_what_was_read(api: Api, calls: Calls) -> None:
@@ -98,14 +123,23 @@ def test_a_small_cycle_is_answered_from_what_was_read(api: Api, calls: Calls) ->
 
 def test_aliases_of_a_record_read_it_and_its_blobs_once(api: Api, calls: Calls) -> None:
     world = World(api)
-    data(api, "insertUpdateTask", coordinationUuid=world["coordinationUuid"], taskUuid=world["taskUuid"], taskName="t",
-         taskDescription=BIG, subtaskQueries=[{"agentUuid": "a", "subtaskQuery": BIG}], updatedBy="ann")  # fmt: skip
+    data(
+        api,
+        "insertUpdateTask",
+        coordinationUuid=world["coordinationUuid"],
+        taskUuid=world["taskUuid"],
+        taskName="t",
+        taskDescription=BIG,
+        subtaskQueries=[{"agentUuid": "a", "subtaskQuery": BIG}],
+        updatedBy="ann",
+    )
     read = []
     client = api.app.records.blobs._client()  # type: ignore[attr-defined]
     client.meta.events.register("before-call.s3.GetObject", lambda **_: read.append(1))
     calls.taken()
     fields = " ".join(
-        f"a{each}: task(coordinationUuid: $c, taskUuid: $t) {{ taskDescription x: taskDescription subtaskQueries }}"
+        f"a{each}: task(coordinationUuid: $c, taskUuid: $t) {{ taskDescription x: taskDescription"
+        " subtaskQueries }"
         for each in range(40)
     )
     variables = {"c": world["coordinationUuid"], "t": world["taskUuid"]}
@@ -113,7 +147,10 @@ def test_aliases_of_a_record_read_it_and_its_blobs_once(api: Api, calls: Calls) 
     assert all(each["x"] == each["taskDescription"] == BIG for each in found.values())
     assert (calls.taken(), len(read)) == ({"GetItem": 1}, 2)
     fields = " ".join(f"a{each}: taskDescription" for each in range(210))
-    source = f"query($c: String!, $t: String!) {{ task(coordinationUuid: $c, taskUuid: $t) {{ {fields} }} }}"
+    source = (
+        f"query($c: String!, $t: String!) {{ task(coordinationUuid: $c, taskUuid: $t) {{ {fields}"
+        " } }"
+    )
     assert "it answers more than 20,000,000 bytes" in refusal(api.send(source, **variables))
 
 
@@ -133,32 +170,48 @@ def test_a_query_ends_with_whatever_is_spent_first(
     document = ONE % "sessionAgents { agentUuid sessionUuid session { status } }"
     assert len(api.data(document, **session)["session"]["sessionAgents"]) == 100
     budget(**limits)
-    assert refusal(api.send(document, **session)).startswith(f"the request was ended: it {why}; ask for less")
+    assert refusal(api.send(document, **session)).startswith(
+        f"the request was ended: it {why}; ask for less"
+    )
 
 
 WRITES = """mutation($d: String) {
-  a: insertUpdateCoordination(coordinationUuid: "a", coordinationDescription: $d, updatedBy: "ann") {
+  a: insertUpdateCoordination(coordinationUuid: "a", coordinationDescription: $d,
+      updatedBy: "ann") {
     coordination { coordinationUuid } }
-  b: insertUpdateCoordination(coordinationUuid: "b", coordinationDescription: $d, updatedBy: "ann") {
+  b: insertUpdateCoordination(coordinationUuid: "b", coordinationDescription: $d,
+      updatedBy: "ann") {
     coordination { coordinationUuid coordinationDescription } }
-  c: insertUpdateCoordination(coordinationUuid: "c", coordinationDescription: $d, updatedBy: "ann") {
+  c: insertUpdateCoordination(coordinationUuid: "c", coordinationDescription: $d,
+      updatedBy: "ann") {
     coordination { coordinationUuid } } }"""
 
 
 def test_a_mutation_says_what_was_carried_out(api: Api, budget: Callable[..., None]) -> None:
     budget(answer=1_000)
     answer = api.send(WRITES, d="x" * 2_000)
-    assert answer["data"] == {"a": {"coordination": {"coordinationUuid": "a"}}, "b": None, "c": None}
-    told = [(error["path"], error["extensions"]["code"], error["message"].split(":")[0]) for error in answer["errors"]]
+    assert answer["data"] == {
+        "a": {"coordination": {"coordinationUuid": "a"}},
+        "b": None,
+        "c": None,
+    }
+    told = [
+        (error["path"], error["extensions"]["code"], error["message"].split(":")[0])
+        for error in answer["errors"]
+    ]
     assert told == [
         (["b"], "TOO_COMPLEX", "this field was carried out, and only its answer is missing"),
         (["c"], "TOO_COMPLEX", "this field was not carried out"),
     ]
-    written = data(api, "coordinationList", "{ coordinationList { coordinationUuid } }")["coordinationList"]
+    written = data(api, "coordinationList", "{ coordinationList { coordinationUuid } }")[
+        "coordinationList"
+    ]
     assert sorted(each["coordinationUuid"] for each in written) == ["a", "b"]
 
 
-def test_a_write_is_paid_for_by_its_requests_and_never_stopped(api: Api, budget: Callable[..., None]) -> None:
+def test_a_write_is_paid_for_by_its_requests_and_never_stopped(
+    api: Api, budget: Callable[..., None]
+) -> None:
     budget(cost=700)  # to create is two requests, 500 units
     answer = api.send(WRITES, d="x")
     assert answer["data"] == {
@@ -167,10 +220,15 @@ def test_a_write_is_paid_for_by_its_requests_and_never_stopped(api: Api, budget:
         "c": None,
     }
     (error,) = answer["errors"]
-    assert (error["path"], error["message"].split(":")[0]) == (["c"], "this field was not carried out")
+    assert (error["path"], error["message"].split(":")[0]) == (
+        ["c"],
+        "this field was not carried out",
+    )
 
 
-def test_what_a_write_costs_does_not_take_its_answer_away(api: Api, budget: Callable[..., None]) -> None:
+def test_what_a_write_costs_does_not_take_its_answer_away(
+    api: Api, budget: Callable[..., None]
+) -> None:
     world = World(api)
     task = {"coordinationUuid": world["coordinationUuid"], "taskUuid": world["taskUuid"]}
     budget(cost=400)
@@ -180,23 +238,33 @@ def test_what_a_write_costs_does_not_take_its_answer_away(api: Api, budget: Call
       b: executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid) {
         procedureTaskSession { sessionUuid } } }"""
     answer = api.send(document, **task)
-    assert answer["data"] == {"a": {"procedureTaskSession": {"session": {"status": "dispatched"}}}, "b": None}
+    assert answer["data"] == {
+        "a": {"procedureTaskSession": {"session": {"status": "dispatched"}}},
+        "b": None,
+    }
     (error,) = answer["errors"]
-    assert (error["path"], error["message"].split(":")[0]) == (["b"], "this field was not carried out")
+    assert (error["path"], error["message"].split(":")[0]) == (
+        ["b"],
+        "this field was not carried out",
+    )
 
 
 # Lists
 
 
 def blobs_of(api: Api, count: int) -> dict[str, str]:
-    """A coordination whose tasks have large descriptions; the oldest is the one that is looked for."""
+    """A coordination whose tasks have large descriptions; the oldest is the one that is looked
+    for.
+    """
     world = World(api)
     for each in range(count):
         TASK.put(api, world, taskDescription=("needle" if each == 0 else "hay") + BIG)
     return {"coordinationUuid": world["coordinationUuid"]}
 
 
-def test_a_filter_on_blobs_reads_no_more_than_the_request_may(api: Api, budget: Callable[..., None]) -> None:
+def test_a_filter_on_blobs_reads_no_more_than_the_request_may(
+    api: Api, budget: Callable[..., None]
+) -> None:
     where = {**blobs_of(api, 8), "taskDescription": "needle", "limit": 1}
     budget(read=800_000)
     cursor, pages, found = None, 0, []
@@ -207,16 +275,19 @@ def test_a_filter_on_blobs_reads_no_more_than_the_request_may(api: Api, budget: 
             assert answer["extensions"]["warnings"] == [EARLY]
         found += page["taskList"]
         cursor, pages = page["nextCursor"], pages + 1
-    assert (len(found), pages) == (1, 3)  # four large texts a page are half of what a request may read
+    # four large texts a page are half of what a request may read
+    assert (len(found), pages) == (1, 3)
     budget(read=150_000)
     assert "it reads more than 150,000 bytes" in refusal(api.send(FIND, **where))
 
 
 FIND = """query($coordinationUuid: String, $taskDescription: String, $limit: Int, $cursor: String) {
-  taskList(coordinationUuid: $coordinationUuid, taskDescription: $taskDescription, limit: $limit, cursor: $cursor) {
+  taskList(coordinationUuid: $coordinationUuid, taskDescription: $taskDescription,
+      limit: $limit, cursor: $cursor) {
     taskList { taskUuid } nextCursor } }"""
 EARLY = (
-    "tasks: the page ends early, for many records do not pass the filters; go on with nextCursor, or narrow the filters"
+    "tasks: the page ends early, for many records do not pass the filters; go on with nextCursor,"
+    " or narrow the filters"
 )
 
 
@@ -227,11 +298,23 @@ def test_a_short_page_of_all_sessions_makes_no_request_too_many(
 ) -> None:
     failed = {"status": "failed", "task_uuid": "t"}
     names = [f"s{number:03}" for number in range(150)]
-    put(api, SESSION, [("c", each, {**failed, "by_status": status_key(api.tenant, each, "failed")}) for each in names])
+    put(
+        api,
+        SESSION,
+        [
+            ("c", each, {**failed, "by_status": status_key(api.tenant, each, "failed")})
+            for each in names
+        ],
+    )
     calls.taken()
-    find = "query($n: Int, $s: [String]) { sessionList(limit: $n, statuses: $s) { sessionList { sessionUuid } } }"
+    find = (
+        "query($n: Int, $s: [String]) { sessionList(limit: $n, statuses: $s) { sessionList {"
+        " sessionUuid } } }"
+    )
     found = api.data(find, n=limit, s=statuses)["sessionList"]["sessionList"]
-    assert [each["sessionUuid"] for each in found] == [f"s{149 - number:03}" for number in range(limit)]
+    assert [each["sessionUuid"] for each in found] == [
+        f"s{149 - number:03}" for number in range(limit)
+    ]
     queries = 1 if statuses is None else 4  # shards
     assert calls.taken() == {"Query": queries, "BatchGetItem": 1}
 
@@ -240,11 +323,15 @@ def test_a_total_is_counted_without_reading_and_up_to_a_bound(
     api: Api, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_of(api, 120)
-    find = "query($s: String) { sessionAgentList(sessionUuid: $s, limit: 10, pageNumber: 2) { %s } }"
+    find = (
+        "query($s: String) { sessionAgentList(sessionUuid: $s, limit: 10, pageNumber: 2) { %s } }"
+    )
     calls.taken()
     assert api.data(find % "total", s=session["s"]) == {"sessionAgentList": {"total": 120}}
     assert calls.taken() == {"Query": 3}  # one skips, one reads the page, one counts
-    page = api.data(find % "sessionAgentList { agentUuid }", s=session["s"])["sessionAgentList"]["sessionAgentList"]
+    page = api.data(find % "sessionAgentList { agentUuid }", s=session["s"])["sessionAgentList"][
+        "sessionAgentList"
+    ]
     assert [each["agentUuid"] for each in page] == [f"a{each}" for each in range(10, 20)]
     monkeypatch.setattr(lists, "MAX_COUNTED", 119)
     answer = api.send(find % "total", s=session["s"])
@@ -253,15 +340,20 @@ def test_a_total_is_counted_without_reading_and_up_to_a_bound(
     assert answer["extensions"]["warnings"] == [told]
 
 
-def test_a_total_of_a_filtered_list_ends_where_reading_does(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_total_of_a_filtered_list_ends_where_reading_does(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = session_of(api, 30)
     find = """query($s: String, $n: Int) {
-      sessionAgentList(sessionUuid: $s, states: ["completed"], limit: 10, pageNumber: $n) { total } }"""
+      sessionAgentList(sessionUuid: $s, states: ["completed"], limit: 10, pageNumber: $n) {
+        total } }"""
     assert api.data(find, **session, n=2) == {"sessionAgentList": {"total": 30}}
     monkeypatch.setattr(lists, "MAX_READ", 25)
     answer = api.send(find, **session, n=2)
     assert answer["data"] == {"sessionAgentList": {"total": 25}}
-    assert answer["extensions"]["warnings"] == ["session agents: total is at least 25; beyond that nothing is counted"]
+    assert answer["extensions"]["warnings"] == [
+        "session agents: total is at least 25; beyond that nothing is counted"
+    ]
     (error,) = api.send(find, **session, n=4)["errors"]
     assert error["extensions"] == {"code": "TOO_COMPLEX"}
     assert error["message"].startswith(

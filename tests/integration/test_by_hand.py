@@ -12,13 +12,16 @@ from ai_coordination_engine.store.transitions.steering import Order
 from benchmarks.harness.api import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
-  insertUpdateCoordination(coordinationUuid: $c, coordinationName: "c", agents: $agents, updatedBy: "me") {
+  insertUpdateCoordination(coordinationUuid: $c, coordinationName: "c", agents: $agents,
+      updatedBy: "me") {
     coordination { coordinationUuid } } }"""
 TASK = """mutation($c: String!, $actions: JSONCamelCase) {
-  insertUpdateTask(coordinationUuid: $c, taskUuid: "t", taskName: "t", agentActions: $actions, updatedBy: "me") {
+  insertUpdateTask(coordinationUuid: $c, taskUuid: "t", taskName: "t", agentActions: $actions,
+      updatedBy: "me") {
     task { taskUuid } } }"""
 START = """mutation($c: String!, $s: String!) {
-  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: "t", sessionUuid: $s, taskQuery: "q") {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: "t", sessionUuid: $s,
+      taskQuery: "q") {
     procedureTaskSession { sessionUuid } } }"""
 SESSION = """query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
   status sessionAgents { sessionAgentUuid agentUuid state } sessionRuns { runUuid } } }"""
@@ -26,7 +29,8 @@ SET_STATE = """mutation($s: String!, $a: String!, $state: String!) {
   insertUpdateSessionAgent(sessionUuid: $s, sessionAgentUuid: $a, state: $state, updatedBy: "ann") {
     sessionAgent { state } } }"""
 CANCEL = """mutation($c: String!, $s: String!) {
-  insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, status: "cancelled", updatedBy: "ann") {
+  insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, status: "cancelled",
+      updatedBy: "ann") {
     session { status } } }"""
 SET_STATUS = """mutation($c: String!, $s: String!, $status: String!) {
   insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, status: $status, updatedBy: "ann") {
@@ -35,7 +39,11 @@ RETRY = """mutation($c: String!, $s: String!) {
   retrySession(coordinationUuid: $c, sessionUuid: $s) { session { status } } }"""
 DELETE = """mutation($s: String!, $a: String!) {
   deleteSessionAgent(sessionUuid: $s, sessionAgentUuid: $a) { ok } }"""
-DIAMOND = {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["a"]}, "d": {"predecessors": ["b", "c"]}}
+DIAMOND = {
+    "b": {"predecessors": ["a"]},
+    "c": {"predecessors": ["a"]},
+    "d": {"predecessors": ["b", "c"]},
+}
 
 
 def start(api: Api, coordination: str, actions: Any = DIAMOND) -> dict[str, Any]:
@@ -77,14 +85,20 @@ def test_completing_an_agent_that_waits_for_a_person_warns_that_nobody_has_answe
 ) -> None:
     start(api, "c", {"a": {"userInTheLoop": "ada", "answerSchema": {"enum": ["yes"]}}})
     worker.drain()
-    (waiting,) = [each for each in session(api, "c")["sessionAgents"] if each["state"] == "wait_for_user_input"]
+    (waiting,) = [
+        each
+        for each in session(api, "c")["sessionAgents"]
+        if each["state"] == "wait_for_user_input"
+    ]
     answer = api.send(SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state)
     assert answer["data"]["insertUpdateSessionAgent"]["sessionAgent"]["state"] == state
     told = answer.get("extensions", {}).get("warnings", [])
     assert [each.split(":")[0] for each in told] == [
         "The agent was waiting for a person, and is completed without an answer"
     ] * warnings
-    assert "extensions" not in api.send(SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state)
+    assert "extensions" not in api.send(
+        SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state
+    )
 
 
 @pytest.mark.parametrize(("state", "status"), [("cancelled", "failed"), ("skipped", "completed")])
@@ -104,10 +118,14 @@ def test_what_follows_from_an_agent_ended_by_hand_is_skipped_and_the_session_end
         assert (found["status"], states(found)) == ("completed", ["completed"] * 4)
 
 
-def test_what_an_agent_ended_by_hand_waited_for_ends_with_the_session(api: Api, worker: Worker) -> None:
+def test_what_an_agent_ended_by_hand_waited_for_ends_with_the_session(
+    api: Api, worker: Worker
+) -> None:
     found = start(api, "c", {"b": {"predecessors": ["a"]}, "c": {"predecessors": ["b"]}})
     first = worker.receive()  # its worker is slow
-    (last,) = [each["sessionAgentUuid"] for each in found["sessionAgents"] if each["agentUuid"] == "c"]
+    (last,) = [
+        each["sessionAgentUuid"] for each in found["sessionAgents"] if each["agentUuid"] == "c"
+    ]
     api.data(SET_STATE, s="s", a=last, state="completed")
     worker.drain()
     found = session(api, "c")
@@ -120,7 +138,10 @@ def test_what_an_agent_ended_by_hand_waited_for_ends_with_the_session(api: Api, 
 @pytest.mark.parametrize("state", ["initial", "pending", "executing", "wait_for_user_input"])
 def test_the_engine_alone_moves_its_agents(api: Api, worker: Worker, state: str) -> None:
     found = start(api, "c")
-    assert api.code(SET_STATE, s="s", a=found["sessionAgents"][0]["sessionAgentUuid"], state=state) == "CONFLICT"
+    assert (
+        api.code(SET_STATE, s="s", a=found["sessionAgents"][0]["sessionAgentUuid"], state=state)
+        == "CONFLICT"
+    )
     worker.drain()
     assert session(api, "c")["status"] == "completed"
 
@@ -149,7 +170,11 @@ def test_sessions_of_one_uuid_do_not_touch_each_other(api: Api, worker: Worker, 
 def test_outputs_that_grow_beyond_the_limit_fail_their_session(api: Api, worker: Worker) -> None:
     layers = [[f"{layer}-{place}" for place in range(4)] for layer in range(4)]
     agents = [{"agentUuid": uuid} for layer in layers for uuid in layer]
-    actions = {uuid: {"predecessors": before} for before, after in itertools.pairwise(layers) for uuid in after}
+    actions = {
+        uuid: {"predecessors": before}
+        for before, after in itertools.pairwise(layers)
+        for uuid in after
+    }
     api.data(COORDINATION, c="c", agents=agents)
     api.data(TASK, c="c", actions=actions)
     start_with = START.replace('taskQuery: "q"', f'taskQuery: "{"x" * 400_000}"')
@@ -157,4 +182,6 @@ def test_outputs_that_grow_beyond_the_limit_fail_their_session(api: Api, worker:
     worker.drain()
     found = api.data(SESSION.replace("status", "status logs", 1), c="c", s="s")["session"]
     assert found["status"] == "failed"
-    assert found["logs"].endswith("The predecessors' outputs have more than 8000000 characters together.")
+    assert found["logs"].endswith(
+        "The predecessors' outputs have more than 8000000 characters together."
+    )

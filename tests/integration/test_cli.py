@@ -27,13 +27,20 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli.ace import main; main()"]
 ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
 } | {"NO_COLOR": "1", "COLUMNS": "120"}
 
 
 def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*ACE, *arguments], env=ENVIRONMENT | variables, capture_output=True, text=True, timeout=60, check=False
+        [*ACE, *arguments],
+        env=ENVIRONMENT | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -41,7 +48,9 @@ def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running `ace serve` and the address of its API."""
     command = [*ACE, "serve", "--port", "0", *arguments]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout
     assert process.stderr
     try:
@@ -84,8 +93,13 @@ def test_every_command_has_help(command: list[str], expected: str) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     heavy = {"moto", "uvicorn", "graphene", "boto3", "botocore", "pynamodb", "httpx"}
-    code = "import sys, ai_coordination_engine.entrypoints.cli; sys.stdout.write(' '.join(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import sys, ai_coordination_engine.entrypoints.cli; sys.stdout.write('"
+        " '.join(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert heavy & set(loaded) == set()
 
 
@@ -106,7 +120,9 @@ def test_run_as_json_takes_another_query() -> None:
     done = ace("run", str(EXAMPLES / "hello.yaml"), "--json", "--query", "Ada")
     session = json.loads(done.stdout)
     assert (done.returncode, session["status"]) == (0, "completed")
-    assert [(agent["agentName"], agent["state"], agent["final"]) for agent in session["agents"]] == [
+    assert [
+        (agent["agentName"], agent["state"], agent["final"]) for agent in session["agents"]
+    ] == [
         ("greeter", "completed", False),
         ("shouter", "completed", True),
     ]
@@ -117,9 +133,17 @@ NASTY = "\x1b[31mred\x07 \u202egnp.exe [red]m[/red] :warning: 热泵 für 5 €"
 
 @pytest.fixture
 def nasty(tmp_path: Path) -> Path:
-    """A run file whose agent answers what must not reach a terminal, and not every encoding can hold."""
+    """A run file whose agent answers what must not reach a terminal, and not every encoding can
+    hold.
+    """
     file = tmp_path / "nasty.yaml"
-    agents = [{"agentUuid": "a", "agentName": "\x1b[2Jname", "runtime": {"kind": "function", "name": "echo"}}]
+    agents = [
+        {
+            "agentUuid": "a",
+            "agentName": "\x1b[2Jname",
+            "runtime": {"kind": "function", "name": "echo"},
+        }
+    ]
     task = {"subtaskQueries": [{"agentUuid": "a", "subtaskQuery": NASTY}]}
     file.write_text(json.dumps({"coordination": {"agents": agents}, "task": task}))
     return file
@@ -127,7 +151,9 @@ def nasty(tmp_path: Path) -> Path:
 
 def test_a_result_steers_no_terminal_and_fits_the_encoding(nasty: Path) -> None:
     command = [*ACE, "run", str(nasty)]
-    done = subprocess.run(command, env=ENVIRONMENT | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
+    done = subprocess.run(
+        command, env=ENVIRONMENT | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False
+    )
     shown = "\\x1b[31mred\\x07 \\u202egnp.exe [red]m[/red] :warning: \\u70ed\\u6cf5 für 5 €\n"
     assert (done.returncode, done.stdout.decode("cp1252")) == (0, shown)
     assert done.stderr.decode("cp1252").splitlines()[-1] == "\\x1b[2Jname: completed"
@@ -143,7 +169,11 @@ def test_json_is_exact_in_ascii_too(nasty: Path) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(nasty: Path) -> None:
     process = subprocess.Popen(
-        [*ACE, "run", str(nasty)], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ACE, "run", str(nasty)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     assert process.stderr
@@ -161,33 +191,39 @@ def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> 
     )
     done = ace("run", str(file), ACE_FUNCTIONS='{"broken": "json:loads"}')
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("ace: the session is failed. a: the function 'broken' failed: Type")
+    assert done.stderr.splitlines()[-1].startswith(
+        "ace: the session is failed. a: the function 'broken' failed: Type"
+    )
 
 
 def test_what_the_settings_do_not_allow_is_refused_before_anything_runs(tmp_path: Path) -> None:
     file = tmp_path / "refused.yaml"
     file.write_text(
-        "coordination:\n"
-        "  agents:\n"
-        "    - {name: one, runtime: {kind: function, name: nofn}}\n"
-        "    - {name: two, runtime: {kind: http, url: 'https://agent.example/'}}\n"
-        "    - {name: three, runtime: {kind: openai}}\n"
-        "    - {name: four}\n"
-        "    - {name: five}\n"
-        "task:\n"
-        "  subtasks: [{agent: one, query: q}]\n"
-        "  actions: {four: {function: {module: my, name: act}}, five: {function: {module: my, name: fine}}}\n"
+        "coordination:\n  agents:\n    - {name: one, runtime: {kind: function, name: nofn}}\n    -"
+        " {name: two, runtime: {kind: http, url: 'https://agent.example/'}}\n    - {name: three,"
+        " runtime: {kind: openai}}\n    - {name: four}\n    - {name: five}\ntask:\n  subtasks:"
+        " [{agent: one, query: q}]\n  actions: {four: {function: {module: my, name: act}}, five:"
+        " {function: {module: my, name: fine}}}\n"
     )
     done = ace("run", str(file), ACE_ACTION_FUNCTIONS='{"my.fine": "json:dumps"}')
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        f"{file}:3:28: agent one: the function 'nofn' is not offered; `runtime.name` is one of: answer, echo, "
-        "upper, word_count; see ACE_FUNCTIONS",
-        f"{file}:4:28: agent two: the URL of the agent at agent.example is not among those allowed by the settings; "
-        "see ACE_HTTP_ALLOWED_URLS",
-        f"{file}:5:30: agent three: the model endpoint 'default' is not configured; configured: none; "
-        "see ACE_OPENAI_ENDPOINTS",
-        f"{file}:10:30: agent four: the action function 'my.act' is not allowed; see ACE_ACTION_FUNCTIONS",
+        (
+            f"{file}:3:28: agent one: the function 'nofn' is not offered; `runtime.name` is one of:"
+            " answer, echo, upper, word_count; see ACE_FUNCTIONS"
+        ),
+        (
+            f"{file}:4:28: agent two: the URL of the agent at agent.example is not among those"
+            " allowed by the settings; see ACE_HTTP_ALLOWED_URLS"
+        ),
+        (
+            f"{file}:5:30: agent three: the model endpoint 'default' is not configured; configured:"
+            " none; see ACE_OPENAI_ENDPOINTS"
+        ),
+        (
+            f"{file}:10:30: agent four: the action function 'my.act' is not allowed; see"
+            " ACE_ACTION_FUNCTIONS"
+        ),
     ]
 
 
@@ -227,9 +263,14 @@ def test_loopback_needs_no_proxy_whatever_the_environment_says(tmp_path: Path) -
 
 
 def test_the_runtime_of_agents_without_one_is_told_where_there_are_any(tmp_path: Path) -> None:
-    note = "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
+    note = (
+        "No model is configured: agents without a runtime are the built-in function echo, which"
+        " answers its input."
+    )
     file = tmp_path / "without.yaml"
-    file.write_text("coordination: {agents: [{name: a}]}\ntask: {subtasks: [{agent: a, query: q}]}\n")
+    file.write_text(
+        "coordination: {agents: [{name: a}]}\ntask: {subtasks: [{agent: a, query: q}]}\n"
+    )
     assert note in ace("run", str(file)).stderr.splitlines()
     assert note not in ace("run", str(EXAMPLES / "hello.yaml")).stderr.splitlines()
 
@@ -237,7 +278,8 @@ def test_the_runtime_of_agents_without_one_is_told_where_there_are_any(tmp_path:
 def test_the_result_of_a_map_is_its_list_once(tmp_path: Path) -> None:
     file = tmp_path / "map.yaml"
     file.write_text(
-        "coordination: {agents: [{name: lister}, {name: worker, runtime: {kind: function, name: upper}}]}\n"
+        "coordination: {agents: [{name: lister}, {name: worker, runtime: {kind: function, name:"
+        " upper}}]}\n"
         "task:\n"
         "  subtasks:\n"
         """    - {agent: lister, query: '["ant", "bee"]'}\n"""
@@ -246,12 +288,16 @@ def test_the_result_of_a_map_is_its_list_once(tmp_path: Path) -> None:
     )
     done = ace("run", str(file))
     assert (done.returncode, done.stdout) == (0, '["ABOUT ANT", "ABOUT BEE"]\n')
-    assert {"worker: completed", "worker[0]: completed", "worker[1]: completed"} <= set(done.stderr.splitlines())
+    assert {"worker: completed", "worker[0]: completed", "worker[1]: completed"} <= set(
+        done.stderr.splitlines()
+    )
 
 
 def test_a_wrong_file_is_exit_code_2_with_a_line_for_each_problem(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
-    file.write_text("coordination: {agents: [{name: a}]}\ntask: {actions: {b: {}, a: {after: aa}}}\n")
+    file.write_text(
+        "coordination: {agents: [{name: a}]}\ntask: {actions: {b: {}, a: {after: aa}}}\n"
+    )
     done = ace("run", str(file))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
@@ -273,27 +319,37 @@ def test_what_is_wrong_within_a_setting_is_named_as_it_is_written() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         "ace: ACE_OPENAI_ENDPOINTS.mine.base_url: Field required",
-        "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// and a host",
+        (
+            "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// and"
+            " a host"
+        ),
     ]
 
 
-@pytest.mark.parametrize("command", [["serve"], ["run", str(EXAMPLES / "hello.yaml")], ["demo", "--exit"]])
+@pytest.mark.parametrize(
+    "command", [["serve"], ["run", str(EXAMPLES / "hello.yaml")], ["demo", "--exit"]]
+)
 def test_an_allow_list_that_cannot_work_is_refused_at_the_start(command: list[str]) -> None:
     functions = '{"good": "json:loads", "x": "nomodule:fn"}'
     done = ace(*command, ACE_FUNCTIONS=functions, ACE_ACTION_FUNCTIONS='{"my.act": "json:nothing"}')
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "ace: ACE_FUNCTIONS: 'x' (nomodule:fn) failed: ModuleNotFoundError: No module named 'nomodule'",
-        "ace: ACE_ACTION_FUNCTIONS: 'my.act' (json:nothing) failed: "
-        "AttributeError: module 'json' has no attribute 'nothing'",
+        (
+            "ace: ACE_FUNCTIONS: 'x' (nomodule:fn) failed: ModuleNotFoundError: No module named"
+            " 'nomodule'"
+        ),
+        (
+            "ace: ACE_ACTION_FUNCTIONS: 'my.act' (json:nothing) failed: "
+            "AttributeError: module 'json' has no attribute 'nothing'"
+        ),
     ]
 
 
 def test_a_structured_setting_that_is_no_json_is_named() -> None:
     done = ace("serve", ACE_ACTION_FUNCTIONS="{bad")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "ace: ACE_ACTION_FUNCTIONS: it is no JSON: "
+    assert (
+        done.stderr == "ace: ACE_ACTION_FUNCTIONS: it is no JSON: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)\n"
     )
 
@@ -309,21 +365,28 @@ logger.warning("lost")
 
 
 @pytest.mark.parametrize(
-    ("level", "shown"), [(None, ["lost"]), ("INFO", ["began", "lost"]), ("warning", ["lost"]), ("ERROR", [])]
+    ("level", "shown"),
+    [(None, ["lost"]), ("INFO", ["began", "lost"]), ("warning", ["lost"]), ("ERROR", [])],
 )
-def test_warnings_are_shown_unless_the_level_says_otherwise(level: str | None, shown: list[str]) -> None:
+def test_warnings_are_shown_unless_the_level_says_otherwise(
+    level: str | None, shown: list[str]
+) -> None:
     environment = ENVIRONMENT | ({"ACE_LOG_LEVEL": level} if level else {})
-    done = subprocess.run([sys.executable, "-c", LOG], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LOG], env=environment, capture_output=True, text=True, check=True
+    )
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == shown
 
 
-def test_a_damaged_data_directory_says_which_file_and_what_its_removal_costs(tmp_path: Path) -> None:
+def test_a_damaged_data_directory_says_which_file_and_what_its_removal_costs(
+    tmp_path: Path,
+) -> None:
     journal = tmp_path / "journal.jsonl"
     journal.write_text("{torn\n")
     done = ace("serve", "--port", "0", "--data-dir", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"ace: {journal}:1 is damaged. Repair that line, or remove the file: "
+    assert (
+        done.stderr == f"ace: {journal}:1 is damaged. Repair that line, or remove the file: "
         "everything that this data directory holds is lost with it.\n"
     )
 
@@ -340,7 +403,10 @@ def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:
 
 
 def test_webhook_key_prints_the_key_of_one_tenant() -> None:
-    keys = {tenant: ace("webhook-key", tenant, ACE_WEBHOOK_KEY="master").stdout for tenant in ("acme", "acme#eu")}
+    keys = {
+        tenant: ace("webhook-key", tenant, ACE_WEBHOOK_KEY="master").stdout
+        for tenant in ("acme", "acme#eu")
+    }
     assert keys == {tenant: tenant_key("master", tenant) + "\n" for tenant in keys}
     assert len(set(keys.values())) == 2
     unset = ace("webhook-key", "acme")
@@ -360,7 +426,9 @@ def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:
         port = taken.getsockname()[1]
         done = ace("serve", "--port", str(port))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
+    assert (
+        done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
+    )
 
 
 @pytest.mark.parametrize(("port", "rule"), [("65536", "<= 65535"), ("-1", ">= 0")])
@@ -407,7 +475,10 @@ def test_serve_listens_on_loopback_and_refuses_other_names() -> None:
 
 
 def test_sessions_survive_a_kill(tmp_path: Path) -> None:
-    save = 'mutation { insertUpdateCoordination(coordinationUuid: "c", updatedBy: "t") { coordination { createdAt } } }'
+    save = (
+        'mutation { insertUpdateCoordination(coordinationUuid: "c", updatedBy: "t") { coordination'
+        " { createdAt } } }"
+    )
     read = '{ coordination(coordinationUuid: "c") { createdAt } }'
     with served("--data-dir", str(tmp_path)) as (process, url):
         saved = post(url, save).json()["data"]["insertUpdateCoordination"]["coordination"]
@@ -417,11 +488,19 @@ def test_sessions_survive_a_kill(tmp_path: Path) -> None:
         assert post(url, read).json()["data"]["coordination"] == saved
         second = ace("serve", "--data-dir", str(tmp_path), "--port", "0")
         assert second.returncode == 1
-        assert second.stderr == f"ace: {tmp_path} is in use by another server; stop it or choose another directory.\n"
+        assert (
+            second.stderr
+            == f"ace: {tmp_path} is in use by another server; stop it or choose another"
+            " directory.\n"
+        )
 
 
 def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-west-1"}
+    keys = {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
     with EmbeddedAws() as aws:
         variables = {"AWS_ENDPOINT_URL": aws.endpoint_url, **keys}
         created = ace("tables", "create", **variables)
@@ -447,7 +526,12 @@ class FakeModel(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         answer = {
             "model": "fake",
-            "choices": [{"message": {"role": "assistant", "content": "Model says so."}, "finish_reason": "stop"}],
+            "choices": [
+                {
+                    "message": {"role": "assistant", "content": "Model says so."},
+                    "finish_reason": "stop",
+                }
+            ],
         }
         body = json.dumps(answer).encode()
         self.send_response(200)
@@ -463,7 +547,13 @@ class FakeModel(BaseHTTPRequestHandler):
 def test_demo_uses_a_configured_model() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeModel) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        done = ace("demo", "--exit", "--port", "0", OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1")
+        done = ace(
+            "demo",
+            "--exit",
+            "--port",
+            "0",
+            OPENAI_BASE_URL=f"http://127.0.0.1:{server.server_port}/v1",
+        )
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert "Agents without a runtime ask the model endpoint 'default'." in done.stdout
@@ -471,9 +561,13 @@ def test_demo_uses_a_configured_model() -> None:
 
 
 def talk(command: list[str], answers: list[bytes]) -> tuple[int, str]:
-    """Run a command on a terminal and type an answer whenever it asks; its exit code and what it showed."""
+    """Run a command on a terminal and type an answer whenever it asks; its exit code and what it
+    showed.
+    """
     mine, theirs = pty.openpty()
-    process = subprocess.Popen(command, env=ENVIRONMENT | {"TERM": "dumb"}, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT | {"TERM": "dumb"}, stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     shown, waiting = b"", list(answers)
     with contextlib.suppress(OSError):  # the end of a terminal
@@ -485,13 +579,14 @@ def talk(command: list[str], answers: list[bytes]) -> tuple[int, str]:
     return process.wait(timeout=10), shown.decode().replace("\r\n", "\n")
 
 
-def test_a_person_is_shown_what_the_agent_is_given_and_asked_until_the_answer_fits(tmp_path: Path) -> None:
+def test_a_person_is_shown_what_the_agent_is_given_and_asked_until_the_answer_fits(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "ask.yaml"
     file.write_text(
-        "coordination: {agents: [{name: writer}, {name: judge}]}\n"
-        "task:\n"
-        '  subtasks: [{agent: writer, query: A draft about bees}, {agent: judge, query: "Is it good?"}]\n'
-        '  actions: {judge: {after: writer, ask: ada, answer_schema: {enum: ["yes", "no"]}}}\n'
+        "coordination: {agents: [{name: writer}, {name: judge}]}\ntask:\n  subtasks: [{agent:"
+        ' writer, query: A draft about bees}, {agent: judge, query: "Is it good?"}]\n  actions:'
+        ' {judge: {after: writer, ask: ada, answer_schema: {enum: ["yes", "no"]}}}\n'
     )
     code, shown = talk([*ACE, "run", str(file)], [b"\n", b"perhaps\n", b"yes\n"])
     assert code == 0, shown
@@ -504,20 +599,31 @@ def test_a_person_is_shown_what_the_agent_is_given_and_asked_until_the_answer_fi
 
 def test_a_run_with_a_data_directory_says_what_is_open_from_before(tmp_path: Path) -> None:
     file = tmp_path / "ask.yaml"
-    file.write_text("coordination: {agents: [{name: a}]}\ntask: {name: Ask, actions: {a: {ask: ada}}}\nquery: q\n")
+    file.write_text(
+        "coordination: {agents: [{name: a}]}\ntask: {name: Ask, actions: {a: {ask:"
+        " ada}}}\nquery: q\n"
+    )
     assert ace("run", str(file), "--data-dir", str(tmp_path / "data")).returncode == 1
     done = ace("run", str(EXAMPLES / "hello.yaml"), "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Open from before, and going on: session ")]
+    (line,) = [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith("Open from before, and going on: session ")
+    ]
     assert line.endswith(" (Ask, dispatched)")
 
 
 def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
     file = tmp_path / "ask.yaml"
-    file.write_text("coordination: {agents: [{name: a}]}\ntask: {actions: {a: {ask: ada}}}\nquery: q\n")
+    file.write_text(
+        "coordination: {agents: [{name: a}]}\ntask: {actions: {a: {ask: ada}}}\nquery: q\n"
+    )
     done = ace("run", str(file))
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
+    assert (
+        done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
+    )
 
 
 def test_without_a_terminal_the_default_answer_is_given(tmp_path: Path) -> None:
@@ -529,13 +635,22 @@ def test_without_a_terminal_the_default_answer_is_given(tmp_path: Path) -> None:
     )
     done = ace("run", str(file))
     assert (done.returncode, done.stdout) == (0, "a:\nfine\n\nb:\nq\n"), done.stderr
-    assert "a asks ada, and there is no terminal: the default answer is given: fine" in done.stderr.splitlines()
+    assert (
+        "a asks ada, and there is no terminal: the default answer is given: fine"
+        in done.stderr.splitlines()
+    )
 
 
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({}, "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names."),
+        (
+            {},
+            (
+                "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE"
+                " names."
+            ),
+        ),
         (
             {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
             "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
@@ -544,6 +659,10 @@ def test_without_a_terminal_the_default_answer_is_given(tmp_path: Path) -> None:
     ],
 )
 def test_an_account_that_is_not_named_is_asked_for(variables: dict[str, str], told: str) -> None:
-    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, **variables}
+    nothing = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **variables,
+    }
     done = ace("tables", "create", **nothing)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"ace: {told}\n")

@@ -1,4 +1,6 @@
-"""The wire contract, as clients rely on it: names and types from a table, rules by what the API answers."""
+"""The wire contract, as clients rely on it: names and types from a table, rules by what the API
+answers.
+"""
 
 import json
 import re
@@ -15,8 +17,27 @@ from ai_coordination_engine.domain.statuses import AGENT_STATES, SCHEDULE_STATUS
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import DOCUMENTS, Api, Worker
 from tests.kit.api import ROOTS, code, data, document, error, send
-from tests.kit.contract import ADDED, ADDED_MUTATIONS, ADDED_QUERIES, ASK, MUTATIONS, NON_NULL, QUERIES, TYPES, type_of
-from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, TASK_SCHEDULE, Case, World, items
+from tests.kit.contract import (
+    ADDED,
+    ADDED_MUTATIONS,
+    ADDED_QUERIES,
+    ASK,
+    MUTATIONS,
+    NON_NULL,
+    QUERIES,
+    TYPES,
+    type_of,
+)
+from tests.kit.records import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    TASK,
+    TASK_SCHEDULE,
+    Case,
+    World,
+    items,
+)
 
 COMMITTED = Path(api_package.__file__).parent / "schema.graphql"
 
@@ -41,8 +62,8 @@ def world(api: Api) -> World:
 
 def test_the_committed_schema_is_the_schema() -> None:
     assert COMMITTED.read_text() == f"{SCHEMA}\n", (
-        "The schema changed. Is that wanted, and does the contract allow it? Then renew the committed one: "
-        "ace schema print > ai_coordination_engine/api/schema.graphql"
+        "The schema changed. Is that wanted, and does the contract allow it? Then renew the"
+        " committed one: ace schema print > ai_coordination_engine/api/schema.graphql"
     )
 
 
@@ -79,7 +100,9 @@ def test_a_mutation_has_the_arguments_and_the_payload_of_the_contract(name: str)
     arguments, payload = MUTATIONS[name]
     field = ROOTS["mutation"].fields[name]
     check_arguments_of(field, arguments)
-    assert {inner: str(value.type) for inner, value in field.type.fields.items()} == {payload: type_of(payload)}
+    assert {inner: str(value.type) for inner, value in field.type.fields.items()} == {
+        payload: type_of(payload)
+    }
 
 
 def check_arguments_of(field: Any, arguments: str) -> None:
@@ -91,9 +114,14 @@ def check_arguments_of(field: Any, arguments: str) -> None:
 
 @pytest.mark.parametrize("name", ADDED)
 def test_a_type_has_what_is_offered_beyond_the_contract_and_no_more(name: str) -> None:
-    fields = {field: str(value.type) for field, value in SCHEMA.graphql_schema.type_map[name].fields.items()}
+    fields = {
+        field: str(value.type)
+        for field, value in SCHEMA.graphql_schema.type_map[name].fields.items()
+    }
     of_the_contract = TYPES.get(name, "").split()
-    assert {field: kind for field, kind in fields.items() if field not in of_the_contract} == ADDED[name]
+    assert {field: kind for field, kind in fields.items() if field not in of_the_contract} == ADDED[
+        name
+    ]
 
 
 @pytest.mark.parametrize("name", [*ADDED_QUERIES, *ADDED_MUTATIONS])
@@ -133,32 +161,57 @@ def test_ping_greets(api: Api) -> None:
 
 
 @pytest.mark.parametrize("root", ["query", "mutation"])
-def test_asking_answers_where_the_answer_will_be(root: str, api: Api, world: World, worker: Worker) -> None:
+def test_asking_answers_where_the_answer_will_be(
+    root: str, api: Api, world: World, worker: Worker
+) -> None:
     selection = (
-        "{ runUuid threadUuid agentUuid asyncTaskUuid sessionUuid sessionAgentUuid coordinationUuid partitionKey "
-        "updatedAt session { status taskQuery userId } }"
+        "{ runUuid threadUuid agentUuid asyncTaskUuid sessionUuid sessionAgentUuid coordinationUuid"
+        " partitionKey updatedAt session { status taskQuery userId } }"
     )
-    arguments = {"coordinationUuid": world["coordinationUuid"], "userQuery": "why?", "userId": "ann"}
-    asked = api.data(document("askOperationHub", tuple(arguments), selection, root), **arguments)["askOperationHub"]
+    arguments = {
+        "coordinationUuid": world["coordinationUuid"],
+        "userQuery": "why?",
+        "userId": "ann",
+    }
+    asked = api.data(document("askOperationHub", tuple(arguments), selection, root), **arguments)[
+        "askOperationHub"
+    ]
     assert (asked["agentUuid"], asked["partitionKey"]) == ("a", api.tenant)
     assert asked["session"] == {"status": "active", "taskQuery": "why?", "userId": "ann"}
     assert asked["asyncTaskUuid"] == asked["runUuid"]
     worker.drain()
     run = data(api, "sessionRun", sessionUuid=asked["sessionUuid"], runUuid=asked["runUuid"])
-    assert (run["threadUuid"], run["sessionAgentUuid"]) == (asked["threadUuid"], asked["sessionAgentUuid"])
-    agent = data(api, "sessionAgent", sessionUuid=asked["sessionUuid"], sessionAgentUuid=asked["sessionAgentUuid"])
+    assert (run["threadUuid"], run["sessionAgentUuid"]) == (
+        asked["threadUuid"],
+        asked["sessionAgentUuid"],
+    )
+    agent = data(
+        api,
+        "sessionAgent",
+        sessionUuid=asked["sessionUuid"],
+        sessionAgentUuid=asked["sessionAgentUuid"],
+    )
     assert (agent["state"], agent["agentOutput"]) == ("completed", "why?")
 
 
-async def test_asking_over_get_is_refused_and_writes_nothing(app: App, world: World, tenant: str) -> None:
+async def test_asking_over_get_is_refused_and_writes_nothing(
+    app: App, world: World, tenant: str
+) -> None:
     before = items(app)
-    query = f'{{ askOperationHub(coordinationUuid: "{world["coordinationUuid"]}", userQuery: "q") {{ runUuid }} }}'
+    query = (
+        f'{{ askOperationHub(coordinationUuid: "{world["coordinationUuid"]}", userQuery: "q") {{'
+        " runUuid } }"
+    )
 
     async def sent(method: str) -> Any:
         request = (
             Request("GET", {}, [("query", query)])
             if method == "GET"
-            else Request("POST", {"content-type": "application/json"}, body=json.dumps({"query": query}).encode())
+            else Request(
+                "POST",
+                {"content-type": "application/json"},
+                body=json.dumps({"query": query}).encode(),
+            )
         )
         return await answer(request, DOCUMENTS, lambda: Context(app, tenant, method))
 
@@ -177,9 +230,12 @@ def test_a_procedure_answers_its_session(api: Api, world: World) -> None:
         "userId": "ann",
         "taskQuery": "go",
     }
-    selection = """{ procedureTaskSession { coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey
+    selection = """{ procedureTaskSession {
+        coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey
       coordination { coordinationName } session { status } task { taskName } } }"""
-    started = data(api, "executeProcedureTaskSession", selection, **arguments)["procedureTaskSession"]
+    started = data(api, "executeProcedureTaskSession", selection, **arguments)[
+        "procedureTaskSession"
+    ]
     assert started == {
         **arguments,
         "sessionUuid": started["sessionUuid"],
@@ -206,7 +262,11 @@ def test_what_a_task_says_about_strangers_is_dropped_with_a_warning(api: Api, wo
             {"agentUuid": "ghost", "subtaskQuery": "2"},
             {"agentUuid": "a", "subtaskQuery": "3"},
         ],
-        agentActions={"a": {}, "b": {"predecessors": ["a"]}, "phantom": {"predecessors": ["nobody"]}},
+        agentActions={
+            "a": {},
+            "b": {"predecessors": ["a"]},
+            "phantom": {"predecessors": ["nobody"]},
+        },
     )
     assert sent == {
         "data": {
@@ -229,10 +289,14 @@ def test_what_a_task_says_about_strangers_is_dropped_with_a_warning(api: Api, wo
     }
 
 
-def test_a_task_that_names_nobody_any_more_warns_that_everybody_runs(api: Api, world: World) -> None:
+def test_a_task_that_names_nobody_any_more_warns_that_everybody_runs(
+    api: Api, world: World
+) -> None:
     task = {"coordinationUuid": world["coordinationUuid"], "taskName": "t", "updatedBy": "ann"}
     ghost = [{"agentUuid": "ghost", "subtaskQuery": "2"}]
-    assert send(api, "insertUpdateTask", **task, subtaskQueries=ghost)["extensions"]["warnings"] == [
+    assert send(api, "insertUpdateTask", **task, subtaskQueries=ghost)["extensions"][
+        "warnings"
+    ] == [
         "subtaskQueries: ghost is not an agent of the coordination; dropped.",
         "The task names no agent any more: every agent of type task will run.",
     ]
@@ -248,7 +312,9 @@ def test_an_update_of_a_task_drops_and_warns_too(api: Api, world: World) -> None
     }
     sent = send(api, "insertUpdateTask", **arguments, agentActions={"ghost": {}})
     assert sent["data"]["insertUpdateTask"]["task"]["agentActions"] == {}
-    assert sent["extensions"]["warnings"] == ["agentActions: ghost is not an agent of the coordination; dropped."]
+    assert sent["extensions"]["warnings"] == [
+        "agentActions: ghost is not an agent of the coordination; dropped."
+    ]
     assert "extensions" not in send(api, "insertUpdateTask", **arguments, agentActions={"a": {}})
 
 
@@ -317,7 +383,9 @@ def test_every_status_is_accepted_and_no_other(
     unknown: list[str | None] = ["nobody", "", "Initial", " initial", "x" * 5_000_000, None]
     for wrong in unknown:
         for own in ({}, {case.uuid: world[case.uuid]}):
-            refused = error(api, f"insertUpdate{case.title}", **{**above, **case.required, **own, name: wrong})
+            refused = error(
+                api, f"insertUpdate{case.title}", **{**above, **case.required, **own, name: wrong}
+            )
             assert refused["code"] == "BAD_USER_INPUT"
             assert refused["message"].endswith(f"it takes one of: {', '.join(words)}.")
             assert len(refused["message"]) < 400
@@ -327,7 +395,11 @@ def test_every_status_is_accepted_and_no_other(
 @pytest.mark.parametrize("word", ["completed", "failed", "timeout", "cancelled"])
 def test_a_terminal_status_never_changes(word: str, api: Api, world: World) -> None:
     uuid = SESSION.put(api, world, status=word)["sessionUuid"]
-    arguments = {"coordinationUuid": world["coordinationUuid"], "sessionUuid": uuid, "updatedBy": "ann"}
+    arguments = {
+        "coordinationUuid": world["coordinationUuid"],
+        "sessionUuid": uuid,
+        "updatedBy": "ann",
+    }
     assert code(api, "insertUpdateSession", **arguments, status="active") == "CONFLICT"
     assert SESSION.put(api, world, sessionUuid=uuid, status=word, logs="more")["logs"] == "more"
 
@@ -340,4 +412,7 @@ def test_a_task_of_agents_that_came_later_takes_them(api: Api, world: World) -> 
         agents=[{"agentUuid": each} for each in ("a", "valid-1", "agentA1-Bc")],
     )
     actions = {"valid-1": {"predecessors": ["a"]}, "agentA1-Bc": {"predecessors": ["valid-1"]}}
-    assert TASK.put(api, world, agentActions=actions, taskUuid=world["taskUuid"])["agentActions"] == actions
+    assert (
+        TASK.put(api, world, agentActions=actions, taskUuid=world["taskUuid"])["agentActions"]
+        == actions
+    )

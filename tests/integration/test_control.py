@@ -13,7 +13,17 @@ from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.steering import KEPT_KEYS, Order
-from tests.kit.controls import DIAMOND, cancel, every_death, once, pause, put_right, resume, retry, sweep_after
+from tests.kit.controls import (
+    DIAMOND,
+    cancel,
+    every_death,
+    once,
+    pause,
+    put_right,
+    resume,
+    retry,
+    sweep_after,
+)
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
@@ -36,7 +46,9 @@ def answer(stage: Stage, session: Session, agent: str = "b") -> None:
 
 def outcomes(stage: Stage, session: Session) -> list[tuple[str, int, str]]:
     runs: list[Any] = stage.runs(session.session_uuid)
-    return sorted((each.agent_uuid, each.async_task["attempt"], each.async_task["status"]) for each in runs)
+    return sorted(
+        (each.agent_uuid, each.async_task["attempt"], each.async_task["status"]) for each in runs
+    )
 
 
 # Cancel
@@ -59,7 +71,9 @@ def test_cancelling_ends_what_waits_and_keeps_what_is_done(stage: Stage) -> None
     check_redelivery_changes_nothing(stage, session)
 
 
-def test_cancelling_again_changes_nothing_and_cancelling_what_ended_otherwise_is_refused(stage: Stage) -> None:
+def test_cancelling_again_changes_nothing_and_cancelling_what_ended_otherwise_is_refused(
+    stage: Stage,
+) -> None:
     session = stage.start(stage.define({"a": ""}))
     cancel(stage, session)
     before = stage.everything(session)
@@ -91,7 +105,9 @@ def test_a_late_result_of_a_cancelled_attempt_is_a_run_and_nothing_else(stage: S
     assert stage.session(session).watch_at is None
 
 
-@pytest.mark.parametrize("by_message", [True, False], ids=["its message comes again", "its message is lost"])
+@pytest.mark.parametrize(
+    "by_message", [True, False], ids=["its message comes again", "its message is lost"]
+)
 def test_an_attempt_whose_worker_died_is_recorded_as_lost_after_the_cancellation(
     stage: Stage, by_message: bool
 ) -> None:
@@ -136,7 +152,9 @@ def test_the_sweep_finishes_a_cancellation_that_nobody_repeats(stage: Stage) -> 
     task = stage.define(DIAMOND, actions=PERSON)
     finished = 0
     for session in every_death(
-        stage, lambda: stage.start(task), lambda session: once(stage, lambda: cancel(stage, session))
+        stage,
+        lambda: stage.start(task),
+        lambda session: once(stage, lambda: cancel(stage, session)),
     ):
         sweep_after(stage, 61)
         if stage.session(session).status == "cancelled":
@@ -166,7 +184,9 @@ def test_a_paused_session_begins_nothing_and_goes_on_when_it_is_resumed(stage: S
     assert [each.paused for each in stage.agents(session.session_uuid)] == [None] * 4
 
 
-def test_an_attempt_that_runs_ends_while_its_session_is_paused_and_nothing_follows(stage: Stage) -> None:
+def test_an_attempt_that_runs_ends_while_its_session_is_paused_and_nothing_follows(
+    stage: Stage,
+) -> None:
     def slow(request: AgentRequest) -> str:
         pause(stage, session)
         return "done"
@@ -174,7 +194,12 @@ def test_an_attempt_that_runs_ends_while_its_session_is_paused_and_nothing_follo
     stage.runtime.behaviours["a"] = slow
     session = stage.start(stage.define(DIAMOND))
     stage.drain()
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "initial", "c": "initial", "d": "initial"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "initial",
+        "c": "initial",
+        "d": "initial",
+    }
     assert stage.runtime.ran() == ["a"]
     resume(stage, session)
     stage.drain()
@@ -295,7 +320,9 @@ def test_a_mark_that_a_dead_pause_left_is_taken_off(stage: Stage) -> None:
     check_promises(stage, session)
 
 
-def test_a_session_that_is_paused_while_its_first_agent_begins_goes_on_as_in_progress(stage: Stage) -> None:
+def test_a_session_that_is_paused_while_its_first_agent_begins_goes_on_as_in_progress(
+    stage: Stage,
+) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
     reached = at_point(stage, 2, lambda: pause(stage, session))
     stage.drain()

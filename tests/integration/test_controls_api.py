@@ -35,7 +35,9 @@ class Scene:
         return {"sessionUuid": self.session, "sessionAgentUuid": found.session_agent_uuid}
 
     def steer(self, field: str, **arguments: Any) -> Any:
-        return data(self.api, field, "{ session { sessionUuid status updatedBy } }", **arguments)["session"]
+        return data(self.api, field, "{ session { sessionUuid status updatedBy } }", **arguments)[
+            "session"
+        ]
 
     def status(self) -> Any:
         return data(self.api, "session", "{ status }", **self.key)["status"]
@@ -53,7 +55,9 @@ def stage(app: App) -> Stage:
 
 @pytest.fixture
 def scene(stage: Stage, api: Api) -> Scene:
-    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, actions={"b": {"user_in_the_loop": "ann"}}))
+    session = stage.start(
+        stage.define({"a": "", "b": "a", "c": "b"}, actions={"b": {"user_in_the_loop": "ann"}})
+    )
     client = Api(stage.app, api._runner, TENANT)
     return Scene(stage, client, session.coordination_uuid, session.session_uuid)
 
@@ -78,12 +82,17 @@ def test_a_failed_session_is_retried(scene: Scene) -> None:
     del scene.stage.runtime.behaviours["a"]
     scene.steer("retrySession", **scene.key)
     scene.stage.drain()
-    assert scene.stage.states(scene.session) == {"a": "completed", "b": "wait_for_user_input", "c": "initial"}
+    assert scene.stage.states(scene.session) == {
+        "a": "completed",
+        "b": "wait_for_user_input",
+        "c": "initial",
+    }
 
 
 def test_one_agent_runs_again(scene: Scene) -> None:
     scene.stage.drain()
-    assert code(scene.api, "rerunSessionAgent", **scene.agent("a")) == "CONFLICT"  # the session is open
+    # the session is open
+    assert code(scene.api, "rerunSessionAgent", **scene.agent("a")) == "CONFLICT"
     data(scene.api, "executeForUserInput", **scene.agent("b"), userInput="yes", idempotencyKey="k")
     scene.stage.drain()
     assert scene.status() == "completed"
@@ -97,12 +106,19 @@ def test_one_agent_runs_again(scene: Scene) -> None:
 
 def test_a_session_is_forked(scene: Scene) -> None:
     scene.stage.drain()
-    forked = scene.steer("forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u")
+    forked = scene.steer(
+        "forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u"
+    )
     assert forked["sessionUuid"] == "fork-1"
-    again = scene.steer("forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u")
+    again = scene.steer(
+        "forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u"
+    )
     assert again["sessionUuid"] == "fork-1"
     key = {**scene.key, "sessionUuid": "fork-1"}
-    assert data(scene.api, "session", "{ taskQuery userId }", **key) == {"taskQuery": "otherwise", "userId": "u"}
+    assert data(scene.api, "session", "{ taskQuery userId }", **key) == {
+        "taskQuery": "otherwise",
+        "userId": "u",
+    }
     alone = error(scene.api, "forkSession", **scene.key, subtaskQuery="s")
     assert alone["code"] == "BAD_USER_INPUT"
 
@@ -112,14 +128,18 @@ def test_a_fork_in_which_nothing_runs_warns_of_changed_input(scene: Scene) -> No
     data(scene.api, "executeForUserInput", **scene.agent("b"), userInput="yes")
     scene.stage.drain()
     assert scene.status() == "completed"
-    fork = document("forkSession", ("coordinationUuid", "sessionUuid", "taskQuery"), "{ session { status } }")
+    fork = document(
+        "forkSession", ("coordinationUuid", "sessionUuid", "taskQuery"), "{ session { status } }"
+    )
     answer = scene.api.send(fork, **scene.key, taskQuery="otherwise")
     assert answer["data"] == {"forkSession": {"session": {"status": "completed"}}}
     assert answer["extensions"]["warnings"] == [
         "Nothing runs in the fork, all results were taken over: taskQuery changes only what runs. "
         "Name where it begins with fromSessionAgentUuid."
     ]
-    unchanged = document("forkSession", ("coordinationUuid", "sessionUuid"), "{ session { status } }")
+    unchanged = document(
+        "forkSession", ("coordinationUuid", "sessionUuid"), "{ session { status } }"
+    )
     assert "extensions" not in scene.api.send(unchanged, **scene.key)
 
 
@@ -127,7 +147,12 @@ def test_a_fork_in_which_nothing_runs_warns_of_changed_input(scene: Scene) -> No
 def test_a_fork_takes_texts_of_any_size(scene: Scene, size: int) -> None:
     scene.stage.drain()
     text = "ß" * size
-    inputs = {"taskQuery": text, "subtaskQuery": text, "userId": "", "fromSessionAgentUuid": agent_of(scene, "b")}
+    inputs = {
+        "taskQuery": text,
+        "subtaskQuery": text,
+        "userId": "",
+        "fromSessionAgentUuid": agent_of(scene, "b"),
+    }
     forked = scene.steer("forkSession", **scene.key, **inputs, newSessionUuid=f"fork-{size}")
     key = {**scene.key, "sessionUuid": forked["sessionUuid"]}
     assert data(scene.api, "session", "{ taskQuery }", **key) == {"taskQuery": text}
@@ -147,7 +172,9 @@ def agent_of(scene: Scene, name: str) -> str:
 
 def test_reconciling_is_harmless_at_any_time(scene: Scene) -> None:
     for _ in range(3):
-        assert scene.steer("reconcileSession", **scene.key, idempotencyKey="k", updatedBy="ann")["sessionUuid"]
+        assert scene.steer("reconcileSession", **scene.key, idempotencyKey="k", updatedBy="ann")[
+            "sessionUuid"
+        ]
     scene.stage.drain()
     assert scene.stage.runtime.ran() == ["a"]
 
@@ -155,7 +182,9 @@ def test_reconciling_is_harmless_at_any_time(scene: Scene) -> None:
 @pytest.mark.parametrize("field", CONTROLS)
 def test_what_is_unknown_or_another_tenants_is_not_found(scene: Scene, field: str) -> None:
     def missing(sessionUuid: str, coordinationUuid: str) -> dict[str, str]:
-        said = f'There is no such session: "{sessionUuid}" in the coordination "{coordinationUuid}".'
+        said = (
+            f'There is no such session: "{sessionUuid}" in the coordination "{coordinationUuid}".'
+        )
         return {"code": "NOT_FOUND", "message": said}
 
     for wrong in ({"sessionUuid": "none"}, {"coordinationUuid": "none"}):
@@ -167,8 +196,14 @@ def test_what_is_unknown_or_another_tenants_is_not_found(scene: Scene, field: st
 
 def test_an_agent_that_is_unknown_or_another_tenants_is_not_found(scene: Scene) -> None:
     agent = scene.agent("a")
-    for api, asked in ((scene.api, {**agent, "sessionAgentUuid": "none"}), (scene.api.as_tenant("other"), agent)):
-        said = f'There is no such session agent: "{asked["sessionAgentUuid"]}" in the session "{agent["sessionUuid"]}".'
+    for api, asked in (
+        (scene.api, {**agent, "sessionAgentUuid": "none"}),
+        (scene.api.as_tenant("other"), agent),
+    ):
+        said = (
+            f'There is no such session agent: "{asked["sessionAgentUuid"]}" in the session'
+            f' "{agent["sessionUuid"]}".'
+        )
         assert error(api, "rerunSessionAgent", **asked) == {"code": "NOT_FOUND", "message": said}
 
 
@@ -188,7 +223,10 @@ def test_a_session_that_has_ended_is_not_steered(scene: Scene) -> None:
 @pytest.mark.parametrize("key", ["", "x" * 257, "a\x00", "\n"])
 def test_an_idempotency_key_is_printable_and_short(scene: Scene, field: str, key: str) -> None:
     refused = error(scene.api, field, **scene.key, idempotencyKey=key)
-    assert refused == {"code": "BAD_USER_INPUT", "message": "idempotencyKey must have 1 to 256 printable characters."}
+    assert refused == {
+        "code": "BAD_USER_INPUT",
+        "message": "idempotencyKey must have 1 to 256 printable characters.",
+    }
 
 
 def test_an_idempotency_key_for_an_answer_is_checked_too(scene: Scene) -> None:
@@ -196,7 +234,9 @@ def test_an_idempotency_key_for_an_answer_is_checked_too(scene: Scene) -> None:
     answer = {**scene.agent("b"), "userInput": "yes"}
     assert code(scene.api, "executeForUserInput", **answer, idempotencyKey="") == "BAD_USER_INPUT"
     for _ in range(2):
-        assert data(scene.api, "executeForUserInput", **answer, idempotencyKey="😀 a") == {"ok": True}
+        assert data(scene.api, "executeForUserInput", **answer, idempotencyKey="😀 a") == {
+            "ok": True
+        }
 
 
 def test_every_control_is_a_mutation_that_a_get_request_cannot_send(scene: Scene) -> None:

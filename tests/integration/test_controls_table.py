@@ -1,4 +1,6 @@
-"""What each control does in each status of a session: the table of docs/controls.md, cell by cell."""
+"""What each control does in each status of a session: the table of docs/controls.md, cell by
+cell.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +23,14 @@ from tests.kit.controls import cancel, fork_from, names, pause, put_right, rerun
 from tests.kit.stage import TENANT, Stage, stage_of
 
 LINES = (Path(__file__).parents[2] / "docs/controls.md").read_text().splitlines()
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")
+]
 START = next(number for number, row in enumerate(ROWS) if row[0] == "status")
 HEAD, TABLE = ROWS[START], ROWS[START + 2 :][: len(SESSION_STATUSES)]
-CELLS = [(row[0], column, cell) for row in TABLE for column, cell in zip(HEAD[1:], row[1:], strict=True)]
+CELLS = [
+    (row[0], column, cell) for row in TABLE for column, cell in zip(HEAD[1:], row[1:], strict=True)
+]
 
 
 def answer(stage: Stage, session: Session) -> None:
@@ -71,7 +77,9 @@ def by_hand(stage: Stage, session: Session, status: str) -> None:
 
 
 def shown(stage: Stage, session: Session, put_into: str) -> str:
-    """The session's status; one that was put by hand into `dispatched` is not asked whether it has begun."""
+    """The session's status; one that was put by hand into `dispatched` is not asked whether it has
+    begun.
+    """
     return str(stage.session(session).status) if put_into == "dispatched" else stage.status(session)
 
 
@@ -85,7 +93,9 @@ def put_into(stage: Stage, status: str) -> Session:
         cancel(stage, session)
     if status == "in_transit":
         packed = {"restart": {"from": None}}
-        stage.app.steering.set_back(stage.session(session), Order(), packed, 1, stage.clock.now().timestamp() + 60)
+        stage.app.steering.set_back(
+            stage.session(session), Order(), packed, 1, stage.clock.now().timestamp() + 60
+        )
     elif status == "paused":
         pause(stage, session)
     elif status == "completed":
@@ -106,8 +116,12 @@ def work(stage: Stage) -> None:
         stage.queue.delete(delivery)
 
 
-@pytest.mark.parametrize(("status", "column", "cell"), CELLS, ids=[f"{status}-{column}" for status, column, _ in CELLS])
-def test_a_control_does_what_the_table_says(stage: Stage, status: str, column: str, cell: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "column", "cell"), CELLS, ids=[f"{status}-{column}" for status, column, _ in CELLS]
+)
+def test_a_control_does_what_the_table_says(
+    stage: Stage, status: str, column: str, cell: str
+) -> None:
     session = put_into(stage, status)
     before = stage.states(session.session_uuid)
     try:
@@ -121,7 +135,10 @@ def test_a_control_does_what_the_table_says(stage: Stage, status: str, column: s
         if status == "in_transit":  # it is set back first, as a whole
             assert shown(stage, session, status) == "in_progress"
         else:
-            assert (shown(stage, session, status), stage.states(session.session_uuid)) == (status, before)
+            assert (shown(stage, session, status), stage.states(session.session_uuid)) == (
+                status,
+                before,
+            )
     elif column in MOVED:
         if status == "paused":
             resume(stage, session)

@@ -5,7 +5,17 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import code, data, error, send
-from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
+from tests.kit.records import (
+    CASES,
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+    TASK_SCHEDULE,
+    Case,
+    World,
+)
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mutable_record = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
@@ -32,7 +42,9 @@ def own(case: Case) -> dict[str, str]:
 
 
 @every_record
-def test_a_get_is_one_call_also_of_what_is_unknown_or_foreign(case: Case, api: Api, world: World, calls: Calls) -> None:
+def test_a_get_is_one_call_also_of_what_is_unknown_or_foreign(
+    case: Case, api: Api, world: World, calls: Calls
+) -> None:
     keys = {name: world[name] for name in case.keys}
     assert case.get(api, keys) is not None
     assert calls.taken() == {"GetItem": 1}
@@ -44,10 +56,14 @@ def test_a_get_is_one_call_also_of_what_is_unknown_or_foreign(case: Case, api: A
 
 
 @every_record
-def test_a_create_is_one_call_or_three_below_a_parent(case: Case, api: Api, world: World, calls: Calls) -> None:
+def test_a_create_is_one_call_or_three_below_a_parent(
+    case: Case, api: Api, world: World, calls: Calls
+) -> None:
     calls.taken()
     case.put(api, world, **case.optional, **own(case))
-    expected = {"PutItem": 1} if case is COORDINATION else {"PutItem": 1, "GetItem": 1, "UpdateItem": 1}
+    expected = (
+        {"PutItem": 1} if case is COORDINATION else {"PutItem": 1, "GetItem": 1, "UpdateItem": 1}
+    )
     assert calls.taken() == expected
 
 
@@ -67,7 +83,9 @@ def test_an_update_is_one_call(case: Case, api: Api, world: World, calls: Calls)
     assert calls.taken() == {"UpdateItem": 1}
 
 
-def test_an_update_that_must_know_the_agents_is_two_calls(api: Api, world: World, calls: Calls) -> None:
+def test_an_update_that_must_know_the_agents_is_two_calls(
+    api: Api, world: World, calls: Calls
+) -> None:
     calls.taken()
     TASK.put(api, world, agentActions={"a": {}}, taskUuid=world["taskUuid"])
     assert calls.taken() == {"GetItem": 1, "UpdateItem": 1}
@@ -96,9 +114,14 @@ def test_a_guarded_delete_is_at_most_five_calls(
 
 
 @pytest.mark.parametrize("case", [COORDINATION, TASK, SESSION], ids=lambda case: case.name)
-def test_a_refused_delete_is_at_most_five_calls(case: Case, api: Api, world: World, calls: Calls) -> None:
+def test_a_refused_delete_is_at_most_five_calls(
+    case: Case, api: Api, world: World, calls: Calls
+) -> None:
     calls.taken()
-    assert code(api, f"delete{case.title}", **{name: world[name] for name in case.keys}) == "HAS_DEPENDENTS"
+    assert (
+        code(api, f"delete{case.title}", **{name: world[name] for name in case.keys})
+        == "HAS_DEPENDENTS"
+    )
     looks = len(case.children) + (case is COORDINATION)  # its sessions lie in two shards
     assert calls.taken() == {"UpdateItem": 2, "Query": looks}
 
@@ -116,7 +139,9 @@ def test_many_dependents_are_counted_to_25(api: Api, world: World, calls: Calls)
         assert calls.taken() == {"UpdateItem": 2, "Query": 1}
 
 
-def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(api: Api, calls: Calls) -> None:
+def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(
+    api: Api, calls: Calls
+) -> None:
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
     tasks = [TASK.put(api, above, taskName=f"t{each}")["taskUuid"] for each in range(50)]
     for task in tasks:
@@ -133,15 +158,20 @@ def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(api: A
         limit=50,
     )["sessionList"]
     assert calls.taken() == {"Query": 2, "BatchGetItem": 2}
-    assert [session["task"]["taskName"] for session in nested] == [f"t{each}" for each in range(49, -1, -1)]
+    assert [session["task"]["taskName"] for session in nested] == [
+        f"t{each}" for each in range(49, -1, -1)
+    ]
     assert {session["coordination"]["coordinationUuid"] for session in nested} == {*above.values()}
     assert data(api, "sessionList", "{ sessionList { sessionUuid } }")["sessionList"] == [
         {"sessionUuid": session["sessionUuid"]} for session in flat
     ]
-    assert calls.taken() == {"Query": 1, "BatchGetItem": 1}  # of a whole tenant: an index of keys alone
+    # of a whole tenant: an index of keys alone
+    assert calls.taken() == {"Query": 1, "BatchGetItem": 1}
 
 
-def test_a_session_with_everything_around_it_is_five_calls(api: Api, world: World, calls: Calls) -> None:
+def test_a_session_with_everything_around_it_is_five_calls(
+    api: Api, world: World, calls: Calls
+) -> None:
     SESSION.put(api, world, taskUuid=world["taskUuid"], sessionUuid=world["sessionUuid"])
     calls.taken()
     session = data(
@@ -154,7 +184,8 @@ def test_a_session_with_everything_around_it_is_five_calls(api: Api, world: Worl
         sessionUuid=world["sessionUuid"],
     )
     taken = calls.taken()
-    assert taken == {"GetItem": 1, "BatchGetItem": 3, "Query": 2}  # one of them for the agents' and runs' session
+    # one of them for the agents' and runs' session
+    assert taken == {"GetItem": 1, "BatchGetItem": 3, "Query": 2}
     assert session == {
         "coordination": {"coordinationName": "brief"},
         "task": {"taskName": "t"},
@@ -169,7 +200,8 @@ def test_a_session_with_everything_around_it_is_five_calls(api: Api, world: Worl
     data(
         api,
         "session",
-        "{ coordination { agents } task { taskName } sessionAgents { state } sessionRuns { runUuid } }",
+        "{ coordination { agents } task { taskName } sessionAgents { state } sessionRuns {"
+        " runUuid } }",
         coordinationUuid=world["coordinationUuid"],
         sessionUuid=world["sessionUuid"],
     )
@@ -205,7 +237,12 @@ def test_every_record_finds_the_records_that_it_names(api: Api, world: World) ->
     run = {**world, "runUuid": "linked"}
     SESSION_RUN.put(api, world, runUuid="linked", sessionAgentUuid=world["sessionAgentUuid"])
     for case, uuids, selection, expected in (
-        (TASK, world, "{ coordination { coordinationName } }", {"coordination": {"coordinationName": "brief"}}),
+        (
+            TASK,
+            world,
+            "{ coordination { coordinationName } }",
+            {"coordination": {"coordinationName": "brief"}},
+        ),
         (
             TASK_SCHEDULE,
             world,
@@ -225,4 +262,6 @@ def test_every_record_finds_the_records_that_it_names(api: Api, world: World) ->
             {"session": {"task": {"taskName": "t"}}, "sessionAgent": {"agentUuid": "a"}},
         ),
     ):
-        assert data(api, case.name, selection, **{name: uuids[name] for name in case.keys}) == expected
+        assert (
+            data(api, case.name, selection, **{name: uuids[name] for name in case.keys}) == expected
+        )

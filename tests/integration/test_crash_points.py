@@ -1,4 +1,6 @@
-"""Promises P2–P6: the worker dies before and after every call to the store, the queue and the runtime in turn."""
+"""Promises P2–P6: the worker dies before and after every call to the store, the queue and the
+runtime in turn.
+"""
 
 import os
 
@@ -25,7 +27,9 @@ def test_a_worker_may_die_at_any_point(app: App, shape: Shape) -> None:
 
 @pytest.mark.parametrize("order", ORDERS[1:])
 @pytest.mark.parametrize("name", WIDE)
-def test_a_worker_may_die_when_any_part_of_a_fan_out_is_done(app: App, name: str, order: int) -> None:
+def test_a_worker_may_die_when_any_part_of_a_fan_out_is_done(
+    app: App, name: str, order: int
+) -> None:
     deaths(stage_of(app), SHAPES[name], order=order, every=EVERY)
 
 

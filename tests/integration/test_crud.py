@@ -10,7 +10,17 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api
 from tests.kit.api import code, data, error
-from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
+from tests.kit.records import (
+    CASES,
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+    TASK_SCHEDULE,
+    Case,
+    World,
+)
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mutable_record = pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.name)
@@ -43,7 +53,9 @@ def without_times(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @every_record
-def test_what_a_create_answers_is_what_a_get_and_a_list_answer(case: Case, api: Api, world: World, tenant: str) -> None:
+def test_what_a_create_answers_is_what_a_get_and_a_list_answer(
+    case: Case, api: Api, world: World, tenant: str
+) -> None:
     before = datetime.now(UTC)
     made = case.put(api, world, **case.optional, **own(case))
     for name in TIMES:
@@ -90,7 +102,9 @@ def test_a_client_may_choose_the_uuid(case: Case, api: Api, world: World) -> Non
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_new_record_has_its_defaults(case: Case, defaults: dict[str, Any], api: Api, world: World) -> None:
+def test_a_new_record_has_its_defaults(
+    case: Case, defaults: dict[str, Any], api: Api, world: World
+) -> None:
     made = case.put(api, world)
     assert {name: made[name] for name in defaults} == defaults
 
@@ -102,9 +116,13 @@ def test_an_action_keeps_what_was_given_beside_the_defaults(api: Api, world: Wor
 
 
 @every_mutable_record
-def test_an_update_changes_what_is_given_and_nothing_else(case: Case, api: Api, world: World) -> None:
+def test_an_update_changes_what_is_given_and_nothing_else(
+    case: Case, api: Api, world: World
+) -> None:
     made = case.get(api, world)
-    updated = case.put(api, world, **{**case.changed, "updatedBy": "bob", case.uuid: world[case.uuid]})
+    updated = case.put(
+        api, world, **{**case.changed, "updatedBy": "bob", case.uuid: world[case.uuid]}
+    )
     assert without_times(updated) == {**without_times(made), **case.changed, "updatedBy": "bob"}
     assert updated["createdAt"] == made["createdAt"]
     assert updated["updatedAt"] > made["updatedAt"]
@@ -113,7 +131,9 @@ def test_an_update_changes_what_is_given_and_nothing_else(case: Case, api: Api, 
 
 @every_mutable_record
 def test_an_explicit_null_removes(case: Case, api: Api, world: World) -> None:
-    removable = [name for name in case.optional if not (case is SESSION_AGENT and name == "agentAction")]
+    removable = [
+        name for name in case.optional if not (case is SESSION_AGENT and name == "agentAction")
+    ]
     made = case.get(api, world)
     assert all(made[name] is not None for name in removable)
     updated = case.put(api, world, **dict.fromkeys(removable), **{case.uuid: world[case.uuid]})
@@ -129,11 +149,15 @@ def test_a_deleted_record_is_gone(case: Case, api: Api, world: World) -> None:
     assert case.get(api, uuids) is None
     parent = {} if case is COORDINATION else {case.keys[0]: uuids[case.keys[0]]}
     assert [each[case.uuid] for each in case.list(api, **parent)] == [world[case.uuid]]
-    assert code(api, f"delete{case.title}", **{name: uuids[name] for name in case.keys}) == "NOT_FOUND"
+    assert (
+        code(api, f"delete{case.title}", **{name: uuids[name] for name in case.keys}) == "NOT_FOUND"
+    )
 
 
 @every_record
-def test_a_deleted_record_can_be_created_again_and_remembers_nothing(case: Case, api: Api, world: World) -> None:
+def test_a_deleted_record_can_be_created_again_and_remembers_nothing(
+    case: Case, api: Api, world: World
+) -> None:
     uuids = {**world, case.uuid: "again"}
     case.put(api, world, **case.optional, **{case.uuid: "again"})
     case.delete(api, uuids)
@@ -146,14 +170,20 @@ def test_a_deleted_record_can_be_created_again_and_remembers_nothing(case: Case,
 def test_a_record_never_moves_to_another_parent(api: Api, world: World) -> None:
     other = COORDINATION.put(api, world)["coordinationUuid"]
     for case in (TASK_SCHEDULE, SESSION_AGENT):
-        updated = case.put(api, {**world, "coordinationUuid": other}, **{case.uuid: world[case.uuid]})
+        updated = case.put(
+            api, {**world, "coordinationUuid": other}, **{case.uuid: world[case.uuid]}
+        )
         assert updated["coordinationUuid"] == world["coordinationUuid"]
 
 
-def test_a_schedule_and_an_agent_are_updated_without_their_coordination(api: Api, world: World) -> None:
+def test_a_schedule_and_an_agent_are_updated_without_their_coordination(
+    api: Api, world: World
+) -> None:
     for case in (TASK_SCHEDULE, SESSION_AGENT):
         arguments = {name: world[name] for name in case.keys}
-        updated = data(api, f"insertUpdate{case.title}", **arguments, **case.changed, updatedBy="bob")[case.name]
+        updated = data(
+            api, f"insertUpdate{case.title}", **arguments, **case.changed, updatedBy="bob"
+        )[case.name]
         assert {name: updated[name] for name in case.changed} == case.changed
 
 
@@ -181,11 +211,19 @@ def test_the_same_run_again_is_a_success_without_effect(api: Api, world: World) 
     assert SESSION_RUN.put(api, world, runUuid="r", updatedBy="bob") == made
 
 
-@pytest.mark.parametrize("name", ["threadUuid", "agentUuid", "asyncTaskUuid", "sessionAgentUuid", "coordinationUuid"])
+@pytest.mark.parametrize(
+    "name", ["threadUuid", "agentUuid", "asyncTaskUuid", "sessionAgentUuid", "coordinationUuid"]
+)
 def test_another_content_under_the_same_run_is_immutable(name: str, api: Api, world: World) -> None:
     made = SESSION_RUN.put(api, world, **SESSION_RUN.optional, runUuid="r")
-    given = {name: made[name] for name in ("sessionUuid", "runUuid", *SESSION_RUN.optional, "coordinationUuid")}
-    assert code(api, "insertUpdateSessionRun", **{**SESSION_RUN.required, **given, name: "another"}) == "IMMUTABLE"
+    given = {
+        name: made[name]
+        for name in ("sessionUuid", "runUuid", *SESSION_RUN.optional, "coordinationUuid")
+    }
+    assert (
+        code(api, "insertUpdateSessionRun", **{**SESSION_RUN.required, **given, name: "another"})
+        == "IMMUTABLE"
+    )
     assert SESSION_RUN.get(api, made) == made
 
 
@@ -195,9 +233,17 @@ def test_another_content_under_the_same_run_is_immutable(name: str, api: Api, wo
 @pytest.mark.parametrize(
     ("case", "counts", "message"),
     [
-        (COORDINATION, {"task": 2, "session": 3}, "The coordination still has 2 tasks and 3 sessions"),
+        (
+            COORDINATION,
+            {"task": 2, "session": 3},
+            "The coordination still has 2 tasks and 3 sessions",
+        ),
         (TASK, {"task schedule": 1}, "The task still has 1 task schedule"),
-        (SESSION, {"session agent": 2, "session run": 1}, "The session still has 2 session agents and 1 session run"),
+        (
+            SESSION,
+            {"session agent": 2, "session run": 1},
+            "The session still has 2 session agents and 1 session run",
+        ),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -216,7 +262,10 @@ def test_a_record_with_dependents_stays_and_the_answer_counts_them(
         "dependents": counts,
     }
     assert case.get(api, world) == made
-    assert case.put(api, world, **{case.uuid: world[case.uuid], **case.changed})[case.uuid] == world[case.uuid]
+    assert (
+        case.put(api, world, **{case.uuid: world[case.uuid], **case.changed})[case.uuid]
+        == world[case.uuid]
+    )
 
 
 def test_a_whole_tree_goes_from_its_leaves_to_its_root(api: Api, world: World) -> None:

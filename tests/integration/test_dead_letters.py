@@ -1,4 +1,6 @@
-"""A message whose step raises each time: its session fails, it is a dead letter, and an operator brings it back."""
+"""A message whose step raises each time: its session fails, it is a dead letter, and an operator
+brings it back.
+"""
 
 import asyncio
 import json
@@ -60,25 +62,29 @@ def local(data_dir: Path | None) -> Iterator[App]:
 def start(api: Api) -> tuple[str, str]:
     """A session of two agents, the second of which waits for the first."""
     saved = api.data(
-        'mutation ($agents: [JSONCamelCase]) { insertUpdateCoordination(agents: $agents, updatedBy: "t") '
-        "{ coordination { coordinationUuid } } }",
+        "mutation ($agents: [JSONCamelCase]) { insertUpdateCoordination(agents: $agents, updatedBy:"
+        ' "t") { coordination { coordinationUuid } } }',
         agents=AGENTS,
     )
     coordination = saved["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
     saved = api.data(
-        "mutation ($coordination: String!, $actions: JSONCamelCase) { insertUpdateTask("
-        'coordinationUuid: $coordination, taskName: "t", agentActions: $actions, initialTaskQuery: "hello", '
-        'updatedBy: "t") { task { taskUuid } } }',
+        "mutation ($coordination: String!, $actions: JSONCamelCase) {"
+        ' insertUpdateTask(coordinationUuid: $coordination, taskName: "t", agentActions: $actions,'
+        ' initialTaskQuery: "hello", updatedBy: "t") { task { taskUuid } } }',
         coordination=coordination,
         actions={"second": {"predecessors": ["first"]}},
     )
     started = api.data(
-        "mutation ($coordination: String!, $task: String!) { executeProcedureTaskSession("
-        "coordinationUuid: $coordination, taskUuid: $task) { procedureTaskSession { sessionUuid } } }",
+        "mutation ($coordination: String!, $task: String!) {"
+        " executeProcedureTaskSession(coordinationUuid: $coordination, taskUuid: $task) {"
+        " procedureTaskSession { sessionUuid } } }",
         coordination=coordination,
         task=saved["insertUpdateTask"]["task"]["taskUuid"],
     )
-    return coordination, started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+    return (
+        coordination,
+        started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"],
+    )
 
 
 def seen(api: Api, session: tuple[str, str]) -> tuple[str, list[str]]:
@@ -97,7 +103,9 @@ def work(app: App, rounds: int = 100) -> int:
     sqs, url, queue = bootstrap.client("sqs"), app.settings.queue_url, app.queue
     deliveries = Deliveries(queue, partial(poison, app), longest_backoff=0)  # type: ignore[arg-type]
     for number in range(rounds):
-        answer = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"])
+        answer = sqs.receive_message(
+            QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+        )
         if not answer.get("Messages"):
             return number
         (message,) = answer["Messages"]
@@ -117,7 +125,9 @@ def letters(app: App) -> DeadLetters:
 
 def bodies(app: App) -> list[str]:
     """What is in the dead-letter queue."""
-    return [letter.wake.session_uuid if letter.wake else "?" for letter in listed(app, letters(app))]
+    return [
+        letter.wake.session_uuid if letter.wake else "?" for letter in listed(app, letters(app))
+    ]
 
 
 @pytest.fixture
@@ -136,7 +146,9 @@ def test_a_step_that_raises_each_time_fails_its_session_and_its_message_is_a_dea
     assert (status, states[0]) == ("failed", "failed")
     notes = json.dumps(
         api.data(
-            "query ($s: String!) { sessionAgentList(sessionUuid: $s) { sessionAgentList { notes } } }", s=session[1]
+            "query ($s: String!) { sessionAgentList(sessionUuid: $s) { sessionAgentList { notes"
+            " } } }",
+            s=session[1],
         )
     )
     assert "RuntimeError" in notes
@@ -145,7 +157,9 @@ def test_a_step_that_raises_each_time_fails_its_session_and_its_message_is_a_dea
     assert bodies(app) == [session[1]], "a list leaves everything where it is"
 
 
-def test_a_dead_letter_that_is_brought_back_completes_its_session(app: App, runner: asyncio.Runner) -> None:
+def test_a_dead_letter_that_is_brought_back_completes_its_session(
+    app: App, runner: asyncio.Runner
+) -> None:
     api = Api(app, runner)
     session = start(api)
     work(broken(app))
@@ -156,11 +170,15 @@ def test_a_dead_letter_that_is_brought_back_completes_its_session(app: App, runn
     assert bodies(app) == []
 
 
-def test_a_dead_letter_of_a_session_that_has_completed_changes_nothing(app: App, runner: asyncio.Runner) -> None:
+def test_a_dead_letter_of_a_session_that_has_completed_changes_nothing(
+    app: App, runner: asyncio.Runner
+) -> None:
     api = Api(app, runner)
     session = start(api)
     sqs, url = bootstrap.client("sqs"), bootstrap.dead_letter_queue(app.settings)
-    (message,) = sqs.receive_message(QueueUrl=app.settings.queue_url, VisibilityTimeout=0)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=app.settings.queue_url, VisibilityTimeout=0)[
+        "Messages"
+    ]
     work(app)
     sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
     ((_, done),) = list(redrive(app, letters(app)))
@@ -179,7 +197,9 @@ def test_what_cannot_be_read_becomes_a_dead_letter_at_once_and_stays_one(app: Ap
     assert bodies(app) == ["?"]
 
 
-def test_many_letters_come_back_once_each_and_those_that_cannot_stay(app: App, runner: asyncio.Runner) -> None:
+def test_many_letters_come_back_once_each_and_those_that_cannot_stay(
+    app: App, runner: asyncio.Runner
+) -> None:
     api = Api(app, runner)
     sessions = [start(api) for _ in range(12)]
     work(broken(app), rounds=500)
@@ -204,17 +224,26 @@ def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
         bootstrap.dead_letter_queue(app.settings.model_copy(update={"queue_url": url}))
 
 
-def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path, runner: asyncio.Runner) -> None:
+def test_an_operator_brings_a_session_back_from_the_command_line(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
     with local(tmp_path) as app:
         session = start(Api(app, runner))
         work(broken(app))
-        bootstrap.client("sqs").send_message(QueueUrl=bootstrap.dead_letter_queue(app.settings), MessageBody="{")
+        bootstrap.client("sqs").send_message(
+            QueueUrl=bootstrap.dead_letter_queue(app.settings), MessageBody="{"
+        )
     there = ("--data-dir", str(tmp_path))
     shown = ace("dlq", "list", *there)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == ["tenant", "unread"]
+    assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == [
+        "tenant",
+        "unread",
+    ]
     (line,) = [
-        line for line in shown.stdout.splitlines() if f"tenant acme, session {session[1]}, agent first (" in line
+        line
+        for line in shown.stdout.splitlines()
+        if f"tenant acme, session {session[1]}, agent first (" in line
     ]
     assert "): " in line
     assert "RuntimeError (message " in line
@@ -229,20 +258,31 @@ def test_an_operator_brings_a_session_back_from_the_command_line(tmp_path: Path,
         assert bodies(app) == ["?"]
 
 
-def test_an_empty_queue_and_one_that_is_not_named_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_queue_and_one_that_is_not_named_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with local(tmp_path):
         pass
     cli.redrive(data_dir=tmp_path)
     assert capsys.readouterr().out == "There are no dead letters.\n"
-    assert refused(cli.list_dead_letters) == "Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL."
-    assert refused(partial(cli.redrive, aws=True)).startswith("Set ACE_QUEUE_URL to the URL of the queue")
+    assert (
+        refused(cli.list_dead_letters)
+        == "Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL."
+    )
+    assert refused(partial(cli.redrive, aws=True)).startswith(
+        "Set ACE_QUEUE_URL to the URL of the queue"
+    )
 
 
 @pytest.mark.parametrize("command", [cli.list_dead_letters, cli.redrive])
-def test_a_directory_without_data_is_said_and_left_as_it_was(tmp_path: Path, command: Callable[..., None]) -> None:
+def test_a_directory_without_data_is_said_and_left_as_it_was(
+    tmp_path: Path, command: Callable[..., None]
+) -> None:
     for there in (tmp_path / "nowhere", tmp_path):
         found = refused(partial(command, data_dir=there))
-        assert found == f"There is no data in {there}; name the directory of: ace serve --data-dir DIR"
+        assert (
+            found == f"There is no data in {there}; name the directory of: ace serve --data-dir DIR"
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -264,4 +304,6 @@ def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(tmp_path: Pat
         bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody="{", DelaySeconds=3)
     (one,) = sent("2026-01-03T00:00:00Z")
     assert f"{one:%Y-%m-%d %H:%M}" == "2026-01-02 03:04"
-    assert sent("2026-01-20T00:00:00Z") == [one], "from the compacted journal, and older than SQS would keep it"
+    assert sent("2026-01-20T00:00:00Z") == [one], (
+        "from the compacted journal, and older than SQS would keep it"
+    )

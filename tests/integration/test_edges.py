@@ -18,7 +18,9 @@ from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import Graph, Stage, crowd, stage_of
 
 
-def ran(app: App, graph: Graph, behaviours: dict[str, Behaviour], **actions: Any) -> tuple[Stage, Session]:
+def ran(
+    app: App, graph: Graph, behaviours: dict[str, Behaviour], **actions: Any
+) -> tuple[Stage, Session]:
     stage = stage_of(app, behaviours=behaviours)
     session = stage.start(stage.define(graph, actions=actions, on_failure="continue"))
     stage.drain()
@@ -56,13 +58,19 @@ def test_branches_meet_again_in_a_join_of_any(app: App) -> None:
         c={"conditions": {"a": "@ == 'right'"}},
         d={"join": "any"},
     )
-    check_promises(stage, session, states={"a": "completed", "b": "completed", "c": "skipped", "d": "completed"})
+    check_promises(
+        stage,
+        session,
+        states={"a": "completed", "b": "completed", "c": "skipped", "d": "completed"},
+    )
     assert given(stage, "d") == ["b"]
 
 
 def test_any_runs_at_the_first_and_only_once(app: App) -> None:
     stage = stage_of(app)
-    session = stage.start(stage.define({"a": "", "b": "", "c": "", "d": "abc"}, actions={"d": {"join": "any"}}))
+    session = stage.start(
+        stage.define({"a": "", "b": "", "c": "", "d": "abc"}, actions={"d": {"join": "any"}})
+    )
     stage.drain(deadline=stage.clock.now().timestamp() + 200)
     check_promises(stage, session)
     assert stage.runtime.ran().count("d") == 1
@@ -74,10 +82,13 @@ def test_any_runs_at_the_first_and_only_once(app: App) -> None:
     ("quorum", "states"),
     [
         (2, {"a": "completed", "b": "failed", "c": "completed", "d": "completed"}),
-        (3, {"a": "completed", "b": "failed", "c": "skipped", "d": "skipped"}),  # nobody waits for c any more
+        # nobody waits for c any more
+        (3, {"a": "completed", "b": "failed", "c": "skipped", "d": "skipped"}),
     ],
 )
-def test_a_quorum_is_reached_or_can_no_longer_be(app: App, quorum: int, states: dict[str, str]) -> None:
+def test_a_quorum_is_reached_or_can_no_longer_be(
+    app: App, quorum: int, states: dict[str, str]
+) -> None:
     graph = {"a": "", "b": "", "c": "", "d": "abc"}
     stage, session = ran(app, graph, {"b": failing("no")}, d={"join": "quorum", "quorum": quorum})
     status = "completed" if states["d"] == "completed" else "failed"
@@ -93,11 +104,13 @@ def test_all_terminal_runs_whatever_became_of_the_others(app: App) -> None:
         c={"conditions": {"a": "missing"}},
         d={"join": "all_terminal"},
     )
-    check_promises(stage, session, states={"a": "completed", "b": "failed", "c": "skipped", "d": "completed"})
+    check_promises(
+        stage, session, states={"a": "completed", "b": "failed", "c": "skipped", "d": "completed"}
+    )
     assert given(stage, "d") == ["a"]
 
 
-def test_a_session_whose_only_sink_is_skipped_by_a_condition_is_completed_and_says_that_nothing_came_out(
+def test_a_session_whose_only_sink_a_condition_skips_is_completed_and_says_that_nothing_came_out(
     app: App,
 ) -> None:
     stage, session = ran(app, {"a": "", "b": "a"}, {"a": says("[]")}, b={"conditions": {"a": "@"}})
@@ -112,7 +125,10 @@ def test_a_session_whose_only_sink_is_skipped_by_a_condition_is_completed_and_sa
 
 @pytest.mark.parametrize(("output", "logs"), [("[]", True), ("[1]", False), ("[1, 2]", False)])
 def test_of_several_sinks_one_result_is_enough(app: App, output: str, logs: bool) -> None:
-    conditions = {name: {"conditions": {"a": f"length(@) > `{least}`"}} for name, least in (("b", 0), ("c", 1))}
+    conditions = {
+        name: {"conditions": {"a": f"length(@) > `{least}`"}}
+        for name, least in (("b", 0), ("c", 1))
+    }
     stage, session = ran(app, {"a": "", "b": "a", "c": "a"}, {"a": says(output)}, **conditions)
     assert stage.session(session).status == "completed"
     assert bool(stage.session(session).logs) is logs
@@ -133,29 +149,39 @@ def test_an_output_that_is_no_json_fails_the_attempt_when_a_condition_needs_it(
 ) -> None:
     stage = stage_of(app, behaviours={"a": says(output)})
     policy = {"policy": {"attempts": 2}}
-    session = stage.start(stage.define({"a": "", "b": "a"}, actions={"a": policy, "b": {"conditions": {"a": "x"}}}))
+    session = stage.start(
+        stage.define({"a": "", "b": "a"}, actions={"a": policy, "b": {"conditions": {"a": "x"}}})
+    )
     stage.drain()
     check_promises(stage, session, status="failed")
     tasks = [run.async_task for run in stage.runs(session.session_uuid)]
-    assert [(task["status"], task["error_class"]) for task in tasks] == [("failed", "invalid_output")] * 2
+    assert [(task["status"], task["error_class"]) for task in tasks] == [
+        ("failed", "invalid_output")
+    ] * 2
     note = f"The output {what.replace('CONDITION', 'the condition x of a successor needs JSON')}."
     assert stage.agent(session.session_uuid, "a").notes == note
 
 
 def test_a_condition_reads_the_json_in_what_a_model_answers(app: App) -> None:
     answer = '<think>7 > 5 [sic]</think>Here you are:\n```json\n{"score": 7.0}\n```\nAnything else?'
-    stage, session = ran(app, {"a": "", "b": "a"}, {"a": says(answer)}, b={"conditions": {"a": "score > `5`"}})
+    stage, session = ran(
+        app, {"a": "", "b": "a"}, {"a": says(answer)}, b={"conditions": {"a": "score > `5`"}}
+    )
     check_promises(stage, session, states={"a": "completed", "b": "completed"})
     check_redelivery_changes_nothing(stage, session)
     assert stage.agent(session.session_uuid, "a").agent_output == answer
 
 
 def test_a_number_is_a_number_to_a_condition(app: App) -> None:
-    stage, session = ran(app, {"a": "", "b": "a"}, {"a": says(" 4.0\n")}, b={"conditions": {"a": "@ == `4`"}})
+    stage, session = ran(
+        app, {"a": "", "b": "a"}, {"a": says(" 4.0\n")}, b={"conditions": {"a": "@ == `4`"}}
+    )
     check_promises(stage, session, states={"a": "completed", "b": "completed"})
 
 
-def test_every_condition_of_a_step_is_evaluated_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_condition_of_a_step_is_evaluated_once(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     evaluated: list[str] = []
 
     def counted(expression: str, value: Any, budget: Budget) -> bool:
@@ -168,7 +194,8 @@ def test_every_condition_of_a_step_is_evaluated_once(app: App, monkeypatch: pyte
     says_n = dict.fromkeys("abc", says('{"n": 5}'))
     stage, session = ran(app, {"a": "", "b": "a", "c": "a", "d": "ab"}, says_n, **actions)
     check_promises(stage, session)
-    # a: each condition once; b, c and d find out about a again unless they run in its chain; d about b
+    # a: each condition once; b, c and d find out about a again unless they run in its chain; d
+    # about b
     assert evaluated[:2] == ["n > `1`", "n > `2`"]
     assert len(evaluated) <= 2 + 1 + 2 + 2
 
@@ -178,7 +205,9 @@ def test_all_conditions_of_an_agent_share_one_budget(app: App) -> None:
     stage = stage_of(app, behaviours={"a": says(json.dumps([0] * 300_000))})
     policy = {"a": {"policy": {"attempts": 3}}}
     graph = {"a": "", **many}
-    slow = {name: {"conditions": {"a": f"[?@ == `{name[1:]}`] | [0] == `{name[1:]}`"}} for name in many}
+    slow = {
+        name: {"conditions": {"a": f"[?@ == `{name[1:]}`] | [0] == `{name[1:]}`"}} for name in many
+    }
     session = stage.start(stage.define(graph, actions={**policy, **slow}))
     stage.drain()
     assert stage.session(session).status == "failed"
@@ -186,13 +215,16 @@ def test_all_conditions_of_an_agent_share_one_budget(app: App) -> None:
     assert (run.async_task["status"], run.async_task["error_class"]) == ("failed", "invalid_output")
     notes = stage.agent(session.session_uuid, "a").notes
     assert re.fullmatch(
-        r"The condition \[\?@ == `\d`\] \| \[0\] == `\d` takes too long, or makes too much, of so large a value\.",
+        r"The condition \[\?@ == `\d`\] \| \[0\] == `\d` takes too long, or makes too much, of so"
+        r" large a value\.",
         notes,
     )
 
 
 def test_a_condition_that_does_not_apply_fails_the_attempt(app: App) -> None:
-    stage, session = ran(app, {"a": "", "b": "a"}, {"a": says("5")}, b={"conditions": {"a": "length(@) > `1`"}})
+    stage, session = ran(
+        app, {"a": "", "b": "a"}, {"a": says("5")}, b={"conditions": {"a": "length(@) > `1`"}}
+    )
     check_promises(stage, session, status="failed", states={"a": "failed", "b": "skipped"})
 
 
@@ -212,7 +244,9 @@ def test_the_skip_of_a_whole_layer_reaches_a_wide_join(app: App) -> None:
 def test_a_wide_join_is_counted_in_counter_shards_and_runs_once(app: App) -> None:
     middle, subtasks = crowd(250)
     stage = stage_of(app, threads=8)
-    session = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a"), "z": middle}, subtasks=subtasks))
+    session = stage.start(
+        stage.define({"a": "", **dict.fromkeys(middle, "a"), "z": middle}, subtasks=subtasks)
+    )
     join = stage.agent(session.session_uuid, "z")
     assert (join.in_degree, join.unfinished, join.counter_shards) == (250, {0, 1, 2}, 3)
     stage.drain()
@@ -224,7 +258,9 @@ def test_a_wide_join_is_counted_in_counter_shards_and_runs_once(app: App) -> Non
 def test_many_sinks_are_counted_in_counter_shards_too(app: App) -> None:
     leaves = [f"m{number}" for number in range(130)]
     stage = stage_of(app, behaviours={"m7": failing("no")}, threads=8)
-    session = stage.start(stage.define({"a": "", **dict.fromkeys(leaves, "a")}, on_failure="continue"))
+    session = stage.start(
+        stage.define({"a": "", **dict.fromkeys(leaves, "a")}, on_failure="continue")
+    )
     assert (session.open_sink_count, session.open_sinks) == (130, {0, 1})
     stage.drain()
     assert stage.session(session).status == "failed"

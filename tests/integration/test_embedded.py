@@ -27,10 +27,17 @@ from moto.sqs.models import Message
 from ai_coordination_engine.entrypoints.local import embedded
 from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
 
-CREDENTIALS = {"region_name": "us-east-1", "aws_access_key_id": "local", "aws_secret_access_key": "local"}
+CREDENTIALS = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "local",
+    "aws_secret_access_key": "local",
+}
 TABLE = {
     "TableName": "t",
-    "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}, {"AttributeName": "b", "KeyType": "RANGE"}],
+    "KeySchema": [
+        {"AttributeName": "a", "KeyType": "HASH"},
+        {"AttributeName": "b", "KeyType": "RANGE"},
+    ],
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in "ab"],
     "BillingMode": "PAY_PER_REQUEST",
 }
@@ -63,7 +70,10 @@ def test_half_a_request_is_dropped(
     sent: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(embedded._Quiet, "timeout", 0.2)
-    with EmbeddedAws() as aws, socket.create_connection(("127.0.0.1", int(aws.endpoint_url.split(":")[-1]))) as hung:
+    with (
+        EmbeddedAws() as aws,
+        socket.create_connection(("127.0.0.1", int(aws.endpoint_url.split(":")[-1]))) as hung,
+    ):
         hung.settimeout(5)
         hung.sendall(sent)
         assert hung.recv(1) == b""
@@ -131,17 +141,24 @@ def test_the_answers_are_those_of_moto() -> None:
 
 
 def paged(dynamodb: Any) -> list[Any]:
-    """The pages of a sparse index, three items a page, and of one of its partitions that holds nothing."""
+    """The pages of a sparse index, three items a page, and of one of its partitions that holds
+    nothing.
+    """
     index = {
         "IndexName": "by_colour",
-        "KeySchema": [{"AttributeName": "colour", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+        "KeySchema": [
+            {"AttributeName": "colour", "KeyType": "HASH"},
+            {"AttributeName": "n", "KeyType": "RANGE"},
+        ],
         "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["kept"]},
     }
     types = [
         *TABLE["AttributeDefinitions"],
         *({"AttributeName": n, "AttributeType": t} for n, t in (("colour", "S"), ("n", "N"))),
     ]
-    dynamodb.create_table(**{**TABLE, "AttributeDefinitions": types, "GlobalSecondaryIndexes": [index]})
+    dynamodb.create_table(
+        **{**TABLE, "AttributeDefinitions": types, "GlobalSecondaryIndexes": [index]}
+    )
     for number in range(20):
         colour = [{"colour": {"S": "red"}}, {"colour": {"S": "blue"}}, {}][number % 3]
         more = {"n": {"N": str(-number)}, "kept": {"S": "k"}, "left_out": {"S": "l"}, **colour}
@@ -149,7 +166,11 @@ def paged(dynamodb: Any) -> list[Any]:
     answers, page = [], {}
     for colour in ("red", "green"):
         values = {":c": {"S": colour}}
-        query = {"KeyConditionExpression": "colour = :c", "ExpressionAttributeValues": values, "Limit": 3}
+        query = {
+            "KeyConditionExpression": "colour = :c",
+            "ExpressionAttributeValues": values,
+            "Limit": 3,
+        }
         while True:
             answer = dynamodb.query(TableName="t", IndexName="by_colour", **query, **page)
             answers.append((answer["Items"], answer["Count"], answer.get("LastEvaluatedKey")))
@@ -260,7 +281,11 @@ def test_memory_holds_what_is_stored_and_nothing_of_what_was_answered_or_deleted
         for number in range(5):
             dynamodb.put_item(TableName="t", Item=item(number))
             dynamodb.update_item(TableName="t", Key=key(number), UpdateExpression="REMOVE n")
-            dynamodb.query(TableName="t", KeyConditionExpression="a = :a", ExpressionAttributeValues={":a": {"S": "x"}})
+            dynamodb.query(
+                TableName="t",
+                KeyConditionExpression="a = :a",
+                ExpressionAttributeValues={":a": {"S": "x"}},
+            )
             sqs.send_message(QueueUrl=url, MessageBody="m")
             handle = sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
             sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
@@ -273,7 +298,9 @@ def test_stopping_ends_a_long_poll() -> None:
     with EmbeddedAws() as aws:
         sqs = client("sqs", aws)
         url = sqs.create_queue(QueueName="q")["QueueUrl"]
-        waiting = threading.Thread(target=lambda: answers.append(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)))
+        waiting = threading.Thread(
+            target=lambda: answers.append(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20))
+        )
         waiting.start()
         threading.Event().wait(0.1)
     waiting.join(5)
@@ -285,7 +312,11 @@ def test_stopping_ends_a_long_poll() -> None:
     [
         ({}, "Sign the request"),
         (
-            {"Authorization": "AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/ec2/aws4_request, x"},
+            {
+                "Authorization": (
+                    "AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/ec2/aws4_request, x"
+                )
+            },
             "Sign the",
         ),
         ({"Host": "evil.example:80"}, "Only loopback"),
@@ -307,9 +338,14 @@ def test_items_objects_and_messages_survive_a_restart(tmp_path: Path) -> None:
         dynamodb, sqs, s3 = (client(name, aws) for name in ("dynamodb", "sqs", "s3"))
         before = dialogue(dynamodb)[-1]
         dynamodb.batch_write_item(
-            RequestItems={"t": [{"PutRequest": {"Item": item(50)}}, {"DeleteRequest": {"Key": key(2)}}]}
+            RequestItems={
+                "t": [{"PutRequest": {"Item": item(50)}}, {"DeleteRequest": {"Key": key(2)}}]
+            }
         )
-        before["Items"] = [*(each for each in before["Items"] if each["b"]["S"] != "00002"), item(50)]
+        before["Items"] = [
+            *(each for each in before["Items"] if each["b"]["S"] != "00002"),
+            item(50),
+        ]
         url = sqs.create_queue(QueueName="q")["QueueUrl"]
         for body in ("done", "in flight", "waiting"):
             sqs.send_message(QueueUrl=url, MessageBody=body)
@@ -328,8 +364,14 @@ def test_items_objects_and_messages_survive_a_restart(tmp_path: Path) -> None:
             assert dynamodb.scan(TableName="t")["Items"] == before["Items"]
             url = sqs.create_queue(QueueName="q")["QueueUrl"]
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-            assert sorted(message["Body"] for message in messages) == ["batch", "in flight", "waiting"]
-            assert [each["Key"] for each in s3.list_objects_v2(Bucket="kept")["Contents"]] == ["a/b c+ü.json"]
+            assert sorted(message["Body"] for message in messages) == [
+                "batch",
+                "in flight",
+                "waiting",
+            ]
+            assert [each["Key"] for each in s3.list_objects_v2(Bucket="kept")["Contents"]] == [
+                "a/b c+ü.json"
+            ]
             found = s3.get_object(Bucket="kept", Key="a/b c+ü.json")
             assert (found["Body"].read(), found["Metadata"]) == (b"\x00\xff", {"k": "v"})
 
@@ -355,7 +397,8 @@ def test_a_delayed_message_survives_a_restart_and_comes_when_it_is_due(tmp_path:
         url = sqs.create_queue(QueueName="q")["QueueUrl"]
         entries = [{"Id": "1", "MessageBody": "soon", "DelaySeconds": 1}]
         sqs.send_message_batch(
-            QueueUrl=url, Entries=[*entries, {"Id": "2", "MessageBody": "late", "DelaySeconds": 900}]
+            QueueUrl=url,
+            Entries=[*entries, {"Id": "2", "MessageBody": "late", "DelaySeconds": 900}],
         )
         assert "Messages" not in sqs.receive_message(QueueUrl=url)
     with EmbeddedAws(tmp_path) as aws:
@@ -369,7 +412,9 @@ def test_a_delayed_message_survives_a_restart_and_comes_when_it_is_due(tmp_path:
 def redriving(sqs: Any, most: int) -> tuple[str, str]:
     """A queue whose messages go to another after so many receipts, and that other one."""
     dead, url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "q"))
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": most})
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
     return url, dead
@@ -377,11 +422,15 @@ def redriving(sqs: Any, most: int) -> tuple[str, str]:
 
 def take(sqs: Any, url: str) -> list[str]:
     """The bodies of the messages in sight, which stay there."""
-    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get(
+        "Messages", []
+    )
     return [message["Body"] for message in messages]
 
 
-def test_a_message_received_too_often_is_a_dead_letter_and_stays_one_after_a_restart(tmp_path: Path) -> None:
+def test_a_message_received_too_often_is_a_dead_letter_and_stays_one_after_a_restart(
+    tmp_path: Path,
+) -> None:
     with EmbeddedAws(tmp_path) as aws:
         sqs = client("sqs", aws)
         url, dead = redriving(sqs, 2)
@@ -415,7 +464,8 @@ with EmbeddedAws(Path(sys.argv[1])) as aws:
                    aws_access_key_id="local", aws_secret_access_key="local")
     dynamodb, sqs = boto3.client("dynamodb", **options), boto3.client("sqs", **options)
     dynamodb.create_table(TableName="t", KeySchema=[{"AttributeName": "a", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
+        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST")
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
     for number in range(100_000):
         dynamodb.put_item(TableName="t", Item={"a": {"S": str(number)}})
@@ -426,7 +476,9 @@ with EmbeddedAws(Path(sys.argv[1])) as aws:
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout
     lines = [writer.stdout.readline() for _ in range(50)]
     os.kill(writer.pid, signal.SIGKILL)
@@ -481,7 +533,9 @@ def test_settings_of_a_table_are_those_said_last(tmp_path: Path) -> None:
                 TableName="t", TimeToLiveSpecification={"Enabled": enabled, "AttributeName": "ttl"}
             )
     with EmbeddedAws(tmp_path) as aws:
-        found = client("dynamodb", aws).describe_time_to_live(TableName="t")["TimeToLiveDescription"]
+        found = client("dynamodb", aws).describe_time_to_live(TableName="t")[
+            "TimeToLiveDescription"
+        ]
         assert found == {"AttributeName": "ttl", "TimeToLiveStatus": "ENABLED"}
 
 
@@ -505,7 +559,10 @@ def test_a_directory_of_an_earlier_layout_is_refused_in_words(tmp_path: Path) ->
     key = {"session_uuid": {"S": "s"}, "run_uuid": {"S": "r"}}
     change = {"item": "ace-session_runs", "region": "us-east-1", "key": key, "image": key}
     (tmp_path / "journal.jsonl").write_text(json.dumps([change]) + "\n")
-    with pytest.raises(DataDirError, match="was written by an earlier version"), EmbeddedAws(tmp_path):
+    with (
+        pytest.raises(DataDirError, match="was written by an earlier version"),
+        EmbeddedAws(tmp_path),
+    ):
         pass
 
 
@@ -513,5 +570,7 @@ def test_a_directory_of_an_earlier_layout_is_refused_in_words(tmp_path: Path) ->
 def test_a_file_is_no_data_directory(tmp_path: Path, below: str) -> None:
     file = tmp_path / "data"
     file.write_text("")
-    with pytest.raises(DataDirError, match="is not a directory, or lies below a file; choose another"):
+    with pytest.raises(
+        DataDirError, match="is not a directory, or lies below a file; choose another"
+    ):
         EmbeddedAws(file / below).__enter__()

@@ -46,7 +46,9 @@ def test_a_long_job_that_begins_while_its_session_fails_is_not_waited_for(stage:
     assert (stage.session(session).status, stage.queue.waiting) == ("failed", [])
 
 
-def test_a_long_job_that_begins_while_another_answer_is_enough_is_not_waited_for(stage: Stage) -> None:
+def test_a_long_job_that_begins_while_another_answer_is_enough_is_not_waited_for(
+    stage: Stage,
+) -> None:
     def begin(request: AgentRequest) -> AgentResult:
         work_now(stage)
         return AgentResult("", {}, "job-1")
@@ -54,7 +56,11 @@ def test_a_long_job_that_begins_while_another_answer_is_enough_is_not_waited_for
     stage.runtime.behaviours["b"] = begin
     session = started(stage, {"b": "", "a": "", "c": "ab"}, actions={"c": {"join": "any"}})
     work_now(stage)
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "completed"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "skipped",
+        "c": "completed",
+    }
 
 
 def test_a_long_job_that_begins_while_its_session_is_cancelled_holds_nobody_up(
@@ -116,12 +122,16 @@ def test_a_long_backoff_that_begins_while_its_session_fails_ends_at_once(
 
 
 @pytest.mark.parametrize("heartbeat", [600, HOUR])
-def test_what_is_asked_in_a_session_that_has_ended_outlives_it(stage: Stage, heartbeat: int) -> None:
+def test_what_is_asked_in_a_session_that_has_ended_outlives_it(
+    stage: Stage, heartbeat: int
+) -> None:
     names = stage.define({"a": ""})
     session = stage.start(names)
     stage.drain()
     stage.runtime.behaviours["a"] = lambda request: AgentResult("", {}, "job-1", heartbeat)
-    asked = ask(stage.app, TENANT, Question(names[0], "how is it?", session_uuid=session.session_uuid))
+    asked = ask(
+        stage.app, TENANT, Question(names[0], "how is it?", session_uuid=session.session_uuid)
+    )
     work_now(stage)
     if heartbeat == 600:  # it is looked at when it was heard of
         stage.clock.advance(400)
@@ -153,16 +163,26 @@ def test_attempts_that_were_lost_before_a_map_was_skipped_are_recorded(
     stage.drain()
     join = stage.agents(session.session_uuid)[1]
     assert (join.state, join.attempt, stage.session(session).status) == ("skipped", 1, "completed")
-    runs = [each for each in stage.runs(session.session_uuid) if each.session_agent_uuid == join.session_agent_uuid]
-    assert [(each.async_task["attempt"], each.async_task["status"]) for each in runs] == [(1, "lost")]
+    runs = [
+        each
+        for each in stage.runs(session.session_uuid)
+        if each.session_agent_uuid == join.session_agent_uuid
+    ]
+    assert [(each.async_task["attempt"], each.async_task["status"]) for each in runs] == [
+        (1, "lost")
+    ]
 
 
-def test_elements_of_a_map_that_is_expanded_while_its_session_is_cancelled_do_not_run(app: App) -> None:
+def test_elements_of_a_map_that_is_expanded_while_its_session_is_cancelled_do_not_run(
+    app: App,
+) -> None:
     at = 0
     while True:
         at += 1
         stage = stage_of(app, behaviours={"a": lambda request: '["x", "y"]'})
-        session = stage.start(stage.define({"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}}))
+        session = stage.start(
+            stage.define({"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}})
+        )
         first = stage.queue.receive()
         assert first is not None
         run_step(stage.app, first.wake, deadline=0)
@@ -188,14 +208,17 @@ def test_elements_of_a_map_that_is_expanded_while_its_session_is_cancelled_do_no
 
 
 @pytest.mark.parametrize(
-    ("ending", "dies"), [("fails", False), ("fails", True), ("is cancelled", False), ("is ended by hand", False)]
+    ("ending", "dies"),
+    [("fails", False), ("fails", True), ("is cancelled", False), ("is ended by hand", False)],
 )
 def test_elements_of_a_map_whose_session_ends_while_it_expands_do_not_run(
     ending: str, dies: bool, stage: Stage
 ) -> None:
     """At any point of the expansion, which goes on, or ends there and is begun again."""
     behaviours = {"a": lambda request: '["x", "y"]', "b": failing("no")}
-    names = stage.define({"a": "", "b": "", "m": "a", "z": "b"}, actions={"m": {"map": {"over": "a"}}})
+    names = stage.define(
+        {"a": "", "b": "", "m": "a", "z": "b"}, actions={"m": {"map": {"over": "a"}}}
+    )
     at = 0
     while True:
         at += 1
@@ -229,7 +252,9 @@ def test_elements_of_a_map_whose_session_ends_while_it_expands_do_not_run(
             sweep_after(stage, stage.app.settings.lease_seconds + 2)
             stage.drain()
         assert "m" not in stage.runtime.ran()
-        assert {each.state for each in stage.agents(session.session_uuid)} <= set(TERMINAL_AGENT_STATES)
+        assert {each.state for each in stage.agents(session.session_uuid)} <= set(
+            TERMINAL_AGENT_STATES
+        )
         assert stage.queue.waiting == []
     assert at > 15
 

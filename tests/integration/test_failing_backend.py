@@ -1,4 +1,6 @@
-"""A backend that hangs, resets or fails is tried three times, given up in time, and said to be worth another try."""
+"""A backend that hangs, resets or fails is tried three times, given up in time, and said to be
+worth another try.
+"""
 
 import asyncio
 import socket
@@ -31,7 +33,9 @@ PATIENCE = 0.15  # seconds, in place of five
 
 
 class Failing(ThreadingHTTPServer):
-    """Does what `behaviours` say to one request after the other, the last of them to all that follow."""
+    """Does what `behaviours` say to one request after the other, the last of them to all that
+    follow.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -73,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status, body = behaviour
             self.wfile.write(
-                b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+                b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+                % (status, len(body), body)
             )
 
     do_GET = do_PUT = do_POST  # noqa: N815
@@ -84,7 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
-    """A failing service; clients made meanwhile call it, are impatient, and wait for nothing between two tries."""
+    """A failing service; clients made meanwhile call it, are impatient, and wait for nothing
+    between two tries.
+    """
     with Failing() as failing:
         threading.Thread(target=failing.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", failing.url)
@@ -105,7 +112,13 @@ def api(server: Failing) -> Iterator[Api]:
 HTML = b"<html>Bad Gateway</html>"
 NO_ANSWER = ["hang", "reset", "close", "nonsense"]
 FAILURES = [
-    (500, b'{"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "secret-host"}'),
+    (
+        500,
+        (
+            b'{"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message":'
+            b' "secret-host"}'
+        ),
+    ),
     (503, b'{"__type": "ServiceUnavailable"}'),
     (502, HTML),
     (504, b""),
@@ -114,9 +127,14 @@ FAILURES = [
 
 @pytest.mark.parametrize(
     ("document", "behaviour"),
-    [*((READ, each) for each in [*NO_ANSWER, *FAILURES]), *((WRITE, each) for each in ["hang", FAILURES[0]])],
+    [
+        *((READ, each) for each in [*NO_ANSWER, *FAILURES]),
+        *((WRITE, each) for each in ["hang", FAILURES[0]]),
+    ],
 )
-def test_the_api_says_that_it_may_be_tried_again(api: Api, server: Failing, document: str, behaviour: Any) -> None:
+def test_the_api_says_that_it_may_be_tried_again(
+    api: Api, server: Failing, document: str, behaviour: Any
+) -> None:
     server.behaviours = [behaviour]
     began = time.monotonic()
     (error,) = api.send(document)["errors"]
@@ -165,7 +183,9 @@ CALLS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("behaviour", ["hang", (503, HTML)], ids=str)
 @pytest.mark.parametrize("name", CALLS)
-def test_queue_and_storage_say_that_they_are_unavailable(server: Failing, name: str, behaviour: Any) -> None:
+def test_queue_and_storage_say_that_they_are_unavailable(
+    server: Failing, name: str, behaviour: Any
+) -> None:
     server.behaviours = [behaviour]
     with pytest.raises(Unavailable, match=r"^The (queue|storage of large values) ") as raised:
         CALLS[name]()
@@ -181,7 +201,11 @@ def test_a_value_whose_bytes_stop_coming_is_unavailable(server: Failing) -> None
 
 @pytest.mark.parametrize("name", ["send", "put"])
 def test_load_is_told_apart_from_failures(server: Failing, name: str) -> None:
-    slow = b"<Error><Code>SlowDown</Code></Error>" if name == "put" else b'{"__type": "RequestThrottled"}'
+    slow = (
+        b"<Error><Code>SlowDown</Code></Error>"
+        if name == "put"
+        else b'{"__type": "RequestThrottled"}'
+    )
     server.behaviours = [(503, slow)]
     with pytest.raises(Throttled, match="refuses more work for now"):
         CALLS[name]()
@@ -191,7 +215,9 @@ def test_load_is_told_apart_from_failures(server: Failing, name: str) -> None:
 def test_a_secret_that_cannot_be_read_now_may_be_read_later(
     server: Failing, monkeypatch: pytest.MonkeyPatch, behaviour: Any
 ) -> None:
-    monkeypatch.setattr(secrets, "client_config", partial(backend.client_config, read_seconds=PATIENCE))
+    monkeypatch.setattr(
+        secrets, "client_config", partial(backend.client_config, read_seconds=PATIENCE)
+    )
     server.behaviours = [behaviour]
     with pytest.raises(SecretUnavailable) as raised:
         secrets.SecretsManager().value("key")
@@ -204,17 +230,23 @@ def test_a_command_says_in_one_line_what_does_not_answer(server: Failing) -> Non
         CALLS["send"]()
     message, code = explain(raised.value)
     reason = f'Read timeout on endpoint URL: "{server.url}/"'
-    expected = f"ace: The queue cannot be reached or does not answer; try again in a moment. ({reason})"
+    expected = (
+        f"ace: The queue cannot be reached or does not answer; try again in a moment. ({reason})"
+    )
     assert (message, code) == (expected, 1)
 
 
 def test_all_tries_of_a_call_end_before_the_request_does() -> None:
-    longest_waits = sum(2**number for number in range(backend.TRIES - 1))  # between two tries, of botocore
-    assert backend.TRIES * backend.READ_SECONDS + longest_waits == 18  # of the 25 that a request has
+    # between two tries, of botocore
+    longest_waits = sum(2**number for number in range(backend.TRIES - 1))
+    # of the 25 that a request has
+    assert backend.TRIES * backend.READ_SECONDS + longest_waits == 18
     assert backend.TRIES * backend.CONNECT_SECONDS + longest_waits == 9
     for service in ("dynamodb", "sqs", "s3"):
         config = (
-            bootstrap.connect().client.meta.config if service == "dynamodb" else bootstrap.client(service).meta.config
+            bootstrap.connect().client.meta.config
+            if service == "dynamodb"
+            else bootstrap.client(service).meta.config
         )
         assert (config.connect_timeout, config.read_timeout) == (2.0, 5.0)
         assert config.retries == {"mode": "standard", "total_max_attempts": 3}

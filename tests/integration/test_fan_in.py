@@ -1,4 +1,6 @@
-"""Many agents end at once in front of one join: each takes its own edge off, nobody waits for another (promise P3)."""
+"""Many agents end at once in front of one join: each takes its own edge off, nobody waits for
+another (promise P3).
+"""
 
 import os
 from collections import Counter
@@ -38,7 +40,10 @@ THREADS = 16
     scope="module",
     params=[
         "memory",
-        pytest.param("dynamodb_local", marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")]),
+        pytest.param(
+            "dynamodb_local",
+            marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")],
+        ),
     ],
 )
 def store_app(request: pytest.FixtureRequest) -> Iterator[App]:
@@ -46,7 +51,9 @@ def store_app(request: pytest.FixtureRequest) -> Iterator[App]:
     with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         if request.param == "dynamodb_local":
-            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local"))
+            environment.setenv(
+                "AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local")
+            )
         settings = Settings(auth="local", agent_timeout_seconds=30, table_prefix="fan-in")
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
@@ -54,13 +61,16 @@ def store_app(request: pytest.FixtureRequest) -> Iterator[App]:
 
 
 class Writes:
-    """What the writes of a store's client answered: how often each operation was made, and what went wrong."""
+    """What the writes of a store's client answered: how often each operation was made, and what
+    went wrong.
+    """
 
     def __init__(self) -> None:
         self.operations: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.repeats = 0
-        self.degrees: list[int] = []  # of the agent in front of which they end, each time an edge was taken off
+        # of the agent in front of which they end, each time an edge was taken off
+        self.degrees: list[int] = []
 
     def __call__(self, model: Any, parsed: Any, **_: Any) -> None:
         self.operations[model.name] += 1
@@ -84,13 +94,17 @@ def noting(app: App) -> Iterator[Writes]:
 
 
 def joined(app: App, width: int) -> list[SessionAgent]:
-    """The agents that have just ended in front of a join that is stored, and waits for all of them."""
+    """The agents that have just ended in front of a join that is stored, and waits for all of
+    them.
+    """
     names = [f"a{number}" for number in range(width)]
     agents = parse_agents([{"agent_uuid": name} for name in [*names, "join"]])
     actions = parse_agent_actions({"join": {"predecessors": names}})
     planned = Plan(plan(agents, [], actions), {agent.agent_uuid: agent for agent in agents})
     now = app.clock.now()
-    session = Session(new_uuid(now), new_uuid(now), partition_key="acme", created_at=now, updated_by="me")
+    session = Session(
+        new_uuid(now), new_uuid(now), partition_key="acme", created_at=now, updated_by="me"
+    )
     *ended, join = session_agents(app, session, planned, fill_subtasks(planned, ""))
     app.records.table(SESSION_AGENT).put_many([*session_counter_shards(session, planned), join])
     for each in ended:
@@ -101,7 +115,9 @@ def joined(app: App, width: int) -> list[SessionAgent]:
 @pytest.mark.parametrize(
     ("twice", "rounds"), [(False, 20 if CI else 5), (True, 20 if CI else 5)], ids=["once", "twice"]
 )
-def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App, twice: bool, rounds: int) -> None:
+def test_fifty_agents_that_end_at_once_make_their_join_ready_once(
+    store_app: App, twice: bool, rounds: int
+) -> None:
     width = 50
     queue = FakeQueue()
     app = replace(store_app, queue=queue)
@@ -119,7 +135,11 @@ def test_fifty_agents_that_end_at_once_make_their_join_ready_once(store_app: App
             assert sorted(writes.degrees) == list(range(width))
     check_nobody_waited(writes)
     assert twice or not writes.errors
-    assert {wake.session_agent_uuid for wake in queue.sent} <= {claimed.session_agent_uuid} if twice else not queue.sent
+    assert (
+        {wake.session_agent_uuid for wake in queue.sent} <= {claimed.session_agent_uuid}
+        if twice
+        else not queue.sent
+    )
 
 
 def test_a_wide_join_is_made_ready_once_by_the_last_of_its_counter_shards(store_app: App) -> None:

@@ -1,4 +1,6 @@
-"""Faults of the world are waited for, with messages as a queue with a redrive policy has them; and dead letters."""
+"""Faults of the world are waited for, with messages as a queue with a redrive policy has them; and
+dead letters.
+"""
 
 from collections import Counter
 from dataclasses import replace
@@ -31,7 +33,9 @@ def stage(app: App) -> Stage:
 
 
 class Messages:
-    """The queue of a stage, of which nothing is read or hidden: whoever delivers has the wake-up, and hides it."""
+    """The queue of a stage, of which nothing is read or hidden: whoever delivers has the wake-up,
+    and hides it.
+    """
 
     def __init__(self, stage: Stage, message: Wake) -> None:
         self._stage, self._message = stage, message
@@ -44,7 +48,9 @@ class Messages:
 
 
 def deliver(stage: Stage, most: int = 2_000, *, seconds: float = 900) -> list[Wake]:
-    """Work the queue off as a worker on AWS does, which has `seconds` for a message; what became a dead letter."""
+    """Work the queue off as a worker on AWS does, which has `seconds` for a message; what became a
+    dead letter.
+    """
     received: Counter[int] = Counter()
     dead: list[Wake] = []
     for _ in range(most):
@@ -54,7 +60,9 @@ def deliver(stage: Stage, most: int = 2_000, *, seconds: float = 900) -> list[Wa
             stage.clock.advance((stage.queue.next_visible_in() or 0) + 0.001)
             continue
         received[id(found)] += 1
-        deliveries = Deliveries(Messages(stage, found.wake), partial(poison, stage.app), LONGEST_BACKOFF)  # type: ignore[arg-type]
+        deliveries = Deliveries(
+            Messages(stage, found.wake), partial(poison, stage.app), LONGEST_BACKOFF
+        )  # type: ignore[arg-type]
         step = partial(run_step, stage.app, deadline=stage.clock.now().timestamp() + seconds)
         hidden = deliveries.work_off(Delivery("", "m", received[id(found)]), step)
         if hidden is not None and received[id(found)] >= MAX_RECEIVES:
@@ -80,10 +88,13 @@ def start(stage: Stage, graph: Any = None, **task: Any) -> Session:
     return stage.start(stage.define(graph or {"a": "", "b": "a"}, **task))
 
 
-@pytest.mark.parametrize(("call", "hours"), [("PutItem", 0.5), ("UpdateItem", 5), ("BatchGetItem", 0.5), ("send", 0.1)])
+@pytest.mark.parametrize(
+    ("call", "hours"), [("PutItem", 0.5), ("UpdateItem", 5), ("BatchGetItem", 0.5), ("send", 0.1)]
+)
 def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float) -> None:
-    """Run writes; claims and the ends of attempts; what an agent is given; the hand-off to others. A queue that refuses
-    for longer keeps messages until they are dead letters, and the sweep makes up for them.
+    """Run writes; claims and the ends of attempts; what an agent is given; the hand-off to others.
+    A queue that refuses for longer keeps messages until they are dead letters, and the sweep makes
+    up for them.
     """
     session = start(stage, {"a": "", "b": "a", "c": "a", "d": "bc"})
     outage(stage, call, hours)
@@ -92,7 +103,9 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
     assert stage.queue.buried == []
 
 
-def test_what_cannot_even_be_let_go_was_refused_all_the_same(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_even_be_let_go_was_refused_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lease runs out then; refusals between such losses begin the count of deaths anew."""
     session = start(stage, {"a": ""})
     expire_lease = stage.app.transitions.expire_lease
@@ -143,7 +156,9 @@ def test_a_dead_letter_does_nothing_to_an_agent_that_has_ended(stage: Stage, end
 
 
 @pytest.mark.parametrize("steer", [retry, partial(rerun, agent_uuid="a")], ids=["retry", "rerun"])
-def test_a_dead_letter_of_before_a_session_was_set_back_does_nothing_to_it(stage: Stage, steer: Any) -> None:
+def test_a_dead_letter_of_before_a_session_was_set_back_does_nothing_to_it(
+    stage: Stage, steer: Any
+) -> None:
     stage.runtime.behaviours["a"] = failing("no", times=1)
     session = start(stage)
     deliver(stage)
@@ -154,10 +169,15 @@ def test_a_dead_letter_of_before_a_session_was_set_back_does_nothing_to_it(stage
     assert stage.queue.sent[-1] == replace(stage.queue.sent[0], epoch=1)
     poison(stage.app, stage.queue.sent[-1], "ValueError")
     assert stage.states(session.session_uuid) == {"a": "failed", "b": "skipped"}
-    assert stage.session(session).logs == "Agent a: Its message is in the dead-letter queue: ValueError"
+    assert (
+        stage.session(session).logs
+        == "Agent a: Its message is in the dead-letter queue: ValueError"
+    )
 
 
-def test_a_dead_letter_does_nothing_to_an_agent_that_somebody_claims_meanwhile(stage: Stage) -> None:
+def test_a_dead_letter_does_nothing_to_an_agent_that_somebody_claims_meanwhile(
+    stage: Stage,
+) -> None:
     session = start(stage)
 
     def reach(name: str) -> None:
@@ -176,7 +196,9 @@ def test_a_dead_letter_whose_answer_is_lost_fails_its_session_all_the_same(
     """The client repeats the write, and finds what it has written."""
     session = start(stage)
     fail = stage.app.transitions.fail_poisoned
-    monkeypatch.setattr(stage.app.transitions, "fail_poisoned", lambda *given: (fail(*given), fail(*given))[1])
+    monkeypatch.setattr(
+        stage.app.transitions, "fail_poisoned", lambda *given: (fail(*given), fail(*given))[1]
+    )
     poison(stage.app, stage.queue.sent[0], "ValueError")
     assert stage.session(session).status == "failed"
 

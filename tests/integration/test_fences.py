@@ -1,4 +1,6 @@
-"""The first agent of a start confirms it, unless a fence stands in its place: whoever is first has won."""
+"""The first agent of a start confirms it, unless a fence stands in its place: whoever is first has
+won.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -38,7 +40,9 @@ def client(stage: Stage, api: Api) -> Api:
 
 
 def row(stage: Stage, names: tuple[str, str], uuid: str = "mine") -> Session | None:
-    found: Session | None = stage.looking.table(SESSION).get(TENANT, (names[0], uuid), consistent=True)
+    found: Session | None = stage.looking.table(SESSION).get(
+        TENANT, (names[0], uuid), consistent=True
+    )
     return found
 
 
@@ -47,8 +51,8 @@ def at_each_point(
 ) -> Iterator[bool]:
     """Do `work`, and `act` in the midst of it: before and after each of its side effects in turn.
 
-    Yields after each whether the point was reached; `made` has the names of a new task each time, and nothing else is
-    there.
+    Yields after each whether the point was reached; `made` has the names of a new task each time,
+    and nothing else is there.
     """
     for point in count(1):
         for table in stage.database.tables.values() if stage.database else ():
@@ -82,7 +86,9 @@ def swept(stage: Stage) -> None:
 
 
 def test_a_slow_start_is_swept_or_confirmed_wherever_the_sweep_comes(stage: Stage) -> None:
-    """The put of the first agent may come before the fence, after it, or when that has gone with everything else."""
+    """The put of the first agent may come before the fence, after it, or when that has gone with
+    everything else.
+    """
     made: dict[str, Any] = {}
     outcomes = set()
 
@@ -105,13 +111,16 @@ def test_a_slow_start_is_swept_or_confirmed_wherever_the_sweep_comes(stage: Stag
     assert outcomes == {(True, False), (True, True), (False, True)}
 
 
-def test_a_start_whose_first_agent_comes_after_it_was_swept_and_used_again_changes_nothing(stage: Stage) -> None:
+def test_a_start_whose_first_agent_comes_after_it_was_swept_and_used_again_changes_nothing(
+    stage: Stage,
+) -> None:
     names = stage.define(PLAN)
     again: list[Session] = []
 
     def act(name: str) -> None:
         seen.append(name)
-        if seen.count("PutItem") == 3:  # the session before and after; the first agent is about to be put
+        # the session before and after; the first agent is about to be put
+        if seen.count("PutItem") == 3:
             stage.boundary.reach = lambda name: None
             swept(stage)
             assert row(stage, names) is None
@@ -188,7 +197,9 @@ def test_a_fence_is_put_once_and_never_in_the_place_of_the_agent(stage: Stage) -
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["in time", "slow"])
-def test_a_delete_of_the_coordination_beside_a_start_ends_in_one_of_two_ways(stage: Stage, slow: bool) -> None:
+def test_a_delete_of_the_coordination_beside_a_start_ends_in_one_of_two_ways(
+    stage: Stage, slow: bool
+) -> None:
     made: dict[str, Any] = {}
     seen = set()
 
@@ -238,16 +249,30 @@ def test_nobody_sees_a_session_before_it_is_confirmed(stage: Stage, client: Api)
         seen.add(confirmed)
         assert (found is not None) is confirmed
         if confirmed:
-            assert found == {"status": "dispatched", "sessionAgents": [{"agentUuid": "a"}, {"agentUuid": "b"}]}
+            assert found == {
+                "status": "dispatched",
+                "sessionAgents": [{"agentUuid": "a"}, {"agentUuid": "b"}],
+            }
         page = "{ sessionList { sessionUuid status } total }"
-        for where in (above, {}, {"statuses": ["dispatched"], **above}, {"statuses": ["dispatched"]}):
+        for where in (
+            above,
+            {},
+            {"statuses": ["dispatched"], **above},
+            {"statuses": ["dispatched"]},
+        ):
             rows = data(client, "sessionList", page, **where)["sessionList"]
             assert rows == [{"sessionUuid": "mine", "status": "dispatched"}] * confirmed, where
         if reserved is not None and not confirmed:
-            assert code(client, "insertUpdateSession", **key, userId="u", updatedBy="u") == "CONFLICT"
+            assert (
+                code(client, "insertUpdateSession", **key, userId="u", updatedBy="u") == "CONFLICT"
+            )
             assert code(client, "deleteSession", **key) == "NOT_FOUND"
             assert code(client, "pauseSession", **key) == "NOT_FOUND"
-            agent = {"sessionUuid": "mine", "coordinationUuid": key["coordinationUuid"], "agentUuid": "a"}
+            agent = {
+                "sessionUuid": "mine",
+                "coordinationUuid": key["coordinationUuid"],
+                "agentUuid": "a",
+            }
             assert code(client, "insertUpdateSessionAgent", **agent, updatedBy="u") == "NOT_FOUND"
 
     seen: set[bool] = set()
@@ -256,11 +281,19 @@ def test_nobody_sees_a_session_before_it_is_confirmed(stage: Stage, client: Api)
     assert seen == {False, True}
 
 
-def test_what_changes_a_session_that_its_row_does_not_tell_confirmed(stage: Stage, client: Api) -> None:
-    """Nothing was written in its row since it started: a client's changes find it, and each write says so."""
+def test_what_changes_a_session_that_its_row_does_not_tell_confirmed(
+    stage: Stage, client: Api
+) -> None:
+    """Nothing was written in its row since it started: a client's changes find it, and each write
+    says so.
+    """
     changes: dict[str, Callable[[Session], Any]] = {
-        "by hand": lambda session: SESSIONS.put(client, key(session), sessionUuid="mine", userId="u"),
-        "large": lambda session: SESSIONS.put(client, key(session), sessionUuid="mine", logs="x" * 300_000),
+        "by hand": lambda session: SESSIONS.put(
+            client, key(session), sessionUuid="mine", userId="u"
+        ),
+        "large": lambda session: SESSIONS.put(
+            client, key(session), sessionUuid="mine", logs="x" * 300_000
+        ),
         "pause": lambda session: pause(stage, session),
         "cancel": lambda session: cancel(stage, session),
         "end": lambda session: stage.drain(),
@@ -271,7 +304,10 @@ def test_what_changes_a_session_that_its_row_does_not_tell_confirmed(stage: Stag
         assert row(stage, names).unconfirmed is not None  # type: ignore[union-attr]
         change(session)
         assert row(stage, names).unconfirmed is None, what  # type: ignore[union-attr]
-        assert data(client, "session", "{ sessionUuid }", **key(session), sessionUuid="mine") is not None
+        assert (
+            data(client, "session", "{ sessionUuid }", **key(session), sessionUuid="mine")
+            is not None
+        )
         stage.queue.waiting.clear()
         for table in stage.database.tables.values() if stage.database else ():
             table.items.clear()
@@ -281,7 +317,9 @@ def key(session: Session) -> dict[str, str]:
     return {"coordinationUuid": session.coordination_uuid}
 
 
-def test_a_running_session_keeps_its_coordination_and_itself_however_old(stage: Stage, client: Api) -> None:
+def test_a_running_session_keeps_its_coordination_and_itself_however_old(
+    stage: Stage, client: Api
+) -> None:
     names = stage.define(PLAN)
     for number in range(3):
         stage.start(names, session_uuid=f"s{number}")
@@ -297,6 +335,10 @@ def test_a_running_session_keeps_its_coordination_and_itself_however_old(stage: 
     assert stage.requests == {"UpdateItem": 1, "BatchGetItem": 1, "Query": 2}
     assert row(stage, names, "s1").deleting is None  # type: ignore[union-attr]
     assert (
-        len(data(client, "sessionList", "{ sessionList { sessionUuid } }", coordinationUuid=names[0])["sessionList"])
+        len(
+            data(
+                client, "sessionList", "{ sessionList { sessionUuid } }", coordinationUuid=names[0]
+            )["sessionList"]
+        )
         == 3
     )

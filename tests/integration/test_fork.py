@@ -38,7 +38,12 @@ def test_a_fork_takes_over_what_completed_before_its_point(stage: Stage) -> None
     session = done(stage)
     before = stage.everything(session)
     forked = fork_from(stage, session, "b", updated_by="ann")
-    assert stage.states(forked.session_uuid) == {"a": "completed", "b": "initial", "c": "completed", "d": "initial"}
+    assert stage.states(forked.session_uuid) == {
+        "a": "completed",
+        "b": "initial",
+        "c": "completed",
+        "d": "initial",
+    }
     stage.drain()
     check_promises(stage, forked)
     check_redelivery_changes_nothing(stage, forked)
@@ -46,7 +51,11 @@ def test_a_fork_takes_over_what_completed_before_its_point(stage: Stage) -> None
     assert [each.output for each in stage.runtime.requests[1].predecessors] == ["B", "C"]
     after = stage.everything(session)
     assert [each for each in before if each not in after] == []
-    assert (forked.task_uuid, forked.updated_by, forked.task_query) == (session.task_uuid, "ann", "begin")
+    assert (forked.task_uuid, forked.updated_by, forked.task_query) == (
+        session.task_uuid,
+        "ann",
+        "begin",
+    )
 
 
 def test_a_fork_of_a_session_that_is_done_is_done(stage: Stage) -> None:
@@ -87,14 +96,26 @@ def test_changed_input_applies_to_what_runs(stage: Stage) -> None:
         '{"topic": "rice"}',
         [{"name": "new"}],
     )
-    assert forked.subtask_queries == [*subtasks[:2], {"agent_uuid": "b", "subtask_query": "praise {topic}"}]
+    assert forked.subtask_queries == [
+        *subtasks[:2],
+        {"agent_uuid": "b", "subtask_query": "praise {topic}"},
+    ]
     stage.runtime.requests.clear()
     whole = fork_from(stage, session, task_query='{"topic": "corn"}', from_session_agent_uuid=None)
     assert whole.status == "completed"  # nothing is left to run
     first = stage.agents(session.session_uuid)[0]
-    fork_from(stage, session, from_session_agent_uuid=first.session_agent_uuid, task_query='{"topic": "corn"}')
+    fork_from(
+        stage,
+        session,
+        from_session_agent_uuid=first.session_agent_uuid,
+        task_query='{"topic": "corn"}',
+    )
     stage.drain()
-    assert sorted(each.query for each in stage.runtime.requests) == ["judge corn", "read corn", "sum up corn"]
+    assert sorted(each.query for each in stage.runtime.requests) == [
+        "judge corn",
+        "read corn",
+        "sum up corn",
+    ]
 
 
 def test_a_fork_keeps_maps_conditions_and_wide_joins(stage: Stage) -> None:
@@ -128,7 +149,9 @@ def test_large_values_are_copied_below_the_new_session(app: App) -> None:
     forked = fork_from(stage, session, "b")
     stage.drain()
     check_promises(stage, forked)
-    stage.blobs.kept = {key: data for key, data in stage.blobs.kept.items() if forked.session_uuid in key}
+    stage.blobs.kept = {
+        key: data for key, data in stage.blobs.kept.items() if forked.session_uuid in key
+    }
     assert stage.app.records.load(stage.agent(forked.session_uuid, "a").agent_output) == "x" * 1000
     assert stage.runtime.requests[0].task_query == "q" * 9000
 
@@ -139,7 +162,11 @@ def test_the_same_order_makes_one_session(stage: Stage) -> None:
     assert fork_from(stage, session, "b", idempotency_key="k").session_uuid == one.session_uuid
     assert fork_from(stage, session, "b", idempotency_key="l").session_uuid != one.session_uuid
     named = fork_from(stage, session, "b", new_session_uuid="mine")
-    assert fork_from(stage, session, "b", new_session_uuid="mine").session_uuid == named.session_uuid == "mine"
+    assert (
+        fork_from(stage, session, "b", new_session_uuid="mine").session_uuid
+        == named.session_uuid
+        == "mine"
+    )
     with pytest.raises(Conflict, match="stands for another session"):
         fork_from(stage, session, "c", new_session_uuid="mine")
     with pytest.raises(Conflict, match="stands for another session"):
@@ -173,7 +200,9 @@ def test_a_fork_may_die_anywhere_and_be_repeated(stage: Stage, point: str | None
         return session
 
     def history(session: Session) -> None:
-        forks.append(stage.until_it_succeeds(lambda: fork_from(stage, session, point, idempotency_key="k")))
+        forks.append(
+            stage.until_it_succeeds(lambda: fork_from(stage, session, point, idempotency_key="k"))
+        )
         stage.drain()
 
     for session in every_death(stage, prepare, history, every=EVERY):
@@ -184,7 +213,9 @@ def test_a_fork_may_die_anywhere_and_be_repeated(stage: Stage, point: str | None
         assert (attempts["a"], attempts["c"]) == (None, None)
 
 
-def test_a_session_that_is_being_set_back_is_set_back_as_a_whole_before_it_is_forked(stage: Stage) -> None:
+def test_a_session_that_is_being_set_back_is_set_back_as_a_whole_before_it_is_forked(
+    stage: Stage,
+) -> None:
     task = stage.define({"a": "", "b": "a", "c": "b"})
 
     def prepare() -> Session:
@@ -193,7 +224,9 @@ def test_a_session_that_is_being_set_back_is_set_back_as_a_whole_before_it_is_fo
         return session
 
     taken = set()
-    for session in every_death(stage, prepare, lambda session: once(stage, lambda: rerun(stage, session, "a"))):
+    for session in every_death(
+        stage, prepare, lambda session: once(stage, lambda: rerun(stage, session, "a"))
+    ):
         forked = fork_from(stage, session)
         states = stage.states(forked.session_uuid)
         taken.add(tuple(states.values()))
@@ -211,7 +244,9 @@ def test_what_its_agents_share_is_deleted_with_the_fork(stage: Stage) -> None:
     for each in stage.runs(forked.session_uuid):
         delete(stage.app.records, SESSION_RUN, TENANT, (each.session_uuid, each.run_uuid))
     for agent in stage.agents(forked.session_uuid):
-        delete(stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid))
+        delete(
+            stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid)
+        )
     delete(stage.app.records, SESSION, TENANT, names(forked))
     assert set(stage.blobs.kept) == kept
 
@@ -235,7 +270,9 @@ def test_large_input_counts_once_however_many_agents_are_given_it(
         assert len({getattr(each, name).key for each in stage.agents(forked.session_uuid)}) == 1
 
 
-def test_a_fork_whose_query_fills_too_much_is_refused_before_anything_is_written(stage: Stage) -> None:
+def test_a_fork_whose_query_fills_too_much_is_refused_before_anything_is_written(
+    stage: Stage,
+) -> None:
     subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(20)]
     names = stage.define({"a": ""}, subtasks=subtasks)
     session = stage.start(names)
@@ -244,8 +281,12 @@ def test_a_fork_whose_query_fills_too_much_is_refused_before_anything_is_written
     assert len(list(stage.looking.table(SESSION).query_all(TENANT, names[0], consistent=True))) == 1
 
 
-def test_the_paths_of_all_subtasks_of_a_fork_share_a_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{list.max(@)}}"} for number in range(20)]
+def test_the_paths_of_all_subtasks_of_a_fork_share_a_budget(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subtasks = [
+        {"agent_uuid": "a", "subtask_query": f"{number}: {{list.max(@)}}"} for number in range(20)
+    ]
     session = stage.start(stage.define({"a": ""}, subtasks=subtasks))
     query = json.dumps({"list": list(range(1_000))})
     monkeypatch.setattr(budget, "MAX_WORK", 5_000)

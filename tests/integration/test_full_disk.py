@@ -1,4 +1,6 @@
-"""A data directory on a full disk: a change is written as a whole or refused, and what was acknowledged stays."""
+"""A data directory on a full disk: a change is written as a whole or refused, and what was
+acknowledged stays.
+"""
 
 import json
 import os
@@ -19,16 +21,23 @@ from tests.integration.test_embedded import TABLE, client, item
 from tests.integration.test_kill import COORDINATION, START, TASK, Server, completed, serving
 
 PUT = """mutation($u: String!, $d: String) {
-  insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n", coordinationDescription: $d, updatedBy: "me") {
+  insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n",
+      coordinationDescription: $d, updatedBy: "me") {
     coordination { coordinationUuid } } }"""
-LIST = """{ coordinationList(limit: 100) { coordinationList { coordinationUuid coordinationDescription } } }"""
-FULL = "(File too large)"  # EFBIG, which is how Linux refuses what a file's size limit does not allow
+LIST = """{ coordinationList(limit: 100) { coordinationList {
+  coordinationUuid coordinationDescription } } }"""
+# EFBIG, which is how Linux refuses what a file's size limit does not allow
+FULL = "(File too large)"
 
 
 def limit(server: Server, size: int | None) -> None:
-    """Let no file of the server grow beyond `size`; the kernel takes what still fits and refuses the rest."""
+    """Let no file of the server grow beyond `size`; the kernel takes what still fits and refuses
+    the rest.
+    """
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard))
+    resource.prlimit(
+        server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard)
+    )
 
 
 @contextmanager
@@ -85,7 +94,8 @@ def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_pat
         assert put(server, "first")
         acknowledged = ["first", *filled(server, journal, "a")]
         assert len(acknowledged) > 1
-        assert set(found(server)) == set(acknowledged)  # reads go on, and what was refused is not there
+        # reads go on, and what was refused is not there
+        assert set(found(server)) == set(acknowledged)
         assert journal.read_bytes().endswith(b"\n")
         limit(server, None)
         assert put(server, "room")  # by itself
@@ -99,11 +109,14 @@ def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_pat
         assert put(server, "later", 5000)
     with serving(data_dir, log) as server:
         assert found(server) == {
-            each: each * ((5000 if each == "later" else 500) // len(each)) for each in [*acknowledged, "later"]
+            each: each * ((5000 if each == "later" else 500) // len(each))
+            for each in [*acknowledged, "later"]
         }
 
 
-def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_there_is_room(tmp_path: Path) -> None:
+def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_there_is_room(
+    tmp_path: Path,
+) -> None:
     data_dir, log = tmp_path / "data", tmp_path / "log"
     with serving(data_dir, log) as server:
         server.data(COORDINATION, agents=[{"agentUuid": name} for name in "ab"])
@@ -119,18 +132,25 @@ def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_
                 if "errors" not in answer:
                     started.append(uuid)
                 else:
-                    assert {each["extensions"]["code"] for each in answer["errors"]} <= {"THROTTLED", "CONFLICT"}
+                    assert {each["extensions"]["code"] for each in answer["errors"]} <= {
+                        "THROTTLED",
+                        "CONFLICT",
+                    }
         server.kill()
     assert 0 < len(started) < 6
     with serving(data_dir, log) as server:
         for uuid in started:
-            assert {each["state"] for each in completed(server, uuid)["sessionAgents"]} == {"completed"}
+            assert {each["state"] for each in completed(server, uuid)["sessionAgents"]} == {
+                "completed"
+            }
 
 
 # The file
 
 
-def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(tmp_path: Path) -> None:
+def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(
+    tmp_path: Path,
+) -> None:
     with EmbeddedAws(tmp_path) as aws:
         dynamodb = client("dynamodb", aws)
         dynamodb.create_table(**TABLE)
@@ -139,7 +159,11 @@ def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(t
         client("sqs", aws).create_queue(QueueName="q")
     path = tmp_path / "journal.jsonl"
     whole = path.read_bytes()
-    for length in (each for each in range(len(whole) + 1) if each % 23 == 0 or b"\n" in whole[each - 2 : each + 1]):
+    for length in (
+        each
+        for each in range(len(whole) + 1)
+        if each % 23 == 0 or b"\n" in whole[each - 2 : each + 1]
+    ):
         path.write_bytes(whole[:length])
         file, state = JournalFile(tmp_path), _State()
         for _, line in file.lines():
@@ -151,7 +175,8 @@ def test_whatever_a_journal_is_cut_off_at_it_loads_what_was_written_as_a_whole(t
         complete = whole[:length].rpartition(b"\n")
         assert path.read_bytes() == complete[0] + complete[1] + b"[]\n"
         lines = [json.loads(line)[0] for line in complete[0].splitlines()]
-        assert list(state) == sorted(lines, key=lambda change: "item" in change)  # tables and queues come first
+        # tables and queues come first
+        assert list(state) == sorted(lines, key=lambda change: "item" in change)
     path.write_bytes(whole[:-10])
     with EmbeddedAws(tmp_path) as aws:
         assert client("dynamodb", aws).scan(TableName="t")["Count"] == 3
@@ -165,8 +190,10 @@ def test_a_file_that_cannot_be_repaired_takes_nothing_until_it_can(tmp_path: Pat
     file.append('["one"]')
     kept = os.dup(file._file)  # type: ignore[arg-type]
     reading = os.open(file.path, os.O_RDONLY)
-    os.dup2(reading, file._file)  # type: ignore[arg-type]  # neither writing nor cutting off is possible
-    for reason in ("Bad file descriptor", "Invalid argument"):  # of the write, then of the repair that comes before it
+    # neither writing nor cutting off is possible
+    os.dup2(reading, file._file)  # type: ignore[arg-type]
+    # of the write, then of the repair that comes before it
+    for reason in ("Bad file descriptor", "Invalid argument"):
         with pytest.raises(Unwritable, match=reason):
             file.append('["two"]')
     os.write(kept, b'["torn')  # what a disk may have taken of it
@@ -178,7 +205,9 @@ def test_a_file_that_cannot_be_repaired_takes_nothing_until_it_can(tmp_path: Pat
     file.close()
 
 
-def test_an_item_that_could_not_be_written_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_that_could_not_be_written_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with EmbeddedAws(tmp_path) as aws:
         dynamodb = client("dynamodb", aws)
         dynamodb.create_table(**TABLE)
@@ -189,7 +218,10 @@ def test_an_item_that_could_not_be_written_is_as_it_was(tmp_path: Path, monkeypa
 
         with monkeypatch.context() as patched:
             patched.setattr(Journal, "_append", full)
-            plus = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+            plus = {
+                "UpdateExpression": "ADD n :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            }
             for call, arguments in (
                 (dynamodb.put_item, {"Item": item(2)}),
                 (dynamodb.put_item, {"Item": item(1)}),
@@ -197,7 +229,9 @@ def test_an_item_that_could_not_be_written_is_as_it_was(tmp_path: Path, monkeypa
                 (dynamodb.update_item, {"Key": item(3), **plus}),
                 (dynamodb.delete_item, {"Key": item(1)}),
             ):
-                with pytest.raises(dynamodb.exceptions.ClientError, match="No space left on device"):
+                with pytest.raises(
+                    dynamodb.exceptions.ClientError, match="No space left on device"
+                ):
                     call(TableName="t", **arguments)
             requests = [{"PutRequest": {"Item": item(4)}}, {"DeleteRequest": {"Key": item(1)}}]
             with pytest.raises(dynamodb.exceptions.ClientError, match="No space left on device"):
@@ -212,7 +246,9 @@ def modes(data_dir: Path) -> set[int]:
     return {path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
 
 
-def test_the_directory_and_its_files_are_their_owners_alone_also_where_they_were_open(tmp_path: Path) -> None:
+def test_the_directory_and_its_files_are_their_owners_alone_also_where_they_were_open(
+    tmp_path: Path,
+) -> None:
     data_dir = tmp_path / "data"
     for _ in range(2):
         with EmbeddedAws(data_dir):
@@ -225,9 +261,15 @@ def test_the_directory_and_its_files_are_their_owners_alone_also_where_they_were
 def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataDirError, match=f"open to others.*chmod 700 {tmp_path}"), EmbeddedAws(tmp_path):
+    with (
+        pytest.raises(DataDirError, match=f"open to others.*chmod 700 {tmp_path}"),
+        EmbeddedAws(tmp_path),
+    ):
         pass
-    assert (tmp_path.stat().st_mode & 0o777, [each.name for each in tmp_path.iterdir()]) == (0o755, ["notes.txt"])
+    assert (tmp_path.stat().st_mode & 0o777, [each.name for each in tmp_path.iterdir()]) == (
+        0o755,
+        ["notes.txt"],
+    )
     tmp_path.chmod(0o700)
     with EmbeddedAws(tmp_path):
         assert (tmp_path / "journal.jsonl").exists()

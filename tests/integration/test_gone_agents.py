@@ -1,4 +1,6 @@
-"""A task is checked against its coordination when it starts: what it names and the coordination lost is told."""
+"""A task is checked against its coordination when it starts: what it names and the coordination
+lost is told.
+"""
 
 from typing import Any
 
@@ -18,7 +20,9 @@ def lose(stage: Stage, coordination: str, *kept: str) -> None:
     """The coordination has these agents alone from now on."""
     model = COORDINATION.model
     agents = [{"agent_uuid": uuid} for uuid in kept]
-    stage.app.records.table(COORDINATION).update(TENANT, (TENANT, coordination), [model.agents.set(agents)], None)  # type: ignore[attr-defined]
+    stage.app.records.table(COORDINATION).update(
+        TENANT, (TENANT, coordination), [model.agents.set(agents)], None
+    )  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,9 @@ def test_a_task_that_names_a_lost_agent_is_not_started(
     names = stage.define(graph, agents=agents, **defined)
     lose(stage, names[0], "b")
     stage.requests.clear()
-    with pytest.raises(BadUserInput, match=f"^The task 't' names {words}, which its coordination does not have"):
+    with pytest.raises(
+        BadUserInput, match=f"^The task 't' names {words}, which its coordination does not have"
+    ):
         stage.start(names)
     assert (stage.requests, stage.queue.sent) == ({"GetItem": 2}, [])
 
@@ -47,7 +53,9 @@ def test_a_lost_fallback_is_told_too(app: App) -> None:
     stage = stage_of(app)
     names = stage.define({"b": ""}, agents={"a": {}}, actions={"b": {"fallback": "a"}})
     lose(stage, names[0], "b")
-    with pytest.raises(BadUserInput, match=r"^agentActions.b.fallback is not an agent of the coordination: 'a'\.$"):
+    with pytest.raises(
+        BadUserInput, match=r"^agentActions.b.fallback is not an agent of the coordination: 'a'\.$"
+    ):
         stage.start(names)
 
 

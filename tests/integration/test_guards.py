@@ -1,4 +1,5 @@
-"""Promise P1: no child survives under a deleted parent, no parent with a child is deleted, whatever interleaves.
+"""Promise P1: no child survives under a deleted parent, no parent with a child is deleted, whatever
+interleaves.
 
 Each test runs on moto and on Amazon's DynamoDB Local.
 """
@@ -62,10 +63,14 @@ def test_a_second_deleter_and_a_second_creator_change_nothing_about_it(
         scene.check(*play(processes, [scene.create(), scene.delete(), scene.delete()], choose))
     for choose in some_schedules(12, seed=2):
         scene = Scene.of(store, child)
-        scene.check(*play(processes, [scene.create("one"), scene.create("two"), scene.delete()], choose))
+        scene.check(
+            *play(processes, [scene.create("one"), scene.create("two"), scene.delete()], choose)
+        )
 
 
-@pytest.mark.parametrize("child", [TASK_SCHEDULE, SESSION], ids=lambda entity: entity.name.replace(" ", "_"))
+@pytest.mark.parametrize(
+    "child", [TASK_SCHEDULE, SESSION], ids=lambda entity: entity.name.replace(" ", "_")
+)
 def test_a_pause_of_any_process_at_any_point_breaks_nothing(
     child: Entity, store: Store, processes: tuple[Process, ...]
 ) -> None:
@@ -103,20 +108,26 @@ def test_starting_a_session_and_deleting_its_coordination_in_many_orders(
         replace(scene, child=SESSION).check(starter.outcome, deleter.outcome)
         for session in sessions:
             assert session.status == "dispatched"
-            agents = store.records.table(SESSION_AGENT).query_all(scene.tenant, session.session_uuid)
+            agents = store.records.table(SESSION_AGENT).query_all(
+                scene.tenant, session.session_uuid
+            )
             assert len(list(agents)) == 2
         seen.add((type(starter.outcome).__name__, type(deleter.outcome).__name__))
     assert {("Session", "HasDependents"), ("NotFound", "NoneType")} <= seen
 
 
-def test_asking_and_deleting_the_session_in_many_orders(store: Store, processes: tuple[Process, ...]) -> None:
+def test_asking_and_deleting_the_session_in_many_orders(
+    store: Store, processes: tuple[Process, ...]
+) -> None:
     seen = set()
     for choose in some_schedules(30, seed=5):
         scene = Scene.of(store, SESSION_AGENT)
         top, uuid = scene.parent_key
         scene.define_agents("a")
 
-        def question(records: Repository, scene: Scene = scene, top: str = top, uuid: str = uuid) -> Any:
+        def question(
+            records: Repository, scene: Scene = scene, top: str = top, uuid: str = uuid
+        ) -> Any:
             app = replace(store.app, records=records, transitions=Transitions(records))
             return ask(app, scene.tenant, Question(top, "why?", session_uuid=uuid)).agent
 
@@ -145,7 +156,9 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
 
 
 @every_child
-def test_threads_that_create_and_delete_at_once_keep_the_promise(child: Entity, store: Store) -> None:
+def test_threads_that_create_and_delete_at_once_keep_the_promise(
+    child: Entity, store: Store
+) -> None:
     for _ in range(10):
         scene = Scene.of(store, child)
         works = [*(scene.create(str(each)) for each in range(3)), scene.delete(), scene.delete()]
@@ -169,7 +182,9 @@ def test_two_writers_of_different_attributes_of_one_record_both_succeed(store: S
     scene.create()(store.records)
 
     def write(values: Mapping[str, str]) -> Any:
-        return store.records.write(TASK, scene.tenant, key, lambda parent, new: values, parent_key=scene.parent_key)
+        return store.records.write(
+            TASK, scene.tenant, key, lambda parent, new: values, parent_key=scene.parent_key
+        )
 
     written = [{"task_name": "name"}, {"task_description": "what"}]
     outcomes = at_once([partial(write, values) for values in written])

@@ -120,7 +120,11 @@ def test_a_child_that_is_written_calls_off_the_delete_that_has_looked(
 @every_child
 @pytest.mark.parametrize(("steps", "outcome"), [(1, NotFound), (2, Conflict)])
 def test_a_slow_create_whose_reservation_was_swept_creates_nothing(
-    steps: int, outcome: type[CoordinationError], child: Entity, store: Store, processes: tuple[Process, ...]
+    steps: int,
+    outcome: type[CoordinationError],
+    child: Entity,
+    store: Store,
+    processes: tuple[Process, ...],
 ) -> None:
     scene, slow = Scene.of(store, child), processes[0]
     slow.start(scene.create())
@@ -147,9 +151,9 @@ def test_a_crashed_start_leaves_nothing_to_see_and_nothing_that_stays(
         deaths.append(calls)
         tenant, uuid = scene.parent_key
         sessions = scene.child_items()
-        assert [store.records.get(SESSION, tenant, (uuid, each.session_uuid)) for each in sessions] == [
-            None for _ in sessions
-        ]
+        assert [
+            store.records.get(SESSION, tenant, (uuid, each.session_uuid)) for each in sessions
+        ] == [None for _ in sessions]
         scene.drop_task()
         if sessions:
             with pytest.raises(HasDependents):
@@ -158,11 +162,20 @@ def test_a_crashed_start_leaves_nothing_to_see_and_nothing_that_stays(
         assert scene.delete()(store.records) is None
         scene.check(None)
         for each in sessions:
-            assert list(store.records.table(SESSION_AGENT).query_all(each.partition_key, each.session_uuid)) == []
+            assert (
+                list(
+                    store.records.table(SESSION_AGENT).query_all(
+                        each.partition_key, each.session_uuid
+                    )
+                )
+                == []
+            )
     assert deaths == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_slow_start_is_swept_whole_or_not_at_all(store: Store, processes: tuple[Process, ...]) -> None:
+def test_a_slow_start_is_swept_whole_or_not_at_all(
+    store: Store, processes: tuple[Process, ...]
+) -> None:
     starter, deleter = processes[:2]
     seen = set()
     for choose in some_schedules(40, seed=6):
@@ -180,13 +193,19 @@ def test_a_slow_start_is_swept_whole_or_not_at_all(store: Store, processes: tupl
             processes[choose(running)].step()
         scene.sweep()
         scene.check(starter.outcome, deleter.outcome)
-        agents = list(store.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid))
+        agents = list(
+            store.records.table(SESSION_AGENT).query_all(
+                session.partition_key, session.session_uuid
+            )
+        )
         assert len(agents) == (2 if isinstance(starter.outcome, Record) else 0)
         seen.add((type(starter.outcome).__name__, type(deleter.outcome).__name__))
     assert seen == {("Session", "HasDependents"), ("Conflict", "NoneType")}
 
 
-def test_another_tenants_reservation_holds_nobody_back(store: Store, processes: tuple[Process, ...]) -> None:
+def test_another_tenants_reservation_holds_nobody_back(
+    store: Store, processes: tuple[Process, ...]
+) -> None:
     scene = Scene.of(store, TASK)
     stranger = replace(scene, tenant="stranger")
     processes[0].start(stranger.create("theirs"))

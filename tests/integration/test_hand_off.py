@@ -1,4 +1,6 @@
-"""The moment between an agent and the next: who holds what when something fails there, takes long, or stalls."""
+"""The moment between an agent and the next: who holds what when something fails there, takes long,
+or stalls.
+"""
 
 from typing import Any
 
@@ -47,7 +49,9 @@ def started(stage: Stage, graph: Any) -> Session:
         run_step(stage.app, each.wake)
         stage.queue.waiting.remove(each)
     assert stage.runtime.ran() == [name for name in ("x",) if name in graph]
-    assert first.wake.session_agent_uuid == stage.agent(session.session_uuid, "a").session_agent_uuid
+    assert (
+        first.wake.session_agent_uuid == stage.agent(session.session_uuid, "a").session_agent_uuid
+    )
     return session
 
 
@@ -69,7 +73,11 @@ def test_whatever_is_refused_nobody_is_left_claimed(stage: Stage, plan: str) -> 
             stage.queue.put_back(message)
         if not refused:
             break
-        held = [each.agent_uuid for each in stage.agents(session.session_uuid) if (each.lease_until or 0) > 0]
+        held = [
+            each.agent_uuid
+            for each in stage.agents(session.session_uuid)
+            if (each.lease_until or 0) > 0
+        ]
         assert held == [], number
         now = stage.clock.now()
         stage.drain()
@@ -97,7 +105,9 @@ def test_what_follows_has_no_attempt_when_the_queue_refuses_the_others(stage: St
 
 
 def refuse_call(stage: Stage, number: int) -> list[str]:
-    """Have the call with this number refused, and nothing else; its name, once that has happened."""
+    """Have the call with this number refused, and nothing else; its name, once that has
+    happened.
+    """
     begun = 0
     inside = ""
     refused: list[str] = []
@@ -131,7 +141,9 @@ def each_takes(stage: Stage, call: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_the_lease_runs_from_the_attempt_however_long_the_fan_out_takes(stage: Stage, plan: str) -> None:
+def test_the_lease_runs_from_the_attempt_however_long_the_fan_out_takes(
+    stage: Stage, plan: str
+) -> None:
     lease, left = stage.app.settings.lease_seconds, []
 
     def look(request: AgentRequest) -> str:
@@ -178,7 +190,9 @@ def test_what_an_agent_is_given_may_take_long_to_read(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["taken over", "cancelled", "deleted"])
-def test_an_attempt_that_lost_its_lease_before_it_began_calls_nobody(stage: Stage, meanwhile: str) -> None:
+def test_an_attempt_that_lost_its_lease_before_it_began_calls_nobody(
+    stage: Stage, meanwhile: str
+) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
     work_one(stage)
     message = stage.queue.receive()
@@ -197,7 +211,12 @@ def test_an_attempt_that_lost_its_lease_before_it_began_calls_nobody(stage: Stag
         elif meanwhile == "cancelled":
             cancel(stage, session)
         else:
-            delete(stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid))
+            delete(
+                stage.app.records,
+                SESSION_AGENT,
+                TENANT,
+                (agent.session_uuid, agent.session_agent_uuid),
+            )
 
     stage.boundary.reach = reach
     run_step(stage.app, message.wake)
@@ -212,7 +231,9 @@ def test_an_attempt_that_lost_its_lease_before_it_began_calls_nobody(stage: Stag
 
 
 def story(stage: Stage, session: Session) -> None:
-    """The session is cancelled and `a` runs again, with another output; its worker has no time for what follows."""
+    """The session is cancelled and `a` runs again, with another output; its worker has no time for
+    what follows.
+    """
     cancel(stage, session)
     rerun(stage, session, "a")
     work_one(stage)
@@ -225,7 +246,11 @@ def test_a_worker_that_stalls_hands_no_output_of_before_a_rerun_to_what_runs_aga
     """Before it releases the edge, between that and the claim, and before both in one write."""
     outputs = iter(["old", "new"])
     stage.runtime.behaviours["a"] = lambda request: next(outputs)
-    graph = {"a": "", "b": "a"} if stalls == "finish_last_edge_and_claim" else {"a": "", "x": "", "b": "ax"}
+    graph = (
+        {"a": "", "b": "a"}
+        if stalls == "finish_last_edge_and_claim"
+        else {"a": "", "x": "", "b": "ax"}
+    )
     session = started(stage, graph)
     transitions = stage.app.transitions
     going_on = getattr(transitions, stalls)

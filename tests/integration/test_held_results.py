@@ -1,4 +1,6 @@
-"""What an agent answered costs money: while a backend refuses to store it, it is held and not asked for again."""
+"""What an agent answered costs money: while a backend refuses to store it, it is held and not asked
+for again.
+"""
 
 from collections.abc import Callable
 from threading import Event
@@ -27,9 +29,11 @@ def stage(app: App) -> Stage:
     return stage_of(app, inline_limit=1_000)
 
 
-def refusing(stage: Stage, call: str, times: int, *, unanswered: bool = False, also: Meanwhile = lambda: None) -> None:
-    """The next calls of this name are refused, so many of them; `unanswered` ones are carried out all the same. `also`
-    happens each time.
+def refusing(
+    stage: Stage, call: str, times: int, *, unanswered: bool = False, also: Meanwhile = lambda: None
+) -> None:
+    """The next calls of this name are refused, so many of them; `unanswered` ones are carried out
+    all the same. `also` happens each time.
     """
     left, inside = times, False
 
@@ -71,7 +75,9 @@ def statuses(stage: Stage, session: Session) -> list[tuple[str, int, str]]:
 
 @pytest.mark.parametrize("unanswered", [False, True], ids=["refused", "unanswered"])
 @pytest.mark.parametrize(
-    ("call", "answer"), [("PutItem", "A"), ("UpdateItem", "A"), ("put blob", "A" * 2_000)], ids=["run", "end", "blob"]
+    ("call", "answer"),
+    [("PutItem", "A"), ("UpdateItem", "A"), ("put blob", "A" * 2_000)],
+    ids=["run", "end", "blob"],
 )
 def test_what_an_agent_answered_is_held_until_it_is_stored(
     stage: Stage, call: str, answer: str, unanswered: bool
@@ -138,7 +144,8 @@ def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) 
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "b"]
     looked = REFUSALS  # a refused claim each
-    ordinarily = 6  # two claims, of which the second ends an edge, and two ends; the session's and its sinks'
+    # two claims, of which the second ends an edge, and two ends; the session's and its sinks'
+    ordinarily = 6
     assert stage.requests["UpdateItem"] - looked <= ordinarily + 2 * seconds / lease + 1
 
 
@@ -160,7 +167,11 @@ def test_when_the_time_runs_out_the_lease_is_let_go_and_counts_as_no_death(stage
     assert stage.clock.now() == now, "the next try waits for no lease"
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "a", "b"]
-    assert statuses(stage, session) == [("a", 1, "lost"), ("a", 2, "completed"), ("b", 1, "completed")]
+    assert statuses(stage, session) == [
+        ("a", 1, "lost"),
+        ("a", 2, "completed"),
+        ("b", 1, "completed"),
+    ]
 
 
 def test_a_process_that_is_about_to_end_tries_once_more_and_lets_go(stage: Stage) -> None:

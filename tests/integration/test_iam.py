@@ -1,4 +1,6 @@
-"""Every entrypoint in its role of template.yaml: what it does is allowed, and what is allowed it does."""
+"""Every entrypoint in its role of template.yaml: what it does is allowed, and what is allowed it
+does.
+"""
 
 import asyncio
 import json
@@ -43,7 +45,8 @@ LAMBDAS_OWN = {  # what the service does in the function's name
     ("sqs:ReceiveMessage", "Queue"),
     ("sqs:DeleteMessage", "Queue"),
 }
-LIST_BUCKET = ("s3:ListBucket", "Bucket")  # else a value that is missing cannot be told from one that is forbidden
+# else a value that is missing cannot be told from one that is forbidden
+LIST_BUCKET = ("s3:ListBucket", "Bucket")
 
 
 class Context(LambdaContext):
@@ -74,7 +77,11 @@ class Cloud:
 
     def send(self, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
         """What the API answers to one field."""
-        event = {"query": document(field, tuple(arguments), selection), "variables": arguments, "endpoint_id": TENANT}
+        event = {
+            "query": document(field, tuple(arguments), selection),
+            "variables": arguments,
+            "endpoint_id": TENANT,
+        }
         with self.iam.acting("ApiRole"):
             answer = self._api(event, None)
         assert "errors" not in answer, answer["errors"]
@@ -89,7 +96,11 @@ class Cloud:
             "version": "2.0",
             "rawPath": "/async-tasks",
             "rawQueryString": "",
-            "headers": {"x-ace-timestamp": timestamp, "x-ace-signature": signed, "content-type": "application/json"},
+            "headers": {
+                "x-ace-timestamp": timestamp,
+                "x-ace-signature": signed,
+                "content-type": "application/json",
+            },
             "requestContext": {"http": {"method": "POST"}, "stage": "$default"},
             "body": body,
             "isBase64Encoded": False,
@@ -99,7 +110,9 @@ class Cloud:
         assert answer["statusCode"] == 200, answer
 
     def work(self, received: int = 1) -> None:
-        """The worker handles every message in sight; the tenth time it is received, it is only once."""
+        """The worker handles every message in sight; the tenth time it is received, it is only
+        once.
+        """
         while messages := self._receive():
             records = [
                 {
@@ -132,28 +145,43 @@ class Cloud:
                 self._delete(each)
 
     def _receive(self) -> list[Any]:
-        answer = self.sqs.receive_message(QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10)
+        answer = self.sqs.receive_message(
+            QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10
+        )
         return list(answer.get("Messages", ()))
 
     def _delete(self, message: Any) -> None:
-        self.sqs.delete_message(QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        self.sqs.delete_message(
+            QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"]
+        )
 
     # Sessions
 
     def define(self, graph: dict[str, str], **actions: Any) -> dict[str, str]:
-        """A coordination and a task, whose texts are large: whom each agent waits for, and what its action says."""
+        """A coordination and a task, whose texts are large: whom each agent waits for, and what its
+        action says.
+        """
         agents = [{"agentUuid": each, "agentDescription": LONG} for each in graph]
         made = self.send("insertUpdateCoordination", agents=agents, updatedBy="me")
         above = {"coordinationUuid": made["coordination"]["coordinationUuid"]}
-        found = {each: {"predecessors": list(graph[each]), **actions.get(each, {})} for each in graph}
+        found = {
+            each: {"predecessors": list(graph[each]), **actions.get(each, {})} for each in graph
+        }
         task = self.send(
-            "insertUpdateTask", **above, taskName="t", agentActions=found, initialTaskQuery=LONG, updatedBy="me"
+            "insertUpdateTask",
+            **above,
+            taskName="t",
+            agentActions=found,
+            initialTaskQuery=LONG,
+            updatedBy="me",
         )
         return {**above, "taskUuid": task["task"]["taskUuid"]}
 
     def start(self, task: dict[str, str]) -> dict[str, str]:
         """The key of a new session."""
-        made = self.send("executeProcedureTaskSession", "{ procedureTaskSession { sessionUuid } }", **task)
+        made = self.send(
+            "executeProcedureTaskSession", "{ procedureTaskSession { sessionUuid } }", **task
+        )
         session = made["procedureTaskSession"]["sessionUuid"]
         return {"coordinationUuid": task["coordinationUuid"], "sessionUuid": session}
 
@@ -164,11 +192,17 @@ class Cloud:
         return session
 
     def status(self, session: dict[str, str]) -> str:
-        found: Session = self.app.records.table(SESSION).get(TENANT, cast(Any, tuple(session.values())))
+        found: Session = self.app.records.table(SESSION).get(
+            TENANT, cast(Any, tuple(session.values()))
+        )
         return str(found.status)
 
     def agents(self, session: dict[str, str]) -> list[SessionAgent]:
-        return list(self.app.records.table(SESSION_AGENT).query_all(TENANT, session["sessionUuid"], consistent=True))
+        return list(
+            self.app.records.table(SESSION_AGENT).query_all(
+                TENANT, session["sessionUuid"], consistent=True
+            )
+        )
 
     def agent(self, session: dict[str, str], agent_uuid: str) -> dict[str, str]:
         """The key of the only session agent of this agent."""
@@ -181,10 +215,14 @@ class Cloud:
 
 @pytest.fixture
 def cloud(aws: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)  # so that small joins are counted like wide ones
+    # so that small joins are counted like wide ones
+    monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)
     iam = Iam(monkeypatch)
     settings = Settings(auth="jwt", inline_limit=256, webhook_key_secret=WEBHOOK)
-    with time_machine.travel("2027-01-01T12:00:00Z", tick=False) as clock, asyncio.Runner() as runner:
+    with (
+        time_machine.travel("2027-01-01T12:00:00Z", tick=False) as clock,
+        asyncio.Runner() as runner,
+    ):
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
         bootstrap.client("secretsmanager").create_secret(Name=WEBHOOK, SecretString="master")
@@ -220,14 +258,21 @@ def forget(cloud: Cloud, *records: Record) -> None:
 
 
 def plans_run(cloud: Cloud) -> None:
-    """A map, a wide join, a condition, an action that waits for its person, and everything read back."""
+    """A map, a wide join, a condition, an action that waits for its person, and everything read
+    back.
+    """
     graph = {"a": "", "m": "a", "c": "a", "d": "a", "z": "mcd"}
-    session = cloud.run(graph, m={"map": {"over": "a"}}, c={"userInTheLoop": "ann"}, d={"conditions": {"a": "[9]"}})
+    session = cloud.run(
+        graph, m={"map": {"over": "a"}}, c={"userInTheLoop": "ann"}, d={"conditions": {"a": "[9]"}}
+    )
     cloud.send("userInbox")
     cloud.send("executeForUserInput", **cloud.agent(session, "c"), userInput=LONG)
     cloud.work()
     assert cloud.status(session) == "completed"
-    everything = "{ task { taskName } sessionAgents { agentInput whyNotRunning { code } } sessionRuns { asyncTask } }"
+    everything = (
+        "{ task { taskName } sessionAgents { agentInput whyNotRunning { code } } sessionRuns {"
+        " asyncTask } }"
+    )
     cloud.send("session", everything, **session)
     cloud.send("sessionList", "{ sessionList { coordination { agents } } }")
     cloud.send("sessionList", statuses=["failed"])
@@ -237,14 +282,20 @@ def plans_run(cloud: Cloud) -> None:
     cloud.send("rerunSessionAgent", **cloud.agent(session, "c"))
     cloud.send("cancelSession", **session)
     cloud.send("retrySession", **session)
-    cloud.send("forkSession", **session, fromSessionAgentUuid=cloud.agent(session, "c")["sessionAgentUuid"])
+    cloud.send(
+        "forkSession", **session, fromSessionAgentUuid=cloud.agent(session, "c")["sessionAgentUuid"]
+    )
     cloud.lose_messages()
 
 
 def records_come_and_go(cloud: Cloud) -> None:
-    coordination = cloud.send("insertUpdateCoordination", agents=[{"agentUuid": "a", "x": LONG}], updatedBy="me")
+    coordination = cloud.send(
+        "insertUpdateCoordination", agents=[{"agentUuid": "a", "x": LONG}], updatedBy="me"
+    )
     above = {"coordinationUuid": coordination["coordination"]["coordinationUuid"]}
-    task = cloud.send("insertUpdateTask", **above, taskName="t", taskDescription=LONG, updatedBy="me")["task"]
+    task = cloud.send(
+        "insertUpdateTask", **above, taskName="t", taskDescription=LONG, updatedBy="me"
+    )["task"]
     schedule = {"taskUuid": task["taskUuid"], "scheduleUuid": "s"}
     cloud.send("insertUpdateTaskSchedule", **above, **schedule, updatedBy="me")
     cloud.send("taskSchedule", **schedule)
@@ -252,7 +303,14 @@ def records_come_and_go(cloud: Cloud) -> None:
     agent = {"sessionUuid": "s", "sessionAgentUuid": "sa"}
     cloud.send("insertUpdateSessionAgent", **above, **agent, agentUuid="a", updatedBy="me")
     run = {**above, "sessionUuid": "s", "runUuid": "r"}
-    cloud.send("insertUpdateSessionRun", **run, threadUuid="t", agentUuid="a", asyncTaskUuid="t", updatedBy="me")
+    cloud.send(
+        "insertUpdateSessionRun",
+        **run,
+        threadUuid="t",
+        agentUuid="a",
+        asyncTaskUuid="t",
+        updatedBy="me",
+    )
     cloud.send("deleteSessionRun", **run)
     cloud.send("deleteSessionAgent", **agent)
     cloud.send("deleteSession", **above, sessionUuid="s")
@@ -286,7 +344,9 @@ def questions_are_answered(cloud: Cloud) -> None:
     session = {**above, "sessionUuid": asked["sessionUuid"]}
     cloud.work()
     assert [each.state for each in cloud.agents(session)] == ["completed"]
-    assert cloud.send("askOperationHub", **session, userQuery="and?", threadUuid=asked["threadUuid"])
+    assert cloud.send(
+        "askOperationHub", **session, userQuery="and?", threadUuid=asked["threadUuid"]
+    )
     cloud.work()
 
 
@@ -325,7 +385,9 @@ def an_agent_that_a_client_made_is_answered(cloud: Cloud) -> None:
     above = {"coordinationUuid": cloud.define({"a": ""})["coordinationUuid"]}
     session = {
         **above,
-        "sessionUuid": cloud.send("insertUpdateSession", **above, updatedBy="me")["session"]["sessionUuid"],
+        "sessionUuid": cloud.send("insertUpdateSession", **above, updatedBy="me")["session"][
+            "sessionUuid"
+        ],
     }
     given = {"agentUuid": "a", "inDegree": 0, "state": "wait_for_user_input", "updatedBy": "me"}
     made = cloud.send("insertUpdateSessionAgent", **session, **given)["sessionAgent"]
@@ -366,7 +428,9 @@ def a_map_is_cancelled_while_it_expands(cloud: Cloud) -> None:
 
 
 def messages_are_lost(cloud: Cloud) -> None:
-    session = cloud.start(cloud.define({"a": "", "m": "a", "b": "a", "z": "mb"}, m={"map": {"over": "a"}}))
+    session = cloud.start(
+        cloud.define({"a": "", "m": "a", "b": "a", "z": "mb"}, m={"map": {"over": "a"}})
+    )
     while cloud.status(session) != "completed":
         cloud.lose_messages()
         cloud.sweep()
@@ -401,7 +465,9 @@ def much_is_due(cloud: Cloud) -> None:
         patched.setattr(reconcile, "MUCH", 3)
         patched.setattr(sweeping, "_client", lambda: function)
         cloud.sweep()
-    assert sorted(each["shard"] for each in invoked) == sorted({int(each["shard"]) for each in invoked})
+    assert sorted(each["shard"] for each in invoked) == sorted(
+        {int(each["shard"]) for each in invoked}
+    )
     assert invoked
     cloud.work()
     assert {cloud.status(each) for each in sessions} == {"completed"}
@@ -412,7 +478,9 @@ def a_failure_is_not_handed_on(cloud: Cloud) -> None:
     cloud.lose_messages()
     key = cloud.agent(session, "a").values()
     failed = [SessionAgent.state.set("failed"), SessionAgent.notes.set(LONG)]
-    cloud.app.records.table(SESSION_AGENT).update(TENANT, cast(Any, tuple(key)), failed, SessionAgent.state.exists())
+    cloud.app.records.table(SESSION_AGENT).update(
+        TENANT, cast(Any, tuple(key)), failed, SessionAgent.state.exists()
+    )
     cloud.sweep()
     assert cloud.status(session) == "failed"
 
@@ -472,7 +540,9 @@ def writers_die_below_one_another(cloud: Cloud) -> None:
     for entity, key in ((SESSION, session), (TASK, task)):
         table = cloud.app.records.table(entity)
         mark = table.model.unconfirmed.set("0")
-        table.update(TENANT, cast(Any, tuple(key.values())), [mark], table.model.partition_key == TENANT)
+        table.update(
+            TENANT, cast(Any, tuple(key.values())), [mark], table.model.partition_key == TENANT
+        )
     cloud.send("deleteCoordination", **above)
 
 
@@ -506,5 +576,9 @@ def test_every_function_may_do_what_it_does_and_no_more(cloud: Cloud) -> None:
     services = ("dynamodb", "s3", "sqs", "lambda")
     for role in ("ApiRole", "WorkerRole", "SweepRole"):
         assert LIST_BUCKET in rights(role)
-        allowed = {right for right in rights(role) if right[0].startswith(services)} - LAMBDAS_OWN - {LIST_BUCKET}
+        allowed = (
+            {right for right in rights(role) if right[0].startswith(services)}
+            - LAMBDAS_OWN
+            - {LIST_BUCKET}
+        )
         assert allowed - cloud.iam.used[role] == set(), role

@@ -61,12 +61,16 @@ def test_what_waits_comes_latest_first_across_sessions(api: Api, app: App) -> No
     assert inbox(api) == [third, second, first]
 
 
-def test_a_session_that_waits_is_there_until_its_person_answers(app: App, api: Api, tenant: str) -> None:
+def test_a_session_that_waits_is_there_until_its_person_answers(
+    app: App, api: Api, tenant: str
+) -> None:
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
     started = []
     for _ in range(2):
-        session = stage.start(stage.define({"a": "", "b": "a"}, actions={"b": {"user_in_the_loop": tenant}}))
+        session = stage.start(
+            stage.define({"a": "", "b": "a"}, actions={"b": {"user_in_the_loop": tenant}})
+        )
         stage.drain()
         stage.clock.advance(1)
         started.append(stage.agent(session.session_uuid, "b"))
@@ -89,7 +93,9 @@ def test_what_a_client_lets_wait_is_there_too(api: Api) -> None:
     session = SESSION.put(api, COORDINATION.put(api, {}))
     agent = SESSION_AGENT.put(api, session, state="wait_for_user_input")
     later = SESSION_AGENT.put(api, session)
-    SESSION_AGENT.put(api, later, sessionAgentUuid=later["sessionAgentUuid"], state="wait_for_user_input")
+    SESSION_AGENT.put(
+        api, later, sessionAgentUuid=later["sessionAgentUuid"], state="wait_for_user_input"
+    )
     assert inbox(api) == [later["sessionAgentUuid"], agent["sessionAgentUuid"]]
     SESSION_AGENT.put(api, agent, sessionAgentUuid=agent["sessionAgentUuid"], state="completed")
     assert inbox(api) == [later["sessionAgentUuid"]]
@@ -97,7 +103,13 @@ def test_what_a_client_lets_wait_is_there_too(api: Api) -> None:
 
 def test_the_inbox_of_nobody_is_empty(api: Api) -> None:
     found = data(api, "userInbox")
-    assert found == {"sessionAgentList": [], "pageSize": 50, "pageNumber": 1, "total": 0, "nextCursor": None}
+    assert found == {
+        "sessionAgentList": [],
+        "pageSize": 50,
+        "pageNumber": 1,
+        "total": 0,
+        "nextCursor": None,
+    }
 
 
 def test_it_costs_one_query(api: Api, app: App, calls: Calls) -> None:
@@ -109,9 +121,14 @@ def test_it_costs_one_query(api: Api, app: App, calls: Calls) -> None:
 
 def test_an_agent_that_has_its_answer_is_no_longer_there(api: Api, app: App) -> None:
     first, second = waiting(api, app, [1, 2])
-    session = data(api, "userInbox", "{ sessionAgentList { sessionUuid } }")["sessionAgentList"][0]["sessionUuid"]
+    session = data(api, "userInbox", "{ sessionAgentList { sessionUuid } }")["sessionAgentList"][0][
+        "sessionUuid"
+    ]
     app.records.tables[SessionAgent].update(
-        api.tenant, (session, second), [SessionAgent.inbox.remove()], SessionAgent.session_uuid.exists()
+        api.tenant,
+        (session, second),
+        [SessionAgent.inbox.remove()],
+        SessionAgent.session_uuid.exists(),
     )
     assert inbox(api) == [first]
 
@@ -155,10 +172,16 @@ def test_a_cursor_of_another_list_is_refused(api: Api, app: App) -> None:
     waiting(api, app, [1, 2])
     cursor = data(api, "userInbox", limit=1)["nextCursor"]
     refused = error(api, "sessionAgentList", limit=1, cursor=cursor)
-    assert refused == {"code": "BAD_USER_INPUT", "message": "cursor belongs to another query; start again without it."}
+    assert refused == {
+        "code": "BAD_USER_INPUT",
+        "message": "cursor belongs to another query; start again without it.",
+    }
     other = api.as_tenant(f"{api.tenant}-2")
     assert error(other, "userInbox", limit=1, cursor=cursor)["code"] == "BAD_USER_INPUT"
 
 
 def test_a_limit_out_of_bounds_is_refused(api: Api) -> None:
-    assert error(api, "userInbox", limit=0) == {"code": "BAD_USER_INPUT", "message": "limit must be from 1 to 1000."}
+    assert error(api, "userInbox", limit=0) == {
+        "code": "BAD_USER_INPUT",
+        "message": "limit must be from 1 to 1000.",
+    }

@@ -1,6 +1,8 @@
-"""Promises P2–P6 under interleavings: Hypothesis draws the session and what goes wrong, a seed draws the order.
+"""Promises P2–P6 under interleavings: Hypothesis draws the session and what goes wrong, a seed
+draws the order.
 
-A model says beforehand how each agent must end. A history that ends otherwise fails with a script that replays it.
+A model says beforehand how each agent must end. A history that ends otherwise fails with a script
+that replays it.
 """
 
 import os
@@ -32,9 +34,17 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-# Histories that once ended otherwise: the write that expands a map was repeated; a worker died in a completed session.
+# Histories that once ended otherwise: the write that expands a map was repeated; a worker died in a
+# completed session.
 EXPANDED_TWICE = (
-    Plan({"a0": Node((), "stop", 3), "a1": Node(items=2), "a2": Node(("a0",), "stop", 2, over="a0"), "a3": Node()}),
+    Plan(
+        {
+            "a0": Node((), "stop", 3),
+            "a1": Node(items=2),
+            "a2": Node(("a0",), "stop", 2, over="a0"),
+            "a3": Node(),
+        }
+    ),
     Trouble(2, crashes=0.01, delays=0.05, repeats=0.1),
 )
 LEFT_BEHIND = (
@@ -96,7 +106,9 @@ TROUBLED = Trouble(
     controls=0.3,
     deadline=True,
 )
-STEERED = Trouble(2, crashes=0.01, cancels=0.1, forks=0.3, deletes=0.3, gives_up=True, deadline=True)
+STEERED = Trouble(
+    2, crashes=0.01, cancels=0.1, forks=0.3, deletes=0.3, gives_up=True, deadline=True
+)
 
 
 def test_every_kind_of_trouble_happens(stage: Stage) -> None:
@@ -111,14 +123,23 @@ def test_every_kind_of_trouble_happens(stage: Stage) -> None:
 
 
 def test_a_history_is_the_same_each_time(stage: Stage) -> None:
-    plan = Plan({"a": Node(), "b": Node(("a",), "flaky"), "c": Node(("a",), "fail"), "d": Node(("b", "c"), join="any")})
+    plan = Plan(
+        {
+            "a": Node(),
+            "b": Node(("a",), "flaky"),
+            "c": Node(("a",), "fail"),
+            "d": Node(("b", "c"), join="any"),
+        }
+    )
     once, again = (History(stage, plan, TROUBLED) for _ in range(2))
     assert str(once.run()) == str(again.run())
     assert (once.trace, once.happened) == (again.trace, again.happened)
 
 
 def test_the_script_of_a_history_replays_it() -> None:
-    plan = Plan({"a": Node(items=2), "b": Node(("a",), "flaky", over="a", conditions=("a",))}, "continue")
+    plan = Plan(
+        {"a": Node(items=2), "b": Node(("a",), "flaky", over="a", conditions=("a",))}, "continue"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script(plan, TROUBLED)],
         cwd=Path(__file__).parents[2],
@@ -128,7 +149,9 @@ def test_the_script_of_a_history_replays_it() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("completed; a: completed, b: completed, b[0]: completed, b[1]: completed")
+    assert done.stdout.startswith(
+        "completed; a: completed, b: completed, b[0]: completed, b[1]: completed"
+    )
 
 
 def test_a_history_that_ends_otherwise_is_noticed(stage: Stage) -> None:

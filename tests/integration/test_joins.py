@@ -23,7 +23,9 @@ MANY = 500 if os.environ.get("CI") else 150
 
 @pytest.fixture
 def stage(app: App) -> Stage:
-    """Many threads; each call to the store is atomic, as DynamoDB makes it and moto's in-process mode does not."""
+    """Many threads; each call to the store is atomic, as DynamoDB makes it and moto's in-process
+    mode does not.
+    """
     stage = stage_of(app, threads=THREADS)
     one_at_a_time(stage)
     return stage
@@ -58,18 +60,24 @@ def test_fifty_predecessors_that_complete_at_once_start_their_join_once(stage: S
     check_promises(stage, session)
     assert stage.runtime.ran().count("last") == 1
     assert len(stage.runtime.requests) == JOINED + 1
-    assert [each.agent_uuid for each in stage.runtime.requests[-1].predecessors] == [f"m{n:03}" for n in range(JOINED)]
+    assert [each.agent_uuid for each in stage.runtime.requests[-1].predecessors] == [
+        f"m{n:03}" for n in range(JOINED)
+    ]
     check_redelivery_changes_nothing(stage, session)
 
 
 def test_every_removal_sent_twice_counts_once(stage: Stage) -> None:
     session = join_of(stage, JOINED)
-    (*_, last) = stage.agents(session.session_uuid)
+    *_, last = stage.agents(session.session_uuid)
     key = (session.session_uuid, last.session_agent_uuid)
     finish = partial(stage.app.transitions.finish_edge, session.partition_key, key)
     removals = [partial(finish, edge) for edge in range(JOINED)] * 2
     with ThreadPoolExecutor(THREADS) as pool:
-        degrees = [each.in_degree for each in pool.map(lambda removal: removal(), removals) if each is not None]
+        degrees = [
+            each.in_degree
+            for each in pool.map(lambda removal: removal(), removals)
+            if each is not None
+        ]
     assert len(degrees) == 2 * JOINED
     assert set(degrees) == set(range(JOINED))  # a first removal answers with a degree of its own
     join: Any = stage.agents(session.session_uuid)[-1]

@@ -1,4 +1,6 @@
-"""`JSONCamelCase` from the document to the database and back: what is data comes back byte for byte."""
+"""`JSONCamelCase` from the document to the database and back: what is data comes back byte for
+byte.
+"""
 
 import json
 from typing import Any
@@ -38,7 +40,15 @@ VALUES: list[Any] = [
     {},
     [[], {}, [None]],
     {"": {"": ""}},
-    {" ": 1, "valid-1": 1, "API_KEY": 1, "agentA1-Bc": 1, "aPIKEY": 1, "snake_case": 1, "camelCase": 1},
+    {
+        " ": 1,
+        "valid-1": 1,
+        "API_KEY": 1,
+        "agentA1-Bc": 1,
+        "aPIKEY": 1,
+        "snake_case": 1,
+        "camelCase": 1,
+    },
     {"é": 1, "😀": 2, "a.b": 3, "$ref": 4, "@type": 5, "0": 6, "__proto__": 7, "null": 8},
 ]
 
@@ -75,12 +85,16 @@ def test_free_form_json_comes_back_byte_for_byte(value: Any, api: Api, world: Wo
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30])
-def test_keys_that_no_shape_knows_come_back_byte_for_byte(value: Any, api: Api, world: World) -> None:
+def test_keys_that_no_shape_knows_come_back_byte_for_byte(
+    value: Any, api: Api, world: World
+) -> None:
     agent = {"agentUuid": "a", "x": value, "my_Own-Key": {"agent_uuid": value, "agentName": value}}
     made = COORDINATION.put(api, {}, agents=[agent])
     assert text(COORDINATION.get(api, made)["agents"]) == text([agent])
     action = {"predecessors": [], "x": value, "PRIMARY_path": value}
-    task = TASK.put(api, made, agentActions={"a": action}, subtaskQueries=[{"agentUuid": "a", "x_Y": value}])
+    task = TASK.put(
+        api, made, agentActions={"a": action}, subtaskQueries=[{"agentUuid": "a", "x_Y": value}]
+    )
     found = TASK.get(api, task)
     assert text(found["agentActions"]) == text({"a": action})
     assert text(found["subtaskQueries"]) == text([{"agentUuid": "a", "x_Y": value}])
@@ -88,7 +102,9 @@ def test_keys_that_no_shape_knows_come_back_byte_for_byte(value: Any, api: Api, 
     assert text(of_session["x"]) == text(value)
 
 
-@pytest.mark.parametrize("uuid", ["valid-1", "API_KEY", "agentA1-Bc", "agent_uuid", "é😀", "a b", "primaryPath", "0"])
+@pytest.mark.parametrize(
+    "uuid", ["valid-1", "API_KEY", "agentA1-Bc", "agent_uuid", "é😀", "a b", "primaryPath", "0"]
+)
 def test_an_agents_uuid_as_a_key_is_data(uuid: str, api: Api) -> None:
     made = COORDINATION.put(api, {}, agents=[{"agentUuid": uuid}, {"agentUuid": "other"}])
     actions = {uuid: {"predecessors": ["other"]}, "other": {}}
@@ -97,11 +113,19 @@ def test_an_agents_uuid_as_a_key_is_data(uuid: str, api: Api) -> None:
     assert (found["agentActions"], found["subtaskQueries"]) == (actions, [{"agentUuid": uuid}])
 
 
-def test_keys_of_the_schema_come_in_either_case_and_go_out_in_camel_case(api: Api, world: World) -> None:
+def test_keys_of_the_schema_come_in_either_case_and_go_out_in_camel_case(
+    api: Api, world: World
+) -> None:
     made = COORDINATION.put(
-        api, {}, agents=[{"agent_uuid": "a", "agent_name": "A", "runtime": {"kind": "openai", "max_tokens": 5}}]
+        api,
+        {},
+        agents=[
+            {"agent_uuid": "a", "agent_name": "A", "runtime": {"kind": "openai", "max_tokens": 5}}
+        ],
     )
-    assert made["agents"] == [{"agentUuid": "a", "agentName": "A", "runtime": {"kind": "openai", "maxTokens": 5}}]
+    assert made["agents"] == [
+        {"agentUuid": "a", "agentName": "A", "runtime": {"kind": "openai", "maxTokens": 5}}
+    ]
     action = {
         "primary_path": False,
         "user_in_the_loop": "ann",
@@ -114,8 +138,13 @@ def test_keys_of_the_schema_come_in_either_case_and_go_out_in_camel_case(api: Ap
     }
     assert TASK.put(api, made, agentActions={"a": action})["agentActions"] == {"a": camel}
     subtasks = [{"agent_uuid": "a", "subtask_query": "q"}]
-    assert TASK.put(api, made, subtaskQueries=subtasks)["subtaskQueries"] == [{"agentUuid": "a", "subtaskQuery": "q"}]
-    assert SESSION_AGENT.put(api, world, agentAction=action)["agentAction"] == {"predecessors": [], **camel}
+    assert TASK.put(api, made, subtaskQueries=subtasks)["subtaskQueries"] == [
+        {"agentUuid": "a", "subtaskQuery": "q"}
+    ]
+    assert SESSION_AGENT.put(api, world, agentAction=action)["agentAction"] == {
+        "predecessors": [],
+        **camel,
+    }
 
 
 def test_what_is_stored_is_in_snake_case(api: Api, app: App) -> None:
@@ -127,9 +156,11 @@ def test_what_is_stored_is_in_snake_case(api: Api, app: App) -> None:
 
 
 def test_literals_in_the_document_and_variables_inside_them(api: Api) -> None:
-    source = """mutation($name: String, $whole: JSONCamelCase, $absent: JSONCamelCase, $uuid: String = "b") {
+    source = """mutation($name: String, $whole: JSONCamelCase, $absent: JSONCamelCase,
+        $uuid: String = "b") {
       insertUpdateCoordination(updatedBy: "me", agents: [
-        {agentUuid: "a", agent_name: $name, n: [1, 1.0, 1e3, -0.0, 12345678901234567890, true, null, WORD],
+        {agentUuid: "a", agent_name: $name,
+          n: [1, 1.0, 1e3, -0.0, 12345678901234567890, true, null, WORD],
          API_KEY: $whole, gone: $absent, text: "\\u00e9 \\u{1F600}", block: \"\"\"  a
            b\"\"\", empty: {}, nested: {list: [[{x: $whole}]]}},
         {agentUuid: $uuid}, $whole]) { coordination { agents } } }"""
@@ -154,22 +185,36 @@ def test_literals_in_the_document_and_variables_inside_them(api: Api) -> None:
 
 
 def test_one_object_stands_for_a_list_of_one(api: Api) -> None:
-    source = """mutation($agents: [JSONCamelCase]) { insertUpdateCoordination(updatedBy: "me", agents: $agents) {
+    source = """mutation($agents: [JSONCamelCase]) { insertUpdateCoordination(updatedBy: "me",
+        agents: $agents) {
       coordination { agents } } }"""
     assert answered(api, source, agents={"agentUuid": "a"}) == [{"agentUuid": "a"}]
     inline = (
-        'mutation { insertUpdateCoordination(updatedBy: "me", agents: {agentUuid: "a"}) { coordination { agents } } }'
+        'mutation { insertUpdateCoordination(updatedBy: "me", agents: {agentUuid: "a"}) {'
+        " coordination { agents } } }"
     )
     assert answered(api, inline) == [{"agentUuid": "a"}]
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(value=JSON)
 def test_any_json_survives_the_way_there_and_back(value: Any, api: Api) -> None:
-    uuid = COORDINATION.put(api, {}, agents=[{"agentUuid": "a", "value": value}])["coordinationUuid"]
+    uuid = COORDINATION.put(api, {}, agents=[{"agentUuid": "a", "value": value}])[
+        "coordinationUuid"
+    ]
     found = data(api, "coordination", "{ agents }", coordinationUuid=uuid)["agents"]
     assert text(found) == text([{"agentUuid": "a", "value": value}])

@@ -1,4 +1,6 @@
-"""The local server is killed again and again while it works; what it had acknowledged happens all the same."""
+"""The local server is killed again and again while it works; what it had acknowledged happens all
+the same.
+"""
 
 import json
 import os
@@ -28,13 +30,16 @@ SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
 FUNCTIONS = json.dumps({"sleep": "tests.kit.functions:sleep"})
 
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
-  insertUpdateCoordination(coordinationUuid: "c", coordinationName: "n", agents: $agents, updatedBy: "me") {
+  insertUpdateCoordination(coordinationUuid: "c", coordinationName: "n", agents: $agents,
+      updatedBy: "me") {
     coordination { coordinationUuid } } }"""
 TASK = """mutation($actions: JSONCamelCase) {
-  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "n", agentActions: $actions, updatedBy: "me") {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "n", agentActions: $actions,
+      updatedBy: "me") {
     task { taskUuid } } }"""
 START = """mutation($s: String) {
-  executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", sessionUuid: $s, taskQuery: "go") {
+  executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", sessionUuid: $s,
+      taskQuery: "go") {
     procedureTaskSession { sessionUuid } } }"""
 WHOLE = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
   status
@@ -99,7 +104,9 @@ class Server:
         self._alive = True
 
     def data(self, query: str, **variables: Any) -> Any:
-        """The data of an answer without errors; raises `httpx.TransportError` when the server is killed meanwhile."""
+        """The data of an answer without errors; raises `httpx.TransportError` when the server is
+        killed meanwhile.
+        """
         answer = self._http.post(self._url, json={"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
@@ -152,20 +159,30 @@ def unanswered(starts: dict[str, Future[bool]]) -> list[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_a_server_killed_ten_times_completes_fifty_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_killed_ten_times_completes_fifty_sessions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with closing(Servers(tmp_path / "log")) as servers:
-        attempts, repeated = killed_again_and_again(lambda: closing(Server(servers, tmp_path / "data")))
+        attempts, repeated = killed_again_and_again(
+            lambda: closing(Server(servers, tmp_path / "data"))
+        )
     with capsys.disabled():
         print(f"\n{KILLS} kills: {repeated} starts repeated, {attempts['lost']} attempts lost")  # noqa: T201
     assert set(attempts) == {"completed", "lost"}
 
 
-def killed_again_and_again(serving: Callable[[], AbstractContextManager[Server]]) -> tuple[Counter[str], int]:
+def killed_again_and_again(
+    serving: Callable[[], AbstractContextManager[Server]],
+) -> tuple[Counter[str], int]:
     """How the attempts of all sessions ended, and how many starts were repeated."""
     random = Random(3)
     with serving() as server:
-        server.data(COORDINATION, agents=[{"agentUuid": name, "runtime": SLEEP} for name in DIAMOND])
-        server.data(TASK, actions={name: {"predecessors": before} for name, before in DIAMOND.items()})
+        server.data(
+            COORDINATION, agents=[{"agentUuid": name, "runtime": SLEEP} for name in DIAMOND]
+        )
+        server.data(
+            TASK, actions={name: {"predecessors": before} for name, before in DIAMOND.items()}
+        )
     names = [f"session-{number}" for number in range(SESSIONS)]
     owed: list[str] = []
     repeated = writes = 0
@@ -200,7 +217,9 @@ def attempts_of(server: Server, session_uuid: str) -> list[str]:
         found = {run["attempt"]: run["status"] for run in runs[each["sessionAgentUuid"]]}
         assert sorted(found) == list(range(1, each["attempt"] + 1))
         assert len(found) == len(runs[each["sessionAgentUuid"]])
-        assert [attempt for attempt, status in found.items() if status == "completed"] == [each["attempt"]]
+        assert [attempt for attempt, status in found.items() if status == "completed"] == [
+            each["attempt"]
+        ]
     return [run["status"] for each in runs.values() for run in each]
 
 

@@ -1,4 +1,6 @@
-"""Reads that are not consistent come from a replica that lags behind: here always, by one change of each item."""
+"""Reads that are not consistent come from a replica that lags behind: here always, by one change of
+each item.
+"""
 
 import pytest
 
@@ -26,7 +28,9 @@ def stage(app: App) -> Stage:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_session_ends_as_it_must(stage: Stage, shape: Shape) -> None:
     stage.runtime.behaviours = dict(shape.behaviours)
-    names = stage.define(shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure)
+    names = stage.define(
+        shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure
+    )
     session = stage.start(names)
     work(stage, session)
     check_promises(stage, session, status=shape.status, states=shape.states)
@@ -57,13 +61,16 @@ def test_a_guard_sees_the_child_that_was_just_written(stage: Stage) -> None:
 # What a request has written it shows, and so do the next
 
 
-def test_a_session_that_was_just_started_is_shown_and_so_is_what_hangs_below_it(app: App, api: Api) -> None:
+def test_a_session_that_was_just_started_is_shown_and_so_is_what_hangs_below_it(
+    app: App, api: Api
+) -> None:
     task = stage_of(app).define({"a": "", "b": "a"})
     databases[-1].lags = lambda: True
     started = data(
         api,
         "executeProcedureTaskSession",
-        "{ procedureTaskSession { session { status sessionAgents { agentUuid whyNotRunning { code } } } } }",
+        "{ procedureTaskSession { session { status sessionAgents { agentUuid whyNotRunning { code }"
+        " } } } }",
         coordinationUuid=task[0],
         taskUuid=task[1],
     )
@@ -83,8 +90,13 @@ def test_a_follow_up_question_finds_its_session_and_its_thread(app: App, api: Ap
     asked = data(api, "askOperationHub", selection, **coordination, userQuery="who?")
     assert asked["session"] == {"status": "active", "sessionAgents": [{"state": "initial"}]}
     thread = {"sessionUuid": asked["sessionUuid"], "threadUuid": asked["threadUuid"]}
-    further = data(api, "askOperationHub", selection, **coordination, **thread, userQuery="and then?")
-    assert further == {**asked, "session": {"status": "active", "sessionAgents": [{"state": "initial"}] * 2}}
+    further = data(
+        api, "askOperationHub", selection, **coordination, **thread, userQuery="and then?"
+    )
+    assert further == {
+        **asked,
+        "session": {"status": "active", "sessionAgents": [{"state": "initial"}] * 2},
+    }
 
 
 def test_what_a_person_or_a_job_has_just_done_is_shown(app: App, api: Api) -> None:
@@ -93,7 +105,10 @@ def test_what_a_person_or_a_job_has_just_done_is_shown(app: App, api: Api) -> No
     stage.queue.waiting.pop()
     run_step(stage.app, stage.queue.sent[0])
     databases[-1].lags = lambda: True
-    told = "{ sessionAgent { state sessionRuns { status outputTokens } session { sessionRuns { status } } } }"
+    told = (
+        "{ sessionAgent { state sessionRuns { status outputTokens } session { sessionRuns { status"
+        " } } } }"
+    )
     usage = {"outputTokens": 3}
     done = data(api, "completeAsyncTask", told, asyncTaskUuid="job", result="done", usage=usage)
     completed = {"status": "completed"}

@@ -1,4 +1,6 @@
-"""The rows of the life cycle have one meaning: what `holds` says is what the database does, for every pair."""
+"""The rows of the life cycle have one meaning: what `holds` says is what the database does, for
+every pair.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -31,11 +33,23 @@ SAMPLES: dict[str, tuple[Phase, dict[str, Any]]] = {
         Phase.WAITING_FOR_PREDECESSORS,
         {"in_degree": 1, "unfinished": {3}, "awaits_user": "ann"},
     ),
-    "a join of some": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 2, "unfinished": {4, 5}, "still_needed": 1}),
-    "a join that has enough": (Phase.READY, {"in_degree": 2, "unfinished": {4, 5}, "still_needed": 0}),
-    "a join that misses some": (Phase.UNSATISFIED, {"in_degree": 1, "unfinished": {3}, "still_needed": 2}),
+    "a join of some": (
+        Phase.WAITING_FOR_PREDECESSORS,
+        {"in_degree": 2, "unfinished": {4, 5}, "still_needed": 1},
+    ),
+    "a join that has enough": (
+        Phase.READY,
+        {"in_degree": 2, "unfinished": {4, 5}, "still_needed": 0},
+    ),
+    "a join that misses some": (
+        Phase.UNSATISFIED,
+        {"in_degree": 1, "unfinished": {3}, "still_needed": 2},
+    ),
     "an edge is off": (Phase.UNSATISFIED, {"unsatisfied": True}),
-    "one of two is off": (Phase.WAITING_FOR_PREDECESSORS, {"in_degree": 1, "unfinished": {3}, "unsatisfied": True}),
+    "one of two is off": (
+        Phase.WAITING_FOR_PREDECESSORS,
+        {"in_degree": 1, "unfinished": {3}, "unsatisfied": True},
+    ),
     "asks": (Phase.ASKING, {"awaits_user": "ann"}),
     "backs off": (Phase.BACKOFF, {"state": "pending", "not_before": 150, "attempt": 1}),
     "backed off": (Phase.READY, {"state": "pending", "not_before": 100, "attempt": 1}),
@@ -46,15 +60,28 @@ SAMPLES: dict[str, tuple[Phase, dict[str, Any]]] = {
     "acts": (Phase.ACTING, {**ANSWERED, **HELD, "acting": True}),
     "acted": (Phase.ACTION_DUE, {**ANSWERED, **LOST, "acting": True}),
     "acts later": (Phase.BACKOFF, {**ANSWERED, "acting": True, "not_before": 150}),
-    "a job": (Phase.WAITING_FOR_JOB, {**ANSWERED, "lease_token": "mine", "async_task_uuid": "job", "due_at": 300}),
-    "a job that is concluded": (Phase.EXECUTING, {**ANSWERED, **HELD, "async_task_uuid": "job", "due_at": 300}),
+    "a job": (
+        Phase.WAITING_FOR_JOB,
+        {**ANSWERED, "lease_token": "mine", "async_task_uuid": "job", "due_at": 300},
+    ),
+    "a job that is concluded": (
+        Phase.EXECUTING,
+        {**ANSWERED, **HELD, "async_task_uuid": "job", "due_at": 300},
+    ),
     "a map, writing": (
         Phase.MAP_EXPANDING,
         {"state": "pending", "mapped": 2, "generation": 1, "in_degree": 2, "unfinished": {8, 9}},
     ),
     "a map": (
         Phase.WAITING_FOR_ELEMENTS,
-        {"state": "pending", "mapped": 2, "generation": 1, "in_degree": 2, "unfinished": {3, 9}, "elements_sent": True},
+        {
+            "state": "pending",
+            "mapped": 2,
+            "generation": 1,
+            "in_degree": 2,
+            "unfinished": {3, 9},
+            "elements_sent": True,
+        },
     ),
     "waits for ann": (Phase.WAITING_FOR_PERSON, ASKED),
     "waits for ann until": (Phase.WAITING_FOR_PERSON, {**ASKED, "due_at": 300, "nonce": "n"}),
@@ -98,20 +125,26 @@ def test_what_is_ready_is_claimed_now_or_after_its_backoff_or_its_person() -> No
 @contextmanager
 def emulated(backend: str) -> Iterator[Table[SessionAgent]]:
     """The table of session agents on moto, or in memory."""
-    with mock_aws(), in_memory() if backend == "memory" else nullcontext(), pytest.MonkeyPatch.context() as patched:
+    with (
+        mock_aws(),
+        in_memory() if backend == "memory" else nullcontext(),
+        pytest.MonkeyPatch.context() as patched,
+    ):
         patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
         settings = Settings(auth="local")
         bootstrap.create_tables(settings)
-        table: Table[SessionAgent] = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)).records.table(
-            SESSION_AGENT
-        )
+        table: Table[SessionAgent] = bootstrap.build_app(
+            bootstrap.create_queue_and_bucket(settings)
+        ).records.table(SESSION_AGENT)
         for name in SAMPLES:
             table.put(sample(name), SessionAgent.session_uuid.does_not_exist())
         yield table
 
 
 @pytest.mark.parametrize(
-    ("backend", "differences"), [("moto", ["as it was read"]), ("memory", [*DIFFERENCES])], ids=["moto", "memory"]
+    ("backend", "differences"),
+    [("moto", ["as it was read"]), ("memory", [*DIFFERENCES])],
+    ids=["moto", "memory"],
 )
 def test_the_database_does_what_the_rows_say(backend: str, differences: list[str]) -> None:
     with emulated(backend) as table:
@@ -122,7 +155,9 @@ def test_the_database_does_what_the_rows_say(backend: str, differences: list[str
                 assert {*answers} == {True, False} or backend == "moto", row.name
 
 
-def _agreed(table: Table[SessionAgent], predicate: Predicate, name: str, difference: dict[str, Any]) -> bool:
+def _agreed(
+    table: Table[SessionAgent], predicate: Predicate, name: str, difference: dict[str, Any]
+) -> bool:
     """What both say about a sample that was read when it was different."""
     agent, seen = sample(name), sample(name, **difference)
     given = {"now": NOW, "lost_before": NOW, "tenant": TENANT, "epoch": 1, "edge": 3, "seen": seen}

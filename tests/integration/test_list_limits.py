@@ -71,23 +71,30 @@ def test_a_cursor_serves_its_own_query_only(api: Api) -> None:
     [("sessionList", "statuses"), ("taskScheduleList", "statuses"), ("sessionAgentList", "states")],
 )
 @pytest.mark.parametrize("word", ["nobody", "", None, "Active", "active "])
-def test_an_unknown_status_in_a_filter_is_refused(field: str, name: str, word: str | None, api: Api) -> None:
+def test_an_unknown_status_in_a_filter_is_refused(
+    field: str, name: str, word: str | None, api: Api
+) -> None:
     assert code(api, field, **{name: ["initial", word]}) == "BAD_USER_INPUT"
 
 
-def test_a_page_that_would_cost_too_much_ends_early_and_goes_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_would_cost_too_much_ends_early_and_goes_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lists, "MAX_READ", 4)
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
     made = [SESSION.put(api, above, userId="ann" if each == 0 else "bob") for each in range(6)]
     query = """query($c: String, $cursor: String) {
-      sessionList(coordinationUuid: $c, userId: "ann", cursor: $cursor) { sessionList { sessionUuid } nextCursor } }"""
+      sessionList(coordinationUuid: $c, userId: "ann", cursor: $cursor) { sessionList {
+          sessionUuid } nextCursor } }"""
     first = api.data(query, c=above["coordinationUuid"])["sessionList"]
     assert first["sessionList"] == []
     second = api.data(query, c=above["coordinationUuid"], cursor=first["nextCursor"])["sessionList"]
     assert second == {"sessionList": [{"sessionUuid": made[0]["sessionUuid"]}], "nextCursor": None}
 
 
-def test_a_walk_through_sessions_ends_early_and_goes_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_walk_through_sessions_ends_early_and_goes_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lists, "MAX_READ", 4)
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
     made = []

@@ -1,4 +1,6 @@
-"""Lists: filters that combine with AND, pages by number and by cursor, their order, and what they refuse."""
+"""Lists: filters that combine with AND, pages by number and by cursor, their order, and what they
+refuse.
+"""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -10,7 +12,17 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import SessionAgent
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import data
-from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK, TASK_SCHEDULE, Case, World
+from tests.kit.records import (
+    CASES,
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+    TASK_SCHEDULE,
+    Case,
+    World,
+)
 
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -59,7 +71,12 @@ ROWS: list[tuple[Case, list[dict[str, Any]], dict[str, Any], Mapping[str, Any]]]
             {"taskName": "blue", "taskDescription": "of wood", "initialTaskQuery": "stay"},
             {"taskName": "red two", "taskDescription": "of wood", "coordinationUuid": "c2"},
         ],
-        {"taskName": "red", "taskDescription": "wood", "initialTaskQuery": "go", "coordinationUuid": "c1"},
+        {
+            "taskName": "red",
+            "taskDescription": "wood",
+            "initialTaskQuery": "go",
+            "coordinationUuid": "c1",
+        },
         {
             "taskName": (0, 1, 3),
             "taskDescription": (1, 2, 3),
@@ -89,7 +106,12 @@ ROWS: list[tuple[Case, list[dict[str, Any]], dict[str, Any], Mapping[str, Any]]]
             {"taskUuid": "t1", "userId": "u1", "status": "active", "coordinationUuid": "c2"},
             {},
         ],
-        {"taskUuid": "t1", "userId": "u1", "statuses": ["active", "paused"], "coordinationUuid": "c1"},
+        {
+            "taskUuid": "t1",
+            "userId": "u1",
+            "statuses": ["active", "paused"],
+            "coordinationUuid": "c1",
+        },
         {
             "taskUuid": (0, 1, 2, 4),
             "userId": (0, 1, 3, 4),
@@ -119,26 +141,38 @@ ROWS: list[tuple[Case, list[dict[str, Any]], dict[str, Any], Mapping[str, Any]]]
 
 @pytest.fixture
 def forest(api: Api) -> dict[str, str]:
-    """Two coordinations; tasks t1, t2 and sessions s1, s2 below the first, t3 and s3 below the other.
+    """Two coordinations; tasks t1, t2 and sessions s1, s2 below the first, t3 and s3 below the
+    other.
 
     Names are made into uuids that belong to this tenant alone.
     """
-    own = {name: f"{name} of {api.tenant}" for name in ("c1", "c2", "t1", "t2", "t3", "s1", "s2", "s3")}
+    own = {
+        name: f"{name} of {api.tenant}" for name in ("c1", "c2", "t1", "t2", "t3", "s1", "s2", "s3")
+    }
     for name in ("c1", "c2"):
         COORDINATION.put(api, {}, coordinationUuid=own[name])
     for name, above in (("t1", "c1"), ("t2", "c1"), ("t3", "c2")):
         TASK.put(api, {"coordinationUuid": own[above]}, taskUuid=own[name])
     for name, above, task in (("s1", "c1", "t1"), ("s2", "c1", "t2"), ("s3", "c2", "t1")):
-        SESSION.put(api, {"coordinationUuid": own[above]}, sessionUuid=own[name], taskUuid=own[task])
+        SESSION.put(
+            api, {"coordinationUuid": own[above]}, sessionUuid=own[name], taskUuid=own[task]
+        )
     return own
 
 
 def resolved(values: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
-    return {name: own.get(value, value) if isinstance(value, str) else value for name, value in values.items()}
+    return {
+        name: own.get(value, value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def check_every_combination(
-    api: Api, case: Case, made: list[str], filters: Mapping[str, Any], keeps: Mapping[str, tuple[int, ...]]
+    api: Api,
+    case: Case,
+    made: list[str],
+    filters: Mapping[str, Any],
+    keeps: Mapping[str, tuple[int, ...]],
 ) -> None:
     for size in range(len(filters) + 1):
         for names in combinations(filters, size):
@@ -150,7 +184,9 @@ def check_every_combination(
                 assert len(found) - len(ours) <= 8  # the forest itself may pass a single filter
 
 
-@pytest.mark.parametrize(("case", "rows", "filters", "keeps"), ROWS, ids=[row[0].name for row in ROWS])
+@pytest.mark.parametrize(
+    ("case", "rows", "filters", "keeps"), ROWS, ids=[row[0].name for row in ROWS]
+)
 def test_all_filters_combine_with_and(
     case: Case,
     rows: list[dict[str, Any]],
@@ -167,7 +203,9 @@ def test_all_filters_combine_with_and(
     check_every_combination(api, case, made, resolved(filters, forest), keeps)
 
 
-def test_all_filters_of_session_agents_combine_with_and(api: Api, app: App, forest: dict[str, str]) -> None:
+def test_all_filters_of_session_agents_combine_with_and(
+    api: Api, app: App, forest: dict[str, str]
+) -> None:
     rows: list[tuple[str, dict[str, Any]]] = [
         ("s1", {"agentUuid": "a", "inDegree": 1, "state": "pending"}),
         ("s1", {"agentUuid": "b", "inDegree": 1, "state": "failed"}),
@@ -234,24 +272,39 @@ def test_all_filters_of_session_agents_combine_with_and(api: Api, app: App, fore
     assert uuids(SESSION_AGENT, api, **without) == made[:1]
 
 
-def test_a_filter_that_is_null_or_an_empty_text_to_contain_is_no_filter(api: Api, forest: dict[str, str]) -> None:
+def test_a_filter_that_is_null_or_an_empty_text_to_contain_is_no_filter(
+    api: Api, forest: dict[str, str]
+) -> None:
     both = sorted([forest["c1"], forest["c2"]])
     for value in (None, ""):
         found = uuids(COORDINATION, api, coordinationName=value, coordinationDescription=value)
         assert sorted(found) == both
-    tasks = uuids(TASK, api, taskName="", taskDescription="", initialTaskQuery="", coordinationUuid=None)
+    tasks = uuids(
+        TASK, api, taskName="", taskDescription="", initialTaskQuery="", coordinationUuid=None
+    )
     assert sorted(tasks) == sorted([forest["t1"], forest["t2"], forest["t3"]])
 
 
 def test_a_filter_compares_letter_by_letter(api: Api, forest: dict[str, str]) -> None:
     COORDINATION.put(api, {}, coordinationUuid=forest["c1"], coordinationName="100 % Café_[a]")
-    for text, count in (("Café", 1), ("café", 0), ("%", 1), ("0 %", 1), ("_[", 1), (".", 0), ("a b", 0)):
+    for text, count in (
+        ("Café", 1),
+        ("café", 0),
+        ("%", 1),
+        ("0 %", 1),
+        ("_[", 1),
+        (".", 0),
+        ("a b", 0),
+    ):
         assert len(uuids(COORDINATION, api, coordinationName=text)) == count
 
 
 def test_a_long_text_is_searched_where_it_lives(api: Api, forest: dict[str, str]) -> None:
     COORDINATION.put(
-        api, {}, coordinationUuid=forest["c1"], coordinationDescription="x" * 100_000 + "needle" + "x" * 100_000
+        api,
+        {},
+        coordinationUuid=forest["c1"],
+        coordinationDescription="x" * 100_000 + "needle" + "x" * 100_000,
     )
     assert uuids(COORDINATION, api, coordinationDescription="needle") == [forest["c1"]]
 
@@ -273,7 +326,9 @@ def rows(api: Api, case: Case) -> tuple[dict[str, str], list[str]]:
     if case in (SESSION_AGENT, SESSION_RUN):
         world["sessionUuid"] = SESSION.put(api, world)["sessionUuid"]
     if case in (TASK, SESSION):
-        world["coordinationUuid"] = top["coordinationUuid"] = COORDINATION.put(api, {})["coordinationUuid"]
+        world["coordinationUuid"] = top["coordinationUuid"] = COORDINATION.put(api, {})[
+            "coordinationUuid"
+        ]
     made = [make(api, case, world, number) for number in range(7)]
     return {case.keys[0]: world[case.keys[0]]}, made
 
@@ -295,7 +350,9 @@ def test_pages_by_number_part_the_list(
 
 
 @every_record
-def test_cursors_part_the_list(case: Case, api: Api, rows: tuple[dict[str, str], list[str]]) -> None:
+def test_cursors_part_the_list(
+    case: Case, api: Api, rows: tuple[dict[str, str], list[str]]
+) -> None:
     parent, made = rows
     for limit in (1, 3, 7, 8):
         found, cursor, steps = [], None, 0
@@ -327,7 +384,10 @@ def test_cursors_part_the_list_of_a_whole_tenant(case: Case, api: Api) -> None:
 
 def test_cursors_go_on_through_filters(api: Api) -> None:
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
-    made = [SESSION.put(api, above, status="active" if number % 3 else "failed")["sessionUuid"] for number in range(10)]
+    made = [
+        SESSION.put(api, above, status="active" if number % 3 else "failed")["sessionUuid"]
+        for number in range(10)
+    ]
     wanted = [uuid for number, uuid in enumerate(made) if number % 3 == 0][::-1]
     for where in (above, {}):
         arguments = {**where, "statuses": ["failed"], "limit": 3}
@@ -342,24 +402,48 @@ def test_the_total_is_counted_only_when_it_is_asked_for(api: Api, calls: Calls) 
     for _ in range(5):
         TASK.put(api, above)
     calls.taken()
-    data(api, "taskList", "{ taskList { taskUuid } pageSize pageNumber nextCursor }", **above, limit=2)
+    data(
+        api,
+        "taskList",
+        "{ taskList { taskUuid } pageSize pageNumber nextCursor }",
+        **above,
+        limit=2,
+    )
     assert calls.taken() == {"Query": 1}
-    assert data(api, "taskList", "{ ...on TaskListType { total } }", **above, limit=2) == {"total": 5}
+    assert data(api, "taskList", "{ ...on TaskListType { total } }", **above, limit=2) == {
+        "total": 5
+    }
     assert calls.taken()["Query"] > 1
 
 
 def test_a_list_has_fifty_records_unless_it_says_otherwise(api: Api) -> None:
     page = data(api, "coordinationList")
-    assert page == {"coordinationList": [], "pageSize": 50, "pageNumber": 1, "total": 0, "nextCursor": None}
+    assert page == {
+        "coordinationList": [],
+        "pageSize": 50,
+        "pageNumber": 1,
+        "total": 0,
+        "nextCursor": None,
+    }
 
 
-def test_agents_made_by_hand_are_found_by_the_name_in_their_coordination(api: Api, calls: Calls) -> None:
-    agents = [{"agentUuid": "a", "agentName": "red one"}, {"agentUuid": "b", "agentName": "blue"}, {"agentUuid": "c"}]
+def test_agents_made_by_hand_are_found_by_the_name_in_their_coordination(
+    api: Api, calls: Calls
+) -> None:
+    agents = [
+        {"agentUuid": "a", "agentName": "red one"},
+        {"agentUuid": "b", "agentName": "blue"},
+        {"agentUuid": "c"},
+    ]
     above = COORDINATION.put(api, {}, agents=agents)
     above = {**above, **SESSION.put(api, above)}
-    made = {uuid: make(api, SESSION_AGENT, above, 0, agentUuid=uuid) for uuid in ("a", "b", "c", "gone")}
+    made = {
+        uuid: make(api, SESSION_AGENT, above, 0, agentUuid=uuid) for uuid in ("a", "b", "c", "gone")
+    }
     calls.taken()
-    assert uuids(SESSION_AGENT, api, agentName="red", sessionUuid=above["sessionUuid"]) == [made["a"]]
+    assert uuids(SESSION_AGENT, api, agentName="red", sessionUuid=above["sessionUuid"]) == [
+        made["a"]
+    ]
     assert calls.taken()["GetItem"] == 1
     assert uuids(SESSION_AGENT, api, agentName="green", sessionUuid=above["sessionUuid"]) == []
     assert uuids(SESSION_AGENT, api.as_tenant(f"{api.tenant}-2"), agentName="red") == []

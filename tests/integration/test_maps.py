@@ -47,7 +47,11 @@ def test_every_element_is_an_agent_and_the_map_is_the_list_of_their_outputs(app:
         app,
         '["x", {"name": "y"}, 3]',
         query="Look at {item}",
-        behaviours={"m": lambda request: json.dumps({"saw": request.query}) if "x" in request.query else request.query},
+        behaviours={
+            "m": lambda request: (
+                json.dumps({"saw": request.query}) if "x" in request.query else request.query
+            )
+        },
     )
     check_promises(stage, session)
     check_redelivery_changes_nothing(stage, session)
@@ -55,7 +59,14 @@ def test_every_element_is_an_agent_and_the_map_is_the_list_of_their_outputs(app:
     planned = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is None]
     output = json.loads(planned[1].agent_output)
     assert output == [{"saw": "Look at x"}, 'Look at {"name": "y"}', "Look at 3"]
-    assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == ["a", "m", "z", "m", "m", "m"]
+    assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == [
+        "a",
+        "m",
+        "z",
+        "m",
+        "m",
+        "m",
+    ]
     assert len(stage.runs(session.session_uuid)) == 6
 
 
@@ -88,7 +99,9 @@ def test_every_element_is_an_agent_and_the_map_is_the_list_of_their_outputs(app:
         (" x ", '[" x "]'),
     ],
 )
-def test_what_an_element_answers_as_json_stands_in_the_list_as_it_is(app: App, output: str, listed: str) -> None:
+def test_what_an_element_answers_as_json_stands_in_the_list_as_it_is(
+    app: App, output: str, listed: str
+) -> None:
     stage, session = mapped(app, "[0]", behaviours={"m": lambda request: output})
     check_promises(stage, session)
     assert stage.agents(session.session_uuid)[1].agent_output == listed
@@ -105,17 +118,23 @@ def test_what_an_element_answers_as_json_stands_in_the_list_as_it_is(app: App, o
     ],
 )
 def test_elements_keep_their_digits(app: App, output: str, asked: list[str]) -> None:
-    stage, session = mapped(app, output, query="{item}", behaviours={"m": lambda request: request.input})
+    stage, session = mapped(
+        app, output, query="{item}", behaviours={"m": lambda request: request.input}
+    )
     check_promises(stage, session)
     assert inputs(stage) == asked
     assert stage.agent(session.session_uuid, "a").agent_output == output
 
 
 def test_counts_of_elements_can_be_summed(app: App) -> None:
-    stage = stage_of(app, behaviours={"a": lambda request: "[2, 4]", "m": lambda request: f" {request.query}\n"})
+    stage = stage_of(
+        app, behaviours={"a": lambda request: "[2, 4]", "m": lambda request: f" {request.query}\n"}
+    )
     actions = {"m": {"map": {"over": "a"}}, "z": {"conditions": {"m": "sum(@) > `5`"}}}
     session = stage.start(
-        stage.define(GRAPH, subtasks=[{"agent_uuid": "m", "subtask_query": "{item}"}], actions=actions)
+        stage.define(
+            GRAPH, subtasks=[{"agent_uuid": "m", "subtask_query": "{item}"}], actions=actions
+        )
     )
     stage.drain()
     check_promises(stage, session)
@@ -128,7 +147,9 @@ def test_what_the_elements_are_asked_together_is_bounded_before_any_is_written(
 ) -> None:
     monkeypatch.setattr(maps, "MAX_ASKED", 60)
     for count, status in ((10, "completed"), (11, "failed")):
-        stage, session = mapped(app, json.dumps(list(range(9)) + [0] * (count - 9)), query="Item {item}")
+        stage, session = mapped(
+            app, json.dumps(list(range(9)) + [0] * (count - 9)), query="Item {item}"
+        )
         check_promises(stage, session, status=status)
     assert len(stage.agents(session.session_uuid)) == 3
     note = "The map asks its elements more than 60 characters together; it takes no more."
@@ -136,13 +157,19 @@ def test_what_the_elements_are_asked_together_is_bounded_before_any_is_written(
 
 
 def test_an_expression_that_is_too_much_fails_the_map_by_its_name(app: App) -> None:
-    stage, session = mapped(app, json.dumps([0] * 400_000), items="[?@ > `1` || @ > `2` || @ > `3`]")
+    stage, session = mapped(
+        app, json.dumps([0] * 400_000), items="[?@ > `1` || @ > `2` || @ > `3`]"
+    )
     check_promises(stage, session, status="failed")
     notes = stage.agent(session.session_uuid, "m").notes
-    assert notes.startswith("The map does not apply: [?@ > `1` || @ > `2` || @ > `3`] takes too long")
+    assert notes.startswith(
+        "The map does not apply: [?@ > `1` || @ > `2` || @ > `3`] takes too long"
+    )
 
 
-def test_an_elements_own_keys_fill_placeholders_and_a_text_without_any_is_followed_by_it(app: App) -> None:
+def test_an_elements_own_keys_fill_placeholders_and_a_text_without_any_is_followed_by_it(
+    app: App,
+) -> None:
     stage, _ = mapped(app, '[{"name": "Ada", "n": 1}]', query="{index}: greet {name}")
     assert inputs(stage) == ["0: greet Ada"]
     stage, _ = mapped(app, '["x"]', query="Greet")
@@ -166,18 +193,25 @@ def test_a_map_over_nothing_completes_with_an_empty_list(app: App) -> None:
 @pytest.mark.parametrize(
     ("output", "note"),
     [
-        ("no json", 'The output of a is not valid JSON, but the map needs a list; it begins: "no json".'),
+        (
+            "no json",
+            'The output of a is not valid JSON, but the map needs a list; it begins: "no json".',
+        ),
         ('{"rows": []}', "The output of a is no list, but the map needs one."),
         (json.dumps([0] * 10_001), "The map is over 10001 elements; it takes at most 10000."),
     ],
 )
-def test_a_map_over_something_else_fails_and_starts_nothing(app: App, output: str, note: str) -> None:
+def test_a_map_over_something_else_fails_and_starts_nothing(
+    app: App, output: str, note: str
+) -> None:
     stage, session = mapped(app, output)
     check_promises(stage, session, status="failed")
     assert stage.agent(session.session_uuid, "m").notes == note
-    assert [run.async_task.get("error_class") for run in stage.runs(session.session_uuid) if run.agent_uuid == "m"] == [
-        "invalid_output"
-    ]
+    assert [
+        run.async_task.get("error_class")
+        for run in stage.runs(session.session_uuid)
+        if run.agent_uuid == "m"
+    ] == ["invalid_output"]
     assert len(stage.agents(session.session_uuid)) == 3
 
 
@@ -189,7 +223,11 @@ def test_a_map_over_something_else_fails_and_starts_nothing(app: App, output: st
             "{index}{item}.",
             "Its text has 1000001 characters; what one element is asked",
         ),
-        (json.dumps(["x", "y" * 100_000]), "{item}" * 500, "A text has room for 1000000 characters where its"),
+        (
+            json.dumps(["x", "y" * 100_000]),
+            "{item}" * 500,
+            "A text has room for 1000000 characters where its",
+        ),
         ('["x", "\\ud800"]', "", "Its text holds an invalid character."),
     ],
 )
@@ -215,13 +253,19 @@ def test_the_output_of_a_map_is_bounded(app: App, last: int, status: str) -> Non
         # as a JSON text: with its own quotes, and four escaped ones
         assert len(stage.blobs.kept[found.agent_output.key]) == 8_000_000 + 2 + 4
     else:
-        assert found.notes == "The outputs of the map's elements may have 8000000 characters together; they have more."
+        assert (
+            found.notes
+            == "The outputs of the map's elements may have 8000000 characters together; they have"
+            " more."
+        )
         classes = [run.async_task.get("error_class") for run in stage.runs(session.session_uuid)]
         assert sorted(classes, key=str) == [None, None, None, "invalid_output"]
 
 
 def test_what_is_too_long_for_a_map_is_not_read_to_its_end(app: App) -> None:
-    stage, session = mapped(app, json.dumps([0] * 101), behaviours={"m": lambda request: "x" * 100_000})
+    stage, session = mapped(
+        app, json.dumps([0] * 101), behaviours={"m": lambda request: "x" * 100_000}
+    )
     agent, elements = stage.agents(session.session_uuid)[1], stage.agents(session.session_uuid)[3:]
     assert agent.state == "failed"
     for each in elements[80:]:
@@ -233,9 +277,14 @@ def test_what_is_too_long_for_a_map_is_not_read_to_its_end(app: App) -> None:
 
 
 def test_a_large_value_that_all_elements_share_is_one_blob(app: App) -> None:
-    stage = stage_of(app, behaviours={"a": lambda request: "[1, 2, 3]", "m": failing("no"), "spare": lambda _: "ok"})
+    stage = stage_of(
+        app,
+        behaviours={"a": lambda request: "[1, 2, 3]", "m": failing("no"), "spare": lambda _: "ok"},
+    )
     actions = {"m": {"map": {"over": "a"}, "fallback": "spare"}}
-    session = stage.start(stage.define(GRAPH, actions=actions, agents={"spare": {"agent_description": "d" * 450_000}}))
+    session = stage.start(
+        stage.define(GRAPH, actions=actions, agents={"spare": {"agent_description": "d" * 450_000}})
+    )
     stage.drain()
     check_redelivery_changes_nothing(stage, session)
     assert stage.session(session).status == "completed"
@@ -255,12 +304,16 @@ def test_a_map_is_expanded_as_often_as_ordinals_fit(app: App) -> None:
         key = (session.session_uuid, stage.agent(session.session_uuid, "m").session_agent_uuid)
         table = stage.app.records.table(SESSION_AGENT)
         table.update(
-            session.partition_key, key, [SessionAgent.generation.set(expanded)], SessionAgent.session_uuid.exists()
+            session.partition_key,
+            key,
+            [SessionAgent.generation.set(expanded)],
+            SessionAgent.session_uuid.exists(),
         )
         stage.drain()
         check_promises(stage, session, status=status)
-    assert stage.agent(session.session_uuid, "m").notes == (
-        "The map ran 40 times in this session, which is the most; start a new one."
+    assert (
+        stage.agent(session.session_uuid, "m").notes
+        == "The map ran 40 times in this session, which is the most; start a new one."
     )
 
 
@@ -270,7 +323,9 @@ def test_a_failed_element_fails_the_session_unless_the_join_tolerates_it(app: Ap
 
     stage, session = mapped(app, '["x", "y", "z"]', behaviours={"m": second_fails})
     check_promises(stage, session, status="failed")
-    stage, session = mapped(app, '["x", "y", "z"]', behaviours={"m": second_fails}, join="all_terminal")
+    stage, session = mapped(
+        app, '["x", "y", "z"]', behaviours={"m": second_fails}, join="all_terminal"
+    )
     assert stage.session(session).status == "completed"
     planned = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is None]
     assert json.loads(planned[1].agent_output) == ["ok", None, "ok"]
@@ -278,7 +333,9 @@ def test_a_failed_element_fails_the_session_unless_the_join_tolerates_it(app: Ap
 
 def test_elements_hear_the_other_predecessors_of_the_map(app: App) -> None:
     stage = stage_of(app, behaviours={"a": lambda request: '["x"]', "b": lambda request: "context"})
-    session = stage.start(stage.define({"a": "", "b": "", "m": "ab"}, actions={"m": {"map": {"over": "a"}}}))
+    session = stage.start(
+        stage.define({"a": "", "b": "", "m": "ab"}, actions={"m": {"map": {"over": "a"}}})
+    )
     stage.drain()
     check_promises(stage, session)
     assert inputs(stage) == ["Output of b:\ncontext\n\nItem:\nx"]
@@ -297,7 +354,9 @@ def test_a_map_whose_list_was_deleted_while_it_was_expanded_fails(app: App) -> N
     lister, waiting, _ = stage.agents(session.session_uuid)
     assert (waiting.state, waiting.mapped, waiting.elements_sent) == ("pending", 1, None)
     stage.app.records.table(SESSION_AGENT).delete(
-        lister.partition_key, (lister.session_uuid, lister.session_agent_uuid), SessionAgent.state == "completed"
+        lister.partition_key,
+        (lister.session_uuid, lister.session_agent_uuid),
+        SessionAgent.state == "completed",
     )
     put_right(stage, session)
     stage.drain()
@@ -312,12 +371,17 @@ def test_a_wide_map_is_written_in_pages_and_counted_in_counter_shards(app: App) 
     stage.drain()
     check_promises(stage, session)
     planned = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is None]
-    assert (planned[1].mapped, planned[1].counter_shards, planned[1].elements_sent) == (350, 4, True)
+    assert (planned[1].mapped, planned[1].counter_shards, planned[1].elements_sent) == (
+        350,
+        4,
+        True,
+    )
     assert len(json.loads(planned[1].agent_output)) == 350
     assert len(stage.runs(session.session_uuid)) == 353
 
 
-# More elements than are counted by name: their counter shards are named like no agent before the map
+# More elements than are counted by name: their counter shards are named like no agent before the
+# map
 
 
 @pytest.fixture
@@ -339,7 +403,9 @@ def expanded(stage: Stage, graph: Any, over: str = "a") -> Session:
 
 def the_map(stage: Stage, session: Session) -> SessionAgent:
     return next(
-        each for each in stage.agents(session.session_uuid) if (each.agent_uuid, each.map_ordinal) == ("m", None)
+        each
+        for each in stage.agents(session.session_uuid)
+        if (each.agent_uuid, each.map_ordinal) == ("m", None)
     )
 
 
@@ -354,7 +420,9 @@ def the_map(stage: Stage, session: Session) -> SessionAgent:
     ],
     ids=["a message again", "reconcile", "pause and resume", "sweep"],
 )
-def test_what_is_released_again_before_a_wide_map_changes_nothing(app: App, again: Callable[..., Any]) -> None:
+def test_what_is_released_again_before_a_wide_map_changes_nothing(
+    app: App, again: Callable[..., Any]
+) -> None:
     stage = stage_of(app)
     session = expanded(stage, GRAPH)
     again(stage, session)
@@ -390,7 +458,10 @@ def test_one_element_of_a_wide_map_is_retried(app: App) -> None:
     stage.runtime.behaviours["m"] = element
     session = expanded(stage, GRAPH)
     stage.drain()
-    assert (stage.session(session).status, stage.session(session).logs) == ("failed", "Agent m #3 failed: no")
+    assert (stage.session(session).status, stage.session(session).logs) == (
+        "failed",
+        "Agent m #3 failed: no",
+    )
     retry(stage, session)
     stage.drain()
     check_promises(stage, session)

@@ -1,5 +1,5 @@
-"""The DynamoDB in memory answers as moto and DynamoDB Local do what the engine asks, and random operations as the
-latter: moto finds that what is missing is null.
+"""The DynamoDB in memory answers as moto and DynamoDB Local do what the engine asks, and random
+operations as the latter: moto finds that what is missing is null.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,9 @@ WORDS = ["", "a", "ab", "b"]
 
 
 def told(value: Any) -> Any:
-    """A value that is equal to another when the service means the same: sets have no order, 1.0 is 1."""
+    """A value that is equal to another when the service means the same: sets have no order, 1.0 is
+    1.
+    """
     if isinstance(value, Mapping):
         if set(value) == {"N"}:
             return ("N", Decimal(value["N"]))
@@ -43,7 +45,8 @@ def told(value: Any) -> Any:
 def answered(request: Mapping[str, Any], call: Callable[[], Mapping[str, Any]]) -> Any:
     """What is compared of an answer: everything but the words of an error and what the call cost.
 
-    After as many items as the limit says there may be a key to go on from or not, also where nothing follows.
+    After as many items as the limit says there may be a key to go on from or not, also where
+    nothing follows.
     """
     try:
         found = dict(call())
@@ -52,18 +55,27 @@ def answered(request: Mapping[str, Any], call: Callable[[], Mapping[str, Any]]) 
     except ClientError as error:
         response: Any = error.response
         return response["Error"]["Code"], told(response.get("Item"))
-    for name in ("ResponseMetadata", "ConsumedCapacity", "ItemCollectionMetrics", "TableDescription"):
+    for name in (
+        "ResponseMetadata",
+        "ConsumedCapacity",
+        "ItemCollectionMetrics",
+        "TableDescription",
+    ):
         found.pop(name, None)
     if found.get("ScannedCount") == request.get("Limit"):
         found.pop("LastEvaluatedKey", None)
     if "Responses" in found:
-        found["Responses"] = {name: sorted(map(repr, map(told, each))) for name, each in found["Responses"].items()}
+        found["Responses"] = {
+            name: sorted(map(repr, map(told, each))) for name, each in found["Responses"].items()
+        }
     return told(found)
 
 
 @contextmanager
 def beside_memory() -> Iterator[list[str]]:
-    """Every request to DynamoDB is made in memory as well, and must be answered alike. The operations made."""
+    """Every request to DynamoDB is made in memory as well, and must be answered alike. The
+    operations made.
+    """
     database, made, operations = Database(), BaseClient._make_api_call, list[str]()
 
     def both(client: Any, operation: str, request: dict[str, Any]) -> Any:
@@ -92,7 +104,9 @@ def _raise(error: Exception) -> Any:
 def beside(store: Store) -> Iterator[tuple[Stage, list[str]]]:
     """A stage on an emulator whose every answer is compared."""
     with beside_memory() as operations:
-        settings = store.app.settings.model_copy(update={"table_prefix": f"{store.app.settings.table_prefix}-beside"})
+        settings = store.app.settings.model_copy(
+            update={"table_prefix": f"{store.app.settings.table_prefix}-beside"}
+        )
         bootstrap.create_tables(settings)
         yield stage_of(bootstrap.build_app(settings)), operations
 
@@ -101,7 +115,9 @@ def test_what_the_engine_asks_is_answered_alike(beside: tuple[Stage, list[str]])
     stage, operations = beside
     for shape in SHAPES.values():
         stage.renew(behaviours=shape.behaviours)
-        names = stage.define(shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure)
+        names = stage.define(
+            shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure
+        )
         session = stage.start(names)
         work(stage, session)
         check_promises(stage, session, status=shape.status, states=shape.states)
@@ -110,7 +126,10 @@ def test_what_the_engine_asks_is_answered_alike(beside: tuple[Stage, list[str]])
     pause(stage, session)
     resume(stage, session)
     stage.drain()
-    for change in (lambda: cancel(stage, rerun(stage, session, "b")), lambda: retry(stage, session)):
+    for change in (
+        lambda: cancel(stage, rerun(stage, session, "b")),
+        lambda: retry(stage, session),
+    ):
         change()
         stage.drain()
     fork_from(stage, session, "b")
@@ -118,7 +137,15 @@ def test_what_the_engine_asks_is_answered_alike(beside: tuple[Stage, list[str]])
     stage.drain()
     agent = stage.agent(session.session_uuid, "b")
     delete(stage.app.records, SESSION_AGENT, TENANT, (agent.session_uuid, agent.session_agent_uuid))
-    expected = {"BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
+    expected = {
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "UpdateItem",
+    }
     assert expected <= set(operations)
 
 
@@ -144,7 +171,10 @@ class Requests:
         if operation == "Query":
             request |= self._query()
         elif operation == "PutItem":
-            request["Item"] = {**self._key(), **{name: self._value(name) for name in self._some("nmsugf")}}
+            request["Item"] = {
+                **self._key(),
+                **{name: self._value(name) for name in self._some("nmsugf")},
+            }
         else:
             request["Key"] = self._key()
         if operation == "UpdateItem":
@@ -161,21 +191,32 @@ class Requests:
 
     def _query(self) -> dict[str, Any]:
         forward = {"ScanIndexForward": self._random.random() < 0.5}
-        more: dict[str, Any] = {"Limit": self._random.randint(1, 9)} if self._random.random() < 0.5 else {}
+        more: dict[str, Any] = (
+            {"Limit": self._random.randint(1, 9)} if self._random.random() < 0.5 else {}
+        )
         if self._random.random() < 0.3:
             more["FilterExpression"] = self._condition(1, "n")
         if self._random.random() < 0.3:
             more["Select"] = "COUNT"
         if self._random.random() < 0.4:
-            known = {"IndexName": "by_g", "KeyConditionExpression": f"{self._name('g')} = {self._bind({'S': 'a'})}"}
+            known = {
+                "IndexName": "by_g",
+                "KeyConditionExpression": f"{self._name('g')} = {self._bind({'S': 'a'})}",
+            }
             return {**known, **forward, **more}
         text = f"{self._name('h')} = {self._bind({'S': 'h1'})}"
         if self._random.random() < 0.5:
-            text = f"({text} AND {self._name('r')} {self._random.choice(['>', '<='])} {self._bind({'S': 'r2'})})"
+            text = (
+                f"({text} AND {self._name('r')} {self._random.choice(['>', '<='])}"
+                f" {self._bind({'S': 'r2'})})"
+            )
         return {"KeyConditionExpression": text, "ConsistentRead": True, **forward, **more}
 
     def _key(self) -> dict[str, Any]:
-        return {"h": {"S": f"h{self._random.randint(1, 2)}"}, "r": {"S": f"r{self._random.randint(1, 4)}"}}
+        return {
+            "h": {"S": f"h{self._random.randint(1, 2)}"},
+            "r": {"S": f"r{self._random.randint(1, 4)}"},
+        }
 
     def _some(self, names: str) -> list[str]:
         return [name for name in names if self._random.random() < 0.6]
@@ -187,7 +228,9 @@ class Requests:
         if name == "u":
             return {"NS": random.sample(["0", "1", "2", "3"], random.randint(1, 3))}
         if name == "f":
-            return random.choice([{"BOOL": True}, {"BOOL": False}, {"NULL": True}, {"L": [{"S": "a"}]}])
+            return random.choice(
+                [{"BOOL": True}, {"BOOL": False}, {"NULL": True}, {"L": [{"S": "a"}]}]
+            )
         return {"S": random.choice(WORDS[1:] if name == "g" else WORDS)}
 
     def _name(self, name: str) -> str:
@@ -210,7 +253,9 @@ class Requests:
         if kind == "exists":
             return f"attribute_{random.choice(['', 'not_'])}exists ({path})"
         if kind == "between" and name in "nms":
-            low, high = sorted((self._value(name) for _ in range(2)), key=lambda each: Decimal(each.get("N", 0)))
+            low, high = sorted(
+                (self._value(name) for _ in range(2)), key=lambda each: Decimal(each.get("N", 0))
+            )
             if "S" in low:
                 low, high = {"S": "a"}, {"S": "ab"}
             return f"{path} BETWEEN {self._bind(low)} AND {self._bind(high)}"
@@ -222,7 +267,9 @@ class Requests:
         if name in "ugf":
             return f"{path} {random.choice(['=', '<>'])} {self._bind(self._value(name))}"
         other = (
-            self._name("m") if name == "n" and among != "n" and random.random() < 0.3 else self._bind(self._value(name))
+            self._name("m")
+            if name == "n" and among != "n" and random.random() < 0.3
+            else self._bind(self._value(name))
         )
         return f"{path} {random.choice(['=', '<>', '<', '<=', '>', '>='])} {other}"
 
@@ -231,7 +278,12 @@ class Requests:
         for name in self._some("nmsugf") or ["n"]:
             path = self._name(name)
             clause = self._random.choice(
-                ["SET", "REMOVE", "ADD" if name in "nmu" else "SET", "DELETE" if name == "u" else "SET"]
+                [
+                    "SET",
+                    "REMOVE",
+                    "ADD" if name in "nmu" else "SET",
+                    "DELETE" if name == "u" else "SET",
+                ]
             )
             if clause == "REMOVE":
                 text = path
@@ -256,11 +308,17 @@ def table_of_two_keys(client: Any, name: str) -> None:
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in "hrg"],
-        KeySchema=[{"AttributeName": "h", "KeyType": "HASH"}, {"AttributeName": "r", "KeyType": "RANGE"}],
+        KeySchema=[
+            {"AttributeName": "h", "KeyType": "HASH"},
+            {"AttributeName": "r", "KeyType": "RANGE"},
+        ],
         GlobalSecondaryIndexes=[
             {
                 "IndexName": "by_g",
-                "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "r", "KeyType": "RANGE"}],
+                "KeySchema": [
+                    {"AttributeName": "g", "KeyType": "HASH"},
+                    {"AttributeName": "r", "KeyType": "RANGE"},
+                ],
                 "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["n"]},
             }
         ],
@@ -270,7 +328,9 @@ def table_of_two_keys(client: Any, name: str) -> None:
 @pytest.mark.dynamodb_local
 @pytest.mark.xdist_group("dynamodb_local")
 @pytest.mark.parametrize("seed", range(6))
-def test_random_operations_are_answered_alike(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_random_operations_are_answered_alike(
+    dynamodb_local: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_local)
     client: Any = bootstrap.connect().client
     with beside_memory() as operations:
@@ -282,5 +342,8 @@ def test_random_operations_are_answered_alike(dynamodb_local: str, monkeypatch: 
             try:
                 client._make_api_call(operation, request)
             except ClientError as error:
-                assert error.response["Error"]["Code"] in ("ConditionalCheckFailedException", "ValidationException")
+                assert error.response["Error"]["Code"] in (
+                    "ConditionalCheckFailedException",
+                    "ValidationException",
+                )
     assert set(operations) > {"PutItem", "UpdateItem", "DeleteItem", "Query", "GetItem"}

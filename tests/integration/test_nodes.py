@@ -1,4 +1,6 @@
-"""Ids of records: opaque, unique among all types, and answered by `node` for their own tenant alone."""
+"""Ids of records: opaque, unique among all types, and answered by `node` for their own tenant
+alone.
+"""
 
 import base64
 from typing import Any
@@ -43,30 +45,43 @@ def ids(api: Api, world: World) -> dict[str, str]:
 
 
 @every_record
-def test_a_record_is_found_by_its_id_in_one_read(case: Case, api: Api, world: World, calls: Calls) -> None:
+def test_a_record_is_found_by_its_id_in_one_read(
+    case: Case, api: Api, world: World, calls: Calls
+) -> None:
     record = case.get(api, world)
     calls.taken()
-    document = f"query($id: ID!) {{ node(id: $id) {{ ... on {case.title}Type {{ {leaves(f'{case.title}Type')} }} }} }}"
+    document = (
+        f"query($id: ID!) {{ node(id: $id) {{ ... on {case.title}Type {{"
+        f" {leaves(f'{case.title}Type')} }} }} }}"
+    )
     assert api.data(document, id=record["id"]) == {"node": record}
     assert calls.taken() == {"GetItem": 1}
-    assert node(api, record["id"]) == {"data": {"node": {"__typename": f"{case.title}Type", "id": record["id"]}}}
+    assert node(api, record["id"]) == {
+        "data": {"node": {"__typename": f"{case.title}Type", "id": record["id"]}}
+    }
 
 
 @every_record
-def test_an_id_stays_and_is_plain_text_that_does_not_name_the_tenant(case: Case, api: Api, world: World) -> None:
+def test_an_id_stays_and_is_plain_text_that_does_not_name_the_tenant(
+    case: Case, api: Api, world: World
+) -> None:
     before = case.get(api, world)["id"]
     assert before.isascii()
     assert before.replace("-", "").replace("_", "").isalnum()  # also in a path of a URL
     assert api.tenant.encode() not in base64.urlsafe_b64decode(before + "==")
     if case is not SESSION_RUN:
         assert case.put(api, world, **case.changed, **{case.uuid: world[case.uuid]})["id"] == before
-    assert before in [each["id"] for each in case.list(api, **{name: world[name] for name in case.keys[:-1]})]
+    assert before in [
+        each["id"] for each in case.list(api, **{name: world[name] for name in case.keys[:-1]})
+    ]
     assert case.get(api, world)["id"] == before
 
 
 def test_ids_are_unique_among_all_types(api: Api) -> None:
     """The same uuid everywhere: every record is still another one."""
-    uuids = dict.fromkeys(("coordinationUuid", "taskUuid", "scheduleUuid", "sessionUuid", "sessionAgentUuid"), "x")
+    uuids = dict.fromkeys(
+        ("coordinationUuid", "taskUuid", "scheduleUuid", "sessionUuid", "sessionAgentUuid"), "x"
+    )
     found = [case.put(api, uuids, **{case.uuid: "x"})["id"] for case in CASES]
     assert len(set(found)) == len(CASES)
     for case, id in zip(CASES, found, strict=True):
@@ -88,7 +103,9 @@ def test_an_id_holds_every_uuid_that_a_client_may_choose(uuid: str, api: Api) ->
 
 
 @every_record
-def test_another_tenant_and_what_is_deleted_do_not_exist(case: Case, api: Api, world: World) -> None:
+def test_another_tenant_and_what_is_deleted_do_not_exist(
+    case: Case, api: Api, world: World
+) -> None:
     own = {"runUuid": "run-2"} if case is SESSION_RUN else {}
     made = case.put(api, world, **own)
     for foreign in (f"{api.tenant}-2", f"{api.tenant}#part"):
@@ -143,7 +160,9 @@ def test_internal_items_have_no_id(app: App, api: Api) -> None:
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
     many, subtasks = crowd(101)
-    session = stage.start(stage.define({**dict.fromkeys(many, ""), "join": many}, subtasks=subtasks))
+    session = stage.start(
+        stage.define({**dict.fromkeys(many, ""), "join": many}, subtasks=subtasks)
+    )
     join = stage.agent(session.session_uuid, "join")
     key = counter_shards.join_key((join.session_uuid, join.session_agent_uuid), 0, 0)
     item = app.records.table(SESSION_AGENTS).get(TENANT, key)
@@ -154,14 +173,18 @@ def test_internal_items_have_no_id(app: App, api: Api) -> None:
 
 def test_several_nodes_of_one_request_are_found(api: Api, world: World) -> None:
     found = ids(api, world)
-    document = "{" + " ".join(f'{name}: node(id: "{id}") {{ id }}' for name, id in found.items()) + "}"
+    document = (
+        "{" + " ".join(f'{name}: node(id: "{id}") {{ id }}' for name, id in found.items()) + "}"
+    )
     assert api.data(document) == {name: {"id": id} for name, id in found.items()}
 
 
 def test_a_node_goes_on_to_what_is_nested_in_it(api: Api, world: World) -> None:
     id = SESSION.get(api, world)["id"]
     found = api.data(
-        "query($id: ID!) { node(id: $id) { ... on SessionType { sessionAgents { id session { id } } } } }", id=id
+        "query($id: ID!) { node(id: $id) { ... on SessionType { sessionAgents { id session { id } }"
+        " } } }",
+        id=id,
     )
     agent = SESSION_AGENT.get(api, world)["id"]
     assert found == {"node": {"sessionAgents": [{"id": agent, "session": {"id": id}}]}}
@@ -175,4 +198,6 @@ def test_a_node_needs_an_id(api: Api) -> None:
 def test_every_record_implements_node(api: Api) -> None:
     found = api.data('{ __type(name: "Node") { kind possibleTypes { name } } }')["__type"]
     assert found["kind"] == "INTERFACE"
-    assert {each["name"] for each in found["possibleTypes"]} == {f"{case.title}Type" for case in CASES}
+    assert {each["name"] for each in found["possibleTypes"]} == {
+        f"{case.title}Type" for case in CASES
+    }

@@ -1,4 +1,6 @@
-"""Promise P4: nothing hangs unseen. Wherever somebody dies, a message, a watch or a person stands for the rest."""
+"""Promise P4: nothing hangs unseen. Wherever somebody dies, a message, a watch or a person stands
+for the rest.
+"""
 
 import logging
 from collections.abc import Callable
@@ -49,12 +51,16 @@ def pass_time(stage: Stage, seconds: float, step: float = 60) -> None:
 
 
 def job(uuid: str, heartbeat_seconds: float) -> Callable[[AgentRequest], AgentResult]:
-    return lambda request: AgentResult("", async_task_uuid=uuid, heartbeat_seconds=heartbeat_seconds)
+    return lambda request: AgentResult(
+        "", async_task_uuid=uuid, heartbeat_seconds=heartbeat_seconds
+    )
 
 
 def asked(stage: Stage, session: Session, agent_uuid: str) -> SessionAgent:
     """The session agent of a question in a session."""
-    question = Question(session.coordination_uuid, "why?", agent_uuid=agent_uuid, session_uuid=session.session_uuid)
+    question = Question(
+        session.coordination_uuid, "why?", agent_uuid=agent_uuid, session_uuid=session.session_uuid
+    )
     return ask(stage.app, TENANT, question).agent
 
 
@@ -67,7 +73,9 @@ def state_of(stage: Stage, agent: SessionAgent) -> str:
 
 
 def with_a_question(stage: Stage, *, first: bool) -> tuple[Session, SessionAgent]:
-    """A session that has ended, and a question to `q` in it, asked before its end (`first`) or after it."""
+    """A session that has ended, and a question to `q` in it, asked before its end (`first`) or
+    after it.
+    """
     session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
     if first:
         question = asked(stage, session, "q")
@@ -107,11 +115,17 @@ def test_the_silence_of_a_questions_job_is_noticed_though_its_session_has_ended(
     stage.runtime.behaviours["q"] = lambda request: "ok"
     pass_time(stage, silence + 120)
     assert state_of(stage, question) == "completed"
-    assert [run.async_task["attempt"] for run in stage.runs(session.session_uuid) if run.agent_uuid == "q"] == [1, 2]
+    assert [
+        run.async_task["attempt"]
+        for run in stage.runs(session.session_uuid)
+        if run.agent_uuid == "q"
+    ] == [1, 2]
 
 
 def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Stage) -> None:
-    """It fails first, and its job falls silent then: a worker dies at one point after the other, once each time."""
+    """It fails first, and its job falls silent then: a worker dies at one point after the other,
+    once each time.
+    """
 
     def behave(request: AgentRequest) -> Any:
         if request.attempt == 1:
@@ -134,7 +148,9 @@ def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Sta
 
 
 def sweep_and_work(stage: Stage, seconds: float) -> None:
-    """As time passes, with deaths of the sweep and of workers, whose message comes again after the lease."""
+    """As time passes, with deaths of the sweep and of workers, whose message comes again after the
+    lease.
+    """
     with suppress(Crash):
         sweep_after(stage, seconds)
     stage._revive()
@@ -222,7 +238,10 @@ def test_whoever_ends_an_agent_by_hand_may_die_before_the_message(stage: Stage, 
     uuids["sessionAgentUuid"] = stage.agent(session.session_uuid, "a").session_agent_uuid
     api.app = stage.app
     stage.queue.refuses = True
-    assert code(api, "insertUpdateSessionAgent", **uuids, state="completed", updatedBy="ann") == "THROTTLED"
+    assert (
+        code(api, "insertUpdateSessionAgent", **uuids, state="completed", updatedBy="ann")
+        == "THROTTLED"
+    )
     stage.queue.refuses = False
     pass_time(stage, 1_000)
     assert stage.states(session.session_uuid) == {"a": "completed", "b": "completed"}
@@ -242,7 +261,9 @@ def test_whoever_ends_a_session_by_hand_may_die_before_its_agents(
     uuids = {"coordinationUuid": session.coordination_uuid, "sessionUuid": session.session_uuid}
     with monkeypatch.context() as patched:
         patched.setattr(control, "session_ended", die)
-        assert code(api, "insertUpdateSession", **uuids, status=status, updatedBy="ann") == "THROTTLED"
+        assert (
+            code(api, "insertUpdateSession", **uuids, status=status, updatedBy="ann") == "THROTTLED"
+        )
     pass_time(stage, 100)
     ended = "cancelled" if status == "cancelled" else "skipped"
     assert stage.states(session.session_uuid) == {"a": ended, "b": ended}
@@ -252,7 +273,9 @@ def test_whoever_ends_a_session_by_hand_may_die_before_its_agents(
 
 
 def test_an_answer_beside_the_sweep_is_seen_though_its_giver_dies(stage: Stage) -> None:
-    """Whatever the sweep has read when the answer comes, whose giver dies right after it was written."""
+    """Whatever the sweep has read when the answer comes, whose giver dies right after it was
+    written.
+    """
     task = stage.define({"a": "", "b": "a"}, actions={"a": PERSON})
     for point in range(1, 100):
         session = stage.start(task)
@@ -317,7 +340,9 @@ def test_a_lost_answer_of_a_deferral_costs_no_more_than_a_minute(stage: Stage) -
 
 
 def lose_the_answer(stage: Stage) -> list[str]:
-    """The answer of the next update is lost, and the client repeats it; the list is not empty once it has."""
+    """The answer of the next update is lost, and the client repeats it; the list is not empty once
+    it has.
+    """
     lost: list[str] = []
 
     def repeats(operation: str) -> bool:
@@ -352,7 +377,12 @@ def delete(stage: Stage, session: Session, agent_uuid: str) -> None:
     ids=["predecessor", "only sink", "one of many sinks"],
 )
 def test_an_agent_that_is_deleted_beside_a_retry_holds_up_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, graph: Any, victim: str, states: dict[str, str], counter_shard: int
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    graph: Any,
+    victim: str,
+    states: dict[str, str],
+    counter_shard: int,
 ) -> None:
     monkeypatch.setattr(counter_shards, "COUNTER_SHARD", counter_shard)
     stage.runtime.behaviours["f"] = failing("no")
@@ -368,12 +398,16 @@ def test_an_agent_that_is_deleted_beside_a_retry_holds_up_nobody(
     pass_time(stage, 1_200)
     found = stage.session(session)
     assert (found.status, found.watch_at) == ("failed", None)
-    assert {name: state for name, state in stage.states(session.session_uuid).items() if name in states} == states
+    assert {
+        name: state for name, state in stage.states(session.session_uuid).items() if name in states
+    } == states
     assert "was deleted" in str(found.logs)
 
 
 def test_a_predecessor_may_be_deleted_at_any_moment_of_a_retry(stage: Stage) -> None:
-    """Somebody saw the session ended, and deletes then; those that it held up fail for the want of its output."""
+    """Somebody saw the session ended, and deletes then; those that it held up fail for the want of
+    its output.
+    """
     task = stage.define({"a": "", "b": "a", "f": "b"})
     for read in range(1, 10):
         stage.runtime.behaviours["f"] = failing("no")
@@ -419,7 +453,9 @@ def test_a_session_is_not_counted_by_what_is_left_of_one_that_had_its_uuid(
 # What nobody stands for
 
 
-def test_what_nobody_stands_for_is_looked_at_and_told(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nobody_stands_for_is_looked_at_and_told(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     """Even while nothing moves: a wait that nobody ends is no wait."""
     session = stage.start(stage.define(DIAMOND, actions={"b": PERSON}))
     work_now(stage)
@@ -436,7 +472,10 @@ def test_what_nobody_stands_for_is_looked_at_and_told(stage: Stage, caplog: pyte
         (record,) = [each for each in caplog.records if each.message == "stuck"]
         assert record.still_needed == [f"d ({broken.session_agent_uuid}) waits for nobody"]  # type: ignore[attr-defined]
         assert record.session_uuid == session.session_uuid  # type: ignore[attr-defined]
-        assert stage.session(session).watch_at == stage.clock.now().timestamp() + stage.app.settings.watch_seconds
+        assert (
+            stage.session(session).watch_at
+            == stage.clock.now().timestamp() + stage.app.settings.watch_seconds
+        )
         stage.clock.advance(1_000)
 
 

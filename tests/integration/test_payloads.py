@@ -1,4 +1,6 @@
-"""Promise P8: nothing is too big. What would not fit an item lives in the bucket, behind the same field."""
+"""Promise P8: nothing is too big. What would not fit an item lives in the bucket, behind the same
+field.
+"""
 
 from typing import Any
 
@@ -15,7 +17,10 @@ SHORT = "x" * 47_000
 FIELDS: list[tuple[Case, dict[str, Any]]] = [
     (
         COORDINATION,
-        {"coordinationDescription": HUGE, "agents": [{"agentUuid": "a", "agentDescription": HUGE, "x": [HUGE]}]},
+        {
+            "coordinationDescription": HUGE,
+            "agents": [{"agentUuid": "a", "agentDescription": HUGE, "x": [HUGE]}],
+        },
     ),
     (
         TASK,
@@ -78,12 +83,16 @@ def test_five_megabytes_come_back_whole_in_every_field(
 
 def test_what_is_short_costs_the_bucket_nothing(api: Api, world: World, app: App) -> None:
     before = blobs(app)
-    made = SESSION_AGENT.put(api, world, agentInput=SHORT, agentOutput=SHORT, notes=SHORT, userInput=SHORT)
+    made = SESSION_AGENT.put(
+        api, world, agentInput=SHORT, agentOutput=SHORT, notes=SHORT, userInput=SHORT
+    )
     assert SESSION_AGENT.get(api, made) == made
     assert blobs(app) == before
 
 
-def test_the_same_again_is_one_blob_and_a_delete_takes_it_along(api: Api, world: World, app: App) -> None:
+def test_the_same_again_is_one_blob_and_a_delete_takes_it_along(
+    api: Api, world: World, app: App
+) -> None:
     before = blobs(app)
     made = TASK.put(api, world, taskDescription=HUGE)
     TASK.put(api, world, taskUuid=made["taskUuid"], taskDescription=HUGE)
@@ -99,7 +108,9 @@ def test_a_text_that_looks_like_a_reference_is_a_text(api: Api) -> None:
 
 def test_large_values_are_read_only_when_they_are_asked_for(api: Api, app: App) -> None:
     made = COORDINATION.put(api, {}, coordinationDescription=HUGE)
-    table = next(table for table in app.records.tables.values() if table.name.endswith("coordinations"))
+    table = next(
+        table for table in app.records.tables.values() if table.name.endswith("coordinations")
+    )
     item = table.get(api.tenant, (api.tenant, made["coordinationUuid"]))
     assert item is not None
     assert isinstance(item.coordination_description, BlobReference)
@@ -123,11 +134,19 @@ def test_a_session_of_large_values_runs_to_its_end(api: Api, worker: Worker) -> 
         "completed",
         ["completed", "completed"],
     )
-    last = {"sessionUuid": keys["sessionUuid"], "sessionAgentUuid": session["sessionAgents"][1]["sessionAgentUuid"]}
-    assert data(api, "sessionAgent", "{ agentOutput }", **last)["agentOutput"] == f"Output of a:\n{HUGE}\n\n{HUGE}"
+    last = {
+        "sessionUuid": keys["sessionUuid"],
+        "sessionAgentUuid": session["sessionAgents"][1]["sessionAgentUuid"],
+    }
+    assert (
+        data(api, "sessionAgent", "{ agentOutput }", **last)["agentOutput"]
+        == f"Output of a:\n{HUGE}\n\n{HUGE}"
+    )
 
 
-def test_deleting_one_session_agent_leaves_the_others_what_they_share(api: Api, worker: Worker) -> None:
+def test_deleting_one_session_agent_leaves_the_others_what_they_share(
+    api: Api, worker: Worker
+) -> None:
     agents = [{"agentUuid": "a"}, {"agentUuid": "b"}]
     above = COORDINATION.put(api, {}, agents=agents)
     task = TASK.put(api, above, initialTaskQuery=HUGE)
@@ -137,5 +156,7 @@ def test_deleting_one_session_agent_leaves_the_others_what_they_share(api: Api, 
     first, second = (each["sessionAgentUuid"] for each in SESSION_AGENT.list(api, **of_session))
     worker.drain()
     assert SESSION_AGENT.delete(api, {**of_session, "sessionAgentUuid": first}) == {"ok": True}
-    agent = data(api, "sessionAgent", "{ state agentOutput }", **of_session, sessionAgentUuid=second)
+    agent = data(
+        api, "sessionAgent", "{ state agentOutput }", **of_session, sessionAgentUuid=second
+    )
     assert agent == {"state": "completed", "agentOutput": HUGE}

@@ -1,4 +1,6 @@
-"""Placeholders in a session: where they are filled, that it happens once, and what a strict task refuses."""
+"""Placeholders in a session: where they are filled, that it happens once, and what a strict task
+refuses.
+"""
 
 from typing import Any
 
@@ -28,7 +30,9 @@ def inputs_of(stage: Stage, agent_uuid: str) -> list[str]:
 
 
 def test_an_output_goes_where_a_text_names_its_agent_and_is_not_repeated(app: App) -> None:
-    stage = stage_of(app, behaviours={"a": says('{"title": "Sun {q}", "price": 1.10}'), "b": says("{{rain}}")})
+    stage = stage_of(
+        app, behaviours={"a": says('{"title": "Sun {q}", "price": 1.10}'), "b": says("{{rain}}")}
+    )
     text = "{a.title} at {a.price}, {Bob}, {q} {{q}}"
     names = stage.define(
         {"a": "", "b": "", "c": "", "d": "abc"},
@@ -43,12 +47,18 @@ def test_an_output_goes_where_a_text_names_its_agent_and_is_not_repeated(app: Ap
     assert inputs_of(stage, "d") == [expected]
     assert stage.runtime.requests[-1].query == expected.partition("\n\n")[2]
     subtasks = (snapshot(stage.app, stage.agents(session.session_uuid)) or {})["subtaskQueries"]
-    assert subtasks == [{"agentUuid": "d", "subtaskQuery": "{a.title} at {a.price}, {Bob}, {a} {q}"}]
+    assert subtasks == [
+        {"agentUuid": "d", "subtaskQuery": "{a.title} at {a.price}, {Bob}, {a} {q}"}
+    ]
 
 
 def test_retries_reruns_and_forks_are_asked_the_same(app: App) -> None:
-    stage = stage_of(app, behaviours={"a": says('{"t": "{q}"}'), "b": failing("busy", 1, retryable=True)})
-    names = stage.define({"a": "", "b": "a"}, subtasks=asks(b="{q}: {a.t} {{x}}"), query='{"q": "{a}"}')
+    stage = stage_of(
+        app, behaviours={"a": says('{"t": "{q}"}'), "b": failing("busy", 1, retryable=True)}
+    )
+    names = stage.define(
+        {"a": "", "b": "a"}, subtasks=asks(b="{q}: {a.t} {{x}}"), query='{"q": "{a}"}'
+    )
     session = stage.start(names)
     stage.drain()
     rerun(stage, session, "b")
@@ -95,13 +105,19 @@ def test_an_element_may_name_what_its_map_is_over(app: App) -> None:
     output = '{"title": "T", "rows": [1.10, 2]}'
     stage, session = of_a_map(app, "{item} of {rows.title}", output=output, rule={"items": "rows"})
     check_promises(stage, session)
-    assert sorted(inputs_of(stage, "m")) == ["Output of b:\nB\n\n1.10 of T", "Output of b:\nB\n\n2 of T"]
+    assert sorted(inputs_of(stage, "m")) == [
+        "Output of b:\nB\n\n1.10 of T",
+        "Output of b:\nB\n\n2 of T",
+    ]
 
 
 def test_a_strict_map_fails_when_an_element_leaves_a_placeholder_without_a_value(app: App) -> None:
     stage, session = of_a_map(app, "{name} {q} {size}", placeholders="strict")
     check_promises(stage, session, status="failed")
-    note = "Element 0 of the map cannot be asked: {size} has no value, and the placeholders are strict."
+    note = (
+        "Element 0 of the map cannot be asked: {size} has no value, and the placeholders are"
+        " strict."
+    )
     assert stage.agent(session.session_uuid, "m").notes == note
 
 
@@ -110,7 +126,9 @@ def test_what_an_output_does_not_have_is_noted_and_fails_a_strict_agent(app: App
     for strict in (False, True):
         stage = stage_of(app, behaviours={"a": says('{"name": 1}')})
         placeholders = "strict" if strict else None
-        names = stage.define({"a": "", "b": "a"}, subtasks=asks(b="<{a.title}>"), placeholders=placeholders)
+        names = stage.define(
+            {"a": "", "b": "a"}, subtasks=asks(b="<{a.title}>"), placeholders=placeholders
+        )
         session = stage.start(names)
         stage.drain()
         check_promises(stage, session, status="failed" if strict else "completed")
@@ -131,9 +149,15 @@ def test_a_placeholder_without_a_value_is_told_at_the_start(app: App) -> None:
     assert told == [
         f"subtaskQueries: {{größe}} of agent b has no value: {why}.",
         "subtaskQueries: {c} of agent b has no value: c is an agent, but no predecessor of it.",
-        "subtaskQueries: {a.x} of agent b has no value: its path finds nothing in the a of the query.",
+        (
+            "subtaskQueries: {a.x} of agent b has no value: its path finds nothing in the a of the"
+            " query."
+        ),
         f"subtaskQueries: {{first-name}} of agent b has no value: {why}.",
-        "subtaskQueries: {a} of agent b is a key of the query and a predecessor; it takes the value of the query.",
+        (
+            "subtaskQueries: {a} of agent b is a key of the query and a predecessor; it takes the"
+            " value of the query."
+        ),
     ]
 
 
@@ -142,7 +166,10 @@ def test_a_strict_task_is_not_started_and_nothing_is_written(app: App) -> None:
     subtasks = asks(a="{x} {y}" + "z" * 5000, b="{a}")
     names = stage.define({"a": "", "b": "a"}, subtasks=subtasks, placeholders="strict")
     stage.requests.clear()
-    words = r"^subtaskQueries: placeholders are strict, and these have no value: \{x\} of agent a, \{y\} of agent a\.$"
+    words = (
+        r"^subtaskQueries: placeholders are strict, and these have no value: \{x\} of agent a,"
+        r" \{y\} of agent a\.$"
+    )
     with pytest.raises(BadUserInput, match=words):
         stage.start(names)
     assert stage.requests == {"GetItem": 2}

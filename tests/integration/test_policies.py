@@ -1,4 +1,6 @@
-"""What happens when an attempt fails: another one after a backoff, the fallback, the session, or only a branch."""
+"""What happens when an attempt fails: another one after a backoff, the fallback, the session, or
+only a branch.
+"""
 
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +14,13 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.errors import NotFound, Unavailable
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.ports import (
+    ActionRequest,
+    ActionResult,
+    AgentRequest,
+    AgentResult,
+    Wake,
+)
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.attempts import ERROR
 from tests.kit.controls import cancel, retry
@@ -35,7 +43,9 @@ def outcomes(stage: Stage, session: Session) -> list[tuple[int, str, str | None]
 
 
 def test_a_failure_that_may_pass_is_tried_again_until_the_attempts_are_used_up(app: App) -> None:
-    stage, session = run_one(app, failing("busy", retryable=True, error_class="unavailable"), attempts=4)
+    stage, session = run_one(
+        app, failing("busy", retryable=True, error_class="unavailable"), attempts=4
+    )
     check_promises(stage, session, status="failed")
     assert outcomes(stage, session) == [(n, "failed", "unavailable") for n in (1, 2, 3, 4)]
     assert stage.session(session).logs == "Agent a failed: busy"
@@ -46,14 +56,23 @@ def test_notes_of_a_success_hold_no_earlier_failure_but_its_run_does(app: App) -
     stage, session = run_one(app, failing("busy", 2, retryable=True), attempts=3)
     check_promises(stage, session)
     assert stage.agent(session.session_uuid, "a").notes is None
-    assert [run.async_task.get("error") for run in stage.runs(session.session_uuid)] == ["busy", "busy", None]
+    assert [run.async_task.get("error") for run in stage.runs(session.session_uuid)] == [
+        "busy",
+        "busy",
+        None,
+    ]
 
 
 def test_notes_of_a_fallback_that_succeeds_hold_no_failure(app: App) -> None:
     stage = stage_of(app, behaviours={"a": failing("no")})
-    session = stage.start(stage.define({"a": ""}, agents={"b": {}}, actions={"a": {"fallback": "b"}}))
+    session = stage.start(
+        stage.define({"a": ""}, agents={"b": {}}, actions={"a": {"fallback": "b"}})
+    )
     stage.drain()
-    assert (stage.session(session).status, stage.agent(session.session_uuid, "a").notes) == ("completed", None)
+    assert (stage.session(session).status, stage.agent(session.session_uuid, "a").notes) == (
+        "completed",
+        None,
+    )
 
 
 def test_the_settings_say_how_often_when_the_policy_does_not(app: App) -> None:
@@ -69,9 +88,13 @@ def test_a_failure_for_good_is_not_tried_again(app: App) -> None:
 
 
 def test_retry_on_names_the_errors_that_are_tried_again(app: App) -> None:
-    stage, session = run_one(app, failing("odd", error_class="error"), attempts=2, retry_on=["error"])
+    stage, session = run_one(
+        app, failing("odd", error_class="error"), attempts=2, retry_on=["error"]
+    )
     assert outcomes(stage, session) == [(1, "failed", "error"), (2, "failed", "error")]
-    stage, session = run_one(app, failing("odd", retryable=True, error_class="timeout"), attempts=2, retry_on=["error"])
+    stage, session = run_one(
+        app, failing("odd", retryable=True, error_class="timeout"), attempts=2, retry_on=["error"]
+    )
     assert outcomes(stage, session) == [(1, "failed", "timeout")]
 
 
@@ -96,7 +119,9 @@ def test_the_waits_double_and_what_the_other_side_asks_for_is_kept_to(app: App) 
 
 
 @pytest.mark.parametrize(("failures", "longest"), [(1, 1), (2, 2), (3, 4), (7, 60), (1000, 60)])
-def test_a_backoff_is_exponential_with_a_ceiling_and_a_quarter_of_jitter(failures: int, longest: float) -> None:
+def test_a_backoff_is_exponential_with_a_ceiling_and_a_quarter_of_jitter(
+    failures: int, longest: float
+) -> None:
     class Draws:
         def __init__(self, value: float) -> None:
             self.value = value
@@ -117,7 +142,12 @@ def test_nothing_is_called_while_a_backoff_lasts(app: App) -> None:
     assert delivery is not None
     run_step(stage.app, delivery.wake)
     agent = stage.agent(session.session_uuid, "a")
-    assert (agent.state, agent.failures, agent.run_uuid, agent.lease_until) == ("pending", 1, None, None)
+    assert (agent.state, agent.failures, agent.run_uuid, agent.lease_until) == (
+        "pending",
+        1,
+        None,
+        None,
+    )
     assert agent.not_before == stage.clock.now().timestamp() + 300
     assert stage.queue.next_visible_in() == 300
     before = dict(stage.requests)
@@ -133,7 +163,10 @@ def test_a_message_that_comes_too_early_is_sent_again_for_the_rest_of_the_time(a
     assert delivery is not None
     run_step(stage.app, delivery.wake)
     run_step(stage.app, delivery.wake)
-    assert [each.visible_at - stage.clock.now().timestamp() for each in stage.queue.waiting] == [300, 300]
+    assert [each.visible_at - stage.clock.now().timestamp() for each in stage.queue.waiting] == [
+        300,
+        300,
+    ]
     assert len(stage.runtime.requests) == 1
     stage.drain()
     check_promises(stage, session)
@@ -150,14 +183,20 @@ def test_the_fallback_runs_in_its_place_when_the_attempts_are_used_up(app: App) 
     stage.drain()
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "a", "spare", "b"]
-    assert Counter(run.agent_uuid for run in stage.runs(session.session_uuid)) == {"a": 2, "spare": 1, "b": 1}
+    assert Counter(run.agent_uuid for run in stage.runs(session.session_uuid)) == {
+        "a": 2,
+        "spare": 1,
+        "b": 1,
+    }
     assert stage.agent(session.session_uuid, "a").agent_output == "SPARE"
 
 
 def test_a_fallback_that_fails_fails_the_agent(app: App) -> None:
     behaviours = {"a": failing("no"), "spare": failing("neither")}
     stage = stage_of(app, behaviours=behaviours)
-    session = stage.start(stage.define({"a": ""}, actions={"a": {"fallback": "spare"}}, agents={"spare": {}}))
+    session = stage.start(
+        stage.define({"a": ""}, actions={"a": {"fallback": "spare"}}, agents={"spare": {}})
+    )
     stage.drain()
     check_promises(stage, session, status="failed")
     assert stage.agent(session.session_uuid, "a").notes == "neither"
@@ -167,7 +206,9 @@ def test_a_fallback_that_fails_fails_the_agent(app: App) -> None:
 def test_the_agents_own_policy_counts_where_the_action_is_silent(app: App) -> None:
     stage = stage_of(app, behaviours={"a": failing("busy", retryable=True)})
     agents = {"a": {"policy": {"attempts": 5, "timeout_seconds": 7}}}
-    session = stage.start(stage.define({"a": ""}, agents=agents, actions={"a": {"policy": {"attempts": 2}}}))
+    session = stage.start(
+        stage.define({"a": ""}, agents=agents, actions={"a": {"policy": {"attempts": 2}}})
+    )
     stage.drain()
     assert len(outcomes(stage, session)) == 2
     assert {request.timeout_seconds for request in stage.runtime.requests} == {7}
@@ -177,11 +218,15 @@ def test_a_short_timeout_makes_a_short_lease(app: App) -> None:
     until: list[float] = []
 
     def look(request: AgentRequest) -> str:
-        until.append(stage.agent(session.session_uuid, "a").lease_until - stage.clock.now().timestamp())
+        until.append(
+            stage.agent(session.session_uuid, "a").lease_until - stage.clock.now().timestamp()
+        )
         return "ok"
 
     stage = stage_of(app, behaviours={"a": look})
-    session = stage.start(stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}}))
+    session = stage.start(
+        stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}})
+    )
     stage.drain()
     assert until == [5 + app.settings.lease_margin_seconds]
 
@@ -265,7 +310,9 @@ def test_what_a_backend_refuses_for_now_is_waited_for_and_no_death(app: App) -> 
 
 
 @pytest.mark.parametrize(("times", "state"), [(7, "completed"), (8, "failed")])
-def test_an_action_function_whose_backend_refuses_is_waited_for(app: App, times: int, state: str) -> None:
+def test_an_action_function_whose_backend_refuses_is_waited_for(
+    app: App, times: int, state: str
+) -> None:
     """Refusals are no deaths; of these, `MOST_LOST` end the agent."""
     stage = stage_of(app)
     action = {"action_function": {"module_name": "shop", "function_name": "act"}}
@@ -286,7 +333,9 @@ def test_an_action_function_whose_backend_refuses_is_waited_for(app: App, times:
     assert stage.agent(session.session_uuid, "a").state == state
 
 
-def test_an_agent_whose_message_cannot_be_buried_is_let_go(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_agent_whose_message_cannot_be_buried_is_let_go(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = stage_of(app)
     session = lost(stage, "a", 5)
     (message,) = stage.queue.waiting
@@ -302,9 +351,13 @@ def test_an_agent_whose_message_cannot_be_buried_is_let_go(app: App, monkeypatch
     assert stage.session(session).status == "failed"
 
 
-def test_a_lone_worker_that_has_just_begun_does_not_take_its_own_short_leases_for_lost(app: App) -> None:
+def test_a_lone_worker_that_has_just_begun_does_not_take_its_own_short_leases_for_lost(
+    app: App,
+) -> None:
     stage = stage_of(app)
-    session = stage.start(stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}}))
+    session = stage.start(
+        stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}})
+    )
     stage.app = replace(stage.app, alone_since=stage.clock.now().timestamp())
 
     def again(request: AgentRequest) -> str:
@@ -368,7 +421,10 @@ def test_a_poison_message_fails_its_agent_and_its_session(app: App) -> None:
     poison(stage.app, delivery.wake, "ValueError")
     check_promises(stage, session, status="failed")
     assert stage.states(session.session_uuid) == {"a": "failed", "b": "skipped"}
-    assert stage.agent(session.session_uuid, "a").notes == "Its message is in the dead-letter queue: ValueError"
+    assert (
+        stage.agent(session.session_uuid, "a").notes
+        == "Its message is in the dead-letter queue: ValueError"
+    )
 
 
 def test_the_poison_of_another_tenant_or_of_nobody_changes_nothing(app: App) -> None:
@@ -412,7 +468,9 @@ def test_with_fail_fast_the_session_fails_at_once_unless_every_successor_copes(a
     check_promises(stage, session, states={"a": "failed", "b": "completed", "c": "completed"})
 
 
-def test_a_step_that_raises_lets_go_so_that_its_message_is_worked_off_again_at_once(app: App) -> None:
+def test_a_step_that_raises_lets_go_so_that_its_message_is_worked_off_again_at_once(
+    app: App,
+) -> None:
     stage = stage_of(app)
     session = stage.start(stage.define({"a": ""}))
 
@@ -429,7 +487,11 @@ def test_a_step_that_raises_lets_go_so_that_its_message_is_worked_off_again_at_o
     stage.runtime.behaviours.clear()
     run_step(stage.app, delivery.wake)
     check_promises(stage, session)
-    assert outcomes(stage, session) == [(1, "lost", "internal"), (2, "lost", "internal"), (3, "completed", None)]
+    assert outcomes(stage, session) == [
+        (1, "lost", "internal"),
+        (2, "lost", "internal"),
+        (3, "completed", None),
+    ]
 
 
 def test_an_error_of_the_engine_is_no_death_and_the_fifth_fails_the_agent(app: App) -> None:
@@ -475,7 +537,12 @@ def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
     if kind == "job":
         run_step(stage.app, message.wake)
         complete_async_task(stage.app, TENANT, "job-job", result="ok")
-    dying = {"completed": "complete", "failed": "fail", "pending": "wait_for_task", "job": "complete"}[kind]
+    dying = {
+        "completed": "complete",
+        "failed": "fail",
+        "pending": "wait_for_task",
+        "job": "complete",
+    }[kind]
 
     def die(*_: object, **__: object) -> None:
         raise Crash
@@ -490,5 +557,7 @@ def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
     assert (agent.state, stage.session(session).status) == ("failed", "failed")
     assert "5 t" in agent.notes
     assert stage.runtime.ran() == ["a"]
-    assert [status for _, status, _ in outcomes(stage, session)] == ["pending" if kind == "job" else kind]
+    assert [status for _, status, _ in outcomes(stage, session)] == [
+        "pending" if kind == "job" else kind
+    ]
     assert [each.session_agent_uuid for each in stage.queue.buried] == [agent.session_agent_uuid]

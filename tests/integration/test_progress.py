@@ -1,4 +1,6 @@
-"""What the API says about how a session is getting on: the definition, why an agent stands still, what it was given."""
+"""What the API says about how a session is getting on: the definition, why an agent stands still,
+what it was given.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -59,7 +61,9 @@ def codes(client: Api, session: Any) -> dict[str, str]:
 
 
 def test_a_session_explains_itself_from_its_start_to_its_end(stage: Stage, client: Api) -> None:
-    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, actions={"b": {"user_in_the_loop": "ann"}}))
+    session = stage.start(
+        stage.define({"a": "", "b": "a", "c": "b"}, actions={"b": {"user_in_the_loop": "ann"}})
+    )
     assert codes(client, session) == {
         "a": "WAITS_FOR_WORKER",
         "b": "WAITS_FOR_PREDECESSORS",
@@ -91,12 +95,17 @@ def test_a_session_explains_itself_from_its_start_to_its_end(stage: Stage, clien
     assert codes(client, session) == {"a": "COMPLETED", "b": "COMPLETED", "c": "COMPLETED"}
 
 
-def test_a_paused_a_cancelled_and_a_failed_session_explain_themselves(stage: Stage, client: Api) -> None:
+def test_a_paused_a_cancelled_and_a_failed_session_explain_themselves(
+    stage: Stage, client: Api
+) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
     data(client, "pauseSession", "{ session { status } }", **key(session))
     found = reasons(client, session)
     assert (found["a"]["code"], found["a"]["details"]["then"]) == ("PAUSED", "WAITS_FOR_WORKER")
-    assert (found["b"]["code"], found["b"]["details"]["then"]) == ("PAUSED", "WAITS_FOR_PREDECESSORS")
+    assert (found["b"]["code"], found["b"]["details"]["then"]) == (
+        "PAUSED",
+        "WAITS_FOR_PREDECESSORS",
+    )
     data(client, "cancelSession", "{ session { status } }", **key(session))
     assert set(codes(client, session).values()) == {"CANCELLED"}
     stage.runtime.behaviours["a"] = failing("no idea")
@@ -113,9 +122,15 @@ def test_a_skip_says_which_condition_or_function_led_elsewhere(stage: Stage, cli
     stage.actions.functions["shop.act"] = lambda request: ActionResult(successors=["c"])
     act = {"action_function": {"module_name": "shop", "function_name": "act"}}
     graph = {"a": "", "b": "a", "c": "a", "d": "c", "e": "c"}
-    actions = {"a": act, "d": {"conditions": {"c": "ok == `true`"}}, "e": {"conditions": {"c": "ok == `false`"}}}
+    actions = {
+        "a": act,
+        "d": {"conditions": {"c": "ok == `true`"}},
+        "e": {"conditions": {"c": "ok == `false`"}},
+    }
     stage.runtime.behaviours["c"] = lambda request: '{"ok": false}'
-    session = stage.start(stage.define(graph, agents={"a": {"agent_name": "Triage"}}, actions=actions))
+    session = stage.start(
+        stage.define(graph, agents={"a": {"agent_name": "Triage"}}, actions=actions)
+    )
     stage.drain()
     found = reasons(client, session)
     assert {name: why["code"] for name, why in found.items()} == {
@@ -123,7 +138,10 @@ def test_a_skip_says_which_condition_or_function_led_elsewhere(stage: Stage, cli
         **dict.fromkeys("bd", "SKIPPED"),
     }
     assert found["b"]["message"] == "It was skipped: the action function of Triage chose others."
-    assert found["d"]["message"] == ('It was skipped: the condition "ok == `true`" on the output of c was not met.')
+    assert (
+        found["d"]["message"]
+        == 'It was skipped: the condition "ok == `true`" on the output of c was not met.'
+    )
 
 
 def test_a_session_whose_rerun_died_says_that_it_is_being_set_back(
@@ -154,9 +172,16 @@ def test_elements_of_a_map_have_their_place(stage: Stage, client: Api) -> None:
     stage.drain()
     fields = "{ sessionAgents { agentUuid sessionAgentUuid mapIndex mapSessionAgentUuid } }"
     found = data(client, "session", fields, **key(session))["sessionAgents"]
-    uuid = {each["agentUuid"]: each["sessionAgentUuid"] for each in found if each["mapIndex"] is None}
-    places = sorted((each["agentUuid"], each["mapIndex"] or 0, each["mapSessionAgentUuid"] or "") for each in found)
-    assert places == sorted([("a", 0, ""), ("m", 0, ""), *(("m", index, uuid["m"]) for index in range(3))])
+    uuid = {
+        each["agentUuid"]: each["sessionAgentUuid"] for each in found if each["mapIndex"] is None
+    }
+    places = sorted(
+        (each["agentUuid"], each["mapIndex"] or 0, each["mapSessionAgentUuid"] or "")
+        for each in found
+    )
+    assert places == sorted(
+        [("a", 0, ""), ("m", 0, ""), *(("m", index, uuid["m"]) for index in range(3))]
+    )
 
 
 def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: Api) -> None:
@@ -173,7 +198,11 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
     session = stage.start(stage.define({"a": ""}))
     stage.drain()
     (running,) = seen
-    assert (running["state"], running["attempt"], running["whyNotRunning"]["code"]) == ("executing", 1, "EXECUTING")
+    assert (running["state"], running["attempt"], running["whyNotRunning"]["code"]) == (
+        "executing",
+        1,
+        "EXECUTING",
+    )
     assert running["leaseUntil"] == running["whyNotRunning"]["until"] == "2026-11-02T09:00:45+00:00"
     found = reasons(client, session)["a"]
     assert (found["code"], found["until"]) == ("WAITS_FOR_ASYNC_TASK", "2026-11-02T10:00:00+00:00")
@@ -192,7 +221,8 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(Unavailable("later"), "WAITS_FOR_BACKEND"), (ValueError("a bug"), "INTERNAL_ERROR")]
+    ("error", "code"),
+    [(Unavailable("later"), "WAITS_FOR_BACKEND"), (ValueError("a bug"), "INTERNAL_ERROR")],
 )
 def test_an_attempt_that_was_let_go_is_held_until_no_time(
     error: Exception, code: str, stage: Stage, client: Api
@@ -213,7 +243,10 @@ def test_an_attempt_that_was_let_go_is_held_until_no_time(
 
 
 def test_the_reasons_of_many_agents_are_read_together(stage: Stage, client: Api) -> None:
-    graph = {**{f"a{number}": "" for number in range(12)}, **{f"b{number}": [f"a{number}"] for number in range(12)}}
+    graph = {
+        **{f"a{number}": "" for number in range(12)},
+        **{f"b{number}": [f"a{number}"] for number in range(12)},
+    }
     session = stage.start(stage.define(graph))
     stage.requests.clear()
     found = reasons(client, session)
@@ -227,7 +260,12 @@ def test_a_wide_join_is_counted_where_its_edges_are_kept(stage: Stage, client: A
     session = stage.start(stage.define({**dict.fromkeys(many, ""), "z": many}, subtasks=subtasks))
     agent = stage.agent(session.session_uuid, "z")
     query = {"sessionUuid": session.session_uuid, "sessionAgentUuid": agent.session_agent_uuid}
-    found = data(client, "sessionAgent", "{ inDegree whyNotRunning { code message waitsFor { agentUuid } } }", **query)
+    found = data(
+        client,
+        "sessionAgent",
+        "{ inDegree whyNotRunning { code message waitsFor { agentUuid } } }",
+        **query,
+    )
     assert found["inDegree"] == 150
     why = found["whyNotRunning"]
     assert (why["code"], len(why["waitsFor"])) == ("WAITS_FOR_PREDECESSORS", 10)
@@ -251,11 +289,18 @@ def test_an_agent_of_a_client_is_not_the_engines_to_run(client: Api) -> None:
 # The definition
 
 
-def test_a_session_shows_what_it_was_started_with_whatever_changed_since(stage: Stage, client: Api) -> None:
+def test_a_session_shows_what_it_was_started_with_whatever_changed_since(
+    stage: Stage, client: Api
+) -> None:
     names = stage.define(
         {"a-1": "", "b_2": ["a-1"]},
-        agents={"a-1": {"agent_name": "Reader", "policy": {"max_backoff_seconds": 5}}, "spare": {"My-Key": {"x_y": 1}}},
-        actions={"b_2": {"policy": {"attempts": 2}, "fallback": "spare", "conditions": {"a-1": "`true`"}}},
+        agents={
+            "a-1": {"agent_name": "Reader", "policy": {"max_backoff_seconds": 5}},
+            "spare": {"My-Key": {"x_y": 1}},
+        },
+        actions={
+            "b_2": {"policy": {"attempts": 2}, "fallback": "spare", "conditions": {"a-1": "`true`"}}
+        },
         subtasks=[
             {"agent_uuid": "a-1", "subtask_query": "read {what}"},
             {"agent_uuid": "a-1", "subtask_query": "more"},
@@ -290,10 +335,18 @@ def test_a_session_shows_what_it_was_started_with_whatever_changed_since(stage: 
     assert data(client, "session", "{ definition }", **key(session)) == {"definition": expected}
     coordination, task = names
     stage.app.records.write(
-        COORDINATION, TENANT, (TENANT, coordination), lambda *_: {"agents": [{"agent_uuid": "x"}]}, parent_key=None
+        COORDINATION,
+        TENANT,
+        (TENANT, coordination),
+        lambda *_: {"agents": [{"agent_uuid": "x"}]},
+        parent_key=None,
     )
     stage.app.records.write(
-        TASK, TENANT, (coordination, task), lambda *_: {"agent_actions": {}, "on_failure": None}, parent_key=None
+        TASK,
+        TENANT,
+        (coordination, task),
+        lambda *_: {"agent_actions": {}, "on_failure": None},
+        parent_key=None,
     )
     stage.drain()
     assert data(client, "session", "{ definition }", **key(session)) == {"definition": expected}
@@ -315,7 +368,11 @@ def test_large_definitions_are_read_once(app: App, api: Api) -> None:
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
     big = {f"a{number}": {"agent_description": "x" * 5000} for number in range(3)}
-    subtasks = [{"agent_uuid": name, "subtask_query": f"{name} {index}"} for name in big for index in range(5)]
+    subtasks = [
+        {"agent_uuid": name, "subtask_query": f"{name} {index}"}
+        for name in big
+        for index in range(5)
+    ]
     session = stage.start(stage.define(dict.fromkeys(big, ""), agents=big, subtasks=subtasks))
     gets: list[str] = []
     get = stage.blobs.get
@@ -345,9 +402,13 @@ def test_the_input_is_worked_out_again_when_it_is_asked_for(stage: Stage, client
     assert [each["agentInput"] for each in after] == ["begin", "Output of a:\nA\n\nbegin"]
 
 
-def test_a_client_is_told_why_nothing_moves(stage: Stage, client: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_is_told_why_nothing_moves(
+    stage: Stage, client: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = stage.start(
-        stage.define({"a": ""}, actions={"a": {"retry": {"max_attempts": 2, "interval_seconds": 60}}})
+        stage.define(
+            {"a": ""}, actions={"a": {"retry": {"max_attempts": 2, "interval_seconds": 60}}}
+        )
     )
     stage.runtime.behaviours["a"] = failing("overloaded", retryable=True)
     found = stage.agent(session.session_uuid, "a")
@@ -355,6 +416,8 @@ def test_a_client_is_told_why_nothing_moves(stage: Stage, client: Api, monkeypat
     agent = AgentView(found.session_agent_uuid, "a", "a", "pending", None, None, None, True)
     with Client("http://unused") as told:
         monkeypatch.setattr(told, "execute", client.data)
-        (explained,) = told.explained(SessionView(session.session_uuid, "in_progress", None, [agent])).agents
+        (explained,) = told.explained(
+            SessionView(session.session_uuid, "in_progress", None, [agent])
+        ).agents
     assert explained == replace(agent, why=reasons(client, session)["a"]["message"])
     assert str(explained.why).startswith("Attempt 1 failed (overloaded); the next begins at ")

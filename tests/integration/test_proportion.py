@@ -1,4 +1,6 @@
-"""Work in proportion: what messages cost in a session that has ended, or whose fan-out is under way."""
+"""Work in proportion: what messages cost in a session that has ended, or whose fan-out is under
+way.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -40,14 +42,17 @@ def handle_all(stage: Stage) -> int:
     return handled
 
 
-def test_a_message_to_an_agent_of_a_cancelled_session_settles_that_agent_alone(stage: Stage) -> None:
+def test_a_message_to_an_agent_of_a_cancelled_session_settles_that_agent_alone(
+    stage: Stage,
+) -> None:
     session = stage.start(stage.define(dict.fromkeys(NAMES, "")))
     stage.requests.clear()
     cancel(stage, session)
     assert stage.requests["Query"] <= 3  # however many agents there are
     stage.requests.clear()
     assert handle_all(stage) == COUNT
-    assert stage.requests == {"UpdateItem": COUNT, "GetItem": COUNT}  # a claim that is refused, and the session
+    # a claim that is refused, and the session
+    assert stage.requests == {"UpdateItem": COUNT, "GetItem": COUNT}
     assert set(stage.states(session.session_uuid).values()) == {"cancelled"}
 
 
@@ -65,10 +70,12 @@ def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stag
     session = stage.start(stage.define({"a": "", **dict.fromkeys(NAMES, "a"), "z": NAMES}))
     first = stage.queue.receive()
     assert first is not None
-    run_step(stage.app, first.wake, deadline=0)  # there is no time for a successor: all of them are sent
+    # there is no time for a successor: all of them are sent
+    run_step(stage.app, first.wake, deadline=0)
     held = stage.agent(session.session_uuid, NAMES[0])
     key = (held.session_uuid, held.session_agent_uuid)
-    stage.app.transitions.claim(TENANT, key, new_lease(stage.app))  # as the worker did that keeps the message
+    # as the worker did that keeps the message
+    stage.app.transitions.claim(TENANT, key, new_lease(stage.app))
     sent = [len(stage.queue.sent)]
     for _ in range(10):
         with pytest.raises(Busy):
@@ -90,12 +97,15 @@ def test_a_message_that_returns_reads_what_was_held_and_writes_nothing(stage: St
     assert first is not None
     run_step(stage.app, first.wake, deadline=0)
     held = stage.agent(session.session_uuid, names[0])
-    stage.app.transitions.claim(TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app))
+    stage.app.transitions.claim(
+        TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app)
+    )
     stage.requests.clear()
     with pytest.raises(Busy):
         run_step(stage.app, first.wake)
     claim_and_session = {"UpdateItem": 1, "GetItem": 1}
-    assert stage.requests == {**claim_and_session, "BatchGetItem": 1, "UpdateItem": 2}  # all 50, and who is held
+    # all 50, and who is held
+    assert stage.requests == {**claim_and_session, "BatchGetItem": 1, "UpdateItem": 2}
     read = items_read(stage)
     for _ in range(9):
         with pytest.raises(Busy):
@@ -120,12 +130,16 @@ def items_read(stage: Stage) -> list[int]:
         read.extend(len(each["Keys"]) for each in params["RequestItems"].values())
 
     table = stage.app.records.table(SESSION_AGENT)
-    table._connection.client.meta.events.register("before-parameter-build.dynamodb.BatchGetItem", count)
+    table._connection.client.meta.events.register(
+        "before-parameter-build.dynamodb.BatchGetItem", count
+    )
     return read
 
 
 def test_the_message_of_a_chain_that_returns_begins_where_it_was(stage: Stage) -> None:
-    """Five calls for each return, however long the chain is: the claim, the session, who was held, who is, the note."""
+    """Five calls for each return, however long the chain is: the claim, the session, who was held,
+    who is, the note.
+    """
     graph = {"m00": "", **{after: [before] for before, after in pairwise(NAMES)}}
 
     def returns(request: AgentRequest) -> str:
@@ -149,7 +163,9 @@ def test_the_message_of_a_chain_that_returns_begins_where_it_was(stage: Stage) -
 
 
 def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
-    """A hundred and one predecessors are counted in two counter shards: those that are left are read once, not once each."""
+    """A hundred and one predecessors are counted in two counter shards: those that are left are
+    read once, not once each.
+    """
     graph, subtasks = crowd(101)
     session = stage.start(stage.define({**dict.fromkeys(graph, ""), "z": graph}, subtasks=subtasks))
     wakes = [each.wake for each in stage.queue.waiting]
@@ -164,14 +180,17 @@ def test_an_edge_of_a_wide_join_that_is_gone_is_read(stage: Stage) -> None:
     assert stage.requests == {"UpdateItem": 100, "GetItem": 100, "BatchGetItem": 100}
     stage.requests.clear()
     put_right(stage, session)
-    # the next look; the first agent, which tells that the session is confirmed, and both counter shards
+    # the next look; the first agent, which tells that the session is confirmed, and both counter
+    # shards
     assert (stage.requests["UpdateItem"], stage.requests["BatchGetItem"]) == (1, 2)
     stage.drain()
     check_promises(stage, session)
 
 
 def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) -> None:
-    """A worker dies anywhere, also between what it releases and what it sends; the fan-out has returned before."""
+    """A worker dies anywhere, also between what it releases and what it sends; the fan-out has
+    returned before.
+    """
     names = stage.define({"a": "", "b": "a", "c": "a", "d": "b", "e": "b"})
     point = 1
     while True:
@@ -180,7 +199,9 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
         assert first is not None
         run_step(stage.app, first.wake, deadline=0)
         held = stage.agent(session.session_uuid, "c")
-        stage.app.transitions.claim(TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app))
+        stage.app.transitions.claim(
+            TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app)
+        )
         with pytest.raises(Busy):
             run_step(stage.app, first.wake)
         stage.queue.put_back(first)
@@ -195,12 +216,18 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
 
 
 @pytest.mark.parametrize(
-    "result", [AgentFailure("no", retryable=True), AgentResult("", async_task_uuid="job", heartbeat_seconds=60)]
+    "result",
+    [
+        AgentFailure("no", retryable=True),
+        AgentResult("", async_task_uuid="job", heartbeat_seconds=60),
+    ],
 )
 def test_what_a_chain_held_when_its_message_returned_is_sent_once_it_waits(
     stage: Stage, result: AgentFailure | AgentResult
 ) -> None:
-    """Its worker dies between the write by which the successor waits, and what would wake that: it has no message."""
+    """Its worker dies between the write by which the successor waits, and what would wake that: it
+    has no message.
+    """
 
     def twice(request: AgentRequest) -> Any:
         if stage.runtime.ran().count("b") > 1:
@@ -227,7 +254,8 @@ def test_what_a_chain_held_when_its_message_returned_is_sent_once_it_waits(
     assert stage.states(session.session_uuid) == {"a": "completed", "b": "pending"}
     stage.queue.put_back(first)
     stage.drain()
-    if isinstance(result, AgentResult):  # nobody hears of the job in time, and the sweep was asked to look
+    # nobody hears of the job in time, and the sweep was asked to look
+    if isinstance(result, AgentResult):
         assert sweep_after(stage, 61) == 1
         stage.drain()
     assert stage.runtime.ran() == ["a", "b", "b"]
@@ -247,16 +275,21 @@ def open_ones(stage: Stage, session: Session) -> int:
 
 
 @pytest.mark.usefixtures("three_at_once")
-def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages(stage: Stage) -> None:
+def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages(
+    stage: Stage,
+) -> None:
     session = stage.start(stage.define(FAN))
     stage.queue.waiting.clear()
     assert cancel(stage, session).status == "cancelled"
     assert open_ones(stage, session) == 6
     (message,) = stage.queue.waiting
-    assert stage.agent(session.session_uuid, "a").session_agent_uuid == message.wake.session_agent_uuid
+    assert (
+        stage.agent(session.session_uuid, "a").session_agent_uuid == message.wake.session_agent_uuid
+    )
     stage.requests.clear()
     run_step(stage.app, replace(message.wake, session_agent_uuid=ended_other(stage, session)))
-    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}  # whoever comes to another agent leaves it to that one
+    # whoever comes to another agent leaves it to that one
+    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}
     assert handle_all(stage) == 2
     assert set(stage.states(session.session_uuid).values()) == {"cancelled"}
     assert stage.session(session).agents_ended == [0, []]
@@ -266,7 +299,9 @@ def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_end_of_a_session_reads_each_agent_once(fails: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_session_reads_each_agent_once(
+    fails: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ending, "MOST_AT_ONCE", 10)
     names = [f"m{number:02d}" for number in range(94)]
     stage.runtime.behaviours["a"] = failing("no")
@@ -280,7 +315,8 @@ def test_the_end_of_a_session_reads_each_agent_once(fails: bool, stage: Stage, m
     assert sweep_after(stage, SOON + 2) == 1
     assert stage.session(session).watch_at is None
     assert sum(read) == 95
-    claims, notes, looks, status = 10, 10, 2, 1 if fails else 2  # how far it has come, and the sweep's
+    # how far it has come, and the sweep's
+    claims, notes, looks, status = 10, 10, 2, 1 if fails else 2
     assert stage.requests["UpdateItem"] == 95 + claims + notes + looks + status
 
 
@@ -296,7 +332,9 @@ def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed
     failing_one, *others = [each.wake for each in stage.queue.waiting]
     stage.queue.waiting.clear()
     for each in stage.agents(session.session_uuid)[1:11]:
-        stage.app.transitions.claim(TENANT, (each.session_uuid, each.session_agent_uuid), new_lease(stage.app))
+        stage.app.transitions.claim(
+            TENANT, (each.session_uuid, each.session_agent_uuid), new_lease(stage.app)
+        )
     run_step(stage.app, failing_one)
     assert (stage.session(session).status, open_ones(stage, session)) == ("failed", 10)
     read = items_read(stage)
@@ -319,13 +357,17 @@ def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed
 
 
 def test_who_reconciles_a_session_looks_at_all_of_its_agents_again(stage: Stage) -> None:
-    """After a disaster: a table that was restored may have them as they were before their session ended."""
+    """After a disaster: a table that was restored may have them as they were before their session
+    ended.
+    """
     session = stage.start(stage.define(FAN))
     cancel(stage, session)
     restored = stage.agent(session.session_uuid, "m03")
     table = stage.app.records.table(SESSION_AGENT)
     key = (restored.session_uuid, restored.session_agent_uuid)
-    table.update(TENANT, key, [SessionAgent.state.set("initial")], SessionAgent.state == "cancelled")
+    table.update(
+        TENANT, key, [SessionAgent.state.set("initial")], SessionAgent.state == "cancelled"
+    )
     put_right(stage, session)
     assert open_ones(stage, session) == 0
     assert stage.session(session).agents_ended == [0, []]
@@ -369,7 +411,9 @@ def test_the_sweep_goes_on_where_the_messages_of_an_ended_session_are_lost(stage
 
 @pytest.mark.usefixtures("three_at_once")
 @pytest.mark.parametrize("fails", [False, True])
-def test_an_ended_session_ends_all_its_agents_whoever_dies_on_the_way(fails: bool, stage: Stage) -> None:
+def test_an_ended_session_ends_all_its_agents_whoever_dies_on_the_way(
+    fails: bool, stage: Stage
+) -> None:
     if fails:
         stage.runtime.behaviours["a"] = failing("no")
     names = stage.define(FAN)
@@ -389,12 +433,15 @@ def test_an_ended_session_ends_all_its_agents_whoever_dies_on_the_way(fails: boo
         assert stage.session(session).watch_at is None
         statuses.add(stage.session(session).status)
     assert deaths > 20
-    assert statuses == ({"failed"} if fails else {"completed", "cancelled"})  # completed: it was not cancelled at all
+    # completed: it was not cancelled at all
+    assert statuses == ({"failed"} if fails else {"completed", "cancelled"})
 
 
 @pytest.mark.usefixtures("three_at_once")
 @pytest.mark.parametrize("turns", [0, 1])
-def test_a_retry_of_a_session_whose_agents_are_still_being_ended_runs_them(turns: int, stage: Stage) -> None:
+def test_a_retry_of_a_session_whose_agents_are_still_being_ended_runs_them(
+    turns: int, stage: Stage
+) -> None:
     session = stage.start(stage.define(FAN))
     stage.queue.waiting.clear()
     cancel(stage, session)

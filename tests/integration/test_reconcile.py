@@ -45,7 +45,9 @@ def lose_everything(stage: Stage) -> None:
     ],
     ids=["chain", "diamond", "two sinks", "map", "skip"],
 )
-def test_a_session_whose_message_and_worker_are_lost_goes_on(stage: Stage, graph: Any, task: Any) -> None:
+def test_a_session_whose_message_and_worker_are_lost_goes_on(
+    stage: Stage, graph: Any, task: Any
+) -> None:
     stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
     names_of_task = stage.define(graph, **task)
     point = 1
@@ -171,7 +173,9 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
             break
         lose_everything(stage)
         sweep_after(stage, stage.app.settings.watch_seconds + 1)
-        found = stage.looking.table(reconcile.SESSION).get(TENANT, (task[0], f"s{point}"), consistent=True)
+        found = stage.looking.table(reconcile.SESSION).get(
+            TENANT, (task[0], f"s{point}"), consistent=True
+        )
         stage.looking.look_at_starts([found], consistent=True)
         agents = [each.state for each in stage.agents(f"s{point}")]
         assert (found is None and agents == []) or found.unconfirmed is None
@@ -202,7 +206,9 @@ def test_an_answer_beside_the_sweep_is_looked_after(stage: Stage) -> None:
 
 
 def answer_at(stage: Stage, session: Session, uuid: str, point: int) -> list[int]:
-    """Have the person answer at this point of what comes next; what is answered is not empty once they did."""
+    """Have the person answer at this point of what comes next; what is answered is not empty once
+    they did.
+    """
     answered: list[int] = []
     points = iter(range(1, 1000))
 
@@ -222,7 +228,13 @@ def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
     stage.boundary.reach = calls.append
     assert sweep_after(stage, stage.app.settings.watch_seconds + 1) == 1
     seen = Counter(calls[::2])  # each is heard of before and after it
-    assert seen == {"Query": SHARDS + 1, "UpdateItem": 2, "BatchGetItem": 1, "GetItem": 1, "send": 1}
+    assert seen == {
+        "Query": SHARDS + 1,
+        "UpdateItem": 2,
+        "BatchGetItem": 1,
+        "GetItem": 1,
+        "send": 1,
+    }
     assert stage.session(session).watch_at > stage.clock.now().timestamp()
 
 
@@ -231,9 +243,14 @@ def test_a_tenant_with_very_many_sessions_does_not_delay_another(stage: Stage) -
     for tenant, count, late in (("crowd", 500, 1000), ("quiet", 3, 1)):
         for number in range(count):
             uuid = f"{tenant}-{number}"
-            watched = {"watch": watch_shard("crowd", uuid), "watch_at": now - late}  # behind all of the others
-            table.put(Session("c", uuid, partition_key=tenant, **watched), Session.session_uuid.does_not_exist())
-    assert len({watch_shard("crowd", str(number)) for number in range(500)}) <= 4  # others may have what is left
+            # behind all of the others
+            watched = {"watch": watch_shard("crowd", uuid), "watch_at": now - late}
+            table.put(
+                Session("c", uuid, partition_key=tenant, **watched),
+                Session.session_uuid.does_not_exist(),
+            )
+    # others may have what is left
+    assert len({watch_shard("crowd", str(number)) for number in range(500)}) <= 4
     stage.requests.clear()
     found = stage.app.steering.due(now)
     assert Counter(each.partition_key for each in found[:6]) == {"crowd": 3, "quiet": 3}
@@ -283,7 +300,10 @@ def test_one_session_that_cannot_be_reconciled_takes_no_turn_from_another(stage:
     broken = stage.agent(sessions[2].session_uuid, "a")
     key = (broken.session_uuid, broken.session_agent_uuid)
     table = stage.app.records.table(SESSION_AGENT)
-    lost = [SessionAgent.state.set("completed"), SessionAgent.successors.set(BlobReference("nothing"))]
+    lost = [
+        SessionAgent.state.set("completed"),
+        SessionAgent.successors.set(BlobReference("nothing")),
+    ]
     table.update(TENANT, key, lost, SessionAgent.state.exists())
     with pytest.raises(KeyError):
         sweep_after(stage, stage.app.settings.watch_seconds + 1)

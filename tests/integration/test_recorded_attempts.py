@@ -1,4 +1,6 @@
-"""An attempt whose run is recorded is never executed again: whoever takes over concludes from its run (promise P5)."""
+"""An attempt whose run is recorded is never executed again: whoever takes over concludes from its
+run (promise P5).
+"""
 
 from collections.abc import Callable
 from itertools import count
@@ -12,7 +14,13 @@ from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import (
+    ActionRequest,
+    ActionResult,
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+)
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.entities import SESSION_AGENT, SESSION_RUN
@@ -69,21 +77,28 @@ def work(stage: Stage, error: type[BaseException] = Crash) -> None:
 
 
 def recorded(stage: Stage, session: Session, agent: str = "a") -> list[Run]:
-    runs = [each.async_task for each in stage.runs(session.session_uuid) if each.agent_uuid == agent]
+    runs = [
+        each.async_task for each in stage.runs(session.session_uuid) if each.agent_uuid == agent
+    ]
     return sorted((run["attempt"], run["status"]) for run in runs)
 
 
 # Who takes over
 
 
-@pytest.mark.parametrize(("meet", "error"), [(die, Crash), (refuse, Throttled)], ids=["dead", "refused"])
+@pytest.mark.parametrize(
+    ("meet", "error"), [(die, Crash), (refuse, Throttled)], ids=["dead", "refused"]
+)
 def test_a_completed_run_completes_its_agent_without_another_call(
     stage: Stage, meet: Callable[[], None], error: type[BaseException]
 ) -> None:
     session = started(stage)
     once_recorded(stage, meet)
     work(stage, error)
-    assert (stage.agent(session.session_uuid, "a").state, recorded(stage, session)) == ("executing", [(1, "completed")])
+    assert (stage.agent(session.session_uuid, "a").state, recorded(stage, session)) == (
+        "executing",
+        [(1, "completed")],
+    )
     stage.requests.clear()
     stage.drain()
     assert stage.requests["BatchGetItem"] == 1  # the take-over's read
@@ -108,12 +123,15 @@ def test_an_attempt_that_left_no_run_is_lost_and_costs_two_reads_more(stage: Sta
     stage.requests.clear()
     stage.drain()
     assert recorded(stage, session) == [(1, "lost"), (2, "completed")]
-    # a refused claim, whether the session has ended, the take-over, the session's end and the agent's; two runs; and
-    # the lost one is looked for before the take-over, and once more before the call
+    # a refused claim, whether the session has ended, the take-over, the session's end and the
+    # agent's; two runs; and the lost one is looked for before the take-over, and once more before
+    # the call
     assert stage.requests == {"UpdateItem": 4, "GetItem": 1, "PutItem": 2, "BatchGetItem": 2}
 
 
-def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_found(stage: Stage) -> None:
+def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_found(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["a"] = lambda request: die() or ""
     session = started(stage, {"a": ""})
     work(stage)
@@ -125,7 +143,8 @@ def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_foun
         nonlocal updates
         updates += name == "UpdateItem"
         if name == "UpdateItem" and updates == 4:  # a refused claim, then it has taken over
-            stage.clock.advance(stage.app.settings.lease_seconds - 20)  # what it is given takes long to read
+            # what it is given takes long to read
+            stage.clock.advance(stage.app.settings.lease_seconds - 20)
         if updates == 5:  # it is about to renew its lease
             stage.boundary.reach = lambda name: None
             runs.record(stage.app, late, stage.clock.now(), outcome="completed", output="late")
@@ -138,7 +157,9 @@ def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_foun
 
 
 def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stage) -> None:
-    stage.runtime.behaviours["a"] = failing("full", times=1, retryable=True, error_class="rate_limit", retry_after=30)
+    stage.runtime.behaviours["a"] = failing(
+        "full", times=1, retryable=True, error_class="rate_limit", retry_after=30
+    )
     session = started(stage)
     once_recorded(stage, die)
     work(stage)
@@ -153,7 +174,9 @@ def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stag
     assert recorded(stage, session) == [(1, "failed"), (2, "completed")]
 
 
-def test_a_recorded_failure_that_is_final_fails_the_agent_without_another_call(stage: Stage) -> None:
+def test_a_recorded_failure_that_is_final_fails_the_agent_without_another_call(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["a"] = failing("never")
     session = started(stage)
     once_recorded(stage, die)
@@ -171,7 +194,12 @@ def test_a_long_job_that_was_recorded_is_waited_for_and_not_begun_again(stage: S
     stage.clock.advance(stage.app.settings.lease_seconds + 1)
     work_now(stage)
     agent = stage.agent(session.session_uuid, "a")
-    assert (agent.state, agent.attempt, agent.async_task_uuid, agent.lease_until) == ("pending", 1, "job-1", None)
+    assert (agent.state, agent.attempt, agent.async_task_uuid, agent.lease_until) == (
+        "pending",
+        1,
+        "job-1",
+        None,
+    )
     complete(stage)
     stage.drain()
     check_promises(stage, session)
@@ -180,7 +208,9 @@ def test_a_long_job_that_was_recorded_is_waited_for_and_not_begun_again(stage: S
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
-def test_a_long_job_is_waited_for_when_those_who_take_over_die_too(stage: Stage, deaths: int) -> None:
+def test_a_long_job_is_waited_for_when_those_who_take_over_die_too(
+    stage: Stage, deaths: int
+) -> None:
     stage.runtime.behaviours["a"] = pending()
     session = started(stage)
     once_recorded(stage, die, runs=2)  # the first is the job's own item
@@ -216,10 +246,13 @@ def test_a_large_output_is_one_blob_of_the_agent_to_which_the_run_refers(app: Ap
 
 
 @pytest.mark.parametrize("elements", ['["x", "y"]', "[]"])
-def test_a_map_whose_run_is_recorded_is_gathered_again_in_the_same_attempt(stage: Stage, elements: str) -> None:
+def test_a_map_whose_run_is_recorded_is_gathered_again_in_the_same_attempt(
+    stage: Stage, elements: str
+) -> None:
     stage.runtime.behaviours["a"] = lambda request: elements
     session = started(stage, {"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}})
-    once_recorded(stage, die, runs=2 if elements == "[]" else 6)  # of a, two elements, and the run of each
+    # of a, two elements, and the run of each
+    once_recorded(stage, die, runs=2 if elements == "[]" else 6)
     stage.drain()
     check_promises(stage, session)
     whole = stage.agents(session.session_uuid)[1]
@@ -243,11 +276,17 @@ def work_one(stage: Stage) -> None:
     """A worker without time for more than one attempt."""
     delivery = stage.queue.receive()
     assert delivery is not None
-    run_step(stage.app, delivery.wake, deadline=stage.clock.now().timestamp() + stage.app.settings.lease_seconds - 1)
+    run_step(
+        stage.app,
+        delivery.wake,
+        deadline=stage.clock.now().timestamp() + stage.app.settings.lease_seconds - 1,
+    )
     stage.queue.delete(delivery)
 
 
-def test_a_map_whose_elements_were_made_too_long_by_hand_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_whose_elements_were_made_too_long_by_hand_fails(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
     session = started(stage, {"a": "", "m": "a"}, actions={"m": {"map": {"over": "a"}}})
     once_recorded(stage, die, runs=6)
@@ -262,11 +301,15 @@ def test_a_map_whose_elements_were_made_too_long_by_hand_fails(stage: Stage, mon
     monkeypatch.setattr(inputs, "MAX_TEXT", 5)
     stage.drain()
     assert stage.session(session).status == "failed"
-    assert stage.agents(session.session_uuid)[1].notes.startswith("The outputs of the map's elements may have 5")
+    assert stage.agents(session.session_uuid)[1].notes.startswith(
+        "The outputs of the map's elements may have 5"
+    )
 
 
 @pytest.mark.parametrize("by", ["ann", "engine"])
-def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_engines(stage: Stage, by: str) -> None:
+def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_engines(
+    stage: Stage, by: str
+) -> None:
     asked = ask(stage.app, TENANT, Question(stage.define({"a": ""})[0], "why?"))
     values = {
         "coordination_uuid": asked.coordination_uuid,
@@ -274,7 +317,13 @@ def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_
         "agent_uuid": "a",
         "updated_by": by,
     }
-    key, parent = (asked.session_uuid, asked.run_uuid), (asked.coordination_uuid, asked.session_uuid)
+    key, parent = (
+        (asked.session_uuid, asked.run_uuid),
+        (
+            asked.coordination_uuid,
+            asked.session_uuid,
+        ),
+    )
     stage.app.records.create_once(SESSION_RUN, TENANT, key, values, parent)
     stage.drain()
     runs = [each.async_task["status"] for each in stage.runs(asked.session_uuid) if each.async_task]
@@ -284,9 +333,21 @@ def test_a_run_that_a_client_wrote_under_the_promised_uuid_is_not_taken_for_the_
 def test_the_run_of_a_deleted_agent_is_taken_back_and_that_of_a_client_is_not(stage: Stage) -> None:
     asked = ask(stage.app, TENANT, Question(stage.define({"a": ""})[0], "why?"))
     agent_key = (asked.session_uuid, asked.session_agent_uuid)
-    values = {"session_agent_uuid": asked.session_agent_uuid, "agent_uuid": "a", "updated_by": "ann"}
-    key, parent = (asked.session_uuid, asked.run_uuid), (asked.coordination_uuid, asked.session_uuid)
-    stage.app.records.create_once(SESSION_RUN, TENANT, key, {**values, "coordination_uuid": parent[0]}, parent)
+    values = {
+        "session_agent_uuid": asked.session_agent_uuid,
+        "agent_uuid": "a",
+        "updated_by": "ann",
+    }
+    key, parent = (
+        (asked.session_uuid, asked.run_uuid),
+        (
+            asked.coordination_uuid,
+            asked.session_uuid,
+        ),
+    )
+    stage.app.records.create_once(
+        SESSION_RUN, TENANT, key, {**values, "coordination_uuid": parent[0]}, parent
+    )
 
     def deleted(request: AgentRequest) -> str:
         delete(stage.app.records, SESSION_AGENT, TENANT, agent_key)
@@ -294,10 +355,14 @@ def test_the_run_of_a_deleted_agent_is_taken_back_and_that_of_a_client_is_not(st
 
     stage.runtime.behaviours["a"] = deleted
     stage.drain()
-    assert [(each.run_uuid, each.updated_by) for each in stage.runs(asked.session_uuid)] == [(asked.run_uuid, "ann")]
+    assert [(each.run_uuid, each.updated_by) for each in stage.runs(asked.session_uuid)] == [
+        (asked.run_uuid, "ann")
+    ]
 
 
-def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_same(stage: Stage) -> None:
+def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_same(
+    stage: Stage,
+) -> None:
     session = started(stage)
     once_recorded(stage, die)
     work(stage)
@@ -309,7 +374,10 @@ def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_s
     stage.drain()
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "b"]
-    assert (recorded(stage, session), stage.agent(session.session_uuid, "a").attempt) == ([(1, "completed")], 1)
+    assert (recorded(stage, session), stage.agent(session.session_uuid, "a").attempt) == (
+        [(1, "completed")],
+        1,
+    )
     assert stage.queue.buried == []
 
 
@@ -317,7 +385,9 @@ def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_s
 
 
 def test_of_a_slow_worker_and_the_one_that_took_over_one_completes_the_agent(stage: Stage) -> None:
-    """The slow one has recorded its run; the other one concludes from it before the first goes on."""
+    """The slow one has recorded its run; the other one concludes from it before the first goes
+    on.
+    """
     session = started(stage)
     takeovers: list[int] = []
 
@@ -336,8 +406,8 @@ def test_of_a_slow_worker_and_the_one_that_took_over_one_completes_the_agent(sta
 
 @pytest.mark.parametrize("look", [1, 2])
 def test_a_result_that_comes_before_the_next_call_spares_it(stage: Stage, look: int) -> None:
-    """An attempt is taken over; its worker records it just before the other one looks for its run, which it does before
-    it takes over, and before it calls the agent.
+    """An attempt is taken over; its worker records it just before the other one looks for its run,
+    which it does before it takes over, and before it calls the agent.
     """
     looks = count(1)
     session = started(stage, {"a": ""})
@@ -363,7 +433,9 @@ def test_a_result_that_comes_before_the_next_call_spares_it(stage: Stage, look: 
 
 
 def test_an_earlier_completed_attempt_counts_when_the_latest_has_died(stage: Stage) -> None:
-    """The first attempt is late, the second takes over and dies; the first has been recorded by then."""
+    """The first attempt is late, the second takes over and dies; the first has been recorded by
+    then.
+    """
     session = started(stage, {"a": ""})
 
     def behave(request: AgentRequest) -> str:
@@ -382,7 +454,10 @@ def test_an_earlier_completed_attempt_counts_when_the_latest_has_died(stage: Sta
     stage.queue.put_back(delivery)
     stage.drain()
     check_promises(stage, session)
-    assert (stage.runtime.ran(), recorded(stage, session)) == (["a", "a"], [(1, "completed"), (2, "lost")])
+    assert (stage.runtime.ran(), recorded(stage, session)) == (
+        ["a", "a"],
+        [(1, "completed"), (2, "lost")],
+    )
     assert stage.agent(session.session_uuid, "a").agent_output == "late"
 
 
@@ -402,7 +477,12 @@ def test_an_action_function_that_may_pass_is_tried_again_on_the_same_answer(stag
     session = started(stage, actions={"a": ACT})
     work_now(stage)
     agent = stage.agent(session.session_uuid, "a")
-    assert (agent.state, agent.acting, agent.attempt, agent.lease_until) == ("pending", True, 1, None)
+    assert (agent.state, agent.acting, agent.attempt, agent.lease_until) == (
+        "pending",
+        True,
+        1,
+        None,
+    )
     assert agent.not_before > stage.clock.now().timestamp()
     run_step(stage.app, stage.queue.sent[0])  # too early: nothing happens
     assert len(seen) == 1
@@ -414,7 +494,9 @@ def test_an_action_function_that_may_pass_is_tried_again_on_the_same_answer(stag
     check_redelivery_changes_nothing(stage, session)
 
 
-def test_an_action_function_that_fails_too_often_fails_its_agent_which_ran_once(stage: Stage) -> None:
+def test_an_action_function_that_fails_too_often_fails_its_agent_which_ran_once(
+    stage: Stage,
+) -> None:
     def act(request: ActionRequest) -> ActionResult:
         raise AgentFailure("busy", retryable=True)
 
@@ -426,7 +508,9 @@ def test_an_action_function_that_fails_too_often_fails_its_agent_which_ran_once(
     assert (stage.runtime.ran(), stage.agent(session.session_uuid, "a").notes) == (["a"], "busy")
 
 
-def test_an_action_function_after_a_long_job_is_tried_again_without_another_job(stage: Stage) -> None:
+def test_an_action_function_after_a_long_job_is_tried_again_without_another_job(
+    stage: Stage,
+) -> None:
     def act(request: ActionRequest) -> ActionResult:
         if len(stage.actions.requests) == 1:
             raise AgentFailure("busy", retryable=True)
@@ -445,12 +529,16 @@ def test_an_action_function_after_a_long_job_is_tried_again_without_another_job(
 # The key of what is attempted
 
 
-def test_all_attempts_of_an_agent_carry_one_key_and_another_one_when_it_runs_again(stage: Stage) -> None:
+def test_all_attempts_of_an_agent_carry_one_key_and_another_one_when_it_runs_again(
+    stage: Stage,
+) -> None:
     stage.runtime.behaviours["b"] = failing("later", times=2, retryable=True)
     session = started(stage)
     stage.drain()
     keys = {
-        each.agent_uuid: {r.idempotency_key for r in stage.runtime.requests if r.agent_uuid == each.agent_uuid}
+        each.agent_uuid: {
+            r.idempotency_key for r in stage.runtime.requests if r.agent_uuid == each.agent_uuid
+        }
         for each in stage.runtime.requests
     }
     assert [len(each) for each in keys.values()] == [1, 1]
@@ -461,7 +549,8 @@ def test_all_attempts_of_an_agent_carry_one_key_and_another_one_when_it_runs_aga
     stage.drain()
     again = stage.runtime.requests[-1]
     assert (again.agent_uuid, again.idempotency_key in keys["b"]) == ("b", False)
-    assert stage.runtime.ran() == ["a", "b", "b", "b", "b"]  # what is run again on purpose is executed again
+    # what is run again on purpose is executed again
+    assert stage.runtime.ran() == ["a", "b", "b", "b", "b"]
 
 
 def test_a_retry_of_the_session_and_a_fallback_are_other_operations(stage: Stage) -> None:

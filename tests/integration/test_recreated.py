@@ -1,4 +1,6 @@
-"""What stands under a key again keeps its blobs, whoever is still removing those of what stood there before."""
+"""What stands under a key again keeps its blobs, whoever is still removing those of what stood
+there before.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +16,13 @@ from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import guards
-from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, SESSION_AGENT, TASK, Entity
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    ENTITIES,
+    SESSION_AGENT,
+    TASK,
+    Entity,
+)
 from ai_coordination_engine.store.records.repository import blob_prefix
 from ai_coordination_engine.store.tables.table import Key
 from tests.kit.crashes import Crash, tripping
@@ -22,7 +30,9 @@ from tests.kit.stage import TENANT, Stage, stage_of
 
 LARGE = "x" * 5_000
 LARGE_ONES = [entity for entity in ENTITIES if entity.model.payload_names()]
-each_entity = pytest.mark.parametrize("entity", LARGE_ONES, ids=lambda entity: entity.name.replace(" ", "_"))
+each_entity = pytest.mark.parametrize(
+    "entity", LARGE_ONES, ids=lambda entity: entity.name.replace(" ", "_")
+)
 
 
 @pytest.fixture
@@ -41,19 +51,27 @@ class Place:
         self.key = (TENANT, coordination)
         if above := entity.parent:
             self.parent_key = self.key
-            self.records.create(COORDINATION, TENANT, self.parent_key, lambda *_: {}, parent_key=None)
+            self.records.create(
+                COORDINATION, TENANT, self.parent_key, lambda *_: {}, parent_key=None
+            )
             if above is not COORDINATION:
                 self.parent_key = (coordination, parent)
-                self.records.create(above, TENANT, self.parent_key, lambda *_: {}, parent_key=(TENANT, coordination))
+                self.records.create(
+                    above, TENANT, self.parent_key, lambda *_: {}, parent_key=(TENANT, coordination)
+                )
             self.key = (self.parent_key[1], "own")
 
     def create(self, value: Any = LARGE) -> Any:
         content = {self.name: value}
-        return self.records.create(self.entity, TENANT, self.key, lambda *_: content, parent_key=self.parent_key)
+        return self.records.create(
+            self.entity, TENANT, self.key, lambda *_: content, parent_key=self.parent_key
+        )
 
     def write(self, value: Any = LARGE) -> Any:
         content = {self.name: value}
-        return self.records.write(self.entity, TENANT, self.key, lambda *_: content, parent_key=self.parent_key)
+        return self.records.write(
+            self.entity, TENANT, self.key, lambda *_: content, parent_key=self.parent_key
+        )
 
     def delete(self) -> None:
         guards.delete(self.records, self.entity, TENANT, self.key)
@@ -77,7 +95,9 @@ def create_and_update(place: Place) -> None:
 
 
 def meanwhile(stage: Stage, name: str, do: Callable[[], object]) -> None:
-    """Do this, once, when the next call of this name reaches the blobs, and before it has an effect."""
+    """Do this, once, when the next call of this name reaches the blobs, and before it has an
+    effect.
+    """
     call = getattr(stage.blobs, name)
 
     def late(*arguments: Any) -> None:
@@ -104,7 +124,9 @@ def test_a_late_delete_takes_nothing_of_what_was_created_anew(
 
 
 @each_entity
-def test_an_update_of_what_is_deleted_meanwhile_leaves_nothing(entity: Entity, stage: Stage) -> None:
+def test_an_update_of_what_is_deleted_meanwhile_leaves_nothing(
+    entity: Entity, stage: Stage
+) -> None:
     place = Place(stage, entity)
     place.create("short")
 
@@ -153,7 +175,9 @@ def work(stage: Stage) -> None:
 def answer(stage: Stage) -> None:
     work(stage)
     (agent,) = stage.agents(stage.queue.sent[-1].session_uuid)
-    resume.execute_for_user_input(stage.app, TENANT, agent.session_uuid, agent.session_agent_uuid, LARGE)
+    resume.execute_for_user_input(
+        stage.app, TENANT, agent.session_uuid, agent.session_agent_uuid, LARGE
+    )
 
 
 @pytest.mark.parametrize(("does", "action"), [(work, {}), (answer, {"user_in_the_loop": "boss"})])
@@ -168,7 +192,12 @@ def test_agents_leave_no_blob_wherever_their_worker_died(
             does(stage)
         stored += bool(stage.blobs.kept)
         for each in stage.agents(session.session_uuid):
-            guards.delete(stage.app.records, SESSION_AGENT, TENANT, (each.session_uuid, each.session_agent_uuid))
+            guards.delete(
+                stage.app.records,
+                SESSION_AGENT,
+                TENANT,
+                (each.session_uuid, each.session_agent_uuid),
+            )
         assert stage.blobs.kept == {}, point
         stage.renew(behaviours=stage.runtime.behaviours)
         if not tripwire.trips:
@@ -178,11 +207,18 @@ def test_agents_leave_no_blob_wherever_their_worker_died(
 
 
 @pytest.mark.parametrize("output", [LARGE, "short"])
-def test_an_agent_that_is_deleted_while_it_runs_leaves_neither_run_nor_output(output: str, stage: Stage) -> None:
+def test_an_agent_that_is_deleted_while_it_runs_leaves_neither_run_nor_output(
+    output: str, stage: Stage
+) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
 
     def delete(request: AgentRequest) -> str:
-        guards.delete(stage.app.records, SESSION_AGENT, TENANT, (request.session_uuid, request.session_agent_uuid))
+        guards.delete(
+            stage.app.records,
+            SESSION_AGENT,
+            TENANT,
+            (request.session_uuid, request.session_agent_uuid),
+        )
         return output
 
     stage.runtime.behaviours["a"] = delete

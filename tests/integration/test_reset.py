@@ -1,4 +1,6 @@
-"""Setting a session back beside workers that move it, people who delete from it, and others who set it back."""
+"""Setting a session back beside workers that move it, people who delete from it, and others who set
+it back.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -48,18 +50,26 @@ def acting(stage: Stage) -> Session:
 
 
 def gathering(stage: Stage) -> Session:
-    """The map y has been expanded, and its worker died when it read what the elements had answered."""
+    """The map y has been expanded, and its worker died when it read what the elements had
+    answered.
+    """
     stage.runtime.behaviours["x"] = lambda request: '["u", "v"]'
-    stage.boundary.reach = lambda name: die(name == "BatchGetItem" and len(stage.runtime.requests) == 3)
+    stage.boundary.reach = lambda name: die(
+        name == "BatchGetItem" and len(stage.runtime.requests) == 3
+    )
     graph = {"x": "", "y": "x", "other": "", "z": ["y", "other"]}
     return dying(stage, graph, {"y": {"map": {"over": "x"}}})
 
 
 def dying(stage: Stage, graph: Graph, actions: Mapping[str, Mapping[str, Any]]) -> Session:
-    """A session that has failed, some time after one of its workers died; the agent "other" has not begun."""
+    """A session that has failed, some time after one of its workers died; the agent "other" has not
+    begun.
+    """
     session = stage.start(stage.define(graph, actions=actions))
     other = stage.agent(session.session_uuid, "other").session_agent_uuid
-    stage.queue.waiting = [each for each in stage.queue.waiting if each.wake.session_agent_uuid != other]
+    stage.queue.waiting = [
+        each for each in stage.queue.waiting if each.wake.session_agent_uuid != other
+    ]
     with pytest.raises(Crash):
         while delivery := stage.queue.receive():
             run_step(stage.app, delivery.wake)
@@ -95,11 +105,17 @@ def returned(result: ActionResult | Crash) -> ActionResult:
     ids=["join", "sink", "only sink", "wide join", "many sinks", "acting", "map"],
 )
 def test_an_agent_that_completes_while_its_session_is_set_back_is_counted(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Stage], Session], racer: str, read: int
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Stage], Session],
+    racer: str,
+    read: int,
 ) -> None:
     monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 4)
     session = prepare(stage)
-    message = wake(next(each for each in stage.agents(session.session_uuid) if each.agent_uuid == racer))
+    message = wake(
+        next(each for each in stage.agents(session.session_uuid) if each.agent_uuid == racer)
+    )
     happened = race(stage, session, read, lambda: run_step(stage.app, message))
     retry(stage, session)
     stage.boundary.reach = lambda name: None
@@ -115,7 +131,9 @@ def delete(stage: Stage, session: Session, deleted: Callable[[Any], bool]) -> No
     for each in stage.agents(session.session_uuid):
         if deleted(each):
             key = (each.session_uuid, each.session_agent_uuid)
-            stage.app.records.table(SESSION_AGENT).delete(each.partition_key, key, SessionAgent.state.exists())
+            stage.app.records.table(SESSION_AGENT).delete(
+                each.partition_key, key, SessionAgent.state.exists()
+            )
 
 
 def test_a_wide_join_waits_for_nobody_who_was_deleted(stage: Stage) -> None:
@@ -135,7 +153,10 @@ def test_a_wide_join_waits_for_nobody_who_was_deleted(stage: Stage) -> None:
     delete(stage, session, lambda each: each.ordinal < 101)
     retry(stage, session)
     stage.drain()
-    assert (stage.agent(session.session_uuid, "z").attempt, stage.session(session).status) == (1, "failed")
+    assert (stage.agent(session.session_uuid, "z").attempt, stage.session(session).status) == (
+        1,
+        "failed",
+    )
 
 
 def test_a_session_whose_sinks_were_deleted_while_it_is_set_back_ends(stage: Stage) -> None:
@@ -146,7 +167,12 @@ def test_a_session_whose_sinks_were_deleted_while_it_is_set_back_ends(stage: Sta
     put_right(stage, session)
     stage.drain()
     found: Any = stage.session(session)
-    assert (found.status, found.restart, found.open_sinks, found.open_sink_count) == ("completed", None, None, 0)
+    assert (found.status, found.restart, found.open_sinks, found.open_sink_count) == (
+        "completed",
+        None,
+        None,
+        0,
+    )
 
 
 @pytest.mark.parametrize("deleted", ["", "c"])
@@ -160,21 +186,26 @@ def test_what_nobody_waits_for_when_it_runs_again_ends_with_its_session(
     session = stage.start(stage.define(graph, actions=actions, on_failure="continue"))
     stage.drain()
     ended = {"a": "failed", "b": "skipped", "c": "completed", "d": "failed"}
-    assert stage.states(session.session_uuid) == ended  # c is kept, and does not wait for b any more
+    # c is kept, and does not wait for b any more
+    assert stage.states(session.session_uuid) == ended
     delete(stage, session, lambda each: each.agent_uuid == deleted)
     stage.renew()
     session = again(stage, session)
     stage.queue.waiting.reverse()  # d is faster than a
     stage.drain()
     ended = {"a": "skipped", "b": "skipped", "c": "completed", "d": "completed"}
-    assert stage.states(session.session_uuid) == {each: ended[each] for each in ended if each != deleted}
+    assert stage.states(session.session_uuid) == {
+        each: ended[each] for each in ended if each != deleted
+    }
     assert (stage.session(session).status, stage.session(session).watch_at) == ("completed", None)
     assert stage.runtime.ran() == ["d"]
 
 
 def test_what_is_set_back_with_all_that_waits_for_it_is_waited_for(stage: Stage) -> None:
     stage.runtime.behaviours = {"a": failing("no", times=1), "d": failing("no", times=1)}
-    session = stage.start(stage.define({"a": "", "b": "a", "d": ""}, actions={"d": {}}, on_failure="continue"))
+    session = stage.start(
+        stage.define({"a": "", "b": "a", "d": ""}, actions={"d": {}}, on_failure="continue")
+    )
     stage.drain()
     retry(stage, session)
     stage.queue.waiting.reverse()
@@ -185,7 +216,11 @@ def test_what_is_set_back_with_all_that_waits_for_it_is_waited_for(stage: Stage)
 
 def set_back(stage: Stage, session: Session, key: str | None = None) -> None:
     """Somebody has ordered a retry and died."""
-    seen, order, packed = stage.session(session), Order.of(None, key, "retry"), {"restart": {"from": None}}
+    seen, order, packed = (
+        stage.session(session),
+        Order.of(None, key, "retry"),
+        {"restart": {"from": None}},
+    )
     stage.app.steering.set_back(seen, order, packed, 1, stage.clock.now().timestamp() + 60)
 
 

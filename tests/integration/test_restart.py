@@ -1,4 +1,6 @@
-"""Retrying what failed and running a part again, with crashes at every point and beside late workers."""
+"""Retrying what failed and running a part again, with crashes at every point and beside late
+workers.
+"""
 
 import json
 import os
@@ -20,7 +22,17 @@ from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
-from tests.kit.controls import DIAMOND, cancel, every_death, once, pause, put_right, rerun, retry, sweep_after
+from tests.kit.controls import (
+    DIAMOND,
+    cancel,
+    every_death,
+    once,
+    pause,
+    put_right,
+    rerun,
+    retry,
+    sweep_after,
+)
 from tests.kit.crashes import Crash, Turns
 from tests.kit.fakes import Behaviour, Delivery, failing
 from tests.kit.promises import check_promises
@@ -77,7 +89,9 @@ def test_a_retry_keeps_what_completed_without_a_predecessor_that_has_a_result_no
         return [[each.agent_uuid for each in request.predecessors] for request in asked]
 
     stage.runtime.behaviours = {"f": failing("no", times=1), "x": failing("no", times=1)}
-    session = stage.start(stage.define({**dict.fromkeys(before, ""), "j": before, "x": "j"}, actions={"j": action}))
+    session = stage.start(
+        stage.define({**dict.fromkeys(before, ""), "j": before, "x": "j"}, actions={"j": action})
+    )
     stage.drain()
     others = [each for each in before if each != "f"]
     assert (stage.session(session).status, heard()) == ("failed", [others])
@@ -174,7 +188,9 @@ CASES = {
 def run(stage: Stage, case: Case) -> Session:
     """Start it and work until it has failed."""
     stage.runtime.behaviours = dict(case.behaviours)
-    task = stage.define(case.graph, actions=case.actions, on_failure=case.on_failure, subtasks=case.subtasks)
+    task = stage.define(
+        case.graph, actions=case.actions, on_failure=case.on_failure, subtasks=case.subtasks
+    )
     session = stage.start(task)
     work(stage, session)
     assert stage.session(session).status == "failed"
@@ -197,7 +213,9 @@ def test_a_retry_may_die_anywhere_and_be_repeated(stage: Stage, case: Case) -> N
         stage.until_it_succeeds(lambda: retry(stage, session, "once"))
         work(stage, session)
 
-    for session in every_death(stage, lambda: run(stage, case), history, every=case.every if CI else 17):
+    for session in every_death(
+        stage, lambda: run(stage, case), history, every=case.every if CI else 17
+    ):
         check_promises(stage, session, states=case.states)
         check_redelivery(stage, session)
 
@@ -205,7 +223,11 @@ def test_a_retry_may_die_anywhere_and_be_repeated(stage: Stage, case: Case) -> N
 def test_a_map_keeps_the_elements_that_completed(stage: Stage) -> None:
     session = run(stage, CASES["map"])
     before = stage.runtime.requests.copy()
-    done = {each.session_agent_uuid for each in stage.agents(session.session_uuid) if each.state == "completed"}
+    done = {
+        each.session_agent_uuid
+        for each in stage.agents(session.session_uuid)
+        if each.state == "completed"
+    }
     retry(stage, session)
     stage.drain()
     check_promises(stage, session)
@@ -218,13 +240,23 @@ def test_a_map_keeps_the_elements_that_completed(stage: Stage) -> None:
 def test_a_join_that_needs_some_counts_those_that_completed(stage: Stage) -> None:
     stage.runtime.behaviours.update({"b": NO, "c": NO})
     actions = {"d": {"join": "quorum", "quorum": 2}}
-    session = stage.start(stage.define({"a": "", "b": "", "c": "", "d": "abc"}, actions=actions, on_failure="continue"))
+    session = stage.start(
+        stage.define(
+            {"a": "", "b": "", "c": "", "d": "abc"}, actions=actions, on_failure="continue"
+        )
+    )
     stage.drain()
-    assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == ("failed", "skipped")
+    assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == (
+        "failed",
+        "skipped",
+    )
     retry(stage, session)
     assert stage.agent(session.session_uuid, "d").still_needed == 1
     stage.drain()
-    assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == ("completed", "completed")
+    assert (stage.session(session).status, stage.states(session.session_uuid)["d"]) == (
+        "completed",
+        "completed",
+    )
     assert stage.runtime.ran() == ["a", "b", "c", "b", "d"]
 
 
@@ -234,7 +266,9 @@ def test_a_map_over_another_list_is_expanded_anew(stage: Stage) -> None:
     actions = {"m": {"map": {"over": "a"}}}
     subtasks = [{"agent_uuid": "m", "subtask_query": "{item}"}]
     stage.runtime.behaviours["m"] = lambda request: request.query.upper()
-    session = stage.start(stage.define({"a": "", "m": "a", "z": "m"}, actions=actions, subtasks=subtasks))
+    session = stage.start(
+        stage.define({"a": "", "m": "a", "z": "m"}, actions=actions, subtasks=subtasks)
+    )
     stage.drain()
     rerun(stage, session, "a")
     stage.drain()
@@ -254,7 +288,10 @@ def test_a_wide_join_and_many_sinks_are_counted_anew(stage: Stage) -> None:
     retry(stage, session)
     stage.drain()
     assert set(stage.states(session.session_uuid).values()) == {"completed"}
-    assert (stage.session(session).status, stage.runtime.ran()[-3:-1]) == ("completed", ["m007", "m050"])
+    assert (stage.session(session).status, stage.runtime.ran()[-3:-1]) == (
+        "completed",
+        ["m007", "m050"],
+    )
     sinks = stage.start(stage.define({"a": "", **dict.fromkeys(middle, "a")}))
     stage.runtime.behaviours = {"a": NO}
     stage.drain()
@@ -266,7 +303,10 @@ def test_a_wide_join_and_many_sinks_are_counted_anew(stage: Stage) -> None:
 def test_the_sweep_finishes_a_retry_that_nobody_repeats(stage: Stage) -> None:
     finished = 0
     for session in every_death(
-        stage, lambda: failed(stage), lambda session: once(stage, lambda: retry(stage, session)), every=1 if CI else 9
+        stage,
+        lambda: failed(stage),
+        lambda session: once(stage, lambda: retry(stage, session)),
+        every=1 if CI else 9,
     ):
         sweep_after(stage, 1000)
         stage.drain()
@@ -322,7 +362,12 @@ def test_an_agent_runs_again_and_all_that_follows_from_it(stage: Stage) -> None:
     stage.drain()
     before = len(stage.runtime.requests)
     rerun(stage, session, "b", "once")
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "initial", "c": "completed", "d": "initial"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "initial",
+        "c": "completed",
+        "d": "initial",
+    }
     stage.drain()
     rerun(stage, session, "b", "once")
     stage.drain()
@@ -355,7 +400,8 @@ def test_a_rerun_may_die_anywhere_and_be_repeated(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20 if CI else 8))
-def test_late_workers_and_old_messages_do_not_disturb_what_runs_again(  # noqa: C901  # one history, all in sight
+# one history, all in sight
+def test_late_workers_and_old_messages_do_not_disturb_what_runs_again(  # noqa: C901
     stage: Stage, seed: int
 ) -> None:
     random = Random(seed)
@@ -425,7 +471,8 @@ def test_an_element_of_a_list_that_is_made_anew_does_not_disturb_the_rerun(stage
     lists = iter([["x", "y"], ["u", "v", "w"]])
 
     def element(request: AgentRequest) -> str:
-        if request.query == "x":  # while it runs the other fails the session, and somebody runs the list's agent again
+        # while it runs the other fails the session, and somebody runs the list's agent again
+        if request.query == "x":
             while delivery := stage.queue.receive():
                 run_step(stage.app, delivery.wake)
             rerun(stage, session, "a")
@@ -437,7 +484,9 @@ def test_an_element_of_a_list_that_is_made_anew_does_not_disturb_the_rerun(stage
     stage.runtime.behaviours.update({"a": lambda request: json.dumps(next(lists)), "m": element})
     subtasks = [{"agent_uuid": "m", "subtask_query": "{item}"}]
     graph = {"a": "", "m": "a", "z": "m"}
-    session = stage.start(stage.define(graph, actions={"m": {"map": {"over": "a"}}}, subtasks=subtasks))
+    session = stage.start(
+        stage.define(graph, actions={"m": {"map": {"over": "a"}}}, subtasks=subtasks)
+    )
     stage.drain()
     assert stage.session(session).status == "completed"
     join = next(each for each in stage.agents(session.session_uuid) if each.mapped is not None)
@@ -457,7 +506,9 @@ def test_a_map_that_is_expanded_anew_while_it_gathers_keeps_count_of_its_attempt
 
     monkeypatch.setattr(maps, "gather", slowly)
     stage.runtime.behaviours["a"] = lambda request: '["x"]'
-    session = stage.start(stage.define({"a": "", "m": "a", "z": "m"}, actions={"m": {"map": {"over": "a"}}}))
+    session = stage.start(
+        stage.define({"a": "", "m": "a", "z": "m"}, actions={"m": {"map": {"over": "a"}}})
+    )
     stage.drain()
     check_promises(stage, session, states=None)
     join = next(each for each in stage.agents(session.session_uuid) if each.mapped is not None)
@@ -472,7 +523,9 @@ def test_a_dead_letter_revives_a_failed_session_once(stage: Stage) -> None:
     message = wake(stage.agent(session.session_uuid, "b"))
     assert restart.revive(stage.app, message)
     assert not restart.revive(stage.app, message)
-    assert not restart.revive(stage.app, Wake("other", message.session_uuid, message.session_agent_uuid))
+    assert not restart.revive(
+        stage.app, Wake("other", message.session_uuid, message.session_agent_uuid)
+    )
     assert not restart.revive(stage.app, Wake(TENANT, message.session_uuid, "nobody"))
     stage.drain()
     check_promises(stage, session)

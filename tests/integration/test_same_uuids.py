@@ -1,4 +1,6 @@
-"""Two tenants choose the same uuids: neither occupies, sees, slows or stops anything of the other."""
+"""Two tenants choose the same uuids: neither occupies, sees, slows or stops anything of the
+other.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +27,9 @@ UUIDS = {
     "runUuid": "run",
 }
 each_child = pytest.mark.parametrize("case", CHILDREN, ids=lambda case: case.name)
-each_parent = pytest.mark.parametrize("case", [case for case in CASES if case.children], ids=lambda case: case.name)
+each_parent = pytest.mark.parametrize(
+    "case", [case for case in CASES if case.children], ids=lambda case: case.name
+)
 
 
 @pytest.fixture
@@ -44,9 +48,13 @@ def other(request: pytest.FixtureRequest, api: Api) -> Api:
 
 
 def fill(api: Api) -> None:
-    """One record of each kind, under the uuids that everybody chooses; `updatedBy` says whose it is."""
+    """One record of each kind, under the uuids that everybody chooses; `updatedBy` says whose it
+    is.
+    """
     for case in CASES:
-        case.put(api, UUIDS, **{**case.optional, case.uuid: UUIDS[case.uuid], "updatedBy": api.tenant})
+        case.put(
+            api, UUIDS, **{**case.optional, case.uuid: UUIDS[case.uuid], "updatedBy": api.tenant}
+        )
 
 
 def records(api: Api) -> list[Any]:
@@ -78,7 +86,9 @@ def rows_read(app: App) -> Iterator[list[int]]:
 
 
 @each_child
-def test_a_record_lives_beside_that_of_another_tenant(case: Case, api: Api, other: Api, app: App) -> None:
+def test_a_record_lives_beside_that_of_another_tenant(
+    case: Case, api: Api, other: Api, app: App
+) -> None:
     fill(other)
     theirs, stored = records(other), owned(app, other)
     assert case.get(api, UUIDS) is None
@@ -87,9 +97,13 @@ def test_a_record_lives_beside_that_of_another_tenant(case: Case, api: Api, othe
     mine = case.get(api, UUIDS)
     assert (mine["updatedBy"], mine[case.uuid]) == (api.tenant, UUIDS[case.uuid])
     if case.changed:
-        case.put(api, UUIDS, **{case.uuid: UUIDS[case.uuid], "updatedBy": api.tenant}, **case.changed)
+        case.put(
+            api, UUIDS, **{case.uuid: UUIDS[case.uuid], "updatedBy": api.tenant}, **case.changed
+        )
     assert [each["updatedBy"] for each in case.list(api)] == [api.tenant]
-    assert [each["updatedBy"] for each in case.list(api, **{case.keys[0]: UUIDS[case.keys[0]]})] == [api.tenant]
+    assert [
+        each["updatedBy"] for each in case.list(api, **{case.keys[0]: UUIDS[case.keys[0]]})
+    ] == [api.tenant]
     for each in reversed(CASES):
         assert each.delete(api, UUIDS) == {"ok": True}
     assert records(api) == [None] * len(CASES)
@@ -104,7 +118,11 @@ def test_what_is_chosen_tells_nothing_of_another_tenant(case: Case, api: Api, ot
         if field.startswith("delete"):
             given = {name: UUIDS[name] for name in case.keys}
         known = error(api, field, **given)
-        unknown = error(api, field, **{name: value if name in case.required else "x" for name, value in given.items()})
+        unknown = error(
+            api,
+            field,
+            **{name: value if name in case.required else "x" for name, value in given.items()},
+        )
         message = known["message"]
         for value in UUIDS.values():  # it names what was asked for
             message = message.replace(f'"{value}"', '"x"')
@@ -118,7 +136,10 @@ def test_a_delete_is_held_back_by_ones_own_children_alone(case: Case, api: Api, 
     children = [each for each in reversed(CASES) if CASES.index(each) > CASES.index(case)]
     for child in children:
         child.delete(api, UUIDS)
-    assert code(other, f"delete{case.title}", **{name: UUIDS[name] for name in case.keys}) == "HAS_DEPENDENTS"
+    assert (
+        code(other, f"delete{case.title}", **{name: UUIDS[name] for name in case.keys})
+        == "HAS_DEPENDENTS"
+    )
     assert case.delete(api, UUIDS) == {"ok": True}
     assert case.get(other, UUIDS)["partitionKey"] == other.tenant
 
@@ -126,9 +147,13 @@ def test_a_delete_is_held_back_by_ones_own_children_alone(case: Case, api: Api, 
 @each_child
 def test_rows_of_others_are_never_read(case: Case, api: Api, other: Api, app: App) -> None:
     fill(api)
-    table = next(table for model, table in app.records.tables.items() if case.title == model.__name__)
+    table = next(
+        table for model, table in app.records.tables.items() if case.title == model.__name__
+    )
     hash_value, tenant = UUIDS[case.keys[0]], other.tenant
-    table.put_many([table.model(hash_value, f"{number:04}", partition_key=tenant) for number in range(MANY)])
+    table.put_many(
+        [table.model(hash_value, f"{number:04}", partition_key=tenant) for number in range(MANY)]
+    )
     parent = next(each for each in CASES if case.name in each.children)
     with rows_read(app) as found:
         assert len(case.list(api, **{case.keys[0]: hash_value})) == 1
@@ -154,7 +179,9 @@ def test_a_cursor_is_of_no_use_to_another_tenant(case: Case, api: Api, other: Ap
     for given in ({}, {case.keys[0]: UUIDS[case.keys[0]]}):
         page = data(api, f"{case.name}List", limit=1, **given)
         assert page["nextCursor"] is not None
-        assert code(other, f"{case.name}List", cursor=page["nextCursor"], **given) == "BAD_USER_INPUT"
+        assert (
+            code(other, f"{case.name}List", cursor=page["nextCursor"], **given) == "BAD_USER_INPUT"
+        )
         rest = data(api, f"{case.name}List", limit=1, cursor=page["nextCursor"], **given)
         assert [each["updatedBy"] for each in rest[f"{case.name}List"]] == [api.tenant]
         assert rest["nextCursor"] is None
@@ -183,7 +210,9 @@ def stage(app: App) -> Stage:
 
 
 def begin(stage: Stage, api: Api) -> Api:
-    """A session whose map is through, one of whose agents waits for a person and one for a long job."""
+    """A session whose map is through, one of whose agents waits for a person and one for a long
+    job.
+    """
     tenant = Api(stage.app, api._runner, api.tenant)
     COORDINATION.put(tenant, {}, coordinationUuid=UUIDS["coordinationUuid"], agents=AGENTS)
     TASK.put(tenant, UUIDS, taskUuid=UUIDS["taskUuid"], agentActions=ACTIONS, initialTaskQuery="go")
@@ -211,29 +240,45 @@ SESSION_KEY = {name: UUIDS[name] for name in ("coordinationUuid", "sessionUuid")
 
 
 def of_agent(api: Api, name: str) -> dict[str, str]:
-    return {"sessionUuid": UUIDS["sessionUuid"], "sessionAgentUuid": agents(api)[name]["sessionAgentUuid"]}
+    return {
+        "sessionUuid": UUIDS["sessionUuid"],
+        "sessionAgentUuid": agents(api)[name]["sessionAgentUuid"],
+    }
 
 
 OPERATIONS: dict[str, Callable[[Api], Any]] = {
     "start again": start,
     "start another": lambda api: start(api, sessionUuid="s/2"),
     "ask": lambda api: data(
-        api, "askOperationHub", userQuery="why?", agentUuid="list", threadUuid="thread", **SESSION_KEY
+        api,
+        "askOperationHub",
+        userQuery="why?",
+        agentUuid="list",
+        threadUuid="thread",
+        **SESSION_KEY,
     ),
-    "answer": lambda api: data(api, "executeForUserInput", userInput="yes", **of_agent(api, "person")),
+    "answer": lambda api: data(
+        api, "executeForUserInput", userInput="yes", **of_agent(api, "person")
+    ),
     "complete a job": lambda api: data(api, "completeAsyncTask", asyncTaskUuid=JOB, result="done"),
     "hear of a job": lambda api: data(api, "heartbeatAsyncTask", asyncTaskUuid=JOB),
     "pause": lambda api: data(api, "pauseSession", **SESSION_KEY),
-    "resume": lambda api: [data(api, f"{each}Session", **SESSION_KEY) for each in ("pause", "resume")],
+    "resume": lambda api: [
+        data(api, f"{each}Session", **SESSION_KEY) for each in ("pause", "resume")
+    ],
     "cancel": lambda api: data(api, "cancelSession", idempotencyKey="once", **SESSION_KEY),
-    "retry": lambda api: [data(api, f"{each}Session", **SESSION_KEY) for each in ("cancel", "retry")],
+    "retry": lambda api: [
+        data(api, f"{each}Session", **SESSION_KEY) for each in ("cancel", "retry")
+    ],
     "rerun": lambda api: [
         data(api, "cancelSession", **SESSION_KEY),
         data(api, "rerunSessionAgent", **of_agent(api, "list")),
     ],
     "fork": lambda api: data(api, "forkSession", newSessionUuid="s/3", **SESSION_KEY),
     "reconcile": lambda api: data(api, "reconcileSession", **SESSION_KEY),
-    "end by hand": lambda api: data(api, "insertUpdateSession", status="failed", updatedBy="ann", **SESSION_KEY),
+    "end by hand": lambda api: data(
+        api, "insertUpdateSession", status="failed", updatedBy="ann", **SESSION_KEY
+    ),
     "end an agent by hand": lambda api: data(
         api, "insertUpdateSessionAgent", state="skipped", updatedBy="ann", **of_agent(api, "job")
     ),
@@ -258,7 +303,9 @@ def test_an_operation_reaches_ones_own_session_alone(
 def test_two_sessions_of_the_same_uuids_run_to_their_ends(stage: Stage, api: Api, app: App) -> None:
     pair = [begin(stage, api), begin(stage, api.as_tenant(f"{api.tenant}#part"))]
     for each in pair:
-        inbox = data(each, "userInbox", "{ sessionAgentList { sessionUuid agentUuid } }")["sessionAgentList"]
+        inbox = data(each, "userInbox", "{ sessionAgentList { sessionUuid agentUuid } }")[
+            "sessionAgentList"
+        ]
         assert inbox == [{"sessionUuid": UUIDS["sessionUuid"], "agentUuid": "person"}]
         OPERATIONS["answer"](each)
         OPERATIONS["complete a job"](each)

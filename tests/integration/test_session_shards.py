@@ -1,4 +1,6 @@
-"""The sessions of one coordination lie in shards: found by key in one of them, listed, counted and guarded in each."""
+"""The sessions of one coordination lie in shards: found by key in one of them, listed, counted and
+guarded in each.
+"""
 
 from uuid import uuid4
 
@@ -20,7 +22,9 @@ NEWEST = UUIDS[::-1]
 
 @pytest.fixture(scope="module")
 def tenant(store: Store) -> str:
-    """A tenant with a coordination `c` whose sessions lie in both shards, and `b` and `d` with one each."""
+    """A tenant with a coordination `c` whose sessions lie in both shards, and `b` and `d` with one
+    each.
+    """
     tenant = f"a tenant {uuid4()}"
     for above, uuids in (("b", ["s 00"]), ("c", UUIDS), ("d", ["s 22"])):
         put(store, tenant, above, *uuids)
@@ -28,19 +32,42 @@ def tenant(store: Store) -> str:
 
 
 def put(store: Store, tenant: str, above: str, *uuids: str) -> None:
-    store.records.create(COORDINATION, tenant, (tenant, above), lambda parent, new: {}, parent_key=None)
+    store.records.create(
+        COORDINATION, tenant, (tenant, above), lambda parent, new: {}, parent_key=None
+    )
     for number, uuid in enumerate(uuids):
-        values = {"user_id": "ann" if number % 4 == 0 else "ben", "status": "failed" if number % 3 else "completed"}
+        values = {
+            "user_id": "ann" if number % 4 == 0 else "ben",
+            "status": "failed" if number % 3 else "completed",
+        }
         store.records.create(
-            SESSION, tenant, (above, uuid), lambda *_, values=values: values, parent_key=(tenant, above)
+            SESSION,
+            tenant,
+            (above, uuid),
+            lambda *_, values=values: values,
+            parent_key=(tenant, above),
         )
 
 
-def page(store: Store, tenant: str, *, limit: int = 5, number: int | None = None, cursor: str | None = None,
-         **where: object) -> Page:  # fmt: skip
+def page(
+    store: Store,
+    tenant: str,
+    *,
+    limit: int = 5,
+    number: int | None = None,
+    cursor: str | None = None,
+    **where: object,
+) -> Page:
     filters = {"coordination_uuid": "c", **where}
     return read_page(
-        store.records, SESSION, tenant, filters, limit=limit, page_number=number, cursor=cursor, with_total=True
+        store.records,
+        SESSION,
+        tenant,
+        filters,
+        limit=limit,
+        page_number=number,
+        cursor=cursor,
+        with_total=True,
     )
 
 
@@ -61,7 +88,9 @@ def test_sessions_are_spread_over_the_shards_and_found_by_key(store: Store, tena
     table = store.records.table(SESSION)
     for number in (0, 1):
         rows, _ = table.query(tenant, "c", shard=number)
-        assert [each.session_uuid for each in rows] == [each for each in UUIDS if shard(each) == number]
+        assert [each.session_uuid for each in rows] == [
+            each for each in UUIDS if shard(each) == number
+        ]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 11, 22, 23, 50])
@@ -87,9 +116,16 @@ def test_pages_go_over_all_shards_in_order(
 
 
 @pytest.mark.parametrize(
-    "where", [{"user_id": "ann"}, {"statuses": ["failed"]}, {"statuses": ["failed", "completed"], "user_id": "ben"}]
+    "where",
+    [
+        {"user_id": "ann"},
+        {"statuses": ["failed"]},
+        {"statuses": ["failed", "completed"], "user_id": "ben"},
+    ],
 )
-def test_filters_and_statuses_go_over_all_shards(store: Store, tenant: str, where: dict[str, object]) -> None:
+def test_filters_and_statuses_go_over_all_shards(
+    store: Store, tenant: str, where: dict[str, object]
+) -> None:
     def passes(number: int) -> bool:
         user, status = "ann" if number % 4 == 0 else "ben", "failed" if number % 3 else "completed"
         return where.get("user_id", user) == user and status in where.get("statuses", [status])  # type: ignore[operator]
@@ -116,7 +152,9 @@ def test_a_session_in_any_shard_keeps_its_coordination(store: Store) -> None:
         guards.delete(store.records, COORDINATION, tenant, (tenant, "c"))
 
 
-@pytest.mark.parametrize(("count", "told"), [(24, "24"), (25, "25"), (26, "at least 25"), (60, "at least 25")])
+@pytest.mark.parametrize(
+    ("count", "told"), [(24, "24"), (25, "25"), (26, "at least 25"), (60, "at least 25")]
+)
 def test_sessions_of_all_shards_are_counted_to_25(store: Store, count: int, told: str) -> None:
     tenant = str(uuid4())
     put(store, tenant, "c", *(f"s{number}" for number in range(count)))
@@ -135,12 +173,18 @@ def test_a_stored_key_says_its_uuid_and_no_two_are_one(tenant: str, uuid: str) -
 
 @pytest.mark.parametrize("stored", ["brief", "acme brief", "acme two words", "acme 1 x"])
 def test_a_session_of_an_earlier_layout_is_told(stored: str) -> None:
-    item = {"coordination_uuid": {"S": stored}, "session_uuid": {"S": "s"}, "partition_key": {"S": "acme"}}
+    item = {
+        "coordination_uuid": {"S": stored},
+        "session_uuid": {"S": "s"},
+        "partition_key": {"S": "acme"},
+    }
     with pytest.raises(ValueError, match="earlier layout: create the tables anew"):
         Session.from_raw_data(item)
 
 
-@pytest.mark.parametrize(("wanted", "read"), [(1, 1), (2, 2), (11, 11), (51, 40), (201, 129), (1001, 564)])
+@pytest.mark.parametrize(
+    ("wanted", "read"), [(1, 1), (2, 2), (11, 11), (51, 40), (201, 129), (1001, 564)]
+)
 def test_little_more_is_read_of_a_shard_than_its_part(wanted: int, read: int) -> None:
     assert shards._share(wanted, 2) == read
     assert shards._share(wanted, 1) == wanted

@@ -1,4 +1,6 @@
-"""What a session writes where other sessions are written too, and what its row leaves to its first agent to say."""
+"""What a session writes where other sessions are written too, and what its row leaves to its first
+agent to say.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +45,11 @@ def client(stage: Stage, api: Api) -> Api:
 
 @pytest.mark.parametrize(
     ("graph", "ends"),
-    [({"a": [], "b": ["a"], "c": ["b"]}, 1), (sessions.diamond(), 1), ({"a": [], "b": [], "c": []}, 3 + 1)],
+    [
+        ({"a": [], "b": ["a"], "c": ["b"]}, 1),
+        (sessions.diamond(), 1),
+        ({"a": [], "b": [], "c": []}, 3 + 1),
+    ],
     ids=["chain", "diamond", "three sinks"],
 )
 def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
@@ -54,7 +60,8 @@ def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
     started = meter.taken().written
     worker.drain()
     ended = meter.taken().written
-    assert (started["sessions"], ended["sessions"]) == (1, ends)  # reserved; each of several sinks, the end
+    # reserved; each of several sinks, the end
+    assert (started["sessions"], ended["sessions"]) == (1, ends)
     whole = started + ended
     assert {name: count for name, count in whole.items() if "/" in name} == {
         "sessions/by_tenant": 1,
@@ -63,7 +70,9 @@ def test_a_sessions_own_row_is_written_when_it_starts_and_when_it_ends(
     }
 
 
-def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(api: Api, calls: Calls) -> None:
+def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(
+    api: Api, calls: Calls
+) -> None:
     made = [{"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]} for _ in range(2)]
     failed: dict[str, list[str]] = {each["coordinationUuid"]: [] for each in made}
     for number in range(60):
@@ -71,12 +80,16 @@ def test_a_list_of_the_few_that_failed_does_not_read_the_many_that_completed(api
         session = SESSION.put(api, made[number % 4 // 2], status=status)
         if status == "failed":
             failed[session["coordinationUuid"]].insert(0, session["sessionUuid"])
-    everywhere = sorted([*failed[made[0]["coordinationUuid"]], *failed[made[1]["coordinationUuid"]]], reverse=True)
+    everywhere = sorted(
+        [*failed[made[0]["coordinationUuid"]], *failed[made[1]["coordinationUuid"]]], reverse=True
+    )
     calls.taken()
     assert listed(api, statuses=["failed"]) == everywhere
     assert calls.taken() == {"Query": 4, "BatchGetItem": 1}  # the shards of the index, and ten rows
     for each in made:
-        assert listed(api, statuses=["failed", "paused"], **each) == failed[each["coordinationUuid"]]
+        assert (
+            listed(api, statuses=["failed", "paused"], **each) == failed[each["coordinationUuid"]]
+        )
     pages, cursor = [], None
     while cursor or not pages:
         found = data(
@@ -98,12 +111,22 @@ def test_a_list_of_one_coordination_by_status_does_not_read_past_the_many_of_oth
     api: Api, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lists, "MAX_READ", 20)
-    few, many = ({"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]} for _ in range(2))
-    sessions = [SESSION.put(api, few, status=status) for status in ("failed", "completed", "failed")]
+    few, many = (
+        {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]} for _ in range(2)
+    )
+    sessions = [
+        SESSION.put(api, few, status=status) for status in ("failed", "completed", "failed")
+    ]
     for _ in range(30):
         SESSION.put(api, many, status="failed")
     calls.taken()
-    page = data(api, "sessionList", "{ sessionList { sessionUuid } nextCursor total }", statuses=["failed"], **few)
+    page = data(
+        api,
+        "sessionList",
+        "{ sessionList { sessionUuid } nextCursor total }",
+        statuses=["failed"],
+        **few,
+    )
     assert page == {
         "sessionList": [{"sessionUuid": sessions[number]["sessionUuid"]} for number in (2, 0)],
         "nextCursor": None,
@@ -147,20 +170,39 @@ def test_lists_over_indexes_of_keys_are_paged_and_counted(store: Store) -> None:
     for number in range(9):
         status = {"status": "failed" if number % 2 else "completed"}
         key = ("c", f"s{number}")
-        records.create(SESSIONS, tenant, key, lambda parent, new, status=status: status, parent_key=(tenant, "c"))  # type: ignore[misc]
+        records.create(
+            SESSIONS,
+            tenant,
+            key,
+            lambda parent, new, status=status: status,
+            parent_key=(tenant, "c"),
+        )  # type: ignore[misc]
     pages: list[list[str]] = []
     cursor = None
     while cursor or not pages:
-        page = read_page(records, SESSIONS, tenant, {"statuses": ["failed"]}, limit=3, cursor=cursor, with_total=True)
+        page = read_page(
+            records,
+            SESSIONS,
+            tenant,
+            {"statuses": ["failed"]},
+            limit=3,
+            cursor=cursor,
+            with_total=True,
+        )
         pages.append([each.session_uuid for each in page.records])
         cursor = page.next_cursor
         assert page.total == 4
     assert pages == [["s7", "s5", "s3"], ["s1"]]
     second = read_page(records, SESSIONS, tenant, {}, limit=5, page_number=2, with_total=True)
-    assert ([each.session_uuid for each in second.records], second.total) == (["s3", "s2", "s1", "s0"], 9)
+    assert ([each.session_uuid for each in second.records], second.total) == (
+        ["s3", "s2", "s1", "s0"],
+        9,
+    )
 
 
-def test_whatever_changes_a_status_changes_where_the_session_is_listed(stage: Stage, client: Api) -> None:
+def test_whatever_changes_a_status_changes_where_the_session_is_listed(
+    stage: Stage, client: Api
+) -> None:
     plan = stage.define({"a": "", "b": "a"}, actions={"b": {"user_in_the_loop": "ann"}})
     session = stage.start(plan)
     controls: list[tuple[str, Callable[[], object], str]] = [
@@ -172,7 +214,11 @@ def test_whatever_changes_a_status_changes_where_the_session_is_listed(stage: St
         ("resume again", lambda: resume(stage, session), "in_progress"),
         ("cancel", lambda: cancel(stage, session), "cancelled"),
         ("retry", lambda: retry(stage, session), "in_progress"),
-        ("by hand", lambda: SESSION.put(client, key_of(session), status="timeout", **uuid_of(session)), "timeout"),
+        (
+            "by hand",
+            lambda: SESSION.put(client, key_of(session), status="timeout", **uuid_of(session)),
+            "timeout",
+        ),
     ]
     for what, act, status in controls:
         act()
@@ -190,9 +236,15 @@ def uuid_of(session: Session) -> dict[str, str]:
 def seen(client: Api, session: Session) -> tuple[Any, list[str]]:
     """The session's status, and the statuses under which it is listed."""
     key = {"coordinationUuid": session.coordination_uuid}
-    status = data(client, "session", "{ status }", **key, sessionUuid=session.session_uuid)["status"]
+    status = data(client, "session", "{ status }", **key, sessionUuid=session.session_uuid)[
+        "status"
+    ]
     every = ["dispatched", "in_progress", "paused", "completed", "failed", "cancelled", "timeout"]
-    listed = [each for each in every if data(client, "sessionList", "{ total }", **key, statuses=[each])["total"]]
+    listed = [
+        each
+        for each in every
+        if data(client, "sessionList", "{ total }", **key, statuses=[each])["total"]
+    ]
     return status, listed
 
 
@@ -201,7 +253,8 @@ def test_a_session_is_in_progress_once_its_first_agent_has_begun(stage: Stage, c
     assert seen(client, session) == ("dispatched", ["dispatched"])
     while seen(client, session)[0] != "completed":
         message = stage.queue.receive()
-        run_step(stage.app, message.wake, deadline=stage.clock.now().timestamp())  # no time for a second agent
+        # no time for a second agent
+        run_step(stage.app, message.wake, deadline=stage.clock.now().timestamp())
         stage.queue.delete(message)
         if not stage.queue.waiting:
             break

@@ -49,11 +49,20 @@ def test_session_agents_have_the_in_degrees_of_their_graph(stage: Stage) -> None
     assert [wake.session_agent_uuid for wake in stage.queue.sent] == [agents[0].session_agent_uuid]
 
 
-def test_several_subtasks_of_an_agent_are_several_session_agents_and_a_successor_waits_for_all(stage: Stage) -> None:
+def test_several_subtasks_of_an_agent_are_several_session_agents_and_a_successor_waits_for_all(
+    stage: Stage,
+) -> None:
     subtasks = [{"agent_uuid": "a", "subtask_query": f"part {number}"} for number in range(3)]
-    session = stage.start(stage.define({"a": "", "b": "a"}, subtasks=[*subtasks, {"agent_uuid": "b"}]))
+    session = stage.start(
+        stage.define({"a": "", "b": "a"}, subtasks=[*subtasks, {"agent_uuid": "b"}])
+    )
     agents = stage.agents(session.session_uuid)
-    assert [(each.agent_uuid, each.in_degree) for each in agents] == [("a", 0), ("a", 0), ("a", 0), ("b", 3)]
+    assert [(each.agent_uuid, each.in_degree) for each in agents] == [
+        ("a", 0),
+        ("a", 0),
+        ("a", 0),
+        ("b", 3),
+    ]
     stage.drain()
     check_promises(stage, session)
     requests = stage.runtime.requests
@@ -62,8 +71,14 @@ def test_several_subtasks_of_an_agent_are_several_session_agents_and_a_successor
 
 
 def test_a_session_agent_of_several_that_wait_has_edges_of_its_own(stage: Stage) -> None:
-    subtasks = [{"agent_uuid": uuid, "subtask_query": f"{uuid}{number}"} for uuid in "ab" for number in range(2)]
-    session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, subtasks=[*subtasks, {"agent_uuid": "c"}]))
+    subtasks = [
+        {"agent_uuid": uuid, "subtask_query": f"{uuid}{number}"}
+        for uuid in "ab"
+        for number in range(2)
+    ]
+    session = stage.start(
+        stage.define({"a": "", "b": "a", "c": "b"}, subtasks=[*subtasks, {"agent_uuid": "c"}])
+    )
     assert [each.in_degree for each in stage.agents(session.session_uuid)] == [0, 0, 2, 2, 2]
     stage.drain()
     check_promises(stage, session)
@@ -76,7 +91,8 @@ def test_agents_that_nobody_names_do_not_take_part(stage: Stage) -> None:
 
 def test_without_any_name_every_agent_of_type_task_takes_part(stage: Stage) -> None:
     names = stage.define(
-        {"a": "", "b": "", "t": ""}, agents={"t": {"agent_type": "triage"}, "b": {"agent_type": "task"}}
+        {"a": "", "b": "", "t": ""},
+        agents={"t": {"agent_type": "triage"}, "b": {"agent_type": "task"}},
     )
     assert set(stage.states(stage.start(names).session_uuid)) == {"a", "b"}
 
@@ -108,15 +124,25 @@ def test_unknown_coordinations_and_tasks_are_not_found_and_leave_nothing(stage: 
 
 def test_placeholders_are_filled_from_a_json_task_query(stage: Stage) -> None:
     names = stage.define(
-        {"a": ""}, subtasks=[{"agent_uuid": "a", "subtask_query": "{greeting}, {who}! {count} {unknown} {list}"}]
+        {"a": ""},
+        subtasks=[
+            {"agent_uuid": "a", "subtask_query": "{greeting}, {who}! {count} {unknown} {list}"}
+        ],
     )
-    stage.start(names, task_query='{"greeting": "Hello", "who": "Ann", "count": 3, "list": [1, "é"]}')
+    stage.start(
+        names, task_query='{"greeting": "Hello", "who": "Ann", "count": 3, "list": [1, "é"]}'
+    )
     stage.drain()
-    assert [request.input for request in stage.runtime.requests] == ['Hello, Ann! 3 {unknown} [1, "é"]']
+    assert [request.input for request in stage.runtime.requests] == [
+        'Hello, Ann! 3 {unknown} [1, "é"]'
+    ]
 
 
 def test_a_task_query_that_is_no_object_fills_nothing(stage: Stage) -> None:
-    stage.start(stage.define({"a": ""}, subtasks=[{"agent_uuid": "a", "subtask_query": "{who}"}]), task_query="[1]")
+    stage.start(
+        stage.define({"a": ""}, subtasks=[{"agent_uuid": "a", "subtask_query": "{who}"}]),
+        task_query="[1]",
+    )
     stage.drain()
     assert [request.input for request in stage.runtime.requests] == ["{who}"]
 
@@ -131,7 +157,9 @@ def test_an_agent_without_a_subtask_is_asked_the_task_query(stage: Stage) -> Non
 
 def test_a_large_task_query_goes_to_a_blob_and_is_shared_by_the_agents(stage: Stage) -> None:
     text = "long " * 20_000
-    names = stage.define(dict.fromkeys("abcdefgh", ""), subtasks=[{"agent_uuid": uuid} for uuid in "abcdefgh"])
+    names = stage.define(
+        dict.fromkeys("abcdefgh", ""), subtasks=[{"agent_uuid": uuid} for uuid in "abcdefgh"]
+    )
     session = stage.start(names, task_query=text)
     agents = stage.agents(session.session_uuid)
     assert len({each.task_query for each in agents}) == 1
@@ -144,7 +172,8 @@ def test_a_large_task_query_goes_to_a_blob_and_is_shared_by_the_agents(stage: St
 
 
 START = """mutation($c: String!, $t: String!) {
-  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession { sessionUuid } } }"""
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession {
+      sessionUuid } } }"""
 
 
 def define(app: App, graph: dict[str, str]) -> tuple[str, str]:
@@ -155,7 +184,8 @@ def test_starting_five_agents_costs_seven_calls(app: App, api: Api, calls: Calls
     names = define(app, {"a": "", "b": "a", "c": "a", "d": "bc", "e": "d"})
     api.data(START, c=names[0], t=names[1])
     assert calls.taken() == {
-        "GetItem": 3,  # the coordination, the task, and the coordination again when everything is written
+        # the coordination, the task, and the coordination again when everything is written
+        "GetItem": 3,
         "PutItem": 2,  # the session, and the first agent, which confirms it
         "BatchWriteItem": 1,
         "SendMessageBatch": 1,
@@ -193,7 +223,9 @@ def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
 def check_one_session(stage: Stage, session: Session, agents: int = 4) -> None:
     sessions = list(stage.looking.table(SESSION).query_all(TENANT, session.coordination_uuid))
     assert [each.session_uuid for each in sessions] == [session.session_uuid]
-    assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == list("abcde"[:agents])
+    assert [each.agent_uuid for each in stage.agents(session.session_uuid)] == list(
+        "abcde"[:agents]
+    )
 
 
 def test_a_start_with_the_same_uuid_again_changes_nothing(stage: Stage) -> None:
@@ -202,7 +234,8 @@ def test_a_start_with_the_same_uuid_again_changes_nothing(stage: Stage) -> None:
     second = stage.start(names, session_uuid="mine")
     assert first.serialize() == second.serialize()
     check_one_session(stage, first)
-    assert len(stage.queue.sent) == 2  # as long as nothing has begun: the first try may have died before it sent
+    # as long as nothing has begun: the first try may have died before it sent
+    assert len(stage.queue.sent) == 2
     stage.drain()
     assert stage.runtime.ran() == ["a", "b", "c", "d"]
     before = stage.everything(first)
@@ -222,7 +255,9 @@ def test_the_same_uuid_for_something_else_is_a_conflict(stage: Stage) -> None:
 
 def test_a_uuid_of_another_tenants_session_is_free(stage: Stage) -> None:
     coordination, task = stage.define(DIAMOND)
-    record = Session(coordination, "theirs", partition_key="other", status="active", open_sink_count=1)
+    record = Session(
+        coordination, "theirs", partition_key="other", status="active", open_sink_count=1
+    )
     table = stage.looking.table(SESSION)
     table.put(record, Session.session_uuid.does_not_exist())
     stored = record.serialize()
@@ -267,7 +302,9 @@ def test_a_client_may_repeat_a_start_that_died_at_any_point(app: App, meanwhile:
             stage.clock.advance(61)
         session = stage.start(names, session_uuid="mine-" + names[0])
         worked = meanwhile in ("workers", "both")
-        assert session.status in (("dispatched", "in_progress", "completed") if worked else ("dispatched",))
+        assert session.status in (
+            ("dispatched", "in_progress", "completed") if worked else ("dispatched",)
+        )
         check_one_session(stage, session)
         stage.drain()
         check_promises(stage, session)
@@ -288,7 +325,9 @@ def test_a_repeated_start_dies_at_any_point_too(app: App) -> None:
             stage.start(names, session_uuid="mine-" + names[0])
         stage.clock.advance(61)
         with tripping(stage, point) as second:
-            session = stage.until_it_succeeds(lambda: stage.start(names, session_uuid="mine-" + names[0]))  # noqa: B023
+            session = stage.until_it_succeeds(
+                lambda: stage.start(names, session_uuid="mine-" + names[0])  # noqa: B023
+            )  # noqa: B023, RUF100
         check_one_session(stage, session, 2)
         stage.drain()
         check_promises(stage, session)
@@ -301,7 +340,9 @@ def test_a_repeated_start_dies_at_any_point_too(app: App) -> None:
 
 
 @pytest.mark.parametrize("starts", [1, 2])
-def test_whatever_a_start_and_a_delete_do_to_each_other_nothing_is_left_half_done(app: App, starts: int) -> None:
+def test_whatever_a_start_and_a_delete_do_to_each_other_nothing_is_left_half_done(
+    app: App, starts: int
+) -> None:
     stage = stage_of(app)
     outcomes = Counter(race(stage.renew(Random(seed)), Random(seed), starts) for seed in range(25))
     assert outcomes["started", "HasDependents"] > 0
@@ -309,7 +350,9 @@ def test_whatever_a_start_and_a_delete_do_to_each_other_nothing_is_left_half_don
 
 
 def race(stage: Stage, random: Random, starts: int) -> tuple[str, str]:
-    """One start, or the same one several times, against the delete of the task and the coordination."""
+    """One start, or the same one several times, against the delete of the task and the
+    coordination.
+    """
     names = stage.define({"a": "", "b": "a"})
     coordination, mine = names[0], f"mine-{names[0]}"
     deleted: list[str] = []
@@ -344,7 +387,9 @@ def race(stage: Stage, random: Random, starts: int) -> tuple[str, str]:
     return "started", deleted[0]
 
 
-def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_nothing_is_left(app: App) -> None:
+def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_nothing_is_left(
+    app: App,
+) -> None:
     stage = stage_of(app)
     point = 1
     while True:
@@ -368,7 +413,9 @@ def test_a_coordination_that_was_deleted_before_the_repetition_is_not_found_and_
 # What it may write
 
 
-def test_a_start_that_would_write_too_much_writes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_would_write_too_much_writes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sharing, "MAX_WRITTEN", 100_000)
     subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(4)]
     names = stage.define({"a": ""}, subtasks=subtasks)
@@ -379,7 +426,9 @@ def test_a_start_that_would_write_too_much_writes_nothing(stage: Stage, monkeypa
             stage.start(names, task_query=query)
             assert len(stage.blobs.puts) == 5  # four subtasks, and the query for all agents
         else:
-            with pytest.raises(BadUserInput, match=r"^The agents of the session would take more than 100000 bytes"):
+            with pytest.raises(
+                BadUserInput, match=r"^The agents of the session would take more than 100000 bytes"
+            ):
                 stage.start(names, task_query=query)
             assert stage.blobs.puts == []
     assert len(list(stage.looking.table(SESSION).query_all(TENANT, names[0], consistent=True))) == 1
@@ -395,7 +444,9 @@ def test_a_query_that_fills_many_subtasks_is_refused_as_soon_as_it_is_too_much(
         return fill_subtask(text, *given)
 
     monkeypatch.setattr(session_agents, "fill_subtask", counted)
-    subtasks = [{"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(2_000)]
+    subtasks = [
+        {"agent_uuid": "a", "subtask_query": f"{number}: {{text}}"} for number in range(2_000)
+    ]
     names = stage.define({"a": ""}, subtasks=subtasks)
     with pytest.raises(BadUserInput, match=r"would take more than 64000000 bytes together"):
         stage.start(names, task_query=json.dumps({"text": "x" * 7_000_000}))

@@ -31,7 +31,8 @@ def test_a_chain_costs_one_message_and_three_writes_an_agent(stage: Stage) -> No
     session = stage.start(stage.define({"a": "", "b": "a", "c": "b", "d": "c"}))
     stage.requests.clear()
     stage.drain()
-    assert stage.requests == {"UpdateItem": 4 + 4 + 1, "PutItem": 4}  # claims, ends, the end of the session
+    # claims, ends, the end of the session
+    assert stage.requests == {"UpdateItem": 4 + 4 + 1, "PutItem": 4}
     assert len(stage.queue.sent) == 1
     check_promises(stage, session)
 
@@ -64,7 +65,8 @@ def test_a_duplicate_message_costs_one_write_that_is_refused(stage: Stage) -> No
     stage.drain()
     stage.requests.clear()
     run_step(stage.app, stage.queue.sent[0])
-    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}  # its session has ended, and by itself: so has all in it
+    # its session has ended, and by itself: so has all in it
+    assert stage.requests == {"UpdateItem": 1, "GetItem": 1}
     check_redelivery_changes_nothing(stage, session)
 
 
@@ -75,7 +77,11 @@ def test_a_worker_without_time_for_another_attempt_hands_on_by_message(stage: St
     stage.start(stage.define(DIAMOND))
     wake = stage.queue.receive()
     assert wake is not None
-    run_step(stage.app, wake.wake, deadline=stage.clock.now().timestamp() + stage.app.settings.lease_seconds - 1)
+    run_step(
+        stage.app,
+        wake.wake,
+        deadline=stage.clock.now().timestamp() + stage.app.settings.lease_seconds - 1,
+    )
     assert stage.runtime.ran() == ["a"]
     assert len(stage.queue.waiting) == 2
 
@@ -100,7 +106,9 @@ def test_an_attempt_gets_the_time_that_is_left_without_the_margin(stage: Stage) 
     stage.start(stage.define({"a": ""}))
     stage.start(stage.define({"b": ""}))
     now = stage.clock.now().timestamp()
-    run_step(stage.app, stage.queue.sent[0], deadline=now + stage.app.settings.lease_margin_seconds + 7)
+    run_step(
+        stage.app, stage.queue.sent[0], deadline=now + stage.app.settings.lease_margin_seconds + 7
+    )
     run_step(stage.app, stage.queue.sent[1])
     assert [request.timeout_seconds for request in stage.runtime.requests] == [7, 30]
 
@@ -138,7 +146,9 @@ def test_a_queue_that_refuses_keeps_the_message_and_its_redelivery_hands_on(stag
     check_promises(stage, session)
 
 
-def test_a_runtime_that_breaks_keeps_the_message_and_its_next_attempt_is_another(stage: Stage) -> None:
+def test_a_runtime_that_breaks_keeps_the_message_and_its_next_attempt_is_another(
+    stage: Stage,
+) -> None:
     def broken(request: AgentRequest) -> str:
         if request.attempt == 1:
             raise RuntimeError("a bug")
@@ -153,7 +163,10 @@ def test_a_runtime_that_breaks_keeps_the_message_and_its_next_attempt_is_another
     stage.queue.put_back(delivery)
     stage.drain()
     check_promises(stage, session)
-    assert sorted(run.async_task["status"] for run in stage.runs(session.session_uuid)) == ["completed", "lost"]
+    assert sorted(run.async_task["status"] for run in stage.runs(session.session_uuid)) == [
+        "completed",
+        "lost",
+    ]
 
 
 # What an agent is given
@@ -188,7 +201,8 @@ def test_large_outputs_go_to_blobs_and_reach_the_successor(app: App) -> None:
     stage = stage_of(app, inline_limit=2000)
     stage.runtime.behaviours["a"] = lambda request: "é" * 100_000
     session = stage.start(stage.define({"a": "", "b": "a"}))
-    stage.drain(deadline=stage.clock.now().timestamp() + 1)  # so that another worker reads it from the store
+    # so that another worker reads it from the store
+    stage.drain(deadline=stage.clock.now().timestamp() + 1)
     check_promises(stage, session)
     assert stage.runtime.requests[1].predecessors[0].output == "é" * 100_000
     agent = stage.agent(session.session_uuid, "a")

@@ -1,4 +1,6 @@
-"""Tables are created once, as the models say, and those of an earlier version get the indexes that they lack."""
+"""Tables are created once, as the models say, and those of an earlier version get the indexes that
+they lack.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,8 @@ SESSIONS = {
 }
 
 
-OLD_SESSIONS = {**SESSIONS, "by_tenant": {"ProjectionType": "ALL"}}  # more than is read, and costs more
+# more than is read, and costs more
+OLD_SESSIONS = {**SESSIONS, "by_tenant": {"ProjectionType": "ALL"}}
 
 
 @mock_aws

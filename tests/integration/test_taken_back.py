@@ -1,4 +1,6 @@
-"""Starts and forks that are taken back, repeated or overtaken: nothing of them is adopted, run or left."""
+"""Starts and forks that are taken back, repeated or overtaken: nothing of them is adopted, run or
+left.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +13,13 @@ from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import guards
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+)
 from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import Database
 from tests.kit.controls import fork_from
@@ -38,13 +46,23 @@ def forget(stage: Stage, names: tuple[str, str]) -> None:
 def again(stage: Stage, names: tuple[str, str]) -> None:
     """And creates them once more under the same uuids."""
     content = {"agents": [{"agent_uuid": each} for each in PLAN], "updated_by": "me"}
-    work = {"task_name": "t", "agent_actions": {"b": {"predecessors": ["a"]}}, "initial_task_query": "begin"}
-    stage.app.records.create(COORDINATION, TENANT, (TENANT, names[0]), lambda *_: content, parent_key=None)
+    work = {
+        "task_name": "t",
+        "agent_actions": {"b": {"predecessors": ["a"]}},
+        "initial_task_query": "begin",
+    }
+    stage.app.records.create(
+        COORDINATION, TENANT, (TENANT, names[0]), lambda *_: content, parent_key=None
+    )
     stage.app.records.create(TASK, TENANT, names, lambda *_: work, parent_key=(TENANT, names[0]))
 
 
-def just_before(stage: Stage, name: str, act: Callable[[], Any], then: Callable[[str], None]) -> None:
-    """Have `act` happen before the first side effect of this name, and `then` at every one from there on."""
+def just_before(
+    stage: Stage, name: str, act: Callable[[], Any], then: Callable[[str], None]
+) -> None:
+    """Have `act` happen before the first side effect of this name, and `then` at every one from
+    there on.
+    """
 
     def reach(reached: str) -> None:
         if reached == name:
@@ -83,7 +101,9 @@ def every_point(stage: Stage, history: Callable[[], None]) -> Iterator[int]:
 def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_died(
     stage: Stage, swept_before: bool
 ) -> None:
-    """The coordination went away while the first start was slow: its reservation was swept, its agents come late."""
+    """The coordination went away while the first start was slow: its reservation was swept, its
+    agents come late.
+    """
     point = 1
     while True:
         names = stage.define(PLAN)
@@ -110,7 +130,8 @@ def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_
         if not tripwire.trips:
             break
         point += 1
-    assert point == 10  # its agents are written, the first too, it looks, and puts its reservation back
+    # its agents are written, the first too, it looks, and puts its reservation back
+    assert point == 10
 
 
 def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: Stage) -> None:
@@ -127,7 +148,9 @@ def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: St
 
             def gone(uuid: str = uuid) -> None:
                 stage.clock.advance(MINUTE)
-                reserved = stage.looking.table(SESSION).get(TENANT, (source.coordination_uuid, uuid), consistent=True)
+                reserved = stage.looking.table(SESSION).get(
+                    TENANT, (source.coordination_uuid, uuid), consistent=True
+                )
                 assert guards.swept(stage.app.records, SESSION, TENANT, reserved)
 
             just_before(stage, "BatchWriteItem", gone, tripwire)
@@ -223,7 +246,9 @@ def test_what_an_overtaken_start_has_written_is_removed(stage: Stage) -> None:
 LARGE = "q" * 5_000
 
 
-def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_back(app: App) -> None:
+def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_back(
+    app: App,
+) -> None:
     stage = stage_of(app, inline_limit=256)
     names = stage.define(PLAN)
     with tripping(stage, 12), suppress(Crash):  # before it is confirmed
@@ -237,7 +262,9 @@ def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_b
     assert not [each for each in stage.blobs.kept if dead.nonce in each]
 
 
-def test_a_start_keeps_its_large_values_beside_the_delete_of_a_session_of_its_uuid(app: App) -> None:
+def test_a_start_keeps_its_large_values_beside_the_delete_of_a_session_of_its_uuid(
+    app: App,
+) -> None:
     stage = stage_of(app, inline_limit=256)
     names = stage.define({"a": ""})
     first = stage.start(names, session_uuid="mine", task_query=LARGE)
@@ -293,7 +320,9 @@ def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
     assert stage.runtime.ran() == ["a", "b"]
 
 
-def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(stage: Stage) -> None:
+def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(
+    stage: Stage,
+) -> None:
     names = stage.define(PLAN)
     key = (names[0], "mine")
 
@@ -302,7 +331,9 @@ def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanw
         reserved = stage.looking.table(SESSION).get(TENANT, key, consistent=True)
         assert guards.swept(stage.app.records, SESSION, TENANT, reserved)
         content = {"status": "initial", "updated_by": "me"}
-        stage.app.records.create(SESSION, TENANT, key, lambda *_: content, parent_key=(TENANT, key[0]))
+        stage.app.records.create(
+            SESSION, TENANT, key, lambda *_: content, parent_key=(TENANT, key[0])
+        )
 
     just_before(stage, "BatchWriteItem", meanwhile, lambda name: None)
     with pytest.raises(Conflict):
@@ -318,7 +349,9 @@ def test_a_start_goes_on_where_one_of_an_earlier_version_died(stage: Stage) -> N
     with tripping(stage, 12), suppress(Crash):  # before it is confirmed
         stage.start(names, session_uuid="mine")
     no_nonce = [Session.nonce.remove()]
-    stage.app.records.table(SESSION).update(TENANT, (names[0], "mine"), no_nonce, Session.unconfirmed.exists())
+    stage.app.records.table(SESSION).update(
+        TENANT, (names[0], "mine"), no_nonce, Session.unconfirmed.exists()
+    )
     session = stage.start(names, session_uuid="mine")
     stage.drain()
     check_promises(stage, session)

@@ -1,4 +1,6 @@
-"""Rules of a task on the wire: kept as they were given; refused when they cannot work, with nothing half-written."""
+"""Rules of a task on the wire: kept as they were given; refused when they cannot work, with nothing
+half-written.
+"""
 
 import json
 from typing import Any
@@ -20,7 +22,10 @@ RULES = {
         "policy": {"attempts": 2, "backoffSeconds": 0.5, "retryOn": ["timeout"]},
         "fallback": "a_1",
         "userInTheLoop": "ann",
-        "answerSchema": {"type": "object", "properties": {"first_name": {}, "lastName": {"type": "string"}}},
+        "answerSchema": {
+            "type": "object",
+            "properties": {"first_name": {}, "lastName": {"type": "string"}},
+        },
         "answerWithinSeconds": 60,
         "defaultAnswer": "{}",
     },
@@ -40,7 +45,11 @@ def api(api: Api, tenant: str) -> Api:
 
 @pytest.fixture
 def above(api: Api) -> Any:
-    agents = [{"agentUuid": "a_1", "policy": {"maxBackoffSeconds": 5}}, {"agentUuid": "b-1"}, {"agentUuid": "c"}]
+    agents = [
+        {"agentUuid": "a_1", "policy": {"maxBackoffSeconds": 5}},
+        {"agentUuid": "b-1"},
+        {"agentUuid": "c"},
+    ]
     return COORDINATION.put(api, {}, agents=agents)
 
 
@@ -54,10 +63,20 @@ def test_rules_come_back_byte_for_byte(api: Api, above: Any) -> None:
 
 
 def test_snake_case_is_understood(api: Api, above: Any) -> None:
-    given = {"b-1": {"answer_within_seconds": 5, "policy": {"max_backoff_seconds": 1}, "answer_schema": {"a_b": 1}}}
+    given = {
+        "b-1": {
+            "answer_within_seconds": 5,
+            "policy": {"max_backoff_seconds": 1},
+            "answer_schema": {"a_b": 1},
+        }
+    }
     task = TASK.put(api, above, agentActions=given)
     assert task["agentActions"] == {
-        "b-1": {"answerWithinSeconds": 5, "policy": {"maxBackoffSeconds": 1}, "answerSchema": {"a_b": 1}}
+        "b-1": {
+            "answerWithinSeconds": 5,
+            "policy": {"maxBackoffSeconds": 1},
+            "answerSchema": {"a_b": 1},
+        }
     }
 
 
@@ -91,23 +110,38 @@ def test_an_unknown_word_for_on_failure_is_refused(api: Api, above: Any, app: Ap
             {"conditions": {"c": "score"}},
             "conditions.c is no predecessor of this agent; name one of its predecessors.",
         ),
-        ({"map": {"over": "c"}}, "map.over is no predecessor of this agent; name one of its predecessors."),
+        (
+            {"map": {"over": "c"}},
+            "map.over is no predecessor of this agent; name one of its predecessors.",
+        ),
         (
             {"map": {"over": "a_1"}, "userInTheLoop": "ann"},
             "map and userInTheLoop exclude each other; let another agent wait for the person.",
         ),
-        ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
+        (
+            {"join": "quorum"},
+            'quorum is needed for the join "quorum": how many predecessors must complete.',
+        ),
         ({"quorum": 2}, 'quorum counts for the join "quorum" only; the join is "all".'),
-        ({"fallback": "b-1"}, "fallback is the agent itself; name another agent of the coordination."),
+        (
+            {"fallback": "b-1"},
+            "fallback is the agent itself; name another agent of the coordination.",
+        ),
         ({"fallback": "nobody"}, "fallback is not an agent of the coordination: 'nobody'."),
         ({"policy": {"attempts": -1}}, "policy.attempts: must be greater than or equal to 1."),
         (
             {"answerSchema": {"pattern": "(a+)+$"}},
-            "answerSchema: the JSON Schema uses pattern, which is not supported: it can take too long.",
+            (
+                "answerSchema: the JSON Schema uses pattern, which is not supported: it can take"
+                " too long."
+            ),
         ),
         (
             {"answerSchema": {"type": "number"}, "defaultAnswer": "blue"},
-            "defaultAnswer: the answer does not conform to the answerSchema: at $, 'blue' is not of type 'number'.",
+            (
+                "defaultAnswer: the answer does not conform to the answerSchema: at $, 'blue' is"
+                " not of type 'number'."
+            ),
         ),
         ({"answerWithinSeconds": 0}, "answerWithinSeconds must be from 1 to 31536000."),
     ],
@@ -119,7 +153,9 @@ def test_rules_that_cannot_work_are_refused_and_nothing_is_written(
     before = items(app)
     given = {"b-1": {"predecessors": ["a_1"], **action}}
     for uuid in ({}, {"taskUuid": task["taskUuid"]}):
-        refused = error(api, "insertUpdateTask", **TASK.required, **key(above), **uuid, agentActions=given)
+        refused = error(
+            api, "insertUpdateTask", **TASK.required, **key(above), **uuid, agentActions=given
+        )
         assert refused == {"code": "BAD_USER_INPUT", "message": f"agentActions.b-1.{message}"}
     assert items(app) == before
 
@@ -128,7 +164,9 @@ def test_rules_of_an_agent_that_is_dropped_are_not_looked_at(api: Api, above: An
     given = {"nobody": {"join": "quorum"}}
     answer = send(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=given)
     assert answer["data"]["insertUpdateTask"]["task"]["agentActions"] == {}
-    assert answer["extensions"]["warnings"] == ["agentActions: nobody is not an agent of the coordination; dropped."]
+    assert answer["extensions"]["warnings"] == [
+        "agentActions: nobody is not an agent of the coordination; dropped."
+    ]
 
 
 def test_keys_without_effect_are_kept_with_a_warning(api: Api, above: Any) -> None:
@@ -137,7 +175,10 @@ def test_keys_without_effect_are_kept_with_a_warning(api: Api, above: Any) -> No
     assert answer["data"]["insertUpdateTask"]["task"]["agentActions"] == {"b-1": given["b-1"]}
     assert answer["extensions"]["warnings"] == [
         "agentActions: nobody is not an agent of the coordination; dropped.",
-        'agentActions.b-1: the key "predecessor" is unknown, and kept without effect; did you mean "predecessors"?',
+        (
+            'agentActions.b-1: the key "predecessor" is unknown, and kept without effect; did you'
+            ' mean "predecessors"?'
+        ),
         "agentActions.b-1: without userInTheLoop there is no effect of defaultAnswer.",
     ]
     fine = {"b-1": {"predecessors": ["a_1"], "userInTheLoop": "ann", "defaultAnswer": "x"}}
@@ -151,30 +192,47 @@ def test_unknown_keys_are_warned_about_wherever_they_are_given(api: Api, above: 
 
     subtasks = [{"agentUuid": "a_1"}, {"agentUuid": "a_1", "subtask": "x"}]
     of_a_subtask = [
-        'subtaskQueries[1]: the key "subtask" is unknown, and kept without effect; did you mean "subtaskQuery"?'
+        'subtaskQueries[1]: the key "subtask" is unknown, and kept without effect; did you mean'
+        ' "subtaskQuery"?'
     ]
     agents = [{"agentUuid": "a", "policy": {"attempt": 3}}]
     assert warnings("insertUpdateCoordination", updatedBy="ann", agents=agents) == [
-        'agents[0].policy: the key "attempt" is unknown, and kept without effect; did you mean "attempts"?'
+        'agents[0].policy: the key "attempt" is unknown, and kept without effect; did you mean'
+        ' "attempts"?'
     ]
     runtime = {"kind": "openai", "model": "m", "temprature": 0.1}
-    assert warnings("insertUpdateCoordination", updatedBy="ann", agents=[{"agentUuid": "a", "runtime": runtime}]) == [
-        'agents[0].runtime: the key "temprature" is not read by the kind "openai", and kept without effect; '
-        'did you mean "temperature"?'
+    assert warnings(
+        "insertUpdateCoordination", updatedBy="ann", agents=[{"agentUuid": "a", "runtime": runtime}]
+    ) == [
+        'agents[0].runtime: the key "temprature" is not read by the kind "openai", and kept without'
+        ' effect; did you mean "temperature"?'
     ]
-    assert warnings("insertUpdateTask", **TASK.required, **key(above), subtaskQueries=subtasks) == of_a_subtask
-    assert warnings("insertUpdateSession", updatedBy="ann", **key(above), subtaskQueries=subtasks) == of_a_subtask
+    assert (
+        warnings("insertUpdateTask", **TASK.required, **key(above), subtaskQueries=subtasks)
+        == of_a_subtask
+    )
+    assert (
+        warnings("insertUpdateSession", updatedBy="ann", **key(above), subtaskQueries=subtasks)
+        == of_a_subtask
+    )
     session = SESSION.put(api, above)
     parents = {name: session[name] for name in SESSION_AGENT.parents}
     action = {"jion": "any"}
-    assert warnings("insertUpdateSessionAgent", **SESSION_AGENT.required, **parents, agentAction=action) == [
-        'agentAction: the key "jion" is unknown, and kept without effect; did you mean "join"?'
-    ]
+    assert warnings(
+        "insertUpdateSessionAgent", **SESSION_AGENT.required, **parents, agentAction=action
+    ) == ['agentAction: the key "jion" is unknown, and kept without effect; did you mean "join"?']
 
 
-def test_placeholders_without_a_value_are_warned_about_where_the_task_has_a_query(api: Api, above: Any) -> None:
-    given = {**TASK.required, **key(above), "subtaskQueries": [{"agentUuid": "a_1", "subtaskQuery": "{größe} {b}"}]}
-    assert "extensions" not in send(api, "insertUpdateTask", **given)  # the query comes with the start
+def test_placeholders_without_a_value_are_warned_about_where_the_task_has_a_query(
+    api: Api, above: Any
+) -> None:
+    given = {
+        **TASK.required,
+        **key(above),
+        "subtaskQueries": [{"agentUuid": "a_1", "subtaskQuery": "{größe} {b}"}],
+    }
+    # the query comes with the start
+    assert "extensions" not in send(api, "insertUpdateTask", **given)
     answer = send(api, "insertUpdateTask", **given, initialTaskQuery='{"b": 1}')
     (warning,) = answer["extensions"]["warnings"]
     assert warning.startswith("subtaskQueries: {größe} of agent ")
@@ -202,9 +260,19 @@ def test_warnings_of_one_kind_are_cut(api: Api) -> None:
 
 def test_a_session_agent_by_hand_takes_any_rules_that_can_work(api: Api, above: Any) -> None:
     session = SESSION.put(api, above)
-    action = {"join": "any", "predecessors": ["x_y"], "conditions": {"x_y": "a"}, "answerSchema": {"a_b": 1}}
+    action = {
+        "join": "any",
+        "predecessors": ["x_y"],
+        "conditions": {"x_y": "a"},
+        "answerSchema": {"a_b": 1},
+    }
     made = SESSION_AGENT.put(api, session, agentAction=action)
-    defaults = {"primaryPath": True, "userInTheLoop": None, "predecessors": [], "actionFunction": {}}
+    defaults = {
+        "primaryPath": True,
+        "userInTheLoop": None,
+        "predecessors": [],
+        "actionFunction": {},
+    }
     assert made["agentAction"] == {**defaults, **action}
     refused = error(
         api,
@@ -221,13 +289,19 @@ def test_a_session_agent_by_hand_takes_any_rules_that_can_work(api: Api, above: 
 def test_an_agent_with_a_policy_out_of_bounds_is_refused(api: Api) -> None:
     agents = [{"agentUuid": "a", "policy": {"timeoutSeconds": 900}}]
     refused = error(api, "insertUpdateCoordination", updatedBy="ann", agents=agents)
-    assert refused["message"] == "agents[0].policy.timeoutSeconds: must be less than or equal to 840."
+    assert (
+        refused["message"] == "agents[0].policy.timeoutSeconds: must be less than or equal to 840."
+    )
 
 
 def test_an_answer_must_conform_to_the_schema_and_may_be_corrected(app: App, api: Api) -> None:
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
-    schema = {"type": "object", "required": ["colour"], "properties": {"colour": {"enum": ["red", "blue"]}}}
+    schema = {
+        "type": "object",
+        "required": ["colour"],
+        "properties": {"colour": {"enum": ["red", "blue"]}},
+    }
     actions = {"a": {"user_in_the_loop": "ann", "answer_schema": schema}}
     session = stage.start(stage.define({"a": ""}, actions=actions))
     stage.drain()
@@ -236,11 +310,15 @@ def test_an_answer_must_conform_to_the_schema_and_may_be_corrected(app: App, api
     refused = error(client, "executeForUserInput", **waiting, userInput='{"colour": "green"}')
     assert refused == {
         "code": "BAD_USER_INPUT",
-        "message": "the answer does not conform to the answerSchema: at $.colour, 'green' is not one of "
-        "['red', 'blue'].",
+        "message": (
+            "the answer does not conform to the answerSchema: at $.colour, 'green' is not one of "
+            "['red', 'blue']."
+        ),
     }
     assert stage.agent(session.session_uuid, "a").serialize() == agent.serialize()
-    assert data(client, "executeForUserInput", **waiting, userInput='{"colour": "blue"}') == {"ok": True}
+    assert data(client, "executeForUserInput", **waiting, userInput='{"colour": "blue"}') == {
+        "ok": True
+    }
     stage.drain()
     assert stage.session(session).status == "completed"
 
@@ -252,7 +330,10 @@ def key(above: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        ({"answerSchema": {"pattern": "(a+)+$"}}, "answerSchema: the JSON Schema uses pattern, which is not supported"),
+        (
+            {"answerSchema": {"pattern": "(a+)+$"}},
+            "answerSchema: the JSON Schema uses pattern, which is not supported",
+        ),
         ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type"),
         ({"answer_schema": [1]}, "answerSchema: a JSON Schema is an object."),
         (
@@ -260,7 +341,10 @@ def key(above: Any) -> dict[str, Any]:
             "defaultAnswer: the answer does not",
         ),
         ({"join": "quorum"}, 'quorum is needed for the join "quorum"'),
-        ({"predecessors": ["a_1"], "conditions": {"a_1": "b["}}, "conditions.a_1: b[ is no JMESPath expression"),
+        (
+            {"predecessors": ["a_1"], "conditions": {"a_1": "b["}},
+            "conditions.a_1: b[ is no JMESPath expression",
+        ),
         ({"conditions": {"a_1": "b"}}, "conditions.a_1 is no predecessor of this agent"),
         ({"map": {"over": "a_1"}}, "map.over is no predecessor of this agent"),
         (
@@ -275,9 +359,15 @@ def test_an_action_that_is_written_by_hand_is_checked_like_that_of_a_task(
 ) -> None:
     session = SESSION.put(api, above)
     made = SESSION_AGENT.put(api, session, agentUuid="b-1")
-    new = {"sessionUuid": session["sessionUuid"], "coordinationUuid": session["coordinationUuid"], "agentUuid": "b-1"}
+    new = {
+        "sessionUuid": session["sessionUuid"],
+        "coordinationUuid": session["coordinationUuid"],
+        "agentUuid": "b-1",
+    }
     for agent in (new, {**new, "sessionAgentUuid": made["sessionAgentUuid"]}):
-        refused = error(api, "insertUpdateSessionAgent", **agent, agentAction=action, updatedBy="me")
+        refused = error(
+            api, "insertUpdateSessionAgent", **agent, agentAction=action, updatedBy="me"
+        )
         assert refused["code"] == "BAD_USER_INPUT"
         assert refused["message"].startswith(f"agentAction.{message}")
     assert SESSION_AGENT.get(api, made)["agentAction"] == made["agentAction"]
@@ -294,4 +384,6 @@ def test_an_agent_waits_for_at_most_a_hundred_others(api: Api) -> None:
     TASK.put(api, above, agentActions={"z": {"predecessors": uuids[:100]}})
     given = {"z": {"predecessors": uuids}}
     refused = error(api, "insertUpdateTask", **TASK.required, **key(above), agentActions=given)
-    assert refused["message"] == "agentActions.z.predecessors names 101 agents; it takes at most 100."
+    assert (
+        refused["message"] == "agentActions.z.predecessors names 101 agents; it takes at most 100."
+    )

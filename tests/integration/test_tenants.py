@@ -11,7 +11,8 @@ from tests.kit.api import ROOTS, code, data, field_of, send
 from tests.kit.contract import ADDED_MUTATIONS
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, Case, World, items
 
-STRANGERS = ("", "#part", "2", " ")  # appended to the owner's tenant, so that a prefix is no key either
+# appended to the owner's tenant, so that a prefix is no key either
+STRANGERS = ("", "#part", "2", " ")
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 EXTRA: dict[str, Any] = {"userQuery": "q", "userInput": "yes", "updatedBy": "eve", "taskName": "t"}
 
@@ -55,8 +56,12 @@ def test_every_mutation_is_covered() -> None:
 
 
 # The key of a coordination begins with the tenant: a stranger's is another one, see below.
-@pytest.mark.parametrize("field", sorted({*ROOTS["mutation"].fields} - {"insertUpdateCoordination"}))
-def test_no_mutation_touches_them(field: str, api: Api, stranger: Api, world: World, app: App) -> None:
+@pytest.mark.parametrize(
+    "field", sorted({*ROOTS["mutation"].fields} - {"insertUpdateCoordination"})
+)
+def test_no_mutation_touches_them(
+    field: str, api: Api, stranger: Api, world: World, app: App
+) -> None:
     app.records.tables[SessionAgent].update(
         api.tenant,
         (world["sessionUuid"], world["sessionAgentUuid"]),
@@ -77,12 +82,18 @@ def test_no_mutation_touches_them(field: str, api: Api, stranger: Api, world: Wo
 
 
 def own_uuid(field: str) -> str:
-    return next((case.uuid for case in CASES if field == f"insertUpdate{case.title}"), "sessionUuid")
+    return next(
+        (case.uuid for case in CASES if field == f"insertUpdate{case.title}"), "sessionUuid"
+    )
 
 
-def test_a_coordination_of_the_same_uuid_is_another_one(api: Api, stranger: Api, world: World) -> None:
+def test_a_coordination_of_the_same_uuid_is_another_one(
+    api: Api, stranger: Api, world: World
+) -> None:
     made = COORDINATION.get(api, world)
-    theirs = COORDINATION.put(stranger, {}, coordinationUuid=world["coordinationUuid"], coordinationName="mine")
+    theirs = COORDINATION.put(
+        stranger, {}, coordinationUuid=world["coordinationUuid"], coordinationName="mine"
+    )
     assert theirs["partitionKey"] == stranger.tenant
     assert COORDINATION.get(api, world) == made
     for case in CASES[1:]:  # nor does it open what hangs below the other
@@ -90,20 +101,28 @@ def test_a_coordination_of_the_same_uuid_is_another_one(api: Api, stranger: Api,
         assert case.list(stranger, **{case.keys[0]: world[case.keys[0]]}) == []
     before = [case.get(api, world) for case in CASES]
     keys = {name: world[name] for name in ("coordinationUuid", "taskUuid", "sessionUuid")}
-    assert code(stranger, "insertUpdateSessionRun", **arguments_of("insertUpdateSessionRun", world)) == "NOT_FOUND"
+    assert (
+        code(stranger, "insertUpdateSessionRun", **arguments_of("insertUpdateSessionRun", world))
+        == "NOT_FOUND"
+    )
     start = {"coordinationUuid": keys["coordinationUuid"], "taskUuid": keys["taskUuid"]}
     assert code(stranger, "executeProcedureTaskSession", **start) == "NOT_FOUND"
-    assert COORDINATION.delete(stranger, world) == {"ok": True}  # what others have does not hold it back
+    # what others have does not hold it back
+    assert COORDINATION.delete(stranger, world) == {"ok": True}
     assert [case.get(api, world) for case in CASES] == before
 
 
 @every_record
 def test_a_query_answers_null_without_an_error(case: Case, stranger: Api, world: World) -> None:
-    assert send(stranger, case.name, **{name: world[name] for name in case.keys}) == {"data": {case.name: None}}
+    assert send(stranger, case.name, **{name: world[name] for name in case.keys}) == {
+        "data": {case.name: None}
+    }
 
 
 @every_record
-def test_a_list_is_empty_whatever_it_is_asked_by(case: Case, stranger: Api, api: Api, world: World) -> None:
+def test_a_list_is_empty_whatever_it_is_asked_by(
+    case: Case, stranger: Api, api: Api, world: World
+) -> None:
     field = f"{case.name}List"
     assert data(stranger, field)["total"] == 0
     assert len(data(api, field)[field]) == 1
@@ -122,8 +141,8 @@ def test_nested_fields_are_null(api: Api, stranger: Api, world: World) -> None:
     session = data(
         stranger,
         "session",
-        "{ task { taskName } sessionAgents { state } sessionRuns { runUuid sessionAgent { state } } "
-        "coordination { coordinationName agents } }",
+        "{ task { taskName } sessionAgents { state } sessionRuns { runUuid sessionAgent { state } }"
+        " coordination { coordinationName agents } }",
         **{name: made[name] for name in SESSION.keys},
     )
     assert session == {
@@ -149,5 +168,9 @@ def test_filters_by_task_do_not_cross(api: Api, stranger: Api, world: World) -> 
 def test_two_pairs_of_endpoint_and_part_are_never_one_tenant(api: Api, world: World) -> None:
     parted = api.as_tenant(f"{api.tenant}#b")
     made = COORDINATION.put(parted, {})
-    assert (made["endpointId"], made["partId"], made["partitionKey"]) == (api.tenant, "b", f"{api.tenant}#b")
+    assert (made["endpointId"], made["partId"], made["partitionKey"]) == (
+        api.tenant,
+        "b",
+        f"{api.tenant}#b",
+    )
     assert COORDINATION.get(api, made) is None

@@ -1,4 +1,6 @@
-"""Threads: an agent on the primary path goes on with its predecessor's thread; the others open their own."""
+"""Threads: an agent on the primary path goes on with its predecessor's thread; the others open
+their own.
+"""
 
 import json
 
@@ -29,7 +31,8 @@ def test_a_chain_shares_one_thread_and_hears_its_own_turns_in_order(stage: Stage
     assert list(a.thread) == []
     assert list(b.thread) == turn("do a", "A")
     assert list(c.thread) == turn("do a", "A") + turn("do b", "B")
-    assert [each.input for each in (a, b, c)] == ["do a", "do b", "do c"]  # what the thread holds is not said again
+    # what the thread holds is not said again
+    assert [each.input for each in (a, b, c)] == ["do a", "do b", "do c"]
     assert [each.output for each in c.predecessors] == ["B"]
     assert {run.thread_uuid for run in stage.runs(session.session_uuid)} == {a.session_agent_uuid}
 
@@ -52,7 +55,9 @@ def test_an_output_that_is_not_in_the_thread_is_in_the_input(stage: Stage) -> No
     ]
 
 
-def test_the_input_of_an_http_agent_tells_all_for_it_may_not_look_at_the_thread(stage: Stage) -> None:
+def test_the_input_of_an_http_agent_tells_all_for_it_may_not_look_at_the_thread(
+    stage: Stage,
+) -> None:
     agents = {"b": {"runtime": {"kind": "http", "url": "https://x.example"}}}
     stage.start(stage.define({"a": "", "b": "a"}, agents=agents))
     stage.drain()
@@ -78,22 +83,29 @@ def test_a_join_goes_on_with_the_first_predecessor_on_the_primary_path(stage: St
     by_agent = {request.agent_uuid: request for request in stage.runtime.requests}
     assert by_agent["d"].thread_uuid == by_agent["a"].session_agent_uuid
     assert [message.content for message in by_agent["d"].thread][1::2] == ["A", "C"]
-    assert [(each.agent_uuid, each.output) for each in by_agent["d"].predecessors] == [("b", "B"), ("c", "C")]
+    assert [(each.agent_uuid, each.output) for each in by_agent["d"].predecessors] == [
+        ("b", "B"),
+        ("c", "C"),
+    ]
 
 
 def test_two_branches_of_one_thread_do_not_hear_each_other(stage: Stage) -> None:
     stage.start(stage.define({"a": "", "b": "a", "c": "a", "d": "b", "e": "c"}))
     stage.drain()
     heard = {
-        request.agent_uuid: [message.content for message in request.thread][1::2] for request in stage.runtime.requests
+        request.agent_uuid: [message.content for message in request.thread][1::2]
+        for request in stage.runtime.requests
     }
     assert heard == {"a": [], "b": ["A"], "c": ["A"], "d": ["A", "B"], "e": ["A", "C"]}
 
 
 def test_a_worker_that_takes_a_chain_over_reads_the_thread_from_the_store(stage: Stage) -> None:
     stage.start(stage.define({"a": "", "b": "a", "c": "b"}))
-    stage.drain(deadline=stage.clock.now().timestamp() + 1)  # no time for a second agent: every hand-off is a message
-    assert [[message.content for message in request.thread][1::2] for request in stage.runtime.requests] == [
+    # no time for a second agent: every hand-off is a message
+    stage.drain(deadline=stage.clock.now().timestamp() + 1)
+    assert [
+        [message.content for message in request.thread][1::2] for request in stage.runtime.requests
+    ] == [
         [],
         ["A"],
         ["A", "B"],
@@ -113,7 +125,10 @@ def test_a_runtime_that_wants_no_thread_costs_no_read_for_it(app: App) -> None:
 def test_a_thread_whose_texts_take_too_much_to_fill_again_fails_the_attempt(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subtasks = [{"agent_uuid": "b", "subtask_query": "{a.max(@)}"}, {"agent_uuid": "c", "subtask_query": "{b.max(@)}"}]
+    subtasks = [
+        {"agent_uuid": "b", "subtask_query": "{a.max(@)}"},
+        {"agent_uuid": "c", "subtask_query": "{b.max(@)}"},
+    ]
     numbers = json.dumps(list(range(1_000)))
     stage.runtime.behaviours.update(dict.fromkeys("ab", lambda request: numbers))
     session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}, subtasks=subtasks))

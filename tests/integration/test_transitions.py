@@ -1,4 +1,6 @@
-"""Each transition is one conditional write that may be repeated: on moto and on Amazon's DynamoDB Local."""
+"""Each transition is one conditional write that may be repeated: on moto and on Amazon's DynamoDB
+Local.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +30,22 @@ class Agents:
 
     def new(self, **values: Any) -> Key:
         key = (str(uuid4()), str(uuid4()))
-        record = SessionAgent(*key, **{"partition_key": TENANT, "state": "initial", "in_degree": 0, **values})
-        self.store.records.table(SESSION_AGENT).put(record, SessionAgent.session_uuid.does_not_exist())
+        record = SessionAgent(
+            *key, **{"partition_key": TENANT, "state": "initial", "in_degree": 0, **values}
+        )
+        self.store.records.table(SESSION_AGENT).put(
+            record, SessionAgent.session_uuid.does_not_exist()
+        )
         return key
 
     def session(self, sinks: int, **values: Any) -> Key:
         key = (str(uuid4()), str(uuid4()))
-        given = {"status": "dispatched", "open_sinks": range(sinks), "open_sink_count": sinks, **values}
+        given = {
+            "status": "dispatched",
+            "open_sinks": range(sinks),
+            "open_sink_count": sinks,
+            **values,
+        }
         record = Session(*key, partition_key=TENANT, **given)
         self.store.records.table(SESSION).put(record, Session.session_uuid.does_not_exist())
         return key
@@ -70,7 +81,12 @@ def refused(agents: Agents, key: Key, call: Callable[[], Any], entity: Any = SES
 def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
     key = agents.new(state=state)
     agent = agents.act.claim(TENANT, key, FIRST)
-    assert (agent.state, agent.attempt, agent.run_uuid, agent.lease_until) == ("executing", 1, "run-1", 200)
+    assert (agent.state, agent.attempt, agent.run_uuid, agent.lease_until) == (
+        "executing",
+        1,
+        "run-1",
+        200,
+    )
     assert refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND)).run_uuid == "run-1"
 
 
@@ -109,7 +125,9 @@ def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "still_needed": 0}], ids=str
+    "values",
+    [{"not_before": 110}, {"in_degree": 2, "unfinished": [1, 2], "still_needed": 0}],
+    ids=str,
 )
 def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
     agents: Agents, values: dict[str, Any]
@@ -121,7 +139,9 @@ def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
 def test_an_item_that_names_another_tenant_than_its_key_is_not_claimed(agents: Agents) -> None:
     key = agents.new()
     table = agents.store.records.table(SESSION_AGENT)
-    table.update(TENANT, key, [SessionAgent.partition_key.set("other")], SessionAgent.session_uuid.exists())
+    table.update(
+        TENANT, key, [SessionAgent.partition_key.set("other")], SessionAgent.session_uuid.exists()
+    )
     refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
 
 
@@ -140,7 +160,10 @@ def test_a_claim_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: 
 
 def test_a_put_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
     record = SessionAgent("s-lost", "a", partition_key=TENANT, state="initial", unfinished=[1, 2])
-    table, absent = agents.store.records.table(SESSION_AGENT), SessionAgent.session_uuid.does_not_exist()
+    table, absent = (
+        agents.store.records.table(SESSION_AGENT),
+        SessionAgent.session_uuid.does_not_exist(),
+    )
     table.put(record, absent)
     table.put(record, absent)
     with pytest.raises(Refused):
@@ -161,19 +184,24 @@ def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> 
     agent = agents.act.take_over(old, SECOND)
     assert (agent.attempt, agent.run_uuid, agent.lost_runs) == (2, "run-2", [[1, "run-1"]])
     late = Lease("run-3", lost_before=400, now=410, seconds=90, token="run-3")
-    refused(agents, key, lambda: agents.act.take_over(old, late))  # `old` is not the current attempt any more
+    # `old` is not the current attempt any more
+    refused(agents, key, lambda: agents.act.take_over(old, late))
     agent = agents.act.take_over(agent, late)
     assert (agent.attempt, agent.lost_runs) == (3, [[1, "run-1"], [2, "run-2"]])
 
 
 def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
-    """On DynamoDB Local: moto in process does not make a call atomic, so that it is asked one by one."""
+    """On DynamoDB Local: moto in process does not make a call atomic, so that it is asked one by
+    one.
+    """
     key = agents.new()
 
     def claim(number: int) -> str:
         try:
             return str(
-                agents.act.claim(TENANT, key, replace(FIRST, run_uuid=f"run-{number}", token=str(number))).run_uuid
+                agents.act.claim(
+                    TENANT, key, replace(FIRST, run_uuid=f"run-{number}", token=str(number))
+                ).run_uuid
             )
         except Refused:
             return ""
@@ -184,7 +212,9 @@ def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
 
 
 def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any]:
-    atomic = "127.0.0.1" in str(next(iter(agents.store.records.tables.values()))._connection.client.meta.endpoint_url)
+    atomic = "127.0.0.1" in str(
+        next(iter(agents.store.records.tables.values()))._connection.client.meta.endpoint_url
+    )
     with ThreadPoolExecutor(16 if atomic else 1) as pool:
         return list(pool.map(call, range(number)))
 
@@ -230,7 +260,12 @@ def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
 def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
     key = agents.new(in_degree=1, unfinished=[4])
     agent = agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST)
-    assert (agent.in_degree, agent.unfinished, agent.state, agent.attempt) == (0, None, "executing", 1)
+    assert (agent.in_degree, agent.unfinished, agent.state, agent.attempt) == (
+        0,
+        None,
+        "executing",
+        1,
+    )
     refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, SECOND))
 
 
@@ -244,7 +279,9 @@ def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
     ],
     ids=str,
 )
-def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(agents: Agents, values: dict[str, Any]) -> None:
+def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(
+    agents: Agents, values: dict[str, Any]
+) -> None:
     key = agents.new(**values)
     refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST))
 
@@ -285,16 +322,33 @@ def test_a_failed_attempt_makes_room_for_the_next_after_the_backoff(agents: Agen
     claimed = agents.act.claim(TENANT, key, FIRST)
     for _ in range(2):  # the client may repeat it
         agent = agents.act.retry_later(claimed, 205, {"notes": "busy", "failures": 1})
-        assert (agent.state, agent.run_uuid, agent.lease_until, agent.not_before) == ("pending", None, None, 205)
+        assert (agent.state, agent.run_uuid, agent.lease_until, agent.not_before) == (
+            "pending",
+            None,
+            None,
+            205,
+        )
     refused(agents, key, lambda: agents.act.claim(TENANT, key, replace(SECOND, now=204)))
     agent = agents.act.claim(TENANT, key, SECOND)
-    assert (agent.attempt, agent.run_uuid, agent.not_before, agent.failures) == (2, "run-2", None, 1)
+    assert (agent.attempt, agent.run_uuid, agent.not_before, agent.failures) == (
+        2,
+        "run-2",
+        None,
+        1,
+    )
 
 
 def test_an_attempt_with_its_result_goes_on_with_the_action_function(agents: Agents) -> None:
     key = agents.new()
-    agent = agents.act.act(agents.act.claim(TENANT, key, FIRST), replace(FIRST, now=150), {"agent_output": "raw"})
-    assert (agent.state, agent.acting, agent.agent_output, agent.lease_until) == ("pending", True, "raw", 240)
+    agent = agents.act.act(
+        agents.act.claim(TENANT, key, FIRST), replace(FIRST, now=150), {"agent_output": "raw"}
+    )
+    assert (agent.state, agent.acting, agent.agent_output, agent.lease_until) == (
+        "pending",
+        True,
+        "raw",
+        240,
+    )
     refused(agents, key, lambda: agents.act.resume_attempt(agent, SECOND))
     refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND))
     other = agents.act.resume_attempt(agent, replace(SECOND, lost_before=241))
@@ -308,7 +362,12 @@ def test_a_long_job_holds_no_lease_and_is_resumed_once(agents: Agents) -> None:
     claimed = agents.act.claim(TENANT, key, FIRST)
     for _ in range(2):
         agent = agents.act.wait_for_task(claimed, "job", 500)
-        assert (agent.state, agent.async_task_uuid, agent.due_at, agent.lease_until) == ("pending", "job", 500, None)
+        assert (agent.state, agent.async_task_uuid, agent.due_at, agent.lease_until) == (
+            "pending",
+            "job",
+            500,
+            None,
+        )
     held = agents.act.resume_attempt(agent, SECOND)
     assert (held.attempt, held.run_uuid, held.lease_until) == (1, "run-1", 300)
     refused(agents, key, lambda: agents.act.resume_attempt(agent, replace(SECOND, token="other")))
@@ -320,8 +379,18 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
     key = agents.new()
     lost = agents.act.claim(TENANT, key, FIRST)
     agent = agents.act.expand(agents.act.take_over(lost, SECOND), 250, [0, 1, 2], 3)
-    assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == ("pending", 1, None, [[1, "run-1"]])
-    assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (250, 250, {0, 1, 2}, 1)
+    assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == (
+        "pending",
+        1,
+        None,
+        [[1, "run-1"]],
+    )
+    assert (agent.mapped, agent.in_degree, agent.unfinished, agent.generation) == (
+        250,
+        250,
+        {0, 1, 2},
+        1,
+    )
     for counter_shard in (0, 1, 1):
         agent = agents.act.finish_edge(TENANT, key, counter_shard, width=100)
     assert (agent.in_degree, agent.unfinished) == (50, {2})
@@ -332,8 +401,16 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
 def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.finish_edge(TENANT, key, 7, unsatisfied=True, upstream_failed=True, note="why")
-        assert (agent.in_degree, agent.unfinished, agent.unsatisfied, agent.upstream_failed, agent.notes) == (
+        agent = agents.act.finish_edge(
+            TENANT, key, 7, unsatisfied=True, upstream_failed=True, note="why"
+        )
+        assert (
+            agent.in_degree,
+            agent.unfinished,
+            agent.unsatisfied,
+            agent.upstream_failed,
+            agent.notes,
+        ) == (
             1,
             {0},
             True,
@@ -411,7 +488,9 @@ def test_a_wait_ends_at_the_deadline_that_it_has_now(agents: Agents) -> None:
     table = agents.store.records.table(SESSION_AGENT)
     table.update(TENANT, key, [SessionAgent.due_at.set(200)], SessionAgent.session_uuid.exists())
     assert agents.act.fail_waiting(stale, {}).state == "wait_for_user_input"
-    refused(agents, key, lambda: agents.act.answer(stale, {"user_input": "default"}, by_default=True))
+    refused(
+        agents, key, lambda: agents.act.answer(stale, {"user_input": "default"}, by_default=True)
+    )
     assert agents.act.fail_waiting(agents.record(key), {}).state == "failed"
 
 
@@ -428,7 +507,8 @@ def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> 
 def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark", nonce="n")
     starts = {
-        each: Session(*key, partition_key=TENANT, nonce="n", incarnation=each) for each in ("first", "second", None)
+        each: Session(*key, partition_key=TENANT, nonce="n", incarnation=each)
+        for each in ("first", "second", None)
     }
     confirm = agents.act.session.confirm
     assert confirm(Session(*key, partition_key=TENANT, nonce="of an earlier one")) is None
@@ -436,7 +516,11 @@ def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents
         for each in ("first", "second", None):
             session = confirm(starts[each])
             assert session is not None
-            assert (session.unconfirmed, session.status, session.incarnation) == (None, "dispatched", "first")
+            assert (session.unconfirmed, session.status, session.incarnation) == (
+                None,
+                "dispatched",
+                "first",
+            )
     assert confirm(Session("no", "body", partition_key=TENANT, nonce="n")) is None
 
 

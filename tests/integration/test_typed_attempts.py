@@ -19,8 +19,8 @@ from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN
 from tests.kit.stage import TENANT, Stage, stage_of
 
 TYPED = (
-    "attempt status startedAt endedAt error errorClass inputTokens outputTokens totalTokens model asyncTask "
-    "sessionAgentUuid"
+    "attempt status startedAt endedAt error errorClass inputTokens outputTokens totalTokens model"
+    " asyncTask sessionAgentUuid"
 )
 TIMES = "agentUuid state attempt startedAt endedAt"
 
@@ -56,7 +56,12 @@ def times(client: Api, session: Any) -> dict[str, tuple[Any, ...]]:
     """State, attempt, begin and end of each agent; times as seconds after nine o'clock."""
     found = read(client, session, f"sessionAgents {{ {TIMES} }}")["sessionAgents"]
     return {
-        each["agentUuid"]: (each["state"], each["attempt"], seconds(each["startedAt"]), seconds(each["endedAt"]))
+        each["agentUuid"]: (
+            each["state"],
+            each["attempt"],
+            seconds(each["startedAt"]),
+            seconds(each["endedAt"]),
+        )
         for each in found
     }
 
@@ -91,9 +96,15 @@ def test_a_run_is_typed(stage: Stage, client: Api) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()
     first, second, third = runs(client, session)
-    agents = {each.agent_uuid: each.session_agent_uuid for each in stage.agents(session.session_uuid)}
+    agents = {
+        each.agent_uuid: each.session_agent_uuid for each in stage.agents(session.session_uuid)
+    }
     assert (seconds(first.pop("startedAt")), seconds(first.pop("endedAt"))) == (0, 3)
-    assert first.pop("asyncTask")["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "model": "m-1"}
+    assert first.pop("asyncTask")["usage"] == {
+        "prompt_tokens": 5,
+        "completion_tokens": 2,
+        "model": "m-1",
+    }
     assert first == {
         "attempt": 1,
         "status": "completed",
@@ -105,7 +116,10 @@ def test_a_run_is_typed(stage: Stage, client: Api) -> None:
         "model": "m-1",
         "sessionAgentUuid": agents["a"],
     }
-    told = [(each["attempt"], each["status"], each["error"], each["errorClass"]) for each in (second, third)]
+    told = [
+        (each["attempt"], each["status"], each["error"], each["errorClass"])
+        for each in (second, third)
+    ]
     assert told == [(1, "failed", "no", "timeout"), (2, "completed", None, None)]
     assert second["totalTokens"] is None
 
@@ -119,7 +133,10 @@ def test_a_lost_attempt_is_typed(stage: Stage, client: Api) -> None:
     stage.runtime.behaviours["a"] = die
     session = stage.start(stage.define({"a": ""}))
     stage.drain()
-    told = [(each["attempt"], each["status"], each["errorClass"], each["startedAt"]) for each in runs(client, session)]
+    told = [
+        (each["attempt"], each["status"], each["errorClass"], each["startedAt"])
+        for each in runs(client, session)
+    ]
     assert told[0] == (1, "lost", "lost", None)
     assert told[1][:3] == (2, "completed", None)
 
@@ -138,9 +155,16 @@ def test_the_run_of_a_long_job_says_what_has_become_of_it(stage: Stage, client: 
     assert times(client, session) == {"a": ("pending", 1, 0, None)}
     stage.clock.advance(30)
     usage = {"inputTokens": 1, "outputTokens": 2, "model": "m"}
-    assert data(client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="yes", usage=usage) == {"ok": True}
+    assert data(
+        client, "completeAsyncTask", "{ ok }", asyncTaskUuid=job, result="yes", usage=usage
+    ) == {"ok": True}
     (run,) = runs(client, session)
-    assert (run["status"], seconds(run["endedAt"]), run["totalTokens"], run["model"]) == ("completed", 30, 3, "m")
+    assert (run["status"], seconds(run["endedAt"]), run["totalTokens"], run["model"]) == (
+        "completed",
+        30,
+        3,
+        "m",
+    )
     stage.clock.advance(5)
     stage.drain()
     assert times(client, session) == {"a": ("completed", 1, 0, 35)}
@@ -154,7 +178,9 @@ def test_a_long_job_that_is_not_heard_of_expires_in_its_run(stage: Stage, client
     stage.drain()
     (run,) = runs(client, session)
     assert (run["status"], run["errorClass"]) == ("expired", "timeout")
-    assert run["error"] == run["asyncTask"]["error"] == "The long job was not heard of for 60 seconds."
+    assert (
+        run["error"] == run["asyncTask"]["error"] == "The long job was not heard of for 60 seconds."
+    )
     state, attempt, started, ended = times(client, session)["a"]
     assert (state, attempt, started) == ("failed", 1, 0)
     assert ended is not None
@@ -166,7 +192,9 @@ def test_a_run_that_a_client_wrote_is_typed_with_nulls(api: Api, tenant: str) ->
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
     above["sessionUuid"] = SESSION.put(api, above)["sessionUuid"]
     SESSION_RUN.put(api, above, runUuid="mine", sessionAgentUuid="sa")
-    found = data(api, "sessionRun", f"{{ {TYPED} }}", sessionUuid=above["sessionUuid"], runUuid="mine")
+    found = data(
+        api, "sessionRun", f"{{ {TYPED} }}", sessionUuid=above["sessionUuid"], runUuid="mine"
+    )
     assert found == {**dict.fromkeys(TYPED.split()), "sessionAgentUuid": "sa"}
 
 
@@ -176,7 +204,15 @@ def test_details_of_any_shape_and_size_never_fail_a_query(stage: Stage, client: 
     table = stage.app.records.table(SESSION_RUNS)
     (run,) = stage.runs(session.session_uuid)
     shapes: list[tuple[Any, Any]] = [
-        ({"status": 7, "attempt": "x", "started_at": "soon", "usage": {"input_tokens": 2**40, "model": 1}}, None),
+        (
+            {
+                "status": 7,
+                "attempt": "x",
+                "started_at": "soon",
+                "usage": {"input_tokens": 2**40, "model": 1},
+            },
+            None,
+        ),
         ({"status": "completed", "usage": [1]}, "completed"),
         ({"status": "failed", "error": "x" * 500_000}, "failed"),
     ]
@@ -186,9 +222,9 @@ def test_details_of_any_shape_and_size_never_fail_a_query(stage: Stage, client: 
         )
         run.async_task = values["async_task"]
         table.put(run, SESSION_RUNS.model.run_uuid.exists())
-        (found,) = read(client, session, "sessionRuns { status attempt startedAt error inputTokens model }")[
-            "sessionRuns"
-        ]
+        (found,) = read(
+            client, session, "sessionRuns { status attempt startedAt error inputTokens model }"
+        )["sessionRuns"]
         assert found == {
             **dict.fromkeys(("attempt", "startedAt", "inputTokens", "model")),
             "status": status,
@@ -210,7 +246,10 @@ def test_a_running_attempt_shows_when_it_began(stage: Stage, client: Api) -> Non
 
     stage.runtime.behaviours["a"] = look
     session = stage.start(stage.define({"a": "", "b": "a"}))
-    assert times(client, session) == {"a": ("initial", None, None, None), "b": ("initial", None, None, None)}
+    assert times(client, session) == {
+        "a": ("initial", None, None, None),
+        "b": ("initial", None, None, None),
+    }
     stage.clock.advance(1)
     stage.drain()
     assert (seen[0]["state"], seen[0]["started_at"], "ended_at" in seen[0]) == (
@@ -219,13 +258,15 @@ def test_a_running_attempt_shows_when_it_began(stage: Stage, client: Api) -> Non
         False,
     )
     assert times(client, session) == {"a": ("completed", 1, 1, 3), "b": ("completed", 1, 3, 3)}
-    (first, *_) = runs(client, session)
+    first, *_ = runs(client, session)
     assert (seconds(first["startedAt"]), seconds(first["endedAt"])) == (1, 3)
 
 
 def test_a_failed_attempt_has_ended_and_the_next_one_begins_anew(stage: Stage, client: Api) -> None:
     stage.runtime.behaviours["a"] = failing("no", times=1, retryable=True)
-    session = stage.start(stage.define({"a": ""}, agents={"a": {"policy": {"backoff_seconds": 10}}}))
+    session = stage.start(
+        stage.define({"a": ""}, agents={"a": {"policy": {"backoff_seconds": 10}}})
+    )
     wake = stage.queue.receive()
     assert wake is not None
     run_step(stage.app, wake.wake)
@@ -239,7 +280,9 @@ def test_a_failed_attempt_has_ended_and_the_next_one_begins_anew(stage: Stage, c
     assert ended == started + 2
 
 
-def test_a_lost_attempt_is_followed_by_one_with_its_own_beginning(stage: Stage, client: Api) -> None:
+def test_a_lost_attempt_is_followed_by_one_with_its_own_beginning(
+    stage: Stage, client: Api
+) -> None:
     def die(request: AgentRequest) -> str:
         if request.attempt == 1:
             raise Crash
@@ -293,7 +336,9 @@ def test_waiting_for_a_person_is_no_attempt(stage: Stage, client: Api) -> None:
 def test_a_map_begins_when_its_elements_have_ended(stage: Stage, client: Api) -> None:
     stage.runtime.behaviours["list"] = lambda request: "[1, 2]"
     stage.runtime.behaviours["each"] = taking(stage, 2)
-    session = stage.start(stage.define({"list": "", "each": ["list"]}, actions={"each": {"map": {"over": "list"}}}))
+    session = stage.start(
+        stage.define({"list": "", "each": ["list"]}, actions={"each": {"map": {"over": "list"}}})
+    )
     wake = stage.queue.receive()
     assert wake is not None
     run_step(stage.app, wake.wake, deadline=stage.clock.now().timestamp() + 1)
@@ -301,10 +346,19 @@ def test_a_map_begins_when_its_elements_have_ended(stage: Stage, client: Api) ->
     assert expanding is not None
     run_step(stage.app, expanding.wake, deadline=stage.clock.now().timestamp() + 1)
     waiting = stage.agents(session.session_uuid)[1]
-    assert (waiting.state, waiting.mapped, waiting.started_at, waiting.ended_at) == ("pending", 2, None, None)
+    assert (waiting.state, waiting.mapped, waiting.started_at, waiting.ended_at) == (
+        "pending",
+        2,
+        None,
+        None,
+    )
     stage.drain()
-    found = read(client, session, "sessionAgents { mapIndex agentUuid startedAt endedAt }")["sessionAgents"]
-    told = [(each["mapIndex"], seconds(each["startedAt"]), seconds(each["endedAt"])) for each in found]
+    found = read(client, session, "sessionAgents { mapIndex agentUuid startedAt endedAt }")[
+        "sessionAgents"
+    ]
+    told = [
+        (each["mapIndex"], seconds(each["startedAt"]), seconds(each["endedAt"])) for each in found
+    ]
     assert told == [(None, 0, 0), (None, 4, 4), (0, 0, 2), (1, 2, 4)]
 
 
@@ -320,7 +374,10 @@ def test_a_cancelled_attempt_ends_with_its_session(stage: Stage, client: Api) ->
     stage.runtime.behaviours["a"] = run
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()
-    assert times(client, session) == {"a": ("cancelled", 1, 0, 1), "b": ("cancelled", None, None, None)}
+    assert times(client, session) == {
+        "a": ("cancelled", 1, 0, 1),
+        "b": ("cancelled", None, None, None),
+    }
     (late,) = runs(client, session)
     assert (late["status"], seconds(late["endedAt"])) == ("completed", 6)
 
@@ -337,7 +394,10 @@ def test_what_is_set_back_has_no_times_until_it_runs_again(stage: Stage, client:
     stage.clock.advance(100)
     rerun(stage, session, "a")
     stage.drain()
-    assert times(client, session) == {"a": ("completed", 2, 200, 200), "b": ("completed", 3, 200, 200)}
+    assert times(client, session) == {
+        "a": ("completed", 2, 200, 200),
+        "b": ("completed", 3, 200, 200),
+    }
 
 
 def test_a_fork_takes_over_no_attempt(stage: Stage, client: Api) -> None:
@@ -346,7 +406,10 @@ def test_a_fork_takes_over_no_attempt(stage: Stage, client: Api) -> None:
     stage.clock.advance(10)
     fork = fork_from(stage, session, "b")
     stage.drain()
-    assert times(client, fork) == {"a": ("completed", None, None, None), "b": ("completed", 1, 10, 10)}
+    assert times(client, fork) == {
+        "a": ("completed", None, None, None),
+        "b": ("completed", 1, 10, 10),
+    }
 
 
 def test_an_agent_that_ends_its_workers_has_ended(stage: Stage, client: Api) -> None:
@@ -388,7 +451,9 @@ def test_a_client_that_drives_an_agent_by_hand_sets_its_times(stage: Stage, clie
 
 
 def test_whatever_writes_a_record_sets_what_is_never_null(stage: Stage, client: Api) -> None:
-    """Starts with maps, questions, forks, retries, and records by hand: no field that must be there is null."""
+    """Starts with maps, questions, forks, retries, and records by hand: no field that must be there
+    is null.
+    """
     stage.runtime.behaviours["list"] = lambda request: "[1, 2]"
     stage.runtime.behaviours["late"] = failing("no", times=1)
     graph = {"list": "", "each": ["list"], "late": ["each"]}
@@ -404,8 +469,13 @@ def test_whatever_writes_a_record_sets_what_is_never_null(stage: Stage, client: 
     by_hand = {**above, "sessionUuid": SESSION.put(client, above)["sessionUuid"]}
     SESSION_AGENT.put(client, by_hand)
     SESSION_RUN.put(client, by_hand, runUuid="mine")
-    nested = f"sessionAgents {{ {leaves('SessionAgentType')} }} sessionRuns {{ {leaves('SessionRunType')} }}"
-    found = data(client, "sessionList", f"{{ sessionList {{ {leaves('SessionType')} {nested} }} }}", **above)
+    nested = (
+        f"sessionAgents {{ {leaves('SessionAgentType')} }} sessionRuns {{"
+        f" {leaves('SessionRunType')} }}"
+    )
+    found = data(
+        client, "sessionList", f"{{ sessionList {{ {leaves('SessionType')} {nested} }} }}", **above
+    )
     assert sorted(len(each["sessionAgents"]) for each in found["sessionList"]) == [1, 1, 5, 5]
     assert sorted(len(each["sessionRuns"]) for each in found["sessionList"]) == [1, 1, 1, 6]
 
@@ -422,26 +492,44 @@ def test_an_agent_is_called_what_it_was_called_at_the_start(stage: Stage, client
     assert found == [{"agentUuid": "a", "agentName": "Ada"}, {"agentUuid": "b", "agentName": None}]
 
 
-def test_an_agent_made_by_hand_is_called_what_its_coordination_says(stage: Stage, client: Api) -> None:
-    agents = [{"agentUuid": "a", "agentName": "Ada"}, {"agentUuid": "b", "agentDescription": "x" * 400_000}]
+def test_an_agent_made_by_hand_is_called_what_its_coordination_says(
+    stage: Stage, client: Api
+) -> None:
+    agents = [
+        {"agentUuid": "a", "agentName": "Ada"},
+        {"agentUuid": "b", "agentDescription": "x" * 400_000},
+    ]
     above = {"coordinationUuid": COORDINATION.put(client, {}, agents=agents)["coordinationUuid"]}
-    sessions = [{**above, "sessionUuid": SESSION.put(client, above)["sessionUuid"]} for _ in range(2)]
+    sessions = [
+        {**above, "sessionUuid": SESSION.put(client, above)["sessionUuid"]} for _ in range(2)
+    ]
     for session in sessions:
         for uuid in ("a", "b", "ghost"):
             SESSION_AGENT.put(client, session, sessionAgentUuid=uuid, agentUuid=uuid)
     stage.requests.clear()
-    found = data(client, "sessionList", "{ sessionList { sessionAgents { agentUuid agentName } } }", **above)
+    found = data(
+        client, "sessionList", "{ sessionList { sessionAgents { agentUuid agentName } } }", **above
+    )
     assert stage.requests == {"Query": 3, "BatchGetItem": 1}
-    expected = [{"agentUuid": "a", "agentName": "Ada"}, *({"agentUuid": u, "agentName": None} for u in ("b", "ghost"))]
+    expected = [
+        {"agentUuid": "a", "agentName": "Ada"},
+        *({"agentUuid": u, "agentName": None} for u in ("b", "ghost")),
+    ]
     assert found == {"sessionList": [{"sessionAgents": expected}] * 2}
 
 
-def test_an_agent_has_its_own_runs_and_all_of_them_cost_one_query_a_session(stage: Stage, client: Api) -> None:
+def test_an_agent_has_its_own_runs_and_all_of_them_cost_one_query_a_session(
+    stage: Stage, client: Api
+) -> None:
     stage.runtime.behaviours["b"] = failing("no", times=2, retryable=True)
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()
     stage.requests.clear()
-    found = read(client, session, "sessionAgents { agentUuid sessionRuns { attempt status } } sessionRuns { runUuid }")
+    found = read(
+        client,
+        session,
+        "sessionAgents { agentUuid sessionRuns { attempt status } } sessionRuns { runUuid }",
+    )
     assert stage.requests == {"GetItem": 1, "Query": 2}
     assert len(found["sessionRuns"]) == 4
     assert found["sessionAgents"] == [
@@ -457,7 +545,9 @@ def test_an_agent_has_its_own_runs_and_all_of_them_cost_one_query_a_session(stag
     ]
 
 
-def test_agents_of_the_same_uuid_in_two_sessions_have_each_their_own_runs(stage: Stage, client: Api) -> None:
+def test_agents_of_the_same_uuid_in_two_sessions_have_each_their_own_runs(
+    stage: Stage, client: Api
+) -> None:
     above = {"coordinationUuid": COORDINATION.put(client, {})["coordinationUuid"]}
     for session in "123":
         keys = {**above, "sessionUuid": f"{above['coordinationUuid']}-{session}"}
@@ -466,7 +556,10 @@ def test_agents_of_the_same_uuid_in_two_sessions_have_each_their_own_runs(stage:
         if session != "3":
             SESSION_RUN.put(client, keys, runUuid="run", sessionAgentUuid="sa", threadUuid=session)
     found = data(
-        client, "sessionList", "{ sessionList { sessionAgents { sessionRuns { runUuid threadUuid } } } }", **above
+        client,
+        "sessionList",
+        "{ sessionList { sessionAgents { sessionRuns { runUuid threadUuid } } } }",
+        **above,
     )
     assert [each["sessionAgents"][0]["sessionRuns"] for each in found["sessionList"]] == [
         [],

@@ -1,4 +1,6 @@
-"""A person in the loop: an agent waits as a state, the other branches go on, the answer resumes it."""
+"""A person in the loop: an agent waits as a state, the other branches go on, the answer resumes
+it.
+"""
 
 import pytest
 
@@ -28,12 +30,16 @@ def waiting(stage: Stage) -> Session:
     return session
 
 
-def answer(stage: Stage, session: Session, text: str, *, agent: str = "b", tenant: str = TENANT) -> None:
+def answer(
+    stage: Stage, session: Session, text: str, *, agent: str = "b", tenant: str = TENANT
+) -> None:
     uuid = stage.agent(session.session_uuid, agent).session_agent_uuid
     execute_for_user_input(stage.app, tenant, session.session_uuid, uuid, text)
 
 
-def test_an_agent_waits_without_a_message_and_the_other_branch_goes_on(stage: Stage, waiting: Session) -> None:
+def test_an_agent_waits_without_a_message_and_the_other_branch_goes_on(
+    stage: Stage, waiting: Session
+) -> None:
     assert stage.states(waiting.session_uuid) == {
         "a": "completed",
         "b": "wait_for_user_input",
@@ -53,7 +59,9 @@ def test_the_answer_resumes_the_agent_and_reaches_its_input(stage: Stage, waitin
     check_promises(stage, waiting)
     assert stage.runtime.ran() == ["a", "c", "b", "d"]
     assert stage.runtime.requests[2].user_input == "blue"
-    assert stage.runtime.requests[2].input == "Output of a:\nA\n\nbegin\n\nAnswer of the user:\nblue"
+    assert (
+        stage.runtime.requests[2].input == "Output of a:\nA\n\nbegin\n\nAnswer of the user:\nblue"
+    )
     check_redelivery_changes_nothing(stage, waiting)
 
 
@@ -76,7 +84,9 @@ def test_an_answer_that_no_agent_could_be_given_is_refused(stage: Stage, waiting
     assert stage.states(waiting.session_uuid)["b"] == "wait_for_user_input"
 
 
-def test_another_answer_is_a_conflict_before_and_after_the_agent_ran(stage: Stage, waiting: Session) -> None:
+def test_another_answer_is_a_conflict_before_and_after_the_agent_ran(
+    stage: Stage, waiting: Session
+) -> None:
     answer(stage, waiting, "blue")
     with pytest.raises(Conflict):
         answer(stage, waiting, "red")
@@ -88,7 +98,9 @@ def test_another_answer_is_a_conflict_before_and_after_the_agent_ran(stage: Stag
 
 
 @pytest.mark.parametrize("agent", ["a", "c", "d"])
-def test_an_agent_that_does_not_wait_takes_no_answer(stage: Stage, waiting: Session, agent: str) -> None:
+def test_an_agent_that_does_not_wait_takes_no_answer(
+    stage: Stage, waiting: Session, agent: str
+) -> None:
     before = stage.everything(waiting)
     with pytest.raises(Conflict, match="does not wait for an answer"):
         answer(stage, waiting, "blue", agent=agent)
@@ -132,7 +144,9 @@ def test_an_answer_that_dies_at_any_point_is_repeated_and_the_agent_runs_once(ap
     assert point == 9  # a read, the answer, the watch and a message, before and after
 
 
-def test_an_answer_that_was_written_but_not_enqueued_waits_for_the_repetition(stage: Stage, waiting: Session) -> None:
+def test_an_answer_that_was_written_but_not_enqueued_waits_for_the_repetition(
+    stage: Stage, waiting: Session
+) -> None:
     with tripping(stage, 6), pytest.raises(Crash):
         answer(stage, waiting, "blue")
     stage.drain()
@@ -162,7 +176,12 @@ def test_an_answer_after_the_session_failed_is_a_conflict(stage: Stage) -> None:
     stage.runtime.behaviours["c"] = failing("no idea")
     session = stage.start(stage.define(GRAPH, actions=ACTIONS))
     stage.drain()
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "skipped", "c": "failed", "d": "skipped"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "skipped",
+        "c": "failed",
+        "d": "skipped",
+    }
     with pytest.raises(Conflict):
         answer(stage, session, "blue")
     assert stage.queue.waiting == []

@@ -1,4 +1,6 @@
-"""A person's answer has a form and a time: a schema, a default, an expiry. Waiting costs nothing."""
+"""A person's answer has a form and a time: a schema, a default, an expiry. Waiting costs
+nothing.
+"""
 
 import os
 from collections.abc import Mapping
@@ -20,7 +22,11 @@ from tests.kit.waits import at_point, work_now
 
 EVERY = 1 if os.environ.get("CI") else 3  # crash points: every one in CI, every third elsewhere
 GRAPH = {"a": "", "b": "a", "c": "a", "d": "bc"}
-COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
+COLOURS = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}},
+    "required": ["colour"],
+}
 
 
 @pytest.fixture
@@ -48,7 +54,12 @@ def test_a_waiting_agent_is_in_the_inbox_of_its_tenant_until_it_is_answered(stag
     assert agent.waits_since == f"2026-11-02T09:00:00.000000+00:00#{agent.session_agent_uuid}"
     answer(stage, session, "blue")
     agent = stage.agent(session.session_uuid, "b")
-    assert (agent.inbox, agent.waits_since, agent.due_at, agent.awaits_user) == (None, None, None, None)
+    assert (agent.inbox, agent.waits_since, agent.due_at, agent.awaits_user) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_waiting_makes_no_call_and_holds_no_message(stage: Stage) -> None:
@@ -73,7 +84,9 @@ def test_an_answer_that_breaks_the_schema_is_refused_and_the_agent_waits_on(stag
     assert stage.queue.waiting == []
 
 
-def test_an_answer_that_keeps_the_schema_resumes_the_agent_and_may_be_repeated(stage: Stage) -> None:
+def test_an_answer_that_keeps_the_schema_resumes_the_agent_and_may_be_repeated(
+    stage: Stage,
+) -> None:
     session = waiting(stage, answer_schema=COLOURS)
     answer(stage, session, '{"colour": "blue"}')
     stage.drain()
@@ -118,7 +131,12 @@ def test_a_long_wait_holds_no_message_and_the_sweep_looks_when_it_ends(stage: St
 def test_without_a_default_the_agent_fails_and_its_session_with_it(stage: Stage) -> None:
     session = waiting(stage, answer_within_seconds=60)
     stage.drain()
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "failed", "c": "completed", "d": "skipped"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "failed",
+        "c": "completed",
+        "d": "skipped",
+    }
     agent = stage.agent(session.session_uuid, "b")
     assert agent.notes == "No answer came within 60 seconds."
     assert (agent.inbox, agent.waits_since, agent.due_at) == (None, None, None)
@@ -130,10 +148,18 @@ def test_without_a_default_the_agent_fails_and_its_session_with_it(stage: Stage)
 
 
 def test_a_join_that_tolerates_failures_goes_on_after_the_wait_is_over(stage: Stage) -> None:
-    actions = {"b": {"user_in_the_loop": "ann", "answer_within_seconds": 60}, "d": {"join": "all_terminal"}}
+    actions = {
+        "b": {"user_in_the_loop": "ann", "answer_within_seconds": 60},
+        "d": {"join": "all_terminal"},
+    }
     session = stage.start(stage.define(GRAPH, actions=actions))
     stage.drain()
-    assert stage.states(session.session_uuid) == {"a": "completed", "b": "failed", "c": "completed", "d": "completed"}
+    assert stage.states(session.session_uuid) == {
+        "a": "completed",
+        "b": "failed",
+        "c": "completed",
+        "d": "completed",
+    }
     assert stage.session(session).status == "completed"
 
 
@@ -165,9 +191,13 @@ def test_an_answer_whose_sender_died_is_carried_on_when_the_time_is_over(stage: 
 
 
 @pytest.mark.parametrize(
-    ("rules", "status"), [({"default_answer": "grey"}, "completed"), ({}, "failed")], ids=["default", "failure"]
+    ("rules", "status"),
+    [({"default_answer": "grey"}, "completed"), ({}, "failed")],
+    ids=["default", "failure"],
 )
-def test_the_end_of_a_wait_may_die_at_any_point(app: App, rules: Mapping[str, Any], status: str) -> None:
+def test_the_end_of_a_wait_may_die_at_any_point(
+    app: App, rules: Mapping[str, Any], status: str
+) -> None:
     stage = stage_of(app)
     graph = {"a": "", "b": "a", "c": "b"}
     action = {"user_in_the_loop": "ann", "answer_within_seconds": 60, **rules}

@@ -38,7 +38,9 @@ class Jobs:
     def open(self) -> str:
         """The uuid of a job that an agent waits for."""
         job = str(uuid4())
-        agent = SessionAgent(f"s-{job}", "a", partition_key=self.tenant, coordination_uuid="c", run_uuid="r")
+        agent = SessionAgent(
+            f"s-{job}", "a", partition_key=self.tenant, coordination_uuid="c", run_uuid="r"
+        )
         self.app.records.tables[SessionAgent].put(agent, SessionAgent.session_uuid.does_not_exist())
         self.app.async_tasks.open(agent, job, 60)
         return job
@@ -54,7 +56,11 @@ class Jobs:
     def headers(self, body: bytes, *, age: float = 0, key: str | None = None) -> dict[str, str]:
         timestamp = str(int(self.clock.now().timestamp() - age))
         signed = signature(key or tenant_key(MASTER, self.tenant), timestamp, body)
-        return {"x-ace-timestamp": timestamp, "x-ace-signature": signed, "content-type": "application/json"}
+        return {
+            "x-ace-timestamp": timestamp,
+            "x-ace-signature": signed,
+            "content-type": "application/json",
+        }
 
     def send(self, body: bytes, method: str = "POST", **headers: str) -> tuple[int, Any]:
         """The status and the body of the answer; signed unless headers are given."""
@@ -106,11 +112,19 @@ def test_a_result_ends_the_job_and_wakes_its_agent(jobs: Jobs, result: Any) -> N
 
 @pytest.mark.parametrize(
     ("codec", "content_type"),
-    [("utf-8-sig", "application/json"), ("utf-16", ""), ("latin-1", "application/json; charset=ISO-8859-1")],
+    [
+        ("utf-8-sig", "application/json"),
+        ("utf-16", ""),
+        ("latin-1", "application/json; charset=ISO-8859-1"),
+    ],
 )
 def test_a_report_is_read_by_its_mark_or_charset(jobs: Jobs, codec: str, content_type: str) -> None:
     job = jobs.open()
-    report = {"tenant": jobs.tenant, "asyncTaskUuid": job, "result": "\ufeffZürich" if codec == "utf-16" else "Zürich"}
+    report = {
+        "tenant": jobs.tenant,
+        "asyncTaskUuid": job,
+        "result": "\ufeffZürich" if codec == "utf-16" else "Zürich",
+    }
     body = json.dumps(report, ensure_ascii=False).encode(codec)
     assert jobs.send(body, **jobs.headers(body) | {"content-type": content_type}) == OK
     task = jobs.app.async_tasks.get(jobs.tenant, job)
@@ -122,10 +136,15 @@ def test_a_report_is_read_by_its_mark_or_charset(jobs: Jobs, codec: str, content
     ("content_type", "message"),
     [
         ("", "the request body holds bytes that are not UTF-8"),
-        ("application/json; charset=zip", "the request body names the charset 'zip', which is not known"),
+        (
+            "application/json; charset=zip",
+            "the request body names the charset 'zip', which is not known",
+        ),
     ],
 )
-def test_a_report_that_cannot_be_read_is_refused(jobs: Jobs, content_type: str, message: str) -> None:
+def test_a_report_that_cannot_be_read_is_refused(
+    jobs: Jobs, content_type: str, message: str
+) -> None:
     body = '{"result": "Zürich"}'.encode("latin-1")
     headers = jobs.headers(body) | {"content-type": content_type}
     assert refused(jobs.send(body, **headers)) == (400, "BAD_USER_INPUT", message)
@@ -168,7 +187,11 @@ def test_only_the_tenants_own_key_signs(jobs: Jobs) -> None:
     job = jobs.open()
     body = jobs.body(job, result="x")
     good = jobs.headers(body)
-    wrong = (401, "UNAUTHENTICATED", "X-Ace-Signature does not fit the body, the timestamp and the tenant's key")
+    wrong = (
+        401,
+        "UNAUTHENTICATED",
+        "X-Ace-Signature does not fit the body, the timestamp and the tenant's key",
+    )
     for headers in (
         jobs.headers(body, key=tenant_key(MASTER, "other")),
         jobs.headers(body, key=MASTER),
@@ -217,11 +240,16 @@ def test_a_timestamp_that_is_no_number_of_seconds_is_refused(jobs: Jobs, timesta
         ({"asyncTaskUuid": 5, "result": "x"}, "`asyncTaskUuid` must be a string"),
         (
             {"asyncTaskUuid": "a\x00", "result": "x"},
-            "asyncTaskUuid must have 1 to 256 bytes of printable characters, and no space at its ends.",
+            (
+                "asyncTaskUuid must have 1 to 256 bytes of printable characters, and no space at"
+                " its ends."
+            ),
         ),
     ],
 )
-def test_a_body_that_says_nothing_useful_is_refused(jobs: Jobs, says: dict[str, Any], message: str) -> None:
+def test_a_body_that_says_nothing_useful_is_refused(
+    jobs: Jobs, says: dict[str, Any], message: str
+) -> None:
     job = jobs.open()
     assert refused(jobs.report(job, **says)) == (400, "BAD_USER_INPUT", message)
     assert jobs.status(job) == "pending"
@@ -244,7 +272,10 @@ def test_a_body_that_says_nothing_useful_is_refused(jobs: Jobs, says: dict[str, 
 )
 def test_a_body_that_names_no_tenant_is_refused(jobs: Jobs, body: bytes) -> None:
     assert refused(jobs.send(body))[:2] == (400, "BAD_USER_INPUT")
-    assert refused(jobs.send(body, **{**jobs.headers(body), "x-ace-signature": "v1=00"}))[:2] == UNAUTHENTICATED
+    assert (
+        refused(jobs.send(body, **{**jobs.headers(body), "x-ace-signature": "v1=00"}))[:2]
+        == UNAUTHENTICATED
+    )
 
 
 UNAUTHENTICATED = (401, "UNAUTHENTICATED")
@@ -262,7 +293,9 @@ UNAUTHENTICATED = (401, "UNAUTHENTICATED")
     ],
 )
 @pytest.mark.parametrize("header", [False, True])
-def test_a_body_is_parsed_only_when_its_signature_is_good(jobs: Jobs, rest: bytes, header: bool) -> None:
+def test_a_body_is_parsed_only_when_its_signature_is_good(
+    jobs: Jobs, rest: bytes, header: bool
+) -> None:
     body = b'{"tenant": "%s"' % jobs.tenant.encode() + rest
     named = {"x-ace-tenant": jobs.tenant} if header else {}
     assert refused(jobs.send(body, **jobs.headers(body), **named))[:2] == (400, "BAD_USER_INPUT")
@@ -273,7 +306,9 @@ def test_a_body_is_parsed_only_when_its_signature_is_good(jobs: Jobs, rest: byte
 
 def test_the_tenant_that_counts_is_the_one_that_the_report_is_for(jobs: Jobs) -> None:
     job = jobs.open()
-    body = json.dumps({"result": {"tenant": jobs.tenant}, "tenant": "other", "asyncTaskUuid": job}).encode()
+    body = json.dumps(
+        {"result": {"tenant": jobs.tenant}, "tenant": "other", "asyncTaskUuid": job}
+    ).encode()
     assert refused(jobs.send(body, **jobs.headers(body)))[:2] == UNAUTHENTICATED
     elsewhere = [{"tenant": name} for name in ("a", "", "b#c#d", 'q"\\', "ä")]
     body = json.dumps({"result": elsewhere, "asyncTaskUuid": job, "tenant": jobs.tenant}).encode()
@@ -287,7 +322,10 @@ def test_the_header_names_the_tenant_of_a_body_that_names_many(jobs: Jobs) -> No
     body = json.dumps({"result": rows, "asyncTaskUuid": job, "tenant": jobs.tenant}).encode()
     assert refused(jobs.send(body, **jobs.headers(body)))[:2] == UNAUTHENTICATED
     assert jobs.send(body, **jobs.headers(body), **{"x-ace-tenant": jobs.tenant}) == OK
-    assert refused(jobs.send(body, **jobs.headers(body), **{"x-ace-tenant": "a#b#c"}))[:2] == (400, "BAD_USER_INPUT")
+    assert refused(jobs.send(body, **jobs.headers(body), **{"x-ace-tenant": "a#b#c"}))[:2] == (
+        400,
+        "BAD_USER_INPUT",
+    )
 
 
 def test_a_body_beyond_the_limit_is_refused(jobs: Jobs) -> None:
@@ -344,7 +382,9 @@ def test_the_lambda_takes_the_tenant_from_the_signed_body_alone(jobs: Jobs) -> N
 
 def test_a_rotated_key_counts_at_once_and_so_does_the_one_before(jobs: Jobs) -> None:
     secrets = FakeSecrets(master=["oldest", MASTER])
-    settings = jobs.app.settings.model_copy(update={"webhook_key": None, "webhook_key_secret": "master"})
+    settings = jobs.app.settings.model_copy(
+        update={"webhook_key": None, "webhook_key_secret": "master"}
+    )
     jobs.app = replace(jobs.app, settings=settings, secrets=secrets)
     assert jobs.report(jobs.open(), result="1") == OK
     secrets.texts["master"].append("newest")
@@ -357,7 +397,9 @@ def test_a_rotated_key_counts_at_once_and_so_does_the_one_before(jobs: Jobs) -> 
 
 
 def test_a_key_that_cannot_be_read_is_tried_again_later(jobs: Jobs) -> None:
-    settings = jobs.app.settings.model_copy(update={"webhook_key": None, "webhook_key_secret": "master"})
+    settings = jobs.app.settings.model_copy(
+        update={"webhook_key": None, "webhook_key_secret": "master"}
+    )
     jobs.app = replace(jobs.app, settings=settings, secrets=FakeSecrets())
     status, code, message = refused(jobs.report(jobs.open(), result="1"))
     assert (status, code) == (503, "THROTTLED")

@@ -6,18 +6,27 @@ COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "brief", agents: $agents, updatedBy: "me") {
     coordination { coordinationUuid agents } } }"""
 TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase]) {
-  insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin", agentActions: $actions,
-    subtaskQueries: $subtasks, updatedBy: "me") { task { taskUuid agentActions subtaskQueries } } }"""
-START = """mutation($c: String!, $t: String!) { executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) {
+  insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin",
+      agentActions: $actions,
+    subtaskQueries: $subtasks, updatedBy: "me") { task { taskUuid agentActions subtaskQueries }
+        } }"""
+START = """mutation($c: String!, $t: String!) {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) {
   procedureTaskSession { sessionUuid session { status } } } }"""
-SESSION = """query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { status logs
+SESSION = """query($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
+  status logs
   coordination { coordinationName } task { taskName }
   sessionAgents { agentUuid state inDegree agentInput agentOutput }
   sessionRuns { agentUuid asyncTask } } }"""
 
 
-def test_a_diamond_runs_in_the_order_of_its_dependencies(api: Api, worker: Worker, calls: Calls) -> None:
-    agents = [{"agentUuid": uuid, "agentName": uuid.upper(), "x_Own": {"API_KEY": 1.5}} for uuid in "abcde"]
+def test_a_diamond_runs_in_the_order_of_its_dependencies(
+    api: Api, worker: Worker, calls: Calls
+) -> None:
+    agents = [
+        {"agentUuid": uuid, "agentName": uuid.upper(), "x_Own": {"API_KEY": 1.5}}
+        for uuid in "abcde"
+    ]
     made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]
     assert made["agents"] == agents
     actions = {
@@ -29,9 +38,15 @@ def test_a_diamond_runs_in_the_order_of_its_dependencies(api: Api, worker: Worke
     subtasks = [{"agentUuid": uuid, "subtaskQuery": uuid} for uuid in "abcde"]
     uuid = made["coordinationUuid"]
     task = api.data(TASK, c=uuid, actions=actions, subtasks=subtasks)["insertUpdateTask"]["task"]
-    assert task == {"taskUuid": task["taskUuid"], "agentActions": actions, "subtaskQueries": subtasks}
+    assert task == {
+        "taskUuid": task["taskUuid"],
+        "agentActions": actions,
+        "subtaskQueries": subtasks,
+    }
     calls.taken()
-    started = api.data(START, c=uuid, t=task["taskUuid"])["executeProcedureTaskSession"]["procedureTaskSession"]
+    started = api.data(START, c=uuid, t=task["taskUuid"])["executeProcedureTaskSession"][
+        "procedureTaskSession"
+    ]
     assert started["session"]["status"] == "dispatched"
     assert calls.taken() == {
         "GetItem": 3,
@@ -54,13 +69,23 @@ def test_a_diamond_runs_in_the_order_of_its_dependencies(api: Api, worker: Worke
     assert outputs["d"] == f"Output of B:\n{outputs['b']}\n\nOutput of C:\n{outputs['c']}\n\nd"
     assert sorted(run["agentUuid"] for run in session["sessionRuns"]) == list("abcde")
     assert {run["asyncTask"]["status"] for run in session["sessionRuns"]} == {"completed"}
-    assert all(run["asyncTask"]["startedAt"] < run["asyncTask"]["endedAt"] for run in session["sessionRuns"])
+    assert all(
+        run["asyncTask"]["startedAt"] < run["asyncTask"]["endedAt"]
+        for run in session["sessionRuns"]
+    )
 
 
 def test_a_failed_agent_fails_its_session_with_a_readable_note(api: Api, worker: Worker) -> None:
-    agents = [{"agentUuid": "a", "runtime": {"kind": "function", "name": "nobody"}}, {"agentUuid": "b"}]
-    uuid = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
-    task = api.data(TASK, c=uuid, actions={"b": {"predecessors": ["a"]}})["insertUpdateTask"]["task"]["taskUuid"]
+    agents = [
+        {"agentUuid": "a", "runtime": {"kind": "function", "name": "nobody"}},
+        {"agentUuid": "b"},
+    ]
+    uuid = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"][
+        "coordinationUuid"
+    ]
+    task = api.data(TASK, c=uuid, actions={"b": {"predecessors": ["a"]}})["insertUpdateTask"][
+        "task"
+    ]["taskUuid"]
     started = api.data(START, c=uuid, t=task)["executeProcedureTaskSession"]["procedureTaskSession"]
     worker.drain()
     session = api.data(SESSION, c=uuid, s=started["sessionUuid"])["session"]

@@ -1,4 +1,6 @@
-"""GraphQL documents made from the schema: one field, its variables declared as the contract's clients declare them."""
+"""GraphQL documents made from the schema: one field, its variables declared as the contract's
+clients declare them.
+"""
 
 from collections.abc import Mapping
 from functools import cache
@@ -29,14 +31,18 @@ def field_of(field: str) -> GraphQLField:
 
 @cache
 def leaves(type_name: str) -> str:
-    """A selection of everything in a type that has no fields of its own, but for what is read from other records."""
+    """A selection of everything in a type that has no fields of its own, but for what is read from
+    other records.
+    """
     fields = cast(GraphQLObjectType, SCHEMA.graphql_schema.type_map[type_name]).fields
     own = (name for name, field in fields.items() if is_leaf_type(get_named_type(field.type)))
     return " ".join(name for name in own if name not in ELSEWHERE)
 
 
 def selection_of(field: str) -> str:
-    """A selection of everything that a root field answers without going into nested records, or nothing for a leaf."""
+    """A selection of everything that a root field answers without going into nested records, or
+    nothing for a leaf.
+    """
     answer = get_named_type(field_of(field).type)
     if not isinstance(answer, GraphQLObjectType):
         return ""
@@ -44,12 +50,16 @@ def selection_of(field: str) -> str:
         name if is_leaf_type(named) else f"{name} {{ {leaves(named.name)} }}"
         for name, part in answer.fields.items()
         if name not in ELSEWHERE
-        if is_leaf_type(named := get_named_type(part.type)) or not answer.name.endswith("Type") or "List" in name
+        if is_leaf_type(named := get_named_type(part.type))
+        or not answer.name.endswith("Type")
+        or "List" in name
     ]
     return f"{{ {' '.join(inner)} }}"
 
 
-def document(field: str, names: tuple[str, ...], selection: str | None = None, root: str | None = None) -> str:
+def document(
+    field: str, names: tuple[str, ...], selection: str | None = None, root: str | None = None
+) -> str:
     """The document that passes these arguments as variables."""
     arguments = field_of(field).args
     declared = ", ".join(f"${name}: {arguments[name].type}" for name in names)
@@ -71,7 +81,9 @@ def data(api: Api, field: str, selection: str | None = None, /, **arguments: Any
 
 
 def error(api: Api, field: str, /, **arguments: Any) -> dict[str, Any]:
-    """The only error of the response, as its code, its message and what else its extensions hold."""
+    """The only error of the response, as its code, its message and what else its extensions
+    hold.
+    """
     answer = api.send(document(field, tuple(arguments)), **arguments)
     (found,) = answer["errors"]
     assert not (answer.get("data") or {}).get(field)

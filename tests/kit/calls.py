@@ -1,4 +1,6 @@
-"""Calls of a client whose server dies, at which points, and that are never repeated: all of it happens, or nothing."""
+"""Calls of a client whose server dies, at which points, and that are never repeated: all of it
+happens, or nothing.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +24,9 @@ Act = Callable[[Stage, Session], Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A client's call: in which session and what came before it, how to see that it happened, and how the session
-    ends then; `otherwise` is how it ends when nothing happened and nobody calls again (None: it waits for the call).
+    """A client's call: in which session and what came before it, how to see that it happened, and
+    how the session ends then; `otherwise` is how it ends when nothing happened and nobody calls
+    again (None: it waits for the call).
     """
 
     make: Act
@@ -36,14 +39,18 @@ class Call:
 
 
 def _start(stage: Stage, session: Session) -> Session:
-    return stage.start((session.coordination_uuid, session.task_uuid), session_uuid=session.session_uuid)
+    return stage.start(
+        (session.coordination_uuid, session.task_uuid), session_uuid=session.session_uuid
+    )
 
 
 def _is_there(stage: Stage, session: Session) -> bool:
     """Whether the session is there; else nothing of it is."""
     assert stage.database is not None
     found = [each for each in stage.everything(session) if session.session_uuid in str(each)]
-    is_there = any(each["session_uuid"]["S"] == session.session_uuid and "status" in each for each in found)
+    is_there = any(
+        each["session_uuid"]["S"] == session.session_uuid and "status" in each for each in found
+    )
     assert is_there or found == []
     return is_there
 
@@ -59,7 +66,9 @@ def _answer(stage: Stage, session: Session) -> None:
 
 def _begin(request: AgentRequest) -> AgentResult:
     """A long job of its own."""
-    return AgentResult("", async_task_uuid=f"job of {request.session_uuid}", heartbeat_seconds=86_400)
+    return AgentResult(
+        "", async_task_uuid=f"job of {request.session_uuid}", heartbeat_seconds=86_400
+    )
 
 
 def _fork(stage: Stage, session: Session) -> Session:
@@ -76,7 +85,9 @@ def _resume(stage: Stage, session: Session) -> Any:
 
 CALLS = {
     "start": Call(_start, _is_there, lambda stage, session: None),
-    "answer": Call(_answer, lambda *of: _state("b")(*of) != "wait_for_user_input", shape=SHAPES["person"]),
+    "answer": Call(
+        _answer, lambda *of: _state("b")(*of) != "wait_for_user_input", shape=SHAPES["person"]
+    ),
     "complete": Call(
         lambda stage, session: complete(stage, f"job of {session.session_uuid}"),
         lambda *of: _state("b")(*of) == "completed",
@@ -96,7 +107,9 @@ CALLS = {
         status="paused",
         otherwise="completed",
     ),
-    "resume": Call(_resume, lambda stage, session: stage.session(session).status != "paused", pause),
+    "resume": Call(
+        _resume, lambda stage, session: stage.session(session).status != "paused", pause
+    ),
     "retry": Call(
         retry,
         lambda stage, session: stage.session(session).status == "completed",
@@ -107,14 +120,18 @@ CALLS = {
 
 
 def unrepeated(stage: Stage, call: Call, *, every: int = 1) -> int:
-    """Die at one point of the call after the other, and look at what became of it; how many points there were."""
+    """Die at one point of the call after the other, and look at what became of it; how many points
+    there were.
+    """
     behaviours = {**call.shape.behaviours, **call.behaviours}
     stage.renew(behaviours=behaviours)
     task = stage.define(call.shape.graph, actions=call.shape.actions)
     point = 1
     while True:
         stage.renew(behaviours=behaviours)
-        session = Session(task[0], new_uuid(stage.clock.now()), partition_key=TENANT, task_uuid=task[1])
+        session = Session(
+            task[0], new_uuid(stage.clock.now()), partition_key=TENANT, task_uuid=task[1]
+        )
         if call.make is not _start:
             session = stage.start(task)
             call.before(stage, session)
@@ -144,7 +161,9 @@ def _go_on(stage: Stage) -> None:
 
 
 def _check(stage: Stage, session: Session, call: Call, *, is_acknowledged: bool) -> None:
-    """What was acknowledged has happened; what was not has, or can be asked for as if it never had been."""
+    """What was acknowledged has happened; what was not has, or can be asked for as if it never had
+    been.
+    """
     happened = call.happened(stage, session)
     assert happened or not is_acknowledged
     if not happened and call.otherwise is None:
@@ -155,7 +174,9 @@ def _check(stage: Stage, session: Session, call: Call, *, is_acknowledged: bool)
     if call.status == "paused" and happened:
         resume(stage, session)
         _go_on(stage)
-    status = "completed" if call.status == "paused" or (not happened and call.otherwise) else call.status
+    status = (
+        "completed" if call.status == "paused" or (not happened and call.otherwise) else call.status
+    )
     check_promises(stage, session, status=status)
     if call.make is _fork:
         check_promises(stage, _fork_of(session))

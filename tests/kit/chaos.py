@@ -1,4 +1,5 @@
-"""`make chaos`: crash points and random histories for an hour, from a seed that is printed; all promises hold in each.
+"""`make chaos`: crash points and random histories for an hour, from a seed that is printed; all
+promises hold in each.
 
 The same seeds give the same histories: `ARGS="--seed 7"`.
 """
@@ -28,7 +29,9 @@ POINTS = 2.5  # crash points for each history: 50,000 and 20,000 an hour are the
 
 
 def main() -> None:
-    """Print a line a minute and what failed, with how to repeat it; exit with 1 when something did."""
+    """Print a line a minute and what failed, with how to repeat it; exit with 1 when something
+    did.
+    """
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=60)
     arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
@@ -39,7 +42,9 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     told = context.Queue()
     processes = [
-        context.Process(target=work, args=(given.seed * 1_000 + number, until - time.monotonic(), told))
+        context.Process(
+            target=work, args=(given.seed * 1_000 + number, until - time.monotonic(), told)
+        )
         for number in range(given.at_once)
     ]
     for process in processes:
@@ -72,7 +77,9 @@ def _listen(told: Any, alive: int) -> tuple[str, int]:
 
 
 def work(seed: int, seconds: float, told: Any) -> None:
-    """One process: a kind of session that dies everywhere, or some random histories, whichever are behind."""
+    """One process: a kind of session that dies everywhere, or some random histories, whichever are
+    behind.
+    """
     logging.disable(logging.CRITICAL)
     until, random = time.monotonic() + seconds, Random(seed)
     points = histories = 0
@@ -80,7 +87,9 @@ def work(seed: int, seconds: float, told: Any) -> None:
         while time.monotonic() < until:
             before = crashes.deaths[0], crashes.histories[0]
             again, part = (
-                _some_deaths(stage, random) if points <= POINTS * histories else _some_histories(stage, random)
+                _some_deaths(stage, random)
+                if points <= POINTS * histories
+                else _some_histories(stage, random)
             )
             try:
                 part()
@@ -94,7 +103,11 @@ def work(seed: int, seconds: float, told: Any) -> None:
 
 def _some_deaths(stage: Stage, random: Random) -> tuple[str, Callable[[], object]]:
     """A kind of session, or of call, that dies at each of its points, and how to repeat it."""
-    name, order, apart = random.choice([*SHAPES, *CALLS]), random.randrange(1_000), random.choice([0, *range(1, 40)])
+    name, order, apart = (
+        random.choice([*SHAPES, *CALLS]),
+        random.randrange(1_000),
+        random.choice([0, *range(1, 40)]),
+    )
     if name in CALLS:
         return f"unrepeated(stage, CALLS[{name!r}])", partial(unrepeated, stage, CALLS[name])
     again = f"deaths(stage, SHAPES[{name!r}], order={order}, apart={apart})"

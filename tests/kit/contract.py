@@ -37,29 +37,47 @@ SPECIAL = {
 """Types by name; what is not named here is a `String`."""
 
 TYPES = {
-    "CoordinationType": "endpointId partId partitionKey coordinationUuid coordinationName coordinationDescription "
-    "agents themeUuid updatedBy createdAt updatedAt",
-    "TaskType": "taskUuid coordinationUuid endpointId partitionKey taskName taskDescription initialTaskQuery "
-    "subtaskQueries agentActions updatedBy createdAt updatedAt coordination",
-    "TaskScheduleType": "scheduleUuid taskUuid coordinationUuid endpointId partitionKey schedule status updatedBy "
-    "createdAt updatedAt task coordination",
-    "SessionType": "sessionUuid coordinationUuid taskUuid userId endpointId partitionKey taskQuery inputFiles "
-    "iterationCount subtaskQueries status logs updatedBy createdAt updatedAt coordination task sessionAgents "
-    "sessionRuns",
-    "SessionAgentType": "sessionAgentUuid sessionUuid coordinationUuid agentUuid agentAction userInput agentInput "
-    "agentOutput inDegree state notes updatedBy createdAt updatedAt session",
-    "SessionRunType": "runUuid sessionUuid coordinationUuid sessionAgentUuid threadUuid agentUuid endpointId "
-    "partitionKey asyncTaskUuid asyncTask updatedBy createdAt updatedAt session sessionAgent",
-    "AskOperationHubType": "runUuid threadUuid agentUuid asyncTaskUuid sessionUuid coordinationUuid partitionKey "
-    "updatedAt session",
-    "ProcedureTaskSessionType": "coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey coordination "
-    "session task",
+    "CoordinationType": (
+        "endpointId partId partitionKey coordinationUuid coordinationName coordinationDescription "
+        "agents themeUuid updatedBy createdAt updatedAt"
+    ),
+    "TaskType": (
+        "taskUuid coordinationUuid endpointId partitionKey taskName taskDescription"
+        " initialTaskQuery subtaskQueries agentActions updatedBy createdAt updatedAt coordination"
+    ),
+    "TaskScheduleType": (
+        "scheduleUuid taskUuid coordinationUuid endpointId partitionKey schedule status updatedBy "
+        "createdAt updatedAt task coordination"
+    ),
+    "SessionType": (
+        "sessionUuid coordinationUuid taskUuid userId endpointId partitionKey taskQuery inputFiles"
+        " iterationCount subtaskQueries status logs updatedBy createdAt updatedAt coordination task"
+        " sessionAgents sessionRuns"
+    ),
+    "SessionAgentType": (
+        "sessionAgentUuid sessionUuid coordinationUuid agentUuid agentAction userInput agentInput "
+        "agentOutput inDegree state notes updatedBy createdAt updatedAt session"
+    ),
+    "SessionRunType": (
+        "runUuid sessionUuid coordinationUuid sessionAgentUuid threadUuid agentUuid endpointId "
+        "partitionKey asyncTaskUuid asyncTask updatedBy createdAt updatedAt session sessionAgent"
+    ),
+    "AskOperationHubType": (
+        "runUuid threadUuid agentUuid asyncTaskUuid sessionUuid coordinationUuid partitionKey "
+        "updatedAt session"
+    ),
+    "ProcedureTaskSessionType": (
+        "coordinationUuid sessionUuid taskUuid userId taskQuery partitionKey coordination "
+        "session task"
+    ),
 }
 NON_NULL = {
     "CoordinationType": "endpointId partitionKey coordinationUuid createdAt updatedAt",
     "TaskType": "taskUuid coordinationUuid endpointId partitionKey createdAt updatedAt",
     "TaskScheduleType": "scheduleUuid taskUuid endpointId partitionKey status createdAt updatedAt",
-    "SessionType": "sessionUuid coordinationUuid endpointId partitionKey status createdAt updatedAt",
+    "SessionType": (
+        "sessionUuid coordinationUuid endpointId partitionKey status createdAt updatedAt"
+    ),
     "SessionAgentType": "sessionAgentUuid sessionUuid state createdAt updatedAt",
     "SessionRunType": "runUuid sessionUuid endpointId partitionKey createdAt updatedAt",
 }
@@ -129,21 +147,24 @@ ADDED_MUTATIONS = {
     },
     "rerunSessionAgent": (f"sessionUuid! sessionAgentUuid! {STEERED}", "session"),
     "forkSession": (
-        "coordinationUuid! sessionUuid! fromSessionAgentUuid taskQuery subtaskQuery inputFiles newSessionUuid userId "
-        + STEERED,
+        "coordinationUuid! sessionUuid! fromSessionAgentUuid taskQuery subtaskQuery inputFiles"
+        " newSessionUuid userId " + STEERED,
         "session",
     ),
     "completeAsyncTask": ("asyncTaskUuid! result error usage", "ok sessionAgent"),
     "heartbeatAsyncTask": ("asyncTaskUuid!", "ok"),
 }
 ASK = (
-    "coordinationUuid! userQuery! userId agentUuid sessionUuid inputFiles receiverEmail threadUuid stream "
-    "threadLifeMinutes"
+    "coordinationUuid! userQuery! userId agentUuid sessionUuid inputFiles receiverEmail threadUuid"
+    " stream threadLifeMinutes"
 )
 QUERIES = {
     "ping": ("", "String"),
     "coordination": ("coordinationUuid!", "CoordinationType"),
-    "coordinationList": ("pageNumber limit coordinationName coordinationDescription", "coordinationList"),
+    "coordinationList": (
+        "pageNumber limit coordinationName coordinationDescription",
+        "coordinationList",
+    ),
     "task": ("coordinationUuid! taskUuid!", "TaskType"),
     "taskList": (
         "pageNumber limit coordinationUuid taskName taskDescription initialTaskQuery",
@@ -155,12 +176,17 @@ QUERIES = {
     "sessionList": ("pageNumber limit coordinationUuid taskUuid userId statuses", "sessionList"),
     "sessionAgent": ("sessionUuid! sessionAgentUuid!", "SessionAgentType"),
     "sessionAgentList": (
-        "pageNumber limit sessionUuid coordinationUuid taskUuid agentUuid agentName primaryPath userInTheLoop "
-        "predecessor predecessors inDegree states",
+        (
+            "pageNumber limit sessionUuid coordinationUuid taskUuid agentUuid agentName primaryPath"
+            " userInTheLoop predecessor predecessors inDegree states"
+        ),
         "sessionAgentList",
     ),
     "sessionRun": ("sessionUuid! runUuid!", "SessionRunType"),
-    "sessionRunList": ("pageNumber limit sessionUuid coordinationUuid agentUuid threadUuid", "sessionRunList"),
+    "sessionRunList": (
+        "pageNumber limit sessionUuid coordinationUuid agentUuid threadUuid",
+        "sessionRunList",
+    ),
     "askOperationHub": (ASK, "AskOperationHubType"),
 }
 MUTATIONS = {
@@ -170,7 +196,10 @@ MUTATIONS = {
     ),
     "deleteCoordination": ("coordinationUuid!", "ok"),
     "insertUpdateTask": (
-        "coordinationUuid! taskUuid taskName! taskDescription initialTaskQuery subtaskQueries agentActions updatedBy!",
+        (
+            "coordinationUuid! taskUuid taskName! taskDescription initialTaskQuery subtaskQueries"
+            " agentActions updatedBy!"
+        ),
         "task",
     ),
     "deleteTask": ("coordinationUuid! taskUuid!", "ok"),
@@ -180,23 +209,33 @@ MUTATIONS = {
     ),
     "deleteTaskSchedule": ("taskUuid! scheduleUuid!", "ok"),
     "insertUpdateSession": (
-        "coordinationUuid! sessionUuid taskUuid userId taskQuery inputFiles iterationCount subtaskQueries status logs "
-        "updatedBy!",
+        (
+            "coordinationUuid! sessionUuid taskUuid userId taskQuery inputFiles iterationCount"
+            " subtaskQueries status logs updatedBy!"
+        ),
         "session",
     ),
     "deleteSession": ("coordinationUuid! sessionUuid!", "ok"),
     "insertUpdateSessionAgent": (
-        "sessionUuid! sessionAgentUuid coordinationUuid agentUuid agentAction userInput agentInput agentOutput "
-        "inDegree state notes updatedBy!",
+        (
+            "sessionUuid! sessionAgentUuid coordinationUuid agentUuid agentAction userInput"
+            " agentInput agentOutput inDegree state notes updatedBy!"
+        ),
         "sessionAgent",
     ),
     "deleteSessionAgent": ("sessionUuid! sessionAgentUuid!", "ok"),
     "insertUpdateSessionRun": (
-        "sessionUuid! runUuid! threadUuid! agentUuid! coordinationUuid! asyncTaskUuid! sessionAgentUuid updatedBy!",
+        (
+            "sessionUuid! runUuid! threadUuid! agentUuid! coordinationUuid! asyncTaskUuid!"
+            " sessionAgentUuid updatedBy!"
+        ),
         "sessionRun",
     ),
     "deleteSessionRun": ("sessionUuid! runUuid! coordinationUuid", "ok"),
-    "executeProcedureTaskSession": ("coordinationUuid! taskUuid! userId taskQuery", "procedureTaskSession"),
+    "executeProcedureTaskSession": (
+        "coordinationUuid! taskUuid! userId taskQuery",
+        "procedureTaskSession",
+    ),
     "executeForUserInput": ("sessionUuid! sessionAgentUuid! userInput!", "ok"),
 }
 

@@ -1,4 +1,6 @@
-"""Sessions that are steered: the controls as a client calls them, crashes at every point, and the promises after it."""
+"""Sessions that are steered: the controls as a client calls them, crashes at every point, and the
+promises after it.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,14 +34,20 @@ def retry(stage: Stage, session: Session, key: str | None = None) -> Session:
 
 
 def rerun(stage: Stage, session: Session, agent_uuid: str, key: str | None = None) -> Session:
-    agent = next(each for each in stage.agents(session.session_uuid) if each.agent_uuid == agent_uuid)
+    agent = next(
+        each for each in stage.agents(session.session_uuid) if each.agent_uuid == agent_uuid
+    )
     uuids = (session.session_uuid, agent.session_agent_uuid)
     return restart.rerun_session_agent(stage.app, TENANT, *uuids, idempotency_key=key)
 
 
-def fork_from(stage: Stage, session: Session, agent_uuid: str | None = None, **given: Any) -> Session:
+def fork_from(
+    stage: Stage, session: Session, agent_uuid: str | None = None, **given: Any
+) -> Session:
     if agent_uuid is not None:
-        given["from_session_agent_uuid"] = stage.agent(session.session_uuid, agent_uuid).session_agent_uuid
+        given["from_session_agent_uuid"] = stage.agent(
+            session.session_uuid, agent_uuid
+        ).session_agent_uuid
     return fork.fork_session(stage.app, TENANT, *names(session), **given)
 
 
@@ -54,7 +62,8 @@ def sweep_after(stage: Stage, seconds: float) -> int:
 
 
 def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> Callable[[], bool]:
-    """Have `act` happen right after the agents were read for the `read`-th time by whoever sets the session back.
+    """Have `act` happen right after the agents were read for the `read`-th time by whoever sets the
+    session back.
 
     Answers what tells whether it has happened.
     """
@@ -62,7 +71,8 @@ def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> C
 
     def reach(name: str) -> None:
         nonlocal queries
-        queries += name == "Query" and stage.session(session).status == "in_transit"  # before it, and after it
+        # before it, and after it
+        queries += name == "Query" and stage.session(session).status == "in_transit"
         if queries == 2 * read:
             stage.boundary.reach = lambda name: None
             act()
@@ -73,7 +83,9 @@ def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> C
 
 def fail_by_hand(stage: Stage, session: Session) -> None:
     """The session has just failed; nothing that follows from it is done yet."""
-    stage.app.records.table(SESSION).update(session.partition_key, names(session), [Session.status.set("failed")], None)
+    stage.app.records.table(SESSION).update(
+        session.partition_key, names(session), [Session.status.set("failed")], None
+    )
 
 
 def names(session: Session) -> tuple[str, str]:
@@ -81,9 +93,15 @@ def names(session: Session) -> tuple[str, str]:
 
 
 def every_death(
-    stage: Stage, prepare: Callable[[], Session], history: Callable[[Session], None], *, every: int = 1
+    stage: Stage,
+    prepare: Callable[[], Session],
+    history: Callable[[Session], None],
+    *,
+    every: int = 1,
 ) -> Iterator[Session]:
-    """What is prepared, after a history that died at one point after the other; the caller checks it each time."""
+    """What is prepared, after a history that died at one point after the other; the caller checks
+    it each time.
+    """
     point = 1
     while True:
         session = prepare()

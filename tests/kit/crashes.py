@@ -60,7 +60,8 @@ def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
 class Turns:
     """Runs workers at the same time, one side effect at a time; `random` draws whose turn it is.
 
-    The store makes each call atomic, so that these are all the interleavings there are; and they can be repeated.
+    The store makes each call atomic, so that these are all the interleavings there are; and they
+    can be repeated.
     """
 
     def __init__(self, random: Random) -> None:

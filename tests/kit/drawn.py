@@ -38,7 +38,9 @@ TROUBLE = st.builds(
 
 @st.composite
 def waiting(draw: st.DrawFn) -> dict[str, Any]:
-    """Now and then an agent waits for a person, or its attempt for a long job or an action function."""
+    """Now and then an agent waits for a person, or its attempt for a long job or an action
+    function.
+    """
     return {
         "asks": draw(st.sampled_from([False] * 20 + [True, True, "default", "default", "expires"])),
         "job": draw(st.sampled_from([None] * 18 + ["done", "silent", "beats", "fades"])),
@@ -56,10 +58,14 @@ def nodes(draw: st.DrawFn, number: int) -> Node:
     waits = draw(waiting())
     if not names:
         return Node((), behaviour, items, **waits)
-    conditions = tuple(draw(st.sets(st.sampled_from(names)))) if draw(st.integers(0, 3)) == 0 else ()
+    conditions = (
+        tuple(draw(st.sets(st.sampled_from(names)))) if draw(st.integers(0, 3)) == 0 else ()
+    )
     if draw(st.integers(0, 7)) == 0:
         over, join = draw(st.sampled_from(names)), draw(st.sampled_from(["all", "all_terminal"]))
-        return Node(names, behaviour, items, conditions=tuple(sorted(conditions)), over=over, map_join=join)
+        return Node(
+            names, behaviour, items, conditions=tuple(sorted(conditions)), over=over, map_join=join
+        )
     join = draw(st.sampled_from(["all", "all", "all", "any", "quorum", "all_terminal"]))
     quorum = draw(st.integers(1, len(names))) if join == "quorum" else 1
     return Node(names, behaviour, items, join, quorum, tuple(sorted(conditions)), **waits)
@@ -74,7 +80,9 @@ def plans(draw: st.DrawFn, most: int = MOST_AGENTS) -> Plan:
 
 
 def tried(stage: Stage, number: int, first: int, most_agents: int = MOST_AGENTS) -> None:
-    """So many histories, drawn from `first` on; raises what the first that fails raises, with a script of it."""
+    """So many histories, drawn from `first` on; raises what the first that fails raises, with a
+    script of it.
+    """
 
     @seed(first)
     @settings(

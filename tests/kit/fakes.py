@@ -1,4 +1,6 @@
-"""One fake for each port. They keep what they were given, and say so before and after every call."""
+"""One fake for each port. They keep what they were given, and say so before and after every
+call.
+"""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,9 @@ from ai_coordination_engine.ports import (
 
 LONGEST_DELAY = 900  # seconds, of SQS
 Reach = Callable[[str], None]
-"""Called with the name of a side effect, once before and once after it; may raise, as a process that dies there."""
+"""Called with the name of a side effect, once before and once after it; may raise, as a process
+that dies there.
+"""
 
 
 def _pass(name: str) -> None:
@@ -28,7 +32,9 @@ def _pass(name: str) -> None:
 
 
 class FakeClock:
-    """`ports.Clock`: stands still until somebody advances it; `tick` is called then, `every` so many seconds."""
+    """`ports.Clock`: stands still until somebody advances it; `tick` is called then, `every` so
+    many seconds.
+    """
 
     def __init__(self) -> None:
         self.begin()
@@ -55,17 +61,20 @@ class FakeClock:
         self._pass(seconds)
 
     def _pass(self, seconds: float) -> None:
-        self._now += timedelta(microseconds=ceil(seconds * 1_000_000))  # up: what waits for then must be due
+        # up: what waits for then must be due
+        self._now += timedelta(microseconds=ceil(seconds * 1_000_000))
         self.tick()
 
 
 class FakeSecrets:
-    """`ports.Secrets`: a secret is its text, or all its texts so far, the newest last. What is old is served until
-    something newer is asked for.
+    """`ports.Secrets`: a secret is its text, or all its texts so far, the newest last. What is old
+    is served until something newer is asked for.
     """
 
     def __init__(self, **secrets: str | Sequence[str]) -> None:
-        self.texts = {name: [text] if isinstance(text, str) else list(text) for name, text in secrets.items()}
+        self.texts = {
+            name: [text] if isinstance(text, str) else list(text) for name, text in secrets.items()
+        }
         self._seen: dict[str, list[str]] = {}
 
     def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
@@ -88,7 +97,9 @@ class Delivery:
 
 
 class FakeQueue:
-    """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever accepted."""
+    """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever
+    accepted.
+    """
 
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
@@ -140,7 +151,9 @@ class FakeQueue:
         return body
 
     def put_back(self, delivery: Delivery, seconds: float = 0) -> None:
-        """A message that was received comes into sight again, after some seconds, unless it was deleted."""
+        """A message that was received comes into sight again, after some seconds, unless it was
+        deleted.
+        """
         if seconds:
             delivery.visible_at = self._clock.now().timestamp() + seconds
         with self._lock:
@@ -197,10 +210,11 @@ Behaviour = Callable[[AgentRequest], str | AgentResult]
 
 
 class FakeRuntime:
-    """`ports.AgentRuntime` and `ports.Runtimes` in one: an agent answers its name in capitals unless it is told how.
+    """`ports.AgentRuntime` and `ports.Runtimes` in one: an agent answers its name in capitals
+    unless it is told how.
 
-    A behaviour may raise `AgentFailure`. `requests` keeps every attempt in the order they began, `repeated` those whose
-    agent had a completed run already, as `had_completed` says.
+    A behaviour may raise `AgentFailure`. `requests` keeps every attempt in the order they began,
+    `repeated` those whose agent had a completed run already, as `had_completed` says.
     """
 
     def __init__(
@@ -239,7 +253,9 @@ class FakeRuntime:
 
 
 def failing(message: str, times: int | None = None, **failure: Any) -> Behaviour:
-    """The behaviour of an agent that fails: always, or `times` attempts of each session agent; then it answers "ok"."""
+    """The behaviour of an agent that fails: always, or `times` attempts of each session agent; then
+    it answers "ok".
+    """
 
     def fail(request: AgentRequest) -> str:
         if times is not None and request.attempt > times:

@@ -1,6 +1,8 @@
-"""`ace serve`, again and again, each in a process of its own: forked off one that has imported all of it already.
+"""`ace serve`, again and again, each in a process of its own: forked off one that has imported all
+of it already.
 
-Reads a data directory from each line of its input, and serves it until somebody kills the server; the next line then.
+Reads a data directory from each line of its input, and serves it until somebody kills the server;
+the next line then.
 """
 
 import os

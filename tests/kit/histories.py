@@ -1,4 +1,6 @@
-"""Histories of a session: some workers on one queue, each with its own clock, and what goes wrong on the way."""
+"""Histories of a session: some workers on one queue, each with its own clock, and what goes wrong
+on the way.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +78,10 @@ class History:
             module._RANDOM.seed(self.trouble.seed)
         SECRETS.seed(self.trouble.seed)  # of uuids and tokens
         stage, database = self._stage, self._database
-        stage.renew(self.random, {name: self._world.behaviour(node) for name, node in self.plan.agents.items()})
+        stage.renew(
+            self.random,
+            {name: self._world.behaviour(node) for name, node in self.plan.agents.items()},
+        )
         stage.requests.clear()
         database.clear()
         stage.clock.begin()  # no history depends on how long the ones before it took
@@ -110,7 +115,11 @@ class History:
 
     def _work_all_off(self, apps: list[App]) -> None:
         """Work until everything has ended; where no message is left, the sweep must come."""
-        queue, clock, watch_seconds = self._stage.queue, self._stage.clock, self._stage.app.settings.watch_seconds
+        queue, clock, watch_seconds = (
+            self._stage.queue,
+            self._stage.clock,
+            self._stage.app.settings.watch_seconds,
+        )
         for _ in range(MOST_ROUNDS):
             workers = [self._as("WorkerRole", self._work, app) for app in apps]
             self._outputs.run([*workers, self._as("ApiRole", self._world.turn, apps[0])])
@@ -122,7 +131,9 @@ class History:
                 continue
             if seconds := queue.next_visible_in():
                 clock.advance(seconds)
-                if self._world.given_up and clock.now() > self._swept_at + timedelta(seconds=watch_seconds):
+                if self._world.given_up and clock.now() > self._swept_at + timedelta(
+                    seconds=watch_seconds
+                ):
                     self._sweep(apps[0])  # which a job that is kept alive would keep away
             elif not queue.waiting:
                 clock.advance(watch_seconds + 2 * self.trouble.skew + 1)
@@ -147,7 +158,9 @@ class History:
             self._outputs.run([*(self._as("ApiRole", client, app) for app in apps[:2]), *others])
             self._outputs.run([self._as("WorkerRole", self._work, app) for app in apps])
             if not begun:
-                self._stage.clock.advance(self._stage.app.settings.watch_seconds + 2 * self.trouble.skew + 1)
+                self._stage.clock.advance(
+                    self._stage.app.settings.watch_seconds + 2 * self.trouble.skew + 1
+                )
                 self._sweep(apps[0])
                 if self.trouble.gives_up and self._exists():
                     return  # whoever started it is gone, and it goes on
@@ -158,7 +171,9 @@ class History:
         if self.still > STILL:
             self._world.repeat()
         swept: list[int] = []
-        self._outputs.run([self._as("SweepRole", self._world.call, lambda: swept.append(reconcile.sweep(app)))])
+        self._outputs.run(
+            [self._as("SweepRole", self._world.call, lambda: swept.append(reconcile.sweep(app)))]
+        )
         self.still += len(swept)
 
     def _run_again(self, apps: list[App]) -> None:
@@ -167,8 +182,16 @@ class History:
         planned = [each for each in agents if each.map_ordinal is None]
         agent = self.random.choice(planned)
         status = self._now().status
-        retry = partial(restart.retry_session, apps[0], TENANT, session.coordination_uuid, session.session_uuid)
-        rerun = partial(restart.rerun_session_agent, apps[0], TENANT, session.session_uuid, agent.session_agent_uuid)
+        retry = partial(
+            restart.retry_session, apps[0], TENANT, session.coordination_uuid, session.session_uuid
+        )
+        rerun = partial(
+            restart.rerun_session_agent,
+            apps[0],
+            TENANT,
+            session.session_uuid,
+            agent.session_agent_uuid,
+        )
         done: list[Session] = []
         is_retry = status in ("failed", "cancelled")
         call = partial(retry if is_retry else rerun, idempotency_key=key)
@@ -176,7 +199,9 @@ class History:
         self._world.cancelled.discard(session.session_uuid)
         clients = [self._as("ApiRole", self._world.call, lambda: done.append(call()))]
         if self.trouble.deletes and self.happens("delete", self.trouble.deletes):
-            clients.append(self._as("ApiRole", self._world.call, self._world.deletion(apps[1], session)))
+            clients.append(
+                self._as("ApiRole", self._world.call, self._world.deletion(apps[1], session))
+            )
         conflicts = self.happened["conflict"]
         while not done and conflicts == self.happened["conflict"]:
             self._outputs.run(clients)
@@ -184,7 +209,9 @@ class History:
                 return
 
     def _check_calls(self) -> None:
-        """What is called is linear in the agents and in what goes wrong; a pause and its end go to each agent."""
+        """What is called is linear in the agents and in what goes wrong; a pause and its end go to
+        each agent.
+        """
         agents = len(self.agents())
         pauses = 2 * agents * self.happened["control"]
         most = CALLS * (agents + self.happened.total() + self._sweeps + 1) + pauses
@@ -201,7 +228,9 @@ class History:
             assert not there & world.deleted, "an agent is there that was deleted"
             end.is_fork, end.cut = is_fork, bool(self.happened["cancel"])
             end.again = not is_fork and bool(self.happened["retry"] + self.happened["rerun"])
-            end.deleted = bool(self.happened["delete"]) and (bool(world.deleted) or set(end.states) != planned)
+            end.deleted = bool(self.happened["delete"]) and (
+                bool(world.deleted) or set(end.states) != planned
+            )
             if each.session_uuid in world.cancelled and each.status != "cancelled":
                 world.broken.append(f"{each.session_uuid} was cancelled and is {each.status}")
             ended.append(end)
@@ -213,7 +242,8 @@ class History:
 
     def _has_ended(self) -> bool:
         return all(
-            each.status in TERMINAL_SESSION_STATUSES and each.unconfirmed is None for each in self.sessions()
+            each.status in TERMINAL_SESSION_STATUSES and each.unconfirmed is None
+            for each in self.sessions()
         ) and all(each.state in TERMINAL_AGENT_STATES for each in self.agents())
 
     def _work(self, app: App) -> None:
@@ -261,10 +291,14 @@ class History:
 
     def _agents_of(self, session: Session) -> list[SessionAgent]:
         table, key = self._table("session_agents"), ParentKey.stored(TENANT, session.session_uuid)
-        return [self._read(SessionAgent, table.items[key, each]) for each in table.ranges.get(key, ())]
+        return [
+            self._read(SessionAgent, table.items[key, each]) for each in table.ranges.get(key, ())
+        ]
 
     def _now(self) -> Session:
-        return next(each for each in self.sessions() if each.session_uuid == self._session.session_uuid)
+        return next(
+            each for each in self.sessions() if each.session_uuid == self._session.session_uuid
+        )
 
     def _exists(self) -> bool:
         return any(each.session_uuid == self._session.session_uuid for each in self.sessions())
@@ -285,7 +319,9 @@ class History:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What is done here is no part of anybody's step: nothing goes wrong, and nobody else has a turn."""
+        """What is done here is no part of anybody's step: nothing goes wrong, and nobody else has a
+        turn.
+        """
         assert self._stage.iam is not None
         before, self._aside = self._aside, True
         try:
@@ -298,10 +334,14 @@ class History:
         self._outputs.pause()
         self.trace.append(name)
         if self.happens("delay", self.trouble.delays) and self._all_may_die():
-            self._stage.clock.advance(self._stage.app.settings.lease_seconds + 2 * self.trouble.skew + 1)
+            self._stage.clock.advance(
+                self._stage.app.settings.lease_seconds + 2 * self.trouble.skew + 1
+            )
         if self.happens("crash", self.trouble.crashes) and self._all_may_die():
             raise Crash(name)
-        if name not in ("run", "act", "delete") and self.happens("throttle", self.trouble.throttles):
+        if name not in ("run", "act", "delete") and self.happens(
+            "throttle", self.trouble.throttles
+        ):
             raise Throttled(name)
 
     def _repeat(self, operation: str) -> bool:
@@ -312,8 +352,8 @@ class History:
         return True
 
     def _all_may_die(self) -> bool:
-        """Whether no agent is given up when all their workers die now, and those that are about to claim them: what
-        kills its worker is not tried for ever.
+        """Whether no agent is given up when all their workers die now, and those that are about to
+        claim them: what kills its worker is not tried for ever.
         """
         return all(
             died_in_a_row(each) + 1 < step.MOST_LOST and (each.resumed or 0) + 2 < step.MOST_LOST
@@ -330,10 +370,12 @@ class History:
 
 
 def script(plan: Plan, trouble: Trouble) -> str:
-    """A few lines of Python, to be run where the tests are, that replay a history and check it again."""
+    """A few lines of Python, to be run where the tests are, that replay a history and check it
+    again.
+    """
     return (
-        "from tests.kit.histories import replay\nfrom tests.kit.plans import Node, Plan, Trouble\n\n"
-        f"replay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r})\n"
+        "from tests.kit.histories import replay\nfrom tests.kit.plans import Node, Plan,"
+        f" Trouble\n\nreplay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r})\n"
     ).replace("Node(", "\n    Node(")
 
 

@@ -1,6 +1,8 @@
-"""The roles of template.yaml, enforced on the calls that botocore makes: emulators of AWS allow everything.
+"""The roles of template.yaml, enforced on the calls that botocore makes: emulators of AWS allow
+everything.
 
-A right is an action and a resource as the template writes it: `Sessions`, `Sessions/index/to_watch`, `Bucket/*`.
+A right is an action and a resource as the template writes it: `Sessions`,
+`Sessions/index/to_watch`, `Bucket/*`.
 """
 
 import re
@@ -47,7 +49,8 @@ Loader.add_multi_constructor("!", _function)
 @cache
 def template() -> dict[str, Any]:
     """The template as it is written."""
-    return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506 - a SafeLoader
+    # - a SafeLoader
+    return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506
 
 
 def statements(role: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -59,7 +62,9 @@ def statements(role: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def attached(role: str) -> list[Mapping[str, Any]]:
     """The policies of the template that it attaches to a role."""
-    policies = [each for each in template()["Resources"].values() if each["Type"] == "AWS::IAM::Policy"]
+    policies = [
+        each for each in template()["Resources"].values() if each["Type"] == "AWS::IAM::Policy"
+    ]
     return [each["Properties"] for each in policies if {"Ref": role} in each["Properties"]["Roles"]]
 
 
@@ -82,14 +87,18 @@ def rights(role: str) -> frozenset[Right]:
 
 def _resource(written: Mapping[str, str]) -> str:
     ((function, value),) = written.items()
-    return value.removesuffix(".Arn") if function == "GetAtt" else re.sub(r"\$\{(\w+)\.Arn\}", r"\1", value)
+    return (
+        value.removesuffix(".Arn")
+        if function == "GetAtt"
+        else re.sub(r"\$\{(\w+)\.Arn\}", r"\1", value)
+    )
 
 
 class Iam:
     """Refuses, of the clients that are made while it is there, what the acting role may not do.
 
-    `used` and `refused` are the rights by role; `watch` is told of each before it is used. While nobody acts,
-    everything is allowed: that is the test itself.
+    `used` and `refused` are the rights by role; `watch` is told of each before it is used. While
+    nobody acts, everything is allowed: that is the test itself.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +152,9 @@ class Iam:
             self._check((action, resource), model.name)
 
     def _after_get_object(self, parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
-        """Whoever may not list a bucket is not told that a key is missing ("GetObject", Amazon S3 API reference)."""
+        """Whoever may not list a bucket is not told that a key is missing ("GetObject", Amazon S3
+        API reference).
+        """
         if self._role is not None and parsed.get("Error", {}).get("Code") == "NoSuchKey":
             self._check(("s3:ListBucket", "Bucket"), model.name)
 
@@ -153,7 +164,9 @@ class Iam:
         self.used.setdefault(role, set()).add(right)
         if right not in rights(role):
             self.refused.setdefault(role, set()).add(right)
-            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": str(right)}}, operation)
+            raise ClientError(
+                {"Error": {"Code": "AccessDeniedException", "Message": str(right)}}, operation
+            )
 
     def _resources(self, service: str, operation: str, params: Mapping[str, Any]) -> list[str]:
         if service == "dynamodb":

@@ -1,4 +1,6 @@
-"""Deterministic interleavings: processes stop before every call to the database, and a schedule says who goes on."""
+"""Deterministic interleavings: processes stop before every call to the database, and a schedule
+says who goes on.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -33,7 +35,8 @@ class Process:
     def start(self, work: Work) -> None:
         """Run up to the first call, not included."""
         self.done, self._killed, self.outcome = False, False, None
-        Thread(target=self._run, args=(work,), daemon=True).start()  # a test that fails leaves it standing
+        # a test that fails leaves it standing
+        Thread(target=self._run, args=(work,), daemon=True).start()
         self._stopped.acquire()
 
     def step(self) -> None:
@@ -70,7 +73,9 @@ class Process:
 
 
 def play(processes: Sequence[Process], works: Sequence[Work], choose: Choose) -> list[Any]:
-    """One history of all works; `choose` picks the next among the processes that still run. Their outcomes."""
+    """One history of all works; `choose` picks the next among the processes that still run. Their
+    outcomes.
+    """
     for process, work in zip(processes, works, strict=True):
         process.start(work)
     while running := [number for number, process in enumerate(processes) if not process.done]:
@@ -79,7 +84,9 @@ def play(processes: Sequence[Process], works: Sequence[Work], choose: Choose) ->
 
 
 def every_schedule() -> Iterator[Choose]:
-    """Schedules until every order of steps was seen, depth first; each must be used up before the next is taken."""
+    """Schedules until every order of steps was seen, depth first; each must be used up before the
+    next is taken.
+    """
     prefix: list[int] = []
     while True:
         seen: list[tuple[int, Sequence[int]]] = []
@@ -103,7 +110,9 @@ def every_schedule() -> Iterator[Choose]:
 
 
 def some_schedules(number: int, seed: int) -> Iterator[Choose]:
-    """One process after the other, the same backwards, and so many drawn at random but always the same."""
+    """One process after the other, the same backwards, and so many drawn at random but always the
+    same.
+    """
     yield lambda running: running[0]
     yield lambda running: running[-1]
     random = Random(seed)
@@ -112,7 +121,8 @@ def some_schedules(number: int, seed: int) -> Iterator[Choose]:
 
 
 def every_death(process: Process, work: Callable[[], Work], *, limit: int = 20) -> Iterator[int]:
-    """Die before each call of the work in turn; yields after each death, with the number of calls made before it.
+    """Die before each call of the work in turn; yields after each death, with the number of calls
+    made before it.
 
     `work` makes a new piece of work each time.
     """

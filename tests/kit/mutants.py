@@ -1,7 +1,8 @@
-"""`make mutants`: deliberate faults of the engine, each of which the tests that claim its promise must notice.
+"""`make mutants`: deliberate faults of the engine, each of which the tests that claim its promise
+must notice.
 
-Each mutant is a copy of the tree in which one text is replaced; a text that is not there (any more) is an error. A
-mutant whose tests pass has survived: some promise is claimed and not tested.
+Each mutant is a copy of the tree in which one text is replaced; a text that is not there (any more)
+is an error. A mutant whose tests pass has survived: some promise is claimed and not tested.
 """
 
 import argparse
@@ -22,7 +23,9 @@ SECONDS = 200  # for the tests of one mutant; one that hangs is noticed, too
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is wrong, where (below the package; a folder: everywhere in it), and the tests that must fail."""
+    """What is wrong, where (below the package; a folder: everywhere in it), and the tests that must
+    fail.
+    """
 
     name: str
     where: str
@@ -36,10 +39,26 @@ BATCHES = ("unit/test_batches.py",)
 TRANSITIONS = ("integration/test_transitions.py",)
 GUARDS = ("integration/test_guards.py", "integration/test_guards_crashes.py")
 MUTANTS = (
-    Mutant("no read is consistent", ".", "consistent=True", "consistent=False", ("integration/test_lagging.py",)),
-    Mutant("UnprocessedKeys are ignored", "store/tables/table.py", 'answer.get("UnprocessedKeys", {})', "{}", BATCHES),
     Mutant(
-        "UnprocessedItems are ignored", "store/tables/table.py", 'answer.get("UnprocessedItems", {})', "{}", BATCHES
+        "no read is consistent",
+        ".",
+        "consistent=True",
+        "consistent=False",
+        ("integration/test_lagging.py",),
+    ),
+    Mutant(
+        "UnprocessedKeys are ignored",
+        "store/tables/table.py",
+        'answer.get("UnprocessedKeys", {})',
+        "{}",
+        BATCHES,
+    ),
+    Mutant(
+        "UnprocessedItems are ignored",
+        "store/tables/table.py",
+        'answer.get("UnprocessedItems", {})',
+        "{}",
+        BATCHES,
     ),
     Mutant(
         "a claim asks for no tenant",
@@ -100,8 +119,10 @@ MUTANTS = (
     Mutant(
         "an attempt is claimed again",
         "domain/lifecycle/agents.py",
-        '    "a worker takes the next attempt",\n    (INITIAL, PENDING),\n    EXECUTING,\n    _READY',
-        '    "a worker takes the next attempt",\n    (INITIAL, PENDING, EXECUTING),\n    EXECUTING,\n    SATISFIED',
+        '    "a worker takes the next attempt",\n    (INITIAL, PENDING),\n    EXECUTING,\n   '
+        " _READY",
+        '    "a worker takes the next attempt",\n    (INITIAL, PENDING, EXECUTING),\n   '
+        " EXECUTING,\n    SATISFIED",
         TRANSITIONS,
     ),
     Mutant(
@@ -121,8 +142,8 @@ MUTANTS = (
     Mutant(
         "an edge counts as often as it is removed",
         "domain/lifecycle/agents.py",
-        '"one predecessor has ended", _ANY, None, Contains("unfinished", EDGE))',
-        '"one predecessor has ended", _ANY, None, Exists("session_uuid"))',
+        '"one predecessor has ended", _ANY, None, Contains("unfinished", EDGE)\n',
+        '"one predecessor has ended", _ANY, None, Exists("session_uuid")\n',
         TRANSITIONS,
     ),
     Mutant(
@@ -142,8 +163,8 @@ MUTANTS = (
     Mutant(
         "a repeated claim is refused",
         "store/transitions/agent_writes.py",
-        "if refused.old is None or (refused.old.lease_token, refused.old.state) != (lease.token, state):\n",
-        "if refused.old is not None:\n",
+        "if old is None or (old.lease_token, old.state) != (lease.token, state):\n",
+        "if old is not None:\n",
         TRANSITIONS,
     ),
     Mutant(
@@ -219,7 +240,8 @@ MUTANTS = (
     Mutant(
         "the message of a held agent is deleted",
         "engine/step.py",
-        "            raise Busy(max(agent.lease_until - lease.now, 0))\n        case Phase.LEASE_EXPIRED",
+        "            raise Busy(max(agent.lease_until - lease.now, 0))\n        case"
+        " Phase.LEASE_EXPIRED",
         "            return None\n        case Phase.LEASE_EXPIRED",
         CRASHES,
     ),
@@ -261,7 +283,8 @@ MUTANTS = (
     Mutant(
         "a message that returns forgets who was held",
         "engine/recovery.py",
-        "        held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}\n",
+        "        held = {each.ordinal for each in walk.standing.values() if is_held(each,"
+        " lost_before)}\n",
         "        held: set[int] = set()\n",
         ("integration/test_proportion.py",),
     ),
@@ -289,8 +312,8 @@ MUTANTS = (
     Mutant(
         "who ends a session by hand asks the sweep for no look",
         "api/resources.py",
-        "        control.session_ends(context.app",
-        "        (lambda *_: None)(context.app",
+        "        control.session_ends(\n",
+        "        (lambda *_: None)(\n",
         ("integration/test_nothing_hangs.py",),
     ),
     Mutant(
@@ -317,9 +340,10 @@ MUTANTS = (
     Mutant(
         "a lease is renewed after the last look for a run",
         "engine/step.py",
-        "    if request is not None and not _is_renewed(app, agent, request):\n        return None\n",
-        "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_renewed(app, agent, request):\n"
-        "        return None\n    earlier = []\n",
+        "    if request is not None and not _is_renewed(app, agent, request):\n        return"
+        " None\n",
+        "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_renewed(app,"
+        " agent, request):\n        return None\n    earlier = []\n",
         ("integration/test_recorded_attempts.py",),
     ),
     Mutant(
@@ -360,8 +384,8 @@ MUTANTS = (
     Mutant(
         "the end of a session in turns sends no message",
         "engine/advance/ending.py",
-        "        app.queue.send([Wake(session.partition_key, ",
-        "        str([Wake(session.partition_key, ",
+        "        app.queue.send(\n            [Wake(session.partition_key, ",
+        "        str(\n            [Wake(session.partition_key, ",
         ("integration/test_proportion.py",),
     ),
     Mutant(
@@ -375,7 +399,9 @@ MUTANTS = (
 
 
 def main() -> None:
-    """Try all mutants, or those whose name contains a word; print the table; exit with 1 when one has survived."""
+    """Try all mutants, or those whose name contains a word; print the table; exit with 1 when one
+    has survived.
+    """
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("word", nargs="?", default="")
     arguments.add_argument("--at-once", type=int, default=2)
@@ -393,7 +419,15 @@ def _tried(mutant: Mutant) -> bool:
     begun = monotonic()
     with TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)
-        for name in (PACKAGE, "tests", "benchmarks", "examples", "pyproject.toml", "template.yaml", "README.md"):
+        for name in (
+            PACKAGE,
+            "tests",
+            "benchmarks",
+            "examples",
+            "pyproject.toml",
+            "template.yaml",
+            "README.md",
+        ):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tree / name)
         mutate(tree / PACKAGE, mutant)
@@ -404,7 +438,9 @@ def _tried(mutant: Mutant) -> bool:
 
 
 def mutate(package: Path, mutant: Mutant) -> None:
-    """Replace the text. Raises `LookupError` where it is not there, or, in one file, more than once."""
+    """Replace the text. Raises `LookupError` where it is not there, or, in one file, more than
+    once.
+    """
     place = package / mutant.where
     files = [place] if place.is_file() else sorted(place.rglob("*.py"))
     found = 0
@@ -418,7 +454,17 @@ def mutate(package: Path, mutant: Mutant) -> None:
 
 def _noticed(tree: Path, mutant: Mutant) -> str:
     """The first test that fails, or how else it is noticed; empty when it is not."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+    ]
     tests = [f"tests/{each}" for each in mutant.tests]
     try:
         done = subprocess.run(

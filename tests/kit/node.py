@@ -11,12 +11,15 @@ import pytest
 
 CACHE = Path(__file__).parents[2] / ".cache"
 needs_node = pytest.mark.skipif(
-    shutil.which("npm") is None and not os.environ.get("CI"), reason="needs Node and npm (always run in CI)"
+    shutil.which("npm") is None and not os.environ.get("CI"),
+    reason="needs Node and npm (always run in CI)",
 )
 
 
 def installed(folder: Path) -> Path:
-    """A folder with the packages that the lock in `folder` pins; a rename makes it appear complete."""
+    """A folder with the packages that the lock in `folder` pins; a rename makes it appear
+    complete.
+    """
     lock = folder / "package-lock.json"
     target = CACHE / f"{folder.name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     if not target.exists():
@@ -24,7 +27,9 @@ def installed(folder: Path) -> Path:
         unfinished = Path(mkdtemp(dir=CACHE))
         for name in ("package.json", lock.name):
             shutil.copy(folder / name, unfinished)
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=unfinished, check=True)
+        subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=unfinished, check=True
+        )
         try:
             unfinished.rename(target)
         except OSError:  # another process was faster

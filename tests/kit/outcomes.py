@@ -1,6 +1,8 @@
-"""A model of the engine: how the agents of a plan must end, and the session, whatever the interleaving.
+"""A model of the engine: how the agents of a plan must end, and the session, whatever the
+interleaving.
 
-Independent of the engine on purpose: it knows the rules of joins, conditions and failures, and none of its code.
+Independent of the engine on purpose: it knows the rules of joins, conditions and failures, and none
+of its code.
 """
 
 from collections.abc import Collection, Mapping
@@ -8,13 +10,20 @@ from dataclasses import dataclass, field
 
 from tests.kit.plans import Node, Plan
 
-ENDS = {"go": "completed", "stop": "completed", "flaky": "completed", "tired": "failed", "fail": "failed"}
+ENDS = {
+    "go": "completed",
+    "stop": "completed",
+    "flaky": "completed",
+    "tired": "failed",
+    "fail": "failed",
+}
 
 
 @dataclass
 class Fate:
-    """How an agent ends when it is left to: its state; when it is skipped, whether because of a failure (or either, by
-    what came first); its elements, when it is a map; and the predecessors without which it cannot end.
+    """How an agent ends when it is left to: its state; when it is skipped, whether because of a
+    failure (or either, by what came first); its elements, when it is a map; and the predecessors
+    without which it cannot end.
     """
 
     state: str
@@ -25,7 +34,9 @@ class Fate:
 
 @dataclass
 class Outcomes:
-    """The statuses and states that a history may end with. `exact`: none of its agents can be cut short."""
+    """The statuses and states that a history may end with. `exact`: none of its agents can be cut
+    short.
+    """
 
     statuses: set[str]
     states: Mapping[str, set[str]]
@@ -41,17 +52,28 @@ def outcomes(plan: Plan) -> Outcomes:
     waited_for = {before for node in plan.agents.values() for before in node.before}
     sinks = [name for name in plan.agents if name not in waited_for]
     needed = _needed(fates, sinks)
-    must = any(fates[name].state == "failed" or set(fates[name].upstream_failed) == {True} for name in sinks)
+    must = any(
+        fates[name].state == "failed" or set(fates[name].upstream_failed) == {True}
+        for name in sinks
+    )
     may = must or any(True in fates[name].upstream_failed for name in sinks)
-    ending = [] if plan.on_failure == "continue" else [name for name in fates if _ends_session(plan, fates, name)]
+    ending = (
+        []
+        if plan.on_failure == "continue"
+        else [name for name in fates if _ends_session(plan, fates, name)]
+    )
     must = must or any(name in needed for name in ending)
     may = may or bool(ending)
     cut_short = set(fates) if ending else set(fates) - needed
     return Outcomes(
         {*(["failed"] if may else []), *([] if must else ["completed"])},
-        {name: {fate.state, *(_early(plan, name) if name in cut_short else [])} for name, fate in fates.items()},
+        {
+            name: {fate.state, *(_early(plan, name) if name in cut_short else [])}
+            for name, fate in fates.items()
+        },
         {name: fate.elements for name, fate in fates.items()},
-        not cut_short and not any("failed" in fate.elements and fate.upstream_failed for fate in fates.values()),
+        not cut_short
+        and not any("failed" in fate.elements and fate.upstream_failed for fate in fates.values()),
     )
 
 
@@ -79,8 +101,13 @@ def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:
 
 
 def _blame(fates: Mapping[str, Fate], off: list[str], most: int) -> set[bool]:
-    """Whether a failure is among the first `most` of these edges that go off, in whatever order they do."""
-    kinds = [{True} if fates[each].state == "failed" else set(fates[each].upstream_failed) or {False} for each in off]
+    """Whether a failure is among the first `most` of these edges that go off, in whatever order
+    they do.
+    """
+    kinds = [
+        {True} if fates[each].state == "failed" else set(fates[each].upstream_failed) or {False}
+        for each in off
+    ]
     upstream_failed = {True} if any(True in kind for kind in kinds) else set()
     return upstream_failed | ({False} if sum(False in kind for kind in kinds) >= most else set())
 

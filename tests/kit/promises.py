@@ -1,4 +1,6 @@
-"""What must hold at the end of a history: promises P1 to P6, and of a random one that it ended as planned."""
+"""What must hold at the end of a history: promises P1 to P6, and of a random one that it ended as
+planned.
+"""
 
 import json
 from collections import Counter, defaultdict
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Found:
-    """How a session ended, and its forks; `session` is None when it was never started, for its coordination is gone.
+    """How a session ended, and its forks; `session` is None when it was never started, for its
+    coordination is gone.
 
-    `again`: somebody has run it again; `cut`: or cancelled it; `deleted`: or has deleted agents of it.
+    `again`: somebody has run it again; `cut`: or cancelled it; `deleted`: or has deleted agents of
+    it.
     """
 
     session: Session | None
@@ -33,13 +37,19 @@ class Found:
     forks: list["Found"] = field(default_factory=list)
 
     def __str__(self) -> str:
-        elements = {f"{name}[{index}]": state for name in self.elements for index, state in self._numbered(name)}
+        elements = {
+            f"{name}[{index}]": state
+            for name in self.elements
+            for index, state in self._numbered(name)
+        }
         told = ", ".join(f"{name}: {state}" for name, state in {**self.states, **elements}.items())
         status = self.session.status if self.session is not None else "never started"
         return "\n".join([f"{status}; {told}", *(f"fork: {each}" for each in self.forks)])
 
     def is_exact(self, expected: "Outcomes") -> bool:
-        """Whether each agent has ended as its plan says: what a fork takes over may have ended after a failure."""
+        """Whether each agent has ended as its plan says: what a fork takes over may have ended
+        after a failure.
+        """
         is_plain = {state for each in expected.states.values() for state in each} == {"completed"}
         steered = self.again or self.cut or self.deleted
         return expected.exact and not steered and (is_plain or not self.is_fork)
@@ -61,10 +71,12 @@ def found(stage: Stage, session: Session, **known: bool) -> Found:
 
 
 def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
-    """P1–P6 at the end of a history, and that it ended as it must; a fork ends as what it was forked from.
+    """P1–P6 at the end of a history, and that it ended as it must; a fork ends as what it was
+    forked from.
 
-    When it ran again it may end before what is set back, for sinks that have ended are kept; and a map that is expanded
-    anew keeps the elements that it had. When it was cut short, nothing but its agents' own promises hold.
+    When it ran again it may end before what is set back, for sinks that have ended are kept; and a
+    map that is expanded anew keeps the elements that it had. When it was cut short, nothing but its
+    agents' own promises hold.
     """
     assert stage.iam is None or stage.iam.refused == {}
     for each in [ended, *ended.forks]:
@@ -74,10 +86,14 @@ def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
     assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
     if ended.session is not None:
-        if ended.session.watch_at is not None:  # whoever ended it may have died before it said that its agents are
-            reconcile_session(stage.app, TENANT, ended.session.coordination_uuid, ended.session.session_uuid)
+        # whoever ended it may have died before it said that its agents are
+        if ended.session.watch_at is not None:
+            reconcile_session(
+                stage.app, TENANT, ended.session.coordination_uuid, ended.session.session_uuid
+            )
             assert stage.queue.waiting == []
-        stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)  # once more each, however often it was sent
+        # once more each, however often it was sent
+        stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)
         check_redelivery_changes_nothing(stage, ended.session)
 
 
@@ -86,7 +102,9 @@ def _check_session(stage: Stage, ended: Found, expected: "Outcomes") -> None:
     agents: list[Any] = stage.agents(session.session_uuid)
     _check_end(ended, expected)
     if ended.is_exact(expected):
-        assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents), ended
+        assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(
+            agents
+        ), ended
     if session.status == "completed":
         assert (session.open_sink_count, session.open_sinks) == (0, None)
     assert session.unconfirmed is None
@@ -107,12 +125,21 @@ def _check_end(ended: Found, expected: "Outcomes") -> None:
     inexact = ended.again or ended.cut or ended.deleted or (ended.is_fork and not exact)
     more = {"skipped", "failed"} if inexact else set()
     more |= {"cancelled"} if ended.cut or ended.deleted else set()
-    more |= {"completed"} if ended.deleted else set()  # nobody waits for what was deleted, however it had ended
-    statuses = {"completed", "failed"} if ended.deleted or (ended.again and ended.cut) else expected.statuses
+    # nobody waits for what was deleted, however it had ended
+    more |= {"completed"} if ended.deleted else set()
+    statuses = (
+        {"completed", "failed"}
+        if ended.deleted or (ended.again and ended.cut)
+        else expected.statuses
+    )
     assert session.status in statuses | ({"cancelled"} if ended.cut else set()), ended
     assert ended.deleted or ended.cut or set(ended.states) == set(expected.states), ended
     assert set(ended.states) <= set(expected.states)
-    wrong = {name: state for name, state in ended.states.items() if state not in expected.states[name] | more}
+    wrong = {
+        name: state
+        for name, state in ended.states.items()
+        if state not in expected.states[name] | more
+    }
     assert wrong == {}, ended
     for name, states in ended.elements.items():
         natural = expected.elements[name]
@@ -124,11 +151,21 @@ def _check_end(ended: Found, expected: "Outcomes") -> None:
         }, ended
 
 
-def _check_attempts(stage: Stage, session: Session, agents: list[SessionAgent], *, deleted: bool) -> None:
+def _check_attempts(
+    stage: Stage, session: Session, agents: list[SessionAgent], *, deleted: bool
+) -> None:
     here = {each.session_agent_uuid for each in agents}
-    runs = [each for each in stage.runs(session.session_uuid) if not deleted or each.session_agent_uuid in here]
+    runs = [
+        each
+        for each in stage.runs(session.session_uuid)
+        if not deleted or each.session_agent_uuid in here
+    ]
     attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in runs)
-    expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
+    expected = [
+        (each.session_agent_uuid, number + 1)
+        for each in agents
+        for number in range(each.attempt or 0)
+    ]
     assert attempts == Counter(expected)
     requests = [each for each in stage.runtime.requests if each.session_agent_uuid in here]
     executed = Counter(request.run_uuid for request in requests)
@@ -153,14 +190,17 @@ def _check_parents(stage: Stage) -> None:
 
 
 def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
-    """An output is that of the latest attempt that has one: those after it have only taken over, and died in it.
+    """An output is that of the latest attempt that has one: those after it have only taken over,
+    and died in it.
 
     What a fork took over has no attempt: it is that of an attempt in another session.
     """
     with_result: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for run in stage.runs(session.session_uuid):
         if run.async_task["status"] in ("completed", "pending"):
-            with_result[str(run.session_agent_uuid)].append((run.async_task["attempt"], run.run_uuid))
+            with_result[str(run.session_agent_uuid)].append(
+                (run.async_task["attempt"], run.run_uuid)
+            )
     executed = {request.run_uuid: request.agent_uuid for request in stage.runtime.requests}
     for each in agents:
         if each.state != "completed":
@@ -175,9 +215,15 @@ def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
 
 
 def check_promises(
-    stage: Stage, session: Session, *, status: str = "completed", states: Mapping[str, str] | None = None
+    stage: Stage,
+    session: Session,
+    *,
+    status: str = "completed",
+    states: Mapping[str, str] | None = None,
 ) -> None:
-    """P2–P6 at the end of a history. `states` by agent, where a completed session's are not all `completed`."""
+    """P2–P6 at the end of a history. `states` by agent, where a completed session's are not all
+    `completed`.
+    """
     agents: list[Any] = stage.agents(session.session_uuid)
     found: Any = stage.session(session)  # PynamoDB's types know no absent attribute
     assert (found.status, found.unconfirmed) == (status, None)
@@ -185,15 +231,24 @@ def check_promises(
         expected_states = {"completed"} if not states and not found.early else None
         assert expected_states is None or {each.state for each in agents} == expected_states
         if not found.early:  # else a join that needed only some has left others behind
-            assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(agents)
+            assert [(each.in_degree, each.unfinished) for each in agents] == [(0, None)] * len(
+                agents
+            )
         assert (found.open_sink_count, found.open_sinks) == (0, None)
     if states:
         assert stage.states(session.session_uuid) == states
     for each in agents:
         assert each.in_degree == len(each.unfinished or ())
         assert each.state in TERMINAL_AGENT_STATES
-    attempts = Counter((run.session_agent_uuid, run.async_task["attempt"]) for run in stage.runs(session.session_uuid))
-    expected = [(each.session_agent_uuid, number + 1) for each in agents for number in range(each.attempt or 0)]
+    attempts = Counter(
+        (run.session_agent_uuid, run.async_task["attempt"])
+        for run in stage.runs(session.session_uuid)
+    )
+    expected = [
+        (each.session_agent_uuid, number + 1)
+        for each in agents
+        for number in range(each.attempt or 0)
+    ]
     assert attempts == Counter(expected)
     started = Counter(request.run_uuid for request in stage.runtime.requests)
     assert set(started.values()) <= {1}

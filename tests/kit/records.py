@@ -1,4 +1,6 @@
-"""The six records as tests see them: what creates one, what may change, and what hangs below what."""
+"""The six records as tests see them: what creates one, what may change, and what hangs below
+what.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +37,9 @@ class Case:
     def put(self, api: Api, uuids: Item, **arguments: Any) -> Any:
         """`insertUpdate…`, below the parents in `uuids`."""
         above = {name: uuids[name] for name in self.parents}
-        return data(api, f"insertUpdate{self.title}", **{**above, **self.required, **arguments})[self.name]
+        return data(api, f"insertUpdate{self.title}", **{**above, **self.required, **arguments})[
+            self.name
+        ]
 
     def get(self, api: Api, uuids: Item) -> Any:
         return data(api, self.name, **{name: uuids[name] for name in self.keys})
@@ -133,7 +137,9 @@ class World(dict[str, str]):
 
 
 def items(app: App) -> dict[str, list[str]]:
-    """Every item of every table, reservations included: what "nothing was half-written" compares."""
+    """Every item of every table, reservations included: what "nothing was half-written"
+    compares.
+    """
     kept = databases[-1].tables
     names = [table.name for table in app.records.tables.values()]
     return {name: sorted(map(repr, kept[name].items.values())) for name in names}

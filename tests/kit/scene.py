@@ -1,4 +1,6 @@
-"""A parent and a child to be, and processes that create and delete them: what promise P1 is tried with."""
+"""A parent and a child to be, and processes that create and delete them: what promise P1 is tried
+with.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +31,9 @@ from tests.kit.interleave import Work
 
 LIFETIME = MARK_LIFETIME.total_seconds() + 1
 CHILDREN = (TASK, SESSION, TASK_SCHEDULE, SESSION_AGENT, SESSION_RUN)
-every_child = pytest.mark.parametrize("child", CHILDREN, ids=lambda entity: entity.name.replace(" ", "_"))
+every_child = pytest.mark.parametrize(
+    "child", CHILDREN, ids=lambda entity: entity.name.replace(" ", "_")
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Scene:
         if child.parent is not COORDINATION:
             scene.put(COORDINATION, (tenant, top), None)
             scene = replace(scene, parent_key=(top, parent))
-        scene.put(child.parent, scene.parent_key, None if child.parent is COORDINATION else (tenant, top))
+        scene.put(
+            child.parent, scene.parent_key, None if child.parent is COORDINATION else (tenant, top)
+        )
         return scene
 
     @property
@@ -75,11 +81,15 @@ class Scene:
         return lambda records: guards.delete(records, self.parent, self.tenant, self.parent_key)
 
     def define_agents(self, uuids: str) -> None:
-        """Agents of one letter for the coordination that is the parent or above it, and a task to start."""
+        """Agents of one letter for the coordination that is the parent or above it, and a task to
+        start.
+        """
         top = self.parent_key[1] if self.parent is COORDINATION else self.parent_key[0]
         agents = [{"agent_uuid": each} for each in uuids]
         key = (self.tenant, top)
-        self.records.write(COORDINATION, self.tenant, key, lambda parent, new: {"agents": agents}, parent_key=None)
+        self.records.write(
+            COORDINATION, self.tenant, key, lambda parent, new: {"agents": agents}, parent_key=None
+        )
         self.put(TASK, (top, "task"), key)
 
     def start(self, store: Store) -> Work:
@@ -104,7 +114,11 @@ class Scene:
         return self.records.table(self.parent).get(self.tenant, self.parent_key, consistent=True)
 
     def child_items(self) -> list[Any]:
-        return list(self.records.table(self.child).query_all(self.tenant, self.parent_key[1], consistent=True))
+        return list(
+            self.records.table(self.child).query_all(
+                self.tenant, self.parent_key[1], consistent=True
+            )
+        )
 
     def sweep(self) -> None:
         """Remove what was taken back, as the sweep does."""
@@ -121,7 +135,9 @@ class Scene:
         else:
             assert parent.deleting is None
         for outcome in outcomes:
-            assert not isinstance(outcome, BaseException) or isinstance(outcome, NotFound | Conflict | HasDependents)
+            assert not isinstance(outcome, BaseException) or isinstance(
+                outcome, NotFound | Conflict | HasDependents
+            )
         created = [outcome for outcome in outcomes if isinstance(outcome, Record)]
         assert len(children) == len(created)  # what was acknowledged is there
         assert (parent is None) is (None in outcomes)  # `delete` returns None when it deleted

@@ -1,4 +1,6 @@
-"""Sessions of all kinds whose worker dies: at which points, in which order of its parallel calls, how often."""
+"""Sessions of all kinds whose worker dies: at which points, in which order of its parallel calls,
+how often.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +41,12 @@ SHAPES = {
     "two sinks": Shape({"a": "", "b": "a", "c": "a"}),
     "fan": Shape(fan(5)),
     "failure": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, "failed", {"b": failing("no idea")}),
-    "person": Shape({"a": "", "b": "a", "c": "a", "d": "bc"}, actions={"b": {"user_in_the_loop": "ann"}}),
-    "retry": Shape({"a": "", "b": "a", "c": "b"}, behaviours={"b": failing("later", times=2, retryable=True)}),
+    "person": Shape(
+        {"a": "", "b": "a", "c": "a", "d": "bc"}, actions={"b": {"user_in_the_loop": "ann"}}
+    ),
+    "retry": Shape(
+        {"a": "", "b": "a", "c": "b"}, behaviours={"b": failing("later", times=2, retryable=True)}
+    ),
     "fallback": Shape(
         {"a": "", "b": "a", "c": "b"},
         behaviours={"b": failing("never")},
@@ -51,14 +57,26 @@ SHAPES = {
         {"a": "", "b": "a", "c": "b", "d": "a", "e": "cd"},
         behaviours={"a": lambda request: '{"go": false}'},
         actions={"b": {"conditions": {"a": "go"}}, "e": {"join": "any"}},
-        states={"a": "completed", "b": "skipped", "c": "skipped", "d": "completed", "e": "completed"},
+        states={
+            "a": "completed",
+            "b": "skipped",
+            "c": "skipped",
+            "d": "completed",
+            "e": "completed",
+        },
     ),
     "continue": Shape(
         {"a": "", "b": "a", "c": "a", "d": "bc", "e": "c"},
         "failed",
         {"b": failing("no idea")},
         on_failure="continue",
-        states={"a": "completed", "b": "failed", "c": "completed", "d": "skipped", "e": "completed"},
+        states={
+            "a": "completed",
+            "b": "failed",
+            "c": "completed",
+            "d": "skipped",
+            "e": "completed",
+        },
     ),
     "tolerated": Shape(
         {"a": "", "b": "", "c": "ab"},
@@ -75,14 +93,19 @@ SHAPES = {
 }
 
 
-def deaths(stage: Stage, shape: Shape, *, order: int | None = None, apart: int = 0, every: int = 1) -> int:
-    """Die at one point after the other and check the promises each time; how many points there were.
+def deaths(
+    stage: Stage, shape: Shape, *, order: int | None = None, apart: int = 0, every: int = 1
+) -> int:
+    """Die at one point after the other and check the promises each time; how many points there
+    were.
 
-    `order` draws the order of calls that are made at the same time, so that each death leaves another part of a fan-out
-    done. Who comes after it dies so many points later, too.
+    `order` draws the order of calls that are made at the same time, so that each death leaves
+    another part of a fan-out done. Who comes after it dies so many points later, too.
     """
     stage.renew(behaviours=shape.behaviours)
-    names = stage.define(shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure)
+    names = stage.define(
+        shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure
+    )
     point = 1
     while True:
         stage.renew(Random(order) if order is not None else None, shape.behaviours)

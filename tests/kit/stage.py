@@ -16,7 +16,13 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+)
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.parallel import Parallel
 from ai_coordination_engine.store.transitions.agents import Transitions
@@ -24,7 +30,15 @@ from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
 from ai_coordination_engine.store.transitions.steering import Steering
 from benchmarks.harness.memory import Database, databases
 from tests.kit.crashes import Crash, Tripwire, repeats
-from tests.kit.fakes import Behaviour, Delivery, FakeActions, FakeBlobs, FakeClock, FakeQueue, FakeRuntime
+from tests.kit.fakes import (
+    Behaviour,
+    Delivery,
+    FakeActions,
+    FakeBlobs,
+    FakeClock,
+    FakeQueue,
+    FakeRuntime,
+)
 from tests.kit.iam import Iam
 
 TENANT = "acme"
@@ -34,7 +48,9 @@ Graph = Mapping[str, Sequence[str]]
 
 
 class Boundary:
-    """The border between the engine and the world: `reach` runs before and after every side effect."""
+    """The border between the engine and the world: `reach` runs before and after every side
+    effect.
+    """
 
     def __init__(self) -> None:
         self.reach: Callable[[str], None] = lambda name: None
@@ -44,7 +60,9 @@ class Boundary:
 
 
 class OneByOne(Parallel):
-    """Makes the calls in the caller's thread, one after the other, in an order that `order` draws when there is one."""
+    """Makes the calls in the caller's thread, one after the other, in an order that `order` draws
+    when there is one.
+    """
 
     def __init__(self, order: Random | None = None) -> None:
         self._order = order
@@ -63,7 +81,9 @@ class OneByOne(Parallel):
 
 
 def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:
-    """A hundred agents, the most that one may wait for, and subtasks that make `count` session agents of them."""
+    """A hundred agents, the most that one may wait for, and subtasks that make `count` session
+    agents of them.
+    """
     names = [f"m{number:03d}" for number in range(100)]
     return names, [{"agent_uuid": names[-1]} for _ in range(count - 99)]
 
@@ -81,12 +101,17 @@ class Stage:
     boundary: Boundary
     looking: Repository  # a connection of its own: what a test reads is no side effect
     requests: Counter[str] = field(default_factory=Counter)
-    called: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by agent and key: the runs
+    # by agent and key: the runs
+    called: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     database: Database | None = None  # where histories say what goes wrong
     iam: Iam | None = None
 
-    def renew(self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None) -> "Stage":
-        """The same stage for another history: nothing happens at the boundary, queue and runtime are as new."""
+    def renew(
+        self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None
+    ) -> "Stage":
+        """The same stage for another history: nothing happens at the boundary, queue and runtime
+        are as new.
+        """
         self.boundary.reach = lambda name: None
         self.app.records.parallel = OneByOne(order)
         self.queue.sent.clear()
@@ -110,13 +135,17 @@ class Stage:
         on_failure: str | None = None,
         placeholders: str | None = None,
     ) -> tuple[str, str]:
-        """A coordination and a task: every agent of the graph, whom it waits for, and what else its action says."""
+        """A coordination and a task: every agent of the graph, whom it waits for, and what else its
+        action says.
+        """
         coordination, task = new_uuid(self.clock.now()), new_uuid(self.clock.now())
         names = [*graph, *(name for name in agents or {} if name not in graph)]
         described = [{"agent_uuid": name, **(agents or {}).get(name, {})} for name in names]
         extra = actions or {}
         content = {"agents": described, "coordination_name": "c", "updated_by": "me"}
-        self.app.records.create(COORDINATION, TENANT, (TENANT, coordination), lambda *_: content, parent_key=None)
+        self.app.records.create(
+            COORDINATION, TENANT, (TENANT, coordination), lambda *_: content, parent_key=None
+        )
         work = {
             "task_name": "t",
             "initial_task_query": query,
@@ -130,7 +159,9 @@ class Stage:
             **({"on_failure": on_failure} if on_failure else {}),
             **({"placeholders": placeholders} if placeholders else {}),
         }
-        self.app.records.create(TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination))
+        self.app.records.create(
+            TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination)
+        )
         return coordination, task
 
     def start(self, names: tuple[str, str], **arguments: Any) -> Session:
@@ -140,7 +171,8 @@ class Stage:
     # Working
 
     def drain(self, *, deadline: float | None = None) -> int:
-        """One worker empties the queue; a crash kills it and redelivers its message, `Busy` lets the lease run out.
+        """One worker empties the queue; a crash kills it and redelivers its message, `Busy` lets
+        the lease run out.
 
         Answers how often it crashed.
         """
@@ -159,7 +191,9 @@ class Stage:
         return crashes
 
     def _receive(self) -> Delivery | None:
-        """The next message; when only delayed ones are left, the time is advanced to the first of them."""
+        """The next message; when only delayed ones are left, the time is advanced to the first of
+        them.
+        """
         delivery = self.queue.receive()
         if delivery is None and (seconds := self.queue.next_visible_in()) is not None:
             self.clock.advance(seconds + 0.001)  # floats and microseconds differ
@@ -183,7 +217,9 @@ class Stage:
     def session(self, session: Session) -> Session:
         """The session as it is now, confirmed or not."""
         found = self.looking.table(SESSION).get(
-            session.partition_key, (session.coordination_uuid, session.session_uuid), consistent=True
+            session.partition_key,
+            (session.coordination_uuid, session.session_uuid),
+            consistent=True,
         )
         assert found is not None
         return found  # type: ignore[no-any-return]
@@ -209,9 +245,15 @@ class Stage:
         return {each.agent_uuid: each.state for each in self.agents(session_uuid)}
 
     def had_completed(self, request: AgentRequest) -> bool:
-        """Whether a run of what the request attempts says completed already. Reads only for a second attempt."""
+        """Whether a run of what the request attempts says completed already. Reads only for a
+        second attempt.
+        """
         attempts = self.called.setdefault((request.session_agent_uuid, request.idempotency_key), [])
-        found = [run for run in self.runs(request.session_uuid) if run.run_uuid in attempts] if attempts else []
+        found = (
+            [run for run in self.runs(request.session_uuid) if run.run_uuid in attempts]
+            if attempts
+            else []
+        )
         attempts.append(request.run_uuid)
         repeated = any(run.async_task["status"] == "completed" for run in found)
         repeats[0] += repeated
@@ -219,12 +261,16 @@ class Stage:
 
     def runs(self, session_uuid: str) -> list[SessionRun]:
         """The session runs in order of creation."""
-        return list(self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True))
+        return list(
+            self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True)
+        )
 
     def everything(self, session: Session) -> list[dict[str, Any]]:
         """Every item of the session as it is stored; in memory, every item there is."""
         if self.database is not None:
-            return [each for table in self.database.tables.values() for each in table.items.values()]
+            return [
+                each for table in self.database.tables.values() for each in table.items.values()
+            ]
         records = [
             self.session(session),
             *self.agents(session.session_uuid),
@@ -242,7 +288,9 @@ def stage_of(
     order: Random | None = None,
     threads: int = 0,
 ) -> Stage:
-    """`app` with every port but the store faked; its store's calls go one by one unless `threads` are given."""
+    """`app` with every port but the store faked; its store's calls go one by one unless `threads`
+    are given.
+    """
     boundary, clock = Boundary(), FakeClock()
     blobs = FakeBlobs(boundary)
     connection = bootstrap.connect()
@@ -264,8 +312,12 @@ def stage_of(
         clock=clock,
     )
     client: Any = connection.client
-    database = databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
-    stage = Stage(fake, clock, queue, runtime, blobs, actions, boundary, app.records, database=database)
+    database = (
+        databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
+    )
+    stage = Stage(
+        fake, clock, queue, runtime, blobs, actions, boundary, app.records, database=database
+    )
 
     looks = threading.local()
 
@@ -287,7 +339,7 @@ def stage_of(
 
 
 def _reads_runs(answer: Mapping[str, Any]) -> bool:
-    """Whether a worker has just looked for the run of an attempt that it took over: nothing may come between that and
-    its call of the agent, where it may die again.
+    """Whether a worker has just looked for the run of an attempt that it took over: nothing may
+    come between that and its call of the agent, where it may die again.
     """
     return any(name.endswith("-session_runs") for name in answer.get("Responses", ()))

@@ -1,4 +1,6 @@
-"""The stage of random histories: an AWS of its own, workers whose clocks are off, and what a plan is to the engine."""
+"""The stage of random histories: an AWS of its own, workers whose clocks are off, and what a plan
+is to the engine.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -50,12 +52,19 @@ def staged() -> Iterator[Stage]:
     """A stage for histories, on an AWS of its own."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
     with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
-        for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
+        for name, value in {
+            "ACCESS_KEY_ID": "x",
+            "SECRET_ACCESS_KEY": "x",
+            "DEFAULT_REGION": "us-east-1",
+        }.items():
             patched.setenv(f"AWS_{name}", value)
         patched.setattr(backend, "FIRST_PAUSE", 0)
         patched.setattr("secrets.randbits", SECRETS.getrandbits)
-        patched.setattr("secrets.token_hex", lambda length: f"{SECRETS.getrandbits(8 * length):0{2 * length}x}")
-        patched.setattr(counter_shards, "COUNTER_SHARD", 2)  # so that small joins and maps are counted like wide ones
+        patched.setattr(
+            "secrets.token_hex", lambda length: f"{SECRETS.getrandbits(8 * length):0{2 * length}x}"
+        )
+        # so that small joins and maps are counted like wide ones
+        patched.setattr(counter_shards, "COUNTER_SHARD", 2)
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
@@ -87,7 +96,9 @@ def define(stage: Stage, plan: Plan) -> tuple[str, str]:
         if node.join == "quorum":
             action["quorum"] = node.quorum
         if node.conditions:
-            action["conditions"] = {each: "go" if plan.agents[each].over is None else "[0]" for each in node.conditions}
+            action["conditions"] = {
+                each: "go" if plan.agents[each].over is None else "[0]" for each in node.conditions
+            }
         if node.over is not None:
             items = {"items": "items"} if plan.agents[node.over].over is None else {}
             action["map"] = {"over": node.over, "join": node.map_join, **items}

@@ -1,4 +1,6 @@
-"""What the tests of waiting agents do beside draining the queue: work without letting time pass, and end long jobs."""
+"""What the tests of waiting agents do beside draining the queue: work without letting time pass,
+and end long jobs.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +21,9 @@ def work_now(stage: Stage) -> None:
 
 
 def at_point(stage: Stage, number: int, call: Callable[[], None]) -> Callable[[], bool]:
-    """Have somebody else make `call` at the side effect with this number; the answer tells whether it was reached."""
+    """Have somebody else make `call` at the side effect with this number; the answer tells whether
+    it was reached.
+    """
     seen = 0
 
     def reach(name: str) -> None:

@@ -1,4 +1,6 @@
-"""The world of a random history: people who answer, long jobs, and clients that steer, fork and delete."""
+"""The world of a random history: people who answer, long jobs, and clients that steer, fork and
+delete.
+"""
 
 import json
 from collections.abc import Callable
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 SILENT = 7_200.0  # seconds, until a job is given up that falls silent
 LONG = 2_592_000.0  # seconds, of one that answers: however late its client repeats that
-HEARTBEAT = 600.0  # seconds, of a job that is heard of as often as it must: no worker stalls as long
+# seconds, of a job that is heard of as often as it must: no worker stalls as long
+HEARTBEAT = 600.0
 BEAT = 200.0  # seconds: however far two clocks are apart
 BEATS = 10_000  # more than any job needs
 ROUND = 2 * HEARTBEAT  # seconds that such a job works in a round
@@ -44,8 +47,9 @@ FLAKY = 2  # attempts that fail; the settings allow three
 class World:
     """Whoever is not the engine.
 
-    What it was answered it can rely on: `cancelled` (sessions), `forked` (uuids), `deleted` (agents); `broken` lists
-    what did not keep to that. A client whose call dies may never repeat it: `given_up` says whose turn it would be.
+    What it was answered it can rely on: `cancelled` (sessions), `forked` (uuids), `deleted`
+    (agents); `broken` lists what did not keep to that. A client whose call dies may never repeat
+    it: `given_up` says whose turn it would be.
     """
 
     def __init__(self, history: "History", stage: Stage) -> None:
@@ -76,9 +80,15 @@ class World:
         def behave(request: AgentRequest) -> str | AgentResult:
             if node.behaviour == "fail":
                 raise AgentFailure("no idea")
-            if node.behaviour == "tired" or (node.behaviour == "flaky" and request.attempt <= FLAKY):
+            if node.behaviour == "tired" or (
+                node.behaviour == "flaky" and request.attempt <= FLAKY
+            ):
                 raise AgentFailure("not now", retryable=True, error_class="unavailable")
-            answer = {"go": node.behaviour != "stop", "items": list(range(node.items)), "run": request.run_uuid}
+            answer = {
+                "go": node.behaviour != "stop",
+                "items": list(range(node.items)),
+                "run": request.run_uuid,
+            }
             if node.job is None:
                 return json.dumps(answer)
             return self._begin(node, request, json.dumps(answer))
@@ -98,7 +108,9 @@ class World:
             self._beating[job] = 2 * int(HEARTBEAT / BEAT)
         self.listen()
         within = SILENT if is_silent else LONG
-        return AgentResult("", async_task_uuid=job, heartbeat_seconds=HEARTBEAT if job in self._beating else within)
+        return AgentResult(
+            "", async_task_uuid=job, heartbeat_seconds=HEARTBEAT if job in self._beating else within
+        )
 
     def listen(self) -> None:
         """While there are jobs that are heard of, the time passes in small steps."""
@@ -126,24 +138,30 @@ class World:
     # Its turn
 
     def turn(self, app: App) -> None:
-        """People answer, long jobs end, somebody steers; each may be seen only by the next round."""
+        """People answer, long jobs end, somebody steers; each may be seen only by the next
+        round.
+        """
         self._steer(app)
         for each in self._history.agents():
             if self._random.random() < 0.3:
                 continue
             if each.state == "wait_for_user_input" and self._answers(each):
                 key = (TENANT, each.session_uuid, each.session_agent_uuid)
-                self.call(partial(execute_for_user_input, app, *key, "yes"), each.session_agent_uuid)
+                self.call(
+                    partial(execute_for_user_input, app, *key, "yes"), each.session_agent_uuid
+                )
             elif job := self._job_of(each):
                 self._go_on(app, job)
 
     def acts(self) -> bool:
         """Whether it is somebody's turn who does something in the next round."""
         return any(
-            (each.state == "wait_for_user_input" and self._answers(each)) or self._job_of(each) is not None
+            (each.state == "wait_for_user_input" and self._answers(each))
+            or self._job_of(each) is not None
             for each in self._history.agents()
         ) or any(
-            each.status == "paused" and each.session_uuid not in self.given_up for each in self._history.sessions()
+            each.status == "paused" and each.session_uuid not in self.given_up
+            for each in self._history.sessions()
         )
 
     def _answers(self, agent: SessionAgent) -> bool:
@@ -178,7 +196,9 @@ class World:
         self._beating.pop(job, None)
 
     def call(self, call: Callable[[], Any], of: str = "") -> None:
-        """What a client does who gives up when its server dies, or repeats its call once; `of`: whose turn it was."""
+        """What a client does who gives up when its server dies, or repeats its call once; `of`:
+        whose turn it was.
+        """
         for _ in range(1 + self._random.randrange(2)):
             try:
                 call()
@@ -194,7 +214,8 @@ class World:
             return
 
     def repeat(self) -> bool:
-        """Clients that had given up repeat their calls, once nothing moves any more: whether there were any.
+        """Clients that had given up repeat their calls, once nothing moves any more: whether there
+        were any.
 
         What was asked has not happened at all then: half of it would have been finished.
         """
@@ -215,7 +236,9 @@ class World:
             names = (session.coordination_uuid, session.session_uuid)
             if session.status == "paused":
                 if session.session_uuid not in self.given_up:
-                    self.call(partial(control.resume_session, app, TENANT, *names), session.session_uuid)
+                    self.call(
+                        partial(control.resume_session, app, TENANT, *names), session.session_uuid
+                    )
             elif self._history.happens("control", self._trouble.controls):
                 steers = [control.pause_session, reconcile.reconcile_session]
                 self.call(partial(self._random.choice(steers), app, TENANT, *names))
@@ -241,7 +264,9 @@ class World:
 
         def fork() -> None:
             names = (session.coordination_uuid, session.session_uuid)
-            made = fork_session(app, TENANT, *names, from_session_agent_uuid=start, new_session_uuid=chosen)
+            made = fork_session(
+                app, TENANT, *names, from_session_agent_uuid=start, new_session_uuid=chosen
+            )
             self.forked.add(made.session_uuid)
 
         return fork
@@ -249,13 +274,19 @@ class World:
     def deletion(self, app: App, session: Session) -> Callable[[], object]:
         """Delete an agent, the session or its coordination, as the API does."""
         agents = self._history.agents(session)
-        kind = self._random.choice(["agent", "session", "coordination"] if agents else ["session", "coordination"])
+        kind = self._random.choice(
+            ["agent", "session", "coordination"] if agents else ["session", "coordination"]
+        )
         if kind == "agent":
             return partial(self._delete_agent, app, self._random.choice(agents))
         key = (
-            (session.coordination_uuid, session.session_uuid) if kind == "session" else (TENANT, self._history.names[0])
+            (session.coordination_uuid, session.session_uuid)
+            if kind == "session"
+            else (TENANT, self._history.names[0])
         )
-        return partial(guards.delete, app.records, SESSION if kind == "session" else COORDINATION, TENANT, key)
+        return partial(
+            guards.delete, app.records, SESSION if kind == "session" else COORDINATION, TENANT, key
+        )
 
     def _delete_agent(self, app: App, agent: SessionAgent) -> None:
         key = (agent.session_uuid, agent.session_agent_uuid)
@@ -264,9 +295,12 @@ class World:
         condition, conflict = resources.SESSION_AGENT.delete_condition(context, given)
         done = False
         try:
-            guards.delete(app.records, SESSION_AGENT, TENANT, key, condition=condition, conflict=conflict)
+            guards.delete(
+                app.records, SESSION_AGENT, TENANT, key, condition=condition, conflict=conflict
+            )
             done = True
         finally:
             there = {each.session_agent_uuid for each in self._history.agents()}
-            if done or agent.session_agent_uuid not in there:  # the answer may be lost, or its server dead
+            # the answer may be lost, or its server dead
+            if done or agent.session_agent_uuid not in there:
                 self.deleted.add(agent.session_agent_uuid)

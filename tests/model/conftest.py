@@ -9,8 +9,8 @@ import pytest
 
 MODEL = "smollm2"
 
-# In a process of its own: native code that crashes, or writes to stderr, must not touch the tests' process.
-# It ends when its standard input does, so it cannot outlive the tests.
+# In a process of its own: native code that crashes, or writes to stderr, must not touch the tests'
+# process. It ends when its standard input does, so it cannot outlive the tests.
 SERVER = """
 import sys
 import xllamacpp
@@ -46,7 +46,9 @@ def model_url() -> Iterator[str]:
     """The base URL of the endpoint."""
     command = [str(PYTHON), "-c", SERVER, str(weights()), MODEL]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             lines = (line for line in process.stdout if line.startswith("listening on "))

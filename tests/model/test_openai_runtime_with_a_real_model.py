@@ -26,7 +26,9 @@ def ask(model_url: str) -> Ask:
     endpoint = OpenAIEndpoint(base_url=model_url, model="smollm2")
     registry = RuntimeRegistry(Settings(openai_endpoints={"default": endpoint}), NoSecrets())
 
-    def run(text: str, *, thread: list[Message] | None = None, instructions: str = "", **runtime: Any) -> AgentResult:
+    def run(
+        text: str, *, thread: list[Message] | None = None, instructions: str = "", **runtime: Any
+    ) -> AgentResult:
         request = AgentRequest(
             tenant="acme",
             session_uuid="session-1",
@@ -91,7 +93,10 @@ def test_a_schema_shapes_the_answer(ask: Ask) -> None:
         "required": ["colour", "count"],
         "additionalProperties": False,
     }
-    shape = {"type": "json_schema", "json_schema": {"name": "fruit", "strict": True, "schema": schema}}
+    shape = {
+        "type": "json_schema",
+        "json_schema": {"name": "fruit", "strict": True, "schema": schema},
+    }
     result = ask("Describe three red apples as JSON.", response_format=shape, max_tokens=200)
     answered = json.loads(result.output)
     assert set(answered) == {"colour", "count"}

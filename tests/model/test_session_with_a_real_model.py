@@ -1,4 +1,6 @@
-"""A coordination of two `openai` agents through the whole engine, with a real model and an AWS in memory."""
+"""A coordination of two `openai` agents through the whole engine, with a real model and an AWS in
+memory.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +17,13 @@ from ai_coordination_engine.engine.planning.start import Start, execute_procedur
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, SESSION_RUN, TASK
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+    TASK,
+)
 
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
 
@@ -67,7 +75,9 @@ def app(model_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         monkeypatch.delenv(name, raising=False)
     endpoint = OpenAIEndpoint(base_url=model_url, model="smollm2")
     with mock_aws():
-        settings = create_queue_and_bucket(Settings(auth="local", openai_endpoints={"default": endpoint}))
+        settings = create_queue_and_bucket(
+            Settings(auth="local", openai_endpoints={"default": endpoint})
+        )
         create_tables(settings)
         yield replace(build_app(settings), queue=Wakes())
 
@@ -76,8 +86,12 @@ def run_to_the_end(app: App) -> Any:
     """Start a session of the two agents, work off every wake-up, and return the session's key."""
     records = app.records
     by = {"updated_by": "test"}
-    records.create(COORDINATION, TENANT, (TENANT, "c-1"), lambda *_: {"agents": AGENTS, **by}, parent_key=None)
-    records.create(TASK, TENANT, ("c-1", "t-1"), lambda *_: {**TASK_VALUES, **by}, parent_key=(TENANT, "c-1"))
+    records.create(
+        COORDINATION, TENANT, (TENANT, "c-1"), lambda *_: {"agents": AGENTS, **by}, parent_key=None
+    )
+    records.create(
+        TASK, TENANT, ("c-1", "t-1"), lambda *_: {**TASK_VALUES, **by}, parent_key=(TENANT, "c-1")
+    )
     session = execute_procedure(app, TENANT, Start("c-1", "t-1"))
     assert isinstance(app.queue, Wakes)
     while app.queue.waiting:
@@ -90,7 +104,10 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     records = app.records
     assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
 
-    listed = [records.load_record(each) for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)]
+    listed = [
+        records.load_record(each)
+        for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)
+    ]
     agents = {each.agent_uuid: each for each in listed}
     assert {name: each.state for name, each in agents.items()} == {
         "writer": "completed",
@@ -104,9 +121,13 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
         )
     }
 
-    runs = [records.load_record(each) for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)]
+    runs = [
+        records.load_record(each)
+        for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)
+    ]
     assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]
-    assert len({each.thread_uuid for each in runs}) == 1  # the critic goes on with the writer's thread
+    # the critic goes on with the writer's thread
+    assert len({each.thread_uuid for each in runs}) == 1
     for run in runs:
         usage = run.async_task["usage"]
         assert run.async_task["status"] == "completed"

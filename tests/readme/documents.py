@@ -1,4 +1,6 @@
-"""The README and the pages of docs/, their snippets, and how a shell, a Python and a Node run them."""
+"""The README and the pages of docs/, their snippets, and how a shell, a Python and a Node run
+them.
+"""
 
 import os
 import re
@@ -7,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = {str(file.relative_to(ROOT)): file for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+PAGES = {
+    str(file.relative_to(ROOT)): file
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -41,7 +46,9 @@ def snippets(*languages: str) -> list[Snippet]:
 
 
 def snippet(mark: str) -> str:
-    """The text of the snippet whose first line begins with `mark`; where it stands twice, it is the same twice."""
+    """The text of the snippet whose first line begins with `mark`; where it stands twice, it is the
+    same twice.
+    """
     (found,) = {each.text for each in SNIPPETS if each.text.startswith(mark)}
     return found
 

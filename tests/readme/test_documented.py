@@ -1,4 +1,5 @@
-"""What is declared in the code is documented: settings, runtimes, fields of records, keys of run files, codes.
+"""What is declared in the code is documented: settings, runtimes, fields of records, keys of run
+files, codes.
 
 Each failure prints what to add, and to which page.
 """
@@ -36,14 +37,22 @@ def missing(where: str, words: Iterator[str] | list[str]) -> list[str]:
 
 def test_every_setting_has_its_row_and_an_example_that_is_taken() -> None:
     rows = {
-        name.lower(): (default, example, words) for name, default, example, words in _SETTING.findall(_operations())
+        name.lower(): (default, example, words)
+        for name, default, example, words in _SETTING.findall(_operations())
     }
-    assert list(rows) == list(Settings.model_fields), "docs/operations.md, Configuration: a row for each setting"
+    assert list(rows) == list(Settings.model_fields), (
+        "docs/operations.md, Configuration: a row for each setting"
+    )
     for name, setting in Settings.model_fields.items():
         default, example, words = rows[name]
-        assert (default, words) == (_shown(setting.default), setting.description), f"docs/operations.md: ACE_{name}"
+        assert (default, words) == (
+            _shown(setting.default),
+            setting.description,
+        ), f"docs/operations.md: ACE_{name}"
         is_json = isinstance(setting.default, dict | list)
-        assert Settings.model_validate({name: json.loads(example) if is_json else example}).model_fields_set == {name}
+        assert Settings.model_validate(
+            {name: json.loads(example) if is_json else example}
+        ).model_fields_set == {name}
 
 
 def _operations() -> str:
@@ -63,7 +72,8 @@ def test_every_kind_of_runtime_is_documented_with_its_keys_and_its_setting() -> 
 def test_what_an_agent_is_given_is_documented() -> None:
     names = [each.name for each in fields(AgentRequest)]
     assert missing("docs/agents.md", names) == []
-    request = AgentRequest(**dict.fromkeys(names, ""))  # type: ignore[arg-type]  # only its names count
+    # only its names count
+    request = AgentRequest(**dict.fromkeys(names, ""))  # type: ignore[arg-type]
     assert missing("docs/agents.md", list(payload(request))) == []
 
 
@@ -77,13 +87,19 @@ def table(record: str) -> str:
 @pytest.mark.parametrize("record", RECORDS)
 def test_every_field_of_a_record_is_documented(record: str) -> None:
     assert f"## {record}Type\n" in page("docs/records.md")
-    assert table(record) in page("docs/records.md"), f"docs/records.md, {record}Type:\n{table(record)}"
+    assert table(record) in page("docs/records.md"), (
+        f"docs/records.md, {record}Type:\n{table(record)}"
+    )
 
 
 def friendly_keys(prefix: str, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each key as people write it, and its name in the API."""
     for stored in dict.fromkeys(keys.values()):
-        others = [each for each, of in keys.items() if of == stored and each not in (stored, to_camel(stored))]
+        others = [
+            each
+            for each, of in keys.items()
+            if of == stored and each not in (stored, to_camel(stored))
+        ]
         yield prefix + (others or [stored])[0], to_camel(stored)
 
 
@@ -106,15 +122,24 @@ def test_every_key_of_a_run_file_has_its_row() -> None:
     ]
     text = page("docs/run-file.md").replace("`insertUpdateCoordination`", "`coordination`")
     text = text.replace("`insertUpdateTask`", "`task`")  # what the two objects become
-    rows = [f"| `{key}` | `{name}` |" for prefix, each in tables for key, name in friendly_keys(prefix, each)]
+    rows = [
+        f"| `{key}` | `{name}` |"
+        for prefix, each in tables
+        for key, name in friendly_keys(prefix, each)
+    ]
     assert [row for row in rows if row not in text] == []
 
 
 def test_every_status_state_and_code_is_documented() -> None:
     assert missing("docs/controls.md", [*statuses.SESSION_STATUSES, *statuses.AGENT_STATES]) == []
     assert missing("docs/people-and-jobs.md", [*statuses.SCHEDULE_STATUSES]) == []
-    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "ai_coordination_engine/engine").rglob("*.py")]
-    codes = {code for source in sources for code in re.findall(r'(?:Why\(|code=)"([A-Z_]+)"', source)}
+    sources = [
+        file.read_text(encoding="utf-8")
+        for file in (ROOT / "ai_coordination_engine/engine").rglob("*.py")
+    ]
+    codes = {
+        code for source in sources for code in re.findall(r'(?:Why\(|code=)"([A-Z_]+)"', source)
+    }
     assert {"EXECUTING", "WAITS_FOR_BACKEND", "SESSION_ENDED"} <= codes
     assert missing("docs/controls.md", sorted(codes)) == []
 

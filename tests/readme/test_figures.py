@@ -4,7 +4,10 @@ import re
 
 from tests.readme.documents import page
 
-ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page("docs/figures.md").splitlines()]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in page("docs/figures.md").splitlines()
+]
 MEASURED = {row[0]: row[2] for row in ROWS if len(row) == 4}
 SHOWN = {
     "AWS calls of a whole session, chain of 5 agents": "a whole session, chain of 5",

@@ -25,9 +25,14 @@ runtime = {"kind": "canned", "name": "hi"}
 json.dump({
     "shown": str(graph.type_map["SessionType"].fields["priority"].type),
     "written": "priority" in graph.mutation_type.fields["insertUpdateSession"].args,
-    "filters": ["priority" in graph.query_type.fields["sessionList"].args, "priority" in SESSION.filters],
+    "filters": [
+        "priority" in graph.query_type.fields["sessionList"].args, "priority" in SESSION.filters
+    ],
     "mutation": sorted(graph.mutation_type.fields["stopSession"].args),
-    "kind": [parse_agents([{"agentUuid": "a", "runtime": runtime}])[0].runtime.kind, allowed.of_runtime(runtime)],
+    "kind": [
+        parse_agents([{"agentUuid": "a", "runtime": runtime}])[0].runtime.kind,
+        allowed.of_runtime(runtime),
+    ],
     "refused": allowed.of_runtime({"kind": "canned", "name": "no"}),
     "transition": "withdraw" in [each.name for each in AGENT_TRANSITIONS],
 }, sys.stdout)
@@ -35,7 +40,9 @@ json.dump({
 
 
 def changes(diff: str) -> Iterator[tuple[str, str, str]]:
-    """The path of each hunk, the lines that it takes away with those around them, and what stands there then."""
+    """The path of each hunk, the lines that it takes away with those around them, and what stands
+    there then.
+    """
     for of_file in diff.split("+++ ")[1:]:
         path, *hunks = of_file.split("@@\n")
         for hunk in hunks:
@@ -45,7 +52,9 @@ def changes(diff: str) -> Iterator[tuple[str, str, str]]:
 
 
 def test_each_addition_is_one_declaration_from_which_the_rest_follows(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+    )
     for each in snippets("diff"):
         for path, before, after in changes(each.text):
             file = tmp_path / path

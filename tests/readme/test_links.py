@@ -1,4 +1,6 @@
-"""No link of the README and the pages of docs/ is dead: its file exists, and so does the heading that it names."""
+"""No link of the README and the pages of docs/ is dead: its file exists, and so does the heading
+that it names.
+"""
 
 import re
 from pathlib import Path
@@ -15,7 +17,10 @@ CHECKED = [*PAGES, *(name for name in _OTHERS if (ROOT / name).exists())]
 
 def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(prose(text))}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in _HEADING.findall(prose(text))
+    }
 
 
 def dead(name: str) -> list[str]:
@@ -48,7 +53,11 @@ def test_the_readme_is_one_page_of_at_most_150_lines() -> None:
 
 def test_the_readme_leads_to_every_page() -> None:
     linked = {link.partition("#")[0] for name in PAGES for link in _LINK.findall(page(name))}
-    assert [name for name in PAGES if name != "README.md" and name.removeprefix("docs/") not in _bare(linked)] == []
+    assert [
+        name
+        for name in PAGES
+        if name != "README.md" and name.removeprefix("docs/") not in _bare(linked)
+    ] == []
 
 
 def _bare(links: set[str]) -> set[str]:

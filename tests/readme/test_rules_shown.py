@@ -55,5 +55,7 @@ def test_the_action_function_shown_chooses_a_successor() -> None:
 def test_the_agent_function_shown_shouts() -> None:
     names: dict[str, Any] = {}
     exec(snippet("# my_agents.py"), names)  # noqa: S102
-    request = AgentRequest("t", "s", "sa", "r", 1, "a", "A", {}, "", "hey", "", "", None, [], [], "", [], 1.0)
+    request = AgentRequest(
+        "t", "s", "sa", "r", 1, "a", "A", {}, "", "hey", "", "", None, [], [], "", [], 1.0
+    )
     assert names["shout"](request) == "HEY!"

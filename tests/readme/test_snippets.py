@@ -1,4 +1,6 @@
-"""Every snippet of the README and of docs/ is run, or, where it would leave this machine, checked word by word."""
+"""Every snippet of the README and of docs/ is run, or, where it would leave this machine, checked
+word by word.
+"""
 
 import json
 import re
@@ -32,7 +34,13 @@ KEY = "a-long-secret"
 SHOWN = ("mermaid", "")  # pictures
 RUN_BY_MARK = {
     "python": (
-        *("# tour: python", "# clients: python", "# my_agents.py", "# my_shop.py", "# my_actions.py"),
+        *(
+            "# tour: python",
+            "# clients: python",
+            "# my_agents.py",
+            "# my_shop.py",
+            "# my_actions.py",
+        ),
         *("# report.py", "# check_signature.py"),
     ),
     "js": ("// clients: apollo", "// clients: graphcache"),
@@ -46,11 +54,16 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
         "decline": "Output of approver:\nfalse\n\nWrite to Ada that there is no refund.",
     },
     "# offer.yaml": {
-        "binder": 'Output of author:\n["WRITE ABOUT BASICS FOR A BEGINNER.", "WRITE ABOUT COSTS FOR A BEGINNER."]'
-        "\n\nThe offer:"
+        "binder": (
+            'Output of author:\n["WRITE ABOUT BASICS FOR A BEGINNER.", "WRITE ABOUT COSTS FOR A'
+            ' BEGINNER."]\n\nThe offer:'
+        )
     },
     "# cities.yaml": {
-        "visit": '["What is worth a visit?\\n\\nItem:\\nOslo", "What is worth a visit?\\n\\nItem:\\nLima"]'
+        "visit": (
+            '["What is worth a visit?\\n\\nItem:\\nOslo", "What is worth a'
+            ' visit?\\n\\nItem:\\nLima"]'
+        )
     },
 }
 MAKE = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -71,7 +84,9 @@ def test_every_snippet_has_a_runner() -> None:
         str(each)
         for each in SNIPPETS
         if each.language not in of_languages
-        and not any(each.language == language and each.mark.startswith(mark) for language, mark in by_mark)
+        and not any(
+            each.language == language and each.mark.startswith(mark) for language, mark in by_mark
+        )
     ] == []
     assert {each.mark for each in snippets("yaml")} == set(RESULTS)
 
@@ -98,11 +113,16 @@ def test_a_run_file_has_its_result(url: str, mark: str) -> None:
 
 
 def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
-    plan = replace(parse_run_file(snippet("# refund.yaml")), coordination_uuid="refunds-of-the-client")
+    plan = replace(
+        parse_run_file(snippet("# refund.yaml")), coordination_uuid="refunds-of-the-client"
+    )
     with Client(url) as client:
         session_uuid = client.start(plan)
         client.follow(plan, session_uuid, lambda _: None)
-        assert run(sys.executable, "-c", snippet("# clients: python"), API=url) == "approver asks ann\n"
+        assert (
+            run(sys.executable, "-c", snippet("# clients: python"), API=url)
+            == "approver asks ann\n"
+        )
         deadline = time.monotonic() + 10
         while (view := client.session(plan, session_uuid)).status != "completed":
             assert time.monotonic() < deadline
@@ -127,7 +147,8 @@ def test_a_job_reports_as_shown(url: str) -> None:
     names: dict[str, Any] = {}
     exec(snippet("# report.py"), names)  # noqa: S102
     where, key = url.replace("graphql", "async-tasks"), tenant_key(KEY, "acme")
-    assert names["report"](where, "acme", key, asyncTaskUuid="job-1", result="done") == 404  # signed; no such job
+    # signed; no such job
+    assert names["report"](where, "acme", key, asyncTaskUuid="job-1", result="done") == 404
     assert names["report"](where, "acme", "another", asyncTaskUuid="job-1", result="done") == 401
 
 
@@ -160,7 +181,10 @@ def test_types_are_generated_from_the_schema_as_shown() -> None:
         (work / "src/sessions.ts").write_text(snippet("// src/sessions.ts"), encoding="utf-8")
         bin_ = work / "node_modules/.bin"
         run(str(bin_ / "graphql-codegen"), cwd=work)
-        options = "--strict --noEmit --skipLibCheck --module esnext --moduleResolution bundler --target es2022"
+        options = (
+            "--strict --noEmit --skipLibCheck --module esnext --moduleResolution bundler --target"
+            " es2022"
+        )
         run(str(bin_ / "tsc"), *options.split(), "src/sessions.ts", cwd=work)
         generated = (work / "src/gql/graphql.ts").read_text(encoding="utf-8")
     finally:
@@ -175,7 +199,9 @@ def commands(text: str) -> Iterator[list[str]]:
             yield words
 
 
-@pytest.mark.parametrize("given", [each for each in snippets("sh") if "tour: curl" not in each.mark], ids=str)
+@pytest.mark.parametrize(
+    "given", [each for each in snippets("sh") if "tour: curl" not in each.mark], ids=str
+)
 def test_a_command_is_one_that_there_is(given: Snippet) -> None:
     for words in commands(given.text):
         while "=" in words[0]:
@@ -202,8 +228,14 @@ def check_command(program: str, *arguments: str) -> None:
         case ".venv/bin/pytest":
             assert (ROOT / arguments[-1]).exists()
         case "aws":
-            overrides = arguments[arguments.index("--parameter-overrides") + 1 :] if "deploy" in arguments else ()
-            assert [each for each in overrides if f"\n  {each.split('=')[0]}:" not in PARAMETERS] == []
+            overrides = (
+                arguments[arguments.index("--parameter-overrides") + 1 :]
+                if "deploy" in arguments
+                else ()
+            )
+            assert [
+                each for each in overrides if f"\n  {each.split('=')[0]}:" not in PARAMETERS
+            ] == []
         case "npm" | "npx" | "pip":
             check_packages(*arguments)
         case _:
@@ -214,5 +246,11 @@ def check_packages(*arguments: str) -> None:
     """What is installed is what the tests of the snippets install."""
     known = {"httpx", "graphql-codegen", "tour.ts", "tsx"}
     for folder in ("readme", "clients"):
-        known |= set(json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))["dependencies"])
-    assert [each for each in arguments if each not in known and each not in ("install", "--save-dev")] == []
+        known |= set(
+            json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))[
+                "dependencies"
+            ]
+        )
+    assert [
+        each for each in arguments if each not in known and each not in ("install", "--save-dev")
+    ] == []

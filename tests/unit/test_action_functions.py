@@ -7,7 +7,9 @@ import pytest
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
 
-REQUEST = ActionRequest("acme", "s", "sa", "writer", "Writer", '{"n": 1}', "query", ["left", "right"])
+REQUEST = ActionRequest(
+    "acme", "s", "sa", "writer", "Writer", '{"n": 1}', "query", ["left", "right"]
+)
 RETURNED: dict[str, Any] = {}
 
 
@@ -32,7 +34,10 @@ def later(request: ActionRequest) -> Any:
 
 
 FUNCTIONS = AllowedActionFunctions(
-    {f"shop.{name}": f"{__name__}:{name}" for name in ("act", "route", "breaks", "leaves", "later", "missing")}
+    {
+        f"shop.{name}": f"{__name__}:{name}"
+        for name in ("act", "route", "breaks", "leaves", "later", "missing")
+    }
 )
 
 
@@ -66,7 +71,9 @@ def test_a_function_sees_the_answer_and_who_waits_for_it() -> None:
     assert FUNCTIONS.run("shop", "route", REQUEST) == ActionResult(None, ["left"])
 
 
-@pytest.mark.parametrize("returned", [object(), float("nan"), ActionResult(successors="left"), b"x", [REQUEST]])
+@pytest.mark.parametrize(
+    "returned", [object(), float("nan"), ActionResult(successors="left"), b"x", [REQUEST]]
+)
 def test_what_is_no_json_is_a_failure(monkeypatch: pytest.MonkeyPatch, returned: Any) -> None:
     monkeypatch.setitem(RETURNED, "writer", returned)
     failure = failure_of("act")
@@ -74,20 +81,30 @@ def test_what_is_no_json_is_a_failure(monkeypatch: pytest.MonkeyPatch, returned:
     assert failure.error_class == "invalid_output"
 
 
-@pytest.mark.parametrize(("name", "reason"), [("breaks", "KeyError: 'colour'"), ("leaves", "SystemExit: 3")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("breaks", "KeyError: 'colour'"), ("leaves", "SystemExit: 3")]
+)
 def test_what_a_function_raises_is_a_failure(name: str, reason: str) -> None:
     failure = failure_of(name)
-    assert failure.message.startswith(f"the action function raised: {reason} at test_action_functions.py:")
+    assert failure.message.startswith(
+        f"the action function raised: {reason} at test_action_functions.py:"
+    )
     assert failure.error_class == "error"
     assert not failure.retryable
 
 
 def test_a_function_may_say_itself_that_a_retry_makes_sense() -> None:
     failure = failure_of("later")
-    assert (failure.message, failure.retryable, failure.retry_after) == ("the shop is shut", True, 5)
+    assert (failure.message, failure.retryable, failure.retry_after) == (
+        "the shop is shut",
+        True,
+        5,
+    )
 
 
-@pytest.mark.parametrize(("module", "function"), [("os", "system"), ("shop", "other"), ("", ""), (__name__, "act")])
+@pytest.mark.parametrize(
+    ("module", "function"), [("os", "system"), ("shop", "other"), ("", ""), (__name__, "act")]
+)
 def test_nothing_runs_that_is_not_allowed(module: str, function: str) -> None:
     with pytest.raises(AgentFailure, match="is not allowed") as failure:
         FUNCTIONS.run(module, function, REQUEST)

@@ -12,13 +12,18 @@ TREE = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "https://example.com/tree",
     "type": "object",
-    "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}},
+    "properties": {
+        "name": {"type": "string"},
+        "children": {"type": "array", "items": {"$ref": "#"}},
+    },
     "required": ["name"],
     "additionalProperties": False,
 }
 EXPLOSION = {
-    "$defs": {f"a{level}": {"allOf": [{"$ref": f"#/$defs/a{level + 1}"}] * 2} for level in range(40)}
-    | {"a40": {"type": "string"}},
+    "$defs": (
+        {f"a{level}": {"allOf": [{"$ref": f"#/$defs/a{level + 1}"}] * 2} for level in range(40)}
+        | {"a40": {"type": "string"}}
+    ),
     "$ref": "#/$defs/a0",
 }
 
@@ -30,7 +35,11 @@ EXPLOSION = {
         {"type": "string"},
         {"enum": ["yes", "no"]},
         TREE,
-        {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {}}, "$ref": "#/definitions/a"},
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": {"a": {}},
+            "$ref": "#/definitions/a",
+        },
         {"properties": {"pattern": {"type": "string"}, "$ref": {"type": "string"}}},
         {"$defs": {"word": {"$anchor": "word", "type": "string"}}, "$ref": "#word"},
     ],
@@ -50,18 +59,33 @@ def test_a_schema_is_accepted(schema: Any) -> None:
         ({"$id": 5}, r"^it is no JSON Schema: a keyword has a value that it does not take\.$"),
         ({"$defs": {"a": {"$id": []}}, "$ref": "#/$defs/a"}, r"^it is no JSON Schema: "),
         ({"enum": ["x" * 32_768]}, r"^a JSON Schema takes at most 32768 bytes; this has 32782\.$"),
-        ({"pattern": "(a+)+$"}, r"^the JSON Schema uses pattern, which is not supported: it can take too long\.$"),
+        (
+            {"pattern": "(a+)+$"},
+            r"^the JSON Schema uses pattern, which is not supported: it can take too long\.$",
+        ),
         ({"items": [{"not": {"pattern": "a"}}]}, "uses pattern"),
         ({"const": {"pattern": "a"}, "$ref": "#/const"}, "uses pattern"),
         ({"patternProperties": {"a": {}}}, "uses patternProperties"),
         ({"unevaluatedProperties": False}, "uses unevaluatedProperties"),
-        ({"$ref": "https://example.com/other"}, r"^the JSON Schema refers to https://example.com/other; it may only "),
+        (
+            {"$ref": "https://example.com/other"},
+            r"^the JSON Schema refers to https://example.com/other; it may only ",
+        ),
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "it may only refer to itself"),
-        ({"$ref": "#/$defs/none"}, r"^the JSON Schema refers to /\$defs/none, which is not in it\.$"),
+        (
+            {"$ref": "#/$defs/none"},
+            r"^the JSON Schema refers to /\$defs/none, which is not in it\.$",
+        ),
         ({"$ref": "#"}, "refers to itself without an end"),
         (EXPLOSION, "refers to itself without an end"),
-        ({"$schema": "urn:mine"}, r"^\$schema stands at the top and names draft 2020-12, 2019-09, 7 or 6\.$"),
-        ({"not": {"$schema": "https://json-schema.org/draft/2020-12/schema"}}, r"^\$schema stands at the top"),
+        (
+            {"$schema": "urn:mine"},
+            r"^\$schema stands at the top and names draft 2020-12, 2019-09, 7 or 6\.$",
+        ),
+        (
+            {"not": {"$schema": "https://json-schema.org/draft/2020-12/schema"}},
+            r"^\$schema stands at the top",
+        ),
     ],
 )
 def test_a_schema_is_refused_with_a_reason(schema: Any, words: str) -> None:
@@ -99,13 +123,25 @@ def test_an_answer_conforms(schema: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("schema", "text", "words"),
     [
-        ({"type": "number"}, "blue", r"^the answer does not conform to the answerSchema: at \$, 'blue' is not of type"),
+        (
+            {"type": "number"},
+            "blue",
+            r"^the answer does not conform to the answerSchema: at \$, 'blue' is not of type",
+        ),
         ({"enum": ["yes", "no"]}, "perhaps", "'perhaps' is not one of"),
         (TREE, '{"children": []}', r"'name' is a required property\.$"),
-        (TREE, '{"name": "a", "children": [{"name": 5}]}', r"at \$\.children\[0\]\.name, 5 is not of type 'string'"),
+        (
+            TREE,
+            '{"name": "a", "children": [{"name": 5}]}',
+            r"at \$\.children\[0\]\.name, 5 is not of type 'string'",
+        ),
         (TREE, '{"name": "a", "x": 1}', "Additional properties are not allowed"),
         ({"type": "number"}, "NaN", "is not of type 'number'"),
-        ({"type": "array", "uniqueItems": True}, '[{"a": 1}, {"a": 1.0}]', "the list has non-unique elements"),
+        (
+            {"type": "array", "uniqueItems": True},
+            '[{"a": 1}, {"a": 1.0}]',
+            "the list has non-unique elements",
+        ),
         ({"type": "object"}, "[" * 100_000, "is not of type 'object'"),
         ({"multipleOf": 0.1}, "9" * 400, "cannot be checked"),
         (
@@ -131,7 +167,10 @@ KEYS = json.dumps({f"key {number}": number for number in range(10_000)})
         ({"type": "array", "items": {"allOf": [{"type": "number"}] * 1_000}}, NUMBERS),
         ({"items": {"enum": [*(f"word {number}" for number in range(2_000)), 0]}}, NUMBERS),
         (
-            {"allOf": [{"$ref": "#/$defs/a"}] * 10, "$defs": {"a": {"items": {"const": [[0] * 5_000]}}}},
+            {
+                "allOf": [{"$ref": "#/$defs/a"}] * 10,
+                "$defs": {"a": {"items": {"const": [[0] * 5_000]}}},
+            },
             f"[{','.join([str([[0] * 5_000])] * 15)}]",
         ),
         ({"allOf": [{"uniqueItems": True}] * 1_000}, NUMBERS),
@@ -140,9 +179,15 @@ KEYS = json.dumps({f"key {number}": number for number in range(10_000)})
         ({"allOf": [{"items": True}] * 1_000}, NUMBERS),
         ({"anyOf": [{"items": {"type": "string"}}] * 500}, NUMBERS),
         ({"oneOf": [{"items": {"anyOf": [{"type": "string"}] * 20}}] * 20}, NUMBERS),
-        ({"items": {"anyOf": [{"$ref": "#/$defs/a"}] * 100}, "$defs": {"a": {"type": "string"}}}, NUMBERS),
         (
-            {"items": {"$ref": "#word"}, "$defs": {"a": {"$anchor": "word"}, **{str(n): {} for n in range(1_000)}}},
+            {"items": {"anyOf": [{"$ref": "#/$defs/a"}] * 100}, "$defs": {"a": {"type": "string"}}},
+            NUMBERS,
+        ),
+        (
+            {
+                "items": {"$ref": "#word"},
+                "$defs": {"a": {"$anchor": "word"}, **{str(n): {} for n in range(1_000)}},
+            },
             NUMBERS,
         ),
         ({"anyOf": [{"additionalProperties": False, "properties": {}}] * 500}, KEYS),
@@ -160,7 +205,9 @@ KEYS = json.dumps({f"key {number}": number for number in range(10_000)})
 )
 def test_no_answer_is_looked_at_more_than_it_is_worth(schema: Any, text: str) -> None:
     check_schema(schema, Budget())
-    with pytest.raises(BadUserInput, match=r"^the answer cannot be checked .* it takes too long\.$"):
+    with pytest.raises(
+        BadUserInput, match=r"^the answer cannot be checked .* it takes too long\.$"
+    ):
         check_answer(schema, text, Budget(1_500_000))
 
 
@@ -179,7 +226,9 @@ def test_the_work_of_an_answer_is_counted_by_its_size() -> None:
     def work(count: int) -> int:
         budget = Budget()
         check_answer(
-            {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, json.dumps([*range(count)]), budget
+            {"type": "array", "items": {"type": "integer"}, "uniqueItems": True},
+            json.dumps([*range(count)]),
+            budget,
         )
         return MAX_WORK - budget.left
 
@@ -187,7 +236,8 @@ def test_the_work_of_an_answer_is_counted_by_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["x" * 200_000, ["x" * 100] * 2_000, {f"key {number}": [0] for number in range(10_000)}]
+    "value",
+    ["x" * 200_000, ["x" * 100] * 2_000, {f"key {number}": [0] for number in range(10_000)}],
 )
 @pytest.mark.parametrize(
     "schema",
@@ -202,7 +252,9 @@ def test_the_work_of_an_answer_is_counted_by_its_size() -> None:
         {"contains": False, "minProperties": 100_000, "type": ["array", "object"]},
     ],
 )
-def test_no_message_holds_the_answer_or_the_schema(schema: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_holds_the_answer_or_the_schema(
+    schema: Any, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jsonschema.exceptions import ValidationError
 
     lengths: list[int] = []
@@ -217,7 +269,8 @@ def test_no_message_holds_the_answer_or_the_schema(schema: Any, value: Any, monk
     with pytest.raises(BadUserInput) as caught:
         check_answer(schema, value if isinstance(value, str) else json.dumps(value))
     assert len(caught.value.message) < 700
-    assert max(lengths) < (300_000 if "additionalProperties" in schema else 2_000)  # that lists the names, and is paid
+    # that lists the names, and is paid
+    assert max(lengths) < (300_000 if "additionalProperties" in schema else 2_000)
 
 
 STORED = [
@@ -229,9 +282,16 @@ STORED = [
     {"$defs": {"x": {"pattern": "(a+)+$"}}, "$ref": "#/$defs/x"},
     {"enum": [{"pattern": "(a+)+$"}], "$ref": "#/enum/0"},
     {"x-notes": {"deep": [{"pattern": "(a+)+$"}]}, "$ref": "#/x-notes/deep/0"},
-    {"$schema": "http://json-schema.org/draft-07/schema#", "dependencies": {"a": {"pattern": "(a+)+$"}}},
+    {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "dependencies": {"a": {"pattern": "(a+)+$"}},
+    },
     {"$schema": "http://json-schema.org/draft-06/schema#", "contains": {"pattern": "(a+)+$"}},
-    {"$schema": "https://json-schema.org/draft/2019-09/schema", "$recursiveRef": "#", "pattern": "(a+)+$"},
+    {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$recursiveRef": "#",
+        "pattern": "(a+)+$",
+    },
     {"if": {"pattern": "(a+)+$"}},
     {"unevaluatedProperties": {"pattern": "(a+)+$"}},
     {"not": {"items": [{"pattern": "(a+)+$"}]}},
@@ -239,7 +299,9 @@ STORED = [
 
 
 @pytest.mark.parametrize("schema", STORED)
-def test_no_regular_expression_is_run_whoever_stored_it(schema: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_regular_expression_is_run_whoever_stored_it(
+    schema: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jsonschema import _keywords, _utils
 
     class Never:
@@ -250,13 +312,23 @@ def test_no_regular_expression_is_run_whoever_stored_it(schema: Any, monkeypatch
         check_schema(schema, Budget())
     for module in (_keywords, _utils):
         monkeypatch.setattr(module, "re", Never())
-    for text in ("a" * 40 + "!", json.dumps({"a" * 40 + "!": "a" * 40 + "!"}), json.dumps(["a" * 40 + "!"])):
-        with pytest.raises(BadUserInput, match=r"^the answerSchema cannot be used: the JSON Schema uses "):
+    for text in (
+        "a" * 40 + "!",
+        json.dumps({"a" * 40 + "!": "a" * 40 + "!"}),
+        json.dumps(["a" * 40 + "!"]),
+    ):
+        with pytest.raises(
+            BadUserInput, match=r"^the answerSchema cannot be used: the JSON Schema uses "
+        ):
             check_answer(schema, text)
 
 
 def test_a_format_is_a_note_and_never_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = {"format": "regex", "properties": {"a": {"format": "regex"}}, "type": ["string", "object"]}
+    schema = {
+        "format": "regex",
+        "properties": {"a": {"format": "regex"}},
+        "type": ["string", "object"],
+    }
     check_schema(schema, Budget())
     check_answer(schema, "(a+")
     check_answer(schema, '{"a": "("}')

@@ -37,7 +37,9 @@ class FakeContext:
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     documents = Documents(graphene.Schema(query=Query).graphql_schema, Limits(body_bytes=100))
     app = Starlette(routes=GraphQLRoutes(documents, FakeContext).routes())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test"
+    ) as made:
         yield made
 
 
@@ -74,15 +76,30 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end(client: httpx.AsyncC
             sent.append(60)
             yield b" " * 60
 
-    answered = await client.post("/graphql", content=endless(), headers={"content-type": "application/json"})
+    answered = await client.post(
+        "/graphql", content=endless(), headers={"content-type": "application/json"}
+    )
     assert (answered.status_code, sent) == (413, [60, 60])
 
 
 async def test_a_client_that_goes_away_within_its_body_raises_nothing() -> None:
-    app = Starlette(routes=GraphQLRoutes(Documents(graphene.Schema(query=Query).graphql_schema), FakeContext).routes())
-    messages: list[Any] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    app = Starlette(
+        routes=GraphQLRoutes(
+            Documents(graphene.Schema(query=Query).graphql_schema), FakeContext
+        ).routes()
+    )
+    messages: list[Any] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
     sent: list[Any] = []
-    scope = {"type": "http", "method": "POST", "path": "/graphql", "headers": [], "query_string": b""}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "headers": [],
+        "query_string": b"",
+    }
 
     async def receive() -> Any:
         return messages.pop(0)
@@ -94,7 +111,9 @@ async def test_a_client_that_goes_away_within_its_body_raises_nothing() -> None:
     assert (messages, sent[0]["status"]) == ([], 499)
 
 
-@pytest.mark.parametrize(("part", "status", "code"), [("nobody", 401, "UNAUTHENTICATED"), ("broken", 500, "INTERNAL")])
+@pytest.mark.parametrize(
+    ("part", "status", "code"), [("nobody", 401, "UNAUTHENTICATED"), ("broken", 500, "INTERNAL")]
+)
 async def test_a_context_that_can_not_be_made_is_a_coded_error(
     client: httpx.AsyncClient, part: str, status: int, code: str
 ) -> None:

@@ -1,4 +1,6 @@
-"""The details of a run, typed: whatever a runtime or an earlier version has left there is read or left out."""
+"""The details of a run, typed: whatever a runtime or an earlier version has left there is read or
+left out.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -36,9 +38,13 @@ MOST = 2**31 - 1
         ([1], (None, None, None)),
     ],
 )
-def test_tokens_are_counted_in_every_shape_of_usage(usage: Any, counts: tuple[int | None, ...]) -> None:
+def test_tokens_are_counted_in_every_shape_of_usage(
+    usage: Any, counts: tuple[int | None, ...]
+) -> None:
     names = ("input_tokens", "output_tokens", "total_tokens")
-    assert token_counts(usage) == {name: count for name, count in zip(names, counts, strict=True) if count is not None}
+    assert token_counts(usage) == {
+        name: count for name, count in zip(names, counts, strict=True) if count is not None
+    }
 
 
 def test_an_attempt_is_typed() -> None:
@@ -71,19 +77,30 @@ def test_a_run_that_keeps_no_details_is_an_attempt_of_nothing(details: Any) -> N
     assert Attempt.of(details) == Attempt()
 
 
-@pytest.mark.parametrize("wrong", [None, True, 1.5, [], {}, "x", "2026-99-99", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize(
+    "wrong", [None, True, 1.5, [], {}, "x", "2026-99-99", "0001-01-01T00:00:00+14:00"]
+)
 def test_what_is_not_of_its_type_is_left_out(wrong: Any) -> None:
     text = wrong if isinstance(wrong, str) else None
-    details = dict.fromkeys(("status", "attempt", "started_at", "ended_at", "error", "error_class", "usage"), wrong)
-    assert Attempt.of(details) == Attempt(details=details, status=text, error=text, error_class=text)
+    details = dict.fromkeys(
+        ("status", "attempt", "started_at", "ended_at", "error", "error_class", "usage"), wrong
+    )
+    assert Attempt.of(details) == Attempt(
+        details=details, status=text, error=text, error_class=text
+    )
 
 
 @pytest.mark.parametrize(
-    ("attempt", "shown"), [(1, 1), (2.0, 2), (MOST, MOST), (MOST + 1, None), (-1, None), ("1", None)]
+    ("attempt", "shown"),
+    [(1, 1), (2.0, 2), (MOST, MOST), (MOST + 1, None), (-1, None), ("1", None)],
 )
-def test_the_number_of_an_attempt_fits_into_an_integer_of_graphql(attempt: Any, shown: int | None) -> None:
+def test_the_number_of_an_attempt_fits_into_an_integer_of_graphql(
+    attempt: Any, shown: int | None
+) -> None:
     assert Attempt.of({"attempt": attempt}).attempt == shown
 
 
 def test_a_time_without_a_zone_is_in_utc() -> None:
-    assert Attempt.of({"ended_at": "2026-11-02T09:00:00"}).ended_at == datetime(2026, 11, 2, 9, tzinfo=UTC)
+    assert Attempt.of({"ended_at": "2026-11-02T09:00:00"}).ended_at == datetime(
+        2026, 11, 2, 9, tzinfo=UTC
+    )

@@ -1,4 +1,6 @@
-"""Batches of which the database leaves some over: progress goes on, a standstill ends, and both wait between tries."""
+"""Batches of which the database leaves some over: progress goes on, a standstill ends, and both
+wait between tries.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,7 +20,9 @@ Taken = Callable[[int, int], int]
 
 
 class Stub:
-    """A connection to a database that takes the first entries of each batch. `sizes`: how many each asked for."""
+    """A connection to a database that takes the first entries of each batch. `sizes`: how many each
+    asked for.
+    """
 
     def __init__(self, taken: Taken) -> None:
         self.sizes: list[int] = []
@@ -28,10 +32,15 @@ class Stub:
     def add_meta_table(self, table: Any) -> None:
         """Nothing is looked up."""
 
-    def batch_get_item(self, table: str, keys: Sequence[Any], *, consistent_read: bool) -> dict[str, Any]:
+    def batch_get_item(
+        self, table: str, keys: Sequence[Any], *, consistent_read: bool
+    ) -> dict[str, Any]:
         done = self._count(keys)
         items = [{**_raw(key), "agent_uuid": {"S": "a"}} for key in keys[:done]]
-        return {"Responses": {table: items}, "UnprocessedKeys": _left(table, {"Keys": [_raw(k) for k in keys[done:]]})}
+        return {
+            "Responses": {table: items},
+            "UnprocessedKeys": _left(table, {"Keys": [_raw(k) for k in keys[done:]]}),
+        }
 
     def batch_write_item(self, table: str, *, put_items: Sequence[Any]) -> dict[str, Any]:
         done = self._count(put_items)
@@ -71,7 +80,13 @@ def put(stub: Stub, count: int) -> int:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     _table(stub).put_many(
         [
-            SessionRun(session_uuid="s", run_uuid=str(number), partition_key="t", created_at=now, updated_at=now)
+            SessionRun(
+                session_uuid="s",
+                run_uuid=str(number),
+                partition_key="t",
+                created_at=now,
+                updated_at=now,
+            )
             for number in range(count)
         ]
     )
@@ -104,7 +119,9 @@ def test_whatever_gets_on_gets_to_the_end(call: Any, page: int, waits: list[floa
 
 
 @CALLS
-def test_a_standstill_ends_after_ten_waits_that_grow(call: Any, page: int, waits: list[float]) -> None:
+def test_a_standstill_ends_after_ten_waits_that_grow(
+    call: Any, page: int, waits: list[float]
+) -> None:
     stub = Stub(lambda number, asked: 0)
     with pytest.raises(Throttled, match=r"^The database refuses more work for now; "):
         call(stub, 2 * page)

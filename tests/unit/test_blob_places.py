@@ -10,18 +10,38 @@ from ai_coordination_engine.store.records.repository import blob_prefix
 
 LONGEST = ["x" * 256, "%" * 256, "😀" * 64, "ß" * 128, "/" * 256]
 TENANT = "😀" * 128 + "#" + "😀" * 128
-NAME = "coordination_description/" + "0" * 64  # the longest attribute, and the hash of what it holds
+# the longest attribute, and the hash of what it holds
+NAME = "coordination_description/" + "0" * 64
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
 @pytest.mark.parametrize("uuid", LONGEST, ids=lambda uuid: uuid[0])
 def test_a_key_has_at_most_what_s3_allows(entity: Entity, uuid: str) -> None:
-    assert len((blob_prefix(entity, TENANT, (uuid, uuid), marks.new_nonce()) + NAME).encode()) <= 1024
+    assert (
+        len((blob_prefix(entity, TENANT, (uuid, uuid), marks.new_nonce()) + NAME).encode()) <= 1024
+    )
 
 
 def test_no_place_lies_within_another() -> None:
-    ids = ["a", "a/b", "b", "=", "~", "..", "", "x" * 199, "x" * 200, "x" * 256, "y" * 256, "😀" * 64, "a+0f"]
-    ids += [place.strip("/") for place in blob_prefix(ENTITIES[0], "x" * 256, ("y" * 256, "a"), "0f").split("/")]
+    ids = [
+        "a",
+        "a/b",
+        "b",
+        "=",
+        "~",
+        "..",
+        "",
+        "x" * 199,
+        "x" * 200,
+        "x" * 256,
+        "y" * 256,
+        "😀" * 64,
+        "a+0f",
+    ]
+    ids += [
+        place.strip("/")
+        for place in blob_prefix(ENTITIES[0], "x" * 256, ("y" * 256, "a"), "0f").split("/")
+    ]
     keys = [
         (entity, tenant, (one, two), nonce)
         for entity in ENTITIES[:2]

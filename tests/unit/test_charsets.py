@@ -27,19 +27,27 @@ TEXT = "Grüße, 5 €"
         (TEXT.encode("utf-16-be"), "text/plain; charset=utf-16be", TEXT),
         (TEXT.encode("iso-8859-15"), "text/plain; charset=ISO-8859-15", TEXT),
         (TEXT.encode("cp1252"), "text/plain; charset=windows-1252", TEXT),
-        (TEXT.encode("cp1252"), "text/plain; charset=iso-8859-1", TEXT),  # 0x80 is a euro sign, not a control
-        ("Grüße".encode("latin-1"), 'Text/Plain; format=flowed ;  CHARSET = "Latin1" ; x=y', "Grüße"),
+        # 0x80 is a euro sign, not a control
+        (TEXT.encode("cp1252"), "text/plain; charset=iso-8859-1", TEXT),
+        (
+            "Grüße".encode("latin-1"),
+            'Text/Plain; format=flowed ;  CHARSET = "Latin1" ; x=y',
+            "Grüße",
+        ),
         ("Grüße".encode("latin-1"), "text/plain;charset='iso8859-1'", "Grüße"),
         ("Привет".encode("koi8-r"), "text/plain; charset=koi8-r", "Привет"),
         ("①か".encode("cp932"), "text/plain; charset=Shift_JIS", "①か"),
         ("热泵".encode("gbk"), "text/plain; charset=gb2312", "热泵"),
         ("a".encode("ascii"), "text/plain; charset=us-ascii", "a"),
         ("é".encode(), "text/plain; charset=", "é"),
-        ("é".encode(), "text/plain; charset=utf-8, text/plain; charset=utf-8", "é"),  # the header is there twice
+        # the header is there twice
+        ("é".encode(), "text/plain; charset=utf-8, text/plain; charset=utf-8", "é"),
         ("é".encode(), "text/plain; charset", "é"),
     ],
 )
-def test_a_mark_says_how_then_the_charset_then_utf_8(data: bytes, content_type: str, text: str) -> None:
+def test_a_mark_says_how_then_the_charset_then_utf_8(
+    data: bytes, content_type: str, text: str
+) -> None:
     assert decode(data, content_type) == text
 
 
@@ -56,7 +64,9 @@ def test_a_mark_says_how_then_the_charset_then_utf_8(data: bytes, content_type: 
         ("ü".encode(), "text/plain; charset=us-ascii", "holds bytes that are not us-ascii"),
     ],
 )
-def test_bytes_that_cannot_be_read_are_never_other_letters(data: bytes, content_type: str, message: str) -> None:
+def test_bytes_that_cannot_be_read_are_never_other_letters(
+    data: bytes, content_type: str, message: str
+) -> None:
     with pytest.raises(Undecodable) as error:
         decode(data, content_type)
     assert str(error.value) == message

@@ -21,8 +21,16 @@ def select(expression: str, value: Any, budget: Budget | None = None) -> Any:
     return conditions.select(expression, value, budget or Budget())
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,10 @@ def test_select_finds_values() -> None:
         ("[" * 1000, r"… is nested too deeply\.$"),
         ("!" * 999 + "a", r"… is nested too deeply\.$"),
         (" | ".join(["[@, @]"] * 7), r"repeats values 128 times; it takes at most 64\.$"),
-        (" | ".join(["merge({a: @}, {b: @})"] * 7), r"repeats values 128 times; it takes at most 64\.$"),
+        (
+            " | ".join(["merge({a: @}, {b: @})"] * 7),
+            r"repeats values 128 times; it takes at most 64\.$",
+        ),
         ("[&a]", r"^\[&a\] uses & elsewhere than in map, max_by, min_by, sort_by\.$"),
         ("&a", "uses & elsewhere"),
         ("{map: &a}", "uses & elsewhere"),
@@ -86,7 +97,9 @@ def test_select_finds_values() -> None:
         ("[@,@][] | [@,@][] | {a: [@,@], b: [@,@,@,@,@]} | [@,@,@,@]", "repeats values"),
     ],
 )
-def test_an_expression_that_cannot_be_used_is_refused_with_a_reason(expression: str, words: str) -> None:
+def test_an_expression_that_cannot_be_used_is_refused_with_a_reason(
+    expression: str, words: str
+) -> None:
     with pytest.raises(BadUserInput, match=words):
         conditions.check(expression, Budget())
     with pytest.raises(BadUserInput):
@@ -131,7 +144,9 @@ def nested(function: str, levels: int) -> str:
 def test_what_an_expression_writes_is_bounded() -> None:
     assert len(select(nested("to_string", 20), "a")) == 2_097_191
     for levels in (22, 60):
-        with pytest.raises(BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"):
+        with pytest.raises(
+            BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"
+        ):
             select(nested("to_string", levels), "a")
 
 
@@ -155,14 +170,17 @@ def test_what_an_expression_writes_is_bounded() -> None:
     ],
 )
 def test_no_way_to_make_much_of_a_value_is_unbounded(expression: str, value: Any) -> None:
-    with pytest.raises(BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"):
+    with pytest.raises(
+        BadUserInput, match=r"takes too long, or makes too much, of so large a value\.$"
+    ):
         select(expression, value, Budget(2_000_000))
 
 
 @pytest.mark.parametrize(
     ("expression", "work"),
     [
-        ("@[?@ > `5`]", 8 * (1 + 1 + 100 * 3) + 20),  # projection, its base, three steps an element, an empty list
+        # projection, its base, three steps an element, an empty list
+        ("@[?@ > `5`]", 8 * (1 + 1 + 100 * 3) + 20),
         ("sort_by(@, &abs(@))", 8 * (1 + 2 + 2 + 100 * 2) + 100 + 2 * 100 * 7 // 4 + 20 + 2 * 100),
         ("[*].{a: @}", 8 * (1 + 1 + 100 * 3) + 100 * (40 + 16) + 20 + 2 * 100),
         ("contains(@, 'x')", 8 * 3 + 100 + 5 * 100),
@@ -215,7 +233,10 @@ TEXTS = ["x" * 999 + str(number) for number in range(100)]
         (" | ".join(["reverse(@)"] * 70), "x" * 2_000),
         (" || ".join(["sum(@) < `0`"] * 60), [1] * 5_000),
         (" || ".join(["max(@) < `0`"] * 60), [1.5] * 5_000),
-        (" || ".join(["starts_with(keys(@)[0], 'x')"] * 30), {str(number): 0 for number in range(5_000)}),
+        (
+            " || ".join(["starts_with(keys(@)[0], 'x')"] * 30),
+            {str(number): 0 for number in range(5_000)},
+        ),
         ("[*].to_string(@)", [[[]] * 30] * 1_000),
         ("map(&to_number(@), @)", ["9" * 4_000] * 50),
         ("[@,@,@,@,@,@,@,@][] | [@,@,@,@,@,@,@,@][]", [0] * 1_000),
@@ -267,7 +288,9 @@ def test_a_search_takes_no_more_steps_than_are_paid(monkeypatch: pytest.MonkeyPa
         ("[`text`, `a \\` b`, ` lead`]", "{}", '["text", "a ` b", "lead"]'),
     ],
 )
-def test_numbers_keep_their_digits_and_count_by_their_value(expression: str, text: str, found: str) -> None:
+def test_numbers_keep_their_digits_and_count_by_their_value(
+    expression: str, text: str, found: str
+) -> None:
     assert dumps(select(expression, loads(text))) == found
 
 

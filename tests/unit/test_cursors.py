@@ -15,13 +15,21 @@ def packed(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_a_position_comes_back(position: list[str]) -> None:
     assert decode(QUERY, encode(QUERY, position)) == position
 
 
 def test_a_cursor_is_safe_in_a_url() -> None:
-    assert set(encode(QUERY, ["ÿ?>~" * 9])) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert set(encode(QUERY, ["ÿ?>~" * 9])) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from ai_coordination_engine.api.descriptions import ARGUMENTS, FIELDS, FILTERS, TYPES
 from ai_coordination_engine.api.schema import SCHEMA
 
-TYPE_MAP = {name: each for name, each in SCHEMA.graphql_schema.type_map.items() if not name.startswith("__")}
+TYPE_MAP = {
+    name: each for name, each in SCHEMA.graphql_schema.type_map.items() if not name.startswith("__")
+}
 
 BUILT_IN = ("String", "Int", "Boolean", "ID", "Float")
 
@@ -26,8 +28,14 @@ def test_everything_is_described_in_sentences() -> None:
     places = dict(described())
     assert len(places) > 400
     assert [place for place, words in places.items() if not words] == []
-    own = {place: words or "" for place, words in places.items() if not place.startswith("@") and place not in BUILT_IN}
-    assert [place for place, words in own.items() if not (words[0].isupper() or words[0] == "`")] == []
+    own = {
+        place: words or ""
+        for place, words in places.items()
+        if not place.startswith("@") and place not in BUILT_IN
+    }
+    assert [
+        place for place, words in own.items() if not (words[0].isupper() or words[0] == "`")
+    ] == []
     assert [place for place, words in own.items() if not words.endswith(".")] == []
 
 
@@ -39,8 +47,14 @@ def test_no_words_are_left_without_a_use() -> None:
 
 def test_an_argument_means_what_it_does_in_its_field() -> None:
     fields = SCHEMA.graphql_schema.query_type.fields
-    assert fields["taskList"].args["taskName"].description == "Only those whose name contains this text."
+    assert (
+        fields["taskList"].args["taskName"].description
+        == "Only those whose name contains this text."
+    )
     assert fields["task"].args["taskUuid"].description == "The task's uuid."
     fork = SCHEMA.graphql_schema.mutation_type.fields["forkSession"]
-    assert fork.args["taskQuery"].description == "Asked in place of the source's query; left out, that one."
+    assert (
+        fork.args["taskQuery"].description
+        == "Asked in place of the source's query; left out, that one."
+    )
     assert fork.type.fields["session"].description == "The record as it is after the change."

@@ -132,15 +132,26 @@ def test_two_documents_are_one_too_many(text: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=6,
 )
 WORDS = st.text(st.characters(exclude_characters="{}[]<>`", exclude_categories=["Cs"]), max_size=30)
 
 
-@given(st.lists(JSON, min_size=1) | st.dictionaries(st.text(), JSON, min_size=1), WORDS, WORDS, st.integers(0, 3))
-def test_whatever_is_put_around_a_document_it_is_the_same(value: Any, before: str, after: str, way: int) -> None:
+@given(
+    st.lists(JSON, min_size=1) | st.dictionaries(st.text(), JSON, min_size=1),
+    WORDS,
+    WORDS,
+    st.integers(0, 3),
+)
+def test_whatever_is_put_around_a_document_it_is_the_same(
+    value: Any, before: str, after: str, way: int
+) -> None:
     text = json.dumps(value, ensure_ascii=bool(way % 2), indent=way or None)
     around = [
         f"{before} {text} {after}",
@@ -188,7 +199,8 @@ def test_reading_is_paid_before_it_is_done() -> None:
         with pytest.raises(Spent):
             read(words, Budget(shorter))
     assert price(text) == len(text) // 2 + 7 * 1_000
-    assert price("[-0" + ",1" * 1_000 + "]") == 2_004 // 2 + 7 * 1_000  # which has every number read by itself
+    # which has every number read by itself
+    assert price("[-0" + ",1" * 1_000 + "]") == 2_004 // 2 + 7 * 1_000
     assert price_of_writing(text) == len(text) // 8 + 4 * 1_000
 
 

@@ -1,4 +1,6 @@
-"""The real schema behind the Lambda handler and the ASGI application; the fields used here need no record."""
+"""The real schema behind the Lambda handler and the ASGI application; the fields used here need no
+record.
+"""
 
 import gc
 from asyncio import Runner
@@ -25,12 +27,16 @@ def app(**settings: Any) -> Any:
 
 
 def local_client(**settings: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(asgi_app(app(**settings))), base_url="http://test")
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(asgi_app(app(**settings))), base_url="http://test"
+    )
 
 
 def test_the_handler_answers_a_direct_invocation() -> None:
     with Runner() as runner:
-        answered = build_handler(app(auth="jwt"), runner)({"query": "{ ping }", "endpoint_id": "acme"}, None)
+        answered = build_handler(app(auth="jwt"), runner)(
+            {"query": "{ ping }", "endpoint_id": "acme"}, None
+        )
     assert answered == PONG
 
 
@@ -62,13 +68,19 @@ async def test_the_local_api_believes_the_path() -> None:
 async def test_the_local_api_is_closed_where_credentials_are_wanted(auth: str) -> None:
     async with local_client(auth=auth) as client:
         answered = await client.post("/acme/graphql", json={"query": "{ ping }"})
-    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (401, {"code": "UNAUTHENTICATED"})
+    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (
+        401,
+        {"code": "UNAUTHENTICATED"},
+    )
 
 
 async def test_an_ill_formed_tenant_in_the_path_is_bad_user_input() -> None:
     async with local_client(auth="local") as client:
         answered = await client.post("/a%23b/graphql", json={"query": "{ ping }"})
-    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (400, {"code": "BAD_USER_INPUT"})
+    assert (answered.status_code, answered.json()["errors"][0]["extensions"]) == (
+        400,
+        {"code": "BAD_USER_INPUT"},
+    )
 
 
 async def test_asking_the_hub_over_get_is_refused() -> None:

@@ -6,30 +6,48 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.density import MOST_COMPLEX, ROOT, complexity, functions, long_conditions, nested_ternaries
+from benchmarks.density import (
+    MOST_COMPLEX,
+    ROOT,
+    complexity,
+    functions,
+    long_conditions,
+    nested_ternaries,
+)
 
 ROOMS = ("adapters", "api", "domain", "entrypoints")
 
 
 def files(room: str) -> Iterator[tuple[Path, ast.Module]]:
-    return ((path.relative_to(ROOT), ast.parse(path.read_text())) for path in sorted((ROOT / room).rglob("*.py")))
+    return (
+        (path.relative_to(ROOT), ast.parse(path.read_text()))
+        for path in sorted((ROOT / room).rglob("*.py"))
+    )
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_function_is_too_complex(room: str) -> None:
-    measured = {f"{path}: {each.name}": complexity(each) for path, tree in files(room) for each in functions(tree)}
+    measured = {
+        f"{path}: {each.name}": complexity(each)
+        for path, tree in files(room)
+        for each in functions(tree)
+    }
     assert measured
     assert {name: number for name, number in measured.items() if number > MOST_COMPLEX} == {}
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_conditional_expression_is_within_another(room: str) -> None:
-    assert [f"{path}:{each.lineno}" for path, tree in files(room) for each in nested_ternaries(tree)] == []
+    assert [
+        f"{path}:{each.lineno}" for path, tree in files(room) for each in nested_ternaries(tree)
+    ] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_part_of_a_long_condition_has_a_name(room: str) -> None:
-    assert [f"{path}:{each.lineno}" for path, tree in files(room) for each in long_conditions(tree)] == []
+    assert [
+        f"{path}:{each.lineno}" for path, tree in files(room) for each in long_conditions(tree)
+    ] == []
 
 
 def function(*lines: str) -> ast.AST:
@@ -54,10 +72,19 @@ def test_the_measure(lines: list[str], expected: int) -> None:
 
 
 def test_the_nested_are_found() -> None:
-    texts = ["a if b else c if d else e", "a if b else (c, d if e else f)", "(a if b else c, d if e else f)"]
+    texts = [
+        "a if b else c if d else e",
+        "a if b else (c, d if e else f)",
+        "(a if b else c, d if e else f)",
+    ]
     assert [len(list(nested_ternaries(ast.parse(each)))) for each in texts] == [1, 1, 0]
 
 
 def test_long_conditions_are_found() -> None:
-    texts = ["a and b and not (c or d)", "a and (b or c)", "a and b(c and d and e)", "a or b or c or d"]
+    texts = [
+        "a and b and not (c or d)",
+        "a and (b or c)",
+        "a and b(c and d and e)",
+        "a or b or c or d",
+    ]
     assert [len(list(long_conditions(ast.parse(each)))) for each in texts] == [1, 0, 0, 1]

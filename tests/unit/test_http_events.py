@@ -13,7 +13,13 @@ from graphene.types.generic import GenericScalar
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.transport import Request, Response
-from ai_coordination_engine.entrypoints.aws.http_events import Kind, kind_of, request_from, response_to, tenant_from
+from ai_coordination_engine.entrypoints.aws.http_events import (
+    Kind,
+    kind_of,
+    request_from,
+    response_to,
+    tenant_from,
+)
 from ai_coordination_engine.entrypoints.aws.invocations import Invocations
 from ai_coordination_engine.errors import (
     BadUserInput,
@@ -33,7 +39,11 @@ KINDS = [Kind.V2, Kind.V1, Kind.ALB]
 
 
 def v2(
-    path: str = "/graphql", authorizer: Any = None, stage: str = "$default", body: str = BODY, **headers: str
+    path: str = "/graphql",
+    authorizer: Any = None,
+    stage: str = "$default",
+    body: str = BODY,
+    **headers: str,
 ) -> dict[str, Any]:
     """HTTP API with payload format 2.0, or function URL."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": path}, "stage": stage}
@@ -49,7 +59,11 @@ def v2(
 
 
 def v1(
-    path: str = "/graphql", authorizer: Any = None, identity: Any = None, body: str = BODY, **headers: str
+    path: str = "/graphql",
+    authorizer: Any = None,
+    identity: Any = None,
+    body: str = BODY,
+    **headers: str,
 ) -> dict[str, Any]:
     """REST API."""
     every = {"Content-Type": "application/json"} | named(headers)
@@ -71,7 +85,9 @@ def v1(
     }
 
 
-def alb(path: str = "/graphql", body: str = BODY, several: bool = False, **headers: str) -> dict[str, Any]:
+def alb(
+    path: str = "/graphql", body: str = BODY, several: bool = False, **headers: str
+) -> dict[str, Any]:
     every = {"content-type": "application/json"} | named(headers)
     lists = {"multiValueHeaders": {name: [value] for name, value in every.items()}}
     return {
@@ -107,7 +123,8 @@ def test_the_kind_of_an_event_is_recognised(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"query": "{ x }"}, {"requestContext": {}}, {"requestContext": "x"}, {"Records": []}]
+    "event",
+    [{}, {"query": "{ x }"}, {"requestContext": {}}, {"requestContext": "x"}, {"Records": []}],
 )
 def test_another_event_is_no_http(event: dict[str, Any]) -> None:
     assert kind_of(event) is None
@@ -149,7 +166,12 @@ ENCODED = "query=%7B%20a(b:%20%22%C3%A4%2B+%26%22)%20%7D&variables=%7B%7D&variab
         (Kind.V2, {"rawQueryString": ENCODED}),
         (
             Kind.V1,
-            {"multiValueQueryStringParameters": {"query": ['{ a(b: "ä+ &") }'], "variables": ["{}", ""]}},
+            {
+                "multiValueQueryStringParameters": {
+                    "query": ['{ a(b: "ä+ &") }'],
+                    "variables": ["{}", ""],
+                }
+            },
         ),
         (
             Kind.ALB,
@@ -172,7 +194,10 @@ def test_single_url_parameters_are_read_where_there_are_no_lists() -> None:
 
 
 def test_header_names_are_lower_cased_and_lists_joined() -> None:
-    event = v1() | {"headers": {"Accept": "b", "X-One": "1"}, "multiValueHeaders": {"Accept": ["a", "b"]}}
+    event = v1() | {
+        "headers": {"Accept": "b", "X-One": "1"},
+        "multiValueHeaders": {"Accept": ["a", "b"]},
+    }
     assert request_from(event, Kind.V1).headers == {"accept": "a,b", "x-one": "1"}
 
 
@@ -197,7 +222,9 @@ def test_a_load_balancer_gets_a_description_and_lists_if_it_sent_lists() -> None
         "body": '{"ä":1}',
         "isBase64Encoded": False,
     }
-    assert response_to(alb(), Kind.ALB, RESPONSE) == common | {"headers": {"content-type": "application/json"}}
+    assert response_to(alb(), Kind.ALB, RESPONSE) == common | {
+        "headers": {"content-type": "application/json"}
+    }
     assert response_to(alb(several=True), Kind.ALB, RESPONSE) == common | {
         "multiValueHeaders": {"content-type": ["application/json"]}
     }
@@ -213,7 +240,12 @@ def test_a_load_balancer_gets_a_description_and_lists_if_it_sent_lists() -> None
         (v2("/prod/graphql", jwt("acme"), stage="prod"), Kind.V2, JWT, "acme"),
         (v2("/gr%C3%B6%C3%9Fe/graphql", jwt(["größe"])), Kind.V2, JWT, "größe"),
         (v1("/acme/graphql/", {"claims": {"tenants": "acme,other"}}), Kind.V1, JWT, "acme"),
-        (v1("/acme/graphql", {"claims": {"tenants": "acme#eu"}}, Part_Id="eu"), Kind.V1, JWT, "acme#eu"),
+        (
+            v1("/acme/graphql", {"claims": {"tenants": "acme#eu"}}, Part_Id="eu"),
+            Kind.V1,
+            JWT,
+            "acme#eu",
+        ),
         (v2(authorizer=iam(SESSION)), Kind.V2, IAM, "acme"),
         (v2("/acme/graphql", iam(ROLE)), Kind.V2, IAM, "acme"),
         (v1("/acme/graphql", identity={"userArn": SESSION}), Kind.V1, IAM, "acme"),
@@ -229,7 +261,12 @@ def test_verified_credentials_prove_the_tenant(
     ("event", "kind", "settings", "error"),
     [
         (v2(), Kind.V2, JWT, Unauthenticated),
-        (v2("/acme/graphql", part_id="eu", authorization="Bearer x"), Kind.V2, JWT, Unauthenticated),
+        (
+            v2("/acme/graphql", part_id="eu", authorization="Bearer x"),
+            Kind.V2,
+            JWT,
+            Unauthenticated,
+        ),
         (v2(authorizer={"jwt": {"claims": {}}}), Kind.V2, JWT, Unauthenticated),
         (v2(authorizer={"claims": {"tenants": "acme"}}), Kind.V2, JWT, Unauthenticated),
         (v2(authorizer=iam(ROLE)), Kind.V2, JWT, Unauthenticated),
@@ -267,7 +304,10 @@ def test_without_proof_of_the_tenant_the_event_is_refused(
 
 def test_a_load_balancer_can_not_forge_a_gateways_credentials() -> None:
     event = alb("/acme/graphql")
-    event["requestContext"] |= {"authorizer": {"claims": {"tenants": "acme"}}, "identity": {"userArn": ROLE}}
+    event["requestContext"] |= {
+        "authorizer": {"claims": {"tenants": "acme"}},
+        "identity": {"userArn": ROLE},
+    }
     for settings in (JWT, IAM):
         with pytest.raises(Unauthenticated):
             tenant_from(event, Kind.ALB, settings)
@@ -342,9 +382,15 @@ def test_a_get_event_is_answered(invocations: Invocations) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [v2("/async-tasks", body="{}"), v2("/prod/async-tasks", stage="prod", body="{}"), v1("/async-tasks", body="{}")],
+    [
+        v2("/async-tasks", body="{}"),
+        v2("/prod/async-tasks", stage="prod", body="{}"),
+        v1("/async-tasks", body="{}"),
+    ],
 )
-def test_a_long_job_reports_without_a_token(invocations: Invocations, event: dict[str, Any]) -> None:
+def test_a_long_job_reports_without_a_token(
+    invocations: Invocations, event: dict[str, Any]
+) -> None:
     answered = invocations.answer(event)
     assert (answered["statusCode"], answered["body"]) == (200, "{}")
 
@@ -378,15 +424,20 @@ def test_a_refused_http_event_gets_a_status_and_a_code(
 
 
 @pytest.mark.parametrize(
-    "event", [v2() | {"rawPath": None}, {"requestContext": {"http": 7}, "version": "2.0", "httpMethod": 1}]
+    "event",
+    [v2() | {"rawPath": None}, {"requestContext": {"http": 7}, "version": "2.0", "httpMethod": 1}],
 )
-def test_an_http_event_of_an_unknown_shape_is_internal(invocations: Invocations, event: dict[str, Any]) -> None:
+def test_an_http_event_of_an_unknown_shape_is_internal(
+    invocations: Invocations, event: dict[str, Any]
+) -> None:
     answered = invocations.answer(event)
     assert answered["statusCode"] == 500
 
 
 @pytest.mark.parametrize("method", ["PUT", "OPTIONS", "HEAD", "PROPFIND"])
-@pytest.mark.parametrize(("path", "status", "code"), [("/", 404, "NOT_FOUND"), ("/graphql", 405, "BAD_USER_INPUT")])
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("/", 404, "NOT_FOUND"), ("/graphql", 405, "BAD_USER_INPUT")]
+)
 def test_an_unknown_path_is_404_and_an_unknown_method_405(
     invocations: Invocations, method: str, path: str, status: int, code: str
 ) -> None:
@@ -400,7 +451,10 @@ def test_an_unknown_path_is_404_and_an_unknown_method_405(
 def test_a_persisted_query_without_a_document_is_told_so(invocations: Invocations) -> None:
     asked = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}
     http = invocations.answer(v2("/acme/graphql", jwt("acme"), body=json.dumps(asked)))
-    error = {"message": "PersistedQueryNotSupported", "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}}
+    error = {
+        "message": "PersistedQueryNotSupported",
+        "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"},
+    }
     assert (http["statusCode"], json.loads(http["body"])) == (200, {"errors": [error]})
     assert invocations.answer(asked | {"query": None, "endpoint_id": "acme"}) == {"errors": [error]}
 
@@ -409,10 +463,15 @@ def test_a_preflight_needs_no_credentials(invocations: Invocations) -> None:
     event = v2(origin="https://app.example", access_control_request_method="POST")
     event["requestContext"]["http"]["method"] = "OPTIONS"
     answered = invocations.answer(event)
-    assert (answered["statusCode"], answered["headers"]["access-control-allow-methods"]) == (204, "GET, POST")
+    assert (answered["statusCode"], answered["headers"]["access-control-allow-methods"]) == (
+        204,
+        "GET, POST",
+    )
 
 
-def test_a_service_that_invokes_the_function_gets_the_response_object(invocations: Invocations) -> None:
+def test_a_service_that_invokes_the_function_gets_the_response_object(
+    invocations: Invocations,
+) -> None:
     event = {"query": "query Q { tenant method }", "variables": None, "operationName": "Q"}
     answered = invocations.answer(event | {"endpoint_id": "acme", "part_id": "eu"})
     assert answered == {
@@ -455,7 +514,9 @@ def test_nothing_else_in_the_payload_overrides_the_tenant(invocations: Invocatio
         {"query": "{ tenant }", "endpoint_id": "acme", "variables": {"\ud800": 1}},
     ],
 )
-def test_an_ill_formed_invocation_is_bad_user_input(invocations: Invocations, event: object) -> None:
+def test_an_ill_formed_invocation_is_bad_user_input(
+    invocations: Invocations, event: object
+) -> None:
     answered = invocations.answer(event)
     assert [error["extensions"] for error in answered["errors"]] == [{"code": "BAD_USER_INPUT"}]
     assert list(answered) == ["errors"]
@@ -475,7 +536,9 @@ def test_a_response_that_lambda_can_not_carry_is_too_complex(
 ) -> None:
     query = {"query": f"{{ long(length: {length}) }}"}
     direct = invocations.answer(query | {"endpoint_id": "acme"})
-    http = json.loads(invocations.answer(v2("/acme/graphql", jwt("acme"), body=json.dumps(query)))["body"])
+    http = json.loads(
+        invocations.answer(v2("/acme/graphql", jwt("acme"), body=json.dumps(query)))["body"]
+    )
     if code is None:
         assert direct == http == {"data": {"long": '"' * length}}
     else:

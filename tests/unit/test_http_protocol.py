@@ -1,4 +1,6 @@
-"""What a client leaves unfinished ends, over real connections; and what is not HTTP gets an answer all the same."""
+"""What a client leaves unfinished ends, over real connections; and what is not HTTP gets an answer
+all the same.
+"""
 
 import json
 import logging
@@ -26,7 +28,9 @@ class ShortProtocol(BoundedProtocol):
 
 @dataclass
 class Served:
-    """A server whose application says what it received; `/large` answers 40 MB, `/early` does not read."""
+    """A server whose application says what it received; `/large` answers 40 MB, `/early` does not
+    read.
+    """
 
     port: int = 0
     disconnects: int = 0
@@ -55,7 +59,9 @@ class Served:
 @pytest.fixture
 def served() -> Iterator[Served]:
     app = Served()
-    config = uvicorn.Config(app, http=ShortProtocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60)
+    config = uvicorn.Config(
+        app, http=ShortProtocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60
+    )
     config.timeout_graceful_shutdown = 2
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -107,7 +113,9 @@ def test_half_a_request_is_answered_408_and_dropped(served: Served, sent: bytes)
     assert served.bodies == []
 
 
-def test_half_a_request_for_the_head_alone_is_dropped_too(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_half_a_request_for_the_head_alone_is_dropped_too(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     with served.connect() as connection:
         connection.sendall(HEAD.replace(b"POST", b"HEAD"))
         assert rest(connection).startswith(b"HTTP/1.1 408")
@@ -120,7 +128,9 @@ def test_a_connection_that_says_nothing_is_closed(served: Served) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", HEAD])
-def test_a_client_that_trickles_does_not_get_more_time_with_every_byte(served: Served, sent: bytes) -> None:
+def test_a_client_that_trickles_does_not_get_more_time_with_every_byte(
+    served: Served, sent: bytes
+) -> None:
     started = time.monotonic()
     with served.connect() as connection:
         connection.sendall(sent)
@@ -158,7 +168,9 @@ def test_the_time_between_two_requests_is_not_held_against_the_second(served: Se
             Event().wait(SHORT * 0.6)
 
 
-def test_the_rest_of_an_answered_request_is_not_read_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_of_an_answered_request_is_not_read_for_ever(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ShortProtocol, "request_seconds", 60.0)
     with served.connect() as connection:
         connection.sendall(HEAD.replace(b" / ", b" /early ").replace(b"1000", b"1000000000"))
@@ -177,15 +189,26 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(served: Served) -> No
         assert len(rest(connection)) < 40_000_000
 
 
-def test_a_client_that_goes_away_is_seen_and_logs_nothing(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_goes_away_is_seen_and_logs_nothing(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO), served.connect() as connection:
         connection.sendall(HEAD + b"{")
     assert served.gone.wait(5)
-    assert (served.disconnects, [each for each in caplog.records if each.levelno > logging.INFO]) == (1, [])
+    assert (
+        served.disconnects,
+        [each for each in caplog.records if each.levelno > logging.INFO],
+    ) == (1, [])
 
 
 @pytest.mark.parametrize(
-    "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"nonsense\r\n\r\n", b"GET /" + b"a" * 20_000, b"GET / HTTP/1.1\r\n\r\n"]
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /" + b"a" * 20_000,
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
 )
 def test_what_is_not_http_is_told_so_in_json(served: Served, sent: bytes) -> None:
     with served.connect() as connection:
@@ -195,8 +218,13 @@ def test_what_is_not_http_is_told_so_in_json(served: Served, sent: bytes) -> Non
 
 def test_an_upgrade_is_answered_as_the_request_that_it_is(served: Served) -> None:
     with served.connect() as connection:
-        asked = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        connection.sendall(asked + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        asked = (
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        )
+        connection.sendall(
+            asked
+            + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
         assert accepted(connection)
 
 
@@ -216,7 +244,9 @@ def test_many_hung_clients_do_not_keep_others_out(served: Served) -> None:
     assert {refused(each) for each in answers} == {TIMEOUT}
 
 
-def test_a_server_that_ends_does_not_wait_for_half_a_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_ends_does_not_wait_for_half_a_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = Served()
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
     config.timeout_graceful_shutdown = 5

@@ -14,9 +14,15 @@ from ai_coordination_engine.errors import BadUserInput, Forbidden
 
 @pytest.mark.parametrize(
     ("endpoint_id", "part_id", "tenant"),
-    [("acme", None, "acme"), ("acme", "eu", "acme#eu"), ("größe-1", "x" * 128, "größe-1#" + "x" * 128)],
+    [
+        ("acme", None, "acme"),
+        ("acme", "eu", "acme#eu"),
+        ("größe-1", "x" * 128, "größe-1#" + "x" * 128),
+    ],
 )
-def test_a_tenant_is_the_endpoint_and_the_part(endpoint_id: str, part_id: str | None, tenant: str) -> None:
+def test_a_tenant_is_the_endpoint_and_the_part(
+    endpoint_id: str, part_id: str | None, tenant: str
+) -> None:
     assert tenant_of(endpoint_id, part_id) == tenant
 
 
@@ -37,7 +43,8 @@ SPACES = [
 
 
 @pytest.mark.parametrize(
-    "ill_formed", ["", "a#b", "#", "*", "a\nb", "a\x00", "\x7f", "a\u202eb", "\ud800", "x" * 129, *SPACES]
+    "ill_formed",
+    ["", "a#b", "#", "*", "a\nb", "a\x00", "\x7f", "a\u202eb", "\ud800", "x" * 129, *SPACES],
 )
 def test_an_ill_formed_id_is_bad_user_input_in_either_place(ill_formed: str) -> None:
     with pytest.raises(BadUserInput):
@@ -56,7 +63,9 @@ ids = st.text(max_size=6) | st.text("ab#", max_size=4)
 
 
 @given(st.tuples(ids, st.none() | ids), st.tuples(ids, st.none() | ids))
-def test_two_pairs_of_ids_are_never_one_tenant(one: tuple[str, str | None], other: tuple[str, str | None]) -> None:
+def test_two_pairs_of_ids_are_never_one_tenant(
+    one: tuple[str, str | None], other: tuple[str, str | None]
+) -> None:
     try:
         tenants = {tenant_of(*one), tenant_of(*other)}
     except BadUserInput:

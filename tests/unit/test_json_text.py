@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.json_text import NotJSON, Number, TooLong
 
-DIGITS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+DIGITS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?", fullmatch=True
+)
 TEXTS = st.text(st.characters(codec=None))  # half surrogates, too
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
     max_leaves=10,
 )
@@ -34,7 +40,10 @@ JSON = st.recursive(
         "3.14159265358979323846264338327950288",
         "9" * 5_000,
         "-" + "9" * 5_000,
-        '{"price": 19.90, "step": 1e3, "list": [-0, 1.5, {"limit": 1e400}], "none": null, "on": true}',
+        (
+            '{"price": 19.90, "step": 1e3, "list": [-0, 1.5, {"limit": 1e400}], "none": null, "on":'
+            " true}"
+        ),
         '"\\ud800"',
         '["é", "\\u0000", "😀"]',
         "[[], {}, [[]]]",
@@ -54,14 +63,20 @@ def test_any_number_keeps_its_digits(text: str) -> None:
 
 
 @given(JSON, st.booleans(), st.booleans())
-def test_any_value_is_written_as_the_library_writes_it(value: Any, compact: bool, ascii_only: bool) -> None:
+def test_any_value_is_written_as_the_library_writes_it(
+    value: Any, compact: bool, ascii_only: bool
+) -> None:
     written = json_text.dumps(value, compact=compact, ascii_only=ascii_only)
-    expected = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":") if compact else (", ", ": "))
+    expected = json.dumps(
+        value, ensure_ascii=ascii_only, separators=(",", ":") if compact else (", ", ": ")
+    )
     assert written == re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", expected)
     assert json.loads(written) == json_text.loads(written) == value
 
 
-@pytest.mark.parametrize("around", ["{}", " {}", "\ufeff{}\n", "\r\n\t{}\xa0", "\n\ufeff {} \ufeff"])
+@pytest.mark.parametrize(
+    "around", ["{}", " {}", "\ufeff{}\n", "\r\n\t{}\xa0", "\n\ufeff {} \ufeff"]
+)
 @pytest.mark.parametrize("inside", ["1.10", '"x"', "null", "[1]"])
 def test_white_space_and_a_byte_order_mark_around_do_not_count(around: str, inside: str) -> None:
     assert json_text.dumps(json_text.loads(around.format(inside))) == inside
@@ -70,9 +85,43 @@ def test_white_space_and_a_byte_order_mark_around_do_not_count(around: str, insi
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "\ufeff", "NaN", "-Infinity", "[Infinity]", "007", "01", "+1", "1.", ".5", "1_000", "0x1F", "١"),
-        *("True", "None", "'x'", "[draft] hello", "{name}", "{'a': 1}", "[1,]", "[1] [2]", "1 2", '"open', "[", "-"),
-        *('"a\nb"', "// x\n1", "[" * 100_000, "[" * 10_000 + "]" * 10_000, "[NaN, " + "9" * 5_000 + "]"),
+        *(
+            "",
+            " ",
+            "\ufeff",
+            "NaN",
+            "-Infinity",
+            "[Infinity]",
+            "007",
+            "01",
+            "+1",
+            "1.",
+            ".5",
+            "1_000",
+            "0x1F",
+            "١",
+        ),
+        *(
+            "True",
+            "None",
+            "'x'",
+            "[draft] hello",
+            "{name}",
+            "{'a': 1}",
+            "[1,]",
+            "[1] [2]",
+            "1 2",
+            '"open',
+            "[",
+            "-",
+        ),
+        *(
+            '"a\nb"',
+            "// x\n1",
+            "[" * 100_000,
+            "[" * 10_000 + "]" * 10_000,
+            "[NaN, " + "9" * 5_000 + "]",
+        ),
     ],
 )
 def test_what_is_not_json_is_refused(text: str) -> None:
@@ -82,11 +131,19 @@ def test_what_is_not_json_is_refused(text: str) -> None:
 
 def test_a_number_counts_by_its_value_and_is_written_by_its_digits() -> None:
     price, most = json_text.loads("[19.90, 1e400]")
-    assert (price, price + 1, price > 19, hash(price), f"{price}") == (19.9, 20.9, True, hash(19.9), "19.90")
+    assert (price, price + 1, price > 19, hash(price), f"{price}") == (
+        19.9,
+        20.9,
+        True,
+        hash(19.9),
+        "19.90",
+    )
     assert isinstance(price, Number)
     assert most > 10**300
     assert json_text.number("1.10") == 1.1
-    assert [json_text.number(each) for each in ("", "1_0", " 1", "nan", "inf", "0x1", "1e", "٣")] == [None] * 8
+    assert [
+        json_text.number(each) for each in ("", "1_0", " 1", "nan", "inf", "0x1", "1e", "٣")
+    ] == [None] * 8
     assert json_text.loads('{"a": 1, "a": 2.50}') == {"a": 2.5}
 
 

@@ -67,8 +67,14 @@ def test_the_standard_introspection_query_is_within_the_limits(schema: GraphQLSc
             "the document exceeds the limit of 10 fields",
         ),
         (
-            "{ node { ...N x: up { ...N } } } fragment N on Node { a: name b: name c: name d: name }",
-            "{ node { ...N x: up { ...N } } } fragment N on Node { a: name b: name c: name d: name e: name }",
+            (
+                "{ node { ...N x: up { ...N } } } fragment N on Node { a: name b: name c: name d:"
+                " name }"
+            ),
+            (
+                "{ node { ...N x: up { ...N } } } fragment N on Node { a: name b: name c: name d:"
+                " name e: name }"
+            ),
             "the document exceeds the limit of 10 fields",
         ),
         (
@@ -88,12 +94,15 @@ def test_the_last_document_within_a_limit_is_accepted_and_the_next_refused(
 
 def test_fragments_that_nothing_spreads_count_too(schema: GraphQLSchema) -> None:
     source = "{ node { name } } fragment Unused on Node { " + "name " * 10 + "}"
-    assert refused(schema, Limits(fields=10), source) == "the document exceeds the limit of 10 fields"
+    assert (
+        refused(schema, Limits(fields=10), source) == "the document exceeds the limit of 10 fields"
+    )
 
 
 def test_fragments_that_double_at_each_level_are_refused_at_once(schema: GraphQLSchema) -> None:
     doubling = " ".join(
-        f"fragment F{i} on Node {{ a: up {{ ...F{i + 1} }} b: up {{ ...F{i + 1} }} }}" for i in range(9)
+        f"fragment F{i} on Node {{ a: up {{ ...F{i + 1} }} b: up {{ ...F{i + 1} }} }}"
+        for i in range(9)
     )
     source = f"{{ node {{ ...F0 }} }} {doubling} fragment F9 on Node {{ name }}"
     assert refused(schema, Limits(), source) == "the document exceeds the limit of 500 fields"
@@ -113,17 +122,25 @@ def test_what_exhausts_the_stack_is_too_complex(schema: GraphQLSchema) -> None:
             "{ node { " + "name " * 20_000 + "} }",
             "Document contains more than 10000 tokens. Parsing aborted.",
         ),
-        ("#\n" * 2_000 + "{ node { name } }", "Document contains more than 1000 comments. Parsing aborted."),
+        (
+            "#\n" * 2_000 + "{ node { name } }",
+            "Document contains more than 1000 comments. Parsing aborted.",
+        ),
         (" " * 1_000_001, "Source contains more than 1000000 code points. Parsing aborted."),
         ("{", "Expected Name, found <EOF>."),
         ('{ node { name(filter: "\\ud800") } }', "Invalid Unicode escape sequence: '\\ud800'."),
         ("{ node { nam } }", "Cannot query field 'nam' on type 'Node'. Did you mean 'name'?"),
         ("{ node { ...N } }", "Unknown fragment 'N'."),
-        ("{ node { ...A } } fragment A on Node { ...A }", "Cannot spread fragment 'A' within itself."),
+        (
+            "{ node { ...A } } fragment A on Node { ...A }",
+            "Cannot spread fragment 'A' within itself.",
+        ),
         ("{ nope { x { y } } }", "Cannot query field 'nope' on type 'Query'. Did you mean 'node'?"),
     ],
 )
-def test_an_invalid_document_says_what_is_wrong(schema: GraphQLSchema, source: str, message: str) -> None:
+def test_an_invalid_document_says_what_is_wrong(
+    schema: GraphQLSchema, source: str, message: str
+) -> None:
     with pytest.raises(DocumentError) as invalid:
         Documents(schema).prepare(source)
     assert invalid.value.errors[0].message.removeprefix("Syntax Error: ") == message
@@ -132,17 +149,23 @@ def test_an_invalid_document_says_what_is_wrong(schema: GraphQLSchema, source: s
 def test_suggestions_can_be_hidden(schema: GraphQLSchema) -> None:
     with pytest.raises(DocumentError) as invalid:
         Documents(schema, Limits(suggestions=False)).prepare("{ node { nam } }")
-    assert [error.message for error in invalid.value.errors] == ["Cannot query field 'nam' on type 'Node'."]
+    assert [error.message for error in invalid.value.errors] == [
+        "Cannot query field 'nam' on type 'Node'."
+    ]
 
 
 def test_introspection_of_types_in_types_in_types_is_refused(schema: GraphQLSchema) -> None:
     fields = "fields { type { " * 3 + "name" + "}}" * 3
     with pytest.raises(DocumentError) as invalid:
         Documents(schema).prepare(f"{{ __schema {{ types {{ {fields} }} }} }}")
-    assert [error.message for error in invalid.value.errors] == ["Maximum introspection depth exceeded"]
+    assert [error.message for error in invalid.value.errors] == [
+        "Maximum introspection depth exceeded"
+    ]
 
 
 def test_validation_stops_after_a_number_of_errors(schema: GraphQLSchema) -> None:
     with pytest.raises(DocumentError) as invalid:
-        Documents(schema, Limits(errors=3)).prepare("{ " + " ".join(f"x{i}" for i in range(9)) + " }")
+        Documents(schema, Limits(errors=3)).prepare(
+            "{ " + " ".join(f"x{i}" for i in range(9)) + " }"
+        )
     assert len(invalid.value.errors) == 4

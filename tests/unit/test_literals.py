@@ -9,15 +9,32 @@ from ai_coordination_engine.domain.shapes import parse_agent_actions
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("approved == true", ["compares with a field that is called true; the literal takes backticks: `true`"]),
-        ("true == approved", ["compares with a field that is called true; the literal takes backticks: `true`"]),
-        ("a != null && b == False", ["called null; the literal takes backticks: `null`", "backticks: `false`"]),
-        ("a == TRUE || b == NULL", ["called TRUE; the literal takes backticks: `true`", "backticks: `null`"]),
+        (
+            "approved == true",
+            ["compares with a field that is called true; the literal takes backticks: `true`"],
+        ),
+        (
+            "true == approved",
+            ["compares with a field that is called true; the literal takes backticks: `true`"],
+        ),
+        (
+            "a != null && b == False",
+            ["called null; the literal takes backticks: `null`", "backticks: `false`"],
+        ),
+        (
+            "a == TRUE || b == NULL",
+            ["called TRUE; the literal takes backticks: `true`", "backticks: `null`"],
+        ),
         ("rows[?ok == false].x", ["called false; the literal takes backticks: `false`"]),
-        ('state == "done"', ["compares with a field that is called done; a text takes single quotes: 'done'"]),
+        (
+            'state == "done"',
+            ["compares with a field that is called done; a text takes single quotes: 'done'"],
+        ),
     ],
 )
-def test_what_looks_like_a_literal_and_is_a_field_is_told(expression: str, words: list[str]) -> None:
+def test_what_looks_like_a_literal_and_is_a_field_is_told(
+    expression: str, words: list[str]
+) -> None:
     found = list(bare_literals(expression))
     assert len(found) == len(words)
     assert all(each.endswith(end) for each, end in zip(found, words, strict=True))
@@ -45,16 +62,26 @@ def test_other_expressions_are_left_alone(expression: str) -> None:
     assert list(bare_literals(expression)) == []
 
 
-@pytest.mark.parametrize(("expression", "hint"), [("score < 8", True), ("a == -1.5", True), ("a.b[", False)])
+@pytest.mark.parametrize(
+    ("expression", "hint"), [("score < 8", True), ("a == -1.5", True), ("a.b[", False)]
+)
 def test_a_bare_number_gets_a_hint(expression: str, hint: bool) -> None:
     assert bool(literal_hint(expression)) is hint
 
 
 def test_the_expressions_of_an_action_are_told_with_their_place() -> None:
-    action = {"predecessors": ["b"], "conditions": {"b": "ok == true"}, "map": {"over": "b", "items": "[?x == null]"}}
+    action = {
+        "predecessors": ["b"],
+        "conditions": {"b": "ok == true"},
+        "map": {"over": "b", "items": "[?x == null]"},
+    }
     assert list(odd_conditions(parse_agent_actions({"a": action}))) == [
-        "agentActions.a.conditions.b: ok == true compares with a field that is called true; the literal takes "
-        "backticks: `true`.",
-        "agentActions.a.map.items: [?x == null] compares with a field that is called null; the literal takes "
-        "backticks: `null`.",
+        (
+            "agentActions.a.conditions.b: ok == true compares with a field that is called true; the"
+            " literal takes backticks: `true`."
+        ),
+        (
+            "agentActions.a.map.items: [?x == null] compares with a field that is called null; the"
+            " literal takes backticks: `null`."
+        ),
     ]

@@ -44,8 +44,12 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     documents = Documents(graphene.Schema(query=Query).graphql_schema, Limits(body_bytes=100))
     origins = [*LOOPBACK, ORIGIN]
     graphql = GraphQLRoutes(documents, FakeContext, origins, page_for).routes()
-    app = LocalGuard(Starlette(routes=[*page_routes(), *graphql, everything_else(origins)]), [ORIGIN])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as made:
+    app = LocalGuard(
+        Starlette(routes=[*page_routes(), *graphql, everything_else(origins)]), [ORIGIN]
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000"
+    ) as made:
         yield made
 
 
@@ -57,14 +61,25 @@ def refused(answered: httpx.Response) -> tuple[int, str]:
     return answered.status_code, error["extensions"]["code"]
 
 
-@pytest.mark.parametrize("path", ["/", "/graphql", "/graphql/", "/acme/graphql", "/acme/ai_coordination_graphql"])
-async def test_a_browser_gets_a_page_that_needs_nothing_else(client: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/graphql", "/graphql/", "/acme/graphql", "/acme/ai_coordination_graphql"]
+)
+async def test_a_browser_gets_a_page_that_needs_nothing_else(
+    client: httpx.AsyncClient, path: str
+) -> None:
     answered = await client.get(path, headers={"accept": BROWSER})
-    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (answered.status_code, answered.headers["content-type"]) == (
+        200,
+        "text/html; charset=utf-8",
+    )
     endpoint = "http://127.0.0.1:8000" + ("/graphql" if path == "/" else path)
     assert f"<code>{endpoint}</code>" in answered.text
     assert f"curl -s '{endpoint}' " in answered.text
-    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == ["data:,", "/README.md", "/schema.graphql"]
+    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == [
+        "data:,",
+        "/README.md",
+        "/schema.graphql",
+    ]
     policy = answered.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -77,22 +92,38 @@ async def test_the_page_holds_what_the_path_says_as_text(client: httpx.AsyncClie
     assert "/%22%3E%3Cscript%3Ealert%281%29%27/graphql'" in answered.text
 
 
-async def test_the_schema_that_the_page_links_to_is_there_as_text(client: httpx.AsyncClient) -> None:
+async def test_the_schema_that_the_page_links_to_is_there_as_text(
+    client: httpx.AsyncClient,
+) -> None:
     answered = await client.get("/schema.graphql")
-    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert (answered.status_code, answered.headers["content-type"]) == (
+        200,
+        "text/plain; charset=utf-8",
+    )
     assert "insertUpdateCoordination(" in answered.text
 
 
-async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(client: httpx.AsyncClient) -> None:
+async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(
+    client: httpx.AsyncClient,
+) -> None:
     pages, waiting = {}, ["/README.md"]
     links: set[str] = set()
     while waiting:
         if (path := waiting.pop()) not in pages:
             answered = await client.get(path)
-            assert (answered.status_code, answered.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
+            assert (answered.status_code, answered.headers["content-type"]) == (
+                200,
+                "text/html; charset=utf-8",
+            ), path
             pages[path] = answered.text
-            found = [each for each in re.findall(r'href="([^"]*)"', answered.text) if each != "data:,"]
-            own = [path + each if each.startswith("#") else each for each in found if not each.startswith("http")]
+            found = [
+                each for each in re.findall(r'href="([^"]*)"', answered.text) if each != "data:,"
+            ]
+            own = [
+                path + each if each.startswith("#") else each
+                for each in found
+                if not each.startswith("http")
+            ]
             links.update(own)
             waiting += [each.partition("#")[0] for each in own]
     assert len(pages) > 10
@@ -117,8 +148,9 @@ async def test_an_installed_package_shows_its_readme_alone(
 
 
 def test_a_link_to_what_is_not_served_stays_as_its_words() -> None:
-    assert html_of("[a](docs/b.md) [c](#d) [e](http://f.example/)", "README.md", []) == (
-        '<p><a>a</a> <a href="#d">c</a> <a href="http://f.example/">e</a></p>\n'
+    assert (
+        html_of("[a](docs/b.md) [c](#d) [e](http://f.example/)", "README.md", [])
+        == '<p><a>a</a> <a href="#d">c</a> <a href="http://f.example/">e</a></p>\n'
     )
 
 
@@ -134,17 +166,30 @@ def test_a_link_to_what_is_not_served_stays_as_its_words() -> None:
 async def test_a_query_is_answered_whoever_asks(
     client: httpx.AsyncClient, headers: Mapping[str, str], query: str
 ) -> None:
-    assert (await client.get("/graphql" + query, headers=headers)).json() == {"data": {"hello": "Hello"}}
+    assert (await client.get("/graphql" + query, headers=headers)).json() == {
+        "data": {"hello": "Hello"}
+    }
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, application/json;q=0.1"])
-async def test_a_program_without_a_query_gets_an_error_not_a_page(client: httpx.AsyncClient, accept: str) -> None:
-    assert refused(await client.get("/graphql", headers={"accept": accept})) == (400, "BAD_USER_INPUT")
+async def test_a_program_without_a_query_gets_an_error_not_a_page(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    assert refused(await client.get("/graphql", headers={"accept": accept})) == (
+        400,
+        "BAD_USER_INPUT",
+    )
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
-@pytest.mark.parametrize("path", ["/nothing", "/favicon.ico", "/graphql/x", "/a/b/graphql", "/a%2Fb/graphql"])
-async def test_an_unknown_path_is_404_with_a_hint(client: httpx.AsyncClient, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    "method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
+)
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/favicon.ico", "/graphql/x", "/a/b/graphql", "/a%2Fb/graphql"]
+)
+async def test_an_unknown_path_is_404_with_a_hint(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
     answered = await client.request(method, path)
     assert refused(answered) == (404, "NOT_FOUND")
     assert "/graphql" in answered.text
@@ -167,11 +212,15 @@ async def test_a_body_that_announces_too_much_is_not_read(client: httpx.AsyncCli
         yield b""
 
     headers = {"content-length": "101", "content-type": "application/json"}
-    assert refused(await client.post("/graphql", content=never(), headers=headers)) == (413, "TOO_COMPLEX")
+    assert refused(await client.post("/graphql", content=never(), headers=headers)) == (
+        413,
+        "TOO_COMPLEX",
+    )
 
 
 @pytest.mark.parametrize(
-    ("content_type", "status"), [("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("", 415)]
+    ("content_type", "status"),
+    [("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("", 415)],
 )
 async def test_what_a_page_may_send_without_asking_is_refused(
     client: httpx.AsyncClient, content_type: str, status: int
@@ -181,7 +230,9 @@ async def test_what_a_page_may_send_without_asking_is_refused(
     assert refused(answered) == (status, "BAD_USER_INPUT")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "localhost:8000", "LOCALHOST:80", "[::1]:8000"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "localhost:8000", "LOCALHOST:80", "[::1]:8000"]
+)
 async def test_the_names_of_loopback_are_served(client: httpx.AsyncClient, host: str) -> None:
     assert (await client.get("/graphql?query={hello}", headers={"host": host})).status_code == 200
 
@@ -201,7 +252,9 @@ async def test_the_names_of_loopback_are_served(client: httpx.AsyncClient, host:
         "[::1",
     ],
 )
-async def test_a_name_that_was_made_to_resolve_to_loopback_is_not(client: httpx.AsyncClient, host: str) -> None:
+async def test_a_name_that_was_made_to_resolve_to_loopback_is_not(
+    client: httpx.AsyncClient, host: str
+) -> None:
     for path in ("/", "/graphql?query={hello}", "/nothing"):
         assert refused(await client.get(path, headers={"host": host})) == (400, "BAD_USER_INPUT")
 
@@ -234,8 +287,12 @@ async def test_a_link_from_another_site_opens_the_page(client: httpx.AsyncClient
     assert (await client.get("/", headers=headers)).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:1", ORIGIN])
-async def test_a_page_of_loopback_is_told_what_it_may_send(client: httpx.AsyncClient, origin: str) -> None:
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:1", ORIGIN]
+)
+async def test_a_page_of_loopback_is_told_what_it_may_send(
+    client: httpx.AsyncClient, origin: str
+) -> None:
     asked = {"origin": origin, "access-control-request-method": "POST"}
     answered = await client.options("/acme/graphql", headers=asked)
     wanted = {"traceparent", "tracestate", "authorization", "part-id", "content-type"}
@@ -245,5 +302,10 @@ async def test_a_page_of_loopback_is_told_what_it_may_send(client: httpx.AsyncCl
     body = json.dumps({"query": "{ hello }"}).encode()
     headers = {"origin": origin, "content-type": "application/json", "sec-fetch-site": "cross-site"}
     sent = await client.post("/acme/graphql", content=body, headers=headers)
-    assert (sent.json(), sent.headers["access-control-allow-origin"]) == ({"data": {"hello": "Hello"}}, origin)
-    assert (await client.get("/nothing", headers={"origin": origin})).headers["access-control-allow-origin"] == origin
+    assert (sent.json(), sent.headers["access-control-allow-origin"]) == (
+        {"data": {"hello": "Hello"}},
+        origin,
+    )
+    assert (await client.get("/nothing", headers={"origin": origin})).headers[
+        "access-control-allow-origin"
+    ] == origin

@@ -18,7 +18,13 @@ class FakeMessages:
     def __init__(self, *bodies: str, received: int = 3) -> None:
         attributes = {"ApproximateReceiveCount": str(received)}
         self._waiting = [
-            {"Body": body, "MessageId": f"m-{body}", "ReceiptHandle": body, "Attributes": attributes} for body in bodies
+            {
+                "Body": body,
+                "MessageId": f"m-{body}",
+                "ReceiptHandle": body,
+                "Attributes": attributes,
+            }
+            for body in bodies
         ]
         self._changed = threading.Condition()
         self.asked: list[int] = []
@@ -68,7 +74,9 @@ def step(wake: Wake) -> None:
         raise RuntimeError("step broke")
 
 
-@pytest.mark.parametrize(("body", "expected"), [("good", None), ("busy", None), ("broken", 8.0), ("poison", 0)])
+@pytest.mark.parametrize(
+    ("body", "expected"), [("good", None), ("busy", None), ("broken", 8.0), ("poison", 0)]
+)
 def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) -> None:
     messages = FakeMessages(body)
     worker = LocalWorker(step, messages, 2, poison)
@@ -86,7 +94,9 @@ def test_a_message_that_fails_for_the_last_time_is_given_up() -> None:
     messages.wait_for_settled(1)
     assert worker.stop(grace=5)
     assert messages.settled == {"broken": 0}
-    assert given_up == [(Wake("local", "s", "broken"), "RuntimeError (message m-broken); the log has the rest")]
+    assert given_up == [
+        (Wake("local", "s", "broken"), "RuntimeError (message m-broken); the log has the rest")
+    ]
 
 
 def test_only_what_can_be_received_at_once_rings() -> None:

@@ -12,11 +12,17 @@ logger.warning("shown", extra={"key": SecretStr("s3cret")})
 
 
 def test_the_log_is_json_on_stderr_from_its_level_on_and_masks_secrets() -> None:
-    process = subprocess.run([sys.executable, "-c", LOG], capture_output=True, check=True, text=True)
+    process = subprocess.run(
+        [sys.executable, "-c", LOG], capture_output=True, check=True, text=True
+    )
     (line,) = process.stderr.splitlines()
     entry = json.loads(line)
     assert process.stdout == ""
-    assert (entry["level"], entry["message"], entry["service"]) == ("WARNING", "shown", "ai-coordination-engine")
+    assert (entry["level"], entry["message"], entry["service"]) == (
+        "WARNING",
+        "shown",
+        "ai-coordination-engine",
+    )
     assert "s3cret" not in line
 
 
@@ -41,8 +47,10 @@ for span in exporter.get_finished_spans():
 
 
 def test_an_attempt_is_a_span_once_there_is_an_sdk() -> None:
-    process = subprocess.run([sys.executable, "-c", TRACE], capture_output=True, check=True, text=True)
-    assert process.stdout == (
-        "invoke_agent Writer {'gen_ai.operation.name': 'invoke_agent', "
+    process = subprocess.run(
+        [sys.executable, "-c", TRACE], capture_output=True, check=True, text=True
+    )
+    assert (
+        process.stdout == "invoke_agent Writer {'gen_ai.operation.name': 'invoke_agent', "
         "'gen_ai.agent.name': 'Writer', 'ace.run_uuid': 'r-1'}\n"
     )

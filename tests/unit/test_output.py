@@ -1,4 +1,6 @@
-"""Texts of others never steer a terminal, and neither an encoding nor a closed pipe loses a result."""
+"""Texts of others never steer a terminal, and neither an encoding nor a closed pipe loses a
+result.
+"""
 
 import json
 import os
@@ -13,7 +15,13 @@ import pytest
 from rich.live import Live
 
 from ai_coordination_engine.entrypoints.cli.client import AgentView, SessionView
-from ai_coordination_engine.entrypoints.cli.output import VisibleLog, on_one_line, visible, visible_json, write_json
+from ai_coordination_engine.entrypoints.cli.output import (
+    VisibleLog,
+    on_one_line,
+    visible,
+    visible_json,
+    write_json,
+)
 from ai_coordination_engine.entrypoints.cli.progress import Progress
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 
@@ -26,28 +34,46 @@ STEERING = [each for each in CONTROLS if each not in HARMLESS] + list(OVERRIDES)
 @pytest.mark.parametrize("character", STEERING, ids=lambda each: f"{ord(each):04x}")
 def test_what_steers_a_terminal_is_shown_as_an_escape(character: str) -> None:
     shown = visible(f"a{character}b")
-    assert shown == "a" + (f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}") + "b"
+    assert (
+        shown
+        == "a"
+        + (f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}")
+        + "b"
+    )
     written = visible_json(json.dumps(character, ensure_ascii=False), "utf-8")
     assert (json.loads(written), written.isprintable()) == (character, True)
 
 
-@pytest.mark.parametrize("text", ["", "a\tb\n", "a\r\nb", "热泵 für 5 €", "👩‍🔬", "\u200fשלום", "\\x1b [red]:warning:"])
+@pytest.mark.parametrize(
+    "text", ["", "a\tb\n", "a\r\nb", "热泵 für 5 €", "👩‍🔬", "\u200fשלום", "\\x1b [red]:warning:"]
+)
 def test_other_text_is_left_alone(text: str) -> None:
     assert visible(text) == text
 
 
 def test_a_name_begins_no_line_of_its_own() -> None:
-    assert on_one_line("a\nb: completed\r\n\tc\u2028d\x1b[2J") == r"a\x0ab: completed\x0d\x0a\x09c\u2028d\x1b[2J"
+    assert (
+        on_one_line("a\nb: completed\r\n\tc\u2028d\x1b[2J")
+        == r"a\x0ab: completed\x0d\x0a\x09c\u2028d\x1b[2J"
+    )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16", "gb18030", "shift_jis"])
-def test_json_can_be_written_in_every_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16", "gb18030", "shift_jis"]
+)
+def test_json_can_be_written_in_every_encoding(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     value = {"a": "热泵 für 5 € 😀 \x1b[31m \x7f \x9b \u202e \ud800"}
     with TextIOWrapper(open(os.devnull, "wb"), encoding=encoding, errors="strict") as real:
         wanted = StringIO()
-        monkeypatch.setattr(wanted, "write", lambda text: (real.write(text), StringIO.write(wanted, text))[1])
         monkeypatch.setattr(
-            sys, "stdout", type("Out", (), {"encoding": encoding, "write": wanted.write, "flush": real.flush})
+            wanted, "write", lambda text: (real.write(text), StringIO.write(wanted, text))[1]
+        )
+        monkeypatch.setattr(
+            sys,
+            "stdout",
+            type("Out", (), {"encoding": encoding, "write": wanted.write, "flush": real.flush}),
         )
         write_json(json.dumps(value, ensure_ascii=False))
     assert json.loads(wanted.getvalue()) == value
@@ -67,8 +93,12 @@ def shown_by(view: SessionView, **options: Any) -> str:
 
 @pytest.mark.parametrize("on_a_terminal", [False, True])
 def test_progress_shows_names_notes_and_outputs_as_they_are(on_a_terminal: bool) -> None:
-    agent = AgentView("1", "a", "[b]a\nb\x1b]0;title\x07", "completed", "", "note\x1b[2J [i]x", None, True)
-    shown = shown_by(SessionView("s", "completed", None, [agent]), _force_terminal=on_a_terminal, no_color=True)
+    agent = AgentView(
+        "1", "a", "[b]a\nb\x1b]0;title\x07", "completed", "", "note\x1b[2J [i]x", None, True
+    )
+    shown = shown_by(
+        SessionView("s", "completed", None, [agent]), _force_terminal=on_a_terminal, no_color=True
+    )
     assert "[b]a\\x0ab\\x1b]0;title\\x07" in shown
     assert "[red]output[/red] :warning: \\x1b[31m" in shown
     assert "\x1b]" not in shown
@@ -79,7 +109,9 @@ def test_progress_shows_names_notes_and_outputs_as_they_are(on_a_terminal: bool)
 def test_progress_says_once_why_an_agent_waits() -> None:
     console = Terminal()
     console.file = StringIO()
-    waits = AgentView("1", "a", "a", "pending", None, "failed once", None, True, why="It waits.\nUntil noon.")
+    waits = AgentView(
+        "1", "a", "a", "pending", None, "failed once", None, True, why="It waits.\nUntil noon."
+    )
     with Progress(console) as progress:
         for agent in (
             replace(waits, why=None),
@@ -120,7 +152,12 @@ def run(
     program = f"{head}{show}{code}\nsys.exit(bool(close()))"
     command = ["sh", "-c", f'"$@" {redirected}', "sh", sys.executable, "-c", program]
     return subprocess.run(
-        command, env=BUFFERED | environment, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=30
+        command,
+        env=BUFFERED | environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=30,
     )
 
 
@@ -140,7 +177,8 @@ def test_what_an_encoding_lacks_is_escaped_on_both_streams(encoding: str, writte
 
 
 @pytest.mark.parametrize(
-    "code", ["[write('x' * 100) for _ in range(10_000)]", "sys.stdout.write('x')", "show(); sys.exit(3)"]
+    "code",
+    ["[write('x' * 100) for _ in range(10_000)]", "sys.stdout.write('x')", "show(); sys.exit(3)"],
 )
 def test_a_closed_pipe_ends_quietly(code: str) -> None:
     reader, writer = os.pipe()
@@ -161,7 +199,9 @@ def test_a_log_line_is_json_in_every_encoding(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("closed", "shown"), [(">&-", (b"", b"y\n")), ("2>&-", (b"x\n", b"")), (">&- 2>&-", (b"", b""))]
 )
-def test_streams_that_were_closed_before_the_start_take_everything(closed: str, shown: tuple[bytes, bytes]) -> None:
+def test_streams_that_were_closed_before_the_start_take_everything(
+    closed: str, shown: tuple[bytes, bytes]
+) -> None:
     done = run("write('x'); write_error('y')", closed)
     assert (done.returncode, done.stdout, done.stderr) == (0, *shown)
 

@@ -1,4 +1,6 @@
-"""Placeholders: which texts are names, where their values come from, and what stays as it was written."""
+"""Placeholders: which texts are names, where their values come from, and what stays as it was
+written.
+"""
 
 import json
 from collections.abc import Mapping
@@ -35,10 +37,19 @@ def filled(text: str, task_query: str = "{}", agents: Mapping[str, str] | None =
         ("{name}", "", "{name}"),
         ("{name}", "1" * 5000, "{name}"),
         ("{größe}", '{"größe": "5 m"}', "5 m"),
-        ("{gro\u0308\u00dfe}", '{"gr\u00f6\u00dfe": "5 m"}', "5 m"),  # NFD in the text, NFC in the query
+        # NFD in the text, NFC in the query
+        ("{gro\u0308\u00dfe}", '{"gr\u00f6\u00dfe": "5 m"}', "5 m"),
         ("{gr\u00f6\u00dfe}", '{"gro\u0308\u00dfe": "5 m"}', "5 m"),
-        ("{first-name} {热泵} {नाम} {имя_2}", '{"first-name": 1, "热泵": 2, "नाम": 3, "имя_2": 4}', "1 2 3 4"),
-        ("{a.b} {a.c} {a.list[0].x}", '{"a.b": "exact", "a": {"c": "path", "list": [{"x": 7}]}}', "exact path 7"),
+        (
+            "{first-name} {热泵} {नाम} {имя_2}",
+            '{"first-name": 1, "热泵": 2, "नाम": 3, "имя_2": 4}',
+            "1 2 3 4",
+        ),
+        (
+            "{a.b} {a.c} {a.list[0].x}",
+            '{"a.b": "exact", "a": {"c": "path", "list": [{"x": 7}]}}',
+            "exact path 7",
+        ),
         (
             "{a.größe} {a.first-name} {a.l[1].名-2}",
             '{"a": {"größe": 5, "first-name": 1, "l": [0, {"名-2": 7}]}}',
@@ -46,11 +57,17 @@ def filled(text: str, task_query: str = "{}", agents: Mapping[str, str] | None =
         ),
         ("{a/b} {first name} {$ref}", '{"a/b": 1, "first name": 2, "$ref": 3}', "1 2 3"),
         ("{ name }", '{"name": "Ann"}', "{ name }"),
-        ("price {p}, step {s}, limit {l}", '{"p": 19.90, "s": 1e3, "l": 1e400}', "price 19.90, step 1e3, limit 1e400"),
+        (
+            "price {p}, step {s}, limit {l}",
+            '{"p": 19.90, "s": 1e3, "l": 1e400}',
+            "price 19.90, step 1e3, limit 1e400",
+        ),
         ("{o}", '{"o": {"p": [19.90, -0, 1E5]}}', '{"p": [19.90, -0, 1E5]}'),
     ],
 )
-def test_placeholders_take_the_values_of_a_json_task_query(text: str, task_query: str, expected: str) -> None:
+def test_placeholders_take_the_values_of_a_json_task_query(
+    text: str, task_query: str, expected: str
+) -> None:
     assert filled(text, task_query).stored() == expected
 
 
@@ -86,16 +103,22 @@ def test_braces_that_hold_no_name_are_text(text: str, expected: str) -> None:
         ('{a: 1} {"a"} { a } {a b} {3} {…} {f(x)} {a, b}', []),
     ],
 )
-def test_what_looks_like_a_name_and_has_no_value_stays_and_is_told(text: str, missing: list[str]) -> None:
+def test_what_looks_like_a_name_and_has_no_value_stays_and_is_told(
+    text: str, missing: list[str]
+) -> None:
     found = filled(text, '{"who": {"name": "Ann"}}')
     assert found.missing == missing
     assert all(each in str(found.stored()) for each in missing)
 
 
 def test_the_name_of_an_agent_that_is_no_predecessor_is_told_whatever_is_in_it() -> None:
-    scope = Scope.of([{"Fact Checker": 1}]).with_agents({"w": "w"}, {"Market Research", "Fact Checker", "w"})
+    scope = Scope.of([{"Fact Checker": 1}]).with_agents(
+        {"w": "w"}, {"Market Research", "Fact Checker", "w"}
+    )
     found = fill(
-        "{Market Research} {Market Research.x[0]} {Fact Checker} {w} {Nobody At All} {{Market Research}}", scope
+        "{Market Research} {Market Research.x[0]} {Fact Checker} {w} {Nobody At All} {{Market"
+        " Research}}",
+        scope,
     )
     assert found.missing == ["{Market Research}", "{Market Research.x[0]}"]
     expected = "{Market Research} {Market Research.x[0]} 1 {w} {Nobody At All} {Market Research}"
@@ -115,7 +138,10 @@ def test_outputs_are_filled_when_they_are_known_and_nothing_is_filled_twice() ->
     stored = filled(text, '{"a": "{w}"}', AGENTS).stored()
     assert json.loads(json.dumps(stored)) == stored
     assert written(stored) == text.replace("{a}", "{w}")
-    outputs = {"w": ['{"title": "T {f}", "rows": [{"x": "}"}]}'], "f": ['{"n": 1.10}', '{"n": null}', '{"n": 2}']}
+    outputs = {
+        "w": ['{"title": "T {f}", "rows": [{"x": "}"}]}'],
+        "f": ['{"n": 1.10}', '{"n": null}', '{"n": 2}'],
+    }
     shown, missing = render(stored, outputs)
     first, rest = shown.split(" ", 1)
     assert (first, missing) == ("{w}:", [])
@@ -127,7 +153,9 @@ def test_a_path_into_an_output_may_be_of_any_script() -> None:
     assert render(stored, {"w": ['{"größe": 1.50, "first-name": "Ann"}']}) == ("1.50 Ann", [])
 
 
-@pytest.mark.parametrize("output", [json.dumps({"a": 1, "b": "x" * 1_000_000}), "no JSON " * 100_000])
+@pytest.mark.parametrize(
+    "output", [json.dumps({"a": 1, "b": "x" * 1_000_000}), "no JSON " * 100_000]
+)
 def test_an_output_is_read_once_however_many_paths_go_into_it(output: str) -> None:
     budget = Budget()
     render(filled("{w.a}" * 100, agents=AGENTS).stored(), {"w": [output]}, budget=budget)
@@ -136,7 +164,9 @@ def test_an_output_is_read_once_however_many_paths_go_into_it(output: str) -> No
     assert once.left - budget.left < 100 * 100
 
 
-@pytest.mark.parametrize("outputs", [{}, {"w": ["no JSON"]}, {"w": ['{"x": 1}']}, {"w": ["[1]", "5"]}])
+@pytest.mark.parametrize(
+    "outputs", [{}, {"w": ["no JSON"]}, {"w": ['{"x": 1}']}, {"w": ["[1]", "5"]}]
+)
 def test_a_path_that_finds_nothing_puts_nothing_and_is_told(outputs: dict[str, list[str]]) -> None:
     assert render(filled("<{w.title}>", agents=AGENTS).stored(), outputs) == ("<>", ["{w.title}"])
 
@@ -159,7 +189,9 @@ def test_the_values_of_placeholders_have_at_most_8_million_characters_together()
 @pytest.mark.parametrize("text", ["{a}", "{zz}", "{w}", "{{}}", "{"])
 def test_placeholders_and_braces_are_paid_from_the_budget(text: str) -> None:
     budget = Budget(1_000_000)
-    with pytest.raises(TooCostly, match=r"^The texts have more placeholders and braces than can be filled at once"):
+    with pytest.raises(
+        TooCostly, match=r"^The texts have more placeholders and braces than can be filled at once"
+    ):
         for _ in range(40):
             fill(text * 10_000, Scope.of([{"a": 1}], AGENTS), budget=budget)
 
@@ -170,7 +202,9 @@ def test_a_text_has_at_most_1000_placeholders_with_a_path() -> None:
         filled("{a.b}" * 1_001, '{"a": {"b": 1}}')
 
 
-@pytest.mark.parametrize("text", ["{a" * 50_000, "{" * 100_000, "{{a" * 30_000 + "}" * 100_000, "{a.b" * 20_000])
+@pytest.mark.parametrize(
+    "text", ["{a" * 50_000, "{" * 100_000, "{{a" * 30_000 + "}" * 100_000, "{a.b" * 20_000]
+)
 def test_a_text_of_many_braces_takes_no_long_time(text: str) -> None:
     found: Any = filled(text, '{"a": 1}')
     assert isinstance(found.stored(), str)

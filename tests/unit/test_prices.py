@@ -47,7 +47,8 @@ def times(count: int, field: str) -> str:
 
 
 LIST = "sessionList(%s) { sessionList { sessionUuid status } }"
-SEVEN = 1 + 5_000 + 4 + 1 + 100 + 7 * (25 + 4 + 2)  # both fields of lists, the page's object, seven sessions
+# both fields of lists, the page's object, seven sessions
+SEVEN = 1 + 5_000 + 4 + 1 + 100 + 7 * (25 + 4 + 2)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,11 @@ SEVEN = 1 + 5_000 + 4 + 1 + 100 + 7 * (25 + 4 + 2)  # both fields of lists, the 
     [
         ("{ ping }", {}, 1),
         ("{ a: ping b: ping ... { c: ping } ...F } fragment F on Query { d: ping }", {}, 4),
-        ('{ task(coordinationUuid: "c", taskUuid: "t") { taskUuid taskName } }', {}, 1 + 100 + 4 + 2),
+        (
+            '{ task(coordinationUuid: "c", taskUuid: "t") { taskUuid taskName } }',
+            {},
+            1 + 100 + 4 + 2,
+        ),
         (f"{{ {LIST % 'limit: 7'} }}", {}, SEVEN),
         (f"query($n: Int) {{ {LIST % 'limit: $n'} }}", {"n": 7}, SEVEN),
         (f"query($n: Int) {{ {LIST % 'limit: $n'} }}", {"n": 7.0}, SEVEN),
@@ -66,24 +71,52 @@ SEVEN = 1 + 5_000 + 4 + 1 + 100 + 7 * (25 + 4 + 2)  # both fields of lists, the 
         (f"{{ {LIST % 'pageNumber: 1'} }}", {}, SEVEN + 43 * 31),
         (f"{{ {LIST % 'limit: 7, statuses: []'} }}", {}, SEVEN + 1_000),
         (
-            "{ sessionList(limit: 7) { ...F } } fragment F on SessionListType { sessionList { sessionUuid status } }",
+            (
+                "{ sessionList(limit: 7) { ...F } } fragment F on SessionListType { sessionList {"
+                " sessionUuid status } }"
+            ),
             {},
             SEVEN,
         ),
-        ("{ sessionList(limit: 7) { ... { sessionList { sessionUuid status } } total } }", {}, SEVEN + 5_001),
-        ("{ sessionList(limit: 7) { sessionList { sessionUuid status task { taskName } } } }", {}, SEVEN + 7 * 16),
         (
-            "{ sessionList(limit: 7) { sessionList { sessionUuid status sessionAgents { state } } } }",
+            "{ sessionList(limit: 7) { ... { sessionList { sessionUuid status } } total } }",
+            {},
+            SEVEN + 5_001,
+        ),
+        (
+            "{ sessionList(limit: 7) { sessionList { sessionUuid status task { taskName } } } }",
+            {},
+            SEVEN + 7 * 16,
+        ),
+        (
+            (
+                "{ sessionList(limit: 7) { sessionList { sessionUuid status sessionAgents { state }"
+                " } } }"
+            ),
             {},
             SEVEN + 7 * (1 + 100 + 10 * (25 + 4 + 1)),
         ),
-        ("query($yes: Boolean!) { ping a: ping @skip(if: $yes) b: ping @include(if: $yes) }", {"yes": True}, 2),
-        ("query($yes: Boolean = false) { a: ping @skip(if: $yes) b: ping @include(if: $yes) }", {}, 1),
-        ("{ a: ping @skip(if: true) ...F @include(if: false) } fragment F on Query { ping }", {}, 0),
+        (
+            "query($yes: Boolean!) { ping a: ping @skip(if: $yes) b: ping @include(if: $yes) }",
+            {"yes": True},
+            2,
+        ),
+        (
+            "query($yes: Boolean = false) { a: ping @skip(if: $yes) b: ping @include(if: $yes) }",
+            {},
+            1,
+        ),
+        (
+            "{ a: ping @skip(if: true) ...F @include(if: false) } fragment F on Query { ping }",
+            {},
+            0,
+        ),
         ("query($yes: Boolean) { a: ping @skip(if: $yes) @include(if: true) }", {"yes": "true"}, 1),
     ],
 )
-def test_a_request_costs_what_it_asks_for(source: str, variables: dict[str, Any], units: int) -> None:
+def test_a_request_costs_what_it_asks_for(
+    source: str, variables: dict[str, Any], units: int
+) -> None:
     assert cost(source, **variables) == units
 
 
@@ -100,7 +133,9 @@ def test_a_limit_that_execution_refuses_is_not_refused_for_its_price(value: Any)
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_of_a_thousand_whole_records_is_accepted(name: str) -> None:
-    assert accepted(document(name, ("limit", "pageNumber"), selection_of(name)), limit=1000, pageNumber=1)
+    assert accepted(
+        document(name, ("limit", "pageNumber"), selection_of(name)), limit=1000, pageNumber=1
+    )
     assert not accepted(query(times(40, f"{name}(limit: 1000) {selection_of(name)}")))
 
 
@@ -110,7 +145,9 @@ BELOW = "sessionAgents { agentUuid state agentOutput } sessionRuns { runUuid asy
 
 def test_the_usual_nested_documents_are_accepted() -> None:
     assert accepted(f"{{ sessionList(limit: 1000) {{ sessionList {{ {AROUND} }} }} }}")
-    assert accepted(f"{{ sessionList(limit: 50) {{ sessionList {{ {AROUND} {BELOW} }} total nextCursor }} }}")
+    assert accepted(
+        f"{{ sessionList(limit: 50) {{ sessionList {{ {AROUND} {BELOW} }} total nextCursor }} }}"
+    )
     assert accepted(f"{{ sessionList(limit: 100) {{ sessionList {{ {AROUND} {BELOW} }} }} }}")
     assert not accepted(f"{{ sessionList(limit: 1000) {{ sessionList {{ {AROUND} {BELOW} }} }} }}")
 
@@ -121,13 +158,20 @@ def test_cycles_multiply() -> None:
     assert accepted(one % cycle % "agentUuid")
     assert not accepted(one % cycle % times(90, "agentOutput"))
     assert not accepted(one % times(3, cycle % "agentUuid"))
-    pair = "sessionAgents { session { sessionRuns { session { coordination { coordinationUuid } } } } }"
+    pair = (
+        "sessionAgents { session { sessionRuns { session { coordination { coordinationUuid } }"
+        " } } }"
+    )
     assert not accepted(query(f"sessionList(limit: 30) {{ sessionList {{ {pair} }} }}"))
 
 
 @pytest.mark.parametrize("name", ROOTS["mutation"].fields)
 def test_a_request_has_at_most_twelve_starts_and_a_hundred_writes(name: str) -> None:
-    arguments = [each for each, field in ROOTS["mutation"].fields[name].args.items() if str(field.type)[-1] == "!"]
+    arguments = [
+        each
+        for each, field in ROOTS["mutation"].fields[name].args.items()
+        if str(field.type)[-1] == "!"
+    ]
     field = f"{name}({', '.join(each + TEXT for each in arguments)}) {{ __typename }}"
     most = 12 if name in STARTS else 100
     assert cost(f"mutation {{ {field} }}") >= (8 * WRITE if most == 12 else WRITE)
@@ -142,7 +186,9 @@ def test_asking_as_a_query_costs_the_same() -> None:
 
 
 def test_introspection_is_possible_and_not_multiplied() -> None:
-    whole = get_introspection_query(input_value_deprecation=True, specified_by_url=True, schema_description=True)
+    whole = get_introspection_query(
+        input_value_deprecation=True, specified_by_url=True, schema_description=True
+    )
     assert accepted(whole)
     assert accepted('{ __schema { types { name } } __type(name: "TaskType") { name } }')
     assert not accepted(query(times(7, "__schema { types { name } }")))
@@ -153,7 +199,8 @@ def test_the_refusal_says_what_to_do() -> None:
     with pytest.raises(TooComplex) as refused:
         DOCUMENTS.prices.check(parse(source), None, {})
     assert refused.value.message.startswith(
-        "the request costs 435,106 units; at most 100,000 are allowed: ask for less at a time: a smaller limit"
+        "the request costs 435,106 units; at most 100,000 are allowed: ask for less at a time: a"
+        " smaller limit"
     )
     assert refused.value.extensions == {"cost": 435_106, "limit": 100_000}
 

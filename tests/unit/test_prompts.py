@@ -29,7 +29,9 @@ def test_the_task_may_come_before_the_outputs() -> None:
     assert composed == "q\n\nOutput of A:\n1\n\nAnswer of the user:\nyes"
 
 
-def asked_of(text: str, element: Any, index: int = 7, query: Mapping[str, Any] | None = None) -> Any:
+def asked_of(
+    text: str, element: Any, index: int = 7, query: Mapping[str, Any] | None = None
+) -> Any:
     return fill_element(text, element, index, Scope.of([query or {}], {"w": "w"})).stored()
 
 
@@ -47,17 +49,33 @@ def asked_of(text: str, element: Any, index: int = 7, query: Mapping[str, Any] |
         ("{item}", "x" * 1_000_000, "x" * 1_000_000),
     ],
 )
-def test_an_element_fills_the_placeholders_or_follows_the_text(text: str, element: Any, asked: str) -> None:
-    assert asked_of(text, element, query={"topic": "heat", "template": "{item} and {name}"}) == asked
+def test_an_element_fills_the_placeholders_or_follows_the_text(
+    text: str, element: Any, asked: str
+) -> None:
+    assert (
+        asked_of(text, element, query={"topic": "heat", "template": "{item} and {name}"}) == asked
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "element", "words"),
     [
-        ("{item}" * 500, "y" * 100_000, r"^A text has room for 1000000 characters where its placeholders are filled"),
+        (
+            "{item}" * 500,
+            "y" * 100_000,
+            r"^A text has room for 1000000 characters where its placeholders are filled",
+        ),
         ("{item}", [["y" * 1_000]] * 1_000, "^A text has room for 1000000 characters"),
-        ("{item}.", "y" * 1_000_000, r"^Its text has 1000001 characters; what one element is asked takes 1000000\.$"),
-        ("", "y" * 1_000_000, "^Its text has 1000006 characters; what one element is asked takes 1000000"),
+        (
+            "{item}.",
+            "y" * 1_000_000,
+            r"^Its text has 1000001 characters; what one element is asked takes 1000000\.$",
+        ),
+        (
+            "",
+            "y" * 1_000_000,
+            "^Its text has 1000006 characters; what one element is asked takes 1000000",
+        ),
         ("{item}", "\ud800", r"^Its text holds an invalid character\.$"),
     ],
 )
@@ -70,10 +88,15 @@ def test_an_element_that_repeats_a_part_without_end_is_refused_at_once() -> None
     element: Any = "x"
     for _ in range(60):
         element = [element, element]
-    with pytest.raises(BadUserInput, match=r"^It has more than the 1000000 characters that one element is asked\.$"):
+    with pytest.raises(
+        BadUserInput, match=r"^It has more than the 1000000 characters that one element is asked\.$"
+    ):
         asked_of("", element)
 
 
 def test_an_element_may_wait_for_an_output() -> None:
-    assert asked_of("{name} after {w.title}", {"name": "Ada"}) == ["Ada after ", ["w", "title", "{w.title}"]]
+    assert asked_of("{name} after {w.title}", {"name": "Ada"}) == [
+        "Ada after ",
+        ["w", "title", "{w.title}"],
+    ]
     assert asked_of("after {w}", 5) == ["after ", ["w", None, "{w}"], "\n\nItem:\n5"]

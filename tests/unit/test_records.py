@@ -1,4 +1,6 @@
-"""A field of a record is declared once: what follows from it is in the schema, the store and the documentation."""
+"""A field of a record is declared once: what follows from it is in the schema, the store and the
+documentation.
+"""
 
 from typing import Any
 
@@ -34,14 +36,25 @@ def test_a_declared_field_is_everywhere(entity: Entity, record: tuple[Field, ...
 
 
 def test_a_field_that_a_type_does_not_place_is_shown_with_its_kind() -> None:
-    made = other_fields((Field("iteration_count", Kind.WHOLE), Field("logs"), Field("status")), Session, {"status"})
-    assert {name: str(each.type) for name, each in made.items()} == {"iteration_count": "Int", "logs": "String"}
+    made = other_fields(
+        (Field("iteration_count", Kind.WHOLE), Field("logs"), Field("status")), Session, {"status"}
+    )
+    assert {name: str(each.type) for name, each in made.items()} == {
+        "iteration_count": "Int",
+        "logs": "String",
+    }
 
 
 def test_the_words_of_a_field_describe_it() -> None:
     undescribed = [
         f"{kind}.{name}"
-        for kind in ("SessionType", "SessionAgentType", "SessionRunType", "TaskType", "CoordinationType")
+        for kind in (
+            "SessionType",
+            "SessionAgentType",
+            "SessionRunType",
+            "TaskType",
+            "CoordinationType",
+        )
         for name, field in GRAPH.type_map[kind].fields.items()
         if not field.description and not get_named_type(field.type).description
     ]

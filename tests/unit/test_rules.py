@@ -39,36 +39,68 @@ def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        ({"predecessors": [str(each) for each in range(101)]}, "predecessors names 101 agents; it takes at most 100."),
-        ({"join": "quorum"}, 'quorum is needed for the join "quorum": how many predecessors must complete.'),
+        (
+            {"predecessors": [str(each) for each in range(101)]},
+            "predecessors names 101 agents; it takes at most 100.",
+        ),
+        (
+            {"join": "quorum"},
+            'quorum is needed for the join "quorum": how many predecessors must complete.',
+        ),
         ({"quorum": 1}, 'quorum counts for the join "quorum" only; the join is "all".'),
-        ({"join": "any", "quorum": 1}, 'quorum counts for the join "quorum" only; the join is "any".'),
+        (
+            {"join": "any", "quorum": 1},
+            'quorum counts for the join "quorum" only; the join is "any".',
+        ),
         ({"join": "quorum", "quorum": 0}, "quorum must be 1 or more."),
         ({"join": "quorum", "quorum": -3}, "quorum must be 1 or more."),
-        ({"predecessors": [], "join": "quorum", "quorum": 1}, "quorum needs predecessors; the agent has none."),
-        ({"conditions": {"c": "a"}}, "conditions.c is no predecessor of this agent; name one of its predecessors."),
-        ({"conditions": {"a": "b["}}, "conditions.a: b[ is no JMESPath expression: Incomplete expression."),
-        ({"map": {"over": "c"}}, "map.over is no predecessor of this agent; name one of its predecessors."),
+        (
+            {"predecessors": [], "join": "quorum", "quorum": 1},
+            "quorum needs predecessors; the agent has none.",
+        ),
+        (
+            {"conditions": {"c": "a"}},
+            "conditions.c is no predecessor of this agent; name one of its predecessors.",
+        ),
+        (
+            {"conditions": {"a": "b["}},
+            "conditions.a: b[ is no JMESPath expression: Incomplete expression.",
+        ),
+        (
+            {"map": {"over": "c"}},
+            "map.over is no predecessor of this agent; name one of its predecessors.",
+        ),
         ({"map": {"over": "a", "items": "]"}}, "map.items: ] is no JMESPath expression: "),
         (
             {"map": {"over": "a"}, "userInTheLoop": "ann"},
             "map and userInTheLoop exclude each other; let another agent wait for the person.",
         ),
-        ({"fallback": "d"}, "fallback is the agent itself; name another agent of the coordination."),
+        (
+            {"fallback": "d"},
+            "fallback is the agent itself; name another agent of the coordination.",
+        ),
         ({"fallback": "x"}, "fallback is not an agent of the coordination: 'x'."),
         ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type, "),
         ({"answerSchema": 5}, "answerSchema: a JSON Schema is an object."),
         (
             {"answerSchema": {"type": "boolean"}, "defaultAnswer": "perhaps"},
-            "defaultAnswer: the answer does not conform to the answerSchema: at $, 'perhaps' is not of type 'boolean'.",
+            (
+                "defaultAnswer: the answer does not conform to the answerSchema: at $, 'perhaps' is"
+                " not of type 'boolean'."
+            ),
         ),
-        ({"defaultAnswer": " "}, "defaultAnswer is empty; leave it out, and an expired wait fails the agent."),
+        (
+            {"defaultAnswer": " "},
+            "defaultAnswer is empty; leave it out, and an expired wait fails the agent.",
+        ),
         ({"answerWithinSeconds": 0}, "answerWithinSeconds must be from 1 to 31536000."),
         ({"answerWithinSeconds": 31_536_001}, "answerWithinSeconds must be from 1 to 31536000."),
         ({"answerWithinSeconds": -1}, "answerWithinSeconds must be from 1 to 31536000."),
     ],
 )
-def test_rules_that_cannot_work_are_named_with_what_to_do(action: dict[str, Any], message: str) -> None:
+def test_rules_that_cannot_work_are_named_with_what_to_do(
+    action: dict[str, Any], message: str
+) -> None:
     with pytest.raises(BadUserInput) as caught:
         check(action)
     assert caught.value.message.startswith(f"agentActions.d.{message}")
@@ -76,9 +108,16 @@ def test_rules_that_cannot_work_are_named_with_what_to_do(action: dict[str, Any]
 
 def test_keys_of_a_wait_for_a_person_are_idle_when_nobody_is_asked() -> None:
     given = {"answerSchema": {}, "answerWithinSeconds": 5, "defaultAnswer": "x"}
-    actions = {"a": given, "b": {**given, "userInTheLoop": "ann"}, "c": {"defaultAnswer": "x", "userInTheLoop": ""}}
+    actions = {
+        "a": given,
+        "b": {**given, "userInTheLoop": "ann"},
+        "c": {"defaultAnswer": "x", "userInTheLoop": ""},
+    }
     assert list(idle_keys(parse_agent_actions(actions))) == [
-        "agentActions.a: without userInTheLoop there is no effect of answerSchema, answerWithinSeconds, defaultAnswer.",
+        (
+            "agentActions.a: without userInTheLoop there is no effect of answerSchema,"
+            " answerWithinSeconds, defaultAnswer."
+        ),
         "agentActions.c: without userInTheLoop there is no effect of defaultAnswer.",
     ]
 
@@ -88,7 +127,8 @@ def test_an_agent_that_gives_a_persons_answer_needs_a_person() -> None:
     agents = parse_agents([{"agentUuid": uuid, "runtime": runtime} for uuid in "abc"])
     actions = parse_agent_actions({"b": {"userInTheLoop": "ann"}})
     assert list(unasked(agents, actions, {"a", "b"})) == [
-        "agentActions.a: the function answer gives a person's answer, but userInTheLoop names nobody; it will fail."
+        "agentActions.a: the function answer gives a person's answer, but userInTheLoop names"
+        " nobody; it will fail."
     ]
 
 
@@ -100,11 +140,13 @@ def test_the_expressions_and_schemas_of_a_task_share_one_budget() -> None:
         for number in range(1_000)
     }
     with pytest.raises(
-        TooCostly, match=r"^agentActions\.a\d+\.conditions\.a1000: a \|\| a .* than can be checked at once\.$"
+        TooCostly,
+        match=r"^agentActions\.a\d+\.conditions\.a1000: a \|\| a .* than can be checked at once\.$",
     ):
         check_rules(agents, parse_agent_actions(actions))
     schema = {"answerSchema": {"anyOf": [{}] * 2_000}}
     with pytest.raises(
-        TooCostly, match=r"^agentActions\.a4\.answerSchema: it comes after more expressions and schemas"
+        TooCostly,
+        match=r"^agentActions\.a4\.answerSchema: it comes after more expressions and schemas",
     ):
         check_rules(agents, parse_agent_actions({f"a{number}": schema for number in range(6)}))

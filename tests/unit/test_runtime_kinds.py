@@ -23,7 +23,11 @@ def test_every_kind_has_its_module_and_a_section_of_the_documentation() -> None:
 @pytest.mark.parametrize(
     ("runtime", "key", "end"),
     [
-        ({"kind": "openai", "model": "m", "temprature": 1}, "temprature", '; did you mean "temperature"?'),
+        (
+            {"kind": "openai", "model": "m", "temprature": 1},
+            "temprature",
+            '; did you mean "temperature"?',
+        ),
         ({"kind": "openai", "instrctions": "x"}, "instrctions", '; did you mean "instructions"?'),
         ({"kind": "openai", "topK": 5}, "topK", '; did you mean "top_k"?'),
         ({"kind": "openai", "stream": True}, "stream", "; answers are read as a whole."),
@@ -32,19 +36,38 @@ def test_every_kind_has_its_module_and_a_section_of_the_documentation() -> None:
         ({"kind": "http", "url": "u", "x" * 150: 5}, "x" * 100, "."),
     ],
 )
-def test_a_key_that_its_kind_does_not_read_is_told(runtime: dict[str, Any], key: str, end: str) -> None:
+def test_a_key_that_its_kind_does_not_read_is_told(
+    runtime: dict[str, Any], key: str, end: str
+) -> None:
     assert told(**runtime) == [
-        f'r: the key "{key}" is not read by the kind "{runtime["kind"]}", and kept without effect{end}'
+        f'r: the key "{key}" is not read by the kind "{runtime["kind"]}", and kept without'
+        f" effect{end}"
     ]
 
 
 @pytest.mark.parametrize(
     "runtime",
     [
-        {"kind": "openai", "endpoint": "e", "model": "m", "instructions": "i", "top_p": 1, "seed": 1, "stop": ["x"]},
-        {"kind": "openai", "top_k": 5, "min_p": 0.1, "logit_bias": {}, "repetition_penalty": 1.1, "num_ctx": 4096},
+        {
+            "kind": "openai",
+            "endpoint": "e",
+            "model": "m",
+            "instructions": "i",
+            "top_p": 1,
+            "seed": 1,
+            "stop": ["x"],
+        },
+        {
+            "kind": "openai",
+            "top_k": 5,
+            "min_p": 0.1,
+            "logit_bias": {},
+            "repetition_penalty": 1.1,
+            "num_ctx": 4096,
+        },
         {"kind": "http", "url": "u", "instructions": "i"},
-        {"kind": "function", "name": "mine", "marks": 3, "temprature": 1},  # a function is handed all of them
+        # a function is handed all of them
+        {"kind": "function", "name": "mine", "marks": 3, "temprature": 1},
         {},
     ],
 )

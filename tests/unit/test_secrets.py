@@ -100,22 +100,42 @@ def test_a_name_of_data_is_taken_for_no_secret(name: str) -> None:
 )
 def test_a_secret_is_found_at_any_depth_and_in_lists(runtime: dict[str, Any], place: str) -> None:
     with pytest.raises(BadUserInput, match=rf"runtime: .*{place} does not belong in a record"):
-        parse_agents([{"agentUuid": "a", "runtime": {"kind": "function", "name": "echo", **runtime}}])
+        parse_agents(
+            [{"agentUuid": "a", "runtime": {"kind": "function", "name": "echo", **runtime}}]
+        )
 
 
 @pytest.mark.parametrize(
     ("runtime", "place"),
     [
         ({"proxy": "https://me:hush@example.org"}, "proxy"),
-        ({"a": {"proxies": ["https://example.org", "socks5://me:hush@example.org:1080"]}}, r"a.proxies\[1\]"),
+        (
+            {"a": {"proxies": ["https://example.org", "socks5://me:hush@example.org:1080"]}},
+            r"a.proxies\[1\]",
+        ),
     ],
 )
 def test_a_url_with_credentials_is_found_at_any_depth(runtime: dict[str, Any], place: str) -> None:
     with pytest.raises(BadUserInput, match=rf"{place} holds credentials") as caught:
-        parse_agents([{"agentUuid": "a", "runtime": {"kind": "function", "name": "echo", **runtime}}])
+        parse_agents(
+            [{"agentUuid": "a", "runtime": {"kind": "function", "name": "echo", **runtime}}]
+        )
     assert "hush" not in caught.value.message
 
 
 def test_a_schema_may_describe_a_password() -> None:
-    refuse_secrets({"parameters": {"properties": {"password": {"type": "string"}, "token": {"type": "string"}}}})
-    refuse_secrets({"guided_json": {"$defs": {"Token": {"type": "string"}}, "definitions": {"Secret": {"enum": []}}}})
+    refuse_secrets(
+        {
+            "parameters": {
+                "properties": {"password": {"type": "string"}, "token": {"type": "string"}}
+            }
+        }
+    )
+    refuse_secrets(
+        {
+            "guided_json": {
+                "$defs": {"Token": {"type": "string"}},
+                "definitions": {"Secret": {"enum": []}},
+            }
+        }
+    )

@@ -20,8 +20,16 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.errors import BadUserInput
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 KNOWN = {
     name
     for shape in (Agent, AgentAction, Policy, MapRule)
@@ -37,7 +45,9 @@ def text(value: Any) -> str:
 
 
 @given(UNKNOWN)
-def test_keys_that_the_schema_does_not_know_come_back_byte_for_byte(unknown: dict[str, Any]) -> None:
+def test_keys_that_the_schema_does_not_know_come_back_byte_for_byte(
+    unknown: dict[str, Any],
+) -> None:
     (agent,) = parse_agents([{"agentUuid": "a", **unknown}])
     assert text(agent.stored()) == text({"agent_uuid": "a", **unknown})
     assert text(Agent.model_validate(agent.stored()).wire()) == text({"agentUuid": "a", **unknown})
@@ -65,7 +75,12 @@ def test_keys_of_the_schema_come_in_either_case(given: dict[str, Any]) -> None:
         "agent_description": "d",
         "agent_type": "triage",
     }
-    assert agent.wire() == {"agentUuid": "a", "agentName": "A", "agentDescription": "d", "agentType": "triage"}
+    assert agent.wire() == {
+        "agentUuid": "a",
+        "agentName": "A",
+        "agentDescription": "d",
+        "agentType": "triage",
+    }
 
 
 def test_nested_shapes_change_their_own_keys_only() -> None:
@@ -126,13 +141,19 @@ def test_the_rules_of_an_action_are_kept_as_they_were_given() -> None:
         "map": {"over": "A-1_b", "items": "x", "join": "all_terminal", "my_key": 1},
         "policy": {"attempts": 5, "backoffSeconds": 0.5, "retryOn": ["timeout"], "x_Y": None},
         "fallback": "c_d",
-        "answerSchema": {"type": "object", "properties": {"first_name": {"maxLength": 3}, "lastName": {}}},
+        "answerSchema": {
+            "type": "object",
+            "properties": {"first_name": {"maxLength": 3}, "lastName": {}},
+        },
         "answerWithinSeconds": 60,
         "defaultAnswer": '{"first_name": "x"}',
     }
     action = parse_agent_action(given)
     stored = {
-        **{name: given[name] for name in ("predecessors", "join", "quorum", "conditions", "map", "fallback")},
+        **{
+            name: given[name]
+            for name in ("predecessors", "join", "quorum", "conditions", "map", "fallback")
+        },
         "policy": {"attempts": 5, "backoff_seconds": 0.5, "retry_on": ["timeout"], "x_Y": None},
         "answer_schema": given["answerSchema"],
         "answer_within_seconds": 60,
@@ -148,8 +169,12 @@ def test_the_rules_of_an_action_are_kept_as_they_were_given() -> None:
 
 
 @given(UNKNOWN, UNKNOWN)
-def test_schemas_and_unknown_keys_of_rules_are_data(schema: dict[str, Any], unknown: dict[str, Any]) -> None:
-    action = parse_agent_action({"answerSchema": schema, "policy": unknown, "map": {"over": "a", **unknown}})
+def test_schemas_and_unknown_keys_of_rules_are_data(
+    schema: dict[str, Any], unknown: dict[str, Any]
+) -> None:
+    action = parse_agent_action(
+        {"answerSchema": schema, "policy": unknown, "map": {"over": "a", **unknown}}
+    )
     for kept in (action.stored()["answer_schema"], action.wire()["answerSchema"]):
         assert text(kept) == text(schema)
     for kept in (action.stored()["policy"], action.wire()["policy"]):
@@ -167,7 +192,11 @@ def test_an_agent_may_have_a_policy() -> None:
     ("key", "accepted", "refused"),
     [
         ("attempts", [1, 100], [-1, 0, 101, 1.5, True, "3", None]),
-        ("backoffSeconds", [0, 0.5, 900], [-1, 900.5, True, "1", float("nan"), float("inf"), 10**400, None]),
+        (
+            "backoffSeconds",
+            [0, 0.5, 900],
+            [-1, 900.5, True, "1", float("nan"), float("inf"), 10**400, None],
+        ),
         ("backoffFactor", [1, 10], [0.9, 10.1, True, None]),
         ("maxBackoffSeconds", [0, 900], [-0.1, 901, None]),
         ("timeoutSeconds", [0.1, 840], [0, -1, 841, None]),
@@ -186,12 +215,19 @@ def test_a_policy_is_within_its_bounds(key: str, accepted: list[Any], refused: l
 def test_minus_one_attempts_are_refused_with_the_place() -> None:
     with pytest.raises(BadUserInput) as caught:
         parse_agent_actions({"a-1": {"policy": {"attempts": -1}}})
-    assert caught.value.message == "agentActions.a-1.policy.attempts: must be greater than or equal to 1."
+    assert (
+        caught.value.message
+        == "agentActions.a-1.policy.attempts: must be greater than or equal to 1."
+    )
 
 
-@pytest.mark.parametrize("secret", ["apiKey", "API_KEY", "api-key", "Authorization", "token", "baseUrl", "password"])
+@pytest.mark.parametrize(
+    "secret", ["apiKey", "API_KEY", "api-key", "Authorization", "token", "baseUrl", "password"]
+)
 def test_a_runtime_holds_no_secret(secret: str) -> None:
-    with pytest.raises(BadUserInput, match=rf"agents\[0\].runtime: .*{secret} does not belong in a record"):
+    with pytest.raises(
+        BadUserInput, match=rf"agents\[0\].runtime: .*{secret} does not belong in a record"
+    ):
         parse_agents([{"agentUuid": "a", "runtime": {"kind": "openai", secret: "hush"}}])
 
 
@@ -210,7 +246,10 @@ def test_a_message_does_not_repeat_a_secret() -> None:
         ([{"agentUuid": ""}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": "x" * 257}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": 5}], r"^agents\[0\].agentUuid: "),
-        ([{"agentUuid": "a"}, {"agentUuid": "b", "agentType": "boss"}], r"^agents\[1\].agentType: "),
+        (
+            [{"agentUuid": "a"}, {"agentUuid": "b", "agentType": "boss"}],
+            r"^agents\[1\].agentType: ",
+        ),
         ([{"agentUuid": "a", "runtime": {}}], r"^agents\[0\].runtime.kind: "),
         ([{"agentUuid": "a", "runtime": {"kind": "magic"}}], r"^agents\[0\].runtime.kind: "),
         ([{"agentUuid": "a"}, {"agent_uuid": "a"}], r"^agents: agentUuid 'a' is given twice\.$"),
@@ -265,8 +304,14 @@ def test_a_wrong_action_is_named_with_its_agent(actions: Any, words: str) -> Non
         ({"a": {"quorum": 1.5}}, "agentActions.a.quorum: must be a whole number."),
         ({"a": {"conditions": ["b"]}}, "agentActions.a.conditions: must be an object."),
         ({"a": {"map": {"over": ""}}}, "agentActions.a.map.over: must have at least 1 character."),
-        ({"a": {"policy": {"backoffSeconds": True}}}, "agentActions.a.policy.backoffSeconds: must be a number."),
-        ({"a": {"policy": {"attempts": None}}}, "agentActions.a.policy: attempts is null; leave it out."),
+        (
+            {"a": {"policy": {"backoffSeconds": True}}},
+            "agentActions.a.policy.backoffSeconds: must be a number.",
+        ),
+        (
+            {"a": {"policy": {"attempts": None}}},
+            "agentActions.a.policy: attempts is null; leave it out.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_words_of_json(actions: Any, message: str) -> None:
@@ -277,13 +322,32 @@ def test_what_is_wrong_is_said_in_words_of_json(actions: Any, message: str) -> N
 
 def test_keys_that_the_schema_does_not_know_are_named_with_what_may_be_meant() -> None:
     action = parse_agent_action(
-        {"predecessor": ["a"], "join": "all", "policy": {"attempt": 3, "x" * 101: 1}, "actionFunction": {"module": "m"}}
+        {
+            "predecessor": ["a"],
+            "join": "all",
+            "policy": {"attempt": 3, "x" * 101: 1},
+            "actionFunction": {"module": "m"},
+        }
     )
-    (agent,) = parse_agents([{"agentUuid": "a", "agent_nam": "A", "runtime": {"kind": "http", "url": "https://x"}}])
+    (agent,) = parse_agents(
+        [{"agentUuid": "a", "agent_nam": "A", "runtime": {"kind": "http", "url": "https://x"}}]
+    )
     assert list(unknown_keys([("agentAction", action), ("agents[0]", agent)])) == [
-        'agentAction: the key "predecessor" is unknown, and kept without effect; did you mean "predecessors"?',
-        'agentAction.actionFunction: the key "module" is unknown, and kept without effect; did you mean "moduleName"?',
-        'agentAction.policy: the key "attempt" is unknown, and kept without effect; did you mean "attempts"?',
+        (
+            'agentAction: the key "predecessor" is unknown, and kept without effect; did you mean'
+            ' "predecessors"?'
+        ),
+        (
+            'agentAction.actionFunction: the key "module" is unknown, and kept without effect; did'
+            ' you mean "moduleName"?'
+        ),
+        (
+            'agentAction.policy: the key "attempt" is unknown, and kept without effect; did you'
+            ' mean "attempts"?'
+        ),
         f'agentAction.policy: the key "{"x" * 100}" is unknown, and kept without effect.',
-        'agents[0]: the key "agent_nam" is unknown, and kept without effect; did you mean "agent_name"?',
+        (
+            'agents[0]: the key "agent_nam" is unknown, and kept without effect; did you mean'
+            ' "agent_name"?'
+        ),
     ]

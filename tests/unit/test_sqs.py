@@ -25,7 +25,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def url(client: Any) -> str:
-    return str(client.create_queue(QueueName="wakes", Attributes={"VisibilityTimeout": "600"})["QueueUrl"])
+    return str(
+        client.create_queue(QueueName="wakes", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
+    )
 
 
 class Recorder:
@@ -45,7 +47,9 @@ class Recorder:
         if self._error:
             raise ClientError({"Error": {"Code": self._error, "Message": ""}}, "SendMessageBatch")
         if len(self.batches) <= self._refusals:
-            return {"Failed": [{"Id": Entries[-1]["Id"], "SenderFault": False, "Code": "InternalError"}]}
+            return {
+                "Failed": [{"Id": Entries[-1]["Id"], "SenderFault": False, "Code": "InternalError"}]
+            }
         return {"Successful": []}
 
 
@@ -73,10 +77,15 @@ def test_messages_of_a_tenant_are_one_group() -> None:
 
 
 def test_body_is_compact_versioned_json() -> None:
-    assert body_of(WAKE) == '{"v":1,"tenant":"acme#eu","session_uuid":"s-1","session_agent_uuid":"sa-1"}'
+    assert (
+        body_of(WAKE)
+        == '{"v":1,"tenant":"acme#eu","session_uuid":"s-1","session_agent_uuid":"sa-1"}'
+    )
 
 
-@pytest.mark.parametrize("wake", [WAKE, Wake("ü" * 128, "\N{ROCKET}", '"'), Wake("a", "s", "sa", epoch=3)])
+@pytest.mark.parametrize(
+    "wake", [WAKE, Wake("ü" * 128, "\N{ROCKET}", '"'), Wake("a", "s", "sa", epoch=3)]
+)
 def test_wake_survives_the_queue(wake: Wake) -> None:
     assert wake_from_body(body_of(wake)) == wake
 
@@ -87,7 +96,10 @@ def test_the_epoch_of_what_was_set_back_travels_along() -> None:
 
 
 def test_a_message_of_an_earlier_version_has_no_epoch() -> None:
-    assert wake_from_body('{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}').epoch == 0
+    assert (
+        wake_from_body('{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}').epoch
+        == 0
+    )
 
 
 def test_reader_accepts_keys_of_a_later_writer() -> None:
@@ -131,7 +143,8 @@ def test_sending_nothing_calls_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("delay", "seconds"), [(0, None), (-3, None), (0.1, 1), (7, 7), (899.5, 900), (900, 900), (86_400, 900)]
+    ("delay", "seconds"),
+    [(0, None), (-3, None), (0.1, 1), (7, 7), (899.5, 900), (900, 900), (86_400, 900)],
 )
 def test_a_delay_is_whole_seconds_up_to_what_sqs_takes(delay: float, seconds: int | None) -> None:
     client = Recorder()
@@ -142,7 +155,9 @@ def test_a_delay_is_whole_seconds_up_to_what_sqs_takes(delay: float, seconds: in
 def test_a_delayed_message_is_not_seen_at_once(client: Any, url: str) -> None:
     SqsQueue(client, url).send([WAKE], delay=900)
     assert received(client, url) == []
-    counted = client.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    counted = client.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    )
     assert counted["Attributes"] == {"ApproximateNumberOfMessagesDelayed": "1"}
 
 
@@ -165,7 +180,9 @@ def test_entries_refused_to_the_end_are_throttled() -> None:
     assert len(client.batches) == 4
 
 
-@pytest.mark.parametrize("code", ["RequestThrottled", "AWS.SimpleQueueService.RequestThrottled", "OverLimit"])
+@pytest.mark.parametrize(
+    "code", ["RequestThrottled", "AWS.SimpleQueueService.RequestThrottled", "OverLimit"]
+)
 def test_throttled_request_is_throttled(code: str) -> None:
     with pytest.raises(Throttled):
         SqsQueue(Recorder(error=code), "url").send([WAKE])  # type: ignore[arg-type]
@@ -199,7 +216,9 @@ def test_what_is_buried_is_in_the_dead_letter_queue(client: Any, url: str) -> No
     with pytest.raises(NotFound, match="no dead-letter queue"):
         SqsQueue(client, url).dead_letter(WAKE)
     dead = client.create_queue(QueueName="dead")["QueueUrl"]
-    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 10})
     client.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
     SqsQueue(client, url).dead_letter(WAKE)

@@ -26,7 +26,9 @@ class FakeContext(LambdaContext):
 
 
 class FakeSweep:
-    """Finds so many sessions, one number a call; then none. `done` is set once it has found none."""
+    """Finds so many sessions, one number a call; then none. `done` is set once it has found
+    none.
+    """
 
     def __init__(self, *found: int, error: Exception | None = None) -> None:
         self.calls = 0
@@ -84,7 +86,9 @@ def test_importing_the_sweep_builds_nothing() -> None:
     assert "handler" not in vars(module)
 
 
-def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sweep = FakeSweep(1, 2, error=ConnectionError("no table"))
     timer = LocalSweep(sweep, seconds=0.01)
     with caplog.at_level(logging.CRITICAL):

@@ -22,7 +22,11 @@ def template() -> dict[str, Any]:
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """The properties of all resources of a type."""
-    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
+    return {
+        name: each["Properties"]
+        for name, each in template["Resources"].items()
+        if each["Type"] == kind
+    }
 
 
 def keys(schema: list[dict[str, str]]) -> tuple[str, ...]:
@@ -52,7 +56,10 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
         modelled[model.Meta.table_name] = (
             keys(schema["key_schema"]),
             types(schema["attribute_definitions"]),
-            {index["index_name"]: (keys(index["key_schema"]), index["projection"]) for index in indexes},
+            {
+                index["index_name"]: (keys(index["key_schema"]), index["projection"])
+                for index in indexes
+            },
         )
     assert declared == modelled
 
@@ -80,18 +87,26 @@ def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any
 def test_every_route_is_authorized(template: dict[str, Any]) -> None:
     assert template["Parameters"]["AuthMode"]["AllowedValues"] == ["JWT", "IAM"]
     routes = of_type(template, "AWS::ApiGatewayV2::Route")
-    signed = routes.pop("PostAsyncTasks")  # the function checks the signature, and has a key or no such route
+    # the function checks the signature, and has a key or no such route
+    signed = routes.pop("PostAsyncTasks")
     assert (signed["RouteKey"], signed["AuthorizationType"]) == ("POST /async-tasks", "NONE")
     assert template["Resources"]["PostAsyncTasks"]["Condition"] == "HasWebhookSecret"
     paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
     found = {route["RouteKey"] for route in routes.values()}
     assert found == {f"{method} {path}" for method in ("GET", "POST") for path in paths}
-    assert {str(route["AuthorizationType"]) for route in routes.values()} == {"{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"}
+    assert {str(route["AuthorizationType"]) for route in routes.values()} == {
+        "{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"
+    }
 
 
-def test_a_message_stays_hidden_while_its_worker_may_run_and_not_much_longer(template: dict[str, Any]) -> None:
+def test_a_message_stays_hidden_while_its_worker_may_run_and_not_much_longer(
+    template: dict[str, Any],
+) -> None:
     queue = template["Resources"]["Queue"]["Properties"]
-    assert queue["VisibilityTimeout"] == template["Resources"]["WorkerFunction"]["Properties"]["Timeout"] + 30
+    assert (
+        queue["VisibilityTimeout"]
+        == template["Resources"]["WorkerFunction"]["Properties"]["Timeout"] + 30
+    )
 
 
 def test_a_message_is_received_as_often_as_the_worker_counts(template: dict[str, Any]) -> None:
@@ -100,7 +115,9 @@ def test_a_message_is_received_as_often_as_the_worker_counts(template: dict[str,
 
 
 def test_the_sweep_ends_before_it_starts_again(template: dict[str, Any]) -> None:
-    assert template["Resources"]["SweepRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    assert (
+        template["Resources"]["SweepRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    )
     assert template["Resources"]["SweepFunction"]["Properties"]["Timeout"] < 60
 
 
@@ -161,10 +178,15 @@ def test_work_that_waits_errors_and_a_missing_sweep_are_alarms(template: dict[st
             "breaching",  # a sweep that is never invoked gives no data
         ),
     }
-    assert alarms["SweepMissingAlarm"]["Period"] * alarms["SweepMissingAlarm"]["EvaluationPeriods"] == 600
+    assert (
+        alarms["SweepMissingAlarm"]["Period"] * alarms["SweepMissingAlarm"]["EvaluationPeriods"]
+        == 600
+    )
 
 
-def test_the_stage_is_throttled_and_logs_who_asked_and_nothing_that_was_said(template: dict[str, Any]) -> None:
+def test_the_stage_is_throttled_and_logs_who_asked_and_nothing_that_was_said(
+    template: dict[str, Any],
+) -> None:
     stage = template["Resources"]["HttpStage"]["Properties"]
     assert stage["DefaultRouteSettings"] == {
         "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
@@ -190,7 +212,11 @@ def test_the_stage_is_throttled_and_logs_who_asked_and_nothing_that_was_said(tem
 def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str, Any]) -> None:
     assert "{{resolve:" not in (ROOT / "template.yaml").read_text()
     readers = {
-        name: [each["Resource"] for each in iam.statements(role) if "secretsmanager:GetSecretValue" in each["Action"]]
+        name: [
+            each["Resource"]
+            for each in iam.statements(role)
+            if "secretsmanager:GetSecretValue" in each["Action"]
+        ]
         for name, role in of_type(template, "AWS::IAM::Role").items()
     }
     assert readers == {
@@ -200,7 +226,9 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
     }
     for name in ("WebhookSecret", "HttpSigningSecret"):
         pattern = template["Parameters"][name]["AllowedPattern"]
-        assert [bool(re.search(pattern, text)) for text in ("", "arn:aws:secretsmanager:…", "a-name")] == [
+        assert [
+            bool(re.search(pattern, text)) for text in ("", "arn:aws:secretsmanager:…", "a-name")
+        ] == [
             True,
             True,
             False,
@@ -210,7 +238,9 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
 def test_tracing_is_an_option(template: dict[str, Any]) -> None:
     functions = template["Globals"]["Function"]
     assert functions["Tracing"] == {"If": ["HasTracing", "Active", "PassThrough"]}
-    assert functions["Layers"] == {"If": ["HasTracing", [{"Ref": "OpenTelemetryLayer"}], {"Ref": "AWS::NoValue"}]}
+    assert functions["Layers"] == {
+        "If": ["HasTracing", [{"Ref": "OpenTelemetryLayer"}], {"Ref": "AWS::NoValue"}]
+    }
     policy = template["Resources"]["TracePolicy"]
     assert policy["Condition"] == "HasTracing"
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -229,8 +259,13 @@ def test_longest_attempt_fits_into_the_workers_timeout(template: dict[str, Any])
 
 
 def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
-    functions = [template["Globals"]["Function"], *of_type(template, "AWS::Serverless::Function").values()]
-    variables = {name for each in functions for name in each.get("Environment", {}).get("Variables", ())}
+    functions = [
+        template["Globals"]["Function"],
+        *of_type(template, "AWS::Serverless::Function").values(),
+    ]
+    variables = {
+        name for each in functions for name in each.get("Environment", {}).get("Variables", ())
+    }
     settings = {f"ACE_{name.upper()}" for name in Settings.model_fields}
     assert variables - settings == {"AWS_LAMBDA_EXEC_WRAPPER"}  # how a layer is begun
 
@@ -244,5 +279,8 @@ def test_browsers_may_send_what_the_local_server_takes(template: dict[str, Any])
     (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
     _, configured, otherwise = api["CorsConfiguration"]["If"]
     assert set(cors.HEADERS.split(", ")) <= set(configured["AllowHeaders"])
-    assert (", ".join(configured["AllowMethods"]), configured["AllowOrigins"]) == (cors.METHODS, {"Ref": "CorsOrigins"})
+    assert (", ".join(configured["AllowMethods"]), configured["AllowOrigins"]) == (
+        cors.METHODS,
+        {"Ref": "CorsOrigins"},
+    )
     assert otherwise == {"Ref": "AWS::NoValue"}

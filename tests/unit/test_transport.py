@@ -11,8 +11,21 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import QueryError
 
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.api.transport import Context, Request, Response, answer, check_json, failure
-from ai_coordination_engine.errors import BadUserInput, Forbidden, HasDependents, TooComplex, Unauthenticated
+from ai_coordination_engine.api.transport import (
+    Context,
+    Request,
+    Response,
+    answer,
+    check_json,
+    failure,
+)
+from ai_coordination_engine.errors import (
+    BadUserInput,
+    Forbidden,
+    HasDependents,
+    TooComplex,
+    Unauthenticated,
+)
 from ai_coordination_engine.observability import logger
 
 JSON = "application/json"
@@ -34,7 +47,9 @@ def recurse() -> None:
 
 
 def throttling() -> ClientError:
-    return ClientError({"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "ace-x"}}, "Query")
+    return ClientError(
+        {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "ace-x"}}, "Query"
+    )
 
 
 class Query(graphene.ObjectType):
@@ -76,7 +91,10 @@ class Query(graphene.ObjectType):
 
     def resolve_cancelled(self, info: Any) -> str:
         reasons: Any = [{"Code": "None"}, {"Code": "ThrottlingError"}]
-        answered: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        answered: Any = {
+            "Error": {"Code": "TransactionCanceledException"},
+            "CancellationReasons": reasons,
+        }
         raise ClientError(answered, "TransactWriteItems")
 
     def resolve_broken(self, info: Any) -> str:
@@ -104,7 +122,9 @@ class Subscription(graphene.ObjectType):
     ticks = graphene.Int()
 
 
-DOCUMENTS = Documents(graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema)
+DOCUMENTS = Documents(
+    graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
+)
 
 
 @dataclass
@@ -131,7 +151,9 @@ def log() -> Iterator[Log]:
 
 async def post(body: object, documents: Documents = DOCUMENTS, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {"content-type": JSON} | {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"content-type": JSON} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     return await answer(Request("POST", named, body=content), documents, FakeContext)
 
 
@@ -157,7 +179,9 @@ async def test_a_query_is_answered_as_json_that_nobody_stores() -> None:
 
 
 async def test_a_query_in_the_url_is_answered() -> None:
-    response = await get(("query", "query Q($n: String) { hello(name: $n) }"), ("variables", '{"n": "ä🏃"}'))
+    response = await get(
+        ("query", "query Q($n: String) { hello(name: $n) }"), ("variables", '{"n": "ä🏃"}')
+    )
     assert (response.status, json.loads(response.body)) == (200, {"data": {"hello": "Hello ä🏃"}})
 
 
@@ -180,10 +204,15 @@ async def test_a_query_in_the_url_is_answered() -> None:
 )
 async def test_the_client_chooses_the_media_type(accept: str, media_type: str) -> None:
     response = await post({"query": "{ hello }"}, accept=accept)
-    assert (response.status, response.headers["content-type"]) == (200, f"{media_type}; charset=utf-8")
+    assert (response.status, response.headers["content-type"]) == (
+        200,
+        f"{media_type}; charset=utf-8",
+    )
 
 
-@pytest.mark.parametrize("accept", ["text/html", f"{JSON};q=0", "*/*;q=0", f"{JSON};q=no", f"{JSON};q=-1"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", f"{JSON};q=0", "*/*;q=0", f"{JSON};q=no", f"{JSON};q=-1"]
+)
 async def test_a_client_that_takes_neither_media_type_gets_406(accept: str) -> None:
     response = await post({"query": "{ hello }"}, accept=accept)
     assert (response.status, codes(response)) == (406, ["BAD_USER_INPUT"])
@@ -206,7 +235,9 @@ async def test_a_body_that_is_not_json_in_utf_8_is_415(headers: dict[str, str]) 
     assert (response.status, codes(response)) == (415, ["BAD_USER_INPUT"])
 
 
-@pytest.mark.parametrize("content_type", ["application/json;charset=UTF-8", 'Application/JSON; charset="utf-8"'])
+@pytest.mark.parametrize(
+    "content_type", ["application/json;charset=UTF-8", 'Application/JSON; charset="utf-8"']
+)
 async def test_the_content_type_may_name_utf_8(content_type: str) -> None:
     assert (await post({"query": "{ hello }"}, content_type=content_type)).status == 200
 
@@ -220,7 +251,11 @@ async def test_other_methods_are_405(method: str) -> None:
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
 async def test_a_mutation_over_get_is_405_with_the_method_to_use(accept: str) -> None:
     response = await get(("query", "mutation { change }"), accept=accept)
-    assert (response.status, response.headers["allow"], codes(response)) == (405, "POST", ["BAD_USER_INPUT"])
+    assert (response.status, response.headers["allow"], codes(response)) == (
+        405,
+        "POST",
+        ["BAD_USER_INPUT"],
+    )
 
 
 async def test_the_operation_that_is_named_decides_about_get() -> None:
@@ -255,7 +290,11 @@ async def test_what_is_not_executed_has_no_data_and_is_an_error_by_media_type(
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
 async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: Log) -> None:
     response = await post({"query": "{ missing }"}, accept=accept)
-    assert (response.status, json.loads(response.body)["data"], codes(response)) == (200, None, ["INTERNAL"])
+    assert (response.status, json.loads(response.body)["data"], codes(response)) == (
+        200,
+        None,
+        ["INTERNAL"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,11 +306,17 @@ async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: L
         (b"\xef\xbb\xbf{}", "`query` must be a string with a GraphQL document"),
         (
             "\ufeff{".encode("utf-16-le"),
-            "the request body is not JSON: Expecting property name enclosed in double quotes, line 1",
+            (
+                "the request body is not JSON: Expecting property name enclosed in double quotes,"
+                " line 1"
+            ),
         ),
         (b"\xfe\xff\xd8\x00", "the request body holds bytes that are not UTF-16-BE"),
         (b"[]", "the request body must be one JSON object; batches are not supported"),
-        (b'[{"query": "{ hello }"}]', "the request body must be one JSON object; batches are not supported"),
+        (
+            b'[{"query": "{ hello }"}]',
+            "the request body must be one JSON object; batches are not supported",
+        ),
         (b'"{ hello }"', "the request body must be one JSON object; batches are not supported"),
         (b"{}", "`query` must be a string with a GraphQL document"),
         (b'{"query": 7}', "`query` must be a string with a GraphQL document"),
@@ -280,7 +325,10 @@ async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: L
         (b'{"query": "{ hello }", "variables": [1]}', "`variables` must be an object or null"),
         (b'{"query": "{ hello }", "extensions": 0}', "`extensions` must be an object or null"),
         (b'{"query": "{ hello }", "query": "{ hello }"}', "a parameter or key is given twice"),
-        (b'{"query": "{ hello }", "variables": {}, "variables": {}}', "a parameter or key is given twice"),
+        (
+            b'{"query": "{ hello }", "variables": {}, "variables": {}}',
+            "a parameter or key is given twice",
+        ),
         (
             b'{"query": "{ hello }", "variables": {"a": {"b": 1, "b": 2}}}',
             "a parameter or key is given twice",
@@ -297,7 +345,8 @@ async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: L
             "the request body holds a number too large or is nested too deeply",
         ),
         (
-            b'{"query": "{ hello }", "variables": {"a": %s%s}}' % (b'{"a":' * 10_000 + b"1", b"}" * 10_000),
+            b'{"query": "{ hello }", "variables": {"a": %s%s}}'
+            % (b'{"a":' * 10_000 + b"1", b"}" * 10_000),
             "the request body holds a number too large or is nested too deeply",
         ),
         (
@@ -307,7 +356,9 @@ async def test_what_was_executed_has_data_even_if_it_is_null(accept: str, log: L
     ],
 )
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_JSON])
-async def test_a_malformed_request_is_400_and_says_why(body: bytes, message: str, accept: str) -> None:
+async def test_a_malformed_request_is_400_and_says_why(
+    body: bytes, message: str, accept: str
+) -> None:
     response = await post(body, accept=accept)
     expected = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
     assert (response.status, json.loads(response.body)) == (400, expected)
@@ -347,11 +398,17 @@ async def test_malformed_parameters_in_the_url_are_400(query: list[tuple[str, st
 
 
 HASH = {
-    "persistedQuery": {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}
+    "persistedQuery": {
+        "version": 1,
+        "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38",
+    }
 }
 NOT_SUPPORTED = {
     "errors": [
-        {"message": "PersistedQueryNotSupported", "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}},
+        {
+            "message": "PersistedQueryNotSupported",
+            "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"},
+        },
     ]
 }
 
@@ -362,7 +419,9 @@ async def test_a_hash_without_its_document_tells_the_client_to_send_the_document
     document: dict[str, Any], accept: str
 ) -> None:
     asked = [
-        await post({"operationName": "Q", "variables": {}, "extensions": HASH, **document}, accept=accept),
+        await post(
+            {"operationName": "Q", "variables": {}, "extensions": HASH, **document}, accept=accept
+        ),
         await get(("operationName", "Q"), ("extensions", json.dumps(HASH)), accept=accept),
     ]
     assert [(each.status, json.loads(each.body)) for each in asked] == [(200, NOT_SUPPORTED)] * 2
@@ -392,7 +451,9 @@ async def test_json_at_the_depth_limit_is_accepted() -> None:
     value: Any = "🏃\u0000"
     for _ in range(97):
         value = [value]
-    assert await execute("query ($v: Anything) { echo(value: $v) }", v=value) == {"data": {"echo": value}}
+    assert await execute("query ($v: Anything) { echo(value: $v) }", v=value) == {
+        "data": {"echo": value}
+    }
 
 
 def test_depth_counts_objects_and_lists() -> None:
@@ -416,7 +477,9 @@ async def test_a_body_over_the_limit_is_413() -> None:
 
 async def test_a_string_of_5_mb_passes() -> None:
     text = "x" * 5_000_000
-    assert await execute("query ($v: Anything) { echo(value: $v) }", v=text) == {"data": {"echo": text}}
+    assert await execute("query ($v: Anything) { echo(value: $v) }", v=text) == {
+        "data": {"echo": text}
+    }
 
 
 @pytest.mark.parametrize(
@@ -502,7 +565,9 @@ async def test_a_variable_that_is_missing_where_it_is_needed_is_bad_user_input()
     ("error", "status", "code"),
     [(Unauthenticated("who?"), 401, "UNAUTHENTICATED"), (Forbidden("no"), 403, "FORBIDDEN")],
 )
-async def test_a_context_may_refuse_the_caller(accept: str, error: Exception, status: int, code: str) -> None:
+async def test_a_context_may_refuse_the_caller(
+    accept: str, error: Exception, status: int, code: str
+) -> None:
     def refuse() -> Context:
         raise error
 
@@ -544,7 +609,9 @@ PREFLIGHT = {"origin": "https://app.example", "access-control-request-method": "
 
 def cors(response: Response) -> dict[str, str]:
     return {
-        name: value for name, value in response.headers.items() if name.startswith("access-control") or name == "vary"
+        name: value
+        for name, value in response.headers.items()
+        if name.startswith("access-control") or name == "vary"
     }
 
 
@@ -558,20 +625,26 @@ async def test_an_allowed_origin_gets_its_preflight_without_credentials() -> Non
     def refuse() -> Context:
         raise Unauthenticated("who?")
 
-    response = await answer(Request("OPTIONS", PREFLIGHT), DOCUMENTS, refuse, ["https://app.example"])
+    response = await answer(
+        Request("OPTIONS", PREFLIGHT), DOCUMENTS, refuse, ["https://app.example"]
+    )
     assert response == Response(
         204,
         {
             "vary": "origin",
             "access-control-allow-origin": "https://app.example",
             "access-control-allow-methods": "GET, POST",
-            "access-control-allow-headers": "authorization, content-type, part-id, traceparent, tracestate",
+            "access-control-allow-headers": (
+                "authorization, content-type, part-id, traceparent, tracestate"
+            ),
             "access-control-max-age": "600",
         },
     )
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://app.example.evil.example", "null"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://app.example.evil.example", "null"]
+)
 async def test_another_origin_gets_no_preflight(origin: str) -> None:
     request = Request("OPTIONS", PREFLIGHT | {"origin": origin})
     response = await answer(request, DOCUMENTS, FakeContext, ["https://app.example"])
@@ -582,9 +655,14 @@ async def test_every_response_to_an_allowed_origin_may_be_read_by_it() -> None:
     for query in ([("query", "{ hello }")], []):
         request = Request("GET", {"origin": "https://app.example"}, query)
         response = await answer(request, DOCUMENTS, FakeContext, ["https://app.example"])
-        assert cors(response) == {"vary": "origin", "access-control-allow-origin": "https://app.example"}
+        assert cors(response) == {
+            "vary": "origin",
+            "access-control-allow-origin": "https://app.example",
+        }
 
 
 async def test_a_star_allows_every_origin() -> None:
-    response = await answer(Request("GET", {"origin": "https://any.example"}), DOCUMENTS, FakeContext, ["*"])
+    response = await answer(
+        Request("GET", {"origin": "https://any.example"}), DOCUMENTS, FakeContext, ["*"]
+    )
     assert cors(response) == {"access-control-allow-origin": "*"}

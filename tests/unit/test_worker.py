@@ -92,10 +92,14 @@ def message(number: int, body: str | None = None, received: int = 1) -> dict[str
     }
 
 
-def handle(step: Any, *records: dict[str, Any], messages: FakeMessages | None = None, poison: Any = None) -> list[str]:
+def handle(
+    step: Any, *records: dict[str, Any], messages: FakeMessages | None = None, poison: Any = None
+) -> list[str]:
     """The ids of the messages that a worker keeps."""
     with ThreadPoolExecutor(8) as pool:
-        deliveries = Deliveries(messages or FakeMessages(), poison or FakePoison(), module.LONGEST_BACKOFF)
+        deliveries = Deliveries(
+            messages or FakeMessages(), poison or FakePoison(), module.LONGEST_BACKOFF
+        )
         worker = Worker(step, deliveries, FakeClock(), pool)
         answer = worker.handle({"Records": list(records)}, FakeContext())
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -155,7 +159,9 @@ def test_failed_message_comes_back_later_each_time(received: int, seconds: float
 
 
 @pytest.mark.parametrize("received", [10, 11])
-def test_message_that_fails_for_the_last_time_is_given_up_and_left_to_the_redrive_policy(received: int) -> None:
+def test_message_that_fails_for_the_last_time_is_given_up_and_left_to_the_redrive_policy(
+    received: int,
+) -> None:
     messages, poison = FakeMessages(), FakePoison()
     step = FakeStep({"sa-1": RuntimeError("password: hunter2")})
     assert handle(step, message(1, received=received), messages=messages, poison=poison) == ["m-1"]
@@ -178,15 +184,27 @@ def test_what_a_backend_refuses_comes_back_later_each_time_with_jitter(error: Ex
     step = FakeStep({f"sa-{number}": error for number in range(1, 9)})
     records = [message(number, received=number) for number in range(1, 9)]
     assert len(handle(step, *records, messages=messages, poison=poison)) == 8
-    assert all(2**number / 2 <= messages.postponed[f"r-{number}"] <= 2**number for number in range(1, 9))
+    assert all(
+        2**number / 2 <= messages.postponed[f"r-{number}"] <= 2**number for number in range(1, 9)
+    )
     assert (messages.sent, poison.given_up) == ([], [])
 
 
 @pytest.mark.parametrize("received", [9, 10, 25])
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
-def test_what_a_backend_refuses_for_long_is_sent_anew_and_never_given_up(error: Exception, received: int) -> None:
+def test_what_a_backend_refuses_for_long_is_sent_anew_and_never_given_up(
+    error: Exception, received: int
+) -> None:
     messages, poison = FakeMessages(), FakePoison()
-    assert handle(FakeStep({"sa-1": error}), message(1, received=received), messages=messages, poison=poison) == []
+    assert (
+        handle(
+            FakeStep({"sa-1": error}),
+            message(1, received=received),
+            messages=messages,
+            poison=poison,
+        )
+        == []
+    )
     ((name, delay),) = messages.sent
     assert name == "sa-1"
     assert min(2**received, 900) / 2 <= delay <= min(2**received, 900)
@@ -234,5 +252,7 @@ def test_worker_handles_one_event_after_another() -> None:
     with ThreadPoolExecutor(2) as pool:
         worker = Worker(step, Deliveries(FakeMessages(), FakePoison(), 900), FakeClock(), pool)
         for number in (1, 2):
-            assert worker.handle({"Records": [message(number)]}, FakeContext()) == {"batchItemFailures": []}
+            assert worker.handle({"Records": [message(number)]}, FakeContext()) == {
+                "batchItemFailures": []
+            }
     assert [name for name, _ in step.calls] == ["sa-1", "sa-2"]

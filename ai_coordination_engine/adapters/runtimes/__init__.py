@@ -1,7 +1,8 @@
-"""Agent runtimes: one module for each kind of `domain.runtimes.KINDS`, loaded when the first agent of the kind runs.
+"""Agent runtimes: one module for each kind of `domain.runtimes.KINDS`, loaded when the first agent
+of the kind runs.
 
-Such a module offers `load(settings, secrets)`, which returns a `Runtime`. httpx alone costs 50 ms of a cold start that
-a function agent does not need.
+Such a module offers `load(settings, secrets)`, which returns a `Runtime`. httpx alone costs 50 ms
+of a cold start that a function agent does not need.
 """
 
 import threading
@@ -18,7 +19,9 @@ class Runtime(AgentRuntime, Protocol):
     """A runtime that can be asked beforehand."""
 
     def check(self, runtime: Mapping[str, object]) -> object:
-        """Raises `AgentFailure` when the settings do not allow what the agent's `runtime` names; calls nobody."""
+        """Raises `AgentFailure` when the settings do not allow what the agent's `runtime` names;
+        calls nobody.
+        """
 
 
 class RuntimeRegistry:
@@ -31,19 +34,24 @@ class RuntimeRegistry:
         self._loaded: dict[str, Runtime] = {}
 
     def find(self, kind: str) -> Runtime:
-        """The one runtime for `kind`, loaded now if need be; raises `AgentFailure` naming the known kinds."""
+        """The one runtime for `kind`, loaded now if need be; raises `AgentFailure` naming the known
+        kinds.
+        """
         found = _kind(kind)
         if found is None:
             message = f"the runtime kind {kind!r:.100} is unknown; known kinds: {', '.join(KINDS)}"
             raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:
-                module = import_module(f"{__name__}.{kind}")  # a key of `KINDS`, nothing that a record makes up
+                # a key of `KINDS`, nothing that a record makes up
+                module = import_module(f"{__name__}.{kind}")
                 self._loaded[kind] = module.load(self._settings, self._secrets)
             return self._loaded[kind]
 
     def wants_thread(self, kind: str) -> bool:
-        """Whether agents of `kind` use the thread, answered without loading; an unknown kind does not."""
+        """Whether agents of `kind` use the thread, answered without loading; an unknown kind does
+        not.
+        """
         found = _kind(kind)
         return found is not None and found.wants_thread
 

@@ -23,7 +23,9 @@ def word_count(request: AgentRequest) -> Mapping[str, int]:
 def answer(request: AgentRequest) -> str:
     """What the person answered, as it is; needs an agent that waits for one."""
     if request.user_input is None:
-        raise AgentFailure("the function answer gives a person's answer, but nobody is asked: set userInTheLoop")
+        raise AgentFailure(
+            "the function answer gives a person's answer, but nobody is asked: set userInTheLoop"
+        )
     return request.user_input
 
 

@@ -26,8 +26,8 @@ Fields = Mapping[str, object]
 def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dict[str, object]]:
     """The text of the first choice, and the usage. Raises `AgentFailure`.
 
-    Parts of a content are joined; what the model thought is not its answer. A refusal, of the model or of a content
-    filter, is final: the same question would be paid for, and refused, again.
+    Parts of a content are joined; what the model thought is not its answer. A refusal, of the model
+    or of a content filter, is final: the same question would be paid for, and refused, again.
     """
     body = _json(reply.text)
     fields = body if isinstance(body, dict) else {}
@@ -45,7 +45,8 @@ def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dic
 
 
 def _check_answered(content: str, message: Fields, reason: str, *, wants_json: bool) -> None:
-    """Raises `AgentFailure` for a refusal, for nothing, and for half of a JSON document: that is none.
+    """Raises `AgentFailure` for a refusal, for nothing, and for half of a JSON document: that is
+    none.
 
     Half of a text may do, and the record says that it is half.
     """
@@ -53,7 +54,9 @@ def _check_answered(content: str, message: Fields, reason: str, *, wants_json: b
         raise AgentFailure(f"the model refused: {refusal}", error_class="invalid_output")
     is_empty = not content.strip()
     if reason == _CUT_SHORT and (is_empty or wants_json):
-        raise invalid_output("the model reached its token limit before it had answered: raise `runtime.max_tokens`")
+        raise invalid_output(
+            "the model reached its token limit before it had answered: raise `runtime.max_tokens`"
+        )
     if is_empty:
         raise invalid_output(_nothing(message, reason))
 
@@ -118,7 +121,9 @@ def _text(part: object) -> str:
 
 def _refusal(message: Fields, reason: str) -> str:
     content = message.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    parts = (
+        [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    )
     said = [part.get("refusal") for part in (message, *parts)]
     words = " ".join(one_line(each) for each in said if isinstance(each, str) and each.strip())
     return words or ("the content filter stopped it" if reason.lower() in _FILTERED else "")
@@ -127,7 +132,10 @@ def _refusal(message: Fields, reason: str) -> str:
 def _nothing(message: Fields, reason: str) -> str:
     if tools := sorted(set(_tools(message))):
         names = one_line(", ".join(tools))
-        return f"the model asked for tools, which an `openai` agent does not offer, and answered nothing: {names}"
+        return (
+            "the model asked for tools, which an `openai` agent does not offer, and answered"
+            f" nothing: {names}"
+        )
     thought = any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
     if thought or (isinstance(message.get("content"), list) and message["content"]):
         return f"the model thought and answered nothing (finish_reason: {reason})"
@@ -136,7 +144,10 @@ def _nothing(message: Fields, reason: str) -> str:
 
 def _tools(message: Fields) -> Iterator[str]:
     calls = message.get("tool_calls")
-    for call in [*(calls if isinstance(calls, list) else []), {"function": message.get("function_call")}]:
+    for call in [
+        *(calls if isinstance(calls, list) else []),
+        {"function": message.get("function_call")},
+    ]:
         function = call.get("function") or call.get("custom") if isinstance(call, dict) else None
         if isinstance(function, dict):
             yield str(function.get("name") or "?")

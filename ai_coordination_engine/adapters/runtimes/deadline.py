@@ -17,10 +17,11 @@ class DeadlinePassed(Exception):
 
 
 def run_within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises; `DeadlinePassed` once `seconds` are over, or when there are none.
+    """What `call` returns or raises; `DeadlinePassed` once `seconds` are over, or when there are
+    none.
 
-    The call runs in a daemon thread (an executor's thread would keep the process from ending) and sees the
-    caller's context variables, so that its log lines carry the same ids.
+    The call runs in a daemon thread (an executor's thread would keep the process from ending) and
+    sees the caller's context variables, so that its log lines carry the same ids.
     """
     if seconds <= 0:
         raise DeadlinePassed(seconds)
@@ -34,7 +35,8 @@ def run_within(seconds: float, call: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=work, name="agent-attempt", daemon=True).start()
-    # Not `future.result(seconds)`: its TimeoutError could not be told from one that the call itself raised.
+    # Not `future.result(seconds)`: its TimeoutError could not be told from one that the call itself
+    # raised.
     if not wait([future], timeout=seconds).done:
         raise DeadlinePassed(seconds)
     return future.result()

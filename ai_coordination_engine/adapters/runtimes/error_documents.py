@@ -1,7 +1,8 @@
 """What the error of another service says: its words for people, and of which class it is.
 
-Reads the documents of OpenAI, Azure, Anthropic, Gemini (a list), Mistral, vLLM, Ollama, llama.cpp, LiteLLM, FastAPI
-(422), Spring and NestJS, AWS, GraphQL, JSON-RPC, JSON:API, OAuth, and of RFC 9457 ("Problem Details").
+Reads the documents of OpenAI, Azure, Anthropic, Gemini (a list), Mistral, vLLM, Ollama, llama.cpp,
+LiteLLM, FastAPI (422), Spring and NestJS, AWS, GraphQL, JSON-RPC, JSON:API, OAuth, and of RFC 9457
+("Problem Details").
 """
 
 import html
@@ -16,7 +17,16 @@ _MOST_ERRORS = 3
 _DEPTH = 6
 
 _HOLDERS = ("error", "errors", "Error", "fault")
-_MESSAGES = ("message", "Message", "error_message", "errorMessage", "msg", "detail", "error_description", "description")
+_MESSAGES = (
+    "message",
+    "Message",
+    "error_message",
+    "errorMessage",
+    "msg",
+    "detail",
+    "error_description",
+    "description",
+)
 _TITLES = ("error", "title")
 _CODES = (
     "code",
@@ -33,12 +43,29 @@ _CODES = (
 
 # Words in codes, without what is no letter; the first that is found counts.
 _BY_WORD = (
-    ("invalid_request", ("insufficientquota", "insufficientbalance", "billing", "creditbalance", "paymentrequired")),
+    (
+        "invalid_request",
+        ("insufficientquota", "insufficientbalance", "billing", "creditbalance", "paymentrequired"),
+    ),
     ("invalid_request", ("contextlength", "modelnotfound", "contentfilter", "contentpolicy")),
     ("rate_limit", ("ratelimit", "resourceexhausted", "toomanyrequests", "throttl")),
     ("timeout", ("timeout", "deadlineexceeded")),
-    ("unavailable", ("overloaded", "unavailable", "servererror", "internal", "apierror", "badgateway", "loading")),
-    ("invalid_request", ("invalid", "notfound", "unauth", "authentication", "permission", "forbidden", "denied")),
+    (
+        "unavailable",
+        (
+            "overloaded",
+            "unavailable",
+            "servererror",
+            "internal",
+            "apierror",
+            "badgateway",
+            "loading",
+        ),
+    ),
+    (
+        "invalid_request",
+        ("invalid", "notfound", "unauth", "authentication", "permission", "forbidden", "denied"),
+    ),
     ("invalid_request", ("badrequest", "unsupported", "precondition", "outofrange")),
 )
 _OVER_ITS_STATUS = 3  # of them: a used-up account is a 429, too, and AWS throttles with 400
@@ -60,19 +87,26 @@ class ErrorDocument:
 
 
 def read_error(text: str, status: int) -> ErrorDocument:
-    """What the body of an answer says whose HTTP `status` is an error; its class follows from both."""
+    """What the body of an answer says whose HTTP `status` is an error; its class follows from
+    both.
+    """
     body = _json(text)
     return ErrorDocument(_line(_shown(text, body)), _class_of(body, status))
 
 
 def error_in(body: object) -> ErrorDocument:
-    """What a JSON body says whose status said success, but which is not the answer that it should be."""
-    errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body  # not plain texts
+    """What a JSON body says whose status said success, but which is not the answer that it should
+    be.
+    """
+    # not plain texts
+    errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body
     return ErrorDocument(_line(_words(errors)), _class_of(errors, None))
 
 
 def title_of(text: str) -> str:
-    """What a page of HTML says that came instead of an answer: of a proxy, or of a server's console. Else nothing."""
+    """What a page of HTML says that came instead of an answer: of a proxy, or of a server's
+    console. Else nothing.
+    """
     return _line(_page(text)) if _is_page(text) else ""
 
 
@@ -101,7 +135,9 @@ def _words(value: object, depth: int = _DEPTH) -> str:
     if not depth:
         return ""
     if isinstance(value, list):
-        return "; ".join(dict.fromkeys(filter(None, (_words(each, depth - 1) for each in value[:_MOST_ERRORS]))))
+        return "; ".join(
+            dict.fromkeys(filter(None, (_words(each, depth - 1) for each in value[:_MOST_ERRORS])))
+        )
     return _words_of_object(value, depth) if isinstance(value, dict) else ""
 
 
@@ -136,7 +172,9 @@ def _said_by_provider(error: Mapping[str, object]) -> str:
 def _page(text: str) -> str:
     """The title of a page of HTML, or else what it shows."""
     text = text[:_READ_LIMIT]
-    text = re.sub(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
+    text = re.sub(
+        r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", " ", text, flags=re.DOTALL | re.IGNORECASE
+    )
     title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
     shown = title[1] if title and title[1].strip() else re.sub(r"<[^<>]*>?", " ", text)
     return html.unescape(shown)
@@ -148,20 +186,26 @@ def _is_page(text: str) -> bool:
 
 def _line(text: str) -> str:
     text = text[:_READ_LIMIT]
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:WORDS_LIMIT]
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[
+        :WORDS_LIMIT
+    ]
 
 
 def _class_of(body: object, status: int | None) -> str | None:
     codes = [str(each) for each in _codes(body)]
     rank = _rank(codes)
-    number = status or next((int(each) for each in codes if re.fullmatch("[45][0-9][0-9]", each)), None)
+    number = status or next(
+        (int(each) for each in codes if re.fullmatch("[45][0-9][0-9]", each)), None
+    )
     if number is not None and rank >= _OVER_ITS_STATUS:
         return _BY_STATUS.get(number) or ("unavailable" if number >= 500 else "invalid_request")
     return _BY_WORD[rank][0] if rank < len(_BY_WORD) else None
 
 
 def _rank(codes: list[str]) -> int:
-    """The first row of `_BY_WORD` that has a word of the codes; the number of rows when none has."""
+    """The first row of `_BY_WORD` that has a word of the codes; the number of rows when none
+    has.
+    """
     words = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
     for rank, (_, parts) in enumerate(_BY_WORD):
         if any(part in words for part in parts):

@@ -19,16 +19,17 @@ def load(settings: Settings, _: Secrets) -> "FunctionRuntime":
 
 
 class FunctionRuntime:
-    """Runs the function that `runtime.name` names: a key of `allowed` (see `AllowedFunctions`), or a built-in one.
+    """Runs the function that `runtime.name` names: a key of `allowed` (see `AllowedFunctions`), or
+    a built-in one.
 
-    A function takes an `AgentRequest` (whose thread is empty) and returns text, an `AgentResult` or anything
-    that JSON can hold; it may be a coroutine function. Its own settings are further keys of `runtime`. What it may
-    raise, and what of it is tried again, `allowed.foreign` says. An `AgentResult` with an `async_task_uuid` says that
-    a long job goes on elsewhere.
+    A function takes an `AgentRequest` (whose thread is empty) and returns text, an `AgentResult` or
+    anything that JSON can hold; it may be a coroutine function. Its own settings are further keys
+    of `runtime`. What it may raise, and what of it is tried again, `allowed.foreign` says. An
+    `AgentResult` with an `async_task_uuid` says that a long job goes on elsewhere.
 
-    When the time is up the attempt fails on time, but a function cannot be stopped (Python has no way to; a
-    coroutine is) and runs on in its thread. A retry would run beside it, so that failure is not retryable: only a
-    policy whose `retryOn` names `timeout` asks for it.
+    When the time is up the attempt fails on time, but a function cannot be stopped (Python has no
+    way to; a coroutine is) and runs on in its thread. A retry would run beside it, so that failure
+    is not retryable: only a policy whose `retryOn` names `timeout` asks for it.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
@@ -43,7 +44,9 @@ class FunctionRuntime:
             raise AgentFailure(f"the function {name!r} {error}", error_class="timeout") from error
 
     def check(self, runtime: Mapping[str, object]) -> str:
-        """The name of the function that `runtime` names; raises `AgentFailure` when it is not offered."""
+        """The name of the function that `runtime` names; raises `AgentFailure` when it is not
+        offered.
+        """
         name, names = runtime.get("name"), self.functions.names
         if not isinstance(name, str) or name not in names:
             called = "a function without a name" if name is None else f"the function {name!r:.100}"
@@ -57,10 +60,14 @@ class FunctionRuntime:
         with foreign(f"{called} failed"):
             returned = function(request)
             if inspect.iscoroutine(returned):
-                # Cancelled a moment after the attempt has failed, so that one of the two reports the time.
+                # Cancelled a moment after the attempt has failed, so that one of the two reports
+                # the time.
                 returned = asyncio.run(asyncio.wait_for(returned, request.timeout_seconds + 1))
         if returned is None:
-            logger.warning("a function returned None: its output is empty; return a text", extra={"function": name})
+            logger.warning(
+                "a function returned None: its output is empty; return a text",
+                extra={"function": name},
+            )
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:

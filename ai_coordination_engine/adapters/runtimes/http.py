@@ -22,7 +22,8 @@ from ai_coordination_engine.settings import Settings
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
 SIGNATURE_HEADER = "X-Ace-Signature"
-_DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")  # a step `.` or `..`, with either slash or a path parameter
+# a step `.` or `..`, with either slash or a path parameter
+_DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")
 
 
 def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
@@ -37,18 +38,20 @@ def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
 
 
 class HttpRuntime:
-    """Posts the attempt to `runtime.url`, which must lie under one of `allowed_urls`, and reads the answer.
+    """Posts the attempt to `runtime.url`, which must lie under one of `allowed_urls`, and reads the
+    answer.
 
-    The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or text; or, for a
-    long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional), whose output comes later. 202 is
-    always a long job. What says that it is JSON must be one of these, what says that it is something else is text,
-    and what says nothing is read as one of these where it is one.
-    `Idempotency-Key` is the same for all attempts of an agent: a service that sees one twice may answer what it
-    answered before. `X-Ace-Run` is the attempt's own.
+    The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or
+    text; or, for a long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional),
+    whose output comes later. 202 is always a long job. What says that it is JSON must be one of
+    these, what says that it is something else is text, and what says nothing is read as one of
+    these where it is one. `Idempotency-Key` is the same for all attempts of an agent: a service
+    that sees one twice may answer what it answered before. `X-Ace-Run` is the attempt's own.
 
-    With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the hexadecimal
-    HMAC-SHA256, by that key (UTF-8), of the timestamp, a dot and the body's bytes. A receiver computes the
-    same over the bytes it got, compares in constant time, and refuses a timestamp some minutes from its own.
+    With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the
+    hexadecimal HMAC-SHA256, by that key (UTF-8), of the timestamp, a dot and the body's bytes. A
+    receiver computes the same over the bytes it got, compares in constant time, and refuses a
+    timestamp some minutes from its own.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class HttpRuntime:
         self._now = now
 
     def run(self, request: AgentRequest) -> AgentResult:
-        """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post` says."""
+        """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post`
+        says.
+        """
         url = self.check(request.runtime)
         body = json_text.dumps(payload(request), ascii_only=True).encode()
         headers = {"Accept": "application/json, text/plain", **attempt_headers(request)}
@@ -73,10 +78,15 @@ class HttpRuntime:
         if self._key:
             key = read_key(self._key, "the key that signs the requests of http agents")
             timestamp = str(int(self._now()))
-            headers |= {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: sign(key.encode(), timestamp, body)}
+            headers |= {
+                TIMESTAMP_HEADER: timestamp,
+                SIGNATURE_HEADER: sign(key.encode(), timestamp, body),
+            }
         whom = f"the agent at {url.host}"
         with hiding([key]):
-            reply = self._web.post(str(url), body, headers, seconds=request.timeout_seconds, whom=whom)
+            reply = self._web.post(
+                str(url), body, headers, seconds=request.timeout_seconds, whom=whom
+            )
             return _read(reply, whom)
 
     def check(self, runtime: Mapping[str, object]) -> httpx.URL:
@@ -87,9 +97,13 @@ class HttpRuntime:
             message = "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
             raise AgentFailure(message, error_class="invalid_request")
         if url.scheme != "https" and not is_loopback(url.host):
-            raise AgentFailure(f"the agent at {url.host} must be called by https", error_class="not_allowed")
+            raise AgentFailure(
+                f"the agent at {url.host} must be called by https", error_class="not_allowed"
+            )
         if not any(_is_under(url, prefix) for prefix in self._allowed):
-            message = f"the URL of the agent at {url.host} is not among those allowed by the settings"
+            message = (
+                f"the URL of the agent at {url.host} is not among those allowed by the settings"
+            )
             raise AgentFailure(message, error_class="not_allowed")
         return url
 
@@ -126,7 +140,9 @@ def sign(key: bytes, timestamp: str, body: bytes) -> str:
 
 
 def _parsed(text: str) -> httpx.URL | None:
-    """`text` as the client itself reads it (a second parser might see another host); None if it is unfit."""
+    """`text` as the client itself reads it (a second parser might see another host); None if it is
+    unfit.
+    """
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
@@ -163,7 +179,10 @@ def _read(reply: Reply, whom: str) -> AgentResult:
     if fields.get("asyncTaskUuid") is not None:
         return _pending(fields, whom)
     if is_accepted:
-        message = f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an output with 200'
+        message = (
+            f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an'
+            " output with 200"
+        )
         raise invalid_output(message)
     if fields.get("output") is not None:
         return _answered(fields, whom)

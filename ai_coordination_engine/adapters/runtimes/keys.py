@@ -6,7 +6,9 @@ from ai_coordination_engine.ports import AgentFailure, SecretUnavailable
 
 
 def read_key(read: Callable[[], str], what: str) -> str:
-    """What `read` answers; raises `AgentFailure`, which names the key as `what`, when it cannot be read."""
+    """What `read` answers; raises `AgentFailure`, which names the key as `what`, when it cannot be
+    read.
+    """
     try:
         return read()
     except SecretUnavailable as error:

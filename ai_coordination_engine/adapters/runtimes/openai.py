@@ -27,20 +27,26 @@ def load(settings: Settings, secrets: Secrets) -> "OpenAIRuntime":
 
 
 class OpenAIRuntime:
-    """Asks the model `runtime.model` at the endpoint that `runtime.endpoint` names, or else at `default`.
+    """Asks the model `runtime.model` at the endpoint that `runtime.endpoint` names, or else at
+    `default`.
 
-    Address and key come from `endpoints`, names mapped to settings. Instructions become the system message,
-    followed by the thread and the input. `usage` has `input_tokens`, `output_tokens`, `total_tokens` and the
-    `model`; a text that the token limit cut short is kept, with `finish_reason: length` beside the counts.
+    Address and key come from `endpoints`, names mapped to settings. Instructions become the system
+    message, followed by the thread and the input. `usage` has `input_tokens`, `output_tokens`,
+    `total_tokens` and the `model`; a text that the token limit cut short is kept, with
+    `finish_reason: length` beside the counts.
     """
 
-    def __init__(self, endpoints: Mapping[str, OpenAIEndpoint], secrets: Secrets, *, web: Web | None = None) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, OpenAIEndpoint], secrets: Secrets, *, web: Web | None = None
+    ) -> None:
         self._endpoints = endpoints
         self._secrets = secrets
         self._web = web or Web()
 
     def run(self, request: AgentRequest) -> AgentResult:
-        """Ask once and read the answer; raises `AgentFailure`, whose message never holds the key."""
+        """Ask once and read the answer; raises `AgentFailure`, whose message never holds the
+        key.
+        """
         ends = time.monotonic() + request.timeout_seconds
         name, endpoint = self.check(request.runtime)
         whom = f"the model endpoint {name!r}"
@@ -58,11 +64,15 @@ class OpenAIRuntime:
             return answer(content, usage)
 
     def check(self, runtime: Mapping[str, object]) -> tuple[str, OpenAIEndpoint]:
-        """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there is none."""
-        if refused := [key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS]:
+        """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there
+        is none.
+        """
+        if refused := [
+            key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS
+        ]:
             raise AgentFailure(
-                f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are settings, "
-                "and `runtime.endpoint` names one of them",
+                f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are"
+                " settings, and `runtime.endpoint` names one of them",
                 error_class="not_allowed",
             )
         name = runtime.get("endpoint") or "default"
@@ -73,13 +83,19 @@ class OpenAIRuntime:
         return name, self._endpoints[name]
 
     def _key(self, endpoint: OpenAIEndpoint, whom: str) -> str:
-        """The API key, or nothing for an endpoint that needs none (a model server on this machine)."""
+        """The API key, or nothing for an endpoint that needs none (a model server on this
+        machine).
+        """
         key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
         if not key and endpoint.api_key_secret:
-            key = read_key(partial(self._secrets.value, endpoint.api_key_secret), f"the key of {whom}")
+            key = read_key(
+                partial(self._secrets.value, endpoint.api_key_secret), f"the key of {whom}"
+            )
         key = key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise AgentFailure(f"the key of {whom} is not one line of plain text", error_class="not_allowed")
+            raise AgentFailure(
+                f"the key of {whom} is not one line of plain text", error_class="not_allowed"
+            )
         return key
 
 
@@ -90,7 +106,11 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
         raise AgentFailure(message, error_class="invalid_request")
     system = [{"role": "system", "content": request.instructions}] if request.instructions else []
     turns = [{"role": each.role, "content": each.content} for each in request.thread]
-    chosen = {name: request.runtime[name] for name in MODEL_PARAMETERS if request.runtime.get(name) is not None}
+    chosen = {
+        name: request.runtime[name]
+        for name in MODEL_PARAMETERS
+        if request.runtime.get(name) is not None
+    }
     return {
         "model": model,
         "messages": [*system, *turns, {"role": "user", "content": request.input}],

@@ -1,4 +1,6 @@
-"""The proxies of the environment, chosen for each request: one that a host does not need cannot break its calls."""
+"""The proxies of the environment, chosen for each request: one that a host does not need cannot
+break its calls.
+"""
 
 import ipaddress
 import threading
@@ -15,9 +17,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class ProxiedTransport(httpx.BaseTransport):
-    """Sends a request directly, or through the proxy that `proxies` name for its URL; loopback is always direct.
+    """Sends a request directly, or through the proxy that `proxies` name for its URL; loopback is
+    always direct.
 
-    A proxy that is wanted and cannot be used is an `AgentFailure` that names its variable. Thread-safe.
+    A proxy that is wanted and cannot be used is an `AgentFailure` that names its variable.
+    Thread-safe.
     """
 
     def __init__(self, proxies: Proxies) -> None:
@@ -35,7 +39,10 @@ class ProxiedTransport(httpx.BaseTransport):
         """The variable whose proxy the URL takes; None when it takes none."""
         if is_loopback(url.host) or any(_covers(each, url) for each in self._proxies.bypassed):
             return None
-        return next((name for scheme, name in self._proxies.variables if scheme in (url.scheme, "all")), None)
+        return next(
+            (name for scheme, name in self._proxies.variables if scheme in (url.scheme, "all")),
+            None,
+        )
 
     def _proxied(self, variable: str) -> httpx.HTTPTransport:
         with self._lock:
@@ -49,7 +56,10 @@ class ProxiedTransport(httpx.BaseTransport):
                         if isinstance(error, ImportError)
                         else "it is not the URL of an HTTP or SOCKS5 proxy"
                     )
-                    message = f"the proxy of {variable} cannot be used: {reason}; NO_PROXY lists the hosts without one"
+                    message = (
+                        f"the proxy of {variable} cannot be used: {reason}; NO_PROXY lists the"
+                        " hosts without one"
+                    )
                     raise AgentFailure(message, error_class="not_allowed") from error
             return self._through[variable]
 
@@ -70,8 +80,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _covers(entry: str, url: httpx.URL) -> bool:
-    """Whether an entry of NO_PROXY covers the URL: `*`, a host and those below it, an address, a network in CIDR
-    notation; each but the last with a port, if need be.
+    """Whether an entry of NO_PROXY covers the URL: `*`, a host and those below it, an address, a
+    network in CIDR notation; each but the last with a port, if need be.
     """
     if entry == "*":
         return True

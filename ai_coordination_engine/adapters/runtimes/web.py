@@ -36,7 +36,9 @@ _COMPRESSED = ("gzip", "x-gzip", "deflate")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer; `text` is decoded by its byte order mark or charset. `retry_after`: seconds, or None."""
+    """A successful answer; `text` is decoded by its byte order mark or charset. `retry_after`:
+    seconds, or None.
+    """
 
     content_type: str
     text: str
@@ -45,37 +47,51 @@ class Reply:
 
 
 def attempt_headers(request: AgentRequest) -> dict[str, str]:
-    """`Idempotency-Key` for what is attempted, the same for every attempt, and `X-Ace-Run` for this one."""
-    return {"Idempotency-Key": request.idempotency_key or request.run_uuid, "X-Ace-Run": request.run_uuid}
+    """`Idempotency-Key` for what is attempted, the same for every attempt, and `X-Ace-Run` for this
+    one.
+    """
+    return {
+        "Idempotency-Key": request.idempotency_key or request.run_uuid,
+        "X-Ace-Run": request.run_uuid,
+    }
 
 
 class Web:
-    """Posts JSON: follows no redirect, keeps no cookie, reads `ANSWER_LIMIT` bytes at most. Thread-safe."""
+    """Posts JSON: follows no redirect, keeps no cookie, reads `ANSWER_LIMIT` bytes at most.
+    Thread-safe.
+    """
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
         self._ways = ProxiedTransport(proxies()) if transport is None else None
         self._client = httpx.Client(
             transport=transport or self._ways,
             trust_env=False,
-            # One client serves all tenants: a cookie of one must not travel with the request of another.
+            # One client serves all tenants: a cookie of one must not travel with the request of
+            # another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, whom: str) -> Reply:
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, whom: str
+    ) -> Reply:
         """The reply to `body`, complete within `seconds`; `whom` names the other side in messages.
 
-        Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 409, 425, 429, 5xx (with
-        the `Retry-After` of RFC 9110 section 10.2.3) and an answer that cannot be used, final for any other status.
-        What an error's body says goes into the message, and where it names a class that the status does not have
-        (a used-up account is a 429), into the class.
+        Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 409,
+        425, 429, 5xx (with the `Retry-After` of RFC 9110 section 10.2.3) and an answer that cannot
+        be used, final for any other status. What an error's body says goes into the message, and
+        where it names a class that the status does not have (a used-up account is a 429), into the
+        class.
         """
         try:
             return run_within(seconds, lambda: self._post(url, body, headers, seconds, whom))
         except (DeadlinePassed, httpx.TimeoutException) as error:
             message = f"{whom} did not answer within {max(seconds, 0):.3g} s"
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
-        except (httpx.InvalidURL, UnicodeError) as error:  # no name of a host that could be looked up
-            raise AgentFailure(f"{whom} has an invalid URL", error_class="invalid_request") from error
+        # no name of a host that could be looked up
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise AgentFailure(
+                f"{whom} has an invalid URL", error_class="invalid_request"
+            ) from error
         except httpx.RequestError as error:
             final = isinstance(error, _FINAL_ERRORS)
             raise AgentFailure(
@@ -88,10 +104,14 @@ class Web:
         variable = self._ways.variable(httpx.URL(url)) if self._ways else None
         return f" through the proxy of {variable}" if variable else ""
 
-    def _post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, whom: str) -> Reply:
+    def _post(
+        self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, whom: str
+    ) -> Reply:
         ends = time.monotonic() + seconds
         sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
-        with self._client.stream("POST", url, content=body, headers=sent, timeout=seconds) as response:
+        with self._client.stream(
+            "POST", url, content=body, headers=sent, timeout=seconds
+        ) as response:
             if not response.is_success:
                 raise _refused(response, whom, ends)
             try:
@@ -107,7 +127,9 @@ class Web:
 
 @contextmanager
 def hiding(secrets: Iterable[str]) -> Iterator[None]:
-    """An `AgentFailure` raised in the context holds `***` in place of each secret: services quote what they refuse."""
+    """An `AgentFailure` raised in the context holds `***` in place of each secret: services quote
+    what they refuse.
+    """
     try:
         yield
     except AgentFailure as failure:
@@ -119,7 +141,8 @@ def hiding(secrets: Iterable[str]) -> Iterator[None]:
 
 def _hidden(message: str, secret: str) -> str:
     message = message.replace(secret, "***")
-    cut = next((n for n in range(len(secret), 5, -1) if message.endswith(secret[:n])), 0)  # what a limit cut in two
+    # what a limit cut in two
+    cut = next((n for n in range(len(secret), 5, -1) if message.endswith(secret[:n])), 0)
     return message[: len(message) - cut] + ("***" if cut else "")
 
 
@@ -133,7 +156,9 @@ def _parts(response: httpx.Response) -> Iterable[bytes]:
 
 
 def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> bytes:
-    """The body, decompressed; raises `_Unusable`, and `DeadlinePassed` after `ends` (nobody waits any longer)."""
+    """The body, decompressed; raises `_Unusable`, and `DeadlinePassed` after `ends` (nobody waits
+    any longer).
+    """
     inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
     data = bytearray()
     for part in parts:
@@ -173,7 +198,11 @@ def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
         message = f"{whom} answered {status}, a redirect, which is not followed"
         return AgentFailure(message, error_class="invalid_request")
     document = read_error(_words(response, ends), status)
-    place = f" for {response.url.copy_with(query=None, fragment=None)}" if status in _WRONG_PLACE else ""
+    place = (
+        f" for {response.url.copy_with(query=None, fragment=None)}"
+        if status in _WRONG_PLACE
+        else ""
+    )
     return AgentFailure(
         f"{whom} answered {status}{place}{': ' if document.words else ''}{document.words}",
         retryable=document.retryable,
@@ -183,14 +212,18 @@ def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
 
 
 def _words(response: httpx.Response, ends: float) -> str:
-    """The body of an error, or its beginning; nothing when it cannot be read, for the status says enough."""
+    """The body of an error, or its beginning; nothing when it cannot be read, for the status says
+    enough.
+    """
     data = bytearray()
     try:
         for part in _parts(response):
             data += part
             if len(data) > _ERROR_LIMIT or time.monotonic() > ends:
                 break
-        return decode(_read(response, [bytes(data)], ends), response.headers.get("Content-Type", ""))
+        return decode(
+            _read(response, [bytes(data)], ends), response.headers.get("Content-Type", "")
+        )
     except (httpx.RequestError, _Unusable, Undecodable, DeadlinePassed):
         return ""
 
@@ -203,7 +236,9 @@ def _reason(error: httpx.RequestError) -> str:
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds from now, by `retry-after-ms`, or `Retry-After` as a number or a date; None for neither."""
+    """Seconds from now, by `retry-after-ms`, or `Retry-After` as a number or a date; None for
+    neither.
+    """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value):

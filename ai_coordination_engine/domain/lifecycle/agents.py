@@ -15,7 +15,11 @@ from ai_coordination_engine.domain.predicates import (
     equals,
     unchanged,
 )
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES, AgentState
+from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
+    TERMINAL_AGENT_STATES,
+    AgentState,
+)
 
 # What transitions clear. An attribute that is new belongs into one of these.
 
@@ -36,7 +40,9 @@ _ANY: tuple[str, ...] = ()
 _HELD = (EXECUTING, PENDING)
 _UNHELD = (INITIAL, PENDING, WAITING)
 
-SATISFIED = (absent("still_needed") & equals("in_degree", 0) & absent("unsatisfied")) | UpTo("still_needed", 0)
+SATISFIED = (absent("still_needed") & equals("in_degree", 0) & absent("unsatisfied")) | UpTo(
+    "still_needed", 0
+)
 """Enough predecessors are through."""
 _NOTHING_ELSE = absent("run_uuid", "awaits_user", "paused")
 _READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", NOW))
@@ -47,7 +53,8 @@ _UNTIL_EPOCH = absent("epoch") | UpTo("epoch", EPOCH)
 _BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
 
 _BEGINS = ("first_run", "not_before", "ended_at")
-_ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")  # it tells whose end it was
+# it tells whose end it was
+_ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")
 SET_BACK = (
     *STANDING,
     *LEASE,
@@ -123,7 +130,9 @@ RESUME_ATTEMPT = Transition(
     unchanged("run_uuid") & absent("paused") & (absent("lease_until") | _EXPIRED),
     ("not_before",),
 )
-EXPIRE_LEASE = Transition("expire_lease", "the holder met an error: the lease has expired now", _HELD, None, _BY_HOLDER)
+EXPIRE_LEASE = Transition(
+    "expire_lease", "the holder met an error: the lease has expired now", _HELD, None, _BY_HOLDER
+)
 ACT = Transition("act", "it has answered: its action function begins", _HELD, PENDING, _BY_HOLDER)
 ACT_LATER = Transition(
     "act_later",
@@ -142,9 +151,16 @@ RETRY_LATER = Transition(
     ("run_uuid", "lost_runs", *ATTEMPT),
 )
 WAIT_FOR_TASK = Transition(
-    "wait_for_task", "its attempt goes on in a long job", _HELD, PENDING, _BY_HOLDER, ("lease_until",)
+    "wait_for_task",
+    "its attempt goes on in a long job",
+    _HELD,
+    PENDING,
+    _BY_HOLDER,
+    ("lease_until",),
 )
-DEFER = Transition("defer", "the long job was heard of", _ANY, None, unchanged("async_task_uuid", "due_at"))
+DEFER = Transition(
+    "defer", "the long job was heard of", _ANY, None, unchanged("async_task_uuid", "due_at")
+)
 EXPAND = Transition(
     "expand",
     "a map waits for its elements; the claim was no attempt",
@@ -167,7 +183,9 @@ TAKE_BACK = Transition(
     None,
     absent("lease_until", "attempt"),
 )
-COMPLETE = Transition("complete", "its attempt ends well", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS)
+COMPLETE = Transition(
+    "complete", "its attempt ends well", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS
+)
 FAIL = Transition("fail", "its attempt fails for good", _HELD, FAILED, _BY_HOLDER, _ENDS)
 FAIL_POISONED = Transition(
     "fail_poisoned",
@@ -177,7 +195,9 @@ FAIL_POISONED = Transition(
     unchanged("state", "epoch", "run_uuid", *LEASE),
     (*ATTEMPT, "inbox", "waits_since", "lost_runs"),
 )
-FINISH_EDGE = Transition("finish_edge", "one predecessor has ended", _ANY, None, Contains("unfinished", EDGE))
+FINISH_EDGE = Transition(
+    "finish_edge", "one predecessor has ended", _ANY, None, Contains("unfinished", EDGE)
+)
 SKIP = Transition(
     "skip",
     "it can never run",
@@ -250,8 +270,12 @@ HANDED_OFF = Transition(
     ("held_after",),
 )
 PAUSE = Transition("pause", "its session is paused", OPEN_AGENT_STATES, None, absent("paused"))
-PAUSE_ELEMENT = Transition("pause_element", "its map is paused", _UNHELD, None, absent("lease_until"))
-UNPAUSE = Transition("unpause", "its session is not paused any more", _ANY, None, unchanged("paused"), ("paused",))
+PAUSE_ELEMENT = Transition(
+    "pause_element", "its map is paused", _UNHELD, None, absent("lease_until")
+)
+UNPAUSE = Transition(
+    "unpause", "its session is not paused any more", _ANY, None, unchanged("paused"), ("paused",)
+)
 ADOPT = Transition(
     "adopt",
     "its session is set back; it is taken along as it is",
@@ -268,11 +292,16 @@ RESET = Transition(
     SET_BACK,
 )
 REFILL = Transition(
-    "refill", "the session is set back: a counter shard is written anew, once an epoch", _ANY, None, _BEFORE_EPOCH
+    "refill",
+    "the session is set back: a counter shard is written anew, once an epoch",
+    _ANY,
+    None,
+    _BEFORE_EPOCH,
 )
 SET_BY_HAND = Transition(
     "set_by_hand",
-    "a client sets any state; the attempt that may be running ends nothing, and its run is still to be recorded",
+    "a client sets any state; the attempt that may be running ends nothing, and its run is still to"
+    " be recorded",
     _ANY,
     None,
     None,
@@ -280,9 +309,49 @@ SET_BY_HAND = Transition(
 )
 
 AGENT_TRANSITIONS = (
-    *(CLAIM, CLAIM_AS_READ, FINISH_LAST_EDGE_AND_CLAIM, TAKE_OVER, GIVE_BACK, RENEW, FENCE, RESUME_ATTEMPT),
-    *(EXPIRE_LEASE, ACT, ACT_LATER, RETRY_LATER, WAIT_FOR_TASK, DEFER, EXPAND, ELEMENTS_SENT, TAKE_BACK),
-    *(COMPLETE, FAIL, FAIL_POISONED, FINISH_EDGE, SKIP, WAIT_FOR_USER, ANSWER, ANSWER_BY_DEFAULT, FAIL_WAITING),
-    *(CANCEL, SKIP_IN_ENDED, CLOSE, HANDED_OFF, PAUSE, PAUSE_ELEMENT, UNPAUSE, ADOPT, RESET, REFILL),
+    *(
+        CLAIM,
+        CLAIM_AS_READ,
+        FINISH_LAST_EDGE_AND_CLAIM,
+        TAKE_OVER,
+        GIVE_BACK,
+        RENEW,
+        FENCE,
+        RESUME_ATTEMPT,
+    ),
+    *(
+        EXPIRE_LEASE,
+        ACT,
+        ACT_LATER,
+        RETRY_LATER,
+        WAIT_FOR_TASK,
+        DEFER,
+        EXPAND,
+        ELEMENTS_SENT,
+        TAKE_BACK,
+    ),
+    *(
+        COMPLETE,
+        FAIL,
+        FAIL_POISONED,
+        FINISH_EDGE,
+        SKIP,
+        WAIT_FOR_USER,
+        ANSWER,
+        ANSWER_BY_DEFAULT,
+        FAIL_WAITING,
+    ),
+    *(
+        CANCEL,
+        SKIP_IN_ENDED,
+        CLOSE,
+        HANDED_OFF,
+        PAUSE,
+        PAUSE_ELEMENT,
+        UNPAUSE,
+        ADOPT,
+        RESET,
+        REFILL,
+    ),
     SET_BY_HAND,
 )

@@ -1,4 +1,6 @@
-"""What a session agent is doing, or what it is waiting for: derived from its attributes, in one place."""
+"""What a session agent is doing, or what it is waiting for: derived from its attributes, in one
+place.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -37,9 +39,15 @@ MEANINGS: Mapping[Phase, str] = {
     Phase.EXECUTING: "a worker holds the lease of its attempt",
     Phase.ACTING: "it has answered, and a worker holds the lease of its action function",
     Phase.ACTION_DUE: "it has answered, and nobody runs its action function; its message does",
-    Phase.LEASE_EXPIRED: "the worker of its attempt died, or a backend refused it; its message takes over",
-    Phase.WAITING_FOR_JOB: "its attempt goes on elsewhere until `completeAsyncTask`, or until no heartbeat comes",
-    Phase.MAP_EXPANDING: "it is a map whose elements are not all written and enqueued; its message goes on",
+    Phase.LEASE_EXPIRED: (
+        "the worker of its attempt died, or a backend refused it; its message takes over"
+    ),
+    Phase.WAITING_FOR_JOB: (
+        "its attempt goes on elsewhere until `completeAsyncTask`, or until no heartbeat comes"
+    ),
+    Phase.MAP_EXPANDING: (
+        "it is a map whose elements are not all written and enqueued; its message goes on"
+    ),
     Phase.WAITING_FOR_ELEMENTS: "it is a map, and some of its elements have not ended",
     Phase.WAITING_FOR_PERSON: "it is in an inbox until `executeForUserInput`, or until `due_at`",
     Phase.PAUSED: "the session is paused; nothing begins",
@@ -65,7 +73,9 @@ Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
 
 
 class AgentRecord(Protocol):
-    """What the phase of a session agent follows from, by the names of its record (`store.models.SessionAgent`)."""
+    """What the phase of a session agent follows from, by the names of its record
+    (`store.models.SessionAgent`).
+    """
 
     # ruff: noqa: D102
 
@@ -96,7 +106,9 @@ class AgentRecord(Protocol):
 
 
 def phase(agent: AgentRecord, now: float, lost_before: float) -> Phase:
-    """The phase of a session agent at `now`; leases that end before `lost_before` have expired (epoch seconds)."""
+    """The phase of a session agent at `now`; leases that end before `lost_before` have expired
+    (epoch seconds).
+    """
     if agent.state in TERMINAL_AGENT_STATES:
         return Phase.ENDED
     if is_held(agent, lost_before):
@@ -122,14 +134,18 @@ def standing_phase(agent: AgentRecord, now: float) -> Standing:
     if is_unsatisfied(agent):
         return Phase.UNSATISFIED
     if not is_satisfied(agent):
-        return Phase.WAITING_FOR_PREDECESSORS if agent.mapped is None else Phase.WAITING_FOR_ELEMENTS
+        return (
+            Phase.WAITING_FOR_PREDECESSORS if agent.mapped is None else Phase.WAITING_FOR_ELEMENTS
+        )
     if agent.awaits_user:
         return Phase.ASKING
     return Phase.BACKOFF if _is_early(agent, now) else Phase.READY
 
 
 def _phase_of_answer(agent: AgentRecord, now: float) -> Standing:
-    """The phase of a pending agent whose attempt goes on: in a long job, or in its action function."""
+    """The phase of a pending agent whose attempt goes on: in a long job, or in its action
+    function.
+    """
     if _is_early(agent, now):
         return Phase.BACKOFF
     return Phase.ACTION_DUE if agent.acting else Phase.WAITING_FOR_JOB
@@ -161,7 +177,9 @@ def is_unsatisfied(agent: AgentRecord) -> bool:
 
 
 def is_ready(agent: AgentRecord) -> bool:
-    """Whether an agent could be claimed, or its person asked, by whoever gets its message; perhaps after a backoff."""
+    """Whether an agent could be claimed, or its person asked, by whoever gets its message; perhaps
+    after a backoff.
+    """
     waits = agent.state in (AgentState.INITIAL, AgentState.PENDING) and agent.run_uuid is None
     if not waits or agent.paused is not None:
         return False

@@ -7,7 +7,8 @@ from ai_coordination_engine.domain.predicates import OneOf, Predicate
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A row: from these states (none: whatever the state) to that one (None: it stays), if `requires` holds.
+    """A row: from these states (none: whatever the state) to that one (None: it stays), if
+    `requires` holds.
 
     What it `clears` is removed, unless the caller sets it in the same write.
     """

@@ -1,5 +1,5 @@
-"""How the agents of a session end that has ended itself: what waits is given up, what is cancelled is fenced, and every
-attempt is recorded. All of it may be repeated.
+"""How the agents of a session end that has ended itself: what waits is given up, what is cancelled
+is fenced, and every attempt is recorded. All of it may be repeated.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,9 @@ _MOST_HELD = 100  # agents that are named when others hold them: they are read i
 
 
 def agents_of(app: App, session: Session) -> list[SessionAgent]:
-    """The session's agents that the engine made, in order of their ordinals. One Query a megabyte."""
+    """The session's agents that the engine made, in order of their ordinals. One Query a
+    megabyte.
+    """
     key = (session.coordination_uuid, session.session_uuid)
     rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
     return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
@@ -30,18 +32,25 @@ def agents_of(app: App, session: Session) -> list[SessionAgent]:
 
 def has_agents(app: App, tenant: str, session_uuid: str) -> bool:
     """Whether there is any agent under a session's uuid, whosever it is. One Query of one item."""
-    return bool(app.records.table(SESSION_AGENT).query(tenant, session_uuid, limit=1, consistent=True)[0])
+    return bool(
+        app.records.table(SESSION_AGENT).query(tenant, session_uuid, limit=1, consistent=True)[0]
+    )
 
 
 def remove_strays(app: App, session: Session) -> None:
-    """Delete the agents of a confirmed session that do not count: those of starts that were given up, or not faster.
+    """Delete the agents of a confirmed session that do not count: those of starts that were given
+    up, or not faster.
 
     The fence of a start stays as long as that may be about to confirm.
     """
     key, now = (session.coordination_uuid, session.session_uuid), app.clock.now()
-    rows = app.records.table(SESSION_AGENT).query_all(session.partition_key, session.session_uuid, consistent=True)
+    rows = app.records.table(SESSION_AGENT).query_all(
+        session.partition_key, session.session_uuid, consistent=True
+    )
     own = [each for each in rows if each.ordinal is not None and is_below(each, SESSION_AGENT, key)]
-    over = [each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)]
+    over = [
+        each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)
+    ]
     strays = [each for each in over if not counts(session, each)]
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)
 
@@ -56,11 +65,12 @@ def questions_of(app: App, session: Session) -> list[SessionAgent]:
 
 
 def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
-    """What the message of an agent owes to a session that has ended: its agents are ended once, not once a message.
+    """What the message of an agent owes to a session that has ended: its agents are ended once, not
+    once a message.
 
-    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the agents are ended,
-    those alone are read whose attempts were held then. While they are ended turn by turn, the messages of one agent
-    alone do that.
+    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the
+    agents are ended, those alone are read whose attempts were held then. While they are ended turn
+    by turn, the messages of one agent alone do that.
     """
     if _ended_by_itself(session):
         return 0
@@ -72,14 +82,17 @@ def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
     return end_agents(app, session, agent) or 0
 
 
-def end_agents(app: App, session: Session, by: SessionAgent | None = None, *, again: bool = False) -> float | None:
-    """End the agents of a session that has ended, as it was when `session` was read: at most `MOST_AT_ONCE` of them,
-    from where the turn before has left off. Each is read once.
+def end_agents(
+    app: App, session: Session, by: SessionAgent | None = None, *, again: bool = False
+) -> float | None:
+    """End the agents of a session that has ended, as it was when `session` was read: at most
+    `MOST_AT_ONCE` of them, from where the turn before has left off. Each is read once.
 
-    In a cancelled session running attempts are cancelled too; elsewhere they go on to their end. Returns until when
-    (epoch seconds) attempts are held by others that a lost one would leave unrecorded; 0 when there are none. None:
-    some agents are left; a message comes for them, to the agent `by` where that is given, and else the sweep.
-    `again`: all of them are looked at though they were before.
+    In a cancelled session running attempts are cancelled too; elsewhere they go on to their end.
+    Returns until when (epoch seconds) attempts are held by others that a lost one would leave
+    unrecorded; 0 when there are none. None: some agents are left; a message comes for them, to the
+    agent `by` where that is given, and else the sweep. `again`: all of them are looked at though
+    they were before.
     """
     begun = _Begun.of(session)
     if begun.is_done and begun.held is not None and not again:
@@ -91,17 +104,20 @@ def end_agents(app: App, session: Session, by: SessionAgent | None = None, *, ag
     until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
     if not _ended_by_itself(session):
         later = app.clock.now().timestamp() + app.settings.lease_seconds
-        app.transitions.session.agents_ended(session, begun.held_with(app, turn), max(until, later) + 1)
+        app.transitions.session.agents_ended(
+            session, begun.held_with(app, turn), max(until, later) + 1
+        )
     return until
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """How far the end of a session's agents has come, as `Session.agents_ended` keeps it for its epoch.
+    """How far the end of a session's agents has come, as `Session.agents_ended` keeps it for its
+    epoch.
 
-    `held` are the agents (ordinals) that others held when they were looked at; None: too many to be named, or a map
-    may get elements yet, and the sweep looks at all of them again. `by`: whose messages (ordinal) end the next ones,
-    those `after` this uuid.
+    `held` are the agents (ordinals) that others held when they were looked at; None: too many to be
+    named, or a map may get elements yet, and the sweep looks at all of them again. `by`: whose
+    messages (ordinal) end the next ones, those `after` this uuid.
     """
 
     held: list[int] | None
@@ -130,7 +146,8 @@ class _Begun:
 
 @dataclass
 class _Turn:
-    """Agents that were ended where nobody holds them, as they are then, and after which uuid others are left.
+    """Agents that were ended where nobody holds them, as they are then, and after which uuid others
+    are left.
 
     `has_grown`: elements of a map may have been written between its reading and its end.
     """
@@ -155,29 +172,40 @@ def _turn(app: App, session: Session, after: str | None) -> _Turn:
 def _page(
     app: App, session: Session, after: str | None, limit: int | None = None
 ) -> tuple[list[SessionAgent], str | None]:
-    """Agents of the session in order of their uuids, which is that of their ordinals, and after which there may be
-    more. Elements of a map come after the map.
+    """Agents of the session in order of their uuids, which is that of their ordinals, and after
+    which there may be more. Elements of a map come after the map.
     """
     key = (session.coordination_uuid, session.session_uuid)
-    rows, after = app.records.page_of_children(SESSION_AGENT, session.partition_key, key, after, limit)
+    rows, after = app.records.page_of_children(
+        SESSION_AGENT, session.partition_key, key, after, limit
+    )
     return [each for each in rows if counts(session, each)], after
 
 
-def _end_all(app: App, session: Session, rows: Sequence[SessionAgent], turn: _Turn) -> tuple[int, str | None]:
-    """End these agents of an ended session where nobody holds them, and record their lost attempts; how many writes,
-    and after which uuid there may be elements that were not there when their map was read.
+def _end_all(
+    app: App, session: Session, rows: Sequence[SessionAgent], turn: _Turn
+) -> tuple[int, str | None]:
+    """End these agents of an ended session where nobody holds them, and record their lost attempts;
+    how many writes, and after which uuid there may be elements that were not there when their map
+    was read.
     """
     writes, now = 0, {each.ordinal: each for each in rows}
     grown: list[str] = []
     while ending := _endings(app, session, list(now.values())):
-        calls = [partial(app.steering.end, each, state, session.epoch or 0) for each, state in ending]
+        calls = [
+            partial(app.steering.end, each, state, session.epoch or 0) for each, state in ending
+        ]
         writes += len(calls)
         for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
             del now[read.ordinal]
             if ended is not None:
                 now[read.ordinal] = ended
                 grown += [ended.session_agent_uuid] if _has_grown(read, ended) else []
-    owing = [each for each in now.values() if owes_runs(each) and (each.lease_until or 0) < app.lost_before()]
+    owing = [
+        each
+        for each in now.values()
+        if owes_runs(each) and (each.lease_until or 0) < app.lost_before()
+    ]
     if owing:
         app.records.parallel.run([partial(record_lost, app, each) for each in owing])
     turn.rows += now.values()
@@ -195,22 +223,31 @@ def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
     _end_all(app, session, list(found.values()), turn)
     until = _held_until(app, turn.rows)
     if turn.has_grown:
-        app.transitions.session.agents_ended(session, None, max(until, app.lost_before() + app.settings.lease_seconds))
+        app.transitions.session.agents_ended(
+            session, None, max(until, app.lost_before() + app.settings.lease_seconds)
+        )
     return until
 
 
 def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAgent | None) -> None:
-    """Have the next turn come: it is written where that begins and whose messages bring it, and the first one is sent.
+    """Have the next turn come: it is written where that begins and whose messages bring it, and the
+    first one is sent.
 
-    Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds that another turn
-    was faster sends nothing.
+    Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds
+    that another turn was faster sends nothing.
     """
-    over = (each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each))
+    over = (
+        each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)
+    )
     first = next(over, next(iter(turn.rows), None))
     given = by.ordinal if by is not None else begun.by
     ordinal = given if given is not None else first.ordinal if first is not None else 0
-    if app.transitions.session.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after):
-        app.queue.send([Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)])
+    if app.transitions.session.agents_end_by(
+        session, begun.held_with(app, turn), ordinal, turn.after
+    ):
+        app.queue.send(
+            [Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)]
+        )
 
 
 def _ended_by_itself(session: Session) -> bool:
@@ -219,11 +256,16 @@ def _ended_by_itself(session: Session) -> bool:
 
 
 def _has_grown(read: SessionAgent, ended: SessionAgent) -> bool:
-    return ended.mapped is not None and (read.generation, read.elements_sent) != (ended.generation, True)
+    return ended.mapped is not None and (read.generation, read.elements_sent) != (
+        ended.generation,
+        True,
+    )
 
 
 def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
-    held = (each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each))
+    held = (
+        each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each)
+    )
     lost_before = app.lost_before()
     return max((until for until in held if until >= lost_before), default=0)
 
@@ -234,18 +276,25 @@ def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> Non
 
 
 def give_up(app: App, agent: SessionAgent) -> None:
-    """End an agent whose worker died in a session that has ended; its attempts are recorded as lost."""
+    """End an agent whose worker died in a session that has ended; its attempts are recorded as
+    lost.
+    """
     app.steering.end(agent, "skipped", agent.epoch or 0)
     record_lost(app, agent, state="skipped")
 
 
-def _endings(app: App, session: Session, rows: Sequence[SessionAgent]) -> list[tuple[SessionAgent, str]]:
+def _endings(
+    app: App, session: Session, rows: Sequence[SessionAgent]
+) -> list[tuple[SessionAgent, str]]:
     """Which of these agents can be ended, and in which state."""
     epoch, lost_before = session.epoch or 0, app.lost_before()
-    ending = [each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch]
+    ending = [
+        each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch
+    ]
     if session.status == "cancelled":
         return [(each, "cancelled") for each in ending]
-    ending = [each for each in ending if each.sink_count != 0]  # what was asked outside the task outlives it
+    # what was asked outside the task outlives it
+    ending = [each for each in ending if each.sink_count != 0]
     free = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
     return [(each, "skipped") for each in free if _is_the_engines(each)]
 
@@ -256,8 +305,12 @@ def _is_the_engines(agent: SessionAgent) -> bool:
 
 
 def owes_runs(agent: SessionAgent) -> bool:
-    """Whether an agent that was ended in the middle of an attempt may have attempts without a run."""
-    return agent.state in TERMINAL_AGENT_STATES and (agent.lease_until is not None or bool(agent.lost_runs))
+    """Whether an agent that was ended in the middle of an attempt may have attempts without a
+    run.
+    """
+    return agent.state in TERMINAL_AGENT_STATES and (
+        agent.lease_until is not None or bool(agent.lost_runs)
+    )
 
 
 def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:
@@ -269,15 +322,22 @@ def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None
     app.steering.close(agent)
 
 
-def own_end(app: App, old: SessionAgent | None, agent: SessionAgent, state: str) -> SessionAgent | None:
-    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on the way.
+def own_end(
+    app: App, old: SessionAgent | None, agent: SessionAgent, state: str
+) -> SessionAgent | None:
+    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on
+    the way.
 
     An agent that was deleted meanwhile takes the record of the attempt with it.
     """
     if old is None:
         runs.forget(app, agent)
         return None
-    if old.state in TERMINAL_AGENT_STATES and old.lease_until is not None and old.run_uuid == agent.run_uuid:
+    if (
+        old.state in TERMINAL_AGENT_STATES
+        and old.lease_until is not None
+        and old.run_uuid == agent.run_uuid
+    ):
         app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
     mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
     return old if mine else None

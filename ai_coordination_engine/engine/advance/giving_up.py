@@ -1,4 +1,6 @@
-"""Agents that are given up: nobody works off their messages, or their attempts leave no result. The session follows."""
+"""Agents that are given up: nobody works off their messages, or their attempts leave no result. The
+session follows.
+"""
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.advance import hand_off as advance
@@ -13,12 +15,15 @@ from ai_coordination_engine.store.transitions.attempts import Lease, lost
 
 
 def poison(app: App, wake: Wake, reason: str) -> None:
-    """A message cannot be worked off and goes to the dead-letter queue: its agent and its session fail.
+    """A message cannot be worked off and goes to the dead-letter queue: its agent and its session
+    fail.
 
-    Nothing happens to an agent that somebody holds, that has ended, or that was set back since the message was sent.
-    `reason` is shown to people: readable, and without secrets.
+    Nothing happens to an agent that somebody holds, that has ended, or that was set back since the
+    message was sent. `reason` is shown to people: readable, and without secrets.
     """
-    agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
+    agent = app.records.get(
+        SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True
+    )
     if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
         return
     if agent.lease_until is not None and agent.lease_until >= app.lost_before():
@@ -31,12 +36,19 @@ def poison(app: App, wake: Wake, reason: str) -> None:
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     """Fail an agent whose attempts leave no result; None when it is no longer as it was read."""
-    current = [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
+    current = (
+        [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
+    )
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     failed = app.transitions.fail_poisoned(agent, {"notes": note})
-    mine = failed is not None and (failed.state, failed.epoch, failed.notes) == ("failed", agent.epoch, note)
-    return failed if mine else None  # a repeated write, whose first answer was lost, is one's own too
+    mine = failed is not None and (failed.state, failed.epoch, failed.notes) == (
+        "failed",
+        agent.epoch,
+        note,
+    )
+    # a repeated write, whose first answer was lost, is one's own too
+    return failed if mine else None
 
 
 def fail(app: App, agent: SessionAgent, note: str) -> None:
@@ -46,10 +58,13 @@ def fail(app: App, agent: SessionAgent, note: str) -> None:
 
 
 def dead_letter(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
-    """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when its worker lives."""
+    """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when
+    its worker lives.
+    """
     held = app.transitions.fence(agent, lease)
     with ExpiringOnError(app, held, died=True):
         if agent.state == "executing":  # the lease told how the attempt was lost
             runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-        app.queue.dead_letter(wake(held))  # before the end: who comes later finds an agent that has failed
+        # before the end: who comes later finds an agent that has failed
+        app.queue.dead_letter(wake(held))
         fail(app, held, note)

@@ -1,4 +1,6 @@
-"""Edges of session agents that were deleted: nobody else releases them. All of it may be repeated."""
+"""Edges of session agents that were deleted: nobody else releases them. All of it may be
+repeated.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,9 +18,11 @@ from ai_coordination_engine.store.transitions import counter_shards
 
 
 def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Take off what the agents of an open session, and itself, wait for that was deleted; whether there was anything.
+    """Take off what the agents of an open session, and itself, wait for that was deleted; whether
+    there was anything.
 
-    Nobody waits for a deleted agent: whoever needs its output fails when it runs, and the session fails for a sink.
+    Nobody waits for a deleted agent: whoever needs its output fails when it runs, and the session
+    fails for a sink.
     """
     if not agents or session.plan_hash is None or session.status not in OPEN_SESSION_STATUSES:
         return False
@@ -26,9 +30,15 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
     joins = {each.ordinal: waited_for(app, each) - there for each in agents if _waits(each)}
     sinks = _sinks(app, session, agents) - there
     suspects = sinks.union(*joins.values())
-    gone = suspects - {each.ordinal for each in inputs.read(app, agents[0], suspects)} if suspects else suspects
+    gone = (
+        suspects - {each.ordinal for each in inputs.read(app, agents[0], suspects)}
+        if suspects
+        else suspects
+    )
     releases = [
-        partial(release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), EdgeOutcome.PASSES)
+        partial(
+            release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), EdgeOutcome.PASSES
+        )
         for each in agents
         for ordinal in sorted(joins.get(each.ordinal, set()) & gone)
     ]
@@ -43,7 +53,11 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
 
 def _waits(agent: SessionAgent) -> bool:
     """Whether the agent waits for others, all of which have been written."""
-    if agent.state not in ("initial", "pending") or agent.run_uuid is not None or not agent.unfinished:
+    if (
+        agent.state not in ("initial", "pending")
+        or agent.run_uuid is not None
+        or not agent.unfinished
+    ):
         return False
     return agent.mapped is None or bool(agent.elements_sent)
 
@@ -59,12 +73,22 @@ def _sinks(app: App, session: Session, agents: Sequence[SessionAgent]) -> set[in
     if not counter_shards.how_many(_sink_count(session, agents)):
         return names
     keys = [counter_shards.sink_key(session, number) for number in names]
-    found = app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True) if keys else {}
-    return {ordinal_of(int(name)) for counter_shard in found.values() for name in counter_shard.unfinished or ()}
+    found = (
+        app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True)
+        if keys
+        else {}
+    )
+    return {
+        ordinal_of(int(name))
+        for counter_shard in found.values()
+        for name in counter_shard.unfinished or ()
+    }
 
 
 def _sink_count(session: Session, agents: Sequence[SessionAgent]) -> int:
-    return next((each.sink_count for each in agents if each.sink_count), session.open_sink_count or 0)
+    return next(
+        (each.sink_count for each in agents if each.sink_count), session.open_sink_count or 0
+    )
 
 
 def _ghost(of: SessionAgent, ordinal: int, epoch: int | None) -> SessionAgent:

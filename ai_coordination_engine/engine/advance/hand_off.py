@@ -1,4 +1,6 @@
-"""What follows from a terminal agent: edges go, successors wake or are skipped, the session ends. May be repeated."""
+"""What follows from a terminal agent: edges go, successors wake or are skipped, the session ends.
+May be repeated.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,14 +31,17 @@ from ai_coordination_engine.store.transitions import counter_shards
 
 _UPSTREAM_FAILED = "Skipped because of a failure before it."
 _NOTHING = (
-    "There is no result: every agent that nobody waits for was skipped, because no condition or choice led to it."
+    "There is no result: every agent that nobody waits for was skipped, because no condition or"
+    " choice led to it."
 )
 MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
 @dataclass
 class Followers:
-    """The successors as they are after an edge is gone: those that are ready, and those that are skipped by it."""
+    """The successors as they are after an edge is gone: those that are ready, and those that are
+    skipped by it.
+    """
 
     ready: list[SessionAgent] = field(default_factory=list)
     skipped: list[SessionAgent] = field(default_factory=list)
@@ -52,16 +57,20 @@ class Followers:
 
 
 def hand_off(
-    app: App, agent: SessionAgent, has_time: Callable[[], bool] = lambda: False, held: Held | None = None
+    app: App,
+    agent: SessionAgent,
+    has_time: Callable[[], bool] = lambda: False,
+    held: Held | None = None,
 ) -> SessionAgent | None:
-    """Release the edges that start at an agent that has ended, and return a ready successor that was claimed.
+    """Release the edges that start at an agent that has ended, and return a ready successor that
+    was claimed.
 
-    That is only when the caller `has_time` to run it. Every other ready successor is enqueued, what cannot run any more
-    is skipped and what follows from that too; a sink ends its part of the session. `held` says which of its conditions
-    hold, where that is known.
+    That is only when the caller `has_time` to run it. Every other ready successor is enqueued, what
+    cannot run any more is skipped and what follows from that too; a sink ends its part of the
+    session. `held` says which of its conditions hold, where that is known.
 
-    The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when something else
-    fails nothing is held.
+    The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when
+    something else fails nothing is held.
     """
     outgoing_edges = evaluated(app, agent, held)
     if not outgoing_edges:
@@ -88,22 +97,34 @@ def ended(app: App, agent: SessionAgent) -> None:
 
 
 def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
-    """Whether a successor waits for this agent alone, so that its edge can go with the claim, in one write."""
-    return outcome is EdgeOutcome.PASSES and (edge.in_degree, edge.join) == (1, "all") and agent.map_ordinal is None
+    """Whether a successor waits for this agent alone, so that its edge can go with the claim, in
+    one write.
+    """
+    return (
+        outcome is EdgeOutcome.PASSES
+        and (edge.in_degree, edge.join) == (1, "all")
+        and agent.map_ordinal is None
+    )
 
 
-def evaluated(app: App, agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
+def evaluated(
+    app: App, agent: SessionAgent, held: Held | None = None
+) -> list[tuple[Edge, EdgeOutcome]]:
     """The edges of an agent that has ended, and what its end means for each; as `hand_off`."""
     outgoing = edges(app.records.load(agent.successors))
     if held is None:
         held = _held(app, agent, outgoing)
     chosen = app.records.load(agent.chosen)
-    outcomes = evaluate(outgoing, agent.state, upstream_failed=bool(agent.upstream_failed), chosen=chosen, held=held)
+    outcomes = evaluate(
+        outgoing, agent.state, upstream_failed=bool(agent.upstream_failed), chosen=chosen, held=held
+    )
     return list(zip(outgoing, outcomes, strict=True))
 
 
 def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
-    """Which conditions hold, found out again. Each agent has a whole budget: what was found before is found again."""
+    """Which conditions hold, found out again. Each agent has a whole budget: what was found before
+    is found again.
+    """
     conditions = dict.fromkeys(edge.condition for edge in outgoing if edge.condition)
     if agent.state != "completed" or not conditions:
         return {}
@@ -117,17 +138,23 @@ def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
     try:
         key = agent_key(agent, ordinal)
-        return app.transitions.finish_last_edge_and_claim(agent.partition_key, key, edge_id(agent), new_lease(app))
+        return app.transitions.finish_last_edge_and_claim(
+            agent.partition_key, key, edge_id(agent), new_lease(app)
+        )
     except Refused:
         return None
 
 
 def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
-    """Whether what hands off may run a ready successor itself: it needs no person, and both are of one epoch.
+    """Whether what hands off may run a ready successor itself: it needs no person, and both are of
+    one epoch.
 
-    Of another epoch, the agent may have been set back and have another output since; whoever gets a message reads it.
+    Of another epoch, the agent may have been set back and have another output since; whoever gets a
+    message reads it.
     """
-    return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (agent.epoch or 0)
+    return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (
+        agent.epoch or 0
+    )
 
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
@@ -140,8 +167,12 @@ def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
 # Edges
 
 
-def _followers(app: App, agent: SessionAgent, evaluated: Sequence[tuple[Edge, EdgeOutcome]]) -> list[SessionAgent]:
-    """Release these edges of an agent and skip what they led past; the agents that are ready then."""
+def _followers(
+    app: App, agent: SessionAgent, evaluated: Sequence[tuple[Edge, EdgeOutcome]]
+) -> list[SessionAgent]:
+    """Release these edges of an agent and skip what they led past; the agents that are ready
+    then.
+    """
     followers = _release(app, [(agent, edge, outcome) for edge, outcome in evaluated])
     _skip_on(app, followers)
     return followers.ready
@@ -156,19 +187,26 @@ def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]
 
 
 def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> SessionAgent | None:
-    """Take one edge off its successor; the successor as it is afterwards, None while a counter shard of it is open.
+    """Take one edge off its successor; the successor as it is afterwards, None while a counter
+    shard of it is open.
 
-    A successor that can never run is skipped once that is certain: when too few are left of those it needs, or all
-    have ended and it needed them all.
+    A successor that can never run is skipped once that is certain: when too few are left of those
+    it needs, or all have ended and it needed them all.
     """
     return skip_stuck(app, agent, edge, _finish(app, agent, edge, outcome))
 
 
-def skip_stuck(app: App, agent: SessionAgent, edge: Edge, joined: SessionAgent | None) -> SessionAgent | None:
-    """The successor as it is once it is skipped where it can never run; `agent` has left it by this `way`."""
+def skip_stuck(
+    app: App, agent: SessionAgent, edge: Edge, joined: SessionAgent | None
+) -> SessionAgent | None:
+    """The successor as it is once it is skipped where it can never run; `agent` has left it by this
+    `way`.
+    """
     if joined is not None and is_unsatisfied(joined):
         note = {} if joined.notes or not joined.upstream_failed else {"notes": _UPSTREAM_FAILED}
-        joined = app.transitions.skip(agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note)
+        joined = app.transitions.skip(
+            agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note
+        )
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
         record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
     return joined
@@ -184,10 +222,19 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
     if (counter_shard_key := counter_shard_key_of(agent, edge)) is None:
         arrives = passes and edge.join in COUNTED
         return finish(
-            key, edge_id(agent), arrives=arrives, unsatisfied=unsatisfied, upstream_failed=upstream_failed, note=note
+            key,
+            edge_id(agent),
+            arrives=arrives,
+            unsatisfied=unsatisfied,
+            upstream_failed=upstream_failed,
+            note=note,
         )
     counter_shard = finish(
-        counter_shard_key, edge_id(agent), unsatisfied=unsatisfied, upstream_failed=upstream_failed, note=note
+        counter_shard_key,
+        edge_id(agent),
+        unsatisfied=unsatisfied,
+        upstream_failed=upstream_failed,
+        note=note,
     )
     if counter_shard is None or counter_shard.in_degree:
         return None
@@ -203,19 +250,29 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
 
 
 def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
-    """The key of the counter shard that the agent leaves by this way; None: it leaves the successor itself."""
+    """The key of the counter shard that the agent leaves by this way; None: it leaves the successor
+    itself.
+    """
     if not (count := counter_shards.how_many(edge.in_degree, edge.join)):
         return None
-    return counter_shards.join_key(agent_key(agent, edge.ordinal), family(agent.ordinal), agent.ordinal % count)
+    return counter_shards.join_key(
+        agent_key(agent, edge.ordinal), family(agent.ordinal), agent.ordinal % count
+    )
 
 
 def _skip_note(app: App, agent: SessionAgent) -> str:
-    note = f"Skipped: agent {label(app, agent)} failed." if agent.state == "failed" else app.records.load(agent.notes)
+    note = (
+        f"Skipped: agent {label(app, agent)} failed."
+        if agent.state == "failed"
+        else app.records.load(agent.notes)
+    )
     return (note or _UPSTREAM_FAILED)[:MAX_LOGS]
 
 
 def _skip_on(app: App, followers: Followers) -> None:
-    """What follows from skipped agents: skips go on until the sinks, and joins that tolerate them become ready."""
+    """What follows from skipped agents: skips go on until the sinks, and joins that tolerate them
+    become ready.
+    """
     seen: set[int] = set()
     while followers.skipped:
         skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
@@ -248,7 +305,9 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
         if agent.state == "skipped" and not upstream_failed:
             values["logs"] = _skipped_sink(app, agent)
         status = "failed" if upstream_failed else "completed"
-        session = app.transitions.session.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
+        session = app.transitions.session.finish_only_sink(
+            agent.partition_key, key, edge_id(agent), status, values
+        )
     else:
         session = _finish_one_sink(app, agent, key, upstream_failed, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
@@ -261,7 +320,11 @@ def _finish_one_sink(
     sink, width, told, has_result = edge_id(agent), 1, logs, agent.state == "completed"
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
         counter_shard = app.transitions.finish_edge(
-            agent.partition_key, counter_shard_key, edge_id(agent), upstream_failed=upstream_failed, note=logs
+            agent.partition_key,
+            counter_shard_key,
+            edge_id(agent),
+            upstream_failed=upstream_failed,
+            note=logs,
         )
         if counter_shard is None or counter_shard.in_degree:
             return None
@@ -273,9 +336,19 @@ def _finish_one_sink(
         )
         has_result = True  # of so many, some
     session = app.transitions.session.finish_sink(
-        agent.partition_key, key, sink, width=width, upstream_failed=upstream_failed, has_result=has_result, logs=told
+        agent.partition_key,
+        key,
+        sink,
+        width=width,
+        upstream_failed=upstream_failed,
+        has_result=has_result,
+        logs=told,
     )
-    if session is None or session.open_sink_count != 0 or session.status not in OPEN_SESSION_STATUSES:
+    if (
+        session is None
+        or session.open_sink_count != 0
+        or session.status not in OPEN_SESSION_STATUSES
+    ):
         return session
     return end_session(app, session)
 
@@ -287,7 +360,9 @@ def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
 
 
 def end_session(app: App, session: Session) -> Session | None:
-    """End a session whose sinks are all terminal; its logs say so when none of them has a result."""
+    """End a session whose sinks are all terminal; its logs say so when none of them has a
+    result.
+    """
     key = (session.coordination_uuid, session.session_uuid)
     if session.upstream_failed:
         return app.transitions.session.end_session(session.partition_key, key, "failed")
@@ -311,13 +386,18 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 
 def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = (agent.coordination_uuid, agent.session_uuid)
-    failed = app.transitions.session.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
+    failed = app.transitions.session.fail_session(
+        agent.partition_key, key, agent.epoch or 0, {"logs": logs}
+    )
     if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, failed, agent)
 
 
 def _skipped_sink(app: App, agent: SessionAgent) -> str:
-    return f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice led to it."
+    return (
+        f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice"
+        " led to it."
+    )
 
 
 def _logs(app: App, agent: SessionAgent) -> str:

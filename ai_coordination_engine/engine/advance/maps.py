@@ -1,7 +1,8 @@
-"""Maps: one session agent for each element of a predecessor's list, and a join over them, which is the map itself.
+"""Maps: one session agent for each element of a predecessor's list, and a join over them, which is
+the map itself.
 
-A claimed map is expanded: it waits as `pending` for its elements, which are written and enqueued page by page. When all
-have ended it is claimed again, and its output is the list of theirs.
+A claimed map is expanded: it waits as `pending` for its elements, which are written and enqueued
+page by page. When all have ended it is claimed again, and its output is the list of theirs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,9 @@ PAGE = 100  # elements that are written and enqueued, or read, together
 
 
 class NotStarted(Exception):
-    """The elements of the map `agent`, which waits for them, cannot all be written; `message` says why."""
+    """The elements of the map `agent`, which waits for them, cannot all be written; `message` says
+    why.
+    """
 
     def __init__(self, agent: SessionAgent, message: str) -> None:
         super().__init__(message)
@@ -58,17 +61,22 @@ def is_map(app: App, agent: SessionAgent) -> bool:
 
 
 def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
-    """Turn a claimed map into the join over its elements and start them; the result at once when there are none.
+    """Turn a claimed map into the join over its elements and start them; the result at once when
+    there are none.
 
-    Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one expansion too many,
-    `NotStarted` when the map waits and has to fail, and `Refused` when the lease was lost.
+    Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one
+    expansion too many, `NotStarted` when the map waits and has to fail, and `Refused` when the
+    lease was lost.
     """
     asked = _asked(app, agent, budget)  # none may fail once the map waits for them
     if not asked:
         return AgentResult("[]")
     generation = (agent.generation or 0) + 1
     if generation > MAX_EXPANSIONS:
-        raise AgentFailure(f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new one.")
+        raise AgentFailure(
+            f"The map ran {MAX_EXPANSIONS} times in this session, which is the most; start a new"
+            " one."
+        )
     ordinals = [element_ordinal(agent.ordinal, generation, index) for index in range(len(asked))]
     count = counter_shards.how_many(len(asked))
     named = {counter_shard_ordinal(each, count) for each in ordinals} if count else ordinals
@@ -87,9 +95,11 @@ def go_on(app: App, agent: SessionAgent) -> None:
 
 
 def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
-    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem per 100.
+    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem
+    per 100.
 
-    Raises `AgentFailure` when they are too long together, or the budget is used up, without reading on.
+    Raises `AgentFailure` when they are too long together, or the budget is used up, without reading
+    on.
     """
     outputs: list[str] = []
     size = 0
@@ -101,14 +111,17 @@ def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
             outputs.append(_output(app, found.get(ordinal), budget))
             size += len(outputs[-1]) + 2  # two for the brackets, or for the comma before it
             if size > inputs.MAX_TEXT:
-                message = f"The outputs of the map's elements may have {inputs.MAX_TEXT} characters together"
+                message = (
+                    f"The outputs of the map's elements may have {inputs.MAX_TEXT} characters"
+                    " together"
+                )
                 raise AgentFailure(f"{message}; they have more.", error_class="invalid_output")
     return AgentResult(f"[{', '.join(outputs)}]")
 
 
 def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
-    """The output of an element as JSON: what is JSON as a whole stands there as it was written, but for the white space
-    around it, with its type and its digits; anything else as a text.
+    """The output of an element as JSON: what is JSON as a whole stands there as it was written, but
+    for the white space around it, with its type and its digits; anything else as a text.
     """
     if element is None or element.state != "completed":
         return "null"
@@ -133,7 +146,10 @@ def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
         asked.append(asks.query(element, index, budget))
         left -= sum(len(each) for each in parts_of(asked[-1]) if isinstance(each, str))
         if left < 0:
-            message = f"The map asks its elements more than {MAX_ASKED} characters together; it takes no more."
+            message = (
+                f"The map asks its elements more than {MAX_ASKED} characters together; it takes no"
+                " more."
+            )
             raise AgentFailure(message, error_class="invalid_output")
     return asked
 
@@ -145,10 +161,13 @@ def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
     lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
     elements = [element for each in lists for element in each]
     if not lists:
-        raise AgentFailure("The agent that the map is over gave no output.", error_class="invalid_output")
+        raise AgentFailure(
+            "The agent that the map is over gave no output.", error_class="invalid_output"
+        )
     if len(elements) > MAX_ELEMENTS:
         raise AgentFailure(
-            f"The map is over {len(elements)} elements; it takes at most {MAX_ELEMENTS}.", error_class="invalid_output"
+            f"The map is over {len(elements)} elements; it takes at most {MAX_ELEMENTS}.",
+            error_class="invalid_output",
         )
     return elements
 
@@ -156,28 +175,41 @@ def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
 def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
     expression = rule.get("items")
     whose = (
-        f"The output of {source.name}" if not expression else f"What {expression} finds in the output of {source.name}"
+        f"The output of {source.name}"
+        if not expression
+        else f"What {expression} finds in the output of {source.name}"
     )
     try:
         value = documents.read(source.output, budget)
         found = select(expression, value, budget) if expression else value
     except BadUserInput as error:
-        raise AgentFailure(f"The map does not apply: {error.message}", error_class="invalid_output") from error
+        raise AgentFailure(
+            f"The map does not apply: {error.message}", error_class="invalid_output"
+        ) from error
     except Spent as error:
-        message = f"The map does not apply: the output of {source.name} is more JSON than one step may read."
+        message = (
+            f"The map does not apply: the output of {source.name} is more JSON than one step may"
+            " read."
+        )
         raise AgentFailure(message, error_class="invalid_output") from error
     except json_text.NotJSON as error:
         whose = f"The output of {source.name} {error}"
-        message = f"{whose}, but the map needs a list; it begins: {documents.quoted(source.output)}."
+        message = (
+            f"{whose}, but the map needs a list; it begins: {documents.quoted(source.output)}."
+        )
         raise AgentFailure(message, error_class="invalid_output") from error
     if not isinstance(found, list):
-        raise AgentFailure(f"{whose} is no list, but the map needs one.", error_class="invalid_output")
+        raise AgentFailure(
+            f"{whose} is no list, but the map needs one.", error_class="invalid_output"
+        )
     return found
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the elements of a map are asked: its text, and where else than in them values come from."""
+    """What the elements of a map are asked: its text, and where else than in them values come
+    from.
+    """
 
     text: str
     scope: Scope
@@ -194,35 +226,55 @@ class _Asked:
         """What one element is asked, as it is stored; raises `AgentFailure`."""
         try:
             filled = fill_element(self.text, element, index, self.scope, budget)
-            budget.spend(sum(documents.price_of_writing(each) for each in filled.parts if isinstance(each, str)))
+            budget.spend(
+                sum(
+                    documents.price_of_writing(each)
+                    for each in filled.parts
+                    if isinstance(each, str)
+                )
+            )
         except BadUserInput as error:
             raise _unfit(index, error.message) from error
         except Spent as error:
             raise _unfit(index, "the map writes more JSON than one step may.") from error
         if self.strict and filled.missing:
-            raise _unfit(index, f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are strict.")
+            raise _unfit(
+                index,
+                f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are"
+                " strict.",
+            )
         return filled.stored()
 
     @property
     def named(self) -> set[str]:
         """The predecessors whose outputs the text may name."""
-        return named_agents(fill(self.text, self.scope.with_nothing()).stored()) if "{" in self.text else set()
+        return (
+            named_agents(fill(self.text, self.scope.with_nothing()).stored())
+            if "{" in self.text
+            else set()
+        )
 
 
 def _unfit(index: int, why: str) -> AgentFailure:
-    return AgentFailure(f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output")
+    return AgentFailure(
+        f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output"
+    )
 
 
 def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
-    """Write counter shards and elements and enqueue them, page by page, as long as the map waits for just these.
+    """Write counter shards and elements and enqueue them, page by page, as long as the map waits
+    for just these.
 
-    Whoever ends the session later finds that the map waits. One that had ended before took it for an attempt.
+    Whoever ends the session later finds that the map waits. One that had ended before took it for
+    an attempt.
     """
     session = control.over(app, agent)
     if session is not None:
         end_those(app, session, [agent])
         return
-    ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))]
+    ordinals = [
+        element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))
+    ]
     _put_once(app, _counter_shards(agent, ordinals))
     template = _template(app, agent, _Asked.of(app, agent).named)
     for start in range(0, len(asked), PAGE):
@@ -238,13 +290,17 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
 
 
 def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
-    """Whether the map still waits for these elements; else they are taken back. Paused like the map where it is."""
+    """Whether the map still waits for these elements; else they are taken back. Paused like the map
+    where it is.
+    """
     now = app.records.table(SESSION_AGENT).get(agent.partition_key, key_of(agent), consistent=True)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
         app.records.parallel.run([partial(_take_back, app, each) for each in page])
         return False
     if now.paused is not None:
-        app.records.parallel.run([partial(app.transitions.pause_element, each, now.paused) for each in page])
+        app.records.parallel.run(
+            [partial(app.transitions.pause_element, each, now.paused) for each in page]
+        )
     return True
 
 
@@ -272,13 +328,19 @@ def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[Sessio
 
 
 def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
-    """What all elements of the map share; what is large of it is one blob, below the session's prefix.
+    """What all elements of the map share; what is large of it is one blob, below the session's
+    prefix.
 
-    The session knows that it has such blobs: none of these values is larger than that of the map which it is made of.
+    The session knows that it has such blobs: none of these values is larger than that of the map
+    which it is made of.
     """
     share = Sharing(app, agent, beside=(agent.predecessors, agent.rules))
     given = rules.of(app, agent)
-    kept = {name: value for name, value in given.items() if name in ("policy", "fallback", "on_failure", "strict")}
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name in ("policy", "fallback", "on_failure", "strict")
+    }
     now = app.clock.now()
     before: Sequence[int] = app.records.load(agent.predecessors) or ()
     action = AgentAction.model_validate(app.records.load(agent.agent_action) or {})
@@ -308,7 +370,9 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
 
 
 def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:
-    """The predecessors that each element hears too: all but the list itself, unless its text names that."""
+    """The predecessors that each element hears too: all but the list itself, unless its text names
+    that.
+    """
     over = rules.of(app, agent)["map"]["over"]
     if over in named:
         return list(before)
@@ -317,7 +381,9 @@ def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]
     return [each.ordinal for each in inputs.read(app, agent, before) if each.agent_uuid != over]
 
 
-def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any) -> SessionAgent:
+def _element(
+    app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any
+) -> SessionAgent:
     key = agent_key(agent, ordinal)
     packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"query": query})
     values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}
@@ -325,11 +391,16 @@ def _element(app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal
 
 
 def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
-    """Write what is not there yet: an earlier worker may have written some, and they may be running."""
+    """Write what is not there yet: an earlier worker may have written some, and they may be
+    running.
+    """
     table = app.records.table(SESSION_AGENT)
     if records:
         try:
             app.records.parallel.run([partial(table.put_new, each) for each in records])
         except Refused as refused:
-            message = "Another record stands under the uuid of an element of the map; run it in a new session."
+            message = (
+                "Another record stands under the uuid of an element of the map; run it in a new"
+                " session."
+            )
             raise AgentFailure(message) from refused

@@ -1,1 +1,3 @@
-"""One attempt: its lease, what the agent is given, the action function, the run, holding what cannot be stored yet."""
+"""One attempt: its lease, what the agent is given, the action function, the run, holding what
+cannot be stored yet.
+"""

@@ -18,7 +18,8 @@ def is_set(app: App, agent: SessionAgent) -> bool:
 def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
     """What the agent's action function makes of `output`.
 
-    Raises `AgentFailure`, also for successors that the agent does not have, and an output that is too long.
+    Raises `AgentFailure`, also for successors that the agent does not have, and an output that is
+    too long.
     """
     function = _function(app, agent)
     request = ActionRequest(
@@ -31,13 +32,18 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
         task_query=app.records.load(agent.task_query) or "",
         successors=rules.of(app, agent).get("successor_uuids", ()),
     )
-    result = app.actions.run(function.get("module_name") or "", function.get("function_name") or "", request)
+    result = app.actions.run(
+        function.get("module_name") or "", function.get("function_name") or "", request
+    )
     unknown = [each for each in result.successors or () if each not in request.successors]
     if unknown:
         names = ", ".join(str(each)[:100] for each in unknown[:5])
         raise _invalid(f"The action function chose {names}, which do not wait for this agent.")
     if result.output is not None and len(result.output) > MAX_TEXT:
-        raise _invalid(f"The action function's output has {len(result.output)} characters; it may have {MAX_TEXT}.")
+        raise _invalid(
+            f"The action function's output has {len(result.output)} characters; it may have"
+            f" {MAX_TEXT}."
+        )
     return result
 
 

@@ -23,11 +23,11 @@ def new_lease(app: App) -> Lease:
 
 
 class ExpiringOnError:
-    """Lets go of the agent when something unexpected happens, so that the message's next try need not wait for the
-    lease. A process that dies cannot do so.
+    """Lets go of the agent when something unexpected happens, so that the message's next try need
+    not wait for the lease. A process that dies cannot do so.
 
-    What a backend refuses for now, or does not answer, is waited for; any other error counts as one. Neither is an
-    attempt that died, unless it had `died` before.
+    What a backend refuses for now, or does not answer, is waited for; any other error counts as
+    one. Neither is an attempt that died, unless it had `died` before.
     """
 
     def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
@@ -36,7 +36,9 @@ class ExpiringOnError:
     def __enter__(self) -> None:
         """The lease is held already."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         if not isinstance(error, Exception):
             return
         try:
@@ -45,4 +47,6 @@ class ExpiringOnError:
         except Exception as another:  # then the lease runs out; what happened first says more
             if passing(another) is None:
                 raise
-            logger.warning("could not let go", extra={"session_agent_uuid": self._agent.session_agent_uuid})
+            logger.warning(
+                "could not let go", extra={"session_agent_uuid": self._agent.session_agent_uuid}
+            )

@@ -1,4 +1,6 @@
-"""Writing what an attempt has found, though a backend refuses it for now: the result is held, not asked for again."""
+"""Writing what an attempt has found, though a backend refuses it for now: the result is held, not
+asked for again.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,8 +21,8 @@ T = TypeVar("T")
 
 
 def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T]) -> T:
-    """The answer of `write`, which may be repeated: what an agent answered has cost money, so it is tried again, under
-    a renewed lease, as long as the process has time.
+    """The answer of `write`, which may be repeated: what an agent answered has cost money, so it is
+    tried again, under a renewed lease, as long as the process has time.
 
     Raises what the backend raised last, `Throttled` or `Unavailable`, when there is none left.
     """
@@ -32,11 +34,14 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
         except Throttled as error:
             longest = max(longest, app.clock.now().timestamp() - began)
             seconds = backoff(refusals, min(LONGEST_WAIT, _lease_seconds(app, agent) / 4))
-            if not chain.has(app, seconds + 2 * longest + _SPARE):  # one more try, and letting go, may take as long
+            # one more try, and letting go, may take as long
+            if not chain.has(app, seconds + 2 * longest + _SPARE):
                 raise
             reason = f"{type(error).__name__}: {error}"
         refusals += 1
-        logger.warning("result held", extra={"session_agent_uuid": agent.session_agent_uuid, "reason": reason})
+        logger.warning(
+            "result held", extra={"session_agent_uuid": agent.session_agent_uuid, "reason": reason}
+        )
         _stay(app, agent, seconds)
         app.clock.wait(seconds, chain.stopping)
 
@@ -44,9 +49,13 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
 def _stay(app: App, agent: SessionAgent, seconds: float) -> None:
     """Keep the lease for at least half of its time beyond the next `seconds`."""
     lease = new_lease(app)
-    if agent.lease_until is None or agent.lease_until - lease.now - seconds >= _lease_seconds(app, agent) / 2:
+    if (
+        agent.lease_until is None
+        or agent.lease_until - lease.now - seconds >= _lease_seconds(app, agent) / 2
+    ):
         return
-    with suppress(Throttled, Refused):  # the next time; a late result is recorded all the same (promise P2)
+    # the next time; a late result is recorded all the same (promise P2)
+    with suppress(Throttled, Refused):
         agent.lease_until = app.transitions.renew(agent, lease).lease_until
 
 

@@ -16,7 +16,13 @@ from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id, edge_id_of
 from ai_coordination_engine.observability import attempt_span
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
+from ai_coordination_engine.ports import (
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Message,
+    PredecessorOutput,
+)
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import COORDINATION
 
@@ -27,11 +33,12 @@ _ALONE = Lock()
 
 @dataclass
 class Chain:
-    """What one call has run so far (outputs, and what agents were given), so that successors need not read it back.
+    """What one call has run so far (outputs, and what agents were given), so that successors need
+    not read it back.
 
-    Both by the name of the agent's edges: what it gave before it was set back is not taken for what it gave since.
-    `notes` are what is odd about attempts that go on.
-    `deadline` is the last moment (epoch seconds); `stopping` is set when the process is about to end.
+    Both by the name of the agent's edges: what it gave before it was set back is not taken for what
+    it gave since. `notes` are what is odd about attempts that go on. `deadline` is the last moment
+    (epoch seconds); `stopping` is set when the process is about to end.
     """
 
     deadline: float | None
@@ -42,7 +49,9 @@ class Chain:
     alone: bool = False
 
     def run_alone(self) -> None:
-        """What comes next runs beside no other that asked for this in the process; raises `Busy` while one does."""
+        """What comes next runs beside no other that asked for this in the process; raises `Busy`
+        while one does.
+        """
         if not self.alone and not _ALONE.acquire(blocking=False):
             raise Busy(ALONE_SECONDS)
         self.alone = True
@@ -73,7 +82,11 @@ class Chain:
 
 def call(app: App, request: AgentRequest) -> AgentResult:
     """The result of the runtime; raises `AgentFailure`, also for what cannot be handed off."""
-    ids = {"tenant": request.tenant, "session_uuid": request.session_uuid, "run_uuid": request.run_uuid}
+    ids = {
+        "tenant": request.tenant,
+        "session_uuid": request.session_uuid,
+        "run_uuid": request.run_uuid,
+    }
     with attempt_span(request.agent_name, **ids):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
     if len(result.output) > MAX_TEXT:
@@ -84,9 +97,12 @@ def call(app: App, request: AgentRequest) -> AgentResult:
 
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
-    agent.predecessors = app.records.load(agent.predecessors) or []  # read once: of a wide join they are a blob
+    # read once: of a wide join they are a blob
+    agent.predecessors = app.records.load(agent.predecessors) or []
     definition = _definition(app, agent)
-    runtime: Mapping[str, Any] = definition.runtime.stored() if definition.runtime else app.settings.default_runtime
+    runtime: Mapping[str, Any] = (
+        definition.runtime.stored() if definition.runtime else app.settings.default_runtime
+    )
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)
@@ -108,7 +124,9 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         query=given.query,
         task_query=app.records.load(agent.task_query) or "",
         user_input=app.records.load(agent.user_input),
-        predecessors=[PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before],
+        predecessors=[
+            PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before
+        ],
         input_files=app.records.load(agent.input_files) or [],
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
@@ -116,8 +134,12 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     )
 
 
-def _given(app: App, agent: SessionAgent, chain: Chain, before: list[AgentOutput], budget: Budget) -> Given:
-    """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task asks for."""
+def _given(
+    app: App, agent: SessionAgent, chain: Chain, before: list[AgentOutput], budget: Budget
+) -> Given:
+    """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task
+    asks for.
+    """
     given = inputs.composed(app, agent, before, budget)
     if given.missing:
         names = ", ".join(each[:200] for each in given.missing[:5])
@@ -129,40 +151,69 @@ def _given(app: App, agent: SessionAgent, chain: Chain, before: list[AgentOutput
 
 
 def idempotency_key(agent: SessionAgent) -> str:
-    """The same for all attempts of an agent, until it is set back or its fallback takes its place."""
-    names = (agent.partition_key, agent.session_uuid, agent.session_agent_uuid, agent.set_back, agent.on_fallback)
+    """The same for all attempts of an agent, until it is set back or its fallback takes its
+    place.
+    """
+    names = (
+        agent.partition_key,
+        agent.session_uuid,
+        agent.session_agent_uuid,
+        agent.set_back,
+        agent.on_fallback,
+    )
     return str(uuid5(NAMESPACE_URL, json.dumps(names)))
 
 
 def _check(app: App, agent: SessionAgent, before: list[AgentOutput]) -> None:
-    """Raises `AgentFailure` when an output is missing that must be there, or all of them are too much."""
+    """Raises `AgentFailure` when an output is missing that must be there, or all of them are too
+    much.
+    """
     join = (app.records.load(agent.agent_action) or {}).get("join", "all")
     if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors):
-        raise AgentFailure("The output of a predecessor is gone: its session agent was deleted or did not complete.")
+        raise AgentFailure(
+            "The output of a predecessor is gone: its session agent was deleted or did not"
+            " complete."
+        )
     if sum(len(each.output) for each in before) > MAX_TEXT:
-        raise AgentFailure(f"The predecessors' outputs have more than {MAX_TEXT} characters together.")
+        raise AgentFailure(
+            f"The predecessors' outputs have more than {MAX_TEXT} characters together."
+        )
 
 
 def _definition(app: App, agent: SessionAgent) -> Agent:
-    """What the agent, or its fallback, was when its session started; for one that a client made, what it is now."""
-    stored = rules.of(app, agent)["fallback"] if agent.on_fallback else app.records.load(agent.definition)
+    """What the agent, or its fallback, was when its session started; for one that a client made,
+    what it is now.
+    """
+    stored = (
+        rules.of(app, agent)["fallback"]
+        if agent.on_fallback
+        else app.records.load(agent.definition)
+    )
     if stored is None:
         key = (agent.partition_key, agent.coordination_uuid)
         coordination = app.records.get(COORDINATION, agent.partition_key, key)
         agents = app.records.load(coordination.agents) if coordination else None
-        stored = next((each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None)
+        stored = next(
+            (each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None
+        )
     return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
 
 
-def _outputs(app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool) -> dict[int, AgentOutput]:
-    """The outputs of predecessors and thread, from the chain's memory and at most one batch read."""
+def _outputs(
+    app: App, agent: SessionAgent, chain: Chain, *, with_thread: bool
+) -> dict[int, AgentOutput]:
+    """The outputs of predecessors and thread, from the chain's memory and at most one batch
+    read.
+    """
     wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
     known = _remembered(agent, wanted, chain.outputs)
     missing = [ordinal for ordinal in wanted if ordinal not in known]
     return {**known, **(inputs.read_outputs(app, agent, missing) if missing else {})}
 
 
-def _remembered(agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]) -> dict[int, T]:
+def _remembered(
+    agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]
+) -> dict[int, T]:
     """What a chain remembers of agents that were set back as often as this one."""
     names = {ordinal: edge_id_of(ordinal, agent.epoch) for ordinal in ordinals}
     return {ordinal: memory[name] for ordinal, name in names.items() if name in memory}
@@ -182,5 +233,8 @@ def _messages(
     return [
         message
         for each in thread
-        for message in (Message("user", told.get(each, "")), Message("assistant", outputs[each].output))
+        for message in (
+            Message("user", told.get(each, "")),
+            Message("assistant", outputs[each].output),
+        )
     ]

@@ -29,12 +29,14 @@ def record(
     output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
-    """Write the run of the current attempt; it may be written already. `outcome`: completed, failed or pending.
+    """Write the run of the current attempt; it may be written already. `outcome`: completed, failed
+    or pending.
 
-    A completed one keeps its `output`, as the agent stores it; a failed one its `failure`; a pending one names the
-    long job, whose state is kept elsewhere.
+    A completed one keeps its `output`, as the agent stores it; a failed one its `failure`; a
+    pending one names the long job, whose state is kept elsewhere.
 
-    Attempts before it that have left no run until now are recorded as lost: until here a late result was in time.
+    Attempts before it that have left no run until now are recorded as lost: until here a late
+    result was in time.
     """
     details: dict[str, Any] = {
         "status": outcome,
@@ -57,24 +59,38 @@ def record(
 
 
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
-    """The run that says how one of these attempts ended, so that the agent need not be called again.
+    """The run that says how one of these attempts ended, so that the agent need not be called
+    again.
 
-    That is the latest which completed, else the latest which failed or waits for a long job; an attempt after it may
-    have died in taking over. None: there are none, or none has left a result. At most one BatchGetItem.
+    That is the latest which completed, else the latest which failed or waits for a long job; an
+    attempt after it may have died in taking over. None: there are none, or none has left a result.
+    At most one BatchGetItem.
     """
     if not attempts:
         return None
-    keys = [(agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)]
-    found: dict[Any, SessionRun] = app.records.get_many(SESSION_RUN, agent.partition_key, keys, consistent=True)
-    mine = [found[key] for key in keys if key in found and found[key].session_agent_uuid == agent.session_agent_uuid]
+    keys = [
+        (agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)
+    ]
+    found: dict[Any, SessionRun] = app.records.get_many(
+        SESSION_RUN, agent.partition_key, keys, consistent=True
+    )
+    mine = [
+        found[key]
+        for key in keys
+        if key in found and found[key].session_agent_uuid == agent.session_agent_uuid
+    ]
     completed = [run for run in mine if _is_complete(app, agent, run)]
     others = [run for run in mine if status(app, run) in ("failed", "pending")]
     return next(reversed(completed or others), None)
 
 
 def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
-    """Whether the run has what the agent completes with; the output of a map is read from its elements again."""
-    return status(app, run) == "completed" and (run.agent_output is not None or agent.mapped is not None)
+    """Whether the run has what the agent completes with; the output of a map is read from its
+    elements again.
+    """
+    return status(app, run) == "completed" and (
+        run.agent_output is not None or agent.mapped is not None
+    )
 
 
 def status(app: App, run: SessionRun) -> str | None:
@@ -100,7 +116,9 @@ def failure(app: App, run: SessionRun) -> AgentFailure:
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
-    """Write the run of an attempt before this one, whose lease ran out or which met an error, unless its worker did."""
+    """Write the run of an attempt before this one, whose lease ran out or which met an error,
+    unless its worker did.
+    """
     details = {
         "status": "lost",
         "attempt": attempt,
@@ -108,24 +126,33 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
         "error_class": "lost",
     }
     if met_error(agent, run_uuid):
-        details |= {"error": "It met an unexpected error; the log says which.", "error_class": "internal"}
+        details |= {
+            "error": "It met an unexpected error; the log says which.",
+            "error_class": "internal",
+        }
     _put(app, agent, run_uuid, details)
 
 
 def forget(app: App, agent: SessionAgent) -> None:
-    """Take back the run of an attempt whose agent is gone, and its output: nothing hangs below a deleted record
-    (promise P1).
+    """Take back the run of an attempt whose agent is gone, and its output: nothing hangs below a
+    deleted record (promise P1).
     """
     guards.remove_blobs(app.records, SESSION_AGENT, agent)
-    own = SessionRun.confirmed.does_not_exist() & (SessionRun.session_agent_uuid == agent.session_agent_uuid)
+    own = SessionRun.confirmed.does_not_exist() & (
+        SessionRun.session_agent_uuid == agent.session_agent_uuid
+    )
     for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
         with suppress(Refused):
-            app.records.table(SESSION_RUN).delete(agent.partition_key, (agent.session_uuid, run_uuid), own)
+            app.records.table(SESSION_RUN).delete(
+                agent.partition_key, (agent.session_uuid, run_uuid), own
+            )
             return
 
 
 def sweep(app: App, wake: Wake) -> None:
-    """Delete what attempts of a deleted agent have left under a session that is gone too (promise P1)."""
+    """Delete what attempts of a deleted agent have left under a session that is gone too (promise
+    P1).
+    """
     table = app.records.table(SESSION_RUN)
     for run in table.query_all(wake.tenant, wake.session_uuid, consistent=True):
         if run.session_agent_uuid != wake.session_agent_uuid:
@@ -133,21 +160,31 @@ def sweep(app: App, wake: Wake) -> None:
         session_key = (run.coordination_uuid, run.session_uuid)
         if app.records.table(SESSION).get(wake.tenant, session_key, consistent=True) is None:
             with suppress(Refused):
-                table.delete(wake.tenant, (run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists())
+                table.delete(
+                    wake.tenant, (run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists()
+                )
 
 
 def _put(
-    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], kept: Mapping[str, Any] | None = None
+    app: App,
+    agent: SessionAgent,
+    run_uuid: str,
+    details: Mapping[str, Any],
+    kept: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a run under the uuid of its attempt, or, where a client has written a run of its own there, under one that
-    follows from the attempt.
+    """Write a run under the uuid of its attempt, or, where a client has written a run of its own
+    there, under one that follows from the attempt.
     """
     values = {name: value for name, value in (kept or {}).items() if value is not None}
-    values.setdefault("async_task_uuid", run_uuid)  # the engine runs the attempt itself: the run is the task
+    # the engine runs the attempt itself: the run is the task
+    values.setdefault("async_task_uuid", run_uuid)
     try:
         _put_under(app, agent, run_uuid, details, values)
     except Refused:
-        logger.error("the uuid of a run is taken", extra={"run_uuid": run_uuid, "partition_key": agent.partition_key})
+        logger.error(
+            "the uuid of a run is taken",
+            extra={"run_uuid": run_uuid, "partition_key": agent.partition_key},
+        )
         _put_under(app, agent, _other_uuid(agent, run_uuid), details, values)
 
 
@@ -156,7 +193,11 @@ def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:
 
 
 def _put_under(
-    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], values: Mapping[str, Any]
+    app: App,
+    agent: SessionAgent,
+    run_uuid: str,
+    details: Mapping[str, Any],
+    values: Mapping[str, Any],
 ) -> None:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()

@@ -1,7 +1,8 @@
-"""What a person's writes mean for a running session: cancel, pause, resume, and records that are ended by hand.
+"""What a person's writes mean for a running session: cancel, pause, resume, and records that are
+ended by hand.
 
-Each is one conditional write on the session, from which everything else follows by `reconcile_session`: a crash after
-it loses nothing.
+Each is one conditional write on the session, from which everything else follows by
+`reconcile_session`: a crash after it loses nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +51,8 @@ def cancel_session(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """End an open session now; what runs is fenced. Cancelling a cancelled one is a success without effect.
+    """End an open session now; what runs is fenced. Cancelling a cancelled one is a success without
+    effect.
 
     Raises `NotFound`, or `Conflict` when it has ended otherwise.
     """
@@ -71,7 +73,8 @@ def pause_session(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Let nothing more begin in an open session; attempts that run go on to their end. Again has no effect.
+    """Let nothing more begin in an open session; attempts that run go on to their end. Again has no
+    effect.
 
     Raises `NotFound`, or `Conflict` when it has ended.
     """
@@ -92,7 +95,8 @@ def resume_session(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Let a paused session go on. For an open one that is not paused it is a success without effect.
+    """Let a paused session go on. For an open one that is not paused it is a success without
+    effect.
 
     Raises `NotFound`, or `Conflict` when it has ended.
     """
@@ -105,8 +109,12 @@ def resume_session(
     return _steer(app, tenant, (coordination_uuid, session_uuid), order, already, write)
 
 
-def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: Sequence[str], write: _Write) -> Session:
-    """Make the write unless the session has a status of `already`, or has seen the order; then what follows from it."""
+def _steer(
+    app: App, tenant: str, key: tuple[str, str], order: Order, already: Sequence[str], write: _Write
+) -> Session:
+    """Make the write unless the session has a status of `already`, or has seen the order; then what
+    follows from it.
+    """
     reconcile = partial(reconcile_session, app, tenant, *key)
     session = find(app, tenant, key)
     for _ in range(_TRIES):
@@ -118,7 +126,9 @@ def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: S
             if session.status in already:
                 app.steering.note(session, order)
             elif session.status in TERMINAL_SESSION_STATUSES:
-                raise Conflict(f"The session has ended: its status is {session.status}.", status=session.status)
+                raise Conflict(
+                    f"The session has ended: its status is {session.status}.", status=session.status
+                )
             else:
                 write(session, order, app.clock.now().timestamp() + SOON)
             break
@@ -130,18 +140,23 @@ def _steer(app: App, tenant: str, key: tuple[str, str], order: Order, already: S
 
 
 def session_ends(app: App, tenant: str, key: Key) -> None:
-    """A session is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it."""
+    """A session is about to be ended by hand: should whoever does so die then, the sweep finds what
+    follows from it.
+    """
     app.transitions.session.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
 
 
 def session_ended(app: App, session: Session) -> None:
-    """A session was ended by hand: its agents end as if the engine had ended it, late results change nothing."""
+    """A session was ended by hand: its agents end as if the engine had ended it, late results
+    change nothing.
+    """
     if session.open_sink_count is not None:
         end_agents(app, session)
 
 
 def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
-    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what follows from it.
+    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what
+    follows from it.
 
     The agent as it was, when the engine moves it and it has not ended.
     """
@@ -159,22 +174,36 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
 
 
 def is_over(app: App, agent: SessionAgent) -> bool:
-    """Whether the agent's session has ended, and the agent with it: what was asked outside a task outlives that."""
+    """Whether the agent's session has ended, and the agent with it: what was asked outside a task
+    outlives that.
+    """
     return over(app, agent) is not None
 
 
 def over(app: App, agent: SessionAgent) -> Session | None:
     """The agent's session when it has ended, and the agent with it."""
     key = (agent.coordination_uuid, agent.session_uuid)
-    session: Session | None = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
+    session: Session | None = app.records.table(SESSION).get(
+        agent.partition_key, key, consistent=True
+    )
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
     return session if session is not None and session.status in ends else None
 
 
 def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:
-    """Whether something may still follow from the agent: the engine planned it, and its session is open."""
-    agent = app.records.get(SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True)
+    """Whether something may still follow from the agent: the engine planned it, and its session is
+    open.
+    """
+    agent = app.records.get(
+        SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
+    )
     if agent is None or agent.ordinal is None:
         return False
-    session = app.records.table(SESSION).get(tenant, (agent.coordination_uuid, session_uuid), consistent=True)
-    return session is not None and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES
+    session = app.records.table(SESSION).get(
+        tenant, (agent.coordination_uuid, session_uuid), consistent=True
+    )
+    return (
+        session is not None
+        and session.plan_hash is not None
+        and session.status in OPEN_SESSION_STATUSES
+    )

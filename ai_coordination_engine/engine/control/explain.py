@@ -12,7 +12,12 @@ from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.graph.edge_outcomes import edges
 from ai_coordination_engine.engine.graph.inputs import counter_shard_family
-from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key, counter_shard_number, ordinal_of
+from ai_coordination_engine.engine.graph.keys import (
+    MAX_ELEMENTS,
+    agent_key,
+    counter_shard_number,
+    ordinal_of,
+)
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.tables.table import Key
@@ -26,7 +31,9 @@ _PAUSED = "The session is paused; resumeSession lets it go on."
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """`until`: when it ends by itself, at the latest. `waits_for`: the first agents that must end first."""
+    """`until`: when it ends by itself, at the latest. `waits_for`: the first agents that must end
+    first.
+    """
 
     code: str
     message: str
@@ -37,10 +44,11 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is known beside the agent: its session, some agents it waits for, how many it waits for in all, the time.
+    """What is known beside the agent: its session, some agents it waits for, how many it waits for
+    in all, the time.
 
-    Leases that end before `lost_before` (epoch seconds) have run out. `job` is what `async_tasks.states` says of the
-    long job that it waits for.
+    Leases that end before `lost_before` (epoch seconds) have run out. `job` is what
+    `async_tasks.states` says of the long job that it waits for.
     """
 
     session: Session | None
@@ -71,7 +79,11 @@ def neighbours(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> l
     elif agent.state not in ("initial", "pending"):
         before = []
     elif is_wide(agent):
-        before = [each for counter_shard in counter_shards for each in sorted(counter_shard.unfinished or ())]
+        before = [
+            each
+            for counter_shard in counter_shards
+            for each in sorted(counter_shard.unfinished or ())
+        ]
     else:
         before = sorted(agent.unfinished or ())
     return [agent_key(agent, ordinal_of(int(each))) for each in before[:NAMED]]
@@ -87,7 +99,10 @@ def explain(agent: SessionAgent, scene: Scene) -> Why:
         message = f"{restarting.message} Until then: {why.message}"
         return replace(restarting, message=message, details={**why.details, "until_then": why.code})
     if agent.ordinal is None:
-        return Why("NOT_PLANNED", "A client wrote this agent; the engine does not run it and clients move its state.")
+        return Why(
+            "NOT_PLANNED",
+            "A client wrote this agent; the engine does not run it and clients move its state.",
+        )
     if agent.state == "executing" or (agent.acting and agent.lease_until is not None):
         return _running(agent, scene)
     if scene.session is None or scene.session.status in TERMINAL_SESSION_STATUSES:
@@ -98,7 +113,9 @@ def explain(agent: SessionAgent, scene: Scene) -> Why:
     why = _standing(agent, scene)
     if _is_paused(agent, scene.session):
         message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
-        return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
+        return replace(
+            why, code="PAUSED", message=message, details={**why.details, "then": why.code}
+        )
     return why
 
 
@@ -107,8 +124,15 @@ def _restarting(session: Session | None) -> Why | None:
     if session is None or session.restart is None or session.status != "in_transit":
         return None
     until = _time(session.watch_at)
-    ends = f"the sweep finishes that at {until.isoformat()}, reconcileSession does so now" if until else ""
-    message = f"The session is being set back to run again; {ends or 'reconcileSession finishes that now'}."
+    ends = (
+        f"the sweep finishes that at {until.isoformat()}, reconcileSession does so now"
+        if until
+        else ""
+    )
+    message = (
+        "The session is being set back to run again;"
+        f" {ends or 'reconcileSession finishes that now'}."
+    )
     return Why("RESTARTING", message, until)
 
 
@@ -129,32 +153,49 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
     elif not culprits and (reason := _cut_off(agent, scene.others)):
         message = f"It was skipped: {reason}."
     elif scene.session is not None and scene.session.status in ("failed", "cancelled", "timeout"):
-        message = f"It was skipped: the session is {scene.session.status}; retrySession tries again."
+        message = (
+            f"It was skipped: the session is {scene.session.status}; retrySession tries again."
+        )
     elif culprits:
         message = f"It was skipped because of what was skipped before it: {_listed(culprits)}."
     else:
         message = (
-            f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a person ended it."
+            f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a"
+            " person ended it."
         )
     return Why("SKIPPED", message, details={"upstream_failed": bool(agent.upstream_failed)})
 
 
 def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
-    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when that is not certain.
+    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when
+    that is not certain.
 
-    No output is read and nothing is evaluated: an expression may take long. What remains is what it was.
+    No output is read and nothing is evaluated: an expression may take long. What remains is what it
+    was.
     """
-    stuck = agent.unsatisfied if agent.still_needed is None else agent.still_needed > (agent.in_degree or 0)
+    stuck = (
+        agent.unsatisfied
+        if agent.still_needed is None
+        else agent.still_needed > (agent.in_degree or 0)
+    )
     predecessors = agent.predecessors if isinstance(agent.predecessors, list) else []
     if not stuck or len(before) != len(predecessors):
         return ""
     conditions = []
     for each in before:
-        if each.state != "completed" or not isinstance(each.successors, list) or isinstance(each.chosen, BlobReference):
+        if (
+            each.state != "completed"
+            or not isinstance(each.successors, list)
+            or isinstance(each.chosen, BlobReference)
+        ):
             return ""
-        edge = next((edge for edge in edges(each.successors) if edge.ordinal == agent.ordinal), None)
+        edge = next(
+            (edge for edge in edges(each.successors) if edge.ordinal == agent.ordinal), None
+        )
         if edge is not None and each.chosen is not None and edge.agent_uuid not in each.chosen:
-            return f"the action function of {_label(each)} chose {'others' if each.chosen else 'none'}"
+            return (
+                f"the action function of {_label(each)} chose {'others' if each.chosen else 'none'}"
+            )
         if edge is not None and edge.condition is not None:
             conditions.append(f'"{_cut(edge.condition, 200)}" on the output of {_label(each)}')
     if len(conditions) < 2:
@@ -166,28 +207,52 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
     what = "The action function on its answer" if agent.acting else f"Attempt {agent.attempt}"
     details = {"attempt": agent.attempt}
     if agent.lease_until is None:
-        return Why("EXECUTING", "A client says that it is executing; the engine holds no lease.", details=details)
+        return Why(
+            "EXECUTING",
+            "A client says that it is executing; the engine holds no lease.",
+            details=details,
+        )
     until = _time(agent.lease_until)
     if agent.lease_until < scene.lost_before:
         if agent.lease_until in (REFUSED, ERROR):
             return _let_go(agent, scene)
         again = _watched(agent, scene.session)
-        why = "its worker met an error" if agent.lease_until <= 0 else f"its lease ran out at {until.isoformat()}"
+        why = (
+            "its worker met an error"
+            if agent.lease_until <= 0
+            else f"its lease ran out at {until.isoformat()}"
+        )
         message = f"{what} was lost: {why}. {again[0]}"
         return Why("LEASE_EXPIRED", message, until=again[1], details=details)
     if agent.acting:
-        return Why("ACTING", f"{what} runs, until {until.isoformat()} at the latest.", until, details=details)
-    return Why("EXECUTING", f"It is running: {what.lower()} has until {until.isoformat()}.", until, details=details)
+        return Why(
+            "ACTING",
+            f"{what} runs, until {until.isoformat()} at the latest.",
+            until,
+            details=details,
+        )
+    return Why(
+        "EXECUTING",
+        f"It is running: {what.lower()} has until {until.isoformat()}.",
+        until,
+        details=details,
+    )
 
 
 def _let_go(agent: SessionAgent, scene: Scene) -> Why:
     """A backend refused something, or there was an error: the worker has let go of the agent."""
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
     if agent.lease_until == ERROR:
-        message = f"An unexpected error, which the log has, ended {what}; it is tried again, five times in all."
+        message = (
+            f"An unexpected error, which the log has, ended {what}; it is tried again, five times"
+            " in all."
+        )
         message += f" {_watched(agent, scene.session)[0]}"
         return Why("INTERNAL_ERROR", message, details={"attempt": agent.attempt})
-    message = f"The backend refused {what} for now, or did not answer; it is tried again until that has passed."
+    message = (
+        f"The backend refused {what} for now, or did not answer; it is tried again until that has"
+        " passed."
+    )
     message += f" {_watched(agent, scene.session)[0]}"
     return Why("WAITS_FOR_BACKEND", message, details={"attempt": agent.attempt})
 
@@ -206,7 +271,9 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
             return _backs_off(agent)
         case Phase.READY | Phase.ASKING | Phase.ACTION_DUE | Phase.UNSATISFIED:
             again = _watched(agent, scene.session)
-            return Why("WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}")
+            return Why(
+                "WAITS_FOR_WORKER", f"It is ready: its message waits for a worker. {again[0]}"
+            )
         case never:
             assert_never(never)
 
@@ -216,7 +283,9 @@ def _backs_off(agent: SessionAgent) -> Why:
     what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
     then = "it is tried again" if agent.acting else "the next begins"
     message = f"{what} failed{_because(agent)}; {then} at {until.isoformat()}."
-    return Why("BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt})
+    return Why(
+        "BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt}
+    )
 
 
 def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
@@ -225,14 +294,17 @@ def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
     if status != "pending":
         again = _watched(agent, scene.session)[0]
         message = (
-            f"The long job {agent.async_task_uuid} is {status}; a message that says so waits for a worker. {again}"
+            f"The long job {agent.async_task_uuid} is {status}; a message that says so waits for a"
+            f" worker. {again}"
         )
         return Why("WAITS_FOR_WORKER", message, details=details)
     heard = scene.job.get("heartbeat_until")
     until = datetime.fromisoformat(heard) if heard else _time(agent.due_at)
     message = f"It waits for the long job {agent.async_task_uuid}; completeAsyncTask ends it."
     if until:
-        message += f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
+        message += (
+            f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
+        )
     return Why("WAITS_FOR_ASYNC_TASK", message, until, details=details)
 
 
@@ -242,9 +314,14 @@ def _waits_for_user(agent: SessionAgent) -> Why:
     message = f"It waits for {person}; executeForUserInput gives the answer."
     until = _time(agent.due_at)
     if until:
-        then = "the default answer is taken" if action.get("default_answer") is not None else "it has failed"
+        then = (
+            "the default answer is taken"
+            if action.get("default_answer") is not None
+            else "it has failed"
+        )
         message += f" Without one at {until.isoformat()} {then}."
-    since = (agent.waits_since or "").partition("#")[0] or None  # the agent's uuid follows, which makes it unique
+    # the agent's uuid follows, which makes it unique
+    since = (agent.waits_since or "").partition("#")[0] or None
     return Why("WAITS_FOR_USER", message, until, details={"user": person, "since": since})
 
 
@@ -255,19 +332,27 @@ def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
     details: dict[str, Any] = {"unfinished": scene.unfinished}
     if agent.mapped is not None:
         message = f"It waits for {scene.unfinished} of its {agent.mapped} elements: {words}."
-        return Why("WAITS_FOR_ELEMENTS", message, None, open_now, {**details, "elements": agent.mapped})
+        return Why(
+            "WAITS_FOR_ELEMENTS", message, None, open_now, {**details, "elements": agent.mapped}
+        )
     if agent.still_needed is not None:
         details["missing"] = agent.still_needed
         message = f"It needs {agent.still_needed} more of {_predecessors(scene)}: {words}."
     else:
         message = f"It waits for {_predecessors(scene)}: {words}."
     if len(open_now) < len(scene.others):
-        message += f" Those that have ended hand off in a moment. {_watched(agent, scene.session)[0]}"
+        message += (
+            f" Those that have ended hand off in a moment. {_watched(agent, scene.session)[0]}"
+        )
     return Why("WAITS_FOR_PREDECESSORS", message, None, open_now or scene.others, details)
 
 
 def _predecessors(scene: Scene) -> str:
-    return "1 unfinished predecessor" if scene.unfinished == 1 else f"{scene.unfinished} unfinished predecessors"
+    return (
+        "1 unfinished predecessor"
+        if scene.unfinished == 1
+        else f"{scene.unfinished} unfinished predecessors"
+    )
 
 
 def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetime | None]:
@@ -281,7 +366,10 @@ def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetim
 
 
 def _listed(agents: Sequence[SessionAgent]) -> str:
-    return ", ".join(f"{_label(each)} ({_doing(each)})" for each in agents) or "none of them can be read"
+    return (
+        ", ".join(f"{_label(each)} ({_doing(each)})" for each in agents)
+        or "none of them can be read"
+    )
 
 
 def _doing(agent: SessionAgent) -> str:

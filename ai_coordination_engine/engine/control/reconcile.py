@@ -1,7 +1,9 @@
-"""Reconciling a session: every message and write that it owes is found again from what is stored, and made up for.
+"""Reconciling a session: every message and write that it owes is found again from what is stored,
+and made up for.
 
-All of it may be repeated at any time, beside any worker. It is what the sweep does with sessions that have not moved
-for a while, what an operator does after a disaster, and the second half of every control.
+All of it may be repeated at any time, beside any worker. It is what the sweep does with sessions
+that have not moved for a while, what an operator does after a disaster, and the second half of
+every control.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -15,7 +17,13 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine.advance.ending import agents_of, end_agents, end_those, questions_of, remove_strays
+from ai_coordination_engine.engine.advance.ending import (
+    agents_of,
+    end_agents,
+    end_those,
+    questions_of,
+    remove_strays,
+)
 from ai_coordination_engine.engine.advance.gone import release_gone
 from ai_coordination_engine.engine.advance.hand_off import end_session
 from ai_coordination_engine.engine.app import App
@@ -51,7 +59,9 @@ def find(app: App, tenant: str, key: Key) -> Session:
 
 
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
-    """Make up for everything that the session owes, and return it as it is then. Raises `NotFound`."""
+    """Make up for everything that the session owes, and return it as it is then. Raises
+    `NotFound`.
+    """
     session = find(app, tenant, (coordination_uuid, session_uuid))
     _reconcile(app, session, again=True)
     return _again(app, session)
@@ -93,7 +103,9 @@ def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
     if session.status == "cancelled":
         end_those(app, session, questions)
         questions = []
-    outliving = _unmark(app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of)
+    outliving = _unmark(
+        app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of
+    )
     _enqueue_runnable(app, outliving)
     _look_again(app, session, outliving, held_until)
 
@@ -105,11 +117,12 @@ def sweep(
     has_time: Callable[[], bool] = lambda: False,
     hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
 ) -> int:
-    """Reconcile sessions of these shards whose time to be looked at has come, side by side: 100, and as many more as
-    it `has_time` for. Returns how many.
+    """Reconcile sessions of these shards whose time to be looked at has come, side by side: 100,
+    and as many more as it `has_time` for. Returns how many.
 
-    When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers which have taken one.
-    One that cannot be reconciled keeps no other waiting: what it raises is raised when all have had their turn.
+    When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers
+    which have taken one. One that cannot be reconciled keeps no other waiting: what it raises is
+    raised when all have had their turn.
     """
     due = app.steering.due(app.clock.now().timestamp(), shards)
     taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
@@ -130,7 +143,9 @@ def sweep(
 
 
 def _look_after(app: App, due: Session) -> None:
-    """Put the session off first: when this raises or dies, others come before it next time. Whoever does so looks."""
+    """Put the session off first: when this raises or dies, others come before it next time. Whoever
+    does so looks.
+    """
     session = app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
     if session is None:
         return  # another sweep was faster
@@ -141,7 +156,8 @@ def _look_after(app: App, due: Session) -> None:
     now = app.clock.now().timestamp()
     try:
         _reconcile(app, session)
-    except Throttled:  # that passes: what waits in the session for its time must not come much later
+    # that passes: what waits in the session for its time must not come much later
+    except Throttled:
         with suppress(Throttled):
             app.steering.rewatch(session, now + SOON)
         raise
@@ -153,12 +169,19 @@ def _look_after(app: App, due: Session) -> None:
 
 
 def _finished(app: App, session: Session) -> list[SessionAgent]:
-    """The session's agents once nothing is left to do for those that have ended, or the session has ended."""
+    """The session's agents once nothing is left to do for those that have ended, or the session has
+    ended.
+    """
     agents = agents_of(app, session)
-    settled: set[int] = set()  # once is enough; that an edge is gone from a counter shard cannot be seen here
+    # once is enough; that an edge is gone from a counter shard cannot be seen here
+    settled: set[int] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
         by_ordinal = {each.ordinal: each for each in agents}
-        owing = [each for each in agents if edge_id(each) not in settled and _owes(app, session, each, by_ordinal)]
+        owing = [
+            each
+            for each in agents
+            if edge_id(each) not in settled and _owes(app, session, each, by_ordinal)
+        ]
         if not owing:
             break
         settled.update(edge_id(each) for each in owing)
@@ -166,7 +189,11 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
         session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):
         session, agents = _again(app, session), agents_of(app, session)
-    if session.open_sink_count == 0 and session.plan_hash is not None and session.status in OPEN_SESSION_STATUSES:
+    if (
+        session.open_sink_count == 0
+        and session.plan_hash is not None
+        and session.status in OPEN_SESSION_STATUSES
+    ):
         end_session(app, session)
     return agents
 
@@ -175,7 +202,11 @@ def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, Ses
     """Whether an agent that has ended has left something undone that others wait for."""
     if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
         return False
-    if agent.state == "failed" and (agent.epoch or 0) >= (session.epoch or 0) and rules.fails_session(app, agent):
+    if (
+        agent.state == "failed"
+        and (agent.epoch or 0) >= (session.epoch or 0)
+        and rules.fails_session(app, agent)
+    ):
         return True
     outgoing = edges(app.records.load(agent.successors))
     if not outgoing:
@@ -183,30 +214,41 @@ def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, Ses
     for edge in outgoing:
         after = agents.get(edge.ordinal)
         count = how_many(edge.in_degree, edge.join)
-        owed = after is not None and (_is_named(agent, after.unfinished, count) or is_unsatisfied(after))
+        owed = after is not None and (
+            _is_named(agent, after.unfinished, count) or is_unsatisfied(after)
+        )
         if owed and after is not None and after.state in OPEN_AGENT_STATES:
             return True
     return False
 
 
 def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards: int) -> bool:
-    """Whether the agent is among the unfinished, or one of the counter shards which it may be in."""
+    """Whether the agent is among the unfinished, or one of the counter shards which it may be
+    in.
+    """
     if not counter_shards:
         return edge_id(agent) in (unfinished or ())
-    return counter_shard_ordinal(agent.ordinal, counter_shards) in {ordinal_of(int(each)) for each in unfinished or ()}
+    return counter_shard_ordinal(agent.ordinal, counter_shards) in {
+        ordinal_of(int(each)) for each in unfinished or ()
+    }
 
 
 def _mark(app: App, session: Session) -> list[SessionAgent]:
     """Mark what has not ended in a paused session; the agents as they are then.
 
-    A pause that is over by then takes its own marks off again: who resumed it may not have seen them.
+    A pause that is over by then takes its own marks off again: who resumed it may not have seen
+    them.
     """
     while True:
         agents = agents_of(app, session)
-        unmarked = [each for each in agents if each.state in OPEN_AGENT_STATES and each.paused is None]
+        unmarked = [
+            each for each in agents if each.state in OPEN_AGENT_STATES and each.paused is None
+        ]
         if not unmarked or session.pause_token is None:
             break
-        app.records.parallel.run([partial(app.steering.mark, each, session.pause_token) for each in unmarked])
+        app.records.parallel.run(
+            [partial(app.steering.mark, each, session.pause_token) for each in unmarked]
+        )
     now = _again(app, session)
     if now.pause_token == session.pause_token:
         return agents
@@ -224,8 +266,8 @@ def _unmark(
 ) -> list[SessionAgent]:
     """Take off the marks of pauses that are over; the agents as they are then.
 
-    A session is paused before its agents are marked: read after them, it tells which marks are of no current pause. One
-    that has ended is paused no more.
+    A session is paused before its agents are marked: read after them, it tells which marks are of
+    no current pause. One that has ended is paused no more.
     """
     while any(each.paused is not None for each in agents):
         now = _again(app, session)
@@ -244,11 +286,14 @@ def _enqueue_runnable(app: App, agents: list[SessionAgent]) -> None:
         enqueue_runnable(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
 
 
-def _look_again(app: App, session: Session, agents: list[SessionAgent], held_until: float = 0) -> None:
-    """Have the sweep look at the session again, unless all that is open in it waits for a person or a job.
+def _look_again(
+    app: App, session: Session, agents: list[SessionAgent], held_until: float = 0
+) -> None:
+    """Have the sweep look at the session again, unless all that is open in it waits for a person or
+    a job.
 
-    Whoever ends such a wait asks for a look first, and that is not given up here. `held_until` (epoch seconds): until
-    then somebody holds an attempt that a lost worker would leave unrecorded.
+    Whoever ends such a wait asks for a look first, and that is not given up here. `held_until`
+    (epoch seconds): until then somebody holds an attempt that a lost worker would leave unrecorded.
     """
     now = app.clock.now().timestamp()
     later = now + app.settings.watch_seconds

@@ -1,11 +1,15 @@
-"""Setting a session back (retry, rerun): what is to run again becomes as if it had just been planned.
+"""Setting a session back (retry, rerun): what is to run again becomes as if it had just been
+planned.
 
-The session's new epoch is written first, with what is to be done. Then every agent is set back, once an epoch, with
-*all* its predecessors unfinished: those that keep their results release their edges once more when the session is
-reconciled, so that joins, conditions and counter shards are counted by the same code as ever. Edges are named by the epoch
-of the agent at which they start; late workers release old ones and change nothing. What is set back waits for names of
-the new epoch alone, so it does not matter whether an agent before it is set back, goes on, or keeps its result; this
-may change until the very write. Whoever finds a session in transit goes on where another one died.
+The session's new epoch is written first, with what is to be done. Then every agent is set back,
+once an epoch, with
+*all* its predecessors unfinished: those that keep their results release their edges once more when
+ the session is
+reconciled, so that joins, conditions and counter shards are counted by the same code as ever. Edges
+are named by the epoch of the agent at which they start; late workers release old ones and change
+nothing. What is set back waits for names of the new epoch alone, so it does not matter whether an
+agent before it is set back, goes on, or keeps its result; this may change until the very write.
+Whoever finds a session in transit goes on where another one died.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +22,12 @@ from ai_coordination_engine.engine.advance.ending import agents_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, edges
-from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id_of, element_ordinal, family
+from ai_coordination_engine.engine.graph.keys import (
+    counter_shard_ordinal,
+    edge_id_of,
+    element_ordinal,
+    family,
+)
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions import counter_shards
@@ -26,14 +35,19 @@ from ai_coordination_engine.store.transitions.counter_shards import how_many
 
 
 def go_on(app: App, session: Session) -> Session:
-    """Set back what the session's `restart` says, and let the session go on; the session as it is then."""
+    """Set back what the session's `restart` says, and let the session go on; the session as it is
+    then.
+    """
     start = (app.records.load(session.restart) or {}).get("from")
     while True:
         scene = Scene(app, agents_of(app, session), session.epoch, start)
         if not (calls := scene.calls()):
             break
         app.records.parallel.run(calls)
-    refills = [partial(app.steering.refill, each, session.epoch) for each in scene.sink_counter_shards(session)]
+    refills = [
+        partial(app.steering.refill, each, session.epoch)
+        for each in scene.sink_counter_shards(session)
+    ]
     app.records.parallel.run([*refills] or [lambda: None])
     watch_at = app.clock.now().timestamp() + app.settings.watch_seconds
     early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
@@ -46,7 +60,10 @@ def go_on(app: App, session: Session) -> Session:
 
 def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int]:
     """The ordinals of the agent `start` and of all that follow from it."""
-    after = {each.ordinal: [edge.ordinal for edge in edges(app.records.load(each.successors))] for each in agents}
+    after = {
+        each.ordinal: [edge.ordinal for edge in edges(app.records.load(each.successors))]
+        for each in agents
+    }
     found, frontier = {start}, [start]
     while frontier:
         further = {each for ordinal in frontier for each in after.get(ordinal, ())} - found
@@ -65,18 +82,28 @@ def ends_early(app: App, to_run: Sequence[SessionAgent]) -> bool:
 
 
 def is_kept(agent: SessionAgent) -> bool:
-    """Whether a retry keeps the agent as it is: it has completed, or a condition or a choice has skipped it."""
-    return bool(agent.state == "completed" or (agent.state == "skipped" and not agent.upstream_failed))
+    """Whether a retry keeps the agent as it is: it has completed, or a condition or a choice has
+    skipped it.
+    """
+    return bool(
+        agent.state == "completed" or (agent.state == "skipped" and not agent.upstream_failed)
+    )
 
 
 def counter_shard_count(app: App, agent: SessionAgent) -> int:
-    """The counter shards of a planned agent: as many as its predecessors take it to have, some of which may be deleted."""
+    """The counter shards of a planned agent: as many as its predecessors take it to have, some of
+    which may be deleted.
+    """
     join: str = (app.records.load(agent.agent_action) or {}).get("join", "all")
     return how_many(len(app.records.load(agent.predecessors) or ()), join)
 
 
-def as_planned(app: App, agent: SessionAgent, before: Sequence[int], epoch: int | None = None) -> dict[str, Any]:
-    """What a planned agent, or an element, begins with that waits for these (ordinals); None is no value."""
+def as_planned(
+    app: App, agent: SessionAgent, before: Sequence[int], epoch: int | None = None
+) -> dict[str, Any]:
+    """What a planned agent, or an element, begins with that waits for these (ordinals); None is no
+    value.
+    """
     action: Mapping[str, Any] = app.records.load(agent.agent_action) or {}
     count = counter_shard_count(app, agent) if agent.map_ordinal is None else 0
     counted = action.get("join") in COUNTED and bool(before)
@@ -89,7 +116,11 @@ def as_planned(app: App, agent: SessionAgent, before: Sequence[int], epoch: int 
 
 
 def _waiting_for(before: Sequence[int], counter_shards: int, epoch: int | None) -> dict[str, Any]:
-    unfinished = {counter_shard_ordinal(each, counter_shards) for each in before} if counter_shards else before
+    unfinished = (
+        {counter_shard_ordinal(each, counter_shards) for each in before}
+        if counter_shards
+        else before
+    )
     return {
         "in_degree": len(before),
         "unfinished": {edge_id_of(each, epoch) for each in unfinished} or None,
@@ -101,7 +132,8 @@ def _waiting_for(before: Sequence[int], counter_shards: int, epoch: int | None) 
 class Scene:
     """The agents of a session that is being set back to `epoch`, and what is to be done with each.
 
-    `start` is the ordinal from which everything runs again, whatever became of it; None: only what did not end well.
+    `start` is the ordinal from which everything runs again, whatever became of it; None: only what
+    did not end well.
     """
 
     app: App
@@ -110,22 +142,32 @@ class Scene:
     start: int | None
 
     def calls(self) -> list[Callable[[], Any]]:
-        """The writes that come next; none when all agents are set back. An agent that changed is looked at again.
+        """The writes that come next; none when all agents are set back. An agent that changed is
+        looked at again.
 
-        First running attempts are taken along, for one that has ended meanwhile may have to be set back. Elements come
-        before their map, counter shards before their join: an edge that is released in between must find its place in a join
-        that is to be filled yet, or in one that is full. What is kept comes last: until then an agent of this epoch is
-        one whose output may become another.
+        First running attempts are taken along, for one that has ended meanwhile may have to be set
+        back. Elements come before their map, counter shards before their join: an edge that is
+        released in between must find its place in a join that is to be filled yet, or in one that
+        is full. What is kept comes last: until then an agent of this epoch is one whose output may
+        become another.
         """
         steering, epoch = self.app.steering, self.epoch
         if adopted := [each for each in self._behind if self._is_adopted(each)]:
             return [partial(steering.adopt, each, epoch) for each in adopted]
         targets = [each for each in self._behind if each.ordinal in self._targets]
         if not targets:
-            return [partial(steering.adopt, each, epoch) for each in self._behind if self._is_awaited(each)]
+            return [
+                partial(steering.adopt, each, epoch)
+                for each in self._behind
+                if self._is_awaited(each)
+            ]
         targets = [each for each in targets if each.map_ordinal is not None] or targets
-        if sharded := [counter_shard for each in targets for counter_shard in self._counter_shards(each)]:
-            self.app.records.parallel.run([partial(steering.refill, each, epoch) for each in sharded])
+        if sharded := [
+            counter_shard for each in targets for counter_shard in self._counter_shards(each)
+        ]:
+            self.app.records.parallel.run(
+                [partial(steering.refill, each, epoch) for each in sharded]
+            )
         return [partial(steering.reset, each, epoch, self._values(each)) for each in targets]
 
     @property
@@ -136,12 +178,20 @@ class Scene:
     def open_sinks(self) -> list[int]:
         """The names of the sinks, or of their counter shards."""
         count, ordinals = self._sink_counter_shard_count, [each.ordinal for each in self._sinks]
-        return [self._name(each) for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)]
+        return [
+            self._name(each)
+            for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)
+        ]
 
     def sink_counter_shards(self, session: Session) -> list[SessionAgent]:
         """The counter shards of many sinks, full."""
         ordinals = [each.ordinal for each in self._sinks]
-        return self._full(session, ordinals, self._sink_counter_shard_count, partial(counter_shards.sink_key, session))
+        return self._full(
+            session,
+            ordinals,
+            self._sink_counter_shard_count,
+            partial(counter_shards.sink_key, session),
+        )
 
     # What is to be done
 
@@ -159,8 +209,12 @@ class Scene:
 
     @cached_property
     def _behind(self) -> list[SessionAgent]:
-        """The task's agents that this epoch has not seen yet; what was asked outside the task is left alone."""
-        return [each for each in self.agents if (each.epoch or 0) < self.epoch and each.sink_count != 0]
+        """The task's agents that this epoch has not seen yet; what was asked outside the task is
+        left alone.
+        """
+        return [
+            each for each in self.agents if (each.epoch or 0) < self.epoch and each.sink_count != 0
+        ]
 
     @cached_property
     def _again(self) -> set[int]:
@@ -168,7 +222,11 @@ class Scene:
 
     @cached_property
     def _planned(self) -> set[int]:
-        return {each.ordinal for each in self._behind if each.map_ordinal is None and self._runs_again(each)}
+        return {
+            each.ordinal
+            for each in self._behind
+            if each.map_ordinal is None and self._runs_again(each)
+        }
 
     @cached_property
     def _expanded(self) -> set[int]:
@@ -179,7 +237,9 @@ class Scene:
         elements = {
             each.ordinal
             for each in self._behind
-            if each.map_ordinal in self._expanded and self._is_current(each) and self._runs_again(each)
+            if each.map_ordinal in self._expanded
+            and self._is_current(each)
+            and self._runs_again(each)
         }
         return self._planned | elements
 
@@ -187,19 +247,29 @@ class Scene:
         return agent.ordinal in self._again or not (is_kept(agent) or self._is_adopted(agent))
 
     def _is_adopted(self, agent: SessionAgent) -> bool:
-        """Whether a running attempt goes on. A map's is short, and an element's counts as long as its list does."""
-        if agent.state != "executing" or agent.ordinal in self._again or "map" in rules.of(self.app, agent):
+        """Whether a running attempt goes on. A map's is short, and an element's counts as long as
+        its list does.
+        """
+        if (
+            agent.state != "executing"
+            or agent.ordinal in self._again
+            or "map" in rules.of(self.app, agent)
+        ):
             return False
         if agent.map_ordinal is None:
             return True
         return self._is_current(agent) and agent.map_ordinal not in self._planned - self._expanded
 
     def _is_awaited(self, agent: SessionAgent) -> bool:
-        """Whether a kept agent is named by what was set back, so that it needs the name of this epoch."""
+        """Whether a kept agent is named by what was set back, so that it needs the name of this
+        epoch.
+        """
         if not is_kept(agent) or (agent.map_ordinal is not None and not self._is_current(agent)):
             return False
         outgoing = edges(self.app.records.load(agent.successors))
-        after = [each for edge in outgoing if (each := self._by_ordinal.get(edge.ordinal)) is not None]
+        after = [
+            each for edge in outgoing if (each := self._by_ordinal.get(edge.ordinal)) is not None
+        ]
         return not outgoing or any(each.epoch == self.epoch for each in after)
 
     def _is_current(self, element: SessionAgent) -> bool:
@@ -207,15 +277,21 @@ class Scene:
         parent = self._by_ordinal.get(element.map_ordinal)
         if parent is None or parent.mapped is None:
             return False
-        return family(element.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
+        return family(element.ordinal) == family(
+            element_ordinal(parent.ordinal, parent.generation, 0)
+        )
 
     def _stays_expanded(self, agent: SessionAgent) -> bool:
-        """Whether a map that is set back keeps its elements: its list stays, and all of them are there."""
+        """Whether a map that is set back keeps its elements: its list stays, and all of them are
+        there.
+        """
         if agent.mapped is None or not agent.elements_sent or agent.ordinal == self.start:
             return False
         before = [self._by_ordinal[each] for each in self._predecessors(agent)]
         return not any(
-            each.ordinal in self._planned or (each.epoch or 0) == self.epoch or self._is_adopted(each)
+            each.ordinal in self._planned
+            or (each.epoch or 0) == self.epoch
+            or self._is_adopted(each)
             for each in before
         )
 
@@ -233,16 +309,27 @@ class Scene:
         count, before = self._counter_shard_count(agent), self._before(agent)
         key = (agent.session_uuid, agent.session_agent_uuid)
         return (
-            self._full(agent, before, count, partial(counter_shards.join_key, key, family(before[0]))) if before else []
+            self._full(
+                agent, before, count, partial(counter_shards.join_key, key, family(before[0]))
+            )
+            if before
+            else []
         )
 
     def _full(
-        self, of: Session | SessionAgent, ordinals: Sequence[int], count: int, key: Callable[[int], Key]
+        self,
+        of: Session | SessionAgent,
+        ordinals: Sequence[int],
+        count: int,
+        key: Callable[[int], Key],
     ) -> list[SessionAgent]:
         spread = counter_shards.spread(ordinals, count) if count else {}
         return [
             counter_shards.counter_shard(
-                key(number), of, {self._name(each) for each in found}, counter_shard_ordinal(min(found), count)
+                key(number),
+                of,
+                {self._name(each) for each in found},
+                counter_shard_ordinal(min(found), count),
             )
             for number, found in spread.items()
         ]
@@ -261,7 +348,9 @@ class Scene:
             return []  # what it hears has completed
         if not self._stays_expanded(agent):
             return self._predecessors(agent)
-        ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)]
+        ordinals = [
+            element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)
+        ]
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _predecessors(self, agent: SessionAgent) -> list[int]:
@@ -269,5 +358,7 @@ class Scene:
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _name(self, ordinal: int) -> int:
-        """The name of the edges that start at an agent, or a counter shard, once all of this epoch are named."""
+        """The name of the edges that start at an agent, or a counter shard, once all of this epoch
+        are named.
+        """
         return edge_id_of(ordinal, self.epoch)

@@ -1,4 +1,6 @@
-"""Running again: what failed in a session, one agent and all that follows from it, or what a dead letter stood for."""
+"""Running again: what failed in a session, one agent and all that follows from it, or what a dead
+letter stood for.
+"""
 
 from typing import Any
 
@@ -27,8 +29,8 @@ def retry_session(
 ) -> Session:
     """Run again what failed, was cancelled, or was skipped because of that; what completed is kept.
 
-    A retry that is still under way is continued. Raises `NotFound`, or `Conflict` unless the session is failed, timeout
-    or cancelled.
+    A retry that is still under way is continued. Raises `NotFound`, or `Conflict` unless the
+    session is failed, timeout or cancelled.
     """
     order = Order.of(updated_by, idempotency_key, "retry")
     return _restart(app, tenant, (coordination_uuid, session_uuid), order, None)
@@ -43,7 +45,8 @@ def rerun_session_agent(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Run an agent of an ended session again and all that follows from it, completed or not, and what did not end well.
+    """Run an agent of an ended session again and all that follows from it, completed or not, and
+    what did not end well.
 
     Raises `NotFound`, or `Conflict` while the session is open.
     """
@@ -60,7 +63,9 @@ def rerun_session_agent(
 
 def revive(app: App, wake: Wake) -> bool:
     """Retry the session of a dead letter when it has failed; whether it had."""
-    agent = app.records.get(SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True)
+    agent = app.records.get(
+        SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True
+    )
     if agent is None:
         return False
     key = (agent.coordination_uuid, agent.session_uuid)
@@ -71,7 +76,9 @@ def revive(app: App, wake: Wake) -> bool:
     return True
 
 
-def _restart(app: App, tenant: str, key: tuple[str, str], order: Order, agent: SessionAgent | None) -> Session:
+def _restart(
+    app: App, tenant: str, key: tuple[str, str], order: Order, agent: SessionAgent | None
+) -> Session:
     restart = {"from": agent.ordinal if agent else None}
     session = find(app, tenant, key)
     try:
@@ -88,9 +95,13 @@ def _restart(app: App, tenant: str, key: tuple[str, str], order: Order, agent: S
 def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any]) -> None:
     sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
     if not sinks:
-        raise Conflict("Nothing is left of the session that could run again: its agents were deleted.")
+        raise Conflict(
+            "Nothing is left of the session that could run again: its agents were deleted."
+        )
     key = (session.coordination_uuid, session.session_uuid)
-    packed = app.records.store(SESSION, session.partition_key, key, {"restart": restart}, session.nonce)
+    packed = app.records.store(
+        SESSION, session.partition_key, key, {"restart": restart}, session.nonce
+    )
     app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
 
 
@@ -102,19 +113,30 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
     """Raises `Conflict` when the session is not to be run again as it is."""
     status = session.status
     if session.plan_hash is None:
-        raise Conflict("The session was not started from a task; only those can run again.", status=status)
+        raise Conflict(
+            "The session was not started from a task; only those can run again.", status=status
+        )
     if status not in TERMINAL_SESSION_STATUSES:
-        text = f"The session is {status}: cancel it, or wait until it has ended; then it can run again."
+        text = (
+            f"The session is {status}: cancel it, or wait until it has ended; then it can run"
+            " again."
+        )
         raise Conflict(text, status=status)
     if agent is None and status not in _RETRIED:
         raise Conflict(
-            "The session is completed: nothing of it failed. rerunSessionAgent runs a part again.", status=status
+            "The session is completed: nothing of it failed. rerunSessionAgent runs a part again.",
+            status=status,
         )
 
 
-def _explain(app: App, key: tuple[str, str], old: Session | None, order: Order, restart: dict[str, Any]) -> None:
+def _explain(
+    app: App, key: tuple[str, str], old: Session | None, order: Order, restart: dict[str, Any]
+) -> None:
     """Raises unless somebody else has just given the same order."""
     if old is None:
         raise SESSION.missing(key)
     if not (order.was_carried_out(old) or _is_under_way(app, old, restart)):
-        raise Conflict("Somebody else has just steered this session; look at it and try again.", status=old.status)
+        raise Conflict(
+            "Somebody else has just steered this session; look at it and try again.",
+            status=old.status,
+        )

@@ -1,1 +1,3 @@
-"""What is read from the stored graph: keys, edges and their outcomes, rules, the inputs of an agent."""
+"""What is read from the stored graph: keys, edges and their outcomes, rules, the inputs of an
+agent.
+"""

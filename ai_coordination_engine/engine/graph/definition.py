@@ -1,4 +1,6 @@
-"""What a session was started with: its agents, their actions and subtasks, as its session agents keep them."""
+"""What a session was started with: its agents, their actions and subtasks, as its session agents
+keep them.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,8 +13,9 @@ from ai_coordination_engine.store.payload import BlobReference
 
 
 def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
-    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders filled, but for
-    outputs and what a map's elements fill) and `onFailure`. None when the engine planned none of these agents.
+    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders
+    filled, but for outputs and what a map's elements fill) and `onFailure`. None when the engine
+    planned none of these agents.
 
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
@@ -29,7 +32,9 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
             rules = opened(each.rules) or {}
             on_failure = rules.get("on_failure") or on_failure
             found[each.agent_uuid] = Agent.model_validate(opened(each.definition)).wire()
-            actions[each.agent_uuid] = AgentAction.model_validate(opened(each.agent_action) or {}).wire()
+            actions[each.agent_uuid] = AgentAction.model_validate(
+                opened(each.agent_action) or {}
+            ).wire()
             if fallback := rules.get("fallback"):
                 found.setdefault(fallback["agent_uuid"], Agent.model_validate(fallback).wire())
         if (query := opened(each.query)) is not None:
@@ -45,8 +50,9 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
 def agent_names(
     app: App, agents: Sequence[SessionAgent], coordinations: Mapping[str, Coordination | None]
 ) -> list[str | None]:
-    """What each agent is called, in their order: from its own definition, else from its coordination (by uuid) as it
-    is now; None where it has no name. What many agents share is read once.
+    """What each agent is called, in their order: from its own definition, else from its
+    coordination (by uuid) as it is now; None where it has no name. What many agents share is read
+    once.
     """
     opened = _opening_once(app)
     known = {
@@ -55,7 +61,11 @@ def agent_names(
         if found is not None
     }
     return [
-        (opened(each.definition) or known.get(each.coordination_uuid, {}).get(each.agent_uuid) or {}).get("agent_name")
+        (
+            opened(each.definition)
+            or known.get(each.coordination_uuid, {}).get(each.agent_uuid)
+            or {}
+        ).get("agent_name")
         for each in agents
     ]
 

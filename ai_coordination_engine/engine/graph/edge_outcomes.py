@@ -28,7 +28,8 @@ class EdgeOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From an agent to a successor: the successor's ordinal, how many it waits for, its join, and when the edge passes.
+    """From an agent to a successor: the successor's ordinal, how many it waits for, its join, and
+    when the edge passes.
 
     `agent_uuid` is the successor's, where an action function may choose.
     """
@@ -61,8 +62,8 @@ def tolerated(outgoing: Sequence[Edge]) -> bool:
 def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
     """Which conditions of these edges hold of the output; each is evaluated once.
 
-    Raises `AgentFailure` when a condition needs JSON and the output is none, or is none that it applies to, and (not
-    retryable) when the budget is used up.
+    Raises `AgentFailure` when a condition needs JSON and the output is none, or is none that it
+    applies to, and (not retryable) when the budget is used up.
     """
     conditions = list(dict.fromkeys(edge.condition for edge in outgoing if edge.condition))
     try:
@@ -79,8 +80,9 @@ def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
 
 
 def held_again(conditions: Iterable[str], output: str, budget: Budget) -> Held:
-    """Which conditions hold of an output that was checked when its agent completed. One that does not apply, after the
-    agent was completed by hand, does not hold. Raises `AgentFailure` when the budget is used up.
+    """Which conditions hold of an output that was checked when its agent completed. One that does
+    not apply, after the agent was completed by hand, does not hold. Raises `AgentFailure` when the
+    budget is used up.
     """
     held = dict.fromkeys(conditions, False)
     try:
@@ -116,11 +118,16 @@ def evaluate(
             else EdgeOutcome.UNSATISFIED
         )
         return [unsatisfied] * len(outgoing)
-    return [EdgeOutcome.PASSES if passes(edge, chosen, held) else EdgeOutcome.UNSATISFIED for edge in outgoing]
+    return [
+        EdgeOutcome.PASSES if passes(edge, chosen, held) else EdgeOutcome.UNSATISFIED
+        for edge in outgoing
+    ]
 
 
 def passes(edge: Edge, chosen: Any, held: Held) -> bool:
-    """Whether the edge of a completed agent passes, given what its action function has chosen (None: all)."""
+    """Whether the edge of a completed agent passes, given what its action function has chosen
+    (None: all).
+    """
     if chosen is not None and edge.agent_uuid not in chosen:
         return False
     return edge.condition is None or held.get(edge.condition, False)

@@ -1,4 +1,6 @@
-"""What an agent is given: its subtask and the outputs of the predecessors whose edges pass. It follows, unstored."""
+"""What an agent is given: its subtask and the outputs of the predecessors whose edges pass. It
+follows, unstored.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +12,12 @@ from ai_coordination_engine.domain.placeholders import named_agents, render
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, Held, edges, held_again, passes
-from ai_coordination_engine.engine.graph.keys import agent_key, counter_shard_number, element_ordinal, family
+from ai_coordination_engine.engine.graph.keys import (
+    agent_key,
+    counter_shard_number,
+    element_ordinal,
+    family,
+)
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
@@ -22,8 +29,8 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
-    """A completed agent and its output, and what its edges are judged by: `chosen`, `successors` as stored, and which
-    conditions are known to hold.
+    """A completed agent and its output, and what its edges are judged by: `chosen`, `successors` as
+    stored, and which conditions are known to hold.
     """
 
     ordinal: int
@@ -35,46 +42,71 @@ class AgentOutput:
     held: Held = field(default_factory=dict)
 
 
-def output_of(app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None) -> AgentOutput:
-    """The output of a completed agent; `output` spares reading it, `held` evaluating its conditions again."""
+def output_of(
+    app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None
+) -> AgentOutput:
+    """The output of a completed agent; `output` spares reading it, `held` evaluating its conditions
+    again.
+    """
     definition = app.records.load(agent.definition) or {}
     text = output if output is not None else app.records.load(agent.agent_output) or ""
     name = definition.get("agent_name") or agent.agent_uuid
     chosen = app.records.load(agent.chosen)
-    return AgentOutput(agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {})
+    return AgentOutput(
+        agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {}
+    )
 
 
 def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, AgentOutput]:
-    """The outputs of those agents of the same session that have completed. One BatchGetItem per 100."""
-    return {each.ordinal: output_of(app, each) for each in read(app, of, ordinals) if each.state == "completed"}
+    """The outputs of those agents of the same session that have completed. One BatchGetItem per
+    100.
+    """
+    return {
+        each.ordinal: output_of(app, each)
+        for each in read(app, of, ordinals)
+        if each.state == "completed"
+    }
 
 
 def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAgent]:
     """Agents of the same session, by ordinal. One BatchGetItem per 100."""
     keys = {agent_key(of, each): each for each in ordinals}
-    found = app.records.get_many(SESSION_AGENT, of.partition_key, list(keys), consistent=True) if keys else {}
+    found = (
+        app.records.get_many(SESSION_AGENT, of.partition_key, list(keys), consistent=True)
+        if keys
+        else {}
+    )
     return [found[key] for key in keys if key in found]
 
 
-def passing(app: App, agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget) -> list[AgentOutput]:
+def passing(
+    app: App, agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget
+) -> list[AgentOutput]:
     """The outputs of the predecessors that pass to this agent, in the order of the predecessors.
 
-    An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the budget is used up.
+    An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the
+    budget is used up.
     """
     before: Sequence[int] = app.records.load(agent.predecessors) or ()
     conditions = None
     if agent.map_ordinal is None:
         conditions = (app.records.load(agent.agent_action) or {}).get("conditions") or {}
     return [
-        outputs[each] for each in before if each in outputs and _passes(app, outputs[each], agent, conditions, budget)
+        outputs[each]
+        for each in before
+        if each in outputs and _passes(app, outputs[each], agent, conditions, budget)
     ]
 
 
 def _passes(
-    app: App, source: AgentOutput, agent: SessionAgent, conditions: Mapping[str, str] | None, budget: Budget
+    app: App,
+    source: AgentOutput,
+    agent: SessionAgent,
+    conditions: Mapping[str, str] | None,
+    budget: Budget,
 ) -> bool:
-    """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands of successors it
-    would be found late. Those of an element (None) are its map's.
+    """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands
+    of successors it would be found late. Those of an element (None) are its map's.
     """
     if conditions is not None:
         condition = conditions.get(source.agent_uuid)
@@ -93,8 +125,9 @@ def _passes(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an agent is given: what it is asked (`query`, whose placeholders in `missing` found nothing), the outputs of
-    its predecessors with their names and whether they are turns of its thread, and the person's answer.
+    """What an agent is given: what it is asked (`query`, whose placeholders in `missing` found
+    nothing), the outputs of its predecessors with their names and whether they are turns of its
+    thread, and the person's answer.
     """
 
     query: str
@@ -105,25 +138,35 @@ class Given:
 
     def text(self, *, on_thread: bool = False) -> str:
         """All of it as one text; `on_thread`: without what the agent's thread holds already."""
-        outputs = [(name, output) for name, output, told in self.outputs if not (told and on_thread)]
+        outputs = [
+            (name, output) for name, output, told in self.outputs if not (told and on_thread)
+        ]
         return compose_input(self.query, outputs, self.user_input, task_first=self.task_first)
 
 
 def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budget: Budget) -> Given:
-    """What the agent is given after these turns. An output that a placeholder names is not repeated after that.
+    """What the agent is given after these turns. An output that a placeholder names is not repeated
+    after that.
 
-    Raises `AgentFailure` when the outputs that placeholders name are too long together, or the budget is used up.
+    Raises `AgentFailure` when the outputs that placeholders name are too long together, or the
+    budget is used up.
     """
     asked = app.records.load(agent.query)
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
     try:
-        query, missing = render(asked, outputs, budget=budget) if asked else (_task_query(app, agent), [])
+        query, missing = (
+            render(asked, outputs, budget=budget) if asked else (_task_query(app, agent), [])
+        )
     except BadUserInput as error:
         raise AgentFailure(error.message, error_class="invalid_output") from error
     named, thread = named_agents(asked), set(app.records.load(agent.thread) or ())
-    rest = [(each.name, each.output, each.ordinal in thread) for each in before if each.agent_uuid not in named]
+    rest = [
+        (each.name, each.output, each.ordinal in thread)
+        for each in before
+        if each.agent_uuid not in named
+    ]
     task_first = app.settings.task_position == "first"
     return Given(query, missing, rest, app.records.load(agent.user_input), task_first)
 
@@ -132,7 +175,9 @@ def _task_query(app: App, agent: SessionAgent) -> str:
     return app.records.load(agent.task_query) or ""
 
 
-def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False) -> dict[str, str]:
+def given(
+    app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False
+) -> dict[str, str]:
     """What each of these agents (of any sessions, one tenant) was given, by its uuid.
 
     Raises `AgentFailure` like `composed`.
@@ -146,17 +191,23 @@ def given(app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread
         for agent in group:
             wanted.update(dict.fromkeys(app.records.load(agent.predecessors) or ()))
         outputs = {
-            each.ordinal: output_of(app, each) for each in group if each.ordinal in wanted and each.state == "completed"
+            each.ordinal: output_of(app, each)
+            for each in group
+            if each.ordinal in wanted and each.state == "completed"
         }
         outputs |= read_outputs(app, group[0], [each for each in wanted if each not in outputs])
         for agent in group:
             before = passing(app, agent, outputs, budget)
-            answers[agent.session_agent_uuid] = composed(app, agent, before, budget).text(on_thread=on_thread)
+            answers[agent.session_agent_uuid] = composed(app, agent, before, budget).text(
+                on_thread=on_thread
+            )
     return answers
 
 
 def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
-    """The predecessors that are still unfinished of each of these wide joins, from their counter shards, by uuid."""
+    """The predecessors that are still unfinished of each of these wide joins, from their counter
+    shards, by uuid.
+    """
     reads = [partial(_unfinished, app, agent) for agent in agents]
     counts = app.records.parallel.run(reads) if reads else []
     return {agent.session_agent_uuid: count for agent, count in zip(agents, counts, strict=True)}
@@ -165,14 +216,25 @@ def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
 def _unfinished(app: App, agent: SessionAgent) -> int:
     source = counter_shard_family(agent)
     key = (agent.session_uuid, agent.session_agent_uuid)
-    keys = [counter_shards.join_key(key, source, counter_shard_number(each)) for each in agent.unfinished or ()]
-    found = app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True) if keys else {}
+    keys = [
+        counter_shards.join_key(key, source, counter_shard_number(each))
+        for each in agent.unfinished or ()
+    ]
+    found = (
+        app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True)
+        if keys
+        else {}
+    )
     return sum(each.in_degree for each in found.values())
 
 
 def counter_shard_family(agent: SessionAgent) -> int:
     """Under which family the counter shards of this wide join are kept."""
-    return family(element_ordinal(agent.ordinal, agent.generation, 0)) if agent.mapped is not None else 0
+    return (
+        family(element_ordinal(agent.ordinal, agent.generation, 0))
+        if agent.mapped is not None
+        else 0
+    )
 
 
 def label(app: App, agent: SessionAgent) -> str:

@@ -7,14 +7,18 @@ from ai_coordination_engine.store.records.begun import agent_key_of
 from ai_coordination_engine.store.tables.table import Key
 
 MAX_ELEMENTS = 10_000  # of one map
-MAX_EXPANSIONS = 40  # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
-FIRST_QUESTION = (MAX_EXPANSIONS * (MAX_AGENTS + 1) + 1) * MAX_ELEMENTS  # beyond every element of every map
+# of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
+MAX_EXPANSIONS = 40
+# beyond every element of every map
+FIRST_QUESTION = (MAX_EXPANSIONS * (MAX_AGENTS + 1) + 1) * MAX_ELEMENTS
 _NO_EDGE = -1  # of an agent that a client made
 _EPOCH = 2**40  # beyond every ordinal
 
 
 def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
-    """The key of the session agent `ordinal` in the session `of`, or in the session of the agent `of`."""
+    """The key of the session agent `ordinal` in the session `of`, or in the session of the agent
+    `of`.
+    """
     if isinstance(of, SessionAgent):
         return of.session_uuid, sibling_uuid(of.session_agent_uuid, ordinal)
     return agent_key_of(of, ordinal)
@@ -22,21 +26,30 @@ def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
 
 def counts(session: Session, agent: SessionAgent) -> bool:
     """Whether the engine made the agent for this very session."""
-    return agent.ordinal is not None and agent.session_agent_uuid == agent_key(session, agent.ordinal)[1]
+    return (
+        agent.ordinal is not None
+        and agent.session_agent_uuid == agent_key(session, agent.ordinal)[1]
+    )
 
 
 def family(ordinal: int) -> int:
-    """What tells the elements of one expansion of a map from all others: 0 for the agents of the plan."""
+    """What tells the elements of one expansion of a map from all others: 0 for the agents of the
+    plan.
+    """
     return ordinal // MAX_ELEMENTS
 
 
 def element_ordinal(map_ordinal: int, generation: int, index: int) -> int:
-    """The ordinal of an element of a map; every expansion (`generation`, from 1) has elements of its own."""
+    """The ordinal of an element of a map; every expansion (`generation`, from 1) has elements of
+    its own.
+    """
     return ((generation - 1) * (MAX_AGENTS + 1) + map_ordinal + 1) * MAX_ELEMENTS + index
 
 
 def counter_shard_ordinal(ordinal: int, counter_shards: int) -> int:
-    """The ordinal of the counter shard in which an agent is counted: no planned agent's, when the agent is an element."""
+    """The ordinal of the counter shard in which an agent is counted: no planned agent's, when the
+    agent is an element.
+    """
     return family(ordinal) * MAX_ELEMENTS + ordinal % counter_shards
 
 
@@ -48,7 +61,8 @@ def counter_shard_number(edge_id: float) -> int:
 def edge_id(agent: SessionAgent) -> int:
     """The name of the edges that start at an agent.
 
-    Setting an agent back renames them, so that a late worker who still releases the old ones changes nothing.
+    Setting an agent back renames them, so that a late worker who still releases the old ones
+    changes nothing.
     """
     if agent.ordinal is None:
         return _NO_EDGE
@@ -56,7 +70,9 @@ def edge_id(agent: SessionAgent) -> int:
 
 
 def edge_id_of(ordinal: int, epoch: int | None) -> int:
-    """The name of the edges that start at the agent `ordinal` once it is set back to `epoch` (None: it never was)."""
+    """The name of the edges that start at the agent `ordinal` once it is set back to `epoch` (None:
+    it never was).
+    """
     return ordinal + (epoch or 0) * _EPOCH
 
 

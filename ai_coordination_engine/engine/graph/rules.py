@@ -1,7 +1,8 @@
-"""The rules that a session agent was given when its session started: `SessionAgent.rules`, read in one place.
+"""The rules that a session agent was given when its session started: `SessionAgent.rules`, read in
+one place.
 
-They hold `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of its predecessors), `strict` (placeholders)
-and `successor_uuids`, each only where it says something.
+They hold `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of its predecessors),
+`strict` (placeholders) and `successor_uuids`, each only where it says something.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ def of(app: App, agent: SessionAgent) -> Mapping[str, Any]:
 
 
 def policy(app: App, agent: SessionAgent) -> Policy:
-    """How often the agent is tried, or its fallback when that is its turn: its own words first, then the settings."""
+    """How often the agent is tried, or its fallback when that is its turn: its own words first,
+    then the settings.
+    """
     given = _given_policy(app, agent)
     settings = app.settings
     longest = float(given.get("max_backoff_seconds", settings.max_backoff_seconds))

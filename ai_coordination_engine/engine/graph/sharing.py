@@ -1,5 +1,5 @@
-"""What many session agents hold is stored once: large values as blobs below the session's prefix, and nothing before
-all of it is known to fit.
+"""What many session agents hold is stored once: large values as blobs below the session's prefix,
+and nothing before all of it is known to fit.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -14,18 +14,23 @@ from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.records.repository import blob_prefix
 
 INLINE_LIMIT = 4096  # bytes of a value that many session agents repeat
-MAX_WRITTEN = 64_000_000  # bytes of all that one start, one fork or one map writes for its session agents
+# bytes of all that one start, one fork or one map writes for its session agents
+MAX_WRITTEN = 64_000_000
 
 
 class Sharing:
-    """Checks values in, however many agents of the session (named by itself, or by one of them) hold each.
+    """Checks values in, however many agents of the session (named by itself, or by one of them)
+    hold each.
 
-    Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: what stands in the items counts
-    for each of them, what goes to a blob each time that it is made. `write` stores the blobs; `session.has_blobs` says
-    that there are some. An agent tells their place by what it shares itself (`beside`), if that is large.
+    Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: what stands
+    in the items counts for each of them, what goes to a blob each time that it is made. `write`
+    stores the blobs; `session.has_blobs` says that there are some. An agent tells their place by
+    what it shares itself (`beside`), if that is large.
     """
 
-    def __init__(self, app: App, session: Session | SessionAgent, beside: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, app: App, session: Session | SessionAgent, beside: Iterable[Any] = ()
+    ) -> None:
         self._app, self._session = app, session
         key = (session.coordination_uuid, session.session_uuid)
         shared = (each.key.rpartition("/")[0] for each in beside if isinstance(each, BlobReference))
@@ -61,7 +66,9 @@ class Sharing:
 
     def write(self) -> None:
         """Store the blobs; storing them again is harmless."""
-        puts = [partial(self._app.records.blobs.put, key, data) for key, data in self._unwritten.items()]
+        puts = [
+            partial(self._app.records.blobs.put, key, data) for key, data in self._unwritten.items()
+        ]
         if puts:
             self._app.records.parallel.run(puts)
         self._unwritten.clear()
@@ -75,6 +82,7 @@ class Sharing:
 def too_much() -> TooCostly:
     """What a start says that would write more than `MAX_WRITTEN`."""
     return TooCostly(
-        f"The agents of the session would take more than {MAX_WRITTEN} bytes together: their definitions, "
-        "actions, edges, and subtasks with the placeholders filled. Use fewer or smaller ones."
+        f"The agents of the session would take more than {MAX_WRITTEN} bytes together: their"
+        " definitions, actions, edges, and subtasks with the placeholders filled. Use fewer or"
+        " smaller ones."
     )

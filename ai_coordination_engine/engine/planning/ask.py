@@ -1,4 +1,6 @@
-"""Asking one agent, outside a task: a session agent of its own, on a thread that goes on from question to question."""
+"""Asking one agent, outside a task: a session agent of its own, on a thread that goes on from
+question to question.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asks. Without `agent_uuid` the triage agent, or the first, is asked; old threads end."""
+    """What a user asks. Without `agent_uuid` the triage agent, or the first, is asked; old threads
+    end.
+    """
 
     coordination_uuid: str
     user_query: str
@@ -50,11 +54,14 @@ class Asked:
 def ask(app: App, tenant: str, question: Question) -> Asked:
     """Enqueue the question and return where its answer will appear.
 
-    Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty question.
+    Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty
+    question.
     """
     if not question.user_query.strip():
         raise BadUserInput("userQuery is empty; ask something.")
-    coordination = app.records.get(COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True)
+    coordination = app.records.get(
+        COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True
+    )
     if coordination is None:
         raise COORDINATION.missing((tenant, question.coordination_uuid))
     agent = _choose(parse_agents(app.records.load(coordination.agents)), question.agent_uuid)
@@ -78,7 +85,9 @@ def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
         if chosen is None:
             raise NotFound(f'There is no such agent in the coordination: "{agent_uuid[:200]}".')
         return chosen
-    chosen = next((agent for agent in agents if agent.agent_type == "triage"), agents[0] if agents else None)
+    chosen = next(
+        (agent for agent in agents if agent.agent_type == "triage"), agents[0] if agents else None
+    )
     if chosen is None:
         raise BadUserInput("The coordination has no agent that could be asked.")
     return chosen
@@ -108,7 +117,9 @@ def _session(app: App, tenant: str, question: Question) -> Session:
     return created
 
 
-def _write_agent(app: App, tenant: str, question: Question, session: Session, agent: Agent) -> SessionAgent:
+def _write_agent(
+    app: App, tenant: str, question: Question, session: Session, agent: Agent
+) -> SessionAgent:
     table = app.records.table(SESSION_AGENT)
     session_key = (session.coordination_uuid, session.session_uuid)
     ordinal = FIRST_QUESTION - 1  # a map may be about to write elements under ordinals of the plan
@@ -116,7 +127,8 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
         earlier = [
             each  # one that is not confirmed has its ordinal too
             for each in table.query_all(tenant, session.session_uuid, consistent=True)
-            if each.ordinal is not None and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
+            if each.ordinal is not None
+            and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
         ]
         ordinal = max(ordinal, *(each.ordinal for each in earlier), 0) + 1
         record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)
@@ -130,7 +142,9 @@ def _write_agent(app: App, tenant: str, question: Question, session: Session, ag
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             raise SESSION.missing(session_key)
-        confirmed: SessionAgent = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
+        confirmed: SessionAgent = app.records.confirm(
+            SESSION_AGENT, tenant, key, record.unconfirmed, []
+        )
         confirmed.first_run = record.first_run  # though it may have begun
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")
@@ -155,7 +169,9 @@ def _agent_record(
         "definition": agent.stored(),
         "query": question.user_query,
         "input_files": list(question.input_files) if question.input_files else None,
-        "notes": f"The answer is for {question.receiver_email}." if question.receiver_email else None,
+        "notes": (
+            f"The answer is for {question.receiver_email}." if question.receiver_email else None
+        ),
     }
     nonce = marks.new_nonce()
     return SessionAgent(
@@ -179,16 +195,23 @@ def _agent_record(
     )
 
 
-def _thread(question: Question, earlier: Sequence[SessionAgent], app: App) -> tuple[str | None, list[int]]:
-    """The thread that the question goes on with (None: it opens one) and the ordinals of its turns, oldest first.
+def _thread(
+    question: Question, earlier: Sequence[SessionAgent], app: App
+) -> tuple[str | None, list[int]]:
+    """The thread that the question goes on with (None: it opens one) and the ordinals of its turns,
+    oldest first.
 
-    A name that this session has not seen becomes a new thread's. A turn that is not answered yet is heard if it is
-    answered when this question's agent runs.
+    A name that this session has not seen becomes a new thread's. A turn that is not answered yet is
+    heard if it is answered when this question's agent runs.
     """
     known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
     turns = [each for each in known if each.thread_uuid == question.thread_uuid]
     minutes = question.thread_life_minutes
-    if turns and minutes is not None and (app.clock.now() - turns[-1].updated_at).total_seconds() > 60 * minutes:
+    if (
+        turns
+        and minutes is not None
+        and (app.clock.now() - turns[-1].updated_at).total_seconds() > 60 * minutes
+    ):
         return None, []
     heard = [each.ordinal for each in turns if each.state in ("completed", *OPEN_AGENT_STATES)]
     return question.thread_uuid, heard[-MAX_THREAD_TURNS:]

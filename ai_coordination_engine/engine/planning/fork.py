@@ -1,8 +1,8 @@
-"""Forking: a new session from a point of another one. What completed before that point is taken over with its results,
-the rest is as if it had just been planned, perhaps with other input.
+"""Forking: a new session from a point of another one. What completed before that point is taken
+over with its results, the rest is as if it had just been planned, perhaps with other input.
 
-It is written in the order of a start: the session, which nobody sees yet and which says what it takes over; its agents;
-then it is confirmed, and everything else follows by reconciling it.
+It is written in the order of a start: the session, which nobody sees yet and which says what it
+takes over; its agents; then it is confirmed, and everything else follows by reconciling it.
 """
 
 from collections import defaultdict
@@ -19,7 +19,12 @@ from ai_coordination_engine.domain.subtasks import refuse_missing
 from ai_coordination_engine.engine.advance.ending import agents_of, has_agents
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.reconcile import find, reconcile_session
-from ai_coordination_engine.engine.control.reset import as_planned, counter_shard_count, descendants, ends_early
+from ai_coordination_engine.engine.control.reset import (
+    as_planned,
+    counter_shard_count,
+    descendants,
+    ends_early,
+)
 from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.engine.planning.session_agents import Filling
@@ -37,13 +42,24 @@ from ai_coordination_engine.store.transitions.sessions import watch_shard
 from ai_coordination_engine.store.transitions.steering import Order
 
 _CARRIED = carried(SESSION_FIELDS)
-_SNAPSHOT = ("agent_action", "definition", "predecessors", "successors", "rules", "query", "task_query", "input_files")
+_SNAPSHOT = (
+    "agent_action",
+    "definition",
+    "predecessors",
+    "successors",
+    "rules",
+    "query",
+    "task_query",
+    "input_files",
+)
 _RESULTS = ("agent_output", "user_input", "chosen")
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is asked of the fork instead: `subtask_query` of the agent `start` (an ordinal), from which it runs."""
+    """What is asked of the fork instead: `subtask_query` of the agent `start` (an ordinal), from
+    which it runs.
+    """
 
     start: int | None
     task_query: str | None
@@ -53,7 +69,9 @@ class Changes:
     @property
     def may_be_large(self) -> bool:
         """Whether there is anything that may not fit into an agent's item."""
-        return any(each is not None for each in (self.task_query, self.subtask_query, self.input_files))
+        return any(
+            each is not None for each in (self.task_query, self.subtask_query, self.input_files)
+        )
 
 
 def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
@@ -71,25 +89,44 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Start a session that takes over what completed in another, but for one agent and all that follows from it.
+    """Start a session that takes over what completed in another, but for one agent and all that
+    follows from it.
 
-    Changed input applies to what runs. Idempotent with a `new_session_uuid` or an idempotency key. Raises `NotFound`,
-    `BadUserInput`, or `Conflict` when the new session's uuid stands for another session.
+    Changed input applies to what runs. Idempotent with a `new_session_uuid` or an idempotency key.
+    Raises `NotFound`, `BadUserInput`, or `Conflict` when the new session's uuid stands for another
+    session.
     """
     source = find(app, tenant, (coordination_uuid, session_uuid))
     if source.restart is not None and source.status == "in_transit":
-        source = reconcile_session(app, tenant, coordination_uuid, session_uuid)  # first it is set back as a whole
+        # first it is set back as a whole
+        source = reconcile_session(app, tenant, coordination_uuid, session_uuid)
     if source.plan_hash is None:
-        raise Conflict("The session was not started from a task; only those can be forked.", status=source.status)
+        raise Conflict(
+            "The session was not started from a task; only those can be forked.",
+            status=source.status,
+        )
     agents = [each for each in agents_of(app, source) if each.sink_count != 0]
     start = _start(agents, from_session_agent_uuid)
     if subtask_query is not None and start is None:
-        raise BadUserInput("subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid.")
-    changes = Changes(start, task_query, subtask_query, list(input_files) if input_files is not None else None)
-    given = [session_uuid, from_session_agent_uuid, task_query, subtask_query, repr(input_files), user_id]
+        raise BadUserInput(
+            "subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid."
+        )
+    changes = Changes(
+        start, task_query, subtask_query, list(input_files) if input_files is not None else None
+    )
+    given = [
+        session_uuid,
+        from_session_agent_uuid,
+        task_query,
+        subtask_query,
+        repr(input_files),
+        user_id,
+    ]
     order = Order.of(updated_by, idempotency_key or new_session_uuid or "", "fork", *given)
     named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
-    derived = child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
+    derived = (
+        child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
+    )
     fork = Fork(app, source, agents, changes)
     return fork.write((coordination_uuid, new_session_uuid or derived), order, user_id)
 
@@ -100,9 +137,16 @@ def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
     for each in agents:
         if each.session_agent_uuid == uuid:
             if each.map_ordinal is not None:
-                raise BadUserInput("fromSessionAgentUuid is an element of a map; name the map, or an agent before it.")
+                raise BadUserInput(
+                    "fromSessionAgentUuid is an element of a map; name the map, or an agent"
+                    " before it."
+                )
             return int(each.ordinal)
-    raise SESSION_AGENT.missing((agents[0].session_uuid, uuid)) if agents else NotFound("The session has no agents.")
+    raise (
+        SESSION_AGENT.missing((agents[0].session_uuid, uuid))
+        if agents
+        else NotFound("The session has no agents.")
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +159,9 @@ class Fork:
     changes: Changes
 
     def write(self, key: Key, order: Order, user_id: str | None) -> Session:
-        """Write and confirm the fork, or go on where an earlier try died; the session once it is under way."""
+        """Write and confirm the fork, or go on where an earlier try died; the session once it is
+        under way.
+        """
         app, tenant = self.app, self.source.partition_key
         for each in self._fresh_ones(self._kept()):
             self._changed(each)  # what cannot be asked is refused before anything is written
@@ -147,7 +193,9 @@ class Fork:
         }
         sinks = [each for each in self.agents if each.sink_count]
         if not sinks:
-            raise Conflict("Nothing is left of the session that could be forked: its agents were deleted.")
+            raise Conflict(
+                "Nothing is left of the session that could be forked: its agents were deleted."
+            )
         count = how_many(sinks[0].sink_count or 0)
         nonce = marks.new_nonce()
         packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
@@ -180,23 +228,33 @@ class Fork:
         """The ordinals of what is taken over: completed, and not after the point of the fork."""
         start = self.changes.start
         again = set() if start is None else descendants(self.app, self.agents, start)
-        kept = {each.ordinal: each for each in self.agents if each.state == "completed" and each.ordinal not in again}
+        kept = {
+            each.ordinal: each
+            for each in self.agents
+            if each.state == "completed" and each.ordinal not in again
+        }
         return {ordinal for ordinal, each in kept.items() if self._is_kept_element(each, kept)}
 
     @staticmethod
     def _is_kept_element(agent: SessionAgent, kept: dict[int, SessionAgent]) -> bool:
-        """Whether an element belongs to what its map, which is kept too, was made of; True for other agents."""
+        """Whether an element belongs to what its map, which is kept too, was made of; True for
+        other agents.
+        """
         if agent.map_ordinal is None:
             return True
         parent = kept.get(agent.map_ordinal)
         if parent is None or parent.mapped is None:
             return False
-        return family(agent.ordinal) == family(element_ordinal(parent.ordinal, parent.generation, 0))
+        return family(agent.ordinal) == family(
+            element_ordinal(parent.ordinal, parent.generation, 0)
+        )
 
     @property
     def _task_query(self) -> str:
         changed = self.changes.task_query
-        return changed if changed is not None else self.app.records.load(self.source.task_query) or ""
+        return (
+            changed if changed is not None else self.app.records.load(self.source.task_query) or ""
+        )
 
     def _subtask_queries(self) -> Any:
         """The subtasks of the source, with the changed one in its place."""
@@ -205,7 +263,9 @@ class Fork:
             return subtasks or None
         agent = next(each for each in self.agents if each.ordinal == self.changes.start)
         changed = {"agent_uuid": agent.agent_uuid, "subtask_query": self.changes.subtask_query}
-        places = [place for place, each in enumerate(subtasks) if each["agent_uuid"] == agent.agent_uuid]
+        places = [
+            place for place, each in enumerate(subtasks) if each["agent_uuid"] == agent.agent_uuid
+        ]
         index = self._siblings(agent).index(agent.ordinal)
         if index < len(places):
             subtasks[places[index]] = changed
@@ -216,7 +276,9 @@ class Fork:
     def _siblings(self, agent: SessionAgent) -> list[int]:
         """The ordinals of the subtasks of the same agent, in the order of the task."""
         return [
-            each.ordinal for each in self.agents if each.agent_uuid == agent.agent_uuid and each.map_ordinal is None
+            each.ordinal
+            for each in self.agents
+            if each.agent_uuid == agent.agent_uuid and each.map_ordinal is None
         ]
 
     # Its agents
@@ -226,15 +288,22 @@ class Fork:
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
-            raise Conflict("The session was run again while it was forked; fork it anew, with another uuid.")
+            raise Conflict(
+                "The session was run again while it was forked; fork it anew, with another uuid."
+            )
         fresh = self._fresh_ones(kept)
         copied = [self._copy(session, each, share) for each in taken]
-        records = [*copied, *(record for each in fresh for record in self._fresh(session, each, share))]
+        records = [
+            *copied,
+            *(record for each in fresh for record in self._fresh(session, each, share)),
+        ]
         share.write()
         return [*records, *self._sinks(session)]
 
     def _fresh_ones(self, kept: set[int]) -> list[SessionAgent]:
-        return [each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None]
+        return [
+            each for each in self.agents if each.ordinal not in kept and each.map_ordinal is None
+        ]
 
     def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
         """A completed agent with its results; its attempts stay where they were made."""
@@ -255,9 +324,19 @@ class Fork:
     def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
         """An agent that is to run, and the counter shards of a wide join."""
         app, key = self.app, agent_key(session, agent.ordinal)
-        changed = {name: share.once((name, id(each)), lambda: each) for name, each in self._changed(agent).items()}  # noqa: B023  # called at once
-        kept = {name: self._again(getattr(agent, name), share) for name in _SNAPSHOT if name not in changed}
-        before = [each for each in app.records.load(agent.predecessors) or () if each in self._present]
+        # called at once
+        changed = {
+            name: share.once((name, id(each)), lambda: each)  # noqa: B023
+            for name, each in self._changed(agent).items()
+        }  # noqa: B023, RUF100
+        kept = {
+            name: self._again(getattr(agent, name), share)
+            for name in _SNAPSHOT
+            if name not in changed
+        }
+        before = [
+            each for each in app.records.load(agent.predecessors) or () if each in self._present
+        ]
         made = SessionAgent(
             **self._common(session, agent),
             **kept,
@@ -281,7 +360,9 @@ class Fork:
         return share(value)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
-        """What the agent is given instead; the same objects for all agents that are given the same."""
+        """What the agent is given instead; the same objects for all agents that are given the
+        same.
+        """
         changes = self.changes
         values: dict[str, Any] = {}
         if changes.input_files is not None:
@@ -295,7 +376,9 @@ class Fork:
         return values
 
     def _asked(self, agent: SessionAgent, text: str) -> Any:
-        """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not take."""
+        """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not
+        take.
+        """
         described = self._agents[agent.agent_uuid]
         action = AgentAction.model_validate(self.app.records.load(agent.agent_action) or {})
         subtask = self._filling(text, described, action)
@@ -310,7 +393,9 @@ class Fork:
         for each in self.app.records.load(self.source.subtask_queries) or ():
             own[each["agent_uuid"]].append(each.get("subtask_query"))
         left = {uuid: iter(texts) for uuid, texts in own.items()}
-        planned = [each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left]
+        planned = [
+            each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left
+        ]
         return {each.ordinal: next(left[each.agent_uuid], None) for each in planned}
 
     @cached_property
@@ -324,7 +409,10 @@ class Fork:
     @cached_property
     def _agents(self) -> dict[str, Agent]:
         planned = [each for each in self.agents if each.map_ordinal is None]
-        described = [self.app.records.load(each.definition) or {"agent_uuid": each.agent_uuid} for each in planned]
+        described = [
+            self.app.records.load(each.definition) or {"agent_uuid": each.agent_uuid}
+            for each in planned
+        ]
         return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
 
     def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
@@ -352,4 +440,7 @@ class Fork:
         count = how_many(sinks or 0)
         key = partial(counter_shards.sink_key, session)
         spread = counter_shards.spread(ordinals, count) if count else {}
-        return [counter_shards.counter_shard(key(number), session, each) for number, each in spread.items()]
+        return [
+            counter_shards.counter_shard(key(number), session, each)
+            for number, each in spread.items()
+        ]

@@ -35,7 +35,8 @@ def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) ->
 
 @dataclass(frozen=True)
 class Plan:
-    """The agents of a session to be, all agents of its coordination by uuid, and the policy for failures.
+    """The agents of a session to be, all agents of its coordination by uuid, and the policy for
+    failures.
 
     `placeholders` says whether one without a value is an error (`strict`).
     """
@@ -51,9 +52,11 @@ class Plan:
 
 
 class Filling:
-    """Fills the subtasks of one start, or one fork: each text of an agent once, all of them within one budget.
+    """Fills the subtasks of one start, or one fork: each text of an agent once, all of them within
+    one budget.
 
-    Raises `BadUserInput` when that is used up, or all texts have more than `MAX_WRITTEN` characters together.
+    Raises `BadUserInput` when that is used up, or all texts have more than `MAX_WRITTEN` characters
+    together.
     """
 
     def __init__(self, query: str, by_uuid: Mapping[str, Agent]) -> None:
@@ -74,24 +77,34 @@ class Filling:
 
 
 def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
-    """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is strict also for a
-    placeholder without a value.
+    """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is
+    strict also for a placeholder without a value.
     """
     filling = Filling(query, planned.by_uuid)
     subtasks = [
-        filling(each.subtask_query, each.agent, each.action) if each.subtask_query else Subtask(None)
+        (
+            filling(each.subtask_query, each.agent, each.action)
+            if each.subtask_query
+            else Subtask(None)
+        )
         for each in planned.agents
     ]
     if planned.placeholders == "strict":
-        refuse_missing((each.agent.label, subtask) for each, subtask in zip(planned.agents, subtasks, strict=True))
+        refuse_missing(
+            (each.agent.label, subtask)
+            for each, subtask in zip(planned.agents, subtasks, strict=True)
+        )
     return subtasks
 
 
-def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]) -> list[SessionAgent]:
-    """The session agents of a plan. What they share and is large is written to one blob, below the session's prefix.
+def session_agents(
+    app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]
+) -> list[SessionAgent]:
+    """The session agents of a plan. What they share and is large is written to one blob, below the
+    session's prefix.
 
-    Marks `session.has_blobs` when there is such a blob. Raises `BadUserInput`, before anything is written, when all of
-    them together are too large.
+    Marks `session.has_blobs` when there is such a blob. Raises `BadUserInput`, before anything is
+    written, when all of them together are too large.
     """
     share = Sharing(app, session)
     input_files = app.records.load(session.input_files)
@@ -109,7 +122,8 @@ def session_agents(app: App, session: Session, planned: Plan, subtasks: Sequence
         SessionAgent(
             **common,
             **_values(session, planned, each, share),
-            query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023  # called at once
+            # called at once
+            query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023
             lease_seconds=_lease_seconds(app, each),
             sink_count=None if each.successors else sinks,
         )
@@ -126,7 +140,9 @@ def session_counter_shards(session: Session, planned: Plan) -> list[SessionAgent
         if count := counter_shards.how_many(len(each.predecessors), each.action.join):
             key = agent_key(session, each.ordinal)
             found += [
-                counter_shards.counter_shard(counter_shards.join_key(key, 0, number), session, edges)
+                counter_shards.counter_shard(
+                    counter_shards.join_key(key, 0, number), session, edges
+                )
                 for number, edges in counter_shards.spread(each.predecessors, count).items()
             ]
     sinks = planned.sinks()
@@ -141,10 +157,16 @@ def session_counter_shards(session: Session, planned: Plan) -> list[SessionAgent
 def open_sinks(planned: Plan) -> list[int]:
     """What the session counts off until it ends: its sinks, or counter shards of them."""
     sinks = planned.sinks()
-    return list(counter_shards.spread(sinks, count)) if (count := counter_shards.how_many(len(sinks))) else sinks
+    return (
+        list(counter_shards.spread(sinks, count))
+        if (count := counter_shards.how_many(len(sinks)))
+        else sinks
+    )
 
 
-def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
+def _values(
+    session: Session, planned: Plan, each: PlannedAgent, share: Sharing
+) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
@@ -158,14 +180,20 @@ def _values(session: Session, planned: Plan, each: PlannedAgent, share: Sharing)
         "ordinal": each.ordinal,
         "state": "initial",
         "in_degree": len(each.predecessors),
-        "unfinished": set(counter_shards.spread(each.predecessors, counter_shard))
-        if counter_shard
-        else set(each.predecessors) or None,
+        "unfinished": (
+            set(counter_shards.spread(each.predecessors, counter_shard))
+            if counter_shard
+            else set(each.predecessors) or None
+        ),
         "counter_shards": counter_shard or None,
         "still_needed": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
-        "successors": share([_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None),
-        "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None),
+        "successors": share(
+            [_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None
+        ),
+        "rules": share.once(
+            ("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None
+        ),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
         "awaits_user": each.action.user_in_the_loop or None,
@@ -204,7 +232,9 @@ def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
         "map": action.map.stored() if action.map else None,
         "names": names_of(action, planned.by_uuid) if action.map else None,
         "strict": planned.placeholders == "strict",
-        "successor_uuids": list(dict.fromkeys(after)) if action.action_function.function_name else None,
+        "successor_uuids": (
+            list(dict.fromkeys(after)) if action.action_function.function_name else None
+        ),
     }
     return {name: value for name, value in given.items() if value}
 

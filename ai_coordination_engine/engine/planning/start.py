@@ -1,11 +1,13 @@
-"""Starting a session: the task becomes session agents with their edges, and the roots go to the queue.
+"""Starting a session: the task becomes session agents with their edges, and the roots go to the
+queue.
 
-The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard lets go of its
-coordination; then its agents but the first, in batches, and the coordination is read again; then the first agent, which
-confirms the session (`store.starts`); last the roots are enqueued. A start that dies before it confirms leaves an
-invisible session whose agents nobody runs; the sweep fences and removes it. One with a `session_uuid` chosen by the
-client may be sent again: each try writes agents of its own, whose uuids nobody else knows, and the first that confirms
-the session makes them count. Who has not written the session itself confirms in its row.
+The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard
+lets go of its coordination; then its agents but the first, in batches, and the coordination is read
+again; then the first agent, which confirms the session (`store.starts`); last the roots are
+enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody runs;
+the sweep fences and removes it. One with a `session_uuid` chosen by the client may be sent again:
+each try writes agents of its own, whose uuids nobody else knows, and the first that confirms the
+session makes them count. Who has not written the session itself confirms in its row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,14 +66,22 @@ class Start:
 def execute_procedure(
     app: App, tenant: str, start: Start, warn: Callable[[str], None] = lambda warning: None
 ) -> Session:
-    """Start a session of a task and return it, dispatched; idempotent when the client chose `session_uuid`.
+    """Start a session of a task and return it, dispatched; idempotent when the client chose
+    `session_uuid`.
 
-    `warn` is told what is odd. Raises `NotFound` for a coordination or task that does not exist, `BadUserInput` for a
-    task that cannot run, `Conflict` when the session uuid stands for another session.
+    `warn` is told what is odd. Raises `NotFound` for a coordination or task that does not exist,
+    `BadUserInput` for a task that cannot run, `Conflict` when the session uuid stands for another
+    session.
     """
     task_key = (start.coordination_uuid, start.task_uuid)
     reads: list[Callable[[], Any]] = [
-        partial(app.records.get, COORDINATION, tenant, (tenant, start.coordination_uuid), consistent=True),
+        partial(
+            app.records.get,
+            COORDINATION,
+            tenant,
+            (tenant, start.coordination_uuid),
+            consistent=True,
+        ),
         partial(app.records.get, TASK, tenant, task_key, consistent=True),
     ]
     if start.session_uuid is not None:  # it may have been used before
@@ -93,7 +103,8 @@ def execute_procedure(
     agents = session_agents(app, session, planned, subtasks)
     _pack(app, session)
     stored = _write_session(app, session, asked=start.task_query is not None)
-    if stored is not session and stored.unconfirmed is not None:  # an equal start has written it, and may have died
+    # an equal start has written it, and may have died
+    if stored is not session and stored.unconfirmed is not None:
         stored.incarnation = session.nonce
         subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
         agents = session_agents(app, stored, planned, subtasks)
@@ -102,12 +113,15 @@ def execute_procedure(
         begin = write_and_confirm if stored.incarnation is not None else write_and_begin
         confirmed = begin(app, stored, [agents[0], *rest])
         if confirmed is None:  # an equal start has fenced it, and goes on or has died
-            return execute_procedure(app, tenant, replace(start, session_uuid=session.session_uuid), warn)
+            return execute_procedure(
+                app, tenant, replace(start, session_uuid=session.session_uuid), warn
+            )
         if confirmed.incarnation == stored.incarnation:
             app.queue.send([wake(each) for each in agents if each.in_degree == 0])
             return confirmed
         stored = confirmed
-    if stored.status in OPEN_SESSION_STATUSES or stored.strays is not None:  # its starter may have died before the end
+    # its starter may have died before the end
+    if stored.status in OPEN_SESSION_STATUSES or stored.strays is not None:
         stored = reconcile_session(app, tenant, stored.coordination_uuid, stored.session_uuid)
     return stored
 
@@ -115,29 +129,46 @@ def execute_procedure(
 def _plan(coordination: Any, task: Any) -> Plan:
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
     subtasks = parse_subtask_queries(task.subtask_queries)
-    _check_agents(agents, subtasks, actions, task)  # the coordination may have changed since the task was written
+    # the coordination may have changed since the task was written
+    _check_agents(agents, subtasks, actions, task)
     check_rules(agents, actions)
     planned = plan(agents, subtasks, actions)
-    return Plan(planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders)
+    return Plan(
+        planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders
+    )
 
 
 def _check_agents(
-    agents: Sequence[Agent], subtasks: Sequence[SubtaskQuery], actions: Mapping[str, AgentAction], task: Any
+    agents: Sequence[Agent],
+    subtasks: Sequence[SubtaskQuery],
+    actions: Mapping[str, AgentAction],
+    task: Any,
 ) -> None:
-    """Raises `BadUserInput` that names the agents of a task which its coordination does not have any more."""
+    """Raises `BadUserInput` that names the agents of a task which its coordination does not have
+    any more.
+    """
     known = {agent.agent_uuid for agent in agents}
     after = [uuid for action in actions.values() for uuid in action.predecessors]
     named = dict.fromkeys([*(each.agent_uuid for each in subtasks), *actions, *after])
     if gone := [uuid[:100] for uuid in named if uuid not in known]:
-        names = f"the agent {gone[0]!r}" if len(gone) == 1 else f"the agents {', '.join(map(repr, gone[:5]))}"
+        names = (
+            f"the agent {gone[0]!r}"
+            if len(gone) == 1
+            else f"the agents {', '.join(map(repr, gone[:5]))}"
+        )
         raise BadUserInput(
-            f"The task {(task.task_name or task.task_uuid)[:100]!r} names {names}, which its coordination does not "
-            "have. Add what is missing to the coordination, or save the task without it."
+            f"The task {(task.task_name or task.task_uuid)[:100]!r} names {names}, which its"
+            " coordination does not have. Add what is missing to the coordination, or save the"
+            " task without it."
         )
 
 
-def _session(app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str) -> Session:
-    """The session to be: nobody sees it until its mark is taken off, so its status is what it will be then."""
+def _session(
+    app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str
+) -> Session:
+    """The session to be: nobody sees it until its mark is taken off, so its status is what it will
+    be then.
+    """
     now = app.clock.now()
     key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
     values = {
@@ -172,12 +203,15 @@ def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: getattr(session, name) for name in Session.payload_names()}
     key = (session.coordination_uuid, session.session_uuid)
-    for name, value in app.records.store(SESSION, session.partition_key, key, values, session.nonce).items():
+    for name, value in app.records.store(
+        SESSION, session.partition_key, key, values, session.nonce
+    ).items():
         setattr(session, name, value)
 
 
 def _write_session(app: App, session: Session, *, asked: bool) -> Session:
-    """The session as it is stored now: this one, or the one that an earlier, equal start has written.
+    """The session as it is stored now: this one, or the one that an earlier, equal start has
+    written.
 
     The query counts when it was `asked` with the start; the task's own may have changed since.
     """
@@ -185,33 +219,46 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
     def check(old: Session) -> None:
         same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
         is_fork = old.unconfirmed is not None and old.restart is not None
-        if is_fork or old.plan_hash is None or any(not _is_same(app, old, session, name) for name in same):
+        if (
+            is_fork
+            or old.plan_hash is None
+            or any(not _is_same(app, old, session, name) for name in same)
+        ):
             raise Conflict("This sessionUuid stands for another session; choose a new one.")
         if old.unconfirmed is not None and old.plan_hash != session.plan_hash:
-            raise Conflict("The task changed since this sessionUuid was first used; choose a new one.")
+            raise Conflict(
+                "The task changed since this sessionUuid was first used; choose a new one."
+            )
 
     return reserve(app, session, check)
 
 
 def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
-    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which this start joins.
+    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which
+    this start joins.
 
-    What stands there and was given up is removed first; what this start has put into blobs in vain, too. Raises what
-    `check` raises, `NotFound` and `Conflict`.
+    What stands there and was given up is removed first; what this start has put into blobs in vain,
+    too. Raises what `check` raises, `NotFound` and `Conflict`.
     """
     try:
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
         if session.has_blobs:
             key = (session.coordination_uuid, session.session_uuid)
-            _remove_in_vain(app, session, app.records.table(SESSION).get(session.partition_key, key, consistent=True))
+            _remove_in_vain(
+                app,
+                session,
+                app.records.table(SESSION).get(session.partition_key, key, consistent=True),
+            )
         raise
     _remove_in_vain(app, session, stored)
     return stored
 
 
 def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
-    """Remove what a start has put into blobs, unless its session is what stands there, whoever joined it since."""
+    """Remove what a start has put into blobs, unless its session is what stands there, whoever
+    joined it since.
+    """
     if stored is None or stored.nonce != session.nonce:
         guards.remove_blobs(app.records, SESSION, session)
 
@@ -239,14 +286,20 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
 
 
 def _is_going(app: App, old: Session) -> bool:
-    """Whether a session is being deleted; a delete that died does not go on, but what was given up is for the sweep."""
-    return old.deleting is not None and (old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now()))
+    """Whether a session is being deleted; a delete that died does not go on, but what was given up
+    is for the sweep.
+    """
+    return old.deleting is not None and (
+        old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now())
+    )
 
 
 def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
-    """Write the agents and counter shards of a session that this start has written, the first agent last: that confirms it.
+    """Write the agents and counter shards of a session that this start has written, the first agent
+    last: that confirms it.
 
-    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one confirms.
+    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one
+    confirms.
     """
     first, *others = agents
     if not _written(app, session, others):
@@ -255,7 +308,12 @@ def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) 
         return _undo(app, session, _confirmed(session, first))
     now = starts.read(app.records, session)  # somebody may have taken the start back
     app.records.look_at_starts([now] if now is not None else [], consistent=True)
-    if now is not None and now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None:
+    if (
+        now is not None
+        and now.nonce == session.nonce
+        and now.unconfirmed is not None
+        and now.deleting is None
+    ):
         return None
     return _undo(app, session, now)
 
@@ -268,30 +326,43 @@ def _confirmed(session: Session, first: SessionAgent) -> Session:
 
 
 def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
-    """Write agents and counter shards, read the coordination again and make the session visible; the session as it is then.
+    """Write agents and counter shards, read the coordination again and make the session visible;
+    the session as it is then.
 
     The start is taken back when the coordination is gone, or an equal start was faster.
     """
     is_there = _written(app, session, agents)
-    return _undo(app, session, app.transitions.session.confirm(session) if is_there else None, is_gone=not is_there)
+    return _undo(
+        app,
+        session,
+        app.transitions.session.confirm(session) if is_there else None,
+        is_gone=not is_there,
+    )
 
 
 def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Write agents and counter shards, and see whether the coordination is there: read once the session is written.
+    """Write agents and counter shards, and see whether the coordination is there: read once the
+    session is written.
 
-    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody runs them before the
-    session is confirmed.
+    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody
+    runs them before the session is confirmed.
     """
     table, tenant = app.records.table(SESSION_AGENT), session.partition_key
     batches = range(0, len(agents), BATCH_WRITE_LIMIT)
-    writes = [partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches]
-    parent = partial(app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid))
+    writes = [
+        partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches
+    ]
+    parent = partial(
+        app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid)
+    )
     calls: list[Any] = [parent, *writes]
     return app.records.parallel.run(calls)[0] is not None
 
 
 def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = False) -> Session:
-    """Take a start back unless the session is confirmed `now` with its agents; remove what does not count."""
+    """Take a start back unless the session is confirmed `now` with its agents; remove what does not
+    count.
+    """
     if now is not None and now.nonce != session.nonce:
         now = None
     if now is None or now.unconfirmed is not None or now.incarnation != session.incarnation:

@@ -1,8 +1,10 @@
-"""Long jobs: an agent that answered "pending" waits for a job elsewhere, without a message and without a process.
+"""Long jobs: an agent that answered "pending" waits for a job elsewhere, without a message and
+without a process.
 
-Nothing polls. Who completes a job writes its item first and wakes the agent then; who parks an agent parks it first and
-looks at the item then: whichever comes second sees the other. The item's one write from pending decides how the job
-ended; the agent takes it from there when it is woken, as often as that may be.
+Nothing polls. Who completes a job writes its item first and wakes the agent then; who parks an
+agent parks it first and looks at the item then: whichever comes second sees the other. The item's
+one write from pending decides how the job ended; the agent takes it from there when it is woken, as
+often as that may be.
 """
 
 import hashlib
@@ -32,7 +34,8 @@ from ai_coordination_engine.store.transitions.async_tasks import AsyncTask
 
 
 def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) -> None:
-    """Record the attempt as pending and park its agent until the job of `result` ends, or is not heard of in time.
+    """Record the attempt as pending and park its agent until the job of `result` ends, or is not
+    heard of in time.
 
     Raises `AgentFailure`, before anything is written, when the job's uuid cannot be used.
     """
@@ -41,7 +44,9 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
         message = f"An async task uuid has 1 to {MAX_ID} printable bytes, and no space at its ends."
         raise AgentFailure(message, error_class="invalid_output")
     try:
-        task = app.async_tasks.open(agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent))
+        task = app.async_tasks.open(
+            agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent)
+        )
     except Refused as refused:
         raise AgentFailure(
             "The async task uuid is in use by another session agent.", error_class="invalid_output"
@@ -51,7 +56,9 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
 
 
 def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> None:
-    """Park an agent whose attempt is recorded as pending until its long job ends; at once when nobody knows the job."""
+    """Park an agent whose attempt is recorded as pending until its long job ends; at once when
+    nobody knows the job.
+    """
     deadline = task.deadline if task is not None else app.clock.now().timestamp()
     try:
         parked = app.transitions.wait_for_task(agent, uuid, deadline)
@@ -62,17 +69,24 @@ def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> No
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:
-    """What became of the job that the agent waits for; None while it goes on. Raises `AgentFailure`.
+    """What became of the job that the agent waits for; None while it goes on. Raises
+    `AgentFailure`.
 
-    The agent has one message under way that ends its wait. Whoever comes at that time and finds that the job was heard
-    of sends the next; who comes earlier sends none, or there would be more of them with every look, but has the sweep
-    look then: whoever was to send one may have died.
+    The agent has one message under way that ends its wait. Whoever comes at that time and finds
+    that the job was heard of sends the next; who comes earlier sends none, or there would be more
+    of them with every look, but has the sweep look then: whoever was to send one may have died.
     """
     task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
-    if task is not None and task.status == "pending" and task.deadline <= app.clock.now().timestamp():
+    if (
+        task is not None
+        and task.status == "pending"
+        and task.deadline <= app.clock.now().timestamp()
+    ):
         task = app.async_tasks.expire(task)
     if task is None:
-        raise AgentFailure("Nothing is known of the long job any more.", retryable=True, error_class="lost")
+        raise AgentFailure(
+            "Nothing is known of the long job any more.", retryable=True, error_class="lost"
+        )
     if task.status == "completed":
         return AgentResult(app.records.load(task.agent_output) or "", task.usage or {})
     if task.status == "failed":
@@ -90,8 +104,9 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
 def states(
     app: App, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`, `usage`, `error`,
-    `error_class`, `heartbeat_until`. Session runs never change; this is what has happened since.
+    """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`,
+    `usage`, `error`, `error_class`, `heartbeat_until`. Session runs never change; this is what has
+    happened since.
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.async_tasks.get_many(tenant, known, consistent=consistent)
@@ -110,11 +125,13 @@ def complete_async_task(
     error: str | None = None,
     usage: Mapping[str, Any] | None = None,
 ) -> None:
-    """End a long job with its `result` (a text, or any JSON) or its `error`, and wake the agent that waits for it.
+    """End a long job with its `result` (a text, or any JSON) or its `error`, and wake the agent
+    that waits for it.
 
-    The same again, with its usage or without, is a success that changes nothing. Raises `NotFound`; `Conflict` when
-    the job has ended otherwise; `BadUserInput` for neither or both, or more than `MAX_TEXT` characters. A job whose
-    agent waits no longer (it was cancelled, or tries again) ends all the same, and nothing follows.
+    The same again, with its usage or without, is a success that changes nothing. Raises `NotFound`;
+    `Conflict` when the job has ended otherwise; `BadUserInput` for neither or both, or more than
+    `MAX_TEXT` characters. A job whose agent waits no longer (it was cancelled, or tries again) ends
+    all the same, and nothing follows.
     """
     status, values = _ending(result, error, usage)
     task = _find(app, tenant, async_task_uuid)
@@ -142,7 +159,9 @@ def complete_async_task(
 
 
 def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
-    """A long job is still at work: its deadline begins anew. Raises `NotFound`, or `Conflict` when it has ended."""
+    """A long job is still at work: its deadline begins anew. Raises `NotFound`, or `Conflict` when
+    it has ended.
+    """
     task = _find(app, tenant, async_task_uuid)
     try:
         app.async_tasks.heartbeat(task)
@@ -154,7 +173,9 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
 
 
 def _watch_over(app: App, agent: SessionAgent, task: AsyncTask | None) -> None:
-    """A job that ended before its agent was parked wakes it now; any other one when its time is over."""
+    """A job that ended before its agent was parked wakes it now; any other one when its time is
+    over.
+    """
     if task is None or task.status != "pending":
         app.queue.send([wake(agent)])
     else:
@@ -165,9 +186,17 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
     """The status of the job, and what is kept of its end."""
     if (result is None) == (error is None):
         raise BadUserInput("completeAsyncTask takes either a result or an error.")
-    text = error if error is not None else without_mark(result) if isinstance(result, str) else _json(result)
+    text = (
+        error
+        if error is not None
+        else without_mark(result)
+        if isinstance(result, str)
+        else _json(result)
+    )
     if len(text) > MAX_TEXT:
-        raise BadUserInput(f"The {'error' if error else 'result'} has {len(text)} characters; it takes {MAX_TEXT}.")
+        raise BadUserInput(
+            f"The {'error' if error else 'result'} has {len(text)} characters; it takes {MAX_TEXT}."
+        )
     if error is not None and not text.strip():
         raise BadUserInput("error is empty; it says why the job failed.")
     status, name = ("completed", "agent_output") if error is None else ("failed", "notes")
@@ -201,11 +230,14 @@ def _ended(task: AsyncTask | None, async_task_uuid: str, *, other_usage: bool = 
         return _missing(async_task_uuid)
     if other_usage:
         return Conflict(
-            f"The async task has {task.status} already, with this end but another usage.", status=task.status
+            f"The async task has {task.status} already, with this end but another usage.",
+            status=task.status,
         )
     if task.status in ("completed", "failed"):
         return Conflict(f"The async task has {task.status} already.", status=task.status)
-    return Conflict("The async task was not heard of in time and has been given up.", status="expired")
+    return Conflict(
+        "The async task was not heard of in time and has been given up.", status="expired"
+    )
 
 
 def _state(app: App, task: AsyncTask) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What the open agents of a session wait for: when somebody should look at it again, and what nobody looks after."""
+"""What the open agents of a session wait for: when somebody should look at it again, and what
+nobody looks after.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ _NAMED = 10  # of what is missing
 
 @dataclass
 class Outlook:
-    """When what is open should be looked at (epoch seconds), and what nobody looks after (in words).
+    """When what is open should be looked at (epoch seconds), and what nobody looks after (in
+    words).
 
     Nothing of either: all that is open waits for a person or a client, or nothing is open.
     """
@@ -52,7 +55,9 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
             seen.times.append(later)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
             if missing := _missing(app, agent, is_open):
-                seen.missing.append(f"{agent.agent_uuid} ({agent.session_agent_uuid}) waits for {missing}")
+                seen.missing.append(
+                    f"{agent.agent_uuid} ({agent.session_agent_uuid}) waits for {missing}"
+                )
         case Phase.LEASE_EXPIRED | Phase.BY_HAND:
             pass  # the first has a lease, and the second is a client's
         case never:
@@ -60,7 +65,9 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
 
 
 def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:
-    """Whom the agent waits for though none of them is open; nothing when it waits for those that are."""
+    """Whom the agent waits for though none of them is open; nothing when it waits for those that
+    are.
+    """
     if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
         before = waited_for(app, agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"
@@ -76,5 +83,7 @@ def waited_for(app: App, agent: SessionAgent) -> set[int]:
     if not counter_shards.is_wide(agent):
         return {ordinal_of(int(each)) for each in agent.unfinished or ()}
     if agent.mapped is not None:
-        return {element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)}
+        return {
+            element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)
+        }
     return set(app.records.load(agent.predecessors) or ())

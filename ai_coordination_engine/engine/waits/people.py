@@ -15,12 +15,15 @@ from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions.attempts import lost
 
 
-def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str) -> None:
-    """Give a waiting session agent its answer and wake it; the same answer again is a success without effect.
+def execute_for_user_input(
+    app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str
+) -> None:
+    """Give a waiting session agent its answer and wake it; the same answer again is a success
+    without effect.
 
-    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the answer is empty, has
-    more than `MAX_TEXT` characters, or is not what the action's `answerSchema` describes. The agent of a paused session
-    takes its answer too, and goes on later.
+    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the
+    answer is empty, has more than `MAX_TEXT` characters, or is not what the action's `answerSchema`
+    describes. The agent of a paused session takes its answer too, and goes on later.
     """
     if not user_input.strip():
         raise BadUserInput("userInput is empty; an answer cannot be taken back.")
@@ -33,7 +36,9 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
     schema = _action(app, waiting).get("answer_schema")
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
-    packed = app.records.store(SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce)
+    packed = app.records.store(
+        SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce
+    )
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
     try:
@@ -47,14 +52,18 @@ def execute_for_user_input(app: App, tenant: str, session_uuid: str, session_age
 
 
 def expire(app: App, agent: SessionAgent) -> None:
-    """The time for an answer is over: the agent goes on with the default one, or fails without; it may be repeated."""
+    """The time for an answer is over: the agent goes on with the default one, or fails without; it
+    may be repeated.
+    """
     action = _action(app, agent)
     key = (agent.session_uuid, agent.session_agent_uuid)
     if (default := action.get("default_answer")) is not None:
         _answer_by_default(app, agent, key, default)
         return
     note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
-    packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"notes": note}, agent.nonce)
+    packed = app.records.store(
+        SESSION_AGENT, agent.partition_key, key, {"notes": note}, agent.nonce
+    )
     for attempt, run_uuid in lost(agent):
         runs.record_lost(app, agent, attempt, run_uuid)
     failed = app.transitions.fail_waiting(agent, packed)
@@ -70,7 +79,8 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
     try:
         agent = app.transitions.answer(waiting, packed, by_default=True)
     except Refused as refused:
-        agent = refused.old  # the person was faster, but who wrote their answer down may have died there
+        # the person was faster, but who wrote their answer down may have died there
+        agent = refused.old
     if agent is not None and agent.state == "pending":
         app.queue.send([wake(agent)])
 
@@ -79,9 +89,13 @@ def _action(app: App, agent: SessionAgent) -> dict[str, Any]:
     return app.records.load(agent.agent_action) or {}
 
 
-def _answered_before(tenant: str, key: tuple[str, str], old: SessionAgent | None, packed: object) -> SessionAgent:
+def _answered_before(
+    tenant: str, key: tuple[str, str], old: SessionAgent | None, packed: object
+) -> SessionAgent:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
         raise SESSION_AGENT.missing(key)
     if old.user_input is not None and old.user_input == packed and old.awaits_user is None:
         return old
-    raise Conflict(f"The session agent does not wait for an answer: its state is {old.state}.", state=old.state)
+    raise Conflict(
+        f"The session agent does not wait for an answer: its state is {old.state}.", state=old.state
+    )

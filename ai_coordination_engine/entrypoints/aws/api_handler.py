@@ -29,13 +29,19 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
     """A Lambda handler that serves `app`; raises `ValueError` for settings that leave it open."""
     settings = app.settings
     if settings.auth == "local":
-        raise ValueError("ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`")
+        raise ValueError(
+            "ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`"
+        )
 
     def context(tenant: str, method: str) -> Context:
         return Context(app, tenant, method=method, budget=ALONE)
 
     invocations = Invocations(
-        settings, Documents(SCHEMA.graphql_schema), context, runner or Runner(), partial(answer_webhook, app=app)
+        settings,
+        Documents(SCHEMA.graphql_schema),
+        context,
+        runner or Runner(),
+        partial(answer_webhook, app=app),
     )
 
     def handler(event: object, _context: object) -> dict[str, object]:

@@ -10,8 +10,8 @@ Handler = Callable[[object, object], dict[str, object]]
 def __getattr__(name: str) -> Handler:
     """Build `handler` when it is first looked up.
 
-    Lambda's runtime does that in the init phase, so that SnapStart's snapshot holds the clients; importing
-    this module elsewhere reads no settings and creates nothing.
+    Lambda's runtime does that in the init phase, so that SnapStart's snapshot holds the clients;
+    importing this module elsewhere reads no settings and creates nothing.
     """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -29,7 +29,9 @@ def _cold_start() -> Handler:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """What a cold start makes stays for good: looking for garbage in it takes an eighth of the time and finds none."""
+    """What a cold start makes stays for good: looking for garbage in it takes an eighth of the time
+    and finds none.
+    """
     gc.disable()
     try:
         yield

@@ -1,8 +1,10 @@
-"""Lambda's HTTP events: what they ask, who asks, and the response in the shape that each of them wants.
+"""Lambda's HTTP events: what they ask, who asks, and the response in the shape that each of them
+wants.
 
-Four kinds: HTTP API (payload format 2.0) and function URL, which look the same, REST API (payload format 1.0),
-and Application Load Balancer. Shapes: Amazon API Gateway developer guide, "AWS Lambda integrations"; AWS Lambda
-developer guide, "Invoking function URLs"; Elastic Load Balancing, "Lambda functions as targets".
+Four kinds: HTTP API (payload format 2.0) and function URL, which look the same, REST API (payload
+format 1.0), and Application Load Balancer. Shapes: Amazon API Gateway developer guide, "AWS Lambda
+integrations"; AWS Lambda developer guide, "Invoking function URLs"; Elastic Load Balancing, "Lambda
+functions as targets".
 """
 
 import binascii
@@ -45,7 +47,9 @@ def kind_of(event: Event) -> Kind | None:
 
 
 def request_from(event: Event, kind: Kind) -> Request:
-    """The event as a request; raises `BadUserInput` when its body is not the base64 that it claims to be."""
+    """The event as a request; raises `BadUserInput` when its body is not the base64 that it claims
+    to be.
+    """
     method = event["requestContext"]["http"]["method"] if kind is Kind.V2 else event["httpMethod"]
     return Request(method.upper(), _headers(event), tuple(_query(event, kind)), _body(event))
 
@@ -60,7 +64,9 @@ def response_to(event: Event, kind: Kind, response: Response) -> dict[str, objec
     if kind is Kind.ALB:
         result["statusDescription"] = f"{response.status} {HTTPStatus(response.status).phrase}"
     if kind is Kind.ALB and "multiValueHeaders" in event:  # then a load balancer ignores `headers`
-        return result | {"multiValueHeaders": {name: [value] for name, value in response.headers.items()}}
+        return result | {
+            "multiValueHeaders": {name: [value] for name, value in response.headers.items()}
+        }
     return result | {"headers": dict(response.headers)}
 
 
@@ -70,15 +76,18 @@ def is_webhook(event: Event, kind: Kind) -> bool:
 
 
 def check_path(event: Event, kind: Kind) -> None:
-    """Raise `NotFound` for another path than the API's, before anything else is said about the request."""
+    """Raise `NotFound` for another path than the API's, before anything else is said about the
+    request.
+    """
     _endpoint_id(_segments(event, kind))
 
 
 def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
     """The tenant that the event acts for, proven by what the gateway verified.
 
-    Raises `NotFound` for another path than the API's, `Unauthenticated` without verified credentials (a load
-    balancer verifies none), `Forbidden` for a tenant that they do not allow, `BadUserInput` for no tenant.
+    Raises `NotFound` for another path than the API's, `Unauthenticated` without verified
+    credentials (a load balancer verifies none), `Forbidden` for a tenant that they do not allow,
+    `BadUserInput` for no tenant.
     """
     endpoint_id = _endpoint_id(_segments(event, kind))
     grants = _grants(event, kind, settings)
@@ -108,7 +117,9 @@ def _principal(context: Event, kind: Kind) -> str | None:
     """The ARN of whose signature the gateway verified."""
     if kind is Kind.ALB:
         return None
-    identity = (context.get("authorizer") or {}).get("iam") if kind is Kind.V2 else context.get("identity")
+    identity = (
+        (context.get("authorizer") or {}).get("iam") if kind is Kind.V2 else context.get("identity")
+    )
     principal: str | None = (identity or {}).get("userArn")
     return principal
 
@@ -116,7 +127,9 @@ def _principal(context: Event, kind: Kind) -> str | None:
 def _segments(event: Event, kind: Kind) -> list[str]:
     """The path, without the stage that may stand before it."""
     path = event["rawPath"] if kind is Kind.V2 else event["path"]
-    segments = [unquote(segment, errors="surrogateescape") for segment in path.strip("/").split("/")]
+    segments = [
+        unquote(segment, errors="surrogateescape") for segment in path.strip("/").split("/")
+    ]
     if kind is Kind.V2 and segments[0] == event["requestContext"].get("stage"):
         return segments[1:]
     return segments
@@ -146,11 +159,15 @@ def _headers(event: Event) -> dict[str, str]:
 
 def _query(event: Event, kind: Kind) -> Iterator[tuple[str, str]]:
     if kind is Kind.V2:
-        yield from parse_qsl(event.get("rawQueryString", ""), keep_blank_values=True, errors="surrogateescape")
+        yield from parse_qsl(
+            event.get("rawQueryString", ""), keep_blank_values=True, errors="surrogateescape"
+        )
         return
     several = event.get("multiValueQueryStringParameters")
     if several is None:
-        several = {name: [value] for name, value in (event.get("queryStringParameters") or {}).items()}
+        several = {
+            name: [value] for name, value in (event.get("queryStringParameters") or {}).items()
+        }
     for name, values in several.items():
         for value in values:
             # API Gateway decodes the parameters, a load balancer passes them on as they came.

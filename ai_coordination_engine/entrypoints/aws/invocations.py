@@ -38,7 +38,8 @@ LAMBDA_BYTES = 6_291_456
 class Invocations:
     """Answers the events of one Lambda container, one at a time, on an event loop that it keeps.
 
-    `context` makes the GraphQL context of a tenant and an HTTP method, `webhook` answers the reports of long jobs.
+    `context` makes the GraphQL context of a tenant and an HTTP method, `webhook` answers the
+    reports of long jobs.
     """
 
     settings: Settings
@@ -73,13 +74,16 @@ class Invocations:
         return self.context(tenant_from(event, kind, self.settings), method)
 
     async def _direct(self, event: object) -> dict[str, object]:
-        """Who may invoke the function is IAM's decision; such a service names the tenant that it acts for.
+        """Who may invoke the function is IAM's decision; such a service names the tenant that it
+        acts for.
 
         What else the payload carries is not looked at.
         """
         try:
             if not isinstance(event, Mapping) or "query" not in event:
-                raise BadUserInput("the event is neither HTTP nor an object with `query` and `endpoint_id`")
+                raise BadUserInput(
+                    "the event is neither HTTP nor an object with `query` and `endpoint_id`"
+                )
             tenant = tenant_of(event.get("endpoint_id", ""), event.get("part_id"))
             parameters = parameters_from(event, self.documents.limits)
             payload = await run(parameters, self.documents, self.context(tenant, "POST"))
@@ -99,4 +103,6 @@ def _check_size(response: Response) -> None:
 
 
 def _too_large() -> TooComplex:
-    return TooComplex(f"the response is larger than {LAMBDA_BYTES} bytes: ask for fewer records or fields")
+    return TooComplex(
+        f"the response is larger than {LAMBDA_BYTES} bytes: ask for fewer records or fields"
+    )

@@ -1,7 +1,7 @@
 """The Lambda function that a schedule starts: looks after sessions that have not moved for a while.
 
-Its handler is `ai_coordination_engine.entrypoints.aws.sweep.handler`. When there is much to do it invokes itself, once for
-each shard of the sessions: the event is then `{"shard": 3}`.
+Its handler is `ai_coordination_engine.entrypoints.aws.sweep.handler`. When there is much to do it
+invokes itself, once for each shard of the sessions: the event is then `{"shard": 3}`.
 """
 
 import json
@@ -35,14 +35,16 @@ def _client() -> Any:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Turns an event into rounds; `sweep` looks after some sessions and answers how many, as `reconcile.sweep`."""
+    """Turns an event into rounds; `sweep` looks after some sessions and answers how many, as
+    `reconcile.sweep`.
+    """
 
     sweep: Callable[..., int]
     invoke: Callable[[str, int], None] = invoke
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
-        """Go on until nothing is left or the time is short; answers how many `sessions` were looked after, and how many
-        `shards` were left to other invocations.
+        """Go on until nothing is left or the time is short; answers how many `sessions` were looked
+        after, and how many `shards` were left to other invocations.
         """
         taken: list[int] = []
 
@@ -50,7 +52,9 @@ class Sweep:
             return context.get_remaining_time_in_millis() >= ENOUGH_SECONDS * 1000
 
         def hand_out(shards: Sequence[int]) -> Sequence[int]:
-            taken.extend(each for each in shards if self._is_invoked(context.invoked_function_arn, each))
+            taken.extend(
+                each for each in shards if self._is_invoked(context.invoked_function_arn, each)
+            )
             return taken
 
         given = {"shards": [int(event["shard"])]} if "shard" in event else {"hand_out": hand_out}
@@ -71,7 +75,9 @@ class Sweep:
 
 
 def __getattr__(name: str) -> Handler:
-    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module creates nothing."""
+    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module
+    creates nothing.
+    """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     settings = Settings()

@@ -1,4 +1,5 @@
-"""The Lambda function behind the queue: each message of a batch is one wake-up, all run at the same time.
+"""The Lambda function behind the queue: each message of a batch is one wake-up, all run at the same
+time.
 
 Its handler is `ai_coordination_engine.entrypoints.aws.worker.handler`.
 """
@@ -36,7 +37,9 @@ class Step(Protocol):
     """What to do for a wake-up."""
 
     def __call__(self, wake: Wake, *, deadline: float) -> None:
-        """Work off `wake` before `deadline` (epoch seconds); raises `Busy` to be called again later."""
+        """Work off `wake` before `deadline` (epoch seconds); raises `Busy` to be called again
+        later.
+        """
 
 
 class _Kept(Exception):
@@ -52,12 +55,18 @@ class Worker:
     clock: Clock
     pool: ThreadPoolExecutor
 
-    def handle(self, event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
-        """Run a batch; the answer names the messages to keep (AWS Lambda: "Reporting batch item failures")."""
+    def handle(
+        self, event: dict[str, object], context: LambdaContext
+    ) -> PartialItemFailureResponse:
+        """Run a batch; the answer names the messages to keep (AWS Lambda: "Reporting batch item
+        failures").
+        """
         deadline = self.clock.now().timestamp() + context.get_remaining_time_in_millis() / 1000
 
         async def run(record: SQSRecord) -> None:
-            await asyncio.get_running_loop().run_in_executor(self.pool, self._work_off, record, deadline)
+            await asyncio.get_running_loop().run_in_executor(
+                self.pool, self._work_off, record, deadline
+            )
 
         processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         return async_process_partial_response(event, run, processor)
@@ -85,7 +94,9 @@ def build_handler(app: App) -> Handler:
 
 
 def __getattr__(name: str) -> Handler:
-    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module creates nothing."""
+    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module
+    creates nothing.
+    """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     settings = Settings()

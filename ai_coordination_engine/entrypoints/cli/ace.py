@@ -1,4 +1,6 @@
-"""The command `ace` as it is installed: the command line, or a line that says what to install for it."""
+"""The command `ace` as it is installed: the command line, or a line that says what to install for
+it.
+"""
 
 import sys
 from typing import NoReturn
@@ -7,9 +9,12 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, missing_pack
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its code; 1 when a package of the extra `local` is missing."""
+    """Run the command line and exit with its code; 1 when a package of the extra `local` is
+    missing.
+    """
     try:
-        from ai_coordination_engine.entrypoints.cli import cli  # noqa: PLC0415 - it needs that extra
+        # - it needs that extra
+        from ai_coordination_engine.entrypoints.cli import cli  # noqa: PLC0415
     except ModuleNotFoundError as error:
         sys.stderr.write(f"ace: {missing_package(error)}\n")
         sys.exit(FAILED)

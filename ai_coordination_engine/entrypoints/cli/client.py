@@ -21,7 +21,8 @@ QUIET_SECONDS = 2.0  # without a change; from then on it is asked why
 _OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
 
 _COORDINATION = """
-mutation ($coordinationUuid: String!, $name: String, $description: String, $agents: [JSONCamelCase], $by: String!) {
+mutation ($coordinationUuid: String!, $name: String, $description: String,
+    $agents: [JSONCamelCase], $by: String!) {
   insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $name,
       coordinationDescription: $description, agents: $agents, updatedBy: $by) {
     coordination { coordinationUuid }
@@ -39,7 +40,8 @@ mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $descr
 }"""
 _START = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
-  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
+      taskQuery: $taskQuery) {
     procedureTaskSession { sessionUuid }
   }
 }"""
@@ -47,7 +49,8 @@ _SESSION = """
 query ($coordinationUuid: String!, $sessionUuid: String!, $withAgents: Boolean!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
     sessionUuid status logs
-    sessionAgents @include(if: $withAgents) { sessionAgentUuid agentUuid agentAction state agentOutput notes }
+    sessionAgents @include(if: $withAgents) {
+        sessionAgentUuid agentUuid agentAction state agentOutput notes }
   }
 }"""
 _AGENTS = """
@@ -66,7 +69,8 @@ query ($sessionUuid: String!) {
 _PAGE = 1000
 _ANSWER = """
 mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!) {
-  executeForUserInput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid, userInput: $userInput) { ok }
+  executeForUserInput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid,
+      userInput: $userInput) { ok }
 }"""
 
 
@@ -76,7 +80,8 @@ query ($sessionUuid: String!, $sessionAgentUuid: String!) {
 }"""
 _OPEN = """
 query ($statuses: [String]) {
-  sessionList(statuses: $statuses, limit: 20) { sessionList { sessionUuid status task { taskName } } }
+  sessionList(statuses: $statuses, limit: 20) { sessionList { sessionUuid status task {
+      taskName } } }
 }"""
 _OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
 
@@ -94,8 +99,8 @@ class ApiError(Exception):
 class AgentView:
     """One session agent as the API shows it; `final` when no other agent waits for it.
 
-    `default_answer` is what the API takes when the person does not answer in time. `why` says what it waits for, once
-    nothing has changed for a while.
+    `default_answer` is what the API takes when the person does not answer in time. `why` says what
+    it waits for, once nothing has changed for a while.
     """
 
     session_agent_uuid: str
@@ -132,7 +137,8 @@ class Client:
         self._url = url
         self._by_pages = False
         self.warnings: list[str] = []  # what the API has warned of
-        self._http = httpx.Client(trust_env=False, timeout=30)  # no proxy stands between us and loopback
+        # no proxy stands between us and loopback
+        self._http = httpx.Client(trust_env=False, timeout=30)
 
     def __enter__(self) -> "Client":
         return self
@@ -156,9 +162,11 @@ class Client:
         return data
 
     def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
-        """Start a session and return its uuid; `tell` is given what the API warns of, with its place in the file.
+        """Start a session and return its uuid; `tell` is given what the API warns of, with its
+        place in the file.
 
-        Raises `BadUserInput` with the places for what another file would not be refused for, and `ApiError`.
+        Raises `BadUserInput` with the places for what another file would not be refused for, and
+        `ApiError`.
         """
         try:
             return self.start(run)
@@ -204,8 +212,13 @@ class Client:
             raise ApiError(f"The session {session_uuid} is gone.")
         if self._by_pages:
             session["sessionAgents"] = list(self._agents(session_uuid))
-        names = {agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"] for agent in run.agents}
-        return SessionView(session_uuid, session["status"], session["logs"], _agents(session, names))
+        names = {
+            agent["agent_uuid"]: agent.get("agent_name") or agent["agent_uuid"]
+            for agent in run.agents
+        }
+        return SessionView(
+            session_uuid, session["status"], session["logs"], _agents(session, names)
+        )
 
     def _session(self, coordination_uuid: str, session_uuid: str) -> JSONObject | None:
         """The session, with its agents unless they are too many or too large for one request."""
@@ -235,8 +248,12 @@ class Client:
             if cursor is None:
                 return
 
-    def follow(self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]) -> SessionView:
-        """Show every state of the session to `seen` until it ends or waits for a person; return the last."""
+    def follow(
+        self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]
+    ) -> SessionView:
+        """Show every state of the session to `seen` until it ends or waits for a person; return the
+        last.
+        """
         pause = threading.Event()
         states: list[str] | None = None
         last = 0.0  # when something was shown
@@ -245,7 +262,9 @@ class Client:
             view = self.session(run, session_uuid)
             before, states = states, [agent.state for agent in view.agents]
             if states != before or asked - last >= QUIET_SECONDS:
-                seen(self.explained(view) if states == before and "executing" not in states else view)
+                seen(
+                    self.explained(view) if states == before and "executing" not in states else view
+                )
                 last = asked
             if view.status in END or view.waiting:
                 return view
@@ -257,21 +276,33 @@ class Client:
 
         Those that are about to run say nothing: the worker is in this process.
         """
-        rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"]["sessionAgentList"]
+        rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"][
+            "sessionAgentList"
+        ]
         reasons = {row["sessionAgentUuid"]: row["whyNotRunning"] for row in rows}
-        why = {uuid: each["message"] for uuid, each in reasons.items() if each["code"] != "WAITS_FOR_WORKER"}
-        return replace(view, agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents])
+        why = {
+            uuid: each["message"]
+            for uuid, each in reasons.items()
+            if each["code"] != "WAITS_FOR_WORKER"
+        }
+        return replace(
+            view,
+            agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents],
+        )
 
     def given(self, session: SessionView, agent: AgentView) -> str:
         """What a waiting agent is given: its subtask and its predecessors' outputs."""
-        data = self.execute(_GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid)
+        data = self.execute(
+            _GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid
+        )
         return str((data["sessionAgent"] or {}).get("agentInput") or "")
 
     def open_sessions(self) -> list[str]:
         """The newest sessions that have not ended, each as a text for people."""
         rows = self.execute(_OPEN, statuses=list(_OPEN_STATUSES))["sessionList"]["sessionList"]
         return [
-            f"{row['sessionUuid']} ({(row['task'] or {}).get('taskName') or 'no task'}, {row['status']})"
+            f"{row['sessionUuid']} ({(row['task'] or {}).get('taskName') or 'no task'},"
+            f" {row['status']})"
             for row in rows
         ]
 
@@ -326,7 +357,8 @@ def results(view: SessionView) -> Iterator[AgentView]:
 
 
 def as_text(view: SessionView) -> str:
-    """The result for people: the output of the one final agent, or those of several, each below its name.
+    """The result for people: the output of the one final agent, or those of several, each below its
+    name.
 
     Of several those that did not complete, the branches that were not taken, are left out.
     """
@@ -350,5 +382,10 @@ def as_json(view: SessionView) -> str:
         }
         for agent in view.agents
     ]
-    session = {"sessionUuid": view.session_uuid, "status": view.status, "logs": view.logs, "agents": agents}
+    session = {
+        "sessionUuid": view.session_uuid,
+        "status": view.status,
+        "logs": view.logs,
+        "agents": agents,
+    }
     return json.dumps(session, ensure_ascii=False, indent=2)

@@ -20,7 +20,9 @@ def show(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
     """List the dead letters."""
     with _dead_letters(settings, data_dir, aws) as (engine, letters):
         found = dead_letters.listed(engine, letters)
-    Terminal().print("\n".join(on_one_line(letter.line) for letter in found) or "There are no dead letters.")
+    Terminal().print(
+        "\n".join(on_one_line(letter.line) for letter in found) or "There are no dead letters."
+    )
 
 
 def redrive(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
@@ -41,15 +43,21 @@ def redrive(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
 
 
 @contextmanager
-def _dead_letters(settings: Settings, data_dir: Path | None, aws: bool) -> Iterator[tuple[App, DeadLetters]]:
+def _dead_letters(
+    settings: Settings, data_dir: Path | None, aws: bool
+) -> Iterator[tuple[App, DeadLetters]]:
     log_to_stderr(settings)
     elsewhere = aws or has_endpoint()
     if not elsewhere and not data_dir:
         raise Failure("Say where the queue is: --data-dir DIR, or --aws with ACE_QUEUE_URL.")
     if elsewhere and not settings.queue_url:
-        raise Failure("Set ACE_QUEUE_URL to the URL of the queue, and ACE_BUCKET to the name of the bucket.")
+        raise Failure(
+            "Set ACE_QUEUE_URL to the URL of the queue, and ACE_BUCKET to the name of the bucket."
+        )
     if not elsewhere and data_dir and not has_data(data_dir):
-        raise Failure(f"There is no data in {data_dir}; name the directory of: ace serve --data-dir DIR")
+        raise Failure(
+            f"There is no data in {data_dir}; name the directory of: ace serve --data-dir DIR"
+        )
     with chosen_aws(data_dir, aws=aws):
         if not elsewhere:
             bootstrap.create_tables(settings)

@@ -25,7 +25,8 @@ _MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 class DeadLetter:
     """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why.
 
-    `agent` and `notes` are what its session agent is called and says of its end, where that was looked up.
+    `agent` and `notes` are what its session agent is called and says of its end, where that was
+    looked up.
     """
 
     message_id: str
@@ -42,16 +43,25 @@ class DeadLetter:
         head = f"{self.message_id}  {self.sent:%Y-%m-%d %H:%M:%SZ}  "
         if self.wake is None:
             return head + f"unreadable ({self.problem})"
-        agent = f"{self.agent} ({self.wake.session_agent_uuid})" if self.agent else self.wake.session_agent_uuid
+        agent = (
+            f"{self.agent} ({self.wake.session_agent_uuid})"
+            if self.agent
+            else self.wake.session_agent_uuid
+        )
         problem = f" ({self.problem})" if self.problem else ""
         notes = f": {self.notes}" if self.notes else ""
-        return f"{head}tenant {self.wake.tenant}, session {self.wake.session_uuid}, agent {agent}{problem}{notes}"
+        return (
+            f"{head}tenant {self.wake.tenant}, session {self.wake.session_uuid}, agent"
+            f" {agent}{problem}{notes}"
+        )
 
 
 class DeadLetters:
     """The letters of the queue at `url`; `read` turns a body into a wake-up."""
 
-    def __init__(self, sqs: Any, url: str, read: Callable[[str], Wake], wait_seconds: int = 1) -> None:
+    def __init__(
+        self, sqs: Any, url: str, read: Callable[[str], Wake], wait_seconds: int = 1
+    ) -> None:
         self._sqs = sqs
         self._wait_seconds = wait_seconds
         self._url = url
@@ -59,8 +69,15 @@ class DeadLetters:
 
     @classmethod
     def of(cls, app: App, wait_seconds: int = 1) -> "DeadLetters":
-        """The dead letters of an app whose queue is SQS; raises `NotFound` when its queue has no such queue."""
-        return cls(client("sqs"), dead_letter_queue(app.settings), cast(Messages, app.queue).read, wait_seconds)
+        """The dead letters of an app whose queue is SQS; raises `NotFound` when its queue has no
+        such queue.
+        """
+        return cls(
+            client("sqs"),
+            dead_letter_queue(app.settings),
+            cast(Messages, app.queue).read,
+            wait_seconds,
+        )
 
     def all(self) -> Iterator[DeadLetter]:
         """Every letter once, hidden for a while from then on."""
@@ -71,7 +88,9 @@ class DeadLetters:
 
     def put_back(self, letter: DeadLetter) -> None:
         """Show the letter again."""
-        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+        self._sqs.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0
+        )
 
     def delete(self, letter: DeadLetter) -> None:
         """Remove the letter."""
@@ -114,7 +133,9 @@ def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
     try:
         name, notes = label(app, agent), app.records.load(agent.notes) or ""
     except Exception:  # the letter says enough without them
-        logger.exception("could not read the agent of a dead letter", extra={"message_id": letter.message_id})
+        logger.exception(
+            "could not read the agent of a dead letter", extra={"message_id": letter.message_id}
+        )
         return letter
     return replace(letter, agent=_plain(name), notes=_plain(notes)[:_NOTES])
 
@@ -125,7 +146,8 @@ def _plain(text: str) -> str:
 
 
 def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
-    """Bring every letter back and say of each what was done: its session goes on, and its message is sent again.
+    """Bring every letter back and say of each what was done: its session goes on, and its message
+    is sent again.
 
     What cannot be read, or brought back for now, stays, and `problem` of the letter says why.
     """
@@ -144,6 +166,13 @@ def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
             yield replace(letter, problem=f"{type(error).__name__}: {error}"), ""
             continue
         letters.delete(letter)
-        yield letter, "its session goes on" if revived else "sent again; its session had nothing to make up for"
+        yield (
+            letter,
+            (
+                "its session goes on"
+                if revived
+                else "sent again; its session had nothing to make up for"
+            ),
+        )
     for letter in kept:
         letters.put_back(letter)

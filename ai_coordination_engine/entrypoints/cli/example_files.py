@@ -1,4 +1,6 @@
-"""The examples that come with the package: a file or a folder each, whose first line says what it shows."""
+"""The examples that come with the package: a file or a folder each, whose first line says what it
+shows.
+"""
 
 import os
 import re
@@ -59,7 +61,9 @@ class Example:
         """
         target = folder / self.source.name
         if os.path.lexists(target):
-            raise ExampleError(f"{target} is there already, and stays as it is. Name another folder.")
+            raise ExampleError(
+                f"{target} is there already, and stays as it is. Name another folder."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=f".{self.name}-") as unfinished:
@@ -78,7 +82,9 @@ def examples() -> list[Example]:
 
 def example(name: str) -> Example:
     """The example of a name, which may have the ending of its file; raises `ExampleError`."""
-    found = {each.name: each for each in examples()} | {each.source.name: each for each in examples()}
+    found = {each.name: each for each in examples()} | {
+        each.source.name: each for each in examples()
+    }
     if name in found:
         return found[name]
     close = get_close_matches(name, found, 1)
@@ -88,7 +94,9 @@ def example(name: str) -> Example:
 
 def _shipped(folder: Traversable) -> list[Traversable]:
     """What lies in a folder, but for what Python and Node leave there."""
-    return [each for each in folder.iterdir() if not each.name.startswith(("_", ".", "node_modules"))]
+    return [
+        each for each in folder.iterdir() if not each.name.startswith(("_", ".", "node_modules"))
+    ]
 
 
 def _copy(source: Traversable, target: Path) -> None:

@@ -9,13 +9,22 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, WRONG, Failu
 from ai_coordination_engine.errors import CoordinationError, Throttled
 
 _ACCOUNT = {  # what botocore raises when it does not know which account is meant
-    "NoRegionError": "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names.",
-    "NoCredentialsError": "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
+    "NoRegionError": (
+        "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names."
+    ),
+    "NoCredentialsError": (
+        "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others."
+    ),
     "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
 }
 
 # Errors whose message says all; their modules load too much to be imported for this.
-_WRITTEN_FOR_PEOPLE = {"WrongSetting": WRONG, "ExampleError": WRONG, "StartError": FAILED, "ApiError": FAILED}
+_WRITTEN_FOR_PEOPLE = {
+    "WrongSetting": WRONG,
+    "ExampleError": WRONG,
+    "StartError": FAILED,
+    "ApiError": FAILED,
+}
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -49,6 +58,7 @@ def _explain_by_name(error: Exception) -> tuple[str, int]:
 
 def _settings_problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
-        setting, *within = map(str, problem["loc"])  # what is within is JSON, whose keys are as they are written
+        # what is within is JSON, whose keys are as they are written
+        setting, *within = map(str, problem["loc"])
         name = ".".join([setting.upper(), *within])
         yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"

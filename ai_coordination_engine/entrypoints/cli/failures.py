@@ -1,4 +1,6 @@
-"""How a command ends that fails: one clear line and an exit code. Needs nothing of the extra `local`."""
+"""How a command ends that fails: one clear line and an exit code. Needs nothing of the extra
+`local`.
+"""
 
 FAILED, WRONG = 1, 2
 
@@ -12,7 +14,9 @@ class Failure(Exception):
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
-    """What to do about a package that is not installed: all that `ace` needs is the extra `local`."""
+    """What to do about a package that is not installed: all that `ace` needs is the extra
+    `local`.
+    """
     package = (error.name or str(error)).partition(".")[0]
     return (
         f"the package {package!r} is not installed. "

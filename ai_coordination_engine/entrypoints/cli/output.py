@@ -1,8 +1,9 @@
-"""What `ace` writes to its streams: texts of others never steer a terminal, and nothing loses a finished result.
+"""What `ace` writes to its streams: texts of others never steer a terminal, and nothing loses a
+finished result.
 
-Texts come from agents, records, files and servers. Control characters (C0 but for tab and line feed, DEL, C1) and
-the characters that reorder what is shown (Unicode Standard Annex #9, "Explicit Directional Embeddings, Overrides and
-Isolates") are written as escapes.
+Texts come from agents, records, files and servers. Control characters (C0 but for tab and line
+feed, DEL, C1) and the characters that reorder what is shown (Unicode Standard Annex #9, "Explicit
+Directional Embeddings, Overrides and Isolates") are written as escapes.
 """
 
 import json
@@ -38,11 +39,14 @@ def visible_json(text: str, encoding: str) -> str:
 
 
 def prepare() -> None:
-    """Make standard output and error take every character: what their encoding lacks is written as an escape."""
+    """Make standard output and error take every character: what their encoding lacks is written as
+    an escape.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before the start
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the end
+            # - until the end
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
@@ -71,7 +75,9 @@ def write_error(text: str) -> None:
 
 
 def mute(stream: IO[str]) -> None:
-    """Let the rest of what is written to a stream vanish, also what it still holds when the process ends."""
+    """Let the rest of what is written to a stream vanish, also what it still holds when the process
+    ends.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -94,7 +100,9 @@ class VisibleLog:
     """Standard error for a log of JSON lines, as `logging.StreamHandler` uses a stream."""
 
     def write(self, text: str) -> None:
-        """Write a piece of JSON; what shows progress may stand before the stream, and names no encoding."""
+        """Write a piece of JSON; what shows progress may stand before the stream, and names no
+        encoding.
+        """
         named = (getattr(stream, "encoding", None) for stream in (sys.stderr, sys.__stderr__))
         sys.stderr.write(visible_json(text, next(filter(None, named), "utf-8")))
 

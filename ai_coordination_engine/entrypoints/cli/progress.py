@@ -22,8 +22,8 @@ _STYLES = {
 
 
 class Progress:
-    """A live table on a terminal; elsewhere one plain line for every change of a state, and for why one
-    does not change.
+    """A live table on a terminal; elsewhere one plain line for every change of a state, and for why
+    one does not change.
     """
 
     def __init__(self, console: Terminal) -> None:
@@ -37,7 +37,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if self._live:
             self._live.stop()
@@ -70,5 +73,9 @@ def _table(console: Terminal, view: SessionView) -> Table:
         if agent.state == "executing":
             state = Spinner(_spinner(console), state, style=style)
         name = console.render_str(on_one_line(agent.name), style="bold")
-        table.add_row(name, state, console.render_str((agent.why or agent.notes or "").split("\n")[0], style="dim"))
+        table.add_row(
+            name,
+            state,
+            console.render_str((agent.why or agent.notes or "").split("\n")[0], style="dim"),
+        )
     return table

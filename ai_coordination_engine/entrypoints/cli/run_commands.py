@@ -7,7 +7,14 @@ from importlib.resources import as_file
 from pathlib import Path
 
 from ai_coordination_engine.domain.charsets import without_mark
-from ai_coordination_engine.entrypoints.cli.client import AgentView, ApiError, Client, SessionView, as_json, as_text
+from ai_coordination_engine.entrypoints.cli.client import (
+    AgentView,
+    ApiError,
+    Client,
+    SessionView,
+    as_json,
+    as_text,
+)
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
@@ -37,12 +44,16 @@ def serve(settings: Settings, port: int | None, data_dir: Path | None, *, aws: b
 
 
 def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: bool) -> None:
-    """Run an example; unless it is to `stop` then, serve until Ctrl-C. Raises `Failure` when the session failed."""
+    """Run an example; unless it is to `stop` then, serve until Ctrl-C. Raises `Failure` when the
+    session failed.
+    """
     console = Terminal()
     with as_file(example("research_brief").source) as brief:
         plan = read_run_file(brief)
     with serving(settings, port=port, data_dir=data_dir) as running:
-        console.print(f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n")
+        console.print(
+            f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n"
+        )
         view = _run(console, running, plan)
         for agent in view.agents:
             _print_output(console, agent)
@@ -58,8 +69,12 @@ def plan_of(file: Path, query: str | None) -> RunFile:
     return plan if query is None else replace(plan, task_query=without_mark(query))
 
 
-def run(settings: Settings, plan: RunFile, data_dir: Path | None, *, with_json: bool, aws: bool) -> None:
-    """Run a plan and print the result, as JSON if need be; raises `Failure` when the session failed."""
+def run(
+    settings: Settings, plan: RunFile, data_dir: Path | None, *, with_json: bool, aws: bool
+) -> None:
+    """Run a plan and print the result, as JSON if need be; raises `Failure` when the session
+    failed.
+    """
     console = Terminal(stderr=True)
     with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
         _check_allowed(running, plan)
@@ -93,7 +108,10 @@ def _runtime_note(running: Running) -> str:
         return f"Agents without a runtime ask the model endpoint {running.model!r}."
     if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
         return f"Agents without a runtime run on {running.app.settings.default_runtime}."
-    return "No model is configured: agents without a runtime are the built-in function echo, which answers its input."
+    return (
+        "No model is configured: agents without a runtime are the built-in function echo, which"
+        " answers its input."
+    )
 
 
 def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
@@ -127,23 +145,31 @@ def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView)
         try:
             text = console.input(question, markup=False, emoji=False)
         except EOFError as error:
-            raise Failure(f"{agent.name} still waits for an answer of {agent.asks}.", FAILED) from error
+            raise Failure(
+                f"{agent.name} still waits for an answer of {agent.asks}.", FAILED
+            ) from error
         if text.strip() and _give(console, client, view, agent, text):
             return
 
 
 def _give_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
     if agent.default_answer is None:
-        raise Failure(f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED)
+        raise Failure(
+            f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED
+        )
     console.print(
-        f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal: "
-        f"the default answer is given: {on_one_line(agent.default_answer)}"
+        f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal:"
+        f" the default answer is given: {on_one_line(agent.default_answer)}"
     )
     _give(console, client, view, agent, agent.default_answer)
 
 
-def _give(console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str) -> bool:
-    """Give an answer; False when the API does not take this one. Somebody else may have been faster."""
+def _give(
+    console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str
+) -> bool:
+    """Give an answer; False when the API does not take this one. Somebody else may have been
+    faster.
+    """
     try:
         client.answer(view, agent, text)
     except ApiError as error:
@@ -177,7 +203,8 @@ def _introduce(console: Terminal, running: Running) -> None:
     for note in running.notes:
         console.print(note)
     console.print(
-        f"\nOpen: {running.page}\nAPI:  {running.url}\nAWS:  {running.aws}\nTry:  {_CURL.format(url=running.url)}"
+        f"\nOpen: {running.page}\nAPI:  {running.url}\nAWS:  {running.aws}\nTry: "
+        f" {_CURL.format(url=running.url)}"
     )
 
 

@@ -8,9 +8,14 @@ from ai_coordination_engine.settings import Settings
 
 
 def key_of(tenant: str, settings: Settings) -> str:
-    """The key of `endpointId` or `endpointId#partId`; raises `Failure` without a master key in the settings."""
+    """The key of `endpointId` or `endpointId#partId`; raises `Failure` without a master key in the
+    settings.
+    """
     master = next(master_keys(settings, secrets_manager()), None)
     if master is None:
-        raise Failure("Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET as the server has it; the tenant's key follows.")
+        raise Failure(
+            "Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET as the server has it; the tenant's key"
+            " follows."
+        )
     endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
     return tenant_key(master, tenant_of(endpoint_id, part_id if separator else None))

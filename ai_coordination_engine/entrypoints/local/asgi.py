@@ -11,18 +11,26 @@ from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes, everything_else, webhook_route
+from ai_coordination_engine.entrypoints.local.asgi_routes import (
+    GraphQLRoutes,
+    everything_else,
+    webhook_route,
+)
 from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 from ai_coordination_engine.errors import Unauthenticated
 
 
 def asgi_app(app: App) -> Starlette:
-    """The API of `app`. Where the settings want credentials every request is refused: nothing here verifies them."""
+    """The API of `app`. Where the settings want credentials every request is refused: nothing here
+    verifies them.
+    """
     is_local = app.settings.auth == "local"
 
     def context(endpoint_id: str | None, part_id: str | None, method: str) -> Context:
         if not is_local:
-            raise Unauthenticated("this server verifies no credentials: set ACE_AUTH=local to believe the path")
+            raise Unauthenticated(
+                "this server verifies no credentials: set ACE_AUTH=local to believe the path"
+            )
         return Context(app, local_tenant(endpoint_id, part_id), method=method)
 
     documents = Documents(SCHEMA.graphql_schema)

@@ -1,4 +1,6 @@
-"""GraphQL over HTTP, the reports of long jobs, and what else there is locally, as Starlette routes."""
+"""GraphQL over HTTP, the reports of long jobs, and what else there is locally, as Starlette
+routes.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +13,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.api.transport import Context, HttpError, Request, Response, answer, failure, too_large
+from ai_coordination_engine.api.transport import (
+    Context,
+    HttpError,
+    Request,
+    Response,
+    answer,
+    failure,
+    too_large,
+)
 from ai_coordination_engine.api.webhooks import PATH
 from ai_coordination_engine.entrypoints.aws.http_events import nothing_here
 from ai_coordination_engine.errors import BadUserInput
@@ -41,14 +51,17 @@ def only_get(endpoint: Answerer) -> Answerer:
     async def refusing(http: HttpRequest) -> HttpResponse:
         if http.method in ("GET", "HEAD"):
             return await endpoint(http)
-        return _sent(failure(_head(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD")))
+        return _sent(
+            failure(_head(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD"))
+        )
 
     return refusing
 
 
 @dataclass(frozen=True)
 class GraphQLRoutes:
-    """Serves one schema. `context` makes the GraphQL context of an endpoint id, a part id and an HTTP method.
+    """Serves one schema. `context` makes the GraphQL context of an endpoint id, a part id and an
+    HTTP method.
 
     `page` is what a person gets who opens the address in a browser, or None when a program asks.
     """
@@ -60,7 +73,9 @@ class GraphQLRoutes:
 
     def routes(self) -> list[Route]:
         """The routes of the API, with and without an endpoint in the path."""
-        return [Route(path + slash, AnyMethod(self._endpoint)) for path in PATHS for slash in ("", "/")]
+        return [
+            Route(path + slash, AnyMethod(self._endpoint)) for path in PATHS for slash in ("", "/")
+        ]
 
     async def _endpoint(self, http: HttpRequest) -> HttpResponse:
         return self.page(http) or await _answered(

@@ -1,6 +1,7 @@
 """An embedded AWS: DynamoDB, SQS and S3 in this process, on loopback, for development and tests.
 
-Clients of this same process that were created after the start skip the socket; the answers are the same.
+Clients of this same process that were created after the start skip the socket; the answers are the
+same.
 """
 
 import json
@@ -22,7 +23,12 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ai_coordination_engine.entrypoints.local.embedded_journal import Journal, restore, unsupported
-from ai_coordination_engine.entrypoints.local.embedded_services import Answer, Call, Services, refusal
+from ai_coordination_engine.entrypoints.local.embedded_services import (
+    Answer,
+    Call,
+    Services,
+    refusal,
+)
 from ai_coordination_engine.entrypoints.local.journal_file import DataDirError, Unwritable
 
 __all__ = ["DataDirError", "EmbeddedAws"]
@@ -35,9 +41,9 @@ _LOOK_AGAIN_SECONDS = 0.25  # for delayed messages and visibility timeouts, whic
 class EmbeddedAws:
     """moto's DynamoDB, SQS and S3 behind one lock, served on 127.0.0.1 while the context is open.
 
-    Any credentials will do, but a request must be signed: a page in a browser cannot. With `data_dir` the
-    state is journaled there and survives a restart; raises `DataDirError` when the directory is in use or
-    damaged, `OSError` when the port is taken.
+    Any credentials will do, but a request must be signed: a page in a browser cannot. With
+    `data_dir` the state is journaled there and survives a restart; raises `DataDirError` when the
+    directory is in use or damaged, `OSError` when the port is taken.
     """
 
     def __init__(self, data_dir: Path | None = None, port: int = 0) -> None:
@@ -48,7 +54,8 @@ class EmbeddedAws:
         self._journal: Journal | None = None
 
     def __enter__(self) -> "EmbeddedAws":
-        with socket.create_server((_HOST, self._port)) as listener:  # werkzeug would exit when the port is taken
+        # werkzeug would exit when the port is taken
+        with socket.create_server((_HOST, self._port)) as listener:
             self._server: BaseWSGIServer = make_server(
                 _HOST, 0, self._wsgi, threaded=True, request_handler=_Quiet, fd=listener.fileno()
             )
@@ -70,7 +77,10 @@ class EmbeddedAws:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         BUILTIN_HANDLERS.remove(("before-send", self._short_cut))
         with self._changed:
@@ -88,7 +98,9 @@ class EmbeddedAws:
         """Carry out one request, alone; a ReceiveMessage waits without holding the others up."""
         call = Call.of(request)
         if call is None:
-            return refusal(403, "AccessDeniedException", "Sign the request for dynamodb, sqs or s3.")
+            return refusal(
+                403, "AccessDeniedException", "Sign the request for dynamodb, sqs or s3."
+            )
         if self._journal and unsupported(call):
             return refusal(400, "UnknownOperationException", f"{call.action} cannot be journaled.")
         if call.service == "sqs" and call.action == "POST":
@@ -122,7 +134,9 @@ class EmbeddedAws:
         at_once = json.dumps({**body, "WaitTimeSeconds": 0}).encode()
         with self._changed:
             while True:
-                once = Request.from_primitives(request.method, request.url, dict(request.headers), at_once)
+                once = Request.from_primitives(
+                    request.method, request.url, dict(request.headers), at_once
+                )
                 answer = self._carry_out(call, once)
                 left = deadline - time.monotonic()
                 if answer.status >= 300 or left <= 0 or json.loads(answer.body).get("Messages"):
@@ -131,9 +145,12 @@ class EmbeddedAws:
                 if self._closed:
                     return answer
 
-    def _wsgi(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
+    def _wsgi(
+        self, environ: dict[str, object], start_response: Callable[..., object]
+    ) -> Iterable[bytes]:
         request = Request(environ)
-        if request.host.rsplit(":", 1)[0] not in _LOOPBACK:  # a name that a page made resolve to loopback
+        # a name that a page made resolve to loopback
+        if request.host.rsplit(":", 1)[0] not in _LOOPBACK:
             answer = refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
         else:
             answer = self.answer(request)
@@ -149,7 +166,9 @@ class EmbeddedAws:
             return None
         sent: object = request.body
         body = sent.read() if hasattr(sent, "read") else sent
-        answer = self.answer(Request.from_primitives(request.method, request.url, request.headers, body))
+        answer = self.answer(
+            Request.from_primitives(request.method, request.url, request.headers, body)
+        )
         headers = HTTPHeaders.from_dict(answer.headers)
         return AWSResponse(request.url, answer.status, headers, MockRawResponse(answer.body))
 
@@ -170,7 +189,10 @@ class _Quiet(MotoRequestHandler):
 
 def _full(error: Unwritable) -> Answer:
     """Status 507, which clients do not repeat by themselves ("Insufficient Storage", RFC 4918)."""
-    message = f"The data directory takes no changes ({error}); reads go on, and changes do once there is room."
+    message = (
+        f"The data directory takes no changes ({error}); reads go on, and changes do once there is"
+        " room."
+    )
     return refusal(HTTPStatus.INSUFFICIENT_STORAGE, "InsufficientStorage", message)
 
 

@@ -1,9 +1,10 @@
 """The journal that lets the embedded AWS survive a restart, `kill -9` included.
 
-One line per request that changed something, written before the answer leaves: not the request but what it led
-to (the item, the object, the message), so that reading the journal needs no conditions and keeps only the
-last state of each. A line is handed to the operating system at once; it is not synced to the disk, which only
-a crash of the machine can tell. A line that cannot be written as a whole is taken back, and its request refused.
+One line per request that changed something, written before the answer leaves: not the request but
+what it led to (the item, the object, the message), so that reading the journal needs no conditions
+and keeps only the last state of each. A line is handed to the operating system at once; it is not
+synced to the disk, which only a crash of the machine can tell. A line that cannot be written as a
+whole is taken back, and its request refused.
 """
 
 import base64
@@ -19,17 +20,34 @@ from xml.etree import ElementTree
 from moto.core.request import Request
 
 from ai_coordination_engine.entrypoints.local.embedded_services import Answer, Call, Services
-from ai_coordination_engine.entrypoints.local.journal_file import DataDirError, JournalFile, Unwritable
+from ai_coordination_engine.entrypoints.local.journal_file import (
+    DataDirError,
+    JournalFile,
+    Unwritable,
+)
 
 Change = dict[str, Any]
 
-_READS = ("Get", "List", "Describe", "Query", "Scan", "BatchGet", "TransactGet", "Receive", "HEAD", "GET")
+_READS = (
+    "Get",
+    "List",
+    "Describe",
+    "Query",
+    "Scan",
+    "BatchGet",
+    "TransactGet",
+    "Receive",
+    "HEAD",
+    "GET",
+)
 _CHILD_TABLES = ("-tasks", "-task_schedules", "-sessions", "-session_agents", "-session_runs")
 _OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
 _NOT_KEPT = frozenset({"ChangeMessageVisibility", "ChangeMessageVisibilityBatch"})
 _NO_ACCOUNT = "0" * 12  # in place of the account's number, which every start draws anew
 _HOST = re.compile(rb"http://127\.0\.0\.1:\d+/")
-_OUTSIDE = frozenset({"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"})
+_OUTSIDE = frozenset(
+    {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"}
+)
 
 
 class Journal:
@@ -42,15 +60,17 @@ class Journal:
         self._said = _State()
 
     def open(self, services: Services) -> None:
-        """Bring `services` to the journaled state, write it as the new journal, be ready to record."""
+        """Bring `services` to the journaled state, write it as the new journal, be ready to
+        record.
+        """
         state = _State()
         for number, line in self._file.lines():
             try:
                 for change in json.loads(line):
                     if _is_of_earlier_layout(change):
                         raise DataDirError(
-                            f"{self._file.path} was written by an earlier version, whose layout is not read: "
-                            "choose an empty directory, or remove the file."
+                            f"{self._file.path} was written by an earlier version, whose layout is"
+                            " not read: choose an empty directory, or remove the file."
                         )
                     state.apply(change)
             except (ValueError, KeyError, TypeError) as error:
@@ -68,10 +88,13 @@ class Journal:
         tables = services.in_region(call.region)
         if call.service != "dynamodb" or call.action.startswith(_READS):
             return []
-        with suppress(ValueError, LookupError, TypeError, AttributeError):  # such a request is refused
+        # such a request is refused
+        with suppress(ValueError, LookupError, TypeError, AttributeError):
             touched = [
                 (table, tables.keys(table, attributes))
-                for table, attributes in _touched(call.action, json.loads(request.get_data() or b"{}"))
+                for table, attributes in _touched(
+                    call.action, json.loads(request.get_data() or b"{}")
+                )
                 if table in tables.tables
             ]
             return [_item(call.region, table, key, services) for table, key in touched]
@@ -82,13 +105,18 @@ class Journal:
         if call.service == "sqs" and call.action == "ReceiveMessage":
             for message in json.loads(answer.body).get("Messages", []):
                 self._receipts[message["ReceiptHandle"]] = message["MessageId"]
-            self._moved += [{"moved": message, "to": queue} for message, queue in services.moved(call.region)]
-            with suppress(Unwritable):  # they are where they were after a restart, or are written later
+            self._moved += [
+                {"moved": message, "to": queue} for message, queue in services.moved(call.region)
+            ]
+            # they are where they were after a restart, or are written later
+            with suppress(Unwritable):
                 self._append(self._moved)
                 self._moved = []
         elif not call.action.startswith(_READS) and call.action not in _NOT_KEPT:
             changes = [
-                change for change in self._changes(call, request, answer, services) if not self._said.holds(change)
+                change
+                for change in self._changes(call, request, answer, services)
+                if not self._said.holds(change)
             ]
             self._append(changes)
             for change in changes:
@@ -106,15 +134,21 @@ class Journal:
         if "call" in change:
             self._said.apply(change)
         elif "deleted" in change:
-            self._receipts = {key: value for key, value in self._receipts.items() if value != change["deleted"]}
+            self._receipts = {
+                key: value for key, value in self._receipts.items() if value != change["deleted"]
+            }
 
-    def _changes(self, call: Call, request: Request, answer: Answer, services: Services) -> Iterator[Change]:
+    def _changes(
+        self, call: Call, request: Request, answer: Answer, services: Services
+    ) -> Iterator[Change]:
         if call.service == "s3":
             yield from _objects(call, request, services)
             return
         body = json.loads(request.get_data() or b"{}")
         if call.service == "sqs":
-            yield from self._messages(call, request, body, json.loads(answer.body or b"{}"), services.account)
+            yield from self._messages(
+                call, request, body, json.loads(answer.body or b"{}"), services.account
+            )
             return
         tables = services.in_region(call.region)
         touched = list(_touched(call.action, body))
@@ -123,7 +157,9 @@ class Journal:
         if not touched:
             yield _verbatim(call, request)
 
-    def _messages(self, call: Call, request: Request, body: Any, answer: Any, account: str) -> Iterator[Change]:
+    def _messages(
+        self, call: Call, request: Request, body: Any, answer: Any, account: str
+    ) -> Iterator[Change]:
         queue = str(body.get("QueueUrl", "")).rpartition("/")[2]
         if call.action == "SendMessage":
             yield _sent(call.region, queue, answer["MessageId"], body)
@@ -144,7 +180,9 @@ class Journal:
 
 
 def _is_of_earlier_layout(change: Change) -> bool:
-    """Whether this is an item of a child table without the tenant in its hash key, which comes first."""
+    """Whether this is an item of a child table without the tenant in its hash key, which comes
+    first.
+    """
     if not str(change.get("item", "")).endswith(_CHILD_TABLES):
         return False
     return " " not in str(next(iter(change["key"].values())).get("S"))
@@ -173,7 +211,12 @@ def _touched(action: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     elif action == "BatchWriteItem":
         yield from _touched_by_batch(body)
     elif action == "TransactWriteItems":
-        writes = [write for item in body["TransactItems"] for kind, write in item.items() if kind != "ConditionCheck"]
+        writes = [
+            write
+            for item in body["TransactItems"]
+            for kind, write in item.items()
+            if kind != "ConditionCheck"
+        ]
         for write in writes:
             yield write["TableName"], write.get("Item") or write["Key"]
 
@@ -189,13 +232,22 @@ def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:
     kept = {key: message[key] for key in ("MessageBody", "MessageAttributes") if key in message}
     now = time.time()
     due = now + int(message.get("DelaySeconds") or 0)
-    return {"sent": message_id, "region": region, "queue": queue, "message": kept, "at": now, "due": due}
+    return {
+        "sent": message_id,
+        "region": region,
+        "queue": queue,
+        "message": kept,
+        "at": now,
+        "due": due,
+    }
 
 
 def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Change:
     query = request.query_string.decode()
     # without the account and the port, so that what is said at every start reads the same
-    body = _HOST.sub(b"http://127.0.0.1/", request.get_data().replace(account.encode(), _NO_ACCOUNT.encode()))
+    body = _HOST.sub(
+        b"http://127.0.0.1/", request.get_data().replace(account.encode(), _NO_ACCOUNT.encode())
+    )
     return {
         "call": list(call),
         "method": request.method,
@@ -206,12 +258,15 @@ def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Chang
 
 
 def _objects(call: Call, request: Request, services: Services) -> Iterator[Change]:
-    """The state of the objects that a request changed; a change to a bucket is kept as the request."""
+    """The state of the objects that a request changed; a change to a bucket is kept as the
+    request.
+    """
     bucket, _, key = request.raw_path.strip("/").partition("/")
     if key:
         paths = [request.raw_path]
     elif request.method == "POST" and "delete" in request.args:
-        named = ElementTree.fromstring(request.get_data()).iter()  # noqa: S314  # a client of ours wrote it
+        # a client of ours wrote it
+        named = ElementTree.fromstring(request.get_data()).iter()  # noqa: S314
         paths = [f"/{bucket}/{key.text}" for key in named if key.tag.endswith("Key")]
     else:
         yield _verbatim(call, request)
@@ -229,7 +284,11 @@ def _request(
 ) -> Request:
     scope = f"local/20200101/{call.region}/{call.service}/aws4_request"
     signature = f"AWS4-HMAC-SHA256 Credential={scope}, Signature=none"
-    sent = {"Authorization": signature, "Content-Type": "application/x-amz-json-1.0", **(headers or {})}
+    sent = {
+        "Authorization": signature,
+        "Content-Type": "application/x-amz-json-1.0",
+        **(headers or {}),
+    }
     return Request.from_primitives(method, f"http://127.0.0.1{path}", sent, body)
 
 
@@ -270,14 +329,20 @@ class _State:
         """Bring `services` to this state."""
         for change in self._calls.values():
             call = Call(*change["call"])
-            body = base64.b64decode(change["body"]).replace(_NO_ACCOUNT.encode(), services.account.encode())
+            body = base64.b64decode(change["body"]).replace(
+                _NO_ACCOUNT.encode(), services.account.encode()
+            )
             target = {"X-Amz-Target": change["target"]}
-            _replayed(services, call, _request(call, change["method"], change["path"], target, body))
+            _replayed(
+                services, call, _request(call, change["method"], change["path"], target, body)
+            )
         restore(list(self._items.values()), services)
         for change in self._objects.values():
             call = Call("s3", "PUT", change["region"])
             body = base64.b64decode(change["body"])
-            _replayed(services, call, _request(call, "PUT", change["object"], change["headers"], body))
+            _replayed(
+                services, call, _request(call, "PUT", change["object"], change["headers"], body)
+            )
         for change in self._messages.values():
             _send_again(services, change)
 
@@ -288,7 +353,9 @@ class _State:
         return state
 
     def holds(self, change: Change) -> bool:
-        """Whether the change is a call that was said before, and is the last of its kind about its subject."""
+        """Whether the change is a call that was said before, and is the last of its kind about its
+        subject.
+        """
         if "call" not in change:
             return False
         same = [each for each in self._calls.values() if _kind(each) == _kind(change)]
@@ -296,12 +363,15 @@ class _State:
 
     def _apply_call(self, change: Change) -> None:
         name, (_, action, _) = _about(change), change["call"]
-        if action in {"DeleteTable", "DeleteQueue"} or (action == "DELETE" and "?" not in change["path"]):
+        if action in {"DeleteTable", "DeleteQueue"} or (
+            action == "DELETE" and "?" not in change["path"]
+        ):
             self._drop(name)
             return
         text = json.dumps([change[key] for key in sorted(change)])
         if not (action.startswith("Create") or (action == "PUT" and "?" not in change["path"])):
-            self._calls.pop(text, None)  # what is said again counts where it is said last; a creation, first
+            # what is said again counts where it is said last; a creation, first
+            self._calls.pop(text, None)
         self._calls.setdefault(text, change)
 
     def _drop(self, name: str) -> None:
@@ -320,7 +390,11 @@ def _about(change: Change) -> str:
     if change["call"][0] == "s3":
         return str(change["path"].partition("?")[0].strip("/"))
     body = json.loads(base64.b64decode(change["body"]) or b"{}")
-    return str(body.get("TableName") or body.get("QueueName") or body.get("QueueUrl", "").rpartition("/")[2])
+    return str(
+        body.get("TableName")
+        or body.get("QueueName")
+        or body.get("QueueUrl", "").rpartition("/")[2]
+    )
 
 
 def _kind(change: Change) -> tuple[Any, ...]:
@@ -342,7 +416,9 @@ def _send_again(services: Services, change: Change) -> None:
     body = json.dumps({**change["message"], "QueueUrl": url, "DelaySeconds": delay}).encode()
     target = {"X-Amz-Target": "AmazonSQS.SendMessage"}
     answer = _replayed(services, call, _request(call, "POST", "/", target, body))
-    services.rename_message(call.region, change["queue"], json.loads(answer.body)["MessageId"], change["sent"])
+    services.rename_message(
+        call.region, change["queue"], json.loads(answer.body)["MessageId"], change["sent"]
+    )
     services.first_sent[change["sent"]] = float(change.get("at") or change["due"])
 
 
@@ -350,5 +426,7 @@ def _replayed(services: Services, call: Call, request: Request) -> Answer:
     answer = services.answer(call, request)
     if answer.status >= 300:
         reason = answer.body.decode(errors="replace")[:200]
-        raise DataDirError(f"The journal asks for {call.service} {call.action}, which is refused: {reason}")
+        raise DataDirError(
+            f"The journal asks for {call.service} {call.action}, which is refused: {reason}"
+        )
     return answer

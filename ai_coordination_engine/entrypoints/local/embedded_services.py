@@ -1,11 +1,12 @@
-"""moto's DynamoDB, SQS and S3 as one function from a request to an answer, and fast enough for long use.
+"""moto's DynamoDB, SQS and S3 as one function from a request to an answer, and fast enough for long
+use.
 
-moto is written for tests of a few items: it walks the whole table for a Query of one partition, copies whole
-tables for a transaction, walks the botocore model for every attribute of an answer, and reads the clock three
-times for every message in the queue when one is sent. It also keeps whatever it has ever made: the copies of every
-answer, the receipts of every deleted message; and it turns what an index of some attributes holds into JSON and
-back. What is here avoids these six and nothing else.
-Not thread-safe: the caller holds one lock.
+moto is written for tests of a few items: it walks the whole table for a Query of one partition,
+copies whole tables for a transaction, walks the botocore model for every attribute of an answer,
+and reads the clock three times for every message in the queue when one is sent. It also keeps
+whatever it has ever made: the copies of every answer, the receipts of every deleted message; and it
+turns what an index of some attributes holds into JSON and back. What is here avoids these six and
+nothing else. Not thread-safe: the caller holds one lock.
 """
 
 import json
@@ -36,7 +37,14 @@ from ai_coordination_engine.observability import logger
 SERVICES = frozenset({"dynamodb", "sqs", "s3"})
 
 _ONE = {"PutItem", "GetItem", "UpdateItem", "DeleteItem"}
-_MANY = {"Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems"}
+_MANY = {
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "TransactGetItems",
+    "TransactWriteItems",
+}
 
 
 class Answer(NamedTuple):
@@ -54,7 +62,9 @@ def refusal(status: int, code: str, message: str) -> Answer:
 
 
 class Call(NamedTuple):
-    """What a request asks for, read from its signature and target; `action` is the HTTP method for S3."""
+    """What a request asks for, read from its signature and target; `action` is the HTTP method for
+    S3.
+    """
 
     service: str
     action: str
@@ -72,7 +82,9 @@ class Call(NamedTuple):
 
 
 class Tables(DynamoDBBackend):
-    """moto's DynamoDB whose queries read one partition and whose transactions copy the items they touch."""
+    """moto's DynamoDB whose queries read one partition and whose transactions copy the items they
+    touch.
+    """
 
     def create_table(self, *args: Any, **options: Any) -> Table:
         """Create a table that is not copied for transactions."""
@@ -81,7 +93,9 @@ class Tables(DynamoDBBackend):
         table.__deepcopy__ = lambda memo: table  # type: ignore[attr-defined]
         return table
 
-    def query(self, table_name: str, hash_key_dict: JSONObject | None, *args: Any, **options: Any) -> Any:
+    def query(
+        self, table_name: str, hash_key_dict: JSONObject | None, *args: Any, **options: Any
+    ) -> Any:
         """Query a partition, or that of an index, as if there were no other."""
         table = self.get_table(table_name)
         everything = table.items
@@ -143,12 +157,17 @@ def _holding(items: Any, conditions: Sequence[tuple[str, JSONObject]]) -> Any:
     def holds(item: Any) -> bool:
         return all(name in item.attrs and item.attrs[name] == value for name, value in wanted)
 
-    found = {hash_key: {key: item for key, item in rows.items() if holds(item)} for hash_key, rows in items.items()}
+    found = {
+        hash_key: {key: item for key, item in rows.items() if holds(item)}
+        for hash_key, rows in items.items()
+    }
     return {hash_key: rows for hash_key, rows in found.items() if rows}
 
 
 class Messages(Queue):
-    """moto's queue that reads the clock once for all its messages, and tells which came to it as dead letters."""
+    """moto's queue that reads the clock once for all its messages, and tells which came to it as
+    dead letters.
+    """
 
     dead: list[str]
 
@@ -159,7 +178,9 @@ class Messages(Queue):
             self.dead.append(message.id)
 
     def delete_message(self, receipt_handle: str) -> None:
-        """Delete a message; one that is gone already is a success, though nothing is remembered of it."""
+        """Delete a message; one that is gone already is a success, though nothing is remembered of
+        it.
+        """
         with suppress(ReceiptHandleIsInvalid):
             super().delete_message(receipt_handle)
         self.deleted_messages.clear()
@@ -168,7 +189,9 @@ class Messages(Queue):
     def messages(self) -> list[Message]:
         """The visible ones."""
         now = time.time() * 1000
-        return [each for each in self._messages if each.visible_at < now and each.delayed_until <= now]
+        return [
+            each for each in self._messages if each.visible_at < now and each.delayed_until <= now
+        ]
 
     @property
     def approximate_number_of_messages_delayed(self) -> int:
@@ -191,7 +214,8 @@ class Services:
         SecondaryIndex.project = _held_by  # type: ignore[assignment,method-assign]
         self.account = account
         self.tables: dict[str, Tables] = {}
-        self.first_sent: dict[str, float] = {}  # ids of messages from before the start → epoch seconds
+        # ids of messages from before the start → epoch seconds
+        self.first_sent: dict[str, float] = {}
 
     def answer(self, call: Call, request: Request) -> Answer:
         """Carry the request out; whatever goes wrong is an answer."""
@@ -200,7 +224,9 @@ class Services:
         except HTTPException as error:
             status, headers, body = error.code or 500, dict(error.get_headers()), error.get_body()
         except Exception as error:
-            logger.exception("the embedded AWS failed", extra={"service": call.service, "action": call.action})
+            logger.exception(
+                "the embedded AWS failed", extra={"service": call.service, "action": call.action}
+            )
             return refusal(500, "InternalFailure", f"{type(error).__name__}: {error}")
         raw = body.encode() if isinstance(body, str) else body
         return Answer(int(status), {str(name): str(value) for name, value in headers.items()}, raw)
@@ -212,7 +238,9 @@ class Services:
         return self.tables[region]
 
     def moved(self, region: str) -> Iterator[tuple[str, str]]:
-        """The ids of the messages that became dead letters since the last call, and their new queues."""
+        """The ids of the messages that became dead letters since the last call, and their new
+        queues.
+        """
         for queue in sqs_backends[self.account][region].queues.values():
             dead = cast(Messages, queue).dead
             while dead:
@@ -220,7 +248,9 @@ class Services:
 
     def rename_message(self, region: str, queue: str, message_id: str, name: str) -> None:
         """Give a message that was sent just now the id that it had before a restart."""
-        for message in reversed(cast(Any, sqs_backends[self.account][region].queues[queue])._messages):
+        for message in reversed(
+            cast(Any, sqs_backends[self.account][region].queues[queue])._messages
+        ):
             if message.id == message_id:
                 message.id = name
                 return
@@ -252,17 +282,28 @@ def _of_place(s3: "_S3", path: str) -> Callable[..., Any]:
 
 
 def _track_nothing() -> None:
-    """Free what nobody uses any more: moto lists every instance of its models for its dashboard, for good."""
+    """Free what nobody uses any more: moto lists every instance of its models for its dashboard,
+    for good.
+    """
     for service in ("dynamodb", "sqs"):
         for model in model_data[service].values():
             cast(Any, model).instances_tracked = deque(maxlen=0)
 
 
 def _held_by(index: SecondaryIndex, item: Item) -> Item:
-    """What an index holds of an item; moto turns the item into JSON and back for each of the attributes."""
-    if not index.projection or index.projection.get("ProjectionType") not in ("KEYS_ONLY", "INCLUDE"):
+    """What an index holds of an item; moto turns the item into JSON and back for each of the
+    attributes.
+    """
+    if not index.projection or index.projection.get("ProjectionType") not in (
+        "KEYS_ONLY",
+        "INCLUDE",
+    ):
         return item
-    names = (*index.table_key_attrs, *index.schema_key_attrs, *index.projection.get("NonKeyAttributes", ()))
+    names = (
+        *index.table_key_attrs,
+        *index.schema_key_attrs,
+        *index.projection.get("NonKeyAttributes", ()),
+    )
     held = Item(item.hash_key, item.range_key, {})
     held.attrs.update({name: item.attrs[name] for name in names if name in item.attrs})
     return held
@@ -310,7 +351,8 @@ class _Sqs(SQSResponse):
         return result
 
     def receive_message(self) -> Any:
-        # told here, not to the queue: moto reckons a message's retention and visibility from when it was sent
+        # told here, not to the queue: moto reckons a message's retention and visibility from when
+        # it was sent
         result = super().receive_message()
         for message in cast(Any, result.result).get("Messages", ()):
             sent = self.services.first_sent.get(message["MessageId"])

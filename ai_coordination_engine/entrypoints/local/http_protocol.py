@@ -1,8 +1,8 @@
 """HTTP/1.1 for the local server, as uvicorn has it, with an end to what a client leaves unfinished.
 
-A request must arrive whole: within `request_seconds` and a second for every `bytes_per_second` that came, and never
-with a longer pause than `request_seconds`; nor may a client stop reading its response for so long. Otherwise it is
-answered 408, where an answer can still be sent, and dropped.
+A request must arrive whole: within `request_seconds` and a second for every `bytes_per_second` that
+came, and never with a longer pause than `request_seconds`; nor may a client stop reading its
+response for so long. Otherwise it is answered 408, where an answer can still be sent, and dropped.
 """
 
 from asyncio import TimerHandle
@@ -77,7 +77,12 @@ class BoundedProtocol(H11Protocol):
         """What is not HTTP is told so in JSON."""
         hint = "a URL and its headers have at most 16 KB; send long documents with POST"
         self._refuse(
-            HttpError(400, BadUserInput(f"the request is not valid HTTP/1.1, or its head is too large: {hint}"))
+            HttpError(
+                400,
+                BadUserInput(
+                    f"the request is not valid HTTP/1.1, or its head is too large: {hint}"
+                ),
+            )
         )
         self.transport.close()
 
@@ -119,7 +124,9 @@ class BoundedProtocol(H11Protocol):
         self._writing = self.loop.call_later(self.request_seconds, self._check_writing)
 
     def _drop(self) -> None:
-        """Answer 408 if a request has begun, and let the application see that the client is gone."""
+        """Answer 408 if a request has begun, and let the application see that the client is
+        gone.
+        """
         waiting = self.cycle is not None and not self.cycle.response_complete
         if waiting:
             self.cycle.disconnected = True
@@ -127,15 +134,26 @@ class BoundedProtocol(H11Protocol):
         if self._received and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             seconds = f"{self.request_seconds:g} seconds"
             self._refuse(
-                HttpError(408, BadUserInput(f"the request did not arrive whole within {seconds}: send it again"))
+                HttpError(
+                    408,
+                    BadUserInput(
+                        f"the request did not arrive whole within {seconds}: send it again"
+                    ),
+                )
             )
         self.transport.close()
 
     def _refuse(self, error: HttpError) -> None:
         response = failure(Request("POST", {}), error)
-        headers = {**response.headers, "content-length": str(len(response.body)), "connection": "close"}
+        headers = {
+            **response.headers,
+            "content-length": str(len(response.body)),
+            "connection": "close",
+        }
         head = h11.Response(
-            status_code=response.status, headers=list(headers.items()), reason=STATUS_PHRASES[response.status]
+            status_code=response.status,
+            headers=list(headers.items()),
+            reason=STATUS_PHRASES[response.status],
         )
         with suppress(h11.LocalProtocolError):  # HEAD takes no body
             for event in (head, h11.Data(data=response.body), h11.EndOfMessage()):

@@ -1,4 +1,6 @@
-"""The file of a journal: lines are written as a whole or not at all, by one process, for its owner's eyes alone."""
+"""The file of a journal: lines are written as a whole or not at all, by one process, for its
+owner's eyes alone.
+"""
 
 import fcntl
 import os
@@ -17,19 +19,23 @@ class DataDirError(Exception):
 
 
 class Unwritable(Exception):
-    """The system takes no more of the journal, and says why; what was to be written has left no trace in it."""
+    """The system takes no more of the journal, and says why; what was to be written has left no
+    trace in it.
+    """
 
 
 class JournalFile:
     """The journal in `data_dir`, which is locked against a second process until it is closed.
 
-    What does not end with a line break was torn off by a kill and never acknowledged: it is not read, and cut off.
+    What does not end with a line break was torn off by a kill and never acknowledged: it is not
+    read, and cut off.
     """
 
     def __init__(self, data_dir: Path) -> None:
         _make_private(data_dir)
         self.path = data_dir / _NAME
-        self._lock = open(data_dir / "lock", "w", opener=_private)  # noqa: SIM115  # closed with the journal
+        # closed with the journal
+        self._lock = open(data_dir / "lock", "w", opener=_private)  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -53,7 +59,9 @@ class JournalFile:
                     yield number, line
 
     def rewrite(self, lines: Iterable[str]) -> None:
-        """Put these lines in the place of those that were read, which stay where there is no room for the new ones."""
+        """Put these lines in the place of those that were read, which stay where there is no room
+        for the new ones.
+        """
         new = self.path.with_suffix(".new")
         try:
             with open(new, "w", encoding="utf-8", opener=_private) as file:
@@ -85,7 +93,8 @@ class JournalFile:
             while written < len(line):
                 written += os.write(self._file, line[written:])
         except OSError as error:
-            with suppress(OSError):  # else the next line tries that again, and is refused where it fails
+            # else the next line tries that again, and is refused where it fails
+            with suppress(OSError):
                 os.ftruncate(self._file, self._length)
                 self._torn = False
             raise Unwritable(error.strerror or str(error)) from error
@@ -106,22 +115,28 @@ def has_data(data_dir: Path) -> bool:
 
 
 def _make_private(data_dir: Path) -> None:
-    """Make the directory, or take everybody else's rights to it away; raises `DataDirError` where that may do harm."""
+    """Make the directory, or take everybody else's rights to it away; raises `DataDirError` where
+    that may do harm.
+    """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise DataDirError(f"{data_dir} is not a directory, or lies below a file; choose another.") from error
+        raise DataDirError(
+            f"{data_dir} is not a directory, or lies below a file; choose another."
+        ) from error
     if not stat.S_IMODE(data_dir.stat().st_mode) & 0o077:
         return
     if any(data_dir.iterdir()) and not has_data(data_dir):
         raise DataDirError(
-            f"{data_dir} is open to others and holds other files. Choose a directory for this data alone, "
-            f"or close this one: chmod 700 {data_dir}"
+            f"{data_dir} is open to others and holds other files. Choose a directory for this data"
+            f" alone, or close this one: chmod 700 {data_dir}"
         )
     try:
         data_dir.chmod(0o700)
     except PermissionError as error:
-        raise DataDirError(f"{data_dir} is open to others and belongs to somebody else; choose another.") from error
+        raise DataDirError(
+            f"{data_dir} is open to others and belongs to somebody else; choose another."
+        ) from error
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,8 +1,8 @@
 """Keeps pages of other sites away from a server that believes every caller on this machine.
 
-A page can make a browser send requests here in two ways: under a name of its own that it has made to resolve to
-loopback (then `Host` is that name), and across origins (then the browser says so in `Origin`, or in `Sec-Fetch-Site`
-where it sends no origin).
+A page can make a browser send requests here in two ways: under a name of its own that it has made
+to resolve to loopback (then `Host` is that name), and across origins (then the browser says so in
+`Origin`, or in `Sec-Fetch-Site` where it sends no origin).
 """
 
 import re
@@ -37,7 +37,10 @@ class LocalGuard:
 
     def _problem(self, headers: Headers) -> Exception | None:
         if not _HOST.fullmatch(headers.get("host", "")):
-            return HttpError(400, BadUserInput("the header Host names another server: call 127.0.0.1 or localhost"))
+            return HttpError(
+                400,
+                BadUserInput("the header Host names another server: call 127.0.0.1 or localhost"),
+            )
         origin = headers.get("origin")
         navigates = headers.get("sec-fetch-mode") == "navigate"
         is_foreign = headers.get("sec-fetch-site") == "cross-site" and not navigates

@@ -33,7 +33,9 @@ class Messages(deliveries.Messages, Protocol):
     """What the worker needs of the queue."""
 
     def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
-        """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is there now."""
+        """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is
+        there now.
+        """
 
     def delete(self, receipt: str) -> None:
         """Remove a received message."""
@@ -76,7 +78,9 @@ class SqsMessages:
 
 @dataclass(frozen=True)
 class RingingQueue:
-    """A queue that rings when this process has sent something: a long poll may be slow to notice."""
+    """A queue that rings when this process has sent something: a long poll may be slow to
+    notice.
+    """
 
     queue: Queue
     bell: threading.Event
@@ -95,8 +99,8 @@ class RingingQueue:
 class LocalWorker:
     """Two threads that receive, `concurrency` threads that run; neither receives more than can run.
 
-    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that outlives `stop`
-    is abandoned, its lease ends and its message comes back.
+    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that
+    outlives `stop` is abandoned, its lease ends and its message comes back.
     """
 
     def __init__(
@@ -137,7 +141,9 @@ class LocalWorker:
         threading.Thread(target=self._look, name="ace-look", daemon=True).start()
 
     def stop(self, grace: float) -> bool:
-        """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it ended."""
+        """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it
+        ended.
+        """
         self._stopping.set()
         self._bell.set()
         with self._finished:

@@ -1,4 +1,6 @@
-"""A page of the documentation as HTML: its headings have anchors, and its links lead to what is served."""
+"""A page of the documentation as HTML: its headings have anchors, and its links lead to what is
+served.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,7 +16,8 @@ _ELSEWHERE = re.compile("https?://")
 
 
 def html_of(text: str, path: str, served: Iterable[str]) -> str:
-    """The HTML of a Markdown text that is served at `path`, a path within the repository, as are those of `served`.
+    """The HTML of a Markdown text that is served at `path`, a path within the repository, as are
+    those of `served`.
 
     A link to what is not served stays as its words.
     """

@@ -38,12 +38,21 @@ $body</main>
 </body>
 </html>
 """
-_SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
 
 
 def page_routes() -> list[Route]:
     """The page itself, and the texts that it links to."""
-    endpoints = {"/": _home, "/schema.graphql": _schema, f"/{_README}": _document, "/docs/{name}": _document}
+    endpoints = {
+        "/": _home,
+        "/schema.graphql": _schema,
+        f"/{_README}": _document,
+        "/docs/{name}": _document,
+    }
     return [Route(path, AnyMethod(only_get(endpoint))) for path, endpoint in endpoints.items()]
 
 
@@ -67,14 +76,20 @@ async def _document(http: HttpRequest) -> Response:
     html = Template(_DOCUMENT).substitute(
         title=title_of(text), style=_found("style"), body=html_of(text, name, documents)
     )
-    return Response(html, media_type="text/html", headers={**_SAFE, "content-security-policy": _policy()})
+    return Response(
+        html, media_type="text/html", headers={**_SAFE, "content-security-policy": _policy()}
+    )
 
 
 @cache
 def _documents() -> dict[str, str]:
     """The documentation by path: all of it in a checkout; an installed package has its README."""
     files = [_ROOT / _README, *(_ROOT / "docs").glob("*.md")]
-    found = {str(file.relative_to(_ROOT)): file.read_text(encoding="utf-8") for file in files if _is_checkout()}
+    found = {
+        str(file.relative_to(_ROOT)): file.read_text(encoding="utf-8")
+        for file in files
+        if _is_checkout()
+    }
     return found or {_README: _installed_readme()}
 
 
@@ -96,15 +111,20 @@ async def _schema(_: HttpRequest) -> Response:
 def _wants_html(http: HttpRequest) -> bool:
     """Whether HTML is asked for by name, and none of the media types of GraphQL."""
     accepted = [
-        entry.partition(";")[0].strip().lower() for entry in ",".join(http.headers.getlist("accept")).split(",")
+        entry.partition(";")[0].strip().lower()
+        for entry in ",".join(http.headers.getlist("accept")).split(",")
     ]
     return "text/html" in accepted and not any(each.endswith("json") for each in accepted)
 
 
 def _page(http: HttpRequest, path: str) -> Response:
     endpoint = f"{http.url.scheme}://{http.url.netloc}{quote(path)}"
-    html = Template(_source()).substitute(endpoint=escape(endpoint), version=escape(ai_coordination_engine.__version__))
-    return Response(html, media_type="text/html", headers={**_SAFE, "content-security-policy": _policy()})
+    html = Template(_source()).substitute(
+        endpoint=escape(endpoint), version=escape(ai_coordination_engine.__version__)
+    )
+    return Response(
+        html, media_type="text/html", headers={**_SAFE, "content-security-policy": _policy()}
+    )
 
 
 @cache
@@ -119,9 +139,15 @@ def _found(tag: str) -> str:
 
 @cache
 def _policy() -> str:
-    """Nothing may be loaded or run but what the page itself holds (Content Security Policy Level 3, hashes)."""
+    """Nothing may be loaded or run but what the page itself holds (Content Security Policy Level 3,
+    hashes).
+    """
     hashes = {
-        tag: base64.b64encode(hashlib.sha256(_found(tag).encode()).digest()).decode() for tag in ("style", "script")
+        tag: base64.b64encode(hashlib.sha256(_found(tag).encode()).digest()).decode()
+        for tag in ("style", "script")
     }
     allowed = "; ".join(f"{tag}-src 'sha256-{value}'" for tag, value in hashes.items())
-    return f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return (
+        f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    )

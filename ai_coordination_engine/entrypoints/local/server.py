@@ -1,7 +1,8 @@
 """The local server: the API, the worker and the queue in one process, on loopback only.
 
-AWS is the embedded one, unless `AWS_ENDPOINT_URL` names another or `aws=True` means the account of the standard
-variables. A single service can be moved out with its own variable, e.g. `AWS_ENDPOINT_URL_DYNAMODB`.
+AWS is the embedded one, unless `AWS_ENDPOINT_URL` names another or `aws=True` means the account of
+the standard variables. A single service can be moved out with its own variable, e.g.
+`AWS_ENDPOINT_URL_DYNAMODB`.
 """
 
 import errno
@@ -47,7 +48,9 @@ class WrongSetting(StartError):
 
 @dataclass(frozen=True)
 class Running:
-    """A server that serves. `model` names the endpoint of agents without a runtime; `notes` are for people."""
+    """A server that serves. `model` names the endpoint of agents without a runtime; `notes` are for
+    people.
+    """
 
     app: App
     url: str
@@ -67,8 +70,8 @@ def serving(
 ) -> Iterator[Running]:
     """Serve while the context is open; port None is 8000 or, when that is taken, another.
 
-    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not load, or the default
-    runtime is not allowed.
+    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not
+    load, or the default runtime is not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
@@ -82,7 +85,9 @@ def serving(
         if problems := list(allow_list.problems()):
             raise WrongSetting("\nace: ".join(problems))
         bootstrap.create_tables(settings)
-        app = replace(bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list)
+        app = replace(
+            bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list
+        )
         if data_dir:  # locked by this process: whoever held a lease before it started is dead
             app = replace(app, alone_since=app.clock.now().timestamp())
         app, worker = LocalWorker.of(app)
@@ -92,14 +97,17 @@ def serving(
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))
-        yield Running(app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, model, notes)
+        yield Running(
+            app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, model, notes
+        )
 
 
 def with_a_model(settings: Settings) -> tuple[Settings, str | None]:
-    """Settings whose default runtime is a model, if one is configured, and the name of its endpoint.
+    """Settings whose default runtime is a model, if one is configured, and the name of its
+    endpoint.
 
-    That is the first of `ACE_OPENAI_ENDPOINTS`, or what `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` say.
-    An explicit `ACE_DEFAULT_RUNTIME` stays.
+    That is the first of `ACE_OPENAI_ENDPOINTS`, or what `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
+    `OPENAI_MODEL` say. An explicit `ACE_DEFAULT_RUNTIME` stays.
     """
     endpoints = settings.openai_endpoints or _endpoint_of_the_environment()
     if not endpoints:
@@ -108,7 +116,10 @@ def with_a_model(settings: Settings) -> tuple[Settings, str | None]:
     if "default_runtime" in settings.model_fields_set:
         return settings, None
     name = next(iter(endpoints))
-    return settings.model_copy(update={"default_runtime": {"kind": "openai", "endpoint": name}}), name
+    return (
+        settings.model_copy(update={"default_runtime": {"kind": "openai", "endpoint": name}}),
+        name,
+    )
 
 
 def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
@@ -122,7 +133,9 @@ def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
             model=os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
         )
     except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix(
+            "Value error, "
+        )
         raise WrongSetting(f"OPENAI_BASE_URL: {reason}") from error
     return {"default": endpoint}
 
@@ -138,10 +151,14 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
             _bind(listener, wanted)
         except OSError as error:
             if port is not None or error.errno != errno.EADDRINUSE:
-                raise StartError(f"Port {wanted} cannot be used: {error.strerror}. Choose another.") from error
+                raise StartError(
+                    f"Port {wanted} cannot be used: {error.strerror}. Choose another."
+                ) from error
             _bind(listener, 0)
             used = listener.getsockname()[1]
-            notes.append(f"Port {wanted} is busy; using {used}: export API=http://{HOST}:{used}/graphql")
+            notes.append(
+                f"Port {wanted} is busy; using {used}: export API=http://{HOST}:{used}/graphql"
+            )
         yield listener
 
 
@@ -157,10 +174,14 @@ def has_endpoint() -> bool:
 
 @contextmanager
 def chosen_aws(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
-    """Where AWS is while the context is open, started if it is the embedded one. Raises `StartError`."""
+    """Where AWS is while the context is open, started if it is the embedded one. Raises
+    `StartError`.
+    """
     if aws or has_endpoint():
         if data_dir:
-            raise StartError("A data directory belongs to the embedded AWS; it cannot be used with another.")
+            raise StartError(
+                "A data directory belongs to the embedded AWS; it cannot be used with another."
+            )
         yield os.environ.get("AWS_ENDPOINT_URL") or "the AWS account of the environment"
         return
     with ExitStack() as stack:

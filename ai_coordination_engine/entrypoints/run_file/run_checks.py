@@ -8,7 +8,9 @@ from ai_coordination_engine.ports import AllowList
 
 
 def idle_agents(run: RunFile) -> Iterator[str]:
-    """A line for each agent of the file that has no subtask, where others have one: it may have been forgotten."""
+    """A line for each agent of the file that has no subtask, where others have one: it may have
+    been forgotten.
+    """
     asked = {each["agent_uuid"] for each in run.subtask_queries}
     if not asked:
         return
@@ -36,7 +38,9 @@ def _standing_by(actions: Iterable[JSONObject]) -> set[str]:
 
 
 def _takes_subtask(agent: JSONObject, action: JSONObject) -> bool:
-    """Whether an agent is of the type that runs, and is no map: of that each element has its own."""
+    """Whether an agent is of the type that runs, and is no map: of that each element has its
+    own.
+    """
     return agent.get("agent_type", "task") == "task" and not action.get("map")
 
 
@@ -46,13 +50,18 @@ def _gives_answer(agent: JSONObject) -> bool:
 
 
 def not_allowed(allow_list: AllowList, run: RunFile) -> Iterator[str]:
-    """A line for each runtime and each action function of the file that the settings do not allow, with its place."""
+    """A line for each runtime and each action function of the file that the settings do not allow,
+    with its place.
+    """
     for agent in run.agents:
         uuid = agent["agent_uuid"]
         function = run.agent_actions.get(uuid, {}).get("action_function") or {}
         key, problem = "runtime", allow_list.of_runtime(agent.get("runtime"))
         if problem is None and function:
-            module_name, function_name = function.get("module_name", ""), function.get("function_name", "")
+            module_name, function_name = (
+                function.get("module_name", ""),
+                function.get("function_name", ""),
+            )
             key, problem = "action_function", allow_list.of_action(module_name, function_name)
         if problem is not None:
             yield run.of_agent(uuid, key, f"agent {agent.get('agent_name', uuid)}: {problem}")

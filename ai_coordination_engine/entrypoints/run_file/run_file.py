@@ -1,7 +1,8 @@
-"""A run file: one YAML file that holds a coordination, a task and a query, checked with line-precise messages.
+"""A run file: one YAML file that holds a coordination, a task and a query, checked with
+line-precise messages.
 
-Keys have a friendly form (`name`, `after`) and the names of the API in camelCase or snake_case; agents are referred
-to by name or uuid. All problems are reported at once.
+Keys have a friendly form (`name`, `after`) and the names of the API in camelCase or snake_case;
+agents are referred to by name or uuid. All problems are reported at once.
 """
 
 import uuid
@@ -24,16 +25,27 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
 from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
-from ai_coordination_engine.entrypoints.run_file.run_file_actions import Actions, read_policy, read_reference
+from ai_coordination_engine.entrypoints.run_file.run_file_actions import (
+    Actions,
+    read_policy,
+    read_reference,
+)
 from ai_coordination_engine.entrypoints.run_file.run_file_places import Places
-from ai_coordination_engine.entrypoints.run_file.yaml_nodes import MAX_BYTES, Problem, Reader, compose
+from ai_coordination_engine.entrypoints.run_file.yaml_nodes import (
+    MAX_BYTES,
+    Problem,
+    Reader,
+    compose,
+)
 from ai_coordination_engine.errors import BadUserInput
 
 AGENT_TYPES = ("task", "triage", "decompose", "planning")
 
 
 class RunFileError(BadUserInput):
-    """The file cannot be run; the message has one line for every problem, as `file:line:column: what`."""
+    """The file cannot be run; the message has one line for every problem, as `file:line:column:
+    what`.
+    """
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))
@@ -42,10 +54,11 @@ class RunFileError(BadUserInput):
 
 @dataclass(frozen=True)
 class RunFile:
-    """What the file says, in the shapes of the API: lists and objects are plain, with snake_case keys as stored.
+    """What the file says, in the shapes of the API: lists and objects are plain, with snake_case
+    keys as stored.
 
-    The uuids follow from the names unless the file gives them, so running a file again updates the same records.
-    `task_query` is a text; an object in the file becomes JSON.
+    The uuids follow from the names unless the file gives them, so running a file again updates the
+    same records. `task_query` is a text; an object in the file becomes JSON.
     """
 
     coordination_uuid: str
@@ -64,13 +77,18 @@ class RunFile:
     places: Places | None = field(default=None, compare=False, repr=False)
 
     def at_their_places(self, message: str, kind: str = "") -> list[str]:
-        """What a message of the API says of this file, as `file:line:column: what`, a line for each problem."""
+        """What a message of the API says of this file, as `file:line:column: what`, a line for each
+        problem.
+        """
         found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
         return [shown(self.name, each._replace(message=kind + each.message)) for each in found]
 
     def of_agent(self, uuid: str, key: str, message: str) -> str:
         """A line about a key of an agent or its action."""
-        return shown(self.name, self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message))
+        return shown(
+            self.name,
+            self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message),
+        )
 
 
 def shown(name: str, problem: Problem) -> str:
@@ -85,9 +103,13 @@ def read_run_file(path: Path) -> RunFile:
             data = file.read(2 * MAX_BYTES + 3)  # in UTF-16, with its mark
         text = decode(data) if len(data) < 2 * MAX_BYTES + 3 else "x" * (MAX_BYTES + 1)
     except OSError as error:
-        raise RunFileError(str(path), [Problem(1, 1, f"cannot be read: {error.strerror}")]) from error
+        raise RunFileError(
+            str(path), [Problem(1, 1, f"cannot be read: {error.strerror}")]
+        ) from error
     except Undecodable as error:
-        raise RunFileError(str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]) from error
+        raise RunFileError(
+            str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]
+        ) from error
     return parse_run_file(text, str(path))
 
 
@@ -107,7 +129,10 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
     coordination = reader.mapping(top.get("coordination"), "coordination", keys.COORDINATION)
     task = reader.mapping(top.get("task"), "task", keys.TASK)
     agents, references = _agents(reader, coordination.get("agents"), top.get("coordination"))
-    subtasks = [_subtask(reader, node, references) for node in reader.sequence(task.get("subtask_queries"), "subtasks")]
+    subtasks = [
+        _subtask(reader, node, references)
+        for node in reader.sequence(task.get("subtask_queries"), "subtasks")
+    ]
     actions = Actions(reader, references)
     actions.read(task.get("agent_actions"))
     query = top.get("task_query") or task.get("initial_task_query")
@@ -132,7 +157,9 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
     return (
         run
         if reader.problems
-        else _with_places(reader, run, Places(root, [each["agent_uuid"] for each in agents], references))
+        else _with_places(
+            reader, run, Places(root, [each["agent_uuid"] for each in agents], references)
+        )
     )
 
 
@@ -152,7 +179,9 @@ def _description(reader: Reader, node: yaml.Node | None) -> str:
 
 
 def _with_places(reader: Reader, run: RunFile, places: Places) -> RunFile:
-    """The run file with what is needed to say where in it something is; notes what the API would refuse."""
+    """The run file with what is needed to say where in it something is; notes what the API would
+    refuse.
+    """
     for message in _refused(run):
         reader.problems += places.problems(message)
     return replace(run, places=places)
@@ -218,7 +247,9 @@ def _agents(
 def _agent(reader: Reader, node: yaml.Node) -> JSONObject | None:
     fields = reader.mapping(node, "an agent", keys.AGENT)
     agent: JSONObject = {
-        key: reader.text(each, key) for key, each in fields.items() if key not in ("runtime", "policy")
+        key: reader.text(each, key)
+        for key, each in fields.items()
+        if key not in ("runtime", "policy")
     }
     agent.setdefault("agent_uuid", agent.get("agent_name"))
     if not agent["agent_uuid"]:
@@ -238,7 +269,9 @@ def _runtime(reader: Reader, node: yaml.Node) -> JSONObject:
     if not isinstance(node, yaml.MappingNode):
         reader.problem(node, "runtime must be a mapping, such as {kind: function, name: echo}")
         return {}
-    runtime = {key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()}
+    runtime = {
+        key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()
+    }
     if runtime.get("kind") not in KINDS:
         reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}")
     return runtime

@@ -12,7 +12,9 @@ from ai_coordination_engine.entrypoints.run_file.yaml_core import is_null
 from ai_coordination_engine.entrypoints.run_file.yaml_nodes import Reader
 
 
-def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[str, str]) -> str | None:
+def read_reference(
+    reader: Reader, node: yaml.Node | None, references: Mapping[str, str]
+) -> str | None:
     """The uuid of the agent that `node` names; `references` has the uuid of each name."""
     name = reader.text(node, "an agent's name")
     if node is None or name is None:
@@ -24,7 +26,9 @@ def read_reference(reader: Reader, node: yaml.Node | None, references: Mapping[s
 
 def read_policy(reader: Reader, node: yaml.Node) -> JSONObject:
     """What happens when an attempt fails."""
-    return {key: reader.value(each) for key, each in reader.mapping(node, "retry", keys.POLICY).items()}
+    return {
+        key: reader.value(each) for key, each in reader.mapping(node, "retry", keys.POLICY).items()
+    }
 
 
 class Actions:
@@ -42,18 +46,28 @@ class Actions:
             self._read_entries(node)
         elif node is not None:
             self._reader.problem(node, "actions must be a mapping of agents")
-        cycle = find_cycle({name: action.get("predecessors", ()) for name, action in self.found.items()})
+        cycle = find_cycle(
+            {name: action.get("predecessors", ()) for name, action in self.found.items()}
+        )
         if cycle:
-            self._reader.problem(self._keys[cycle[0]], f"these agents wait for each other: {' -> '.join(cycle)}")
+            self._reader.problem(
+                self._keys[cycle[0]], f"these agents wait for each other: {' -> '.join(cycle)}"
+            )
 
     def _read_entries(self, node: yaml.MappingNode) -> None:
         for agent_uuid, key, value in self._once(node, "actions has agent"):
             if not is_null(value):
                 self._keys[agent_uuid] = key
-                self.found[agent_uuid] = self._action(self._reader.mapping(value, "an action", keys.ACTION))
+                self.found[agent_uuid] = self._action(
+                    self._reader.mapping(value, "an action", keys.ACTION)
+                )
 
-    def _once(self, node: yaml.MappingNode, what: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-        """Each agent that is a key, with the key and the value; notes one that is there twice, which counts once."""
+    def _once(
+        self, node: yaml.MappingNode, what: str
+    ) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+        """Each agent that is a key, with the key and the value; notes one that is there twice,
+        which counts once.
+        """
         seen: set[str] = set()
         for key, value, merged in self._reader.entries(node):
             agent_uuid = self._reference(key)
@@ -84,7 +98,9 @@ class Actions:
         return read_reference(self._reader, node, self._references)
 
     def _predecessors(self, node: yaml.Node) -> list[str]:
-        names = [node] if isinstance(node, yaml.ScalarNode) else self._reader.sequence(node, "after")
+        names = (
+            [node] if isinstance(node, yaml.ScalarNode) else self._reader.sequence(node, "after")
+        )
         found = [self._reference(name) for name in names]
         return list(dict.fromkeys(each for each in found if each))
 
@@ -109,18 +125,25 @@ class Actions:
         }
 
     def _conditions(self, node: yaml.Node, after: yaml.Node | None) -> JSONObject:
-        """`when: expression` will do for an agent with one predecessor; otherwise a mapping names them."""
+        """`when: expression` will do for an agent with one predecessor; otherwise a mapping names
+        them.
+        """
         if isinstance(node, yaml.ScalarNode):
             return self._only_condition(node, after)
         if isinstance(node, yaml.MappingNode):
-            return {uuid: self._reader.text(each, "when") for uuid, _, each in self._once(node, "when has")}
+            return {
+                uuid: self._reader.text(each, "when")
+                for uuid, _, each in self._once(node, "when has")
+            }
         self._reader.problem(node, "when must be a mapping of predecessors")
         return {}
 
     def _only_condition(self, node: yaml.ScalarNode, after: yaml.Node | None) -> JSONObject:
         names = [after] if isinstance(after, yaml.ScalarNode) else getattr(after, "value", [])
         if len(names) != 1:
-            self._reader.problem(node, "when must say which predecessor it is about, as {name: expression}")
+            self._reader.problem(
+                node, "when must say which predecessor it is about, as {name: expression}"
+            )
             return {}
         uuid = self._references.get(str(names[0].value))
         return {uuid: self._reader.text(node, "when")} if uuid else {}

@@ -1,10 +1,15 @@
-"""The keys of a run file: what people write, the names of the API beside it, and how each is stored."""
+"""The keys of a run file: what people write, the names of the API beside it, and how each is
+stored.
+"""
 
 from ai_coordination_engine.entrypoints.run_file.yaml_nodes import keys_of
 
 TOP = keys_of(coordination="", task="", task_query="query")
 COORDINATION = keys_of(
-    coordination_uuid="uuid", coordination_name="name", coordination_description="description", agents=""
+    coordination_uuid="uuid",
+    coordination_name="name",
+    coordination_description="description",
+    agents="",
 )
 AGENT = keys_of(
     agent_uuid="uuid",

@@ -10,11 +10,16 @@ from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
 from ai_coordination_engine.entrypoints.run_file.yaml_nodes import Keys, Problem, Reader
 
 _LISTS = ("agents", "subtaskQueries", "agentActions")  # walked through apart
-_BELOW: Mapping[str, Keys] = {"policy": keys.POLICY, "action_function": keys.FUNCTION, "map": keys.MAP}
+_BELOW: Mapping[str, Keys] = {
+    "policy": keys.POLICY,
+    "action_function": keys.FUNCTION,
+    "map": keys.MAP,
+}
 _KEY = re.compile(': the key "([^"]+)"')
 _LONGEST = 1_000  # characters of a path in a message
 _ENDS = frozenset(":.[ ,;")
-_NEXT = re.compile(r"; (?=(?:agents\[|agentActions\.|subtaskQueries\[))")  # the API names up to five problems at once
+# the API names up to five problems at once
+_NEXT = re.compile(r"; (?=(?:agents\[|agentActions\.|subtaskQueries\[))")
 # The API's names, where a sentence uses them; a name that people also write is no word of these.
 _WORDS: dict[str, str] = {}
 for _table in (keys.TASK, keys.AGENT, keys.ACTION, keys.POLICY, keys.FUNCTION, keys.SUBTASK):
@@ -25,11 +30,13 @@ _WORD = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b")
 
 
 class Places:
-    """The places of a file whose shape is known to be right: `uuids` are the agents' in order, `references` the uuid of
-    each name and uuid.
+    """The places of a file whose shape is known to be right: `uuids` are the agents' in order,
+    `references` the uuid of each name and uuid.
     """
 
-    def __init__(self, root: yaml.Node, uuids: Sequence[str], references: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: yaml.Node, uuids: Sequence[str], references: Mapping[str, str]
+    ) -> None:
         self._reader = Reader()  # what it notes has been noted before
         self._found: dict[str, tuple[yaml.Node, str]] = {}
         self._references = references
@@ -53,14 +60,20 @@ class Places:
         self._actions(self._found.get("agentActions"))
 
     def problems(self, message: str) -> list[Problem]:
-        """What a message of the API says, each part at its place and by the key that was written there."""
+        """What a message of the API says, each part at its place and by the key that was written
+        there.
+        """
         return [self._problem(part) for part in _NEXT.split(message)]
 
     def of_agent(self, uuid: str, key: str, message: str) -> Problem:
-        """A problem with a key of an agent or its action; with the agent itself where it has no such key."""
+        """A problem with a key of an agent or its action; with the agent itself where it has no
+        such key.
+        """
         agent = self._agents.get(uuid, "")
         paths = [f"{agent}.{key}", f"agentActions.{uuid}.{key}", agent]
-        node, _ = next((self._found[each] for each in paths if each in self._found), (self._root, ""))
+        node, _ = next(
+            (self._found[each] for each in paths if each in self._found), (self._root, "")
+        )
         return _at(node, message)
 
     def _problem(self, message: str) -> Problem:
@@ -79,7 +92,9 @@ class Places:
     def _fields(self, node: yaml.Node, table: Keys | None) -> dict[str, tuple[yaml.Node, str]]:
         """The value of each stored key, and the key as it is written."""
         found: dict[str, tuple[yaml.Node, str]] = {}
-        for key, value, _ in self._reader.entries(node) if isinstance(node, yaml.MappingNode) else ():
+        for key, value, _ in (
+            self._reader.entries(node) if isinstance(node, yaml.MappingNode) else ()
+        ):
             stored = str(key.value) if table is None else table.get(str(key.value))
             if stored is not None:
                 found.setdefault(stored, (value, str(key.value)))
@@ -92,20 +107,34 @@ class Places:
     def _add(self, path: str, node: yaml.Node, shown: str) -> None:
         self._found.setdefault(path, (node, shown))
 
-    def _walk(self, paths: tuple[str, str], node: yaml.Node, shown: str, table: Keys | None) -> None:
-        """Note the place of everything below `node`, under the paths by which the API names it: as it is stored, and in
-        camelCase.
+    def _walk(
+        self, paths: tuple[str, str], node: yaml.Node, shown: str, table: Keys | None
+    ) -> None:
+        """Note the place of everything below `node`, under the paths by which the API names it: as
+        it is stored, and in camelCase.
         """
         below: list[tuple[str, str, yaml.Node, str, Keys | None]] = []
         stored, wire = paths
         if isinstance(node, yaml.SequenceNode):
             for index, each in enumerate(node.value):
-                below.append((f"{stored}[{index}]", f"{wire}[{index}]", each, f"{shown}[{index}]", None))
+                below.append(
+                    (f"{stored}[{index}]", f"{wire}[{index}]", each, f"{shown}[{index}]", None)
+                )
         for name, (value, written) in self._fields(node, table).items():
-            at = (f"{stored}.{name}", f"{wire}.{to_camel(name)}", value, f"{shown}.{written}", _BELOW.get(name))
+            at = (
+                f"{stored}.{name}",
+                f"{wire}.{to_camel(name)}",
+                value,
+                f"{shown}.{written}",
+                _BELOW.get(name),
+            )
             below.append(at)
         for first, second, each, words, keys_below in below:
-            first, second, words = first.lstrip("."), second.lstrip("."), words.lstrip(".")  # noqa: PLW2901
+            first, second, words = (  # noqa: PLW2901
+                first.lstrip("."),
+                second.lstrip("."),
+                words.lstrip("."),
+            )  # noqa: PLW2901, RUF100
             self._add(first, each, words)
             self._add(second, each, words)
             if second not in _LISTS:

@@ -1,7 +1,8 @@
-"""YAML's core schema (YAML 1.2.2, section 10.3), so that `NO`, `on`, `12:30`, `01234` and `2026-12-24` stay texts.
+"""YAML's core schema (YAML 1.2.2, section 10.3), so that `NO`, `on`, `12:30`, `01234` and
+`2026-12-24` stay texts.
 
-A number is what JSON writes as one, with its digits, and what has no other reading: `0x1F`, `0o17`, `.5`. With a
-leading zero or plus it is an article number or a telephone's: a text.
+A number is what JSON writes as one, with its digits, and what has no other reading: `0x1F`, `0o17`,
+`.5`. With a leading zero or plus it is an article number or a telephone's: a text.
 """
 
 import re
@@ -22,13 +23,19 @@ _FORMS = (
     ("merge", r"<<", "<"),
 )
 _SCALARS = {f"{_TAG}{name}" for name in ("str", "null", "bool", "int", "float", "merge")}
-_KINDS = {yaml.ScalarNode: _SCALARS, yaml.SequenceNode: {f"{_TAG}seq"}, yaml.MappingNode: {f"{_TAG}map"}}
+_KINDS = {
+    yaml.ScalarNode: _SCALARS,
+    yaml.SequenceNode: {f"{_TAG}seq"},
+    yaml.MappingNode: {f"{_TAG}map"},
+}
 
 _BASES = {"0x": 16, "0o": 8}
 
 
 class CoreLoader(yaml.SafeLoader):
-    """Composes nodes whose tags are those of the core schema, and of merge keys (YAML 1.1, "Merge Key")."""
+    """Composes nodes whose tags are those of the core schema, and of merge keys (YAML 1.1, "Merge
+    Key").
+    """
 
     yaml_implicit_resolvers: dict[str, object] = {}  # noqa: RUF012  # the library's own name for it
 
@@ -39,7 +46,9 @@ for _name, _form, _first in _FORMS:
 
 
 def unknown_tag(node: yaml.Node) -> str | None:
-    """The tag of a node as it is written, when it is none of the core schema, or not one for such a node."""
+    """The tag of a node as it is written, when it is none of the core schema, or not one for such a
+    node.
+    """
     if node.tag in _KINDS[type(node)]:
         return None
     return node.tag.replace(_TAG, "!!")
@@ -56,7 +65,9 @@ def is_text(node: yaml.Node) -> bool:
 
 
 def scalar(node: yaml.Node, *, digits: bool) -> object:
-    """The value of a scalar; a number keeps its `digits` if need be (`1.10`, `1e400`). Raises `ValueError`."""
+    """The value of a scalar; a number keeps its `digits` if need be (`1.10`, `1e400`). Raises
+    `ValueError`.
+    """
     text, kind = str(node.value), node.tag.removeprefix(_TAG)
     match kind:
         case "null":

@@ -25,8 +25,10 @@ _QUOTES_WITHIN = "; within { } and [ ] a text with any of { } [ ] , ? needs quot
 _HINTS = {  # where the parser stopped, or what it said → what is meant most often
     "while parsing a flow mapping": _QUOTES_WITHIN,
     "while parsing a flow sequence": _QUOTES_WITHIN,
-    "while parsing a block mapping": "; keys of one mapping begin in one column, "
-    "and a text that begins with {, [ or a quote needs quotes around all of it",
+    "while parsing a block mapping": (
+        "; keys of one mapping begin in one column, "
+        "and a text that begins with {, [ or a quote needs quotes around all of it"
+    ),
     "mapping values are not allowed here": "; a text with a colon and a space needs quotes",
 }
 
@@ -52,7 +54,9 @@ def keys_of(**friendly: str) -> Keys:
 
 
 def compose(text: str, reader: "Reader") -> yaml.Node | None:
-    """The root of a text that is one YAML document of bearable size; None when it is not, which `reader` then notes."""
+    """The root of a text that is one YAML document of bearable size; None when it is not, which
+    `reader` then notes.
+    """
     if len(text.encode()) > MAX_BYTES:
         reader.problems.append(Problem(1, 1, f"is larger than {MAX_BYTES // 1_000_000} MB"))
         return None
@@ -63,7 +67,9 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
         return None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
-        reader.problems.append(Problem(line, 1, f"has a character that YAML forbids: #x{error.character:04x}"))
+        reader.problems.append(
+            Problem(line, 1, f"has a character that YAML forbids: #x{error.character:04x}")
+        )
         return None
     except RecursionError:
         reader.problems.append(Problem(1, 1, f"is nested deeper than {MAX_DEPTH} levels"))
@@ -107,13 +113,17 @@ class Reader:
                 self.problem(root, f"is nested deeper than {MAX_DEPTH} levels")
                 return False
             if count > MAX_NODES:
-                self.problem(root, f"has more than {MAX_NODES} values when its aliases are followed")
+                self.problem(
+                    root, f"has more than {MAX_NODES} values when its aliases are followed"
+                )
                 return False
             stack.extend((child, depth + 1) for child in _children(node))
         return True
 
     def fit(self, root: yaml.Node) -> bool:
-        """Whether the tree holds nothing but what JSON has too; notes tags and characters that it has not."""
+        """Whether the tree holds nothing but what JSON has too; notes tags and characters that it
+        has not.
+        """
         stack, seen, fit = [root], set(), True
         while stack:
             node = stack.pop()
@@ -133,8 +143,8 @@ class Reader:
         return fit
 
     def entries(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node, bool]]:
-        """The keys and values of a mapping, then those that its merge keys (`<<`) bring in, which are marked: the
-        first of a name counts.
+        """The keys and values of a mapping, then those that its merge keys (`<<`) bring in, which
+        are marked: the first of a name counts.
         """
         own = [(key, value, False) for key, value in node.value if key.tag != MERGE]
         merges = [(key, value) for key, value in node.value if key.tag == MERGE]
@@ -149,7 +159,9 @@ class Reader:
         return own
 
     def mapping(self, node: yaml.Node | None, what: str, keys: Keys | None) -> dict[str, yaml.Node]:
-        """The values of a mapping by stored key (by the key itself when `keys` is None: any is good)."""
+        """The values of a mapping by stored key (by the key itself when `keys` is None: any is
+        good).
+        """
         if node is None:
             return {}
         if not isinstance(node, yaml.MappingNode):
@@ -174,16 +186,25 @@ class Reader:
         return {name: value for name, value in found.items() if not is_null(value)}
 
     def _stored_key(
-        self, node: yaml.MappingNode, key_node: yaml.ScalarNode, value: yaml.Node, what: str, keys: Keys | None
+        self,
+        node: yaml.MappingNode,
+        key_node: yaml.ScalarNode,
+        value: yaml.Node,
+        what: str,
+        keys: Keys | None,
     ) -> str | None:
-        """The key as it is stored; None for a place of anchors (`x-…`), and for an unknown key, which is noted."""
+        """The key as it is stored; None for a place of anchors (`x-…`), and for an unknown key,
+        which is noted.
+        """
         key = str(key_node.value)
         if keys is None:
             return key
         if key.startswith("x-"):
             return None
         if key not in keys:
-            comma = "; a text with a comma needs quotes" if node.flow_style and is_null(value) else ""
+            comma = (
+                "; a text with a comma needs quotes" if node.flow_style and is_null(value) else ""
+            )
             self.problem(key_node, f'{what} has no key "{key}"{did_you_mean(key, keys) or comma}')
         return keys.get(key)
 
@@ -202,7 +223,11 @@ class Reader:
             return None
         what = self._written.get(id(node), what)
         if not isinstance(node, yaml.ScalarNode):
-            hint = "; one that begins with { or [ needs quotes" if getattr(node, "flow_style", False) else ""
+            hint = (
+                "; one that begins with { or [ needs quotes"
+                if getattr(node, "flow_style", False)
+                else ""
+            )
             self.problem(node, f"{what} must be text{hint}")
         elif not is_text(node):
             self.problem(node, f'{what} must be text; write "{node.value}" in quotes')

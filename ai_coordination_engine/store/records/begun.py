@@ -1,4 +1,5 @@
-"""Whether a session has begun: its first agent tells, so that the session's own row need not be written for it.
+"""Whether a session has begun: its first agent tells, so that the session's own row need not be
+written for it.
 
 The rows of a coordination's sessions lie in one partition, which takes 1,000 writes a second.
 """
@@ -22,9 +23,10 @@ def first_key(session: Session) -> Key:
 def agent_key_of(session: Session, ordinal: int) -> Key:
     """The key of the session agent `ordinal` in a session.
 
-    Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of one uuid in two
-    coordinations share the partition of their agents. So does what tells its agents from those of an earlier session
-    of its uuid, or of a start that was given up: agents count only with their session's incarnation.
+    Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of
+    one uuid in two coordinations share the partition of their agents. So does what tells its agents
+    from those of an earlier session of its uuid, or of a start that was given up: agents count only
+    with their session's incarnation.
     """
     return _agent_key(session, ordinal, session.incarnation or session.nonce)
 
@@ -37,7 +39,9 @@ def _agent_key(session: Session, ordinal: int, incarnation: str | None) -> Key:
 
 
 def is_starting(session: Session) -> bool:
-    """Whether the row leaves it open that the session is confirmed: its agent 0 tells (`store.starts`)."""
+    """Whether the row leaves it open that the session is confirmed: its agent 0 tells
+    (`store.starts`).
+    """
     is_reserved = session.unconfirmed is not None and session.deleting is None
     return is_reserved and session.plan_hash is not None and session.restart is None
 
@@ -49,21 +53,29 @@ def tell(session: Session, first: SessionAgent | None) -> None:
 
 
 def may_have_begun(session: Session) -> bool:
-    """Whether the row leaves it open: it says `dispatched` until the session is paused, set back or ended."""
+    """Whether the row leaves it open: it says `dispatched` until the session is paused, set back or
+    ended.
+    """
     return session.status == "dispatched" and session.plan_hash is not None
 
 
 def status_of(session: Session, first: SessionAgent | None) -> str:
-    """The status of a session that may have begun; `first` is its agent 0 (None: it was deleted)."""
+    """The status of a session that may have begun; `first` is its agent 0 (None: it was
+    deleted).
+    """
     has_begun = first is not None and first.attempt
     return "in_progress" if has_begun else str(session.status)
 
 
 def with_statuses(read: Any, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-    """The rows of sessions with the statuses that people see; `read` gets session agents by key, all at once."""
+    """The rows of sessions with the statuses that people see; `read` gets session agents by key,
+    all at once.
+    """
     source = iter(rows)
     while chunk := list(islice(source, _AT_ONCE)):
-        open_ones: Sequence[Session] = [each for each, _ in chunk if each is not None and may_have_begun(each)]
+        open_ones: Sequence[Session] = [
+            each for each, _ in chunk if each is not None and may_have_begun(each)
+        ]
         unknown = [agent_key_of(each, 0) for each in open_ones if each.first_agent is None]
         first = read(unknown) if unknown else {}
         for each in open_ones:

@@ -22,7 +22,9 @@ def encode(query: str, position: Sequence[str]) -> str:
 
 
 def decode(query: str, cursor: str) -> list[str]:
-    """The position; raises `BadUserInput` for a cursor that is damaged or comes from another query."""
+    """The position; raises `BadUserInput` for a cursor that is damaged or comes from another
+    query.
+    """
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, RecursionError) as error:
@@ -35,5 +37,7 @@ def decode(query: str, cursor: str) -> list[str]:
 
 
 def _is_key(part: Any) -> bool:
-    """Whether this can be the value of a key: anything else DynamoDB would refuse, or could not even be sent."""
+    """Whether this can be the value of a key: anything else DynamoDB would refuse, or could not
+    even be sent.
+    """
     return isinstance(part, str) and 0 < len(part) <= _MAX_PART and part.isprintable()

@@ -1,4 +1,6 @@
-"""The six records as declarations: their parent, who guards their delete, and how a list narrows down."""
+"""The six records as declarations: their parent, who guards their delete, and how a list narrows
+down.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,12 +53,14 @@ def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
 
 @dataclass(frozen=True)
 class Entity:
-    """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete), `filters` by name.
+    """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete),
+    `filters` by name.
 
-    `newest_first` is the order of its lists; without it they go in order of creation. Without its hash key a list goes
-    over `index`: its name, its hash attribute (whose value is the tenant) and its range attribute; `by_tenant` is the
-    usual one. An index of `keys_only` names the rows, which are then read in batches. `derived` says what is written
-    beside some values of a record under a key.
+    `newest_first` is the order of its lists; without it they go in order of creation. Without its
+    hash key a list goes over `index`: its name, its hash attribute (whose value is the tenant) and
+    its range attribute; `by_tenant` is the usual one. An index of `keys_only` names the rows, which
+    are then read in batches. `derived` says what is written beside some values of a record under a
+    key.
     """
 
     model: type[Record]
@@ -65,7 +69,9 @@ class Entity:
     newest_first: bool = True
     by_tenant: bool = False
     keys_only: bool = False
-    derived: Callable[[str, tuple[str, str], Mapping[str, Any]], dict[str, Any]] = lambda tenant, key, values: {}
+    derived: Callable[[str, tuple[str, str], Mapping[str, Any]], dict[str, Any]] = (
+        lambda tenant, key, values: {}
+    )
     index: tuple[str, str, str] | None = None
 
     @property
@@ -79,7 +85,9 @@ class Entity:
         return tuple(entity for entity in ENTITIES if entity.parent is self)
 
     def missing(self, key: tuple[str, str]) -> NotFound:
-        """The error that says: there is no record under `key`, which holds what the caller named."""
+        """The error that says: there is no record under `key`, which holds what the caller
+        named.
+        """
         above = f' in the {self.parent.name} "{key[0][:_SHOWN]}"' if self.parent else ""
         return NotFound(f'There is no such {self.name}: "{key[1][:_SHOWN]}"{above}.')
 
@@ -114,9 +122,13 @@ SESSION_AGENT = Entity(
     newest_first=False,
     filters={
         **_filters(records.SESSION_AGENT),
-        "agent_name": lambda read, value: value in ((read("definition") or {}).get("agent_name") or ""),
+        "agent_name": (
+            lambda read, value: value in ((read("definition") or {}).get("agent_name") or "")
+        ),
         "primary_path": action(lambda found, value: bool(found.get("primary_path") == value)),
-        "user_in_the_loop": action(lambda found, value: bool(found.get("user_in_the_loop") == value)),
+        "user_in_the_loop": action(
+            lambda found, value: bool(found.get("user_in_the_loop") == value)
+        ),
         "predecessor": action(lambda found, value: value in found.get("predecessors", ())),
         "predecessors": lambda read, value: read("agent_uuid") in value,
     },
@@ -130,4 +142,11 @@ SESSION_RUN = Entity(
     filters=_filters(records.SESSION_RUN),
 )
 
-ENTITIES: tuple[Entity, ...] = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)
+ENTITIES: tuple[Entity, ...] = (
+    COORDINATION,
+    TASK,
+    TASK_SCHEDULE,
+    SESSION,
+    SESSION_AGENT,
+    SESSION_RUN,
+)

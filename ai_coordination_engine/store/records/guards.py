@@ -1,4 +1,6 @@
-"""Guarded deletes (promise P1): mark the record, look for children consistently, then delete it or unmark it."""
+"""Guarded deletes (promise P1): mark the record, look for children consistently, then delete it or
+unmark it.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +22,9 @@ _LOOK = 25  # children read at once: one decides, and more than so many are not 
 
 @dataclass(frozen=True)
 class _Look:
-    """How many children stand in the way, whether these are all, and reservations of crashed writers among them."""
+    """How many children stand in the way, whether these are all, and reservations of crashed
+    writers among them.
+    """
 
     count: int
     is_all: bool
@@ -38,8 +42,9 @@ def delete(
 ) -> None:
     """Delete the record when it has no dependents.
 
-    1 call without guards, else 2 and one for each record that guards. `condition` must hold beside, and `conflict` says
-    what it means when it does not. Raises `NotFound`, `HasDependents` (which counts up to 25 of each), `Conflict`.
+    1 call without guards, else 2 and one for each record that guards. `condition` must hold beside,
+    and `conflict` says what it means when it does not. Raises `NotFound`, `HasDependents` (which
+    counts up to 25 of each), `Conflict`.
     """
     table = repository.table(entity)
     owned = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
@@ -52,7 +57,10 @@ def delete(
     looks = _looks(repository, entity, tenant, key)
     if not any(look.count for look in looks):
         try:
-            conflict = f"Something was just created below this {entity.name}, or somebody else deletes it; try again."
+            conflict = (
+                f"Something was just created below this {entity.name}, or somebody else deletes it;"
+                " try again."
+            )
             _remove(repository, entity, tenant, key, table.model.deleting == mark, conflict)
         except Conflict:  # a child that has just been written calls the delete off
             looks = _looks(repository, entity, tenant, key)
@@ -80,13 +88,16 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
         old = refused.old
         if old is None or old.deleting != mark:  # else the answer to a first try was lost
             repository.look_at_starts([old] if old is not None else [], consistent=True)
-            if isinstance(old, Session) and old.first_agent is not None:  # it has that one, and was never written since
+            # it has that one, and was never written since
+            if isinstance(old, Session) and old.first_agent is not None:
                 raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
             _explain(old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
     return mark
 
 
-def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any, conflict: str) -> None:
+def _remove(
+    repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any, conflict: str
+) -> None:
     try:
         old = repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
@@ -98,7 +109,9 @@ def _remove(repository: Repository, entity: Entity, tenant: str, key: Key, condi
 
 
 def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
-    """Delete what a record that is gone, or going, may have stored in blobs: those of no other, whatever its key."""
+    """Delete what a record that is gone, or going, may have stored in blobs: those of no other,
+    whatever its key.
+    """
     if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
         table = repository.table(entity)
         key = (getattr(record, table.hash_key), getattr(record, table.range_key))
@@ -106,8 +119,8 @@ def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
 
 
 def _may_have_stored(agent: SessionAgent) -> bool:
-    """Whether an output or an answer may lie below an agent that does not say so: they are stored before the agent is
-    written, and whoever did the one may not have come to the other.
+    """Whether an output or an answer may lie below an agent that does not say so: they are stored
+    before the agent is written, and whoever did the one may not have come to the other.
     """
     is_first = agent.attempt == 1 and agent.state == "completed"
     is_answered = agent.user_input is not None or agent.state == "wait_for_user_input"
@@ -121,10 +134,16 @@ def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> 
 
 
 def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
-    """A look at each kind of children; reservations of crashed writers are swept aside where nothing else is."""
+    """A look at each kind of children; reservations of crashed writers are swept aside where
+    nothing else is.
+    """
     while True:
         looks = _look_at_all(repository, entity, tenant, key)
-        dead = [(child, each) for child, look in zip(entity.guards, looks, strict=True) for each in look.dead]
+        dead = [
+            (child, each)
+            for child, look in zip(entity.guards, looks, strict=True)
+            for each in look.dead
+        ]
         if not dead or any(look.count for look in looks):
             return looks
         for child, each in dead:
@@ -133,10 +152,14 @@ def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> lis
 
 def _look_at_all(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
     """A look at each kind of children, in all of its shards at the same time."""
-    shards = [(child, shard) for child in entity.guards for shard in range(repository.table(child).shards)]
+    shards = [
+        (child, shard) for child in entity.guards for shard in range(repository.table(child).shards)
+    ]
     calls = [partial(_look, repository, child, tenant, key, shard) for child, shard in shards]
     found = list(zip(shards, repository.parallel.run(calls), strict=True))
-    return [_merged([look for (each, _), look in found if each is child]) for child in entity.guards]
+    return [
+        _merged([look for (each, _), look in found if each is child]) for child in entity.guards
+    ]
 
 
 def _merged(looks: Sequence[_Look]) -> _Look:
@@ -151,9 +174,19 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, s
     table, now = repository.table(child), repository.clock.now()
     counted, dead, after = 0, list[Record](), None
     while True:
-        records, after = table.query(tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard)
-        own = [each for each in records if each.partition_key == tenant and is_below(each, child, parent_key)]
-        over = [each for each in own if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)]
+        records, after = table.query(
+            tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard
+        )
+        own = [
+            each
+            for each in records
+            if each.partition_key == tenant and is_below(each, child, parent_key)
+        ]
+        over = [
+            each
+            for each in own
+            if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
+        ]
         repository.look_at_starts(over, consistent=True)
         ended = [each for each in over if each.unconfirmed is not None]
         counted += len(own) - len(ended)
@@ -163,9 +196,11 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, s
 
 
 def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
-    """Whether the record is gone: the reservation of a writer that crashed or gave up, and first what hung below it.
+    """Whether the record is gone: the reservation of a writer that crashed or gave up, and first
+    what hung below it.
 
-    The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in batches.
+    The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in
+    batches.
     """
     if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
         return False
@@ -178,26 +213,42 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
         mark = marks.new_mark(repository.clock.now())
         unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
         try:
-            table.update(tenant, key, [unconfirmed.set(mark), deleting.set(mark)], unconfirmed == record.unconfirmed)
+            table.update(
+                tenant,
+                key,
+                [unconfirmed.set(mark), deleting.set(mark)],
+                unconfirmed == record.unconfirmed,
+            )
         except Refused as refused:
             return refused.old is None
     for child in entity.guards:
         rows = repository.table(child).query_all(tenant, key[1], consistent=True)
-        remove_many(repository, child, tenant, [each for each in rows if is_below(each, child, key)])
+        remove_many(
+            repository, child, tenant, [each for each in rows if is_below(each, child, key)]
+        )
     remove_blobs(repository, entity, record)
     return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
 
 
-def remove_many(repository: Repository, entity: Entity, tenant: str, records: Sequence[Any]) -> None:
-    """Delete records that nobody counts or sees, 25 a request: first what is found through them alone."""
+def remove_many(
+    repository: Repository, entity: Entity, tenant: str, records: Sequence[Any]
+) -> None:
+    """Delete records that nobody counts or sees, 25 a request: first what is found through them
+    alone.
+    """
     table = repository.table(entity)
     keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
     for each in records:
         remove_blobs(repository, entity, each)
     for every in (list(counter_shards.keys_of(records)) if entity is SESSION_AGENT else [], keys):
-        batches = [every[start : start + BATCH_WRITE_LIMIT] for start in range(0, len(every), BATCH_WRITE_LIMIT)]
+        batches = [
+            every[start : start + BATCH_WRITE_LIMIT]
+            for start in range(0, len(every), BATCH_WRITE_LIMIT)
+        ]
         if batches:
-            repository.parallel.run([partial(table.delete_many, tenant, batch) for batch in batches])
+            repository.parallel.run(
+                [partial(table.delete_many, tenant, batch) for batch in batches]
+            )
 
 
 def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any) -> bool:
@@ -209,10 +260,15 @@ def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condi
 
 
 def _has_dependents(entity: Entity, looks: Sequence[_Look]) -> HasDependents:
-    found = {child.name: look for child, look in zip(entity.guards, looks, strict=True) if look.count}
+    found = {
+        child.name: look for child, look in zip(entity.guards, looks, strict=True) if look.count
+    }
     words = " and ".join(
         f"{'' if look.is_all else 'at least '}{look.count} {name}{'s' if look.count > 1 else ''}"
         for name, look in found.items()
     )
     counts = {name: look.count for name, look in found.items()}
-    return HasDependents(f"The {entity.name} still has {words or 'dependents'}; delete them first.", dependents=counts)
+    return HasDependents(
+        f"The {entity.name} still has {words or 'dependents'}; delete them first.",
+        dependents=counts,
+    )

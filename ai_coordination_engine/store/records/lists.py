@@ -1,4 +1,6 @@
-"""Lists: one Query for a page, in order of creation or the other way round, by page number or by cursor."""
+"""Lists: one Query for a page, in order of creation or the other way round, by page number or by
+cursor.
+"""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +17,12 @@ from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import cursors
 from ai_coordination_engine.store.records.begun import with_statuses
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, Entity
+from ai_coordination_engine.store.records.entities import (
+    COORDINATION,
+    SESSION,
+    SESSION_AGENT,
+    Entity,
+)
 from ai_coordination_engine.store.records.repository import Repository, visible
 from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
 from ai_coordination_engine.store.tables import shards
@@ -35,9 +42,11 @@ _Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, an
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list; `next_cursor` is None at the end, and a page before it may be short or empty.
+    """One page of a list; `next_cursor` is None at the end, and a page before it may be short or
+    empty.
 
-    `total` is None unless it was asked for; `warnings` say when it is only a part, or why the page is short.
+    `total` is None unless it was asked for; `warnings` say when it is only a part, or why the page
+    is short.
     """
 
     records: list[Any]
@@ -61,14 +70,20 @@ def read_page(
 ) -> Page:
     """The records of a tenant that pass every filter in `where` (None values are no filters).
 
-    1 Query for a flat first page; filters and far pages read on until the page is full. Raises `BadUserInput` for a
-    limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and a cursor of another query;
-    `TooComplex` for a far page of a filtered list.
+    1 Query for a flat first page; filters and far pages read on until the page is full. Raises
+    `BadUserInput` for a limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and
+    a cursor of another query; `TooComplex` for a far page of a filtered list.
     """
     size, number = _checked(limit, page_number, cursor)
-    source = _List(repository, entity, tenant, {name: value for name, value in where.items() if value is not None})
+    source = _List(
+        repository,
+        entity,
+        tenant,
+        {name: value for name, value in where.items() if value is not None},
+    )
     if not all(is_id(value) for name, value in source.filters.items() if name.endswith("_uuid")):
-        return Page([], size, number, 0 if with_total else None, None)  # nothing can be stored under such an id
+        # nothing can be stored under such an id
+        return Page([], size, number, 0 if with_total else None, None)
     query = cursors.fingerprint(entity.name, entity.index, tenant, source.filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
@@ -83,14 +98,22 @@ def read_page(
     if len(found) > skip + size:
         end = page[-1][1]
     elif end and skip:
-        raise TooComplex(f"pageNumber {number} lies beyond what is read for one page of a filtered list; {_GO_ON}")
+        raise TooComplex(
+            f"pageNumber {number} lies beyond what is read for one page of a filtered list;"
+            f" {_GO_ON}"
+        )
     elif end:
-        warnings.append(f"{entity.name}s: the page ends early, for many records do not pass the filters; {_GO_ON}")
+        warnings.append(
+            f"{entity.name}s: the page ends early, for many records do not pass the filters;"
+            f" {_GO_ON}"
+        )
     total = None
     if with_total:
         total, is_all = (len(found), True) if not after and end is None else source.total()
         if not is_all:
-            warnings.append(f"{entity.name}s: total is at least {total}; beyond that nothing is counted")
+            warnings.append(
+                f"{entity.name}s: total is at least {total}; beyond that nothing is counted"
+            )
     next_cursor = cursors.encode(query, end) if end else None
     return Page([record for record, _ in page], size, number, total, next_cursor, tuple(warnings))
 
@@ -106,13 +129,22 @@ class _List:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is all that is visible in one partition or index: then it is counted without being read."""
+        """Whether it is all that is visible in one partition or index: then it is counted without
+        being read.
+        """
         hash_key = self.repository.table(self.entity).hash_key
-        has_one = self.entity is COORDINATION or self.entity.by_tenant or self.entity.index or hash_key in self.filters
+        has_one = (
+            self.entity is COORDINATION
+            or self.entity.by_tenant
+            or self.entity.index
+            or hash_key in self.filters
+        )
         return bool(has_one) and not set(self.filters) - {hash_key}
 
     def take(self, after: list[str], want: int) -> tuple[list[_Row], list[str] | None]:
-        """The first `want` rows, and the position to go on from when reading was stopped before the end."""
+        """The first `want` rows, and the position to go on from when reading was stopped before the
+        end.
+        """
         found: list[_Row] = []
         rows = _rows(self.repository, self.entity, self.tenant, self.filters, after, want)
         for number, (record, position) in enumerate(rows, 1):
@@ -136,10 +168,14 @@ class _List:
         return found, True
 
     def skip(self, rows: int) -> tuple[int, list[str] | None]:
-        """Of a plain list: so many rows, or how many there are, and the position after them unless that is the end."""
+        """Of a plain list: so many rows, or how many there are, and the position after them unless
+        that is the end.
+        """
         newest = self.entity.newest_first
         if self._partition is not None and self._table.shards > 1:
-            skipped, last = shards.skip(self._table, self.tenant, self._partition, self._condition, rows, newest=newest)
+            skipped, last = shards.skip(
+                self._table, self.tenant, self._partition, self._condition, rows, newest=newest
+            )
             return skipped, [last] if last is not None else None
         counted, key = self._count(rows)
         bare = self._table.bare_key(key) if key else {}
@@ -148,9 +184,13 @@ class _List:
     def _counted(self) -> tuple[int, bool]:
         """How many rows a plain list has, up to `MAX_COUNTED`, and whether these are all."""
         every = range(self._table.shards if self._partition is not None else 1)
-        found = self.repository.parallel.run([partial(self._count, MAX_COUNTED, shard) for shard in every])
+        found = self.repository.parallel.run(
+            [partial(self._count, MAX_COUNTED, shard) for shard in every]
+        )
         counted = sum(count for count, _ in found)
-        return min(counted, MAX_COUNTED), counted <= MAX_COUNTED and all(key is None for _, key in found)
+        return min(counted, MAX_COUNTED), counted <= MAX_COUNTED and all(
+            key is None for _, key in found
+        )
 
     def _count(self, most: int, shard: int = 0) -> tuple[int, RawKey | None]:
         return self._table.count(
@@ -208,7 +248,9 @@ def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> 
     if cursor and number > 1:
         raise BadUserInput("Give either a cursor or a pageNumber.")
     if (number - 1) * size > MAX_OFFSET:
-        raise BadUserInput(f"pageNumber reaches beyond {MAX_OFFSET} records; go on with nextCursor instead.")
+        raise BadUserInput(
+            f"pageNumber reaches beyond {MAX_OFFSET} records; go on with nextCursor instead."
+        )
     return size, number
 
 
@@ -223,19 +265,26 @@ def _rows(
     """Records with their positions, from `after` on; those that do not pass as None."""
     table = repository.table(entity)
     hash_value = _hash_value(table, entity, tenant, filters)
-    known: dict[str, Any] = {}  # the agents of coordinations by uuid, as far as a filter asks for them
-    checks = [(entity.filters[name], value) for name, value in filters.items() if name in entity.filters]
+    # the agents of coordinations by uuid, as far as a filter asks for them
+    known: dict[str, Any] = {}
+    checks = [
+        (entity.filters[name], value) for name, value in filters.items() if name in entity.filters
+    ]
     size = want if not checks else None
     wanted = filters.get("statuses", ()) if entity.model is Session else ()
     short = None
     if wanted and INDEXED.issuperset(wanted):
         if hash_value is not None and len(after) < len(_of_an_index(table)):
-            short = _rest_if_short(repository, table, tenant, hash_value, entity.newest_first, after)
+            short = _rest_if_short(
+                repository, table, tenant, hash_value, entity.newest_first, after
+            )
             after = [hash_value, *after] if after else after
         among = _of_statuses(table, tenant, entity, wanted, hash_value, after)
         source = _with_rows(repository, entity, tenant, among, size) if short is None else short
     elif hash_value is not None:
-        source = _partition(repository, table, tenant, hash_value, after, size, newest=entity.newest_first)
+        source = _partition(
+            repository, table, tenant, hash_value, after, size, newest=entity.newest_first
+        )
     elif entity.by_tenant or entity.index:
         source = _tenant_index(table, tenant, entity, after, size)
         if entity.keys_only:
@@ -255,7 +304,9 @@ def _rows(
 
 
 def _read(repository: Repository, known: dict[str, Any], record: Any, name: str) -> Any:
-    """An attribute for a filter. A session agent that a client made is described by its coordination, read once."""
+    """An attribute for a filter. A session agent that a client made is described by its
+    coordination, read once.
+    """
     value = repository.load(getattr(record, name))
     if value is not None or name != "definition" or record.coordination_uuid is None:
         return value
@@ -283,7 +334,12 @@ def _partition(
 
 
 def _rest_if_short(
-    repository: Repository, table: Table[Any], tenant: str, hash_value: str, newest: bool, after: list[str]
+    repository: Repository,
+    table: Table[Any],
+    tenant: str,
+    hash_value: str,
+    newest: bool,
+    after: list[str],
 ) -> Iterator[_Row] | None:
     """All rows from `after` on when few requests read them; None when there are more.
 
@@ -291,10 +347,14 @@ def _rest_if_short(
     """
     above = after[-1] if after else None
     found = shards.rest_if_short(repository, table, tenant, hash_value, above, newest=newest)
-    return ((each, [getattr(each, table.range_key)]) for each in found) if found is not None else None
+    return (
+        ((each, [getattr(each, table.range_key)]) for each in found) if found is not None else None
+    )
 
 
-def _hash_value(table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]) -> str | None:
+def _hash_value(
+    table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]
+) -> str | None:
     """The partition that holds the whole list, if there is one."""
     return tenant if entity is COORDINATION else filters.get(table.hash_key)
 
@@ -308,7 +368,9 @@ def _position_names(table: Table[Any], entity: Entity) -> list[str]:
     return list(dict.fromkeys((table.hash_key, table.range_key, _index_of(table, entity)[2])))
 
 
-def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[str], size: int | None) -> Iterator[_Row]:
+def _tenant_index(
+    table: Table[Any], tenant: str, entity: Entity, after: list[str], size: int | None
+) -> Iterator[_Row]:
     name, hash_name, _ = _index_of(table, entity)
     names = _position_names(table, entity)
     start = None
@@ -316,7 +378,9 @@ def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[st
         position = {each: _part(after, at, len(names)) for at, each in enumerate(names)}
         start = table.raw_key(tenant, {hash_name: tenant} | position)
     while True:
-        records, start = table.query_index(name, tenant, after=start, limit=size, forward=not entity.newest_first)
+        records, start = table.query_index(
+            name, tenant, after=start, limit=size, forward=not entity.newest_first
+        )
         for record in records:
             yield record, [getattr(record, each) for each in names]
         if start is None:
@@ -326,14 +390,20 @@ def _tenant_index(table: Table[Any], tenant: str, entity: Entity, after: list[st
 def _with_rows(
     repository: Repository, entity: Entity, tenant: str, source: Iterator[_Row], size: int | None
 ) -> Iterator[_Row]:
-    """The rows that an index names, read in batches (of `size`, where no more are wanted, for the index is read in
-    pages of that); None for one that has gone since.
+    """The rows that an index names, read in batches (of `size`, where no more are wanted, for the
+    index is read in pages of that); None for one that has gone since.
     """
     table = repository.table(entity)
     while page := list(islice(source, min(size or BATCH_GET_LIMIT, BATCH_GET_LIMIT))):
-        keys = [each and (getattr(each, table.hash_key), getattr(each, table.range_key)) for each, _ in page]
+        keys = [
+            each and (getattr(each, table.hash_key), getattr(each, table.range_key))
+            for each, _ in page
+        ]
         found = repository.get_many(entity, tenant, [key for key in keys if key])
-        yield from ((key and found.get(key), position) for key, (_, position) in zip(keys, page, strict=True))
+        yield from (
+            (key and found.get(key), position)
+            for key, (_, position) in zip(keys, page, strict=True)
+        )
 
 
 def _of_an_index(table: Table[Any]) -> list[str]:
@@ -342,16 +412,27 @@ def _of_an_index(table: Table[Any]) -> list[str]:
 
 
 def _of_statuses(
-    table: Table[Any], tenant: str, entity: Entity, statuses: Sequence[str], above: str | None, after: list[str]
+    table: Table[Any],
+    tenant: str,
+    entity: Entity,
+    statuses: Sequence[str],
+    above: str | None,
+    after: list[str],
 ) -> Iterator[_Row]:
-    """The keys of the sessions that the sparse index has under these statuses, in one order; `above`: their parent."""
+    """The keys of the sessions that the sparse index has under these statuses, in one order;
+    `above`: their parent.
+    """
     names = _of_an_index(table)
-    position = {each: _part(after, at, len(names)) for at, each in enumerate(names)} if after else None
+    position = (
+        {each: _part(after, at, len(names)) for at, each in enumerate(names)} if after else None
+    )
 
     def under(key: str) -> Iterator[Any]:
         start = table.raw_key(tenant, {"by_status": key, **position}) if position else None
         while True:
-            page, start = table.query_index("by_status", key, after=start, limit=_KEYS, forward=not entity.newest_first)
+            page, start = table.query_index(
+                "by_status", key, after=start, limit=_KEYS, forward=not entity.newest_first
+            )
             yield from page
             if start is None:
                 return
@@ -363,13 +444,23 @@ def _of_statuses(
 
 
 def _below_sessions(
-    repository: Repository, table: Table[Any], tenant: str, filters: Mapping[str, Any], after: list[str]
+    repository: Repository,
+    table: Table[Any],
+    tenant: str,
+    filters: Mapping[str, Any],
+    after: list[str],
 ) -> Iterator[_Row]:
-    """Children of all sessions of a coordination or tenant: no index on the hot path of a step pays for this list."""
-    session_filters = {name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters}
+    """Children of all sessions of a coordination or tenant: no index on the hot path of a step pays
+    for this list.
+    """
+    session_filters = {
+        name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters
+    }
     above = after[:-1]
     if after:
-        for record, position in _partition(repository, table, tenant, _part(after, -2, 2), after[-1:]):
+        for record, position in _partition(
+            repository, table, tenant, _part(after, -2, 2), after[-1:]
+        ):
             yield record, [*above, *position]
     for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
         yield None, [*place, _FIRST]
@@ -379,7 +470,9 @@ def _below_sessions(
             yield record, [*place, *position]
 
 
-def _of_task(repository: Repository, source: Iterator[_Row], tenant: str, task_uuid: str) -> Iterator[_Row]:
+def _of_task(
+    repository: Repository, source: Iterator[_Row], tenant: str, task_uuid: str
+) -> Iterator[_Row]:
     """The rows of one session when it runs this task; none otherwise."""
     for row in source:
         session = repository.get(SESSION, tenant, (row[0].coordination_uuid, row[0].session_uuid))

@@ -1,6 +1,8 @@
-"""The marks of promise P1: a child not yet confirmed, a parent being deleted. Each is a time and a token in one string.
+"""The marks of promise P1: a child not yet confirmed, a parent being deleted. Each is a time and a
+token in one string.
 
-A mark is `<ISO time in UTC>#<token>`: marks compare in the order of time, and a crashed writer's mark runs out.
+A mark is `<ISO time in UTC>#<token>`: marks compare in the order of time, and a crashed writer's
+mark runs out.
 """
 
 import secrets

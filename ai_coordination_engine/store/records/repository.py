@@ -1,7 +1,8 @@
-"""One generic repository for the six records: every access checks the tenant, every write is conditional.
+"""One generic repository for the six records: every access checks the tenant, every write is
+conditional.
 
-A record of another tenant does not exist. Attributes that were moved to a blob come back as `BlobReference`; `opened`
-reads them when somebody wants them.
+A record of another tenant does not exist. Attributes that were moved to a blob come back as
+`BlobReference`; `opened` reads them when somebody wants them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,13 +30,17 @@ from ai_coordination_engine.store.transitions.rows import same
 
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
-"""Makes the attributes to write from the parent (None when it was not asked for) and whether the record is new."""
+"""Makes the attributes to write from the parent (None when it was not asked for) and whether the
+record is new.
+"""
 
 
 class Repository:
     """Reads and writes records of all six entities. Thread-safe."""
 
-    def __init__(self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int) -> None:
+    def __init__(
+        self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int
+    ) -> None:
         self.tables: dict[type[Record], Table[Any]] = {
             entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
         }
@@ -66,38 +71,53 @@ class Repository:
             self.look_at_starts([found], consistent=consistent)
         return visible(found, tenant)
 
-    def get_many(self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Any]:
+    def get_many(
+        self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False
+    ) -> dict[Key, Any]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
         found = self.table(entity).get_many(tenant, keys, consistent=consistent)
         self.look_at_starts([*found.values()], consistent=consistent)
         return {key: record for key, record in found.items() if visible(record, tenant)}
 
-    def children(self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False) -> Iterator[Any]:
-        """Every visible record of an entity below a parent, in order of creation. One Query a megabyte."""
+    def children(
+        self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False
+    ) -> Iterator[Any]:
+        """Every visible record of an entity below a parent, in order of creation. One Query a
+        megabyte.
+        """
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
-        return (record for record in rows if visible(record, tenant) and is_below(record, entity, parent_key))
+        return (
+            record
+            for record in rows
+            if visible(record, tenant) and is_below(record, entity, parent_key)
+        )
 
     def page_of_children(
         self, entity: Entity, tenant: str, parent_key: Key, after: str | None, limit: int | None
     ) -> tuple[list[Any], str | None]:
-        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid to go on from, None
-        at the end. One Query.
+        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid
+        to go on from, None at the end. One Query.
         """
         table = self.table(entity)
         start = table.after(tenant, parent_key[1], after) if after is not None else None
         rows, last = table.query(tenant, parent_key[1], after=start, limit=limit, consistent=True)
-        mine = [each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)]
+        mine = [
+            each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)
+        ]
         return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
 
     def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
-        """See of sessions, which belong to one tenant, whether their starts are confirmed: then they show no
-        reservation. One BatchGetItem per 100 of which their rows do not tell; no call where there are none.
+        """See of sessions, which belong to one tenant, whether their starts are confirmed: then
+        they show no reservation. One BatchGetItem per 100 of which their rows do not tell; no call
+        where there are none.
         """
         starting = [each for each in records if isinstance(each, Session) and is_starting(each)]
         if starting:
             agents = self.tables[SessionAgent]
             tenant = starting[0].partition_key
-            found = agents.get_many(tenant, [first_key(each) for each in starting], consistent=consistent)
+            found = agents.get_many(
+                tenant, [first_key(each) for each in starting], consistent=consistent
+            )
             for each in starting:
                 tell(each, found.get(first_key(each)))
 
@@ -128,16 +148,21 @@ class Repository:
     ) -> Any:
         """Update the record under `key`, or create it when there is none.
 
-        `parent_key` is None when the caller did not say enough to create; `condition` must hold for an update, and
-        `conflict` says what it means when it does not. Raises `NotFound`, `Conflict`.
+        `parent_key` is None when the caller did not say enough to create; `condition` must hold for
+        an update, and `conflict` says what it means when it does not. Raises `NotFound`,
+        `Conflict`.
         """
-        parent = self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
+        parent = (
+            self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
+        )
         table = self.table(entity)
         while True:
             place = _Place(self, entity, tenant, key)
             try:
                 actions = self._actions(entity, tenant, key, content(parent, False), place)
-                return table.update(tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition)))
+                return table.update(
+                    tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition))
+                )
             except Refused as refused:
                 old = refused.old
             if old is None or old.partition_key != tenant or not self._now_says_so(old):
@@ -148,29 +173,42 @@ class Repository:
             return self.create(entity, tenant, key, content, parent_key=parent_key)
         self._explain(old, entity, tenant, key, conflict)
 
-    def create(self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None) -> Any:
-        """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent, fill).
+    def create(
+        self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None
+    ) -> Any:
+        """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent,
+        fill).
 
         Until it is filled the record is invisible; it holds its parent's delete back all the same.
         """
         if entity.parent is None:
             return self._create_root(entity, tenant, key, content)
         if parent_key is None:
-            raise NotFound(f"There is no such {entity.name}; to create one, name its {entity.parent.name} too.")
+            raise NotFound(
+                f"There is no such {entity.name}; to create one, name its {entity.parent.name} too."
+            )
         mark, nonce = self._reserve(entity, tenant, key, parent_key)
         try:
             parent = self._parent(entity, tenant, parent_key, new_child=True)
             values = {**content(parent, True), "created_at": self.clock.now()}
-            actions = self._actions(entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce))
+            actions = self._actions(
+                entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce)
+            )
         except Exception:  # whatever it was, the reservation must not outlive it
             self.release(entity, tenant, key, mark)
             raise
         return self.confirm(entity, tenant, key, mark, actions)
 
-    def create_once(self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key) -> Any:
-        """Create an immutable record; the same content again is a success, another one raises `Immutable`."""
+    def create_once(
+        self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
+    ) -> Any:
+        """Create an immutable record; the same content again is a success, another one raises
+        `Immutable`.
+        """
         try:
-            return self.create(entity, tenant, key, lambda parent, new: content, parent_key=parent_key)
+            return self.create(
+                entity, tenant, key, lambda parent, new: content, parent_key=parent_key
+            )
         except _Exists as error:
             compared = [name for name in content if name not in ("updated_at", "updated_by")]
             if all(content[name] == self.load(getattr(error.old, name)) for name in compared):
@@ -189,8 +227,12 @@ class Repository:
         except Refused:
             return
 
-    def confirm(self, entity: Entity, tenant: str, key: Key, mark: str, actions: Sequence[Action]) -> Any:
-        """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody took it away."""
+    def confirm(
+        self, entity: Entity, tenant: str, key: Key, mark: str, actions: Sequence[Action]
+    ) -> Any:
+        """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody
+        took it away.
+        """
         table = self.table(entity)
         try:
             return table.update(
@@ -200,26 +242,40 @@ class Repository:
                 table.model.unconfirmed == mark,
             )
         except Refused as refused:
-            if refused.old is not None and refused.old.confirmed == mark:  # the answer to a first try was lost
+            # the answer to a first try was lost
+            if refused.old is not None and refused.old.confirmed == mark:
                 return refused.old
-            raise Conflict(f"Creating the {entity.name} took too long and was undone; try again.") from refused
+            raise Conflict(
+                f"Creating the {entity.name} took too long and was undone; try again."
+            ) from refused
 
     def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
         """The parent under `key` of a child that has just been written, or None when it is gone.
 
-        A delete that is under way is called off: once its mark is removed it can no longer go through.
+        A delete that is under way is called off: once its mark is removed it can no longer go
+        through.
         """
         table = self.table(entity)
         record = self.get(entity, tenant, key, consistent=True)
         if record is None or record.deleting is None:
             return record
         try:
-            return table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == record.deleting)
+            return table.update(
+                tenant,
+                key,
+                [table.model.deleting.remove()],
+                table.model.deleting == record.deleting,
+            )
         except Refused:
             return self.living_parent(entity, tenant, key)
 
     def store(
-        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], nonce: str | None = None
+        self,
+        entity: Entity,
+        tenant: str,
+        key: Key,
+        values: Mapping[str, Any],
+        nonce: str | None = None,
     ) -> dict[str, Any]:
         """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some.
 
@@ -242,10 +298,13 @@ class Repository:
                 self.tables[Session].update(session.partition_key, key, actions, still)
         return session.unconfirmed is None
 
-    def _packed(self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]) -> dict[str, Any]:
+    def _packed(
+        self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]
+    ) -> dict[str, Any]:
         payloads = set(entity.model.payload_names())
         packed = {
-            name: self._checked_in(prefix, name, value) if name in payloads else value for name, value in values.items()
+            name: self._checked_in(prefix, name, value) if name in payloads else value
+            for name, value in values.items()
         }
         if any(isinstance(value, BlobReference) for value in packed.values()):
             packed["has_blobs"] = True
@@ -254,7 +313,9 @@ class Repository:
     def _checked_in(self, prefix: Callable[[], str], name: str, value: Any) -> Any:
         return check_in(self.blobs, lambda: prefix() + name, value, self._inline_limit)
 
-    def _parent(self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False) -> Record:
+    def _parent(
+        self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False
+    ) -> Record:
         above = entity.parent or entity
         if key is None:
             parent = None
@@ -267,7 +328,12 @@ class Repository:
         return parent  # type: ignore[no-any-return]
 
     def _actions(
-        self, entity: Entity, tenant: str, key: Key, values: Mapping[str, Any], prefix: Callable[[], str]
+        self,
+        entity: Entity,
+        tenant: str,
+        key: Key,
+        values: Mapping[str, Any],
+        prefix: Callable[[], str],
     ) -> list[Action]:
         attributes = entity.model.get_attributes()
         values = {**values, **entity.derived(tenant, key, values), "updated_at": self.clock.now()}
@@ -309,7 +375,9 @@ class Repository:
 
     def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
         busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
-        if marks.is_live(old.unconfirmed, self.clock.now()) or (isinstance(old, Session) and is_starting(old)):
+        if marks.is_live(old.unconfirmed, self.clock.now()) or (
+            isinstance(old, Session) and is_starting(old)
+        ):
             raise busy
         try:
             table.put(record, table.model.unconfirmed == old.unconfirmed)
@@ -331,14 +399,18 @@ class Repository:
 
 
 class _Place:
-    """Where the large values of an update go: below the very record that it is written to, which is read for them."""
+    """Where the large values of an update go: below the very record that it is written to, which is
+    read for them.
+    """
 
     def __init__(self, records: Repository, entity: Entity, tenant: str, key: Key) -> None:
         self._records, self._entity, self._tenant, self._key = records, entity, tenant, key
         self._record: Record | None = None
 
     def __call__(self) -> str:
-        """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem, once."""
+        """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem,
+        once.
+        """
         if self._record is None:
             found = self._records.table(self._entity).get(self._tenant, self._key, consistent=True)
             if found is None or found.unconfirmed is not None:
@@ -353,7 +425,9 @@ class _Place:
         return condition & same(self._entity.model.nonce, self._record.nonce)
 
     def was_left(self, now: Record | None) -> bool:
-        """Whether the record was deleted meanwhile; it never comes back, so that what was put below it is removed."""
+        """Whether the record was deleted meanwhile; it never comes back, so that what was put below
+        it is removed.
+        """
         seen = self._record
         if seen is None or (now is not None and now.nonce == seen.nonce):
             return False
@@ -378,12 +452,15 @@ def visible(record: Any, tenant: str) -> Any:
 
 
 def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
-    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may share the uuid."""
+    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may
+    share the uuid.
+    """
     return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
 
 
 def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None) -> str:
-    """Where the blobs of a record live, in at most 720 bytes; no record's place lies within another's.
+    """Where the blobs of a record live, in at most 720 bytes; no record's place lies within
+    another's.
 
     The nonce tells it from what stood under its key before, which somebody may be about to remove.
     """
@@ -392,7 +469,9 @@ def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None) -> str
 
 
 def _place(part: str) -> str:
-    """One part of a blob's key: what is long in percent encoding is a hash, which begins like no other part."""
+    """One part of a blob's key: what is long in percent encoding is a hash, which begins like no
+    other part.
+    """
     quoted = quote(f"={part}", safe="=")
     return quoted if len(quoted) <= _LONGEST_PLACE else f"~{sha256(part.encode()).hexdigest()}"
 

@@ -1,7 +1,9 @@
-"""The sparse index of sessions by status: a list of the few that failed must not read the many that completed.
+"""The sparse index of sessions by status: a list of the few that failed must not read the many that
+completed.
 
-Its hash key is the tenant, the status and one of some shards, so that starts and ends of one tenant do not meet in one
-partition. What is `completed` is not in it: lists of that find it wherever they look.
+Its hash key is the tenant, the status and one of some shards, so that starts and ends of one tenant
+do not meet in one partition. What is `completed` is not in it: lists of that find it wherever they
+look.
 """
 
 import zlib
@@ -27,15 +29,24 @@ def status_key(tenant: str, session_uuid: str, status: str | None) -> str | None
 
 
 def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
-    """The hash keys under which sessions with these statuses are found. Who has begun may be stored as `dispatched`."""
+    """The hash keys under which sessions with these statuses are found. Who has begun may be stored
+    as `dispatched`.
+    """
     stored = {*statuses} | ({"dispatched"} if "in_progress" in statuses else set())
-    return [ParentKey.stored(tenant, f"{each} {shard}") for each in sorted(stored) for shard in range(_SHARDS)]
+    return [
+        ParentKey.stored(tenant, f"{each} {shard}")
+        for each in sorted(stored)
+        for shard in range(_SHARDS)
+    ]
 
 
 def setting_status(tenant: str, session_uuid: str, status: str) -> list[Action]:
     """The update that gives a session this status."""
     key = status_key(tenant, session_uuid, status)
-    return [Session.status.set(status), Session.by_status.remove() if key is None else Session.by_status.set(key)]
+    return [
+        Session.status.set(status),
+        Session.by_status.remove() if key is None else Session.by_status.set(key),
+    ]
 
 
 def derived(tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:

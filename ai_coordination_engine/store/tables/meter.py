@@ -1,7 +1,8 @@
-"""What one request may use, and what it has used: reads of the store are charged where they are made.
+"""What one request may use, and what it has used: reads of the store are charged where they are
+made.
 
-A unit of cost is about 10 µs of CPU, measured with the embedded AWS in the same process; `docs/limits.md` has the
-price list.
+A unit of cost is about 10 µs of CPU, measured with the embedded AWS in the same process;
+`docs/limits.md` has the price list.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,14 +22,18 @@ BLOB = 100  # a value that lives in a blob and is read
 ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
 COUNTED = 7  # a record that is only counted
-LIST = 5_000  # a list of the root: without its parent it is looked for among all of the tenant's records
+# a list of the root: without its parent it is looked for among all of the tenant's records
+LIST = 5_000
 MAX_PAGE = 1_200  # records that one Query reads, at most
-_AT_ONCE = 4  # Queries of one request that run at the same time must not go far beyond its budget together
+# Queries of one request that run at the same time must not go far beyond its budget together
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one request may use: units of cost, bytes read from the store, bytes of the answer, seconds."""
+    """What one request may use: units of cost, bytes read from the store, bytes of the answer,
+    seconds.
+    """
 
     cost: int = 150_000
     read: int = 40_000_000
@@ -36,8 +41,10 @@ class Budget:
     seconds: float = 120.0
 
 
-ALONE = Budget(seconds=25)  # where a process has one request at a time, which its gateway gives up after 30 s
-MUTATION_ANSWER = 25_000_000  # a record of four large texts comes back from the mutation that writes one of them
+# where a process has one request at a time, which its gateway gives up after 30 s
+ALONE = Budget(seconds=25)
+# a record of four large texts comes back from the mutation that writes one of them
+MUTATION_ANSWER = 25_000_000
 
 
 class OverBudget(TooComplex):
@@ -45,7 +52,9 @@ class OverBudget(TooComplex):
 
 
 class Meter:
-    """What one request has used. Threads count without a lock: a few units may get lost, the end does not."""
+    """What one request has used. Threads count without a lock: a few units may get lost, the end
+    does not.
+    """
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
@@ -65,7 +74,9 @@ class Meter:
         return self.refusal is None
 
     def spend(self, cost: float = 0, *, read: int = 0) -> None:
-        """Count what has been done; raises `OverBudget` when that is more than the request may use."""
+        """Count what has been done; raises `OverBudget` when that is more than the request may
+        use.
+        """
         if not self.add(cost, read=read):
             assert self.refusal is not None
             raise OverBudget(self.refusal.message)
@@ -78,9 +89,11 @@ class Meter:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Charges this request for what the database is asked for meanwhile, by this thread or for it.
+        """Charges this request for what the database is asked for meanwhile, by this thread or for
+        it.
 
-        A write is never stopped, and its answer never refused for what it cost; the next one may be.
+        A write is never stopped, and its answer never refused for what it cost; the next one may
+        be.
         """
         token = _WRITING.set(self)
         try:
@@ -90,7 +103,9 @@ class Meter:
 
     @property
     def half_spent(self) -> bool:
-        """Whether a list that has read enough rows should end its page, for what else the request asks for."""
+        """Whether a list that has read enough rows should end its page, for what else the request
+        asks for.
+        """
         return self.cost > self.budget.cost / 2 or self.read > self.budget.read / 2
 
     def page(self, limit: int | None) -> int:
@@ -121,14 +136,17 @@ _WRITING: ContextVar[Meter | None] = ContextVar("_WRITING", default=None)
 
 
 def charge_write(records: int = 1) -> None:
-    """Charge one request to the database, with so many records, to the request whose write it is part of, if any."""
+    """Charge one request to the database, with so many records, to the request whose write it is
+    part of, if any.
+    """
     if (meter := _WRITING.get()) is not None:
         meter.written += WRITING + RECORD * max(records - 1, 0)
 
 
 ADVICE = (
-    "ask for less at a time: a smaller limit and the next page by nextCursor, the session agents and runs of a large "
-    "session by sessionAgentList and sessionRunList, fewer aliases and fewer large texts"
+    "ask for less at a time: a smaller limit and the next page by nextCursor, the session agents"
+    " and runs of a large session by sessionAgentList and sessionRunList, fewer aliases and fewer"
+    " large texts"
 )
 """What to do about `TOO_COMPLEX`."""
 
@@ -141,7 +159,9 @@ class MeteredBlobs:
     meter: Meter
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`; raises `OverBudget` when the request has none left, before or afterwards."""
+        """The bytes under `key`; raises `OverBudget` when the request has none left, before or
+        afterwards.
+        """
         self.meter.spend(BLOB)
         data = self.blobs.get(key)
         self.meter.spend(len(data) * BLOB_KB / 1000, read=len(data))

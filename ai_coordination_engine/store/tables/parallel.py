@@ -15,7 +15,9 @@ class Parallel:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ace-io")
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """The results of `calls` in their order; waits for all of them, then raises the first error."""
+        """The results of `calls` in their order; waits for all of them, then raises the first
+        error.
+        """
         if len(calls) == 1:
             return [calls[0]()]
         futures = [self._pool.submit(copy_context().run, call) for call in calls]
@@ -25,7 +27,9 @@ class Parallel:
         return [future.result() for future in futures]
 
     def beside(self, works: Sequence[Callable[[], object]], threads: int = 8) -> None:
-        """Do whole works at the same time, each of which may use `run`; all have their turn, whichever raises."""
+        """Do whole works at the same time, each of which may use `run`; all have their turn,
+        whichever raises.
+        """
         with ThreadPoolExecutor(threads, thread_name_prefix="ace-work") as pool:
             futures = [pool.submit(work) for work in works]
         errors = [error for error in (future.exception() for future in futures) if error]

@@ -1,4 +1,6 @@
-"""All children of one parent, in order, from the shards in which they lie; a table without shards has one."""
+"""All children of one parent, in order, from the shards in which they lie; a table without shards
+has one.
+"""
 
 import heapq
 import math
@@ -24,7 +26,9 @@ def rows(
     *,
     newest: bool,
 ) -> Iterator[Any]:
-    """The rows after a range key, of which `size` are wanted; the first page of each shard is read at the same time."""
+    """The rows after a range key, of which `size` are wanted; the first page of each shard is read
+    at the same time.
+    """
     limit = None if size is None else _share(size, table.shards)
     read = partial(table.query, tenant, hash_value, limit=limit, forward=not newest)
 
@@ -41,31 +45,60 @@ def rows(
 
 
 def rest_if_short(
-    repository: Repository, table: Table[Any], tenant: str, hash_value: str, after: str | None, *, newest: bool
+    repository: Repository,
+    table: Table[Any],
+    tenant: str,
+    hash_value: str,
+    after: str | None,
+    *,
+    newest: bool,
 ) -> Iterator[Any] | None:
-    """All rows after a range key when one request of each shard reads them; None when there are more."""
+    """All rows after a range key when one request of each shard reads them; None when there are
+    more.
+    """
     read = partial(table.query, tenant, hash_value, forward=not newest)
     pages = _first_pages(repository, table, tenant, hash_value, after, read)
     if any(more is not None for _, more in pages):
         return None
-    return heapq.merge(*(found for found, _ in pages), key=attrgetter(table.range_key), reverse=newest)
+    return heapq.merge(
+        *(found for found, _ in pages), key=attrgetter(table.range_key), reverse=newest
+    )
 
 
 def skip(
-    table: Table[Any], tenant: str, hash_value: str, condition: Condition | None, count: int, *, newest: bool
+    table: Table[Any],
+    tenant: str,
+    hash_value: str,
+    condition: Condition | None,
+    count: int,
+    *,
+    newest: bool,
 ) -> tuple[int, str | None]:
-    """How many of `count` rows that meet the condition there are, and the range key of the last unless they are fewer.
+    """How many of `count` rows that meet the condition there are, and the range key of the last
+    unless they are fewer.
 
     Reads keys alone.
     """
-    keys = partial(table.range_keys, tenant, hash_value, condition, _share(count, table.shards), forward=not newest)
+    keys = partial(
+        table.range_keys,
+        tenant,
+        hash_value,
+        condition,
+        _share(count, table.shards),
+        forward=not newest,
+    )
     merged = heapq.merge(*(keys(shard=shard) for shard in range(table.shards)), reverse=newest)
     found = list(islice(merged, count))
     return len(found), found[-1] if len(found) == count else None
 
 
 def _first_pages(
-    repository: Repository, table: Table[Any], tenant: str, hash_value: str, after: str | None, read: Any
+    repository: Repository,
+    table: Table[Any],
+    tenant: str,
+    hash_value: str,
+    after: str | None,
+    read: Any,
 ) -> list[tuple[list[Any], RawKey | None]]:
     """What each shard has after a range key, and where to go on: read at the same time."""
 
@@ -79,8 +112,8 @@ def _first_pages(
 
 
 def _share(wanted: int, shards: int) -> int:
-    """How many rows to read of each shard: its part, and four standard deviations more, so that a second request is
-    rare.
+    """How many rows to read of each shard: its part, and four standard deviations more, so that a
+    second request is rare.
     """
     if shards == 1:
         return wanted

@@ -1,7 +1,9 @@
-"""One DynamoDB table: the calls that the store makes, each exactly one request unless it says otherwise.
+"""One DynamoDB table: the calls that the store makes, each exactly one request unless it says
+otherwise.
 
-PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused condition, one
-connection for six tables) is added here. Errors of the service become errors of ours at this boundary.
+PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused
+condition, one connection for six tables) is added here. Errors of the service become errors of ours
+at this boundary.
 """
 
 import heapq
@@ -54,10 +56,11 @@ class Refused(Exception):
 
 
 class Table(Generic[M]):
-    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses for load, and
-    `Unavailable` when it fails or does not answer.
+    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses
+    for load, and `Unavailable` when it fails or does not answer.
 
-    The hash key of a child is stored with its tenant: another tenant's item of the same key is never met here.
+    The hash key of a child is stored with its tenant: another tenant's item of the same key is
+    never met here.
     """
 
     def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
@@ -86,13 +89,17 @@ class Table(Generic[M]):
         )
 
     def holding(self, model: type[Record]) -> "Table[Any]":
-        """The same table for internal items of another model, which lie beside its records under like keys."""
+        """The same table for internal items of another model, which lie beside its records under
+        like keys.
+        """
         other: Table[Any] = copy(self)
         other.model = model
         return other
 
     def metered(self, meter: Meter) -> "Table[M]":
-        """The same table, its reads charged to a request; they raise `OverBudget` when that has used too much."""
+        """The same table, its reads charged to a request; they raise `OverBudget` when that has
+        used too much.
+        """
         other = copy(self)
         other.meter = meter
         return other
@@ -104,7 +111,10 @@ class Table(Generic[M]):
 
     def after(self, tenant: str, hash_value: str, range_value: str, shard: int = 0) -> RawKey:
         """The key to go on from after `range_value`, whether or not that is in this shard."""
-        return {self.hash_key: {"S": self._partition(tenant, hash_value, shard)}, self.range_key: {"S": range_value}}
+        return {
+            self.hash_key: {"S": self._partition(tenant, hash_value, shard)},
+            self.range_key: {"S": range_value},
+        }
 
     def bare_key(self, key: RawKey) -> dict[str, str]:
         """The bare values of a key to go on from."""
@@ -116,20 +126,33 @@ class Table(Generic[M]):
         """The item under `key` (hash, range), or None."""
         hash_value = self._stored(tenant, key)
         with _translated():
-            answer = self._connection.get_item(self.name, hash_value, range_key=key[1], consistent_read=consistent)
+            answer = self._connection.get_item(
+                self.name, hash_value, range_key=key[1], consistent_read=consistent
+            )
         item = answer.get(ITEM)
         self._charge([item] if item else [])
         return self.model.from_raw_data(item) if item else None
 
-    def get_many(self, tenant: str, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, M]:
-        """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB leaves some over."""
+    def get_many(
+        self, tenant: str, keys: Sequence[Key], *, consistent: bool = False
+    ) -> dict[Key, M]:
+        """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB
+        leaves some over.
+        """
         found: dict[Key, M] = {}
         backoff = Backoff(_SERVICE)
-        pending = [{self.hash_key: self._stored(tenant, key), self.range_key: key[1]} for key in dict.fromkeys(keys)]
+        pending = [
+            {self.hash_key: self._stored(tenant, key), self.range_key: key[1]}
+            for key in dict.fromkeys(keys)
+        ]
         while pending:
             page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
             with _translated():
-                answer = self._connection.batch_get_item(self.name, page, consistent_read=consistent)  # type: ignore[arg-type]
+                answer = self._connection.batch_get_item(
+                    self.name,
+                    page,  # type: ignore[arg-type]
+                    consistent_read=consistent,
+                )
             items = answer["Responses"].get(self.name, ())
             self._charge(items)
             for item in items:
@@ -143,18 +166,26 @@ class Table(Generic[M]):
     def put(self, record: M, condition: Condition) -> None:
         """Write the whole item; raises `Refused`, but not when this very item stands there already.
 
-        The client repeats a write whose answer was lost, and the repeat must not be taken for somebody else's.
+        The client repeats a write whose answer was lost, and the repeat must not be taken for
+        somebody else's.
         """
         attributes = record.serialize()
-        hash_value, range_value = attributes.pop(self.hash_key)["S"], attributes.pop(self.range_key)["S"]
+        hash_value, range_value = (
+            attributes.pop(self.hash_key)["S"],
+            attributes.pop(self.range_key)["S"],
+        )
         try:
-            self._write("PutItem", hash_value, range_value, condition, key=ITEM, attributes=attributes)
+            self._write(
+                "PutItem", hash_value, range_value, condition, key=ITEM, attributes=attributes
+            )
         except Refused as refused:
             if refused.old is None or refused.old.serialize() != record.serialize():
                 raise
 
     def put_new(self, record: M) -> None:
-        """Write the whole item unless it stands there, perhaps changed since. Raises `Refused` for somebody else's."""
+        """Write the whole item unless it stands there, perhaps changed since. Raises `Refused` for
+        somebody else's.
+        """
         try:
             self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
         except Refused as refused:
@@ -162,18 +193,29 @@ class Table(Generic[M]):
                 raise
 
     def put_many(self, records: Sequence[M]) -> None:
-        """Write whole items without a condition; at most 25 a request; returns when all are accepted."""
-        self._write_many("put_items", "PutRequest", ITEM, [record.serialize() for record in records])
+        """Write whole items without a condition; at most 25 a request; returns when all are
+        accepted.
+        """
+        self._write_many(
+            "put_items", "PutRequest", ITEM, [record.serialize() for record in records]
+        )
 
     def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
-        """Delete items without a condition, as `put_many` writes them; those that are gone already are none."""
-        raw = [self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]}) for key in dict.fromkeys(keys)]
+        """Delete items without a condition, as `put_many` writes them; those that are gone already
+        are none.
+        """
+        raw = [
+            self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]})
+            for key in dict.fromkeys(keys)
+        ]
         self._write_many("delete_items", "DeleteRequest", KEY, raw)
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
         hash_value = self._stored(tenant, key)
-        answer = self._write("UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW")
+        answer = self._write(
+            "UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW"
+        )
         return self.model.from_raw_data(answer[ATTRIBUTES])
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
@@ -193,7 +235,9 @@ class Table(Generic[M]):
         consistent: bool = False,
         shard: int = 0,
     ) -> tuple[list[M], RawKey | None]:
-        """One page of the items in a shard of `hash_value`, and the key to go on from (None at the end)."""
+        """One page of the items in a shard of `hash_value`, and the key to go on from (None at the
+        end).
+        """
         return self._page(
             self._partition(tenant, hash_value, shard),
             exclusive_start_key=after,
@@ -213,8 +257,8 @@ class Table(Generic[M]):
         forward: bool = True,
         shard: int = 0,
     ) -> tuple[int, RawKey | None]:
-        """How many items under `hash_value` meet the condition, up to `most`, and the key to go on from (None at the
-        end). One request a megabyte; nothing but the number comes over the wire.
+        """How many items under `hash_value` meet the condition, up to `most`, and the key to go on
+        from (None at the end). One request a megabyte; nothing but the number comes over the wire.
         """
         counted = 0
         hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
@@ -248,7 +292,9 @@ class Table(Generic[M]):
         forward: bool = True,
         range_condition: Condition | None = None,
     ) -> tuple[list[M], RawKey | None]:
-        """One page of the items under `hash_value` of a global index, and the key to go on from (None at the end)."""
+        """One page of the items under `hash_value` of a global index, and the key to go on from
+        (None at the end).
+        """
         return self._page(
             hash_value,
             index_name=index,
@@ -268,7 +314,9 @@ class Table(Generic[M]):
         forward: bool = True,
         shard: int = 0,
     ) -> Iterator[str]:
-        """The range keys of the items in a shard that meet the condition; a request a megabyte, or `most` of them."""
+        """The range keys of the items in a shard that meet the condition; a request a megabyte, or
+        `most` of them.
+        """
         after: RawKey | None = None
         while True:
             with _translated():
@@ -287,12 +335,16 @@ class Table(Generic[M]):
                 return
 
     def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
-        """Every item under `hash_value` in order of the range key; one request a megabyte of each shard."""
+        """Every item under `hash_value` in order of the range key; one request a megabyte of each
+        shard.
+        """
 
         def rows(shard: int) -> Iterator[M]:
             after: RawKey | None = None
             while True:
-                records, after = self.query(tenant, hash_value, after=after, consistent=consistent, shard=shard)
+                records, after = self.query(
+                    tenant, hash_value, after=after, consistent=consistent, shard=shard
+                )
                 yield from records
                 if after is None:
                     return
@@ -306,13 +358,17 @@ class Table(Generic[M]):
     def _partition(self, tenant: str, hash_value: str, shard: int) -> str:
         return self._above.stored(tenant, hash_value, shard) if self._above else hash_value
 
-    def _page(self, hash_value: str, *, limit: int | None, **query: Any) -> tuple[list[M], RawKey | None]:
+    def _page(
+        self, hash_value: str, *, limit: int | None, **query: Any
+    ) -> tuple[list[M], RawKey | None]:
         if self.meter is not None:
             limit = self.meter.page(limit)
         with _translated():
             answer = self._connection.query(self.name, hash_value, limit=limit, **query)
         self._charge(answer["Items"])
-        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(LAST_EVALUATED_KEY)
+        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(
+            LAST_EVALUATED_KEY
+        )
 
     def _charge(self, items: Sequence[Any]) -> None:
         charge_write(len(items))
@@ -325,7 +381,9 @@ class Table(Generic[M]):
             self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
 
     def create(self) -> bool:
-        """Create the table, on demand; False when it exists, which then gets the indexes that it lacks."""
+        """Create the table, on demand; False when it exists, which then gets the indexes that it
+        lacks.
+        """
         schema = self.model._get_schema()
         request = {
             "TableName": self.name,
@@ -353,9 +411,13 @@ class Table(Generic[M]):
         return True
 
     def _add_indexes(self, definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]) -> None:
-        """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon DynamoDB API")."""
+        """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon
+        DynamoDB API").
+        """
         client: Any = self._connection.client
-        described = client.describe_table(TableName=self.name)["Table"].get("GlobalSecondaryIndexes", ())
+        described = client.describe_table(TableName=self.name)["Table"].get(
+            "GlobalSecondaryIndexes", ()
+        )
         known = {each["IndexName"] for each in described}
         for index in indexes:
             if index["IndexName"] not in known:
@@ -370,7 +432,9 @@ class Table(Generic[M]):
         client: Any = self._connection.client
         client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
 
-    def _write_many(self, argument: str, request: str, part: str, pending: list[dict[str, Any]]) -> None:
+    def _write_many(
+        self, argument: str, request: str, part: str, pending: list[dict[str, Any]]
+    ) -> None:
         backoff = Backoff(_SERVICE)
         while pending:
             page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
@@ -381,7 +445,14 @@ class Table(Generic[M]):
             pending.extend(each[request][part] for each in left)
             backoff.left_over(len(left), len(page))
 
-    def _write(self, operation: str, hash_value: str, range_value: str, condition: Condition, **arguments: Any) -> Any:
+    def _write(
+        self,
+        operation: str,
+        hash_value: str,
+        range_value: str,
+        condition: Condition,
+        **arguments: Any,
+    ) -> Any:
         request = self._connection.get_operation_kwargs(
             self.name,
             hash_value,
@@ -410,7 +481,9 @@ def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what it is."""
+    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what
+    it is.
+    """
     try:
         with translated(_SERVICE):
             yield

@@ -1,8 +1,9 @@
 """The state changes of session agents: each is one conditional write, named as a transition.
 
-States, conditions and what is cleared are the rows of `domain.lifecycle.agents`; here stands what each sets beside
-them. What a transition answers says what the caller owes next. All of them may be repeated: a second try changes
-nothing and answers with what the first one left behind (promises P2, P3, P6).
+States, conditions and what is cleared are the rows of `domain.lifecycle.agents`; here stands what
+each sets beside them. What a transition answers says what the caller owes next. All of them may be
+repeated: a second try changes nothing and answers with what the first one left behind (promises P2,
+P3, P6).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,20 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
-from ai_coordination_engine.store.transitions.attempts import REFUSED, Lease, key_of, lost_with, until
+from ai_coordination_engine.store.transitions.attempts import (
+    REFUSED,
+    Lease,
+    key_of,
+    lost_with,
+    until,
+)
 from ai_coordination_engine.store.transitions.sessions import SessionTransitions, setting
 
 
 class Transitions(AgentWrites):
-    """The transitions of one store: of session agents, and of their sessions under `session`. Thread-safe."""
+    """The transitions of one store: of session agents, and of their sessions under `session`.
+    Thread-safe.
+    """
 
     def __init__(self, repository: Repository) -> None:
         super().__init__(repository)
@@ -34,29 +43,43 @@ class Transitions(AgentWrites):
         return self._take(rows.CLAIM, tenant, key, lease)
 
     def claim_as_read(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
-        """Take the next attempt of a ready agent, unless it was set back since it was read. Raises `Refused`."""
+        """Take the next attempt of a ready agent, unless it was set back since it was read. Raises
+        `Refused`.
+        """
         return self._take(rows.CLAIM_AS_READ, agent.partition_key, key_of(agent), lease, seen=agent)
 
-    def finish_last_edge_and_claim(self, tenant: str, key: Key, edge_id: int, lease: Lease) -> SessionAgent:
-        """Remove the last unfinished edge and take the next attempt, in one write. Raises `Refused`."""
+    def finish_last_edge_and_claim(
+        self, tenant: str, key: Key, edge_id: int, lease: Lease
+    ) -> SessionAgent:
+        """Remove the last unfinished edge and take the next attempt, in one write. Raises
+        `Refused`.
+        """
         edges = [SessionAgent.unfinished.delete([edge_id]), SessionAgent.in_degree.set(0)]
-        return self._take(rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge_id=edge_id)
+        return self._take(
+            rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge_id=edge_id
+        )
 
     def take_over(self, old: SessionAgent, lease: Lease) -> SessionAgent:
-        """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is no longer current.
+        """Take the attempt after that of `old`, whose lease ran out. Raises `Refused` when `old` is
+        no longer current.
 
-        `lost_runs` keeps every attempt before it: their workers may have died without a trace, one after the other.
+        `lost_runs` keeps every attempt before it: their workers may have died without a trace, one
+        after the other.
         """
         lost = [SessionAgent.lost_runs.set(lost_with(old))]
         return self._take(rows.TAKE_OVER, old.partition_key, key_of(old), lease, lost, seen=old)
 
     def renew(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
-        """The attempt takes from now on as long as its lease. Raises `Refused` when it is no longer the current one."""
-        return self._write(rows.RENEW, agent, SessionAgent.lease_until.set(until(lease)), self._now())
+        """The attempt takes from now on as long as its lease. Raises `Refused` when it is no longer
+        the current one.
+        """
+        return self._write(
+            rows.RENEW, agent, SessionAgent.lease_until.set(until(lease)), self._now()
+        )
 
     def give_back(self, agent: SessionAgent, started_at: float) -> SessionAgent:
-        """The attempt that was taken over does not begin: the one before it, whose end is known, is the current one
-        again, under the same lease. Raises `Refused`.
+        """The attempt that was taken over does not begin: the one before it, whose end is known, is
+        the current one again, under the same lease. Raises `Refused`.
         """
         *earlier, (attempt, run_uuid, *_) = agent.lost_runs
         actions = [
@@ -67,12 +90,17 @@ class Transitions(AgentWrites):
             self._now(),
         ]
         given_back = self._change(rows.GIVE_BACK, agent, *actions)
-        if given_back is None or (given_back.lease_token, given_back.run_uuid) != (agent.lease_token, run_uuid):
+        if given_back is None or (given_back.lease_token, given_back.run_uuid) != (
+            agent.lease_token,
+            run_uuid,
+        ):
             raise Refused(given_back)
         return given_back  # also when the client repeated a write whose answer was lost
 
     def resume_attempt(self, old: SessionAgent, lease: Lease) -> SessionAgent:
-        """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises `Refused`."""
+        """Go on with the attempt of `old`, which has its result and whom nobody holds. Raises
+        `Refused`.
+        """
         return self._hold(rows.RESUME_ATTEMPT, old, lease, [SessionAgent.resumed.add(1)], "pending")
 
     def fence(self, old: SessionAgent, lease: Lease, *, again: bool = False) -> SessionAgent:
@@ -80,40 +108,65 @@ class Transitions(AgentWrites):
 
         `again`: to go on with it.
         """
-        return self._hold(rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state)
+        return self._hold(
+            rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state
+        )
 
     def expire_lease(self, agent: SessionAgent, ended: float = 0) -> None:
-        """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`, where nothing died."""
+        """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`,
+        where nothing died.
+        """
         fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and ended == REFUSED else []
         self._change(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(ended), *fewer)
 
     def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
-        """End the attempt well, with its output; what an attempt before it failed for is told by its run alone.
+        """End the attempt well, with its output; what an attempt before it failed for is told by
+        its run alone.
 
         Raises `Refused` when it is no longer the current one.
         """
-        told = [SessionAgent.notes.remove()] if agent.failures is not None and "notes" not in values else []
-        return self._write(rows.COMPLETE, agent, *setting(SessionAgent, values), *told, *self._ending())
+        told = (
+            [SessionAgent.notes.remove()]
+            if agent.failures is not None and "notes" not in values
+            else []
+        )
+        return self._write(
+            rows.COMPLETE, agent, *setting(SessionAgent, values), *told, *self._ending()
+        )
 
     def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
         return self._write(rows.FAIL, agent, *setting(SessionAgent, values), *self._ending())
 
-    def retry_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
-        """End the attempt; another one may begin at `not_before` (epoch seconds). Raises `Refused`."""
+    def retry_later(
+        self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
+    ) -> SessionAgent:
+        """End the attempt; another one may begin at `not_before` (epoch seconds). Raises
+        `Refused`.
+        """
         return self._wait_until(rows.RETRY_LATER, agent, not_before, values, self._ending())
 
-    def act_later(self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]) -> SessionAgent:
-        """The action function failed; it may begin again at `not_before`, on the same answer. Raises `Refused`."""
+    def act_later(
+        self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
+    ) -> SessionAgent:
+        """The action function failed; it may begin again at `not_before`, on the same answer.
+        Raises `Refused`.
+        """
         return self._wait_until(rows.ACT_LATER, agent, not_before, values, [self._now()])
 
     def act(self, agent: SessionAgent, lease: Lease, values: Mapping[str, Any]) -> SessionAgent:
-        """The agent has answered; its action function runs under the renewed lease. Raises `Refused`."""
+        """The agent has answered; its action function runs under the renewed lease. Raises
+        `Refused`.
+        """
         held = [SessionAgent.acting.set(True), SessionAgent.lease_until.set(until(lease))]
         return self._write(rows.ACT, agent, *held, *setting(SessionAgent, values), self._now())
 
-    def wait_for_task(self, agent: SessionAgent, async_task_uuid: str, due_at: float) -> SessionAgent:
-        """A long job goes on elsewhere. Raises `Refused` when the attempt is no longer the current one."""
+    def wait_for_task(
+        self, agent: SessionAgent, async_task_uuid: str, due_at: float
+    ) -> SessionAgent:
+        """A long job goes on elsewhere. Raises `Refused` when the attempt is no longer the current
+        one.
+        """
         actions = [
             SessionAgent.async_task_uuid.set(async_task_uuid),
             SessionAgent.due_at.set(due_at),
@@ -124,9 +177,13 @@ class Transitions(AgentWrites):
             return self._write(rows.WAIT_FOR_TASK, agent, *actions)
         except Refused as refused:
             old = refused.old
-            if old is None or (old.run_uuid, old.async_task_uuid) != (agent.run_uuid, async_task_uuid):
+            if old is None or (old.run_uuid, old.async_task_uuid) != (
+                agent.run_uuid,
+                async_task_uuid,
+            ):
                 raise
-            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
+            # the client repeated a write whose answer was lost
+            return old  # type: ignore[no-any-return]
 
     def defer(self, agent: SessionAgent, due_at: float) -> bool:
         """The long job was heard of: its deadline is later; whether this call moved it."""
@@ -154,16 +211,23 @@ class Transitions(AgentWrites):
             return self._write(rows.EXPAND, agent, *actions)
         except Refused as refused:
             old = refused.old
-            if old is None or (old.state, old.generation, old.mapped) != ("pending", generation, elements):
+            if old is None or (old.state, old.generation, old.mapped) != (
+                "pending",
+                generation,
+                elements,
+            ):
                 raise
-            return old  # type: ignore[no-any-return]  # the client repeated a write whose answer was lost
+            # the client repeated a write whose answer was lost
+            return old  # type: ignore[no-any-return]
 
     def elements_sent(self, agent: SessionAgent) -> None:
         """All elements of the map's current expansion are written and enqueued."""
         self._change(rows.ELEMENTS_SENT, agent, SessionAgent.elements_sent.set(True))
 
     def take_back(self, element: SessionAgent) -> bool:
-        """Delete an element of a map that no longer waits for it, unless it has begun; whether it is gone."""
+        """Delete an element of a map that no longer waits for it, unless it has begun; whether it
+        is gone.
+        """
         condition = self._condition(rows.TAKE_BACK, element.partition_key)
         try:
             self._agents.delete(element.partition_key, key_of(element), condition)
@@ -189,11 +253,12 @@ class Transitions(AgentWrites):
         upstream_failed: bool = False,
         note: str | None = None,
     ) -> SessionAgent | None:
-        """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None: no such agent.
+        """Remove one named edge; the agent as it is afterwards, also when the edge was gone. None:
+        no such agent.
 
-        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs only some. `off`: the
-        agent needs it, and will be skipped; `note` says why, unless an earlier one did. `upstream_failed`: it is off because of
-        a failure.
+        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs
+        only some. `off`: the agent needs it, and will be skipped; `note` says why, unless an
+        earlier one did. `upstream_failed`: it is off because of a failure.
         """
         actions = [
             SessionAgent.unfinished.delete([edge_id]),
@@ -206,8 +271,12 @@ class Transitions(AgentWrites):
         ]
         return self._change_at(rows.FINISH_EDGE, tenant, key, actions, edge_id=edge_id)
 
-    def skip(self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]) -> SessionAgent | None:
-        """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it is afterwards."""
+    def skip(
+        self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]
+    ) -> SessionAgent | None:
+        """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it
+        is afterwards.
+        """
         actions = [*setting(SessionAgent, values), *self._ending()]
         return self._change_at(rows.SKIP, tenant, key, actions, epoch=epoch)
 
@@ -220,8 +289,11 @@ class Transitions(AgentWrites):
         due = [] if due_at is None else [SessionAgent.due_at.set(due_at)]
         return self._change(rows.WAIT_FOR_USER, agent, *inbox, *due, self._now())
 
-    def answer(self, waiting: SessionAgent, values: Mapping[str, Any], *, by_default: bool = False) -> SessionAgent:
-        """Give an agent the answer of its person that was seen waiting, or the default one unless it waits longer now.
+    def answer(
+        self, waiting: SessionAgent, values: Mapping[str, Any], *, by_default: bool = False
+    ) -> SessionAgent:
+        """Give an agent the answer of its person that was seen waiting, or the default one unless
+        it waits longer now.
 
         Raises `Refused`.
         """
@@ -229,15 +301,20 @@ class Transitions(AgentWrites):
         return self._write(row, waiting, *setting(SessionAgent, values), self._now())
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
-        """The wait for a person has run out, and lost attempts are recorded; the agent as it is afterwards."""
+        """The wait for a person has run out, and lost attempts are recorded; the agent as it is
+        afterwards.
+        """
         return self._change(rows.FAIL_WAITING, agent, *setting(SessionAgent, values), self._now())
 
     def fail_poisoned(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
-        """End an agent whose step cannot be worked off, if nobody has begun anything with it since it was read.
+        """End an agent whose step cannot be worked off, if nobody has begun anything with it since
+        it was read.
 
         The agent as it is afterwards.
         """
-        return self._change(rows.FAIL_POISONED, agent, *setting(SessionAgent, values), *self._ending())
+        return self._change(
+            rows.FAIL_POISONED, agent, *setting(SessionAgent, values), *self._ending()
+        )
 
     # Inside
 

@@ -1,7 +1,7 @@
 """Long jobs that run elsewhere: one internal item each, found by the uuid that the job was given.
 
-They live among the session runs under keys of their own, and DynamoDB removes them some time after their end
-(`expires_at`, "Using time to live (TTL) in DynamoDB").
+They live among the session runs under keys of their own, and DynamoDB removes them some time after
+their end (`expires_at`, "Using time to live (TTL) in DynamoDB").
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,15 @@ from ai_coordination_engine.store.records.entities import SESSION_RUN
 from ai_coordination_engine.store.records.repository import Repository, visible
 from ai_coordination_engine.store.tables.table import Key, Refused
 
-KEPT_SECONDS = 90 * 86_400  # after the end, so that a late or repeated answer is told what became of it
+# after the end, so that a late or repeated answer is told what became of it
+KEPT_SECONDS = 90 * 86_400
 
 
 class AsyncTask(Record):
     """One long job: pending, then completed, failed, or expired when nothing was heard of it.
 
-    The output and the error are called what they are on the session agent: where they are large, they are its blobs.
+    The output and the error are called what they are on the session agent: where they are large,
+    they are its blobs.
     """
 
     record_name = "async task"
@@ -39,7 +41,8 @@ class AsyncTask(Record):
     agent_output = Payload(null=True)
     notes = Payload(null=True)
     usage = Payload(null=True)
-    digest = UnicodeAttribute(null=True)  # of how it ended: a repetition is told from another answer
+    # of how it ended: a repetition is told from another answer
+    digest = UnicodeAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # epoch seconds
 
 
@@ -50,11 +53,14 @@ class AsyncTasks:
         self._records = repository
         self._table = repository.table(SESSION_RUN).holding(AsyncTask)
 
-    def open(self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float) -> AsyncTask:
+    def open(
+        self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float
+    ) -> AsyncTask:
         """Write down that the agent's attempt waits for the job; the job as it is afterwards.
 
-        A job may outlive the attempt that began it: then the agent's next one waits for it. A write that is made again,
-        for its answer was lost, does not undo what was heard since. Raises `Refused` when the job is another agent's.
+        A job may outlive the attempt that began it: then the agent's next one waits for it. A write
+        that is made again, for its answer was lost, does not undo what was heard since. Raises
+        `Refused` when the job is another agent's.
         """
         deadline = self._now() + heartbeat_seconds
         task = AsyncTask(
@@ -72,13 +78,18 @@ class AsyncTasks:
             AsyncTask.session_agent_uuid == agent.session_agent_uuid
         )
         is_open = AsyncTask.status.is_in("pending", "expired")
-        is_later = (AsyncTask.deadline <= deadline) | (AsyncTask.heartbeat_seconds != heartbeat_seconds)
+        is_later = (AsyncTask.deadline <= deadline) | (
+            AsyncTask.heartbeat_seconds != heartbeat_seconds
+        )
         try:
-            self._table.put(task, AsyncTask.session_uuid.does_not_exist() | (mine & is_open & is_later))
+            self._table.put(
+                task, AsyncTask.session_uuid.does_not_exist() | (mine & is_open & is_later)
+            )
         except Refused as refused:
             if not _is_of(refused.old, agent):
                 raise
-            return refused.old  # type: ignore[no-any-return]  # it has ended already, or was heard of
+            # it has ended already, or was heard of
+            return refused.old  # type: ignore[no-any-return]
         return task
 
     def get(self, tenant: str, async_task_uuid: str) -> AsyncTask | None:
@@ -90,27 +101,43 @@ class AsyncTasks:
         self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
     ) -> dict[str, AsyncTask]:
         """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
-        found = self._table.get_many(tenant, [_key(each) for each in async_task_uuids], consistent=consistent)
+        found = self._table.get_many(
+            tenant, [_key(each) for each in async_task_uuids], consistent=consistent
+        )
         return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
 
-    def end(self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str) -> AsyncTask:
-        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer pending.
+    def end(
+        self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str
+    ) -> AsyncTask:
+        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer
+        pending.
 
         `values` are packed as those of the session agent.
         """
         attributes = AsyncTask.get_attributes()
-        actions = [attributes[name].set(value) for name, value in values.items() if value is not None]
-        return self._end(task, status, [*actions, AsyncTask.digest.set(digest)], AsyncTask.status == "pending")
+        actions = [
+            attributes[name].set(value) for name, value in values.items() if value is not None
+        ]
+        return self._end(
+            task, status, [*actions, AsyncTask.digest.set(digest)], AsyncTask.status == "pending"
+        )
 
     def expire(self, task: AsyncTask) -> AsyncTask | None:
         """Give up a job whose deadline has passed; the job as it is afterwards."""
         try:
-            return self._end(task, "expired", [], (AsyncTask.status == "pending") & (AsyncTask.deadline <= self._now()))
+            return self._end(
+                task,
+                "expired",
+                [],
+                (AsyncTask.status == "pending") & (AsyncTask.deadline <= self._now()),
+            )
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 
     def heartbeat(self, task: AsyncTask) -> AsyncTask:
-        """The job was heard of, so that its deadline moves. Raises `Refused` when it has ended, or is too late."""
+        """The job was heard of, so that its deadline moves. Raises `Refused` when it has ended, or
+        is too late.
+        """
         now = self._now()
         deadline = now + task.heartbeat_seconds
         return self._table.update(  # type: ignore[no-any-return]
@@ -120,7 +147,9 @@ class AsyncTasks:
             (AsyncTask.status == "pending") & (AsyncTask.deadline > now),
         )
 
-    def _end(self, task: AsyncTask, status: str, actions: Sequence[Action], condition: Any) -> AsyncTask:
+    def _end(
+        self, task: AsyncTask, status: str, actions: Sequence[Action], condition: Any
+    ) -> AsyncTask:
         return self._table.update(  # type: ignore[no-any-return]
             task.partition_key,
             (task.session_uuid, task.run_uuid),

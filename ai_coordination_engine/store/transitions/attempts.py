@@ -1,4 +1,6 @@
-"""Attempts as they are stored: the lease, the attributes of an attempt, and the conditions on them."""
+"""Attempts as they are stored: the lease, the attributes of an attempt, and the conditions on
+them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +18,9 @@ from ai_coordination_engine.store.tables.table import Key
 class Lease:
     """The right to run one attempt: `run_uuid` names it and fences every other.
 
-    It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for `seconds`. Leases that
-    end before `lost_before` have run out, or their worker is known to be dead.
+    It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for
+    `seconds`. Leases that end before `lost_before` have run out, or their worker is known to be
+    dead.
     """
 
     run_uuid: str
@@ -34,7 +37,8 @@ def key_of(agent: SessionAgent) -> Key:
 
 def until(lease: Lease) -> Any:
     """When the lease runs out, as a value of an update."""
-    if lease.lost_before > lease.now:  # for a while after a lone worker's start: only leases from before it end sooner
+    # for a while after a lone worker's start: only leases from before it end sooner
+    if lease.lost_before > lease.now:
         return lease.seconds + lease.now
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
 
@@ -53,13 +57,16 @@ def times_by_hand(state: str, now: float) -> dict[str, Any]:
     return {"started_at": None, "ended_at": None}
 
 
-# Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when it did not die: true
-# when a reset ended it, false when a backend refused something for now, "error" when it met an error
+# Attempts that were lost: `SessionAgent.lost_runs` holds [attempt, run], and a third value when it
+# did not die: true when a reset ended it, false when a backend refused something for now, "error"
+# when it met an error
 
 REFUSED = -1
 """The end of the lease (epoch seconds) of an attempt that a backend refused."""
 ERROR = -2
-"""The end of the lease (epoch seconds) of an attempt that met an unexpected error: its worker lived on."""
+"""The end of the lease (epoch seconds) of an attempt that met an unexpected error: its worker lived
+on.
+"""
 
 
 def lost(agent: SessionAgent) -> list[tuple[int, str]]:
@@ -68,25 +75,32 @@ def lost(agent: SessionAgent) -> list[tuple[int, str]]:
 
 
 def lost_since_set_back(agent: SessionAgent) -> list[tuple[int, str]]:
-    """The attempts before the current one, with their runs, that were lost since the agent was set back."""
+    """The attempts before the current one, with their runs, that were lost since the agent was set
+    back.
+    """
     return [(attempt, run) for attempt, run, *reset in agent.lost_runs or () if True not in reset]
 
 
 def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
     """What is stored of the lost attempts of an agent whose current one is lost too."""
     why: Mapping[float, list[Any]] = {REFUSED: [False], ERROR: ["error"]}
-    return [*(agent.lost_runs or ()), [agent.attempt, agent.run_uuid, *why.get(agent.lease_until, [])]]
+    return [
+        *(agent.lost_runs or ()),
+        [agent.attempt, agent.run_uuid, *why.get(agent.lease_until, [])],
+    ]
 
 
 def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
-    """What is stored of the attempts of an agent that is set back: the current one, too, while somebody holds it."""
+    """What is stored of the attempts of an agent that is set back: the current one, too, while
+    somebody holds it.
+    """
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
     return [[attempt, run, True] for attempt, run in [*lost(agent), *current]]
 
 
 def died_in_a_row(agent: SessionAgent) -> int:
-    """How many attempts died one after the other, the current one too if it is lost; a reset begins anew, and so does
-    an attempt that a backend refused: its worker lived.
+    """How many attempts died one after the other, the current one too if it is lost; a reset begins
+    anew, and so does an attempt that a backend refused: its worker lived.
     """
     return sum(1 for _ in takewhile(lambda lost: len(lost) == 2, reversed(lost_with(agent))))
 

@@ -1,8 +1,9 @@
-"""Counter shards: the unfinished predecessors of a wide join, spread over small items, so that an edge costs one unit.
+"""Counter shards: the unfinished predecessors of a wide join, spread over small items, so that an
+edge costs one unit.
 
-A join of thousands would be rewritten by each of them, at a cost that grows with its width. Instead each predecessor
-leaves a counter shard of about a hundred, and the last one of a counter shard takes it off the join, by its whole width. A session of
-many sinks is counted in the same way.
+A join of thousands would be rewritten by each of them, at a cost that grows with its width. Instead
+each predecessor leaves a counter shard of about a hundred, and the last one of a counter shard
+takes it off the join, by its whole width. A session of many sinks is counted in the same way.
 """
 
 from collections import defaultdict
@@ -19,8 +20,14 @@ _LAST = 2**32 - 1  # no agent has this ordinal
 
 
 def how_many(edges: int, join: str = "all") -> int:
-    """The counter shards over which so many predecessors are spread; 0 when the join counts them itself."""
-    return -(-edges // COUNTER_SHARD) if edges > COUNTER_SHARD and join in ("all", "all_terminal") else 0
+    """The counter shards over which so many predecessors are spread; 0 when the join counts them
+    itself.
+    """
+    return (
+        -(-edges // COUNTER_SHARD)
+        if edges > COUNTER_SHARD and join in ("all", "all_terminal")
+        else 0
+    )
 
 
 def spread(edges: Iterable[int], counter_shards: int) -> Mapping[int, set[int]]:
@@ -32,19 +39,24 @@ def spread(edges: Iterable[int], counter_shards: int) -> Mapping[int, set[int]]:
 
 
 def is_wide(agent: SessionAgent) -> bool:
-    """Whether the agent's `unfinished` holds counter shards, so that its `in_degree` falls by their width."""
+    """Whether the agent's `unfinished` holds counter shards, so that its `in_degree` falls by their
+    width.
+    """
     return agent.counter_shards is not None
 
 
 def join_key(join: Key, family: int, number: int) -> Key:
-    """The key of a counter shard of the session agent under `join`; `family` tells expansions of a map apart."""
+    """The key of a counter shard of the session agent under `join`; `family` tells expansions of a
+    map apart.
+    """
     return internal("counter_shard", *join, family), f"{number:06d}"
 
 
 def sink_key(of: Session | SessionAgent, number: int) -> Key:
     """The key of a counter shard of the sinks of a session, or of an agent's session.
 
-    It follows from the uuids of the agents that count, so that no session of the same uuid shares it.
+    It follows from the uuids of the agents that count, so that no session of the same uuid shares
+    it.
     """
     if isinstance(of, SessionAgent):
         return internal("sinks", sibling_uuid(of.session_agent_uuid, _LAST)), f"{number:06d}"
@@ -52,7 +64,9 @@ def sink_key(of: Session | SessionAgent, number: int) -> Key:
 
 
 def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
-    """The keys of the counter shards that are found through planned agents: of their joins, and of their session's sinks."""
+    """The keys of the counter shards that are found through planned agents: of their joins, and of
+    their session's sinks.
+    """
     sinks: dict[Key, int] = {}
     for agent in agents:
         for number in range(agent.counter_shards or 0):
@@ -63,7 +77,9 @@ def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
         yield from ((partition, f"{number:06d}") for number in range(count))
 
 
-def counter_shard(key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None) -> SessionAgent:
+def counter_shard(
+    key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None
+) -> SessionAgent:
     """A new counter shard of these edges; its ordinal is its number unless another is given."""
     return SessionAgent(
         *key,

@@ -1,4 +1,6 @@
-"""The rows of `domain.lifecycle` as conditional writes: their predicates and clearings in the database's terms."""
+"""The rows of `domain.lifecycle` as conditional writes: their predicates and clearings in the
+database's terms.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -25,7 +27,9 @@ from ai_coordination_engine.store.models import Record
 
 
 def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Any:
-    """The predicate as a condition on items of a model; `given` as for `domain.predicates.holds`."""
+    """The predicate as a condition on items of a model; `given` as for
+    `domain.predicates.holds`.
+    """
     match predicate:
         case AllOf(parts=parts):
             return reduce(and_, (condition(each, model, given) for each in parts))
@@ -38,7 +42,9 @@ def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any
 
 
 def _condition(
-    predicate: Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged, attribute: Any, given: Mapping[str, Any]
+    predicate: Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged,
+    attribute: Any,
+    given: Mapping[str, Any],
 ) -> Any:
     match predicate:
         case Absent():
@@ -66,8 +72,12 @@ def same(attribute: Any, value: Any) -> Any:
     return attribute.does_not_exist() if value is None else attribute == value
 
 
-def update(transition: Transition, model: type[Record], state: str, actions: Sequence[Action]) -> list[Action]:
-    """All that a transition writes: the target as the attribute `state`, these actions, and what it clears beside."""
+def update(
+    transition: Transition, model: type[Record], state: str, actions: Sequence[Action]
+) -> list[Action]:
+    """All that a transition writes: the target as the attribute `state`, these actions, and what it
+    clears beside.
+    """
     attributes = model.get_attributes()
     target = [attributes[state].set(str(transition.target))] if transition.target else []
     written = {action.values[0].path[0] for action in actions}  # type: ignore[attr-defined]

@@ -1,8 +1,10 @@
-"""How a start ends: the put of its first agent confirms it, unless somebody who takes it back was faster.
+"""How a start ends: the put of its first agent confirms it, unless somebody who takes it back was
+faster.
 
-The row of the session is written before the coordination is read and the other agents are; nothing is written in it for
-the confirmation, for the rows of a coordination's sessions share a partition. Under the key of the first agent stands
-either that agent or a fence, whichever came first, by one conditional write: so nobody has to be asked who won.
+The row of the session is written before the coordination is read and the other agents are; nothing
+is written in it for the confirmation, for the rows of a coordination's sessions share a partition.
+Under the key of the first agent stands either that agent or a fence, whichever came first, by one
+conditional write: so nobody has to be asked who won.
 """
 
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -14,7 +16,9 @@ from ai_coordination_engine.store.tables.table import Refused
 
 
 def confirm(repository: Repository, first: SessionAgent) -> bool:
-    """Put the first agent of a session, the others of which are written; False: a fence stands there."""
+    """Put the first agent of a session, the others of which are written; False: a fence stands
+    there.
+    """
     try:
         repository.table(SESSION_AGENT).put_new(first)
     except Refused:
@@ -25,24 +29,33 @@ def confirm(repository: Repository, first: SessionAgent) -> bool:
 def fence(repository: Repository, session: Session) -> bool:
     """Keep the start that has written `session` from confirming it; False: it has done so before.
 
-    The fence is no agent: nobody sees or counts it. It goes with what else does not count, once the start is over.
+    The fence is no agent: nobody sees or counts it. It goes with what else does not count, once the
+    start is over.
     """
     tenant, key = session.partition_key, first_key(session)
     mark = marks.new_mark(repository.clock.now())
     fenced = SessionAgent(
-        *key, partition_key=tenant, coordination_uuid=session.coordination_uuid, ordinal=0, unconfirmed=mark
+        *key,
+        partition_key=tenant,
+        coordination_uuid=session.coordination_uuid,
+        ordinal=0,
+        unconfirmed=mark,
     )
     try:
-        repository.table(SESSION_AGENT).put(fenced, SessionAgent.session_agent_uuid.does_not_exist())
+        repository.table(SESSION_AGENT).put(
+            fenced, SessionAgent.session_agent_uuid.does_not_exist()
+        )
     except Refused as refused:
         return refused.old is not None and refused.old.unconfirmed is not None
     return True
 
 
 def may_be_taken_back(repository: Repository, session: Session) -> bool:
-    """Whether a start is so old that somebody may have taken it back, fence and all: whoever has confirmed it looks.
+    """Whether a start is so old that somebody may have taken it back, fence and all: whoever has
+    confirmed it looks.
 
-    Nobody does so before its reservation has run out, by twice this time; clocks differ by less than the other half.
+    Nobody does so before its reservation has run out, by twice this time; clocks differ by less
+    than the other half.
     """
     return bool(repository.clock.now() - session.created_at > marks.MARK_LIFETIME / 2)
 
@@ -50,5 +63,7 @@ def may_be_taken_back(repository: Repository, session: Session) -> bool:
 def read(repository: Repository, session: Session) -> Session | None:
     """What stands under the key of a session now, confirmed or not."""
     key = (session.coordination_uuid, session.session_uuid)
-    found: Session | None = repository.table(SESSION).get(session.partition_key, key, consistent=True)
+    found: Session | None = repository.table(SESSION).get(
+        session.partition_key, key, consistent=True
+    )
     return found

@@ -1,7 +1,9 @@
-"""The state changes of a session that a person steers: each is one conditional write, named as a transition.
+"""The state changes of a session that a person steers: each is one conditional write, named as a
+transition.
 
-`epoch` says how often a session was set back (retry, rerun). Whatever ends, cancels or sets back an agent names the
-epoch that it means, so that what is late changes nothing in a session that has begun again.
+`epoch` says how often a session was set back (retry, rerun). Whatever ends, cancels or sets back an
+agent names the epoch that it means, so that what is late changes nothing in a session that has
+begun again.
 """
 
 import hashlib
@@ -36,7 +38,9 @@ KEPT_KEYS = 50  # orders of a session that are recognised for certain when they 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody asks for: who, and the short hash by which a repetition is recognised (None: it is not)."""
+    """What somebody asks for: who, and the short hash by which a repetition is recognised (None: it
+    is not).
+    """
 
     by: str | None = None
     digest: str | None = None
@@ -59,7 +63,9 @@ _RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
 
 
 class Steering(AgentWrites):
-    """The steering transitions of one store. Thread-safe. All of them raise `Refused` unless they say otherwise."""
+    """The steering transitions of one store. Thread-safe. All of them raise `Refused` unless they
+    say otherwise.
+    """
 
     def __init__(self, repository: Repository) -> None:
         super().__init__(repository)
@@ -107,12 +113,20 @@ class Steering(AgentWrites):
         )
 
     def note(self, seen: Session, order: Order) -> None:
-        """Remember an order that had nothing to do, so that its repetition has no effect on what comes later."""
+        """Remember an order that had nothing to do, so that its repetition has no effect on what
+        comes later.
+        """
         if order.digest is not None and not order.was_carried_out(seen):
-            self._steer(seen, order, [], (Session.status == seen.status) & same(Session.epoch, seen.epoch))
+            self._steer(
+                seen, order, [], (Session.status == seen.status) & same(Session.epoch, seen.epoch)
+            )
 
-    def set_back(self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float) -> Session:
-        """Open an ended session again, in transit: until it is `restarted` it cannot end, for no sink is named."""
+    def set_back(
+        self, seen: Session, order: Order, values: Mapping[str, Any], sinks: int, watch_at: float
+    ) -> Session:
+        """Open an ended session again, in transit: until it is `restarted` it cannot end, for no
+        sink is named.
+        """
         removed = [
             Session.upstream_failed,
             Session.has_result,
@@ -137,7 +151,13 @@ class Steering(AgentWrites):
         )
 
     def restarted(
-        self, session: Session, open_sinks: Iterable[int], sinks: int, watch_at: float, *, early: bool
+        self,
+        session: Session,
+        open_sinks: Iterable[int],
+        sinks: int,
+        watch_at: float,
+        *,
+        early: bool,
     ) -> Session:
         """All agents are set back: the session goes on until its sinks, so many, have ended.
 
@@ -155,13 +175,18 @@ class Steering(AgentWrites):
                 *([Session.early.set(True)] if early else []),
                 *_watching(session, watch_at),
             ],
-            (Session.status == "in_transit") & Session.restart.exists() & (Session.epoch == session.epoch),
+            (Session.status == "in_transit")
+            & Session.restart.exists()
+            & (Session.epoch == session.epoch),
         )
 
-    def rewatch(self, session: Session, at: float | None, *, gives_up: bool = False) -> Session | None:
-        """Have the sweep look at the session at `at` (None: no more), unless somebody wants it sooner than `session`
-        says; the session as it is then, confirmed or not, and None where that was not written. With `gives_up` it stays
-        as it is while somebody ends a wait. Never raises `Refused`.
+    def rewatch(
+        self, session: Session, at: float | None, *, gives_up: bool = False
+    ) -> Session | None:
+        """Have the sweep look at the session at `at` (None: no more), unless somebody wants it
+        sooner than `session` says; the session as it is then, confirmed or not, and None where that
+        was not written. With `gives_up` it stays as it is while somebody ends a wait. Never raises
+        `Refused`.
         """
         key = _key_of(session)
         condition = same(Session.watch_at, session.watch_at)
@@ -180,10 +205,12 @@ class Steering(AgentWrites):
             return None
 
     def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
-        """Sessions of these shards that the sweep should have looked at before then (epoch seconds), at most
-        `MOST_SEEN` of each: keys, tenant, shard and `watch_at`. One Query a shard and megabyte, of what is due alone.
+        """Sessions of these shards that the sweep should have looked at before then (epoch
+        seconds), at most `MOST_SEEN` of each: keys, tenant, shard and `watch_at`. One Query a shard
+        and megabyte, of what is due alone.
 
-        Shards and tenants take turns, in random order: however many are due of a tenant, those of others come soon.
+        Shards and tenants take turns, in random order: however many are due of a tenant, those of
+        others come soon.
         """
 
         def look(shard: int) -> list[Session]:
@@ -193,25 +220,33 @@ class Steering(AgentWrites):
                 found += more
             return found
 
-        pages = self._parallel.run([partial(look, each) for each in _RANDOM.sample([*shards], len(shards))])
+        pages = self._parallel.run(
+            [partial(look, each) for each in _RANDOM.sample([*shards], len(shards))]
+        )
         of_tenants: dict[str, list[Session]] = defaultdict(list)
         for each in _in_turns(pages):
             of_tenants[each.partition_key].append(each)
         return list(_in_turns(of_tenants.values()))
 
-    def _due(self, before: float, shard: int, after: RawKey | None) -> tuple[list[Session], RawKey | None]:
+    def _due(
+        self, before: float, shard: int, after: RawKey | None
+    ) -> tuple[list[Session], RawKey | None]:
         is_due = Session.watch_at < before
-        return self._sessions.query_index("to_watch", f"{shard:02d}", after=after, range_condition=is_due)
+        return self._sessions.query_index(
+            "to_watch", f"{shard:02d}", after=after, range_condition=is_due
+        )
 
     # A session agent
 
     def end(self, agent: SessionAgent, state: str, epoch: int) -> SessionAgent | None:
-        """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt keeps its lease, until
-        its run is recorded. Only cancelling takes a living lease. Never raises `Refused`: the agent as it is then.
+        """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt
+        keeps its lease, until its run is recorded. Only cancelling takes a living lease. Never
+        raises `Refused`: the agent as it is then.
         """
         if state == "cancelled":
             return self._change(rows.CANCEL, agent, *self._ending(), epoch=epoch)
-        by_failure = SessionAgent.upstream_failed.set(True)  # not by a condition: a retry sets it back
+        # not by a condition: a retry sets it back
+        by_failure = SessionAgent.upstream_failed.set(True)
         return self._change(rows.SKIP_IN_ENDED, agent, by_failure, *self._ending(), epoch=epoch)
 
     def close(self, agent: SessionAgent) -> None:
@@ -227,16 +262,17 @@ class Steering(AgentWrites):
         self._change(rows.UNPAUSE, agent)
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
-        """Take an agent along into a new epoch whose attempt goes on, or whose result is kept. Never raises `Refused`:
-        when the agent has changed meanwhile, it has to be looked at again.
+        """Take an agent along into a new epoch whose attempt goes on, or whose result is kept.
+        Never raises `Refused`: when the agent has changed meanwhile, it has to be looked at again.
         """
         self._change(rows.ADOPT, agent, SessionAgent.epoch.set(epoch), epoch=epoch)
 
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
-        """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`: when the agent has
-        changed meanwhile, it has to be looked at again.
+        """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`:
+        when the agent has changed meanwhile, it has to be looked at again.
 
-        An attempt whose run may not be recorded yet is left to the next one, marked as none that was lost.
+        An attempt whose run may not be recorded yet is left to the next one, marked as none that
+        was lost.
         """
         recorded = agent.state in ("completed", "failed") and agent.lease_until is None
         runs = None if recorded else ended_with(agent)
@@ -247,12 +283,19 @@ class Steering(AgentWrites):
         """Write a counter shard anew, once an epoch. Never raises `Refused`."""
         counter_shard.epoch = epoch
         with suppress(Refused):
-            self._agents.put(counter_shard, self._condition(rows.REFILL, counter_shard.partition_key, epoch=epoch))
+            self._agents.put(
+                counter_shard,
+                self._condition(rows.REFILL, counter_shard.partition_key, epoch=epoch),
+            )
 
     # Inside
 
     def _steer(self, seen: Session, order: Order, actions: list[Action], condition: Any) -> Session:
-        actions = [*actions, Session.updated_at.set(self._clock.now()), Session.unconfirmed.remove()]
+        actions = [
+            *actions,
+            Session.updated_at.set(self._clock.now()),
+            Session.unconfirmed.remove(),
+        ]
         condition &= same(Session.nonce, seen.nonce)  # its blobs are no other's
         if order.by is not None:
             actions.append(Session.updated_by.set(order.by))
@@ -287,7 +330,10 @@ def _removing(attributes: Iterable[Any]) -> list[Action]:
 
 
 def _watching(session: Session, at: float) -> list[Action]:
-    return [Session.watch.set(watch_shard(session.partition_key, session.session_uuid)), Session.watch_at.set(at)]
+    return [
+        Session.watch.set(watch_shard(session.partition_key, session.session_uuid)),
+        Session.watch_at.set(at),
+    ]
 
 
 def _setting(model: type[Record], values: Mapping[str, Any]) -> list[Action]:

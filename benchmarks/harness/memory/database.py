@@ -1,4 +1,6 @@
-"""The tables, and the operations on them that the store makes, in place of botocore's way to a server."""
+"""The tables, and the operations on them that the store makes, in place of botocore's way to a
+server.
+"""
 
 import threading
 from bisect import bisect_left, bisect_right, insort
@@ -30,12 +32,15 @@ class Refusal(Exception):
 
 @dataclass
 class Table:
-    """The items of a table by their keys. An item is only ever replaced: whoever has it keeps it as it was."""
+    """The items of a table by their keys. An item is only ever replaced: whoever has it keeps it as
+    it was.
+    """
 
     description: dict[str, Any]
     items: dict[Key, Stored] = field(default_factory=dict)
     ranges: dict[Any, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    older: dict[Key, Stored | None] = field(default_factory=dict)  # each item before its last change
+    # each item before its last change
+    older: dict[Key, Stored | None] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -71,7 +76,9 @@ class Table:
             insort(self.ranges[key[0]], key[1])
 
     def read(self, key: Key, *, lagging: bool) -> Stored | None:
-        """An item; as it was before its last change, where the reader is told by a replica that lags behind."""
+        """An item; as it was before its last change, where the reader is told by a replica that
+        lags behind.
+        """
         return self.older[key] if lagging and key in self.older else self.items.get(key)
 
     def index(self, name: str) -> dict[str, Any]:
@@ -85,8 +92,9 @@ class Table:
 class Database:
     """The tables of an account. An operation is atomic, as one of the real service is.
 
-    What may go wrong is asked each time: whether a batch is left unfinished, whether a read that is not consistent is
-    behind, whether the answer to a write is lost, so that the client writes again.
+    What may go wrong is asked each time: whether a batch is left unfinished, whether a read that is
+    not consistent is behind, whether the answer to a write is lost, so that the client writes
+    again.
     """
 
     def __init__(self) -> None:
@@ -190,7 +198,11 @@ class Database:
         for name, writes in request["RequestItems"].items():
             table = self.table(name)
             keys = [
-                table.key_of(each["PutRequest"]["Item"] if "PutRequest" in each else each["DeleteRequest"]["Key"])
+                table.key_of(
+                    each["PutRequest"]["Item"]
+                    if "PutRequest" in each
+                    else each["DeleteRequest"]["Key"]
+                )
                 for each in writes
             ]
             _check_batch(keys, 25)
@@ -213,7 +225,9 @@ class Database:
         table = self.table(request["TableName"])
         names, values = _bound(request)
         key_condition = condition(request["KeyConditionExpression"])
-        candidates = self._candidates(table, request, lambda item: key_condition(item, names, values))
+        candidates = self._candidates(
+            table, request, lambda item: key_condition(item, names, values)
+        )
         if not request.get("ScanIndexForward", True):
             candidates.reverse()
         start = request.get("ExclusiveStartKey")
@@ -226,13 +240,21 @@ class Database:
             found = page
         answer: dict[str, Any] = {"Count": len(found), "ScannedCount": len(page)}
         if request.get("Select") != "COUNT":
-            projection = table.index(request["IndexName"])["Projection"] if "IndexName" in request else None
-            answer["Items"] = [_projected(_in_index(each, projection, request, table), request) for each in found]
+            projection = (
+                table.index(request["IndexName"])["Projection"] if "IndexName" in request else None
+            )
+            answer["Items"] = [
+                _projected(_in_index(each, projection, request, table), request) for each in found
+            ]
         if last:
-            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in _key_names(request, table)}
+            answer["LastEvaluatedKey"] = {
+                name: page[-1][name] for name in _key_names(request, table)
+            }
         return answer
 
-    def _candidates(self, table: Table, request: Mapping[str, Any], meets_key: Callable[..., bool]) -> list[Stored]:
+    def _candidates(
+        self, table: Table, request: Mapping[str, Any], meets_key: Callable[..., bool]
+    ) -> list[Stored]:
         """The items that the condition on the key names, in the order of their range key."""
         lagging = self._lagging(request)
         if "IndexName" in request:
@@ -240,11 +262,16 @@ class Database:
                 raise Invalid("Consistent reads are not supported on global secondary indexes")
             hash_name, range_name = _names(table.index(request["IndexName"]))
             everything = (
-                table.read(key, lagging=lagging) for key in {**table.items, **(table.older if lagging else {})}
+                table.read(key, lagging=lagging)
+                for key in {**table.items, **(table.older if lagging else {})}
             )
-            inside = [each for each in everything if each and hash_name in each and range_name in each]
+            inside = [
+                each for each in everything if each and hash_name in each and range_name in each
+            ]
             found = [each for each in inside if meets_key(each)]
-            return sorted(found, key=lambda each: (comparable(each[range_name])[1], table.key_of(each)))
+            return sorted(
+                found, key=lambda each: (comparable(each[range_name])[1], table.key_of(each))
+            )
         hash_value = _hash_value(request, table.names[0])
         ranges = sorted({*table.ranges.get(hash_value, ()), *_gone(table, hash_value, lagging)})
         read = (table.read((hash_value, each), lagging=lagging) for each in ranges)
@@ -261,9 +288,13 @@ def _names(described: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _hash_value(request: Mapping[str, Any], hash_name: str) -> str:
-    """What the condition on the key says about the hash key; it comes first, as PynamoDB writes it."""
+    """What the condition on the key says about the hash key; it comes first, as PynamoDB writes
+    it.
+    """
     names, values = _bound(request)
-    one, operator, other = request["KeyConditionExpression"].replace("(", " ").replace(")", " ").split()[:3]
+    one, operator, other = (
+        request["KeyConditionExpression"].replace("(", " ").replace(")", " ").split()[:3]
+    )
     if names.get(one, one) != hash_name or operator != "=":
         raise Invalid("Query condition missed key schema element")
     return str(values[other]["S"])
@@ -277,7 +308,11 @@ def _check(request: Mapping[str, Any], old: Item | None) -> None:
     text = request.get("ConditionExpression")
     if not text or condition(text)(old or {}, *_bound(request)):
         return
-    shown = {"Item": old} if old and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else {}
+    shown = (
+        {"Item": old}
+        if old and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        else {}
+    )
     raise Refusal("ConditionalCheckFailedException", "The conditional request failed", **shown)
 
 
@@ -300,11 +335,15 @@ def _projected(item: Item, request: Mapping[str, Any]) -> Item:
     if "ProjectionExpression" not in request:
         return item
     names = request.get("ExpressionAttributeNames", {})
-    wanted = [names.get(each.strip(), each.strip()) for each in request["ProjectionExpression"].split(",")]
+    wanted = [
+        names.get(each.strip(), each.strip()) for each in request["ProjectionExpression"].split(",")
+    ]
     return {name: item[name] for name in wanted if name in item}
 
 
-def _in_index(item: Item, projection: Mapping[str, Any] | None, request: Mapping[str, Any], table: Table) -> Item:
+def _in_index(
+    item: Item, projection: Mapping[str, Any] | None, request: Mapping[str, Any], table: Table
+) -> Item:
     if projection is None or projection["ProjectionType"] == "ALL":
         return item
     kept = {*_key_names(request, table), *projection.get("NonKeyAttributes", ())}
@@ -313,14 +352,25 @@ def _in_index(item: Item, projection: Mapping[str, Any] | None, request: Mapping
 
 def _key_names(request: Mapping[str, Any], table: Table) -> list[str]:
     own = table.names
-    return [*dict.fromkeys([*own, *(_names(table.index(request["IndexName"])) if "IndexName" in request else ())])]
+    return [
+        *dict.fromkeys(
+            [*own, *(_names(table.index(request["IndexName"])) if "IndexName" in request else ())]
+        )
+    ]
 
 
-def _after(candidates: Sequence[Item], start: Mapping[str, Any], request: Mapping[str, Any], table: Table) -> int:
+def _after(
+    candidates: Sequence[Item], start: Mapping[str, Any], request: Mapping[str, Any], table: Table
+) -> int:
     """Where the candidates go on after a key, whose item may be gone."""
-    range_name = _names(table.index(request["IndexName"]))[1] if "IndexName" in request else table.names[1]
+    range_name = (
+        _names(table.index(request["IndexName"]))[1] if "IndexName" in request else table.names[1]
+    )
     own = table.names
-    places = [(comparable(each[range_name])[1], each[own[0]]["S"], each[own[1]]["S"]) for each in candidates]
+    places = [
+        (comparable(each[range_name])[1], each[own[0]]["S"], each[own[1]]["S"])
+        for each in candidates
+    ]
     place = (comparable(start[range_name])[1], start[own[0]]["S"], start[own[1]]["S"])
     if request.get("ScanIndexForward", True):
         return bisect_right(places, place)
@@ -361,14 +411,17 @@ databases: list[Database] = []
 def in_memory() -> Iterator[Database]:
     """DynamoDB clients of AWS itself, whenever they were made, talk to a new database in memory.
 
-    botocore's events before and after a call are the same; their request is what the store asked for.
+    botocore's events before and after a call are the same; their request is what the store asked
+    for.
     """
     database = Database()
     made = BaseClient._make_api_call
 
     def make_api_call(client: Any, operation: str, request: dict[str, Any]) -> Any:
         meta = client.meta
-        if meta.service_model.service_name != "dynamodb" or not meta.endpoint_url.endswith(".amazonaws.com"):
+        if meta.service_model.service_name != "dynamodb" or not meta.endpoint_url.endswith(
+            ".amazonaws.com"
+        ):
             return made(client, operation, request)
         return _answered(database, client, operation, request)
 
@@ -384,23 +437,41 @@ def _answered(database: Database, client: Any, operation: str, request: dict[str
     """Emits what botocore emits around a call, and raises what it raises."""
     events, model = client.meta.events, client.meta.service_model.operation_model(operation)
     context: dict[str, Any] = {}
-    events.emit(f"before-parameter-build.dynamodb.{operation}", params=request, model=model, context=context)
+    events.emit(
+        f"before-parameter-build.dynamodb.{operation}", params=request, model=model, context=context
+    )
     _, instead = events.emit_until_response(
-        f"before-call.dynamodb.{operation}", model=model, params=request, request_signer=None, context=context
+        f"before-call.dynamodb.{operation}",
+        model=model,
+        params=request,
+        request_signer=None,
+        context=context,
     )
     if instead is not None:
         status, parsed = instead[0].status_code, instead[1]
     else:
         status, parsed = _carried_out(database, operation, request)
-        parsed["ResponseMetadata"] = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+        parsed["ResponseMetadata"] = {
+            "HTTPStatusCode": status,
+            "HTTPHeaders": {},
+            "RetryAttempts": 0,
+        }
     http = SimpleNamespace(status_code=status)
-    events.emit(f"after-call.dynamodb.{operation}", http_response=http, parsed=parsed, model=model, context=context)
+    events.emit(
+        f"after-call.dynamodb.{operation}",
+        http_response=http,
+        parsed=parsed,
+        model=model,
+        context=context,
+    )
     if status >= 300:
         raise client.exceptions.from_code(parsed["Error"]["Code"])(parsed, operation)
     return parsed
 
 
-def _carried_out(database: Database, operation: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def _carried_out(
+    database: Database, operation: str, request: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
     try:
         answer = database.call(operation, request)
         while operation in _WRITES and database.repeats(operation):

@@ -1,6 +1,8 @@
-"""Expressions of DynamoDB, compiled once each: conditions to predicates, updates to changes of an item.
+"""Expressions of DynamoDB, compiled once each: conditions to predicates, updates to changes of an
+item.
 
-The grammar is that of "Condition and filter expressions" and "Update expressions" (Amazon DynamoDB Developer Guide).
+The grammar is that of "Condition and filter expressions" and "Update expressions" (Amazon DynamoDB
+Developer Guide).
 """
 
 import re
@@ -149,7 +151,9 @@ def _comparison(tokens: _Tokens) -> Predicate:
         low = _operand(tokens)
         tokens.expect("AND")
         high = _operand(tokens)
-        return lambda *given: _compare(">=", one(*given), low(*given)) and _compare("<=", one(*given), high(*given))
+        return lambda *given: (
+            _compare(">=", one(*given), low(*given)) and _compare("<=", one(*given), high(*given))
+        )
     if tokens.accept("IN"):
         tokens.expect("(")
         others = [_operand(tokens)]
@@ -209,7 +213,9 @@ def _path(tokens: _Tokens) -> Callable[[Names], list[str | int]]:
             tokens.expect("]")
     if not parts[0] or not re.fullmatch(r"#?\w+", str(parts[0])):
         raise Invalid(f"Syntax error near {parts[0]!r}")
-    return lambda names: [names[each] if isinstance(each, str) and each.startswith("#") else each for each in parts]
+    return lambda names: [
+        names[each] if isinstance(each, str) and each.startswith("#") else each for each in parts
+    ]
 
 
 def _at(item: Item, path: Sequence[str | int]) -> Value | None:
@@ -258,7 +264,9 @@ def _set(tokens: _Tokens) -> Change:
     def change(old: Item, new: Item, names: Names, values: Values) -> None:
         found = value(old, names, values)
         if found is None:
-            raise Invalid("The provided expression refers to an attribute that does not exist in the item")
+            raise Invalid(
+                "The provided expression refers to an attribute that does not exist in the item"
+            )
         new[_top(path(names))] = found
 
     return change
@@ -355,4 +363,9 @@ def _top(path: Sequence[str | int]) -> str:
     return str(path[0])
 
 
-_CLAUSES: dict[str, Callable[[_Tokens], Change]] = {"SET": _set, "REMOVE": _remove, "ADD": _add, "DELETE": _delete}
+_CLAUSES: dict[str, Callable[[_Tokens], Change]] = {
+    "SET": _set,
+    "REMOVE": _remove,
+    "ADD": _add,
+    "DELETE": _delete,
+}

@@ -1,4 +1,6 @@
-"""Attribute values as they go over the wire: `{"S": "x"}`, `{"N": "1"}` … when they are equal, how large they are."""
+"""Attribute values as they go over the wire: `{"S": "x"}`, `{"N": "1"}` … when they are equal, how
+large they are.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -90,7 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.received.append(Received(self.command, self.path, headers, self.rfile.read(length)))
+        self.server.received.append(
+            Received(self.command, self.path, headers, self.rfile.read(length))
+        )
         answer = self.server.answer
         if answer.silent:
             self.server.stopping.wait(10)
@@ -124,7 +126,9 @@ def server() -> Iterator[AgentServer]:
 
 @pytest.fixture
 def dead_url() -> Iterator[str]:
-    """An address where nobody answers: bound, so that no other process gets it, and not listening."""
+    """An address where nobody answers: bound, so that no other process gets it, and not
+    listening.
+    """
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

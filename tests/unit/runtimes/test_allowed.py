@@ -36,7 +36,11 @@ def odd(request: ActionRequest) -> Any:
     [
         ("late", "the action function raised: TimeoutError: the shop is slow", "timeout"),
         ("busy", "the shop is full", "rate_limit"),
-        ("odd", "the action function returned something that is no JSON: TypeError: Object", "invalid_output"),
+        (
+            "odd",
+            "the action function returned something that is no JSON: TypeError: Object",
+            "invalid_output",
+        ),
     ],
 )
 def test_a_failure_of_an_action_function_whose_class_may_pass_is_tried_again(
@@ -102,8 +106,10 @@ def log() -> Iterator[list[logging.LogRecord]]:
         ("agent", "ZeroDivisionError: division by zero at <string>:1 in <module>"),
         (
             "together",
-            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1) "
-            "at my_agents.py:14 in bad",
+            (
+                "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column"
+                " 2 (char 1) at my_agents.py:14 in bad"
+            ),
         ),
     ],
 )
@@ -114,7 +120,11 @@ def test_what_was_raised_is_told_with_its_place_and_the_traceback_is_logged(
         FunctionRuntime({"f": f"{place}:{name}"}).run(agent_request(runtime={"name": "f"}))
     assert failure.value.message == f"the function 'f' failed: {reason}"
     (entry,) = log
-    assert (entry.levelname, entry.getMessage(), entry.exc_info is not None) == ("WARNING", "a function raised", True)
+    assert (entry.levelname, entry.getMessage(), entry.exc_info is not None) == (
+        "WARNING",
+        "a function raised",
+        True,
+    )
 
 
 class Speechless(Exception):
@@ -142,14 +152,20 @@ def test_whatever_is_raised_becomes_words_that_can_be_stored(error: Exception, w
 
 
 def test_an_action_function_is_told_with_its_place_too(place: str) -> None:
-    functions = AllowedActionFunctions({"shop.f": f"{place}:boom", "shop.broken": "my_shop.broken:f"})
+    functions = AllowedActionFunctions(
+        {"shop.f": f"{place}:boom", "shop.broken": "my_shop.broken:f"}
+    )
     with pytest.raises(AgentFailure) as failure:
         functions.run("shop", "f", REQUEST)
-    assert failure.value.message == "the action function raised: KeyError: 'x' at my_agents.py:6 in inner"
+    assert (
+        failure.value.message
+        == "the action function raised: KeyError: 'x' at my_agents.py:6 in inner"
+    )
     with pytest.raises(AgentFailure) as failure:
         functions.run("shop", "broken", REQUEST)
-    assert failure.value.message == (
-        "the action function 'shop.broken' failed: KeyError: 'x' at broken.py:2 in <module>"
+    assert (
+        failure.value.message
+        == "the action function 'shop.broken' failed: KeyError: 'x' at broken.py:2 in <module>"
     )
 
 
@@ -158,7 +174,9 @@ def test_of_an_installed_package_the_place_is_where_it_was_called(
 ) -> None:
     packages = tmp_path / "site-packages"
     packages.mkdir()
-    (packages / "bought.py").write_text("def inner():\n    {}['x']\n\ndef run(request):\n    inner()\n")
+    (packages / "bought.py").write_text(
+        "def inner():\n    {}['x']\n\ndef run(request):\n    inner()\n"
+    )
     monkeypatch.syspath_prepend(str(packages))
     with pytest.raises(AgentFailure) as failure:
         FunctionRuntime({"f": "bought:run"}).run(agent_request(runtime={"name": "f"}))
@@ -166,7 +184,9 @@ def test_of_an_installed_package_the_place_is_where_it_was_called(
 
 
 def test_the_functions_that_do_not_load_are_named_with_the_reason() -> None:
-    functions = AllowedFunctions({"good": f"{__name__}:late", "bad": "no_such_package:run"}, {"echo": late})
+    functions = AllowedFunctions(
+        {"good": f"{__name__}:late", "bad": "no_such_package:run"}, {"echo": late}
+    )
     assert list(functions.unloadable()) == [
         "'bad' (no_such_package:run) failed: ModuleNotFoundError: No module named 'no_such_package'"
     ]

@@ -5,13 +5,34 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.runtimes.error_documents import WORDS_LIMIT, error_in, read_error
+from ai_coordination_engine.adapters.runtimes.error_documents import (
+    WORDS_LIMIT,
+    error_in,
+    read_error,
+)
 
-OPENAI_QUOTA = {"error": {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": None}}
-OPENAI_LIMIT = {"error": {"message": "Slow.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
+OPENAI_QUOTA = {
+    "error": {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": None}
+}
+OPENAI_LIMIT = {
+    "error": {"message": "Slow.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}
+}
 AZURE = {"statusCode": 401, "message": "Access denied due to invalid subscription key."}
-GEMINI = [{"error": {"code": 400, "message": "Unknown name thinking", "status": "INVALID_ARGUMENT", "details": []}}]
-MISTRAL = {"object": "error", "message": {"detail": [{"loc": ["body", "n"], "msg": "not allowed"}]}, "type": "x"}
+GEMINI = [
+    {
+        "error": {
+            "code": 400,
+            "message": "Unknown name thinking",
+            "status": "INVALID_ARGUMENT",
+            "details": [],
+        }
+    }
+]
+MISTRAL = {
+    "object": "error",
+    "message": {"detail": [{"loc": ["body", "n"], "msg": "not allowed"}]},
+    "type": "x",
+}
 VLLM = {
     "object": "error",
     "message": "This model has 4096 tokens",
@@ -19,9 +40,26 @@ VLLM = {
     "param": None,
     "code": 400,
 }
-FASTAPI = {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}, {"loc": [], "msg": "b"}]}
-OPENROUTER = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "too many requests"}}}
-SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", "message": "boom", "path": "/x"}
+FASTAPI = {
+    "detail": [
+        {"loc": ["body", "model"], "msg": "Field required", "type": "missing"},
+        {"loc": [], "msg": "b"},
+    ]
+}
+OPENROUTER = {
+    "error": {
+        "message": "Provider returned error",
+        "code": 429,
+        "metadata": {"raw": "too many requests"},
+    }
+}
+SPRING = {
+    "timestamp": "2026",
+    "status": 500,
+    "error": "Internal Server Error",
+    "message": "boom",
+    "path": "/x",
+}
 
 
 @pytest.mark.parametrize(
@@ -34,10 +72,28 @@ SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", 
             {"error": {"message": "Too long", "code": "context_length_exceeded"}},
             *("Too long", "invalid_request", False),
         ),
-        (404, {"error": {"message": "No m", "code": "model_not_found"}}, "No m", "invalid_request", False),
+        (
+            404,
+            {"error": {"message": "No m", "code": "model_not_found"}},
+            "No m",
+            "invalid_request",
+            False,
+        ),
         (401, AZURE, AZURE["message"], "invalid_request", False),
-        (400, {"error": {"code": "content_filter", "message": "Filtered"}}, "Filtered", "invalid_request", False),
-        (529, {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}, "Busy", "unavailable", True),
+        (
+            400,
+            {"error": {"code": "content_filter", "message": "Filtered"}},
+            "Filtered",
+            "invalid_request",
+            False,
+        ),
+        (
+            529,
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}},
+            "Busy",
+            "unavailable",
+            True,
+        ),
         (400, GEMINI, "Unknown name thinking", "invalid_request", False),
         (422, MISTRAL, "body.n: not allowed", "invalid_request", False),
         (400, VLLM, "This model has 4096 tokens", "invalid_request", False),
@@ -48,7 +104,13 @@ SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", 
             *("Loading model", "unavailable", True),
         ),
         (409, {"error": "model is loading"}, "model is loading", "unavailable", True),
-        (500, {"error": {"message": "litellm: no", "type": "None", "code": "500"}}, "litellm: no", "unavailable", True),
+        (
+            500,
+            {"error": {"message": "litellm: no", "type": "None", "code": "500"}},
+            "litellm: no",
+            "unavailable",
+            True,
+        ),
         (422, FASTAPI, "body.model: Field required; : b", "invalid_request", False),
         (
             403,
@@ -64,8 +126,20 @@ SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", 
             False,
         ),
         (403, {"message": "Forbidden"}, "Forbidden", "invalid_request", False),
-        (403, {"Message": "User is not authorized"}, "User is not authorized", "invalid_request", False),
-        (400, {"__type": "ThrottlingException", "message": "Rate exceeded"}, "Rate exceeded", "rate_limit", True),
+        (
+            403,
+            {"Message": "User is not authorized"},
+            "User is not authorized",
+            "invalid_request",
+            False,
+        ),
+        (
+            400,
+            {"__type": "ThrottlingException", "message": "Rate exceeded"},
+            "Rate exceeded",
+            "rate_limit",
+            True,
+        ),
         (
             400,
             {"error": "invalid_client", "error_description": "Bad secret"},
@@ -85,7 +159,13 @@ SPRING = {"timestamp": "2026", "status": 500, "error": "Internal Server Error", 
             "invalid_request",
             False,
         ),
-        (502, {"errorMessage": "died", "errorType": "Runtime.ExitError"}, "died", "unavailable", True),
+        (
+            502,
+            {"errorMessage": "died", "errorType": "Runtime.ExitError"},
+            "died",
+            "unavailable",
+            True,
+        ),
         (429, OPENROUTER, "Provider returned error: too many requests", "rate_limit", True),
         (400, {}, "", "invalid_request", False),
         (500, {"error": {"message": {"odd": 1}}}, "", "unavailable", True),
@@ -105,20 +185,36 @@ def test_the_documents_of_the_common_servers(
         ("", ""),
         ("upstream\tconnect\r\nerror", "upstream connect error"),
         ("\x1b[31mred\x1b[0m \u202etxet", "[31mred [0m txet"),
-        ("<html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>", "502 Bad Gateway"),
         (
-            "<!DOCTYPE html><style>p {}</style><script>x()</script><p>Down for <b>repairs</b> &amp; paint",
+            "<html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>",
+            "502 Bad Gateway",
+        ),
+        (
+            (
+                "<!DOCTYPE html><style>p {}</style><script>x()</script><p>Down for <b>repairs</b>"
+                " &amp; paint"
+            ),
             "Down for repairs & paint",
         ),
         ("<title></title><h1>Oops</h1><!-- secret -->", "Oops"),
-        ("<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>No</Message></Error>", "AccessDenied No"),
+        (
+            "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>No</Message></Error>",
+            "AccessDenied No",
+        ),
         ("x" * 5_000, "x" * WORDS_LIMIT),
         ("[" * 200_000, "[" * WORDS_LIMIT),
         (json.dumps({"message": "y" * 5_000}), "y" * WORDS_LIMIT),
-        (json.dumps({"error": {"error": {"error": {"error": {"error": {"error": {"error": "deep"}}}}}}}), ""),
+        (
+            json.dumps(
+                {"error": {"error": {"error": {"error": {"error": {"error": {"error": "deep"}}}}}}}
+            ),
+            "",
+        ),
     ],
 )
-def test_any_other_body_is_one_bounded_line_without_tags_and_controls(text: str, words: str) -> None:
+def test_any_other_body_is_one_bounded_line_without_tags_and_controls(
+    text: str, words: str
+) -> None:
     assert read_error(text, 502).words == words
 
 
@@ -152,5 +248,7 @@ def test_a_hostile_page_takes_no_time(page: str) -> None:
         (None, None),
     ],
 )
-def test_a_code_says_the_class_where_the_status_said_success(body: Any, error_class: str | None) -> None:
+def test_a_code_says_the_class_where_the_status_said_success(
+    body: Any, error_class: str | None
+) -> None:
     assert error_in(body).error_class == error_class

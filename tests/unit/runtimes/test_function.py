@@ -26,7 +26,10 @@ def shout(request: AgentRequest) -> str:
 
 
 def counted(request: AgentRequest) -> AgentResult:
-    return AgentResult("done", {"inputTokens": 3, "model": "abacus", "ok": True, "ratio": float("nan"), "x": 10**400})
+    return AgentResult(
+        "done",
+        {"inputTokens": 3, "model": "abacus", "ok": True, "ratio": float("nan"), "x": 10**400},
+    )
 
 
 def returned(request: AgentRequest) -> Any:
@@ -89,23 +92,32 @@ def failure_of(runtime: FunctionRuntime, request: AgentRequest) -> AgentFailure:
 
 
 @pytest.mark.parametrize(
-    ("name", "output"), [("echo", "two  words"), ("upper", "TWO  WORDS"), ("word_count", '{"words": 2}')]
+    ("name", "output"),
+    [("echo", "two  words"), ("upper", "TWO  WORDS"), ("word_count", '{"words": 2}')],
 )
-def test_built_in_functions_need_no_setting(agent_request: Requests, name: str, output: str) -> None:
+def test_built_in_functions_need_no_setting(
+    agent_request: Requests, name: str, output: str
+) -> None:
     runtime = FunctionRuntime({})
-    assert runtime.run(agent_request(runtime={"name": name}, input="two  words")) == AgentResult(output)
+    assert runtime.run(agent_request(runtime={"name": name}, input="two  words")) == AgentResult(
+        output
+    )
 
 
 def test_the_output_of_answer_is_what_the_person_said(agent_request: Requests) -> None:
     runtime = FunctionRuntime({})
-    request = agent_request(runtime={"name": "answer"}, input="Answer of the user:\nyes", user_input='{"a": 1.10}\n')
+    request = agent_request(
+        runtime={"name": "answer"}, input="Answer of the user:\nyes", user_input='{"a": 1.10}\n'
+    )
     assert runtime.run(request) == AgentResult('{"a": 1.10}\n')
     failure = failure_of(runtime, agent_request(runtime={"name": "answer"}, user_input=None))
     assert "nobody is asked: set userInTheLoop" in failure.message
     assert not failure.retryable
 
 
-def test_an_allowed_function_gets_the_request_with_its_own_settings(agent_request: Requests) -> None:
+def test_an_allowed_function_gets_the_request_with_its_own_settings(
+    agent_request: Requests,
+) -> None:
     request = agent_request(runtime={"name": "shout", "marks": 3}, input="hey")
     assert allowed("shout").run(request) == AgentResult("HEY!!!")
 
@@ -116,12 +128,28 @@ def test_an_allowed_function_takes_the_place_of_a_built_in_one(agent_request: Re
 
 
 @pytest.mark.parametrize(
-    "name", [None, "", "fails", "os:system", f"{__name__}:fails", "entry_point:fails", ["echo"], "x" * 5000]
+    "name",
+    [
+        None,
+        "",
+        "fails",
+        "os:system",
+        f"{__name__}:fails",
+        "entry_point:fails",
+        ["echo"],
+        "x" * 5000,
+    ],
 )
-def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Requests, name: object) -> None:
+def test_a_record_can_name_nothing_but_an_offered_function(
+    agent_request: Requests, name: object
+) -> None:
     failure = failure_of(allowed("shout"), agent_request(runtime={"name": name}))
-    assert failure.message.endswith("is not offered; `runtime.name` is one of: answer, echo, shout, upper, word_count")
-    assert failure.message.startswith("a function without a name" if name is None else "the function ")
+    assert failure.message.endswith(
+        "is not offered; `runtime.name` is one of: answer, echo, shout, upper, word_count"
+    )
+    assert failure.message.startswith(
+        "a function without a name" if name is None else "the function "
+    )
     assert len(failure.message) < 250
     assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
@@ -137,7 +165,9 @@ def test_a_record_can_name_nothing_but_an_offered_function(agent_request: Reques
         ("['\\ud800']", '["\\ud800"]'),
     ],
 )
-def test_what_a_function_returns_becomes_text(agent_request: Requests, expression: str, output: str) -> None:
+def test_what_a_function_returns_becomes_text(
+    agent_request: Requests, expression: str, output: str
+) -> None:
     request = agent_request(runtime={"name": "returned"}, input=expression)
     assert allowed("returned").run(request) == AgentResult(output)
 
@@ -162,8 +192,12 @@ def test_a_function_that_returns_nothing_is_warned_of(
         ("(x := [], x.append(x))[0]", "NotJSON"),
     ],
 )
-def test_what_is_not_json_is_a_failure(agent_request: Requests, expression: str, raised: str) -> None:
-    failure = failure_of(allowed("returned"), agent_request(runtime={"name": "returned"}, input=expression))
+def test_what_is_not_json_is_a_failure(
+    agent_request: Requests, expression: str, raised: str
+) -> None:
+    failure = failure_of(
+        allowed("returned"), agent_request(runtime={"name": "returned"}, input=expression)
+    )
     assert failure.message.startswith(f"the function 'returned' failed: {raised}: ")
     assert (failure.error_class, failure.retryable) == ("invalid_output", True)
 
@@ -172,7 +206,10 @@ def test_a_function_may_leave_its_answer_to_a_long_job(agent_request: Requests) 
     result = allowed("job").run(agent_request(runtime={"name": "job"}, input="job-7"))
     assert result == AgentResult("", async_task_uuid="job-7", heartbeat_seconds=60)
     failure = failure_of(allowed("job"), agent_request(runtime={"name": "job"}, input=""))
-    assert failure.message == "the function 'job' failed: ValueError: asyncTaskUuid must have 1 to 256 bytes"
+    assert (
+        failure.message
+        == "the function 'job' failed: ValueError: asyncTaskUuid must have 1 to 256 bytes"
+    )
     assert failure.error_class == "invalid_output"
 
 
@@ -182,13 +219,19 @@ def test_usage_is_kept_as_plain_values_under_snake_case_names(agent_request: Req
 
 
 def test_a_coroutine_function_runs_to_its_end(agent_request: Requests) -> None:
-    assert allowed("slept").run(agent_request(runtime={"name": "slept"}, input="0.01")).output == "slept"
+    assert (
+        allowed("slept").run(agent_request(runtime={"name": "slept"}, input="0.01")).output
+        == "slept"
+    )
 
 
 def test_a_function_sees_the_callers_context_variables(agent_request: Requests) -> None:
     token = CORRELATION.set("request-9")
     try:
-        assert allowed("correlated").run(agent_request(runtime={"name": "correlated"})).output == "request-9"
+        assert (
+            allowed("correlated").run(agent_request(runtime={"name": "correlated"})).output
+            == "request-9"
+        )
     finally:
         CORRELATION.reset(token)
 
@@ -201,7 +244,9 @@ def test_a_function_sees_the_callers_context_variables(agent_request: Requests) 
         ("gives_up", "CancelledError"),
     ],
 )
-def test_an_exception_becomes_a_readable_final_failure(agent_request: Requests, name: str, reason: str) -> None:
+def test_an_exception_becomes_a_readable_final_failure(
+    agent_request: Requests, name: str, reason: str
+) -> None:
     failure = failure_of(allowed(name), agent_request(runtime={"name": name}))
     said = f"the function {name!r} failed: {reason} at test_function.py:LINE in {name}"
     assert (re.sub(":[0-9]+ in", ":LINE in", failure.message), failure.retryable) == (said, False)
@@ -229,29 +274,47 @@ def test_a_function_may_say_itself_that_a_retry_makes_sense(agent_request: Reque
 def test_the_class_that_a_function_names_says_whether_it_is_tried_again(
     agent_request: Requests, error_class: str, retryable: bool
 ) -> None:
-    failure = failure_of(allowed("is_busy"), agent_request(runtime={"name": "is_busy"}, input=error_class))
-    assert (failure.message, failure.error_class, failure.retryable) == ("the shop is full", error_class, retryable)
+    failure = failure_of(
+        allowed("is_busy"), agent_request(runtime={"name": "is_busy"}, input=error_class)
+    )
+    assert (failure.message, failure.error_class, failure.retryable) == (
+        "the shop is full",
+        error_class,
+        retryable,
+    )
 
 
 def test_the_function_that_the_readme_shows_says_when_to_come_back(agent_request: Requests) -> None:
-    (block,) = re.findall(r"```python\n(# my_shop\.py\n.*?)```", AGENTS.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = re.findall(
+        r"```python\n(# my_shop\.py\n.*?)```", AGENTS.read_text(encoding="utf-8"), re.DOTALL
+    )
     names: dict[str, Any] = {}
     exec(block, names)  # noqa: S102
     with pytest.raises(AgentFailure, match=r"^the shop is full$") as failure, foreign("order"):
         names["order"](agent_request())
-    assert (failure.value.error_class, failure.value.retryable, failure.value.retry_after) == ("rate_limit", True, 30)
+    assert (failure.value.error_class, failure.value.retryable, failure.value.retry_after) == (
+        "rate_limit",
+        True,
+        30,
+    )
 
 
 def test_a_timeout_that_a_function_raises_itself_may_pass(agent_request: Requests) -> None:
     failure = failure_of(allowed("times_out"), agent_request(runtime={"name": "times_out"}))
-    assert failure.message.startswith("the function 'times_out' failed: TimeoutError at test_function.py:")
+    assert failure.message.startswith(
+        "the function 'times_out' failed: TimeoutError at test_function.py:"
+    )
     assert (failure.error_class, failure.retryable) == ("timeout", True)
 
 
 @pytest.mark.parametrize(("name", "text"), [("blocks", ""), ("slept", "10")])
-def test_a_function_that_takes_too_long_fails_on_time(agent_request: Requests, name: str, text: str) -> None:
+def test_a_function_that_takes_too_long_fails_on_time(
+    agent_request: Requests, name: str, text: str
+) -> None:
     started = time.monotonic()
-    failure = failure_of(allowed(name), agent_request(runtime={"name": name}, input=text, timeout_seconds=0.1))
+    failure = failure_of(
+        allowed(name), agent_request(runtime={"name": name}, input=text, timeout_seconds=0.1)
+    )
     assert time.monotonic() - started < 0.9
     assert failure.message == f"the function {name!r} did not finish within 0.1 s"
     assert (failure.error_class, failure.retryable) == ("timeout", False)
@@ -259,7 +322,9 @@ def test_a_function_that_takes_too_long_fails_on_time(agent_request: Requests, n
 
 @pytest.mark.parametrize("seconds", [0, -3.5])
 def test_no_time_left_starts_nothing(agent_request: Requests, seconds: float) -> None:
-    failure = failure_of(allowed("exits"), agent_request(runtime={"name": "exits"}, timeout_seconds=seconds))
+    failure = failure_of(
+        allowed("exits"), agent_request(runtime={"name": "exits"}, timeout_seconds=seconds)
+    )
     assert failure.message == "the function 'exits' did not finish within 0 s"
 
 
@@ -272,11 +337,18 @@ def test_no_time_left_starts_nothing(agent_request: Requests, seconds: float) ->
             f"AttributeError: module '{__name__}' has no attribute 'no_such_function'",
         ),
         (f"{__name__}:not_a_function", "TypeError: it is set to int, which cannot be called"),
-        ("entry_point:nobody", "LookupError: 0 installed packages offer the entry point, instead of one"),
+        (
+            "entry_point:nobody",
+            "LookupError: 0 installed packages offer the entry point, instead of one",
+        ),
     ],
 )
-def test_a_setting_that_leads_nowhere_is_a_readable_failure(agent_request: Requests, target: str, reason: str) -> None:
-    failure = failure_of(FunctionRuntime({"broken": target}), agent_request(runtime={"name": "broken"}))
+def test_a_setting_that_leads_nowhere_is_a_readable_failure(
+    agent_request: Requests, target: str, reason: str
+) -> None:
+    failure = failure_of(
+        FunctionRuntime({"broken": target}), agent_request(runtime={"name": "broken"})
+    )
     assert failure.message == f"the function 'broken' failed: {reason}"
     assert failure.error_class == "not_allowed"
 
@@ -287,7 +359,9 @@ def test_an_installed_entry_point_runs_only_when_it_is_allowed(
     installed = tmp_path / "shop-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\nprices = {__name__}:shout\n")
+    (installed / "entry_points.txt").write_text(
+        f"[{ENTRY_POINT_GROUP}]\nprices = {__name__}:shout\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert [point.name for point in entry_points(group=ENTRY_POINT_GROUP)] == ["prices"]
 

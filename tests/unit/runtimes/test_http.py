@@ -11,7 +11,13 @@ import pytest
 from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
 from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, PredecessorOutput
+from ai_coordination_engine.ports import (
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Message,
+    PredecessorOutput,
+)
 from tests.kit.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]
@@ -25,7 +31,9 @@ def failure_of(runtime: HttpRuntime, request: AgentRequest) -> AgentFailure:
 
 @pytest.fixture
 def calling(server: Any, agent_request: Requests) -> Callable[..., AgentRequest]:
-    return lambda path="/agent", **given: agent_request(runtime={"kind": "http", "url": server.url + path}, **given)
+    return lambda path="/agent", **given: agent_request(
+        runtime={"kind": "http", "url": server.url + path}, **given
+    )
 
 
 @pytest.fixture
@@ -33,7 +41,9 @@ def runtime(server: Any) -> HttpRuntime:
     return HttpRuntime([server.url])
 
 
-def test_the_service_gets_the_whole_attempt_in_camel_case(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+def test_the_service_gets_the_whole_attempt_in_camel_case(
+    server: Any, runtime: HttpRuntime, calling: Requests
+) -> None:
     server.answers({"output": "done"})
     runtime.run(
         calling(
@@ -96,7 +106,9 @@ def test_a_json_answer_carries_output_and_usage(
     assert runtime.run(calling()) == result
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=utf-8", "", "text/html"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "text/plain; charset=utf-8", "", "text/html"]
+)
 def test_any_other_answer_is_the_output_itself(
     server: Any, runtime: HttpRuntime, calling: Requests, content_type: str
 ) -> None:
@@ -120,19 +132,42 @@ def test_a_json_answer_of_another_shape_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(answered)
     failure = failure_of(runtime, calling())
-    assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 {reason}", "invalid_output")
+    assert (failure.message, failure.error_class) == (
+        f"the agent at 127.0.0.1 {reason}",
+        "invalid_output",
+    )
     assert failure.retryable
 
 
 @pytest.mark.parametrize(
     ("answered", "error_class", "retryable", "words"),
     [
-        ({"errors": [{"message": "quota used up"}], "output": None}, "invalid_output", True, "quota used up"),
+        (
+            {"errors": [{"message": "quota used up"}], "output": None},
+            "invalid_output",
+            True,
+            "quota used up",
+        ),
         ({"output": None}, "invalid_output", True, ""),
         ({"output": None, "message": "no idea"}, "invalid_output", True, "no idea"),
-        ({"error": {"code": 429, "message": "too fast"}, "output": None}, "rate_limit", True, "too fast"),
-        ({"error": {"code": -32601, "message": "Method not found"}}, "invalid_output", True, "Method not found"),
-        ({"errors": [{"message": "m", "extensions": {"code": "FORBIDDEN"}}]}, "invalid_request", False, "m"),
+        (
+            {"error": {"code": 429, "message": "too fast"}, "output": None},
+            "rate_limit",
+            True,
+            "too fast",
+        ),
+        (
+            {"error": {"code": -32601, "message": "Method not found"}},
+            "invalid_output",
+            True,
+            "Method not found",
+        ),
+        (
+            {"errors": [{"message": "m", "extensions": {"code": "FORBIDDEN"}}]},
+            "invalid_request",
+            False,
+            "m",
+        ),
     ],
 )
 def test_an_error_in_a_successful_answer_is_a_failure_with_its_words(
@@ -147,9 +182,20 @@ def test_an_error_in_a_successful_answer_is_a_failure_with_its_words(
 ) -> None:
     server.answers(answered, headers={"Retry-After": "2"})
     failure = failure_of(runtime, calling())
-    problem = "an `output` of null" if "output" in answered else "JSON without `output` or `asyncTaskUuid`"
-    assert failure.message == f"the agent at 127.0.0.1 answered {problem}{': ' if words else ''}{words}"
-    assert (failure.error_class, failure.retryable, failure.retry_after) == (error_class, retryable, 2)
+    problem = (
+        "an `output` of null"
+        if "output" in answered
+        else "JSON without `output` or `asyncTaskUuid`"
+    )
+    assert (
+        failure.message
+        == f"the agent at 127.0.0.1 answered {problem}{': ' if words else ''}{words}"
+    )
+    assert (failure.error_class, failure.retryable, failure.retry_after) == (
+        error_class,
+        retryable,
+        2,
+    )
 
 
 @pytest.mark.parametrize("status", [200, 204])
@@ -159,11 +205,16 @@ def test_an_empty_body_is_no_output(
 ) -> None:
     server.answers(b"", status, headers={"Content-Type": content_type})
     failure = failure_of(runtime, calling())
-    assert failure.message == f"the agent at 127.0.0.1 answered {status} with an empty body; send an output"
+    assert (
+        failure.message
+        == f"the agent at 127.0.0.1 answered {status} with an empty body; send an output"
+    )
     assert (failure.error_class, failure.retryable) == ("invalid_output", True)
 
 
-def test_a_service_that_quotes_the_signing_key_does_not_reveal_it(server: Any, calling: Requests) -> None:
+def test_a_service_that_quotes_the_signing_key_does_not_reveal_it(
+    server: Any, calling: Requests
+) -> None:
     server.answers({"error": "not signed with hush-hush-hush"}, 401)
     failure = failure_of(HttpRuntime([server.url], signing_key=lambda: "hush-hush-hush"), calling())
     assert failure.message == "the agent at 127.0.0.1 answered 401: not signed with ***"
@@ -171,24 +222,37 @@ def test_a_service_that_quotes_the_signing_key_does_not_reveal_it(server: Any, c
 
 def test_a_request_is_signed_over_its_time_and_its_bytes(server: Any, calling: Requests) -> None:
     server.answers({"output": "ok"})
-    HttpRuntime([server.url], signing_key=lambda: "schlüssel", now=lambda: 1_700_000_000.9).run(calling())
+    HttpRuntime([server.url], signing_key=lambda: "schlüssel", now=lambda: 1_700_000_000.9).run(
+        calling()
+    )
     (received,) = server.received
     assert received.headers["x-ace-timestamp"] == "1700000000"
-    expected = hmac.new("schlüssel".encode(), b"1700000000." + received.body, hashlib.sha256).hexdigest()
+    expected = hmac.new(
+        "schlüssel".encode(), b"1700000000." + received.body, hashlib.sha256
+    ).hexdigest()
     assert received.headers["x-ace-signature"] == f"v1={expected}"
 
 
 def test_a_key_that_cannot_be_read_sends_nothing(server: Any, calling: Requests) -> None:
-    failure = failure_of(HttpRuntime([server.url], signing_key=partial(FakeSecrets().value, "key")), calling())
-    assert failure.message == "the key that signs the requests of http agents cannot be read: ResourceNotFoundException"
+    failure = failure_of(
+        HttpRuntime([server.url], signing_key=partial(FakeSecrets().value, "key")), calling()
+    )
+    assert (
+        failure.message == "the key that signs the requests of http agents cannot be read:"
+        " ResourceNotFoundException"
+    )
     assert (failure.error_class, failure.retryable) == ("not_allowed", False)
     assert server.received == []
 
 
-def test_without_a_key_nothing_is_signed(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+def test_without_a_key_nothing_is_signed(
+    server: Any, runtime: HttpRuntime, calling: Requests
+) -> None:
     server.answers({"output": "ok"})
     runtime.run(calling())
-    assert [name for name in server.received[0].headers if name.startswith("x-ace")] == ["x-ace-run"]
+    assert [name for name in server.received[0].headers if name.startswith("x-ace")] == [
+        "x-ace-run"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -247,8 +311,13 @@ def test_a_url_is_called_only_under_an_allowed_one(
     ],
 )
 def test_what_is_no_plain_absolute_url_is_refused(agent_request: Requests, url: object) -> None:
-    failure = failure_of(HttpRuntime(["https://agent.example"]), agent_request(runtime={"url": url}))
-    assert failure.message == "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
+    failure = failure_of(
+        HttpRuntime(["https://agent.example"]), agent_request(runtime={"url": url})
+    )
+    assert (
+        failure.message
+        == "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -268,7 +337,9 @@ def test_what_is_no_plain_absolute_url_is_refused(agent_request: Requests, url: 
     ],
 )
 def test_another_host_or_port_is_refused(agent_request: Requests, url: str) -> None:
-    failure = failure_of(HttpRuntime(["https://agent.example", "not a url"]), agent_request(runtime={"url": url}))
+    failure = failure_of(
+        HttpRuntime(["https://agent.example", "not a url"]), agent_request(runtime={"url": url})
+    )
     assert not failure.retryable
 
 
@@ -279,10 +350,15 @@ def test_https_is_required_beyond_loopback(agent_request: Requests) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(server: Any, runtime: HttpRuntime, calling: Requests, status: int) -> None:
+def test_a_redirect_is_not_followed(
+    server: Any, runtime: HttpRuntime, calling: Requests, status: int
+) -> None:
     server.answers(b"", status, headers={"Location": server.url + "/elsewhere"})
     failure = failure_of(runtime, calling())
-    assert failure.message == f"the agent at 127.0.0.1 answered {status}, a redirect, which is not followed"
+    assert (
+        failure.message
+        == f"the agent at 127.0.0.1 answered {status}, a redirect, which is not followed"
+    )
     assert not failure.retryable
     assert [each.path for each in server.received] == ["/agent"]
 
@@ -324,7 +400,9 @@ def test_the_deadline_holds_for_a_silent_service(
     )
 
 
-def test_the_deadline_holds_for_a_service_that_drips(server: Any, runtime: HttpRuntime, calling: Requests) -> None:
+def test_the_deadline_holds_for_a_service_that_drips(
+    server: Any, runtime: HttpRuntime, calling: Requests
+) -> None:
     server.answers(b"x" * 1000, drip_seconds=0.05)
     started = time.monotonic()
     failure = failure_of(runtime, calling(timeout_seconds=0.3))
@@ -337,7 +415,10 @@ def test_the_deadline_holds_for_a_service_that_drips(server: Any, runtime: HttpR
 
 def test_nobody_there_is_worth_a_retry(agent_request: Requests, dead_url: str) -> None:
     failure = failure_of(HttpRuntime([dead_url]), agent_request(runtime={"url": dead_url}))
-    assert failure.message == "the agent at 127.0.0.1 cannot be reached: [Errno 111] Connection refused"
+    assert (
+        failure.message
+        == "the agent at 127.0.0.1 cannot be reached: [Errno 111] Connection refused"
+    )
     assert failure.retryable
 
 
@@ -363,7 +444,12 @@ def test_one_agents_cookie_does_not_travel_with_the_next_request(
     ],
 )
 def test_a_long_job_is_answered_by_its_uuid(
-    server: Any, runtime: HttpRuntime, calling: Requests, status: int, answered: Any, result: AgentResult
+    server: Any,
+    runtime: HttpRuntime,
+    calling: Requests,
+    status: int,
+    answered: Any,
+    result: AgentResult,
 ) -> None:
     server.answers(answered, status)
     assert runtime.run(calling()) == result
@@ -378,8 +464,14 @@ def test_a_long_job_is_answered_by_its_uuid(
         ({"asyncTaskUuid": 7}, "asyncTaskUuid must be printable text"),
         ({"asyncTaskUuid": "j", "heartbeatSeconds": "30"}, "heartbeatSeconds must be a number"),
         ({"asyncTaskUuid": "j", "heartbeatSeconds": True}, "heartbeatSeconds must be a number"),
-        ({"asyncTaskUuid": "j", "heartbeatSeconds": 0}, "heartbeatSeconds must be from 1 to 2592000"),
-        ({"asyncTaskUuid": "j", "heartbeatSeconds": 1e300}, "heartbeatSeconds must be from 1 to 2592000"),
+        (
+            {"asyncTaskUuid": "j", "heartbeatSeconds": 0},
+            "heartbeatSeconds must be from 1 to 2592000",
+        ),
+        (
+            {"asyncTaskUuid": "j", "heartbeatSeconds": 1e300},
+            "heartbeatSeconds must be from 1 to 2592000",
+        ),
     ],
 )
 def test_a_long_job_with_an_unfit_uuid_or_heartbeat_is_a_failure_that_may_pass(
@@ -387,7 +479,10 @@ def test_a_long_job_with_an_unfit_uuid_or_heartbeat_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(answered, 202)
     failure = failure_of(runtime, calling())
-    assert (failure.message, failure.error_class) == (f"the agent at 127.0.0.1 answered: {message}", "invalid_output")
+    assert (failure.message, failure.error_class) == (
+        f"the agent at 127.0.0.1 answered: {message}",
+        "invalid_output",
+    )
     assert failure.retryable
 
 
@@ -400,14 +495,18 @@ def test_202_is_a_long_job_whatever_its_content_type(
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/json"])
-@pytest.mark.parametrize("answered", [b"", b"accepted", [], {"output": "done"}, {"asyncTaskUuid": None, "output": "d"}])
+@pytest.mark.parametrize(
+    "answered", [b"", b"accepted", [], {"output": "done"}, {"asyncTaskUuid": None, "output": "d"}]
+)
 def test_202_without_a_long_job_is_a_failure_that_says_what_to_send(
     server: Any, runtime: HttpRuntime, calling: Requests, answered: Any, content_type: str
 ) -> None:
     server.answers(answered, 202, headers={"Content-Type": content_type})
     failure = failure_of(runtime, calling())
-    assert failure.message == (
-        'the agent at 127.0.0.1 answered 202, which takes {"asyncTaskUuid": "…"} of a long job; send an output with 200'
+    assert (
+        failure.message
+        == 'the agent at 127.0.0.1 answered 202, which takes {"asyncTaskUuid": "…"} of a long job;'
+        " send an output with 200"
     )
     assert (failure.error_class, failure.retryable) == ("invalid_output", True)
 
@@ -426,16 +525,25 @@ def test_202_without_a_long_job_is_a_failure_that_says_what_to_send(
     ],
 )
 def test_an_answer_that_does_not_say_what_it_is_counts_as_json_where_it_is_an_answer(
-    server: Any, runtime: HttpRuntime, calling: Requests, content_type: str, answered: Any, result: AgentResult
+    server: Any,
+    runtime: HttpRuntime,
+    calling: Requests,
+    content_type: str,
+    answered: Any,
+    result: AgentResult,
 ) -> None:
     server.answers(answered, headers={"Content-Type": content_type})
     assert runtime.run(calling()) == result
 
 
-def test_an_answer_without_a_content_type_is_one_that_does_not_say_what_it_is(agent_request: Requests) -> None:
+def test_an_answer_without_a_content_type_is_one_that_does_not_say_what_it_is(
+    agent_request: Requests,
+) -> None:
     bare = httpx.MockTransport(lambda request: httpx.Response(200, content=b'{"output": "fine"}'))
     runtime = HttpRuntime(["http://127.0.0.1"], web=Web(bare))
-    assert runtime.run(agent_request(runtime={"url": "http://127.0.0.1/agent"})) == AgentResult("fine")
+    assert runtime.run(agent_request(runtime={"url": "http://127.0.0.1/agent"})) == AgentResult(
+        "fine"
+    )
 
 
 def test_what_the_settings_do_not_allow_has_a_class_of_its_own(agent_request: Requests) -> None:

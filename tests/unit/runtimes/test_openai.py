@@ -18,8 +18,15 @@ def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
     return {
         "object": "chat.completion",
         "model": "small-1",
-        "choices": [{"index": 0, "message": message, "finish_reason": more.pop("finish_reason", "stop")}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "details": {"cached": 1}},
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": more.pop("finish_reason", "stop")}
+        ],
+        "usage": {
+            "prompt_tokens": 9,
+            "completion_tokens": 3,
+            "total_tokens": 12,
+            "details": {"cached": 1},
+        },
         **more,
     }
 
@@ -29,7 +36,9 @@ def call(name: str) -> dict[str, Any]:
 
 
 def runtime_at(url: str, secrets: FakeSecrets | None = None, **endpoint: Any) -> OpenAIRuntime:
-    return OpenAIRuntime({"default": OpenAIEndpoint(base_url=url, **endpoint)}, secrets or FakeSecrets())
+    return OpenAIRuntime(
+        {"default": OpenAIEndpoint(base_url=url, **endpoint)}, secrets or FakeSecrets()
+    )
 
 
 def failure_of(runtime: OpenAIRuntime, request: AgentRequest) -> AgentFailure:
@@ -38,10 +47,14 @@ def failure_of(runtime: OpenAIRuntime, request: AgentRequest) -> AgentFailure:
     return failure.value
 
 
-def test_instructions_thread_and_input_make_the_messages(server: Any, agent_request: Requests) -> None:
+def test_instructions_thread_and_input_make_the_messages(
+    server: Any, agent_request: Requests
+) -> None:
     server.answers(completion())
     thread = [Message("user", "What rhymes with moon?"), Message("assistant", "June.")]
-    request = agent_request(runtime={"model": "small"}, instructions="Be brief.", thread=thread, input="More?")
+    request = agent_request(
+        runtime={"model": "small"}, instructions="Be brief.", thread=thread, input="More?"
+    )
     result = runtime_at(server.url + "/v1/").run(request)
 
     assert result == AgentResult(
@@ -61,12 +74,26 @@ def test_instructions_thread_and_input_make_the_messages(server: Any, agent_requ
     }
 
 
-def test_a_record_sets_the_models_parameters_and_nothing_else(server: Any, agent_request: Requests) -> None:
+def test_a_record_sets_the_models_parameters_and_nothing_else(
+    server: Any, agent_request: Requests
+) -> None:
     server.answers(completion('{"Answer": 1}'))
-    shape = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"additionalProperties": False}}}
+    shape = {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"additionalProperties": False}},
+    }
     chosen = {"temperature": 0, "max_tokens": 5, "response_format": shape, "seed": None}
     runtime_at(server.url).run(
-        agent_request(runtime={"kind": "openai", "model": "small", "team": "blue", "n": 8, "stream": True, **chosen})
+        agent_request(
+            runtime={
+                "kind": "openai",
+                "model": "small",
+                "team": "blue",
+                "n": 8,
+                "stream": True,
+                **chosen,
+            }
+        )
     )
     assert server.received[0].json() == {
         "model": "small",
@@ -84,27 +111,44 @@ def test_an_endpoint_may_have_a_model_of_its_own(server: Any, agent_request: Req
 
 
 @pytest.mark.parametrize("model", [None, "", 4, ["small"]])
-def test_no_model_is_a_readable_failure(agent_request: Requests, dead_url: str, model: object) -> None:
+def test_no_model_is_a_readable_failure(
+    agent_request: Requests, dead_url: str, model: object
+) -> None:
     failure = failure_of(runtime_at(dead_url), agent_request(runtime={"model": model}))
-    assert failure.message == "`runtime.model` must name a model, since the endpoint has no default one"
+    assert (
+        failure.message
+        == "`runtime.model` must name a model, since the endpoint has no default one"
+    )
 
 
 def test_an_agent_names_its_endpoint(server: Any, agent_request: Requests, dead_url: str) -> None:
     server.answers(completion())
-    endpoints = {"default": OpenAIEndpoint(base_url=dead_url), "house": OpenAIEndpoint(base_url=server.url)}
+    endpoints = {
+        "default": OpenAIEndpoint(base_url=dead_url),
+        "house": OpenAIEndpoint(base_url=server.url),
+    }
     runtime = OpenAIRuntime(endpoints, FakeSecrets())
-    assert runtime.run(agent_request(runtime={"model": "m", "endpoint": "house"})).output == "Hello."
+    assert (
+        runtime.run(agent_request(runtime={"model": "m", "endpoint": "house"})).output == "Hello."
+    )
     failure = failure_of(runtime, agent_request(runtime={"model": "m", "endpoint": "moon"}))
-    assert failure.message == "the model endpoint 'moon' is not configured; configured: default, house"
+    assert (
+        failure.message == "the model endpoint 'moon' is not configured; configured: default, house"
+    )
     failure = failure_of(OpenAIRuntime({}, FakeSecrets()), agent_request(runtime={"model": "m"}))
     assert failure.message == "the model endpoint 'default' is not configured; configured: none"
 
 
-@pytest.mark.parametrize("key", ["api_key", "apiKey", "API-Key", "base_url", "headers", "api_key_secret", "url"])
-def test_a_record_with_an_address_or_a_key_is_refused(server: Any, agent_request: Requests, key: str) -> None:
+@pytest.mark.parametrize(
+    "key", ["api_key", "apiKey", "API-Key", "base_url", "headers", "api_key_secret", "url"]
+)
+def test_a_record_with_an_address_or_a_key_is_refused(
+    server: Any, agent_request: Requests, key: str
+) -> None:
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m", key: KEY}))
-    assert failure.message == (
-        f"`runtime.{key}` does not belong in a record: addresses and keys are settings, "
+    assert (
+        failure.message
+        == f"`runtime.{key}` does not belong in a record: addresses and keys are settings, "
         "and `runtime.endpoint` names one of them"
     )
     assert server.received == []
@@ -112,31 +156,59 @@ def test_a_record_with_an_address_or_a_key_is_refused(server: Any, agent_request
 
 @pytest.mark.parametrize(
     "how",
-    [{"api_key": SecretStr(KEY)}, {"api_key": SecretStr(KEY + "\n")}, {"api_key_secret": "prod/openai"}],
+    [
+        {"api_key": SecretStr(KEY)},
+        {"api_key": SecretStr(KEY + "\n")},
+        {"api_key_secret": "prod/openai"},
+    ],
 )
-def test_the_key_comes_from_settings_or_a_secret(server: Any, agent_request: Requests, how: dict[str, Any]) -> None:
+def test_the_key_comes_from_settings_or_a_secret(
+    server: Any, agent_request: Requests, how: dict[str, Any]
+) -> None:
     server.answers(completion())
-    runtime_at(server.url, FakeSecrets(**{"prod/openai": KEY}), **how).run(agent_request(runtime={"model": "m"}))
+    runtime_at(server.url, FakeSecrets(**{"prod/openai": KEY}), **how).run(
+        agent_request(runtime={"model": "m"})
+    )
     assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_a_secret_that_cannot_be_read_is_a_readable_failure(server: Any, agent_request: Requests) -> None:
-    failure = failure_of(runtime_at(server.url, api_key_secret="gone"), agent_request(runtime={"model": "m"}))
-    assert failure.message == ("the key of the model endpoint 'default' cannot be read: ResourceNotFoundException")
+def test_a_secret_that_cannot_be_read_is_a_readable_failure(
+    server: Any, agent_request: Requests
+) -> None:
+    failure = failure_of(
+        runtime_at(server.url, api_key_secret="gone"), agent_request(runtime={"model": "m"})
+    )
+    assert (
+        failure.message
+        == "the key of the model endpoint 'default' cannot be read: ResourceNotFoundException"
+    )
     assert server.received == []
 
 
 @pytest.mark.parametrize("key", ['{"api_key": "sk"}', "two\nlines", "schlüssel"])
-def test_a_key_that_no_header_can_carry_is_never_shown(server: Any, agent_request: Requests, key: str) -> None:
-    failure = failure_of(runtime_at(server.url, api_key=SecretStr(key)), agent_request(runtime={"model": "m"}))
-    assert failure.message == "the key of the model endpoint 'default' is not one line of plain text"
+def test_a_key_that_no_header_can_carry_is_never_shown(
+    server: Any, agent_request: Requests, key: str
+) -> None:
+    failure = failure_of(
+        runtime_at(server.url, api_key=SecretStr(key)), agent_request(runtime={"model": "m"})
+    )
+    assert (
+        failure.message == "the key of the model endpoint 'default' is not one line of plain text"
+    )
 
 
-def test_an_endpoint_that_quotes_the_key_does_not_reveal_it(server: Any, agent_request: Requests) -> None:
+def test_an_endpoint_that_quotes_the_key_does_not_reveal_it(
+    server: Any, agent_request: Requests
+) -> None:
     server.answers({"error": {"message": f"Incorrect API key provided: {KEY}."}}, 401)
-    failure = failure_of(runtime_at(server.url, api_key=SecretStr(KEY)), agent_request(runtime={"model": "m"}))
+    failure = failure_of(
+        runtime_at(server.url, api_key=SecretStr(KEY)), agent_request(runtime={"model": "m"})
+    )
     assert str(failure) == failure.message
-    assert failure.message == "the model endpoint 'default' answered 401: Incorrect API key provided: ***."
+    assert (
+        failure.message
+        == "the model endpoint 'default' answered 401: Incorrect API key provided: ***."
+    )
     assert not failure.retryable
 
 
@@ -149,7 +221,9 @@ def test_a_rate_limit_says_when_to_come_back(server: Any, agent_request: Request
 
 def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: Requests) -> None:
     server.answers(b"", silent=True)
-    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}, timeout_seconds=0.2))
+    failure = failure_of(
+        runtime_at(server.url), agent_request(runtime={"model": "m"}, timeout_seconds=0.2)
+    )
     assert failure.message == "the model endpoint 'default' did not answer within 0.2 s"
     assert failure.retryable
 
@@ -164,12 +238,22 @@ def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: R
             "the model answered nothing (finish_reason: tool_calls)",
         ),
         (
-            completion(None, finish_reason="tool_calls", message={"tool_calls": [call("web.search"), call("a")]}),
-            "the model asked for tools, which an `openai` agent does not offer, and answered nothing: a, web.search",
+            completion(
+                None,
+                finish_reason="tool_calls",
+                message={"tool_calls": [call("web.search"), call("a")]},
+            ),
+            (
+                "the model asked for tools, which an `openai` agent does not offer, and answered"
+                " nothing: a, web.search"
+            ),
         ),
         (
             completion(None, message={"function_call": {"name": "lookup", "arguments": "{}"}}),
-            "the model asked for tools, which an `openai` agent does not offer, and answered nothing: lookup",
+            (
+                "the model asked for tools, which an `openai` agent does not offer, and answered"
+                " nothing: lookup"
+            ),
         ),
         (
             completion("", message={"reasoning_content": "Let me think."}),
@@ -190,7 +274,11 @@ def test_an_answer_without_content_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(answered)
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert (failure.message, failure.error_class, failure.retryable) == (message, "invalid_output", True)
+    assert (failure.message, failure.error_class, failure.retryable) == (
+        message,
+        "invalid_output",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,29 +286,52 @@ def test_an_answer_without_content_is_a_failure_that_may_pass(
     [
         (completion(None, message={"refusal": "I will not."}), "I will not."),
         (completion([{"type": "refusal", "refusal": "Not\n that."}]), "Not that."),
-        (completion([{"type": "text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]), "No."),
+        (
+            completion([{"type": "text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]),
+            "No.",
+        ),
         (completion("", finish_reason="content_filter"), "the content filter stopped it"),
         (completion("Half of", finish_reason="content_filter"), "the content filter stopped it"),
         (completion("", finish_reason="SAFETY"), "the content filter stopped it"),
-        ({"choices": [{"index": 0, "finish_reason": "content_filter"}]}, "the content filter stopped it"),
-        ({"choices": [{"message": None, "finish_reason": "safety"}]}, "the content filter stopped it"),
+        (
+            {"choices": [{"index": 0, "finish_reason": "content_filter"}]},
+            "the content filter stopped it",
+        ),
+        (
+            {"choices": [{"message": None, "finish_reason": "safety"}]},
+            "the content filter stopped it",
+        ),
     ],
 )
-def test_a_refusal_is_not_paid_for_again(server: Any, agent_request: Requests, answered: Any, words: str) -> None:
+def test_a_refusal_is_not_paid_for_again(
+    server: Any, agent_request: Requests, answered: Any, words: str
+) -> None:
     server.answers(answered)
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert (failure.message, failure.error_class) == (f"the model refused: {words}", "invalid_output")
+    assert (failure.message, failure.error_class) == (
+        f"the model refused: {words}",
+        "invalid_output",
+    )
     assert not failure.retryable
 
 
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ([{"type": "text", "text": "Part one, "}, {"type": "text", "text": "part two."}], "Part one, part two."),
+        (
+            [{"type": "text", "text": "Part one, "}, {"type": "text", "text": "part two."}],
+            "Part one, part two.",
+        ),
         ([{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}], "Yes."),
         ([{"type": "reasoning", "text": "Hm."}, {"type": "output_text", "text": "Yes."}], "Yes."),
         ([{"thought": True, "text": "Hm."}, {"text": "Yes."}], "Yes."),
-        ([{"type": "text", "text": {"value": "Yes.", "annotations": []}}, {"type": "reference", "ids": [1]}], "Yes."),
+        (
+            [
+                {"type": "text", "text": {"value": "Yes.", "annotations": []}},
+                {"type": "reference", "ids": [1]},
+            ],
+            "Yes.",
+        ),
         (["Yes", ".", None, 7, {"type": "text", "text": None}], "Yes."),
         ({"type": "text", "text": "Yes."}, "Yes."),
         ("\ufeffYes.", "Yes."),
@@ -241,24 +352,67 @@ def test_a_text_beside_tool_calls_is_the_answer(server: Any, agent_request: Requ
 @pytest.mark.parametrize(
     ("answered", "words", "error_class", "retryable"),
     [
-        ({"error": {"message": "No credits left", "code": 402}}, "No credits left", "invalid_request", False),
+        (
+            {"error": {"message": "No credits left", "code": 402}},
+            "No credits left",
+            "invalid_request",
+            False,
+        ),
         ({"error": {"message": "Slow down", "code": "429"}}, "Slow down", "rate_limit", True),
-        ({"error": {"message": "Broken", "code": 502}, "choices": []}, "Broken", "unavailable", True),
-        ([{"error": {"message": "Full", "status": "RESOURCE_EXHAUSTED"}}], "Full", "rate_limit", True),
-        ({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}, "Busy", "unavailable", True),
+        (
+            {"error": {"message": "Broken", "code": 502}, "choices": []},
+            "Broken",
+            "unavailable",
+            True,
+        ),
+        (
+            [{"error": {"message": "Full", "status": "RESOURCE_EXHAUSTED"}}],
+            "Full",
+            "rate_limit",
+            True,
+        ),
+        (
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}},
+            "Busy",
+            "unavailable",
+            True,
+        ),
         ({"error": "out of memory"}, "out of memory", "invalid_output", True),
         ({"detail": "no such deployment"}, "no such deployment", "invalid_output", True),
-        ({**completion("Half"), "error": {"message": "Broke off", "code": 500}}, "Broke off", "unavailable", True),
-        ({"choices": [{"error": {"message": "Gone", "code": 404}}]}, "Gone", "invalid_request", False),
+        (
+            {**completion("Half"), "error": {"message": "Broke off", "code": 500}},
+            "Broke off",
+            "unavailable",
+            True,
+        ),
+        (
+            {"choices": [{"error": {"message": "Gone", "code": 404}}]},
+            "Gone",
+            "invalid_request",
+            False,
+        ),
     ],
 )
 def test_an_error_in_a_successful_answer_keeps_its_words_and_its_class(
-    server: Any, agent_request: Requests, *, answered: Any, words: str, error_class: str, retryable: bool
+    server: Any,
+    agent_request: Requests,
+    *,
+    answered: Any,
+    words: str,
+    error_class: str,
+    retryable: bool,
 ) -> None:
     server.answers(answered, headers={"Retry-After": "2"})
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert failure.message == f"the model endpoint 'default' answered something that is no chat completion: {words}"
-    assert (failure.error_class, failure.retryable, failure.retry_after) == (error_class, retryable, 2)
+    assert (
+        failure.message
+        == f"the model endpoint 'default' answered something that is no chat completion: {words}"
+    )
+    assert (failure.error_class, failure.retryable, failure.retry_after) == (
+        error_class,
+        retryable,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +437,15 @@ def test_the_path_goes_before_the_query_of_a_base_url(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "api.example/v1", "ftp://api.example", "https://", "https://me:pw@api.example", "https://a.example/#v1"]
+    "url",
+    [
+        "",
+        "api.example/v1",
+        "ftp://api.example",
+        "https://",
+        "https://me:pw@api.example",
+        "https://a.example/#v1",
+    ],
 )
 def test_a_base_url_that_cannot_be_called_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="base_url") as error:
@@ -291,12 +453,16 @@ def test_a_base_url_that_cannot_be_called_is_refused(url: str) -> None:
     assert "pw" not in str(error.value)
 
 
-def test_what_the_query_of_a_base_url_hides_is_not_shown(server: Any, agent_request: Requests) -> None:
+def test_what_the_query_of_a_base_url_hides_is_not_shown(
+    server: Any, agent_request: Requests
+) -> None:
     server.answers({"error": {"message": "wrong key 0123456789abc"}}, 404)
     runtime = runtime_at(server.url + "/dep?api-key=0123456789abc&v=1")
     failure = failure_of(runtime, agent_request(runtime={"model": "m"}))
     place = f"{server.url}/dep/chat/completions"
-    assert failure.message == f"the model endpoint 'default' answered 404 for {place}: wrong key ***"
+    assert (
+        failure.message == f"the model endpoint 'default' answered 404 for {place}: wrong key ***"
+    )
 
 
 def test_a_text_cut_short_is_kept_and_marked(server: Any, agent_request: Requests) -> None:
@@ -313,7 +479,12 @@ def test_a_json_document_cut_short_is_a_failure(server: Any, agent_request: Requ
 
 @pytest.mark.parametrize(
     ("usage", "kept"),
-    [(None, {}), ({}, {}), ([1], {}), ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4})],
+    [
+        (None, {}),
+        ({}, {}),
+        ([1], {}),
+        ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4}),
+    ],
 )
 def test_usage_holds_only_what_was_counted(
     server: Any, agent_request: Requests, usage: Any, kept: dict[str, int]
@@ -342,7 +513,10 @@ def test_what_is_no_chat_completion_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(answered)
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert failure.message == "the model endpoint 'default' answered something that is no chat completion"
+    assert (
+        failure.message
+        == "the model endpoint 'default' answered something that is no chat completion"
+    )
     assert failure.retryable
 
 
@@ -383,10 +557,15 @@ def test_what_was_answered_says_of_which_class_it_is(
     server: Any, agent_request: Requests, answered: Any, status: int, error_class: str
 ) -> None:
     server.answers(answered, status)
-    assert failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"})).error_class == error_class
+    assert (
+        failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"})).error_class
+        == error_class
+    )
 
 
-def test_a_model_that_is_asked_too_often_says_when_to_come_back(server: Any, agent_request: Requests) -> None:
+def test_a_model_that_is_asked_too_often_says_when_to_come_back(
+    server: Any, agent_request: Requests
+) -> None:
     server.answers({"error": {"message": "slow down"}}, 429, headers={"Retry-After": "20"})
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
     assert (failure.error_class, failure.retryable, failure.retry_after) == ("rate_limit", True, 20)

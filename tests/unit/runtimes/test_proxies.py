@@ -30,8 +30,12 @@ def failure_of(url: str) -> AgentFailure:
     return failure.value
 
 
-@pytest.mark.parametrize("url", ["socks5h://127.0.0.1:1", "ftp://x", "http://[", "nonsense", "http://user:p w@x"])
-def test_a_proxy_does_not_matter_on_loopback(server: Any, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["socks5h://127.0.0.1:1", "ftp://x", "http://[", "nonsense", "http://user:p w@x"]
+)
+def test_a_proxy_does_not_matter_on_loopback(
+    server: Any, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     for name in ("ALL_PROXY", "HTTP_PROXY", "https_proxy"):
         monkeypatch.setenv(name, url)
     monkeypatch.setenv("NO_PROXY", "[::1],::1/128,:,,*.x,]")
@@ -39,7 +43,9 @@ def test_a_proxy_does_not_matter_on_loopback(server: Any, monkeypatch: pytest.Mo
     assert Web().post(server.url, b"{}", {}, seconds=5, whom="it").text == "direct"
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "[::1]", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.8.9.1", "[::1]", "[::ffff:127.0.0.1]"]
+)
 def test_loopback_takes_no_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     assert way(f"http://{host}:8080/") is None
@@ -93,7 +99,9 @@ def test_a_scheme_has_its_own_proxy_before_the_one_of_all(monkeypatch: pytest.Mo
         (",:,.,*.,[]", "https://a.example", False),
     ],
 )
-def test_no_proxy_has_the_usual_forms(monkeypatch: pytest.MonkeyPatch, entry: str, url: str, *, bypassed: bool) -> None:
+def test_no_proxy_has_the_usual_forms(
+    monkeypatch: pytest.MonkeyPatch, entry: str, url: str, *, bypassed: bool
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     monkeypatch.setenv("NO_PROXY", entry)
     assert (way(url) is None) == bypassed
@@ -113,11 +121,16 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
     failure = failure_of("https://a.example/")
-    assert failure.message == (f"the proxy of ALL_PROXY cannot be used: {reason}; NO_PROXY lists the hosts without one")
+    assert (
+        failure.message
+        == f"the proxy of ALL_PROXY cannot be used: {reason}; NO_PROXY lists the hosts without one"
+    )
     assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
 
-def test_a_proxy_that_is_not_there_is_named_by_its_variable(dead_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_is_not_there_is_named_by_its_variable(
+    dead_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", dead_url.replace("http://", "http://me:pw@"))
     failure = failure_of("http://a.example/")
     reason = "[Errno 111] Connection refused"

@@ -20,17 +20,24 @@ def registry() -> RuntimeRegistry:
 
 
 @pytest.mark.parametrize("kind", ["function", "http", "openai"])
-def test_each_kind_has_one_runtime_however_many_threads_ask_first(registry: RuntimeRegistry, kind: str) -> None:
+def test_each_kind_has_one_runtime_however_many_threads_ask_first(
+    registry: RuntimeRegistry, kind: str
+) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(registry.find, [kind] * 32))
     assert {id(runtime) for runtime in found} == {id(registry.find(kind))}
 
 
 @pytest.mark.parametrize("kind", ["lambda", "", "__class__", None, ["function"], {}])
-def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(registry: RuntimeRegistry, kind: object) -> None:
+def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(
+    registry: RuntimeRegistry, kind: object
+) -> None:
     with pytest.raises(AgentFailure) as failure:
         registry.find(kind)  # type: ignore[arg-type]  # a record may hold anything
-    assert failure.value.message == (f"the runtime kind {kind!r} is unknown; known kinds: function, http, openai")
+    assert (
+        failure.value.message
+        == f"the runtime kind {kind!r} is unknown; known kinds: function, http, openai"
+    )
     assert (failure.value.error_class, failure.value.retryable) == ("not_allowed", False)
     assert not registry.wants_thread(kind)  # type: ignore[arg-type]
 
@@ -51,7 +58,8 @@ from ai_coordination_engine.settings import Settings
 registry = RuntimeRegistry(Settings(), None)
 registry.wants_thread("openai")
 prefix = "ai_coordination_engine.adapters.runtimes."
-loaded = lambda: sorted(m.removeprefix(prefix) for m in sys.modules if m.startswith(prefix) or m == "httpx")
+is_ours = lambda m: m.startswith(prefix) or m == "httpx"
+loaded = lambda: sorted(m.removeprefix(prefix) for m in sys.modules if is_ours(m))
 assert loaded() == [], loaded()
 registry.find("function")
 assert loaded() == ["answer", "builtin", "deadline", "function"], loaded()

@@ -29,7 +29,10 @@ def test_an_answer_of_the_largest_size_arrives_whole(server: Any) -> None:
 def test_a_larger_answer_is_a_failure_that_may_pass(server: Any) -> None:
     server.answers(b"x" * (ANSWER_LIMIT + 1))
     failure = failure_of(Web(), server.url)
-    assert (failure.message, failure.error_class) == ("it answered more than 5 MB", "invalid_output")
+    assert (failure.message, failure.error_class) == (
+        "it answered more than 5 MB",
+        "invalid_output",
+    )
     assert failure.retryable
 
 
@@ -59,7 +62,9 @@ def test_a_larger_answer_is_a_failure_that_may_pass(server: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_both_forms_of_retry_after_are_understood(server: Any, status: int, header: str, seconds: float | None) -> None:
+def test_both_forms_of_retry_after_are_understood(
+    server: Any, status: int, header: str, seconds: float | None
+) -> None:
     server.answers(b"", status, headers={"Retry-After": header})
     with time_machine.travel(datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), tick=False):
         failure = failure_of(Web(), server.url)
@@ -84,7 +89,9 @@ def test_both_forms_of_retry_after_are_understood(server: Any, status: int, head
         (599, "unavailable", True),
     ],
 )
-def test_a_status_tells_the_class_of_the_failure(server: Any, status: int, error_class: str, retryable: bool) -> None:
+def test_a_status_tells_the_class_of_the_failure(
+    server: Any, status: int, error_class: str, retryable: bool
+) -> None:
     server.answers(b"", status, headers={"Location": "/elsewhere"} if status == 302 else {})
     failure = failure_of(Web(), server.url)
     assert (failure.error_class, failure.retryable) == (error_class, retryable)
@@ -114,7 +121,9 @@ def test_nobody_there_is_unavailable_and_too_slow_a_timeout(server: Any, dead_ur
         (b"x" * 5000, ": " + "x" * 300),
     ],
 )
-def test_what_an_error_says_to_people_is_quoted_in_one_line(server: Any, body: Any, detail: str) -> None:
+def test_what_an_error_says_to_people_is_quoted_in_one_line(
+    server: Any, body: Any, detail: str
+) -> None:
     server.answers(body, 400)
     assert failure_of(Web(), server.url).message == f"it answered 400{detail}"
 
@@ -123,10 +132,14 @@ def _subclasses(base: type[httpx.RequestError]) -> list[type[httpx.RequestError]
     return [base, *(each for child in base.__subclasses__() for each in _subclasses(child))]
 
 
-@pytest.mark.parametrize("kind", sorted(set(_subclasses(httpx.RequestError)), key=lambda each: each.__name__))
+@pytest.mark.parametrize(
+    "kind", sorted(set(_subclasses(httpx.RequestError)), key=lambda each: each.__name__)
+)
 def test_every_error_of_the_http_library_becomes_a_failure(kind: type[httpx.RequestError]) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
-        raise kind("Illegal header value b'Bearer key'" if kind is httpx.LocalProtocolError else "broken")
+        raise kind(
+            "Illegal header value b'Bearer key'" if kind is httpx.LocalProtocolError else "broken"
+        )
 
     failure = failure_of(Web(httpx.MockTransport(fail)))
     final = {"UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects"}
@@ -145,7 +158,11 @@ def packed(data: bytes) -> bytes:
         (packed(b"abc")[:-1], "gzip", "it answered what does not decode"),
         (packed(b"abc") + packed(b"def"), "gzip", "it answered what does not decode"),
         (packed(b"x" * (ANSWER_LIMIT + 1)), "gzip", "it answered more than 5 MB"),
-        (packed(packed(b"abc")), "gzip, gzip", "it answered in the encoding 'gzip, gzip', which was not asked for"),
+        (
+            packed(packed(b"abc")),
+            "gzip, gzip",
+            "it answered in the encoding 'gzip, gzip', which was not asked for",
+        ),
         (b"abc", "br", "it answered in the encoding 'br', which was not asked for"),
     ],
 )
@@ -154,14 +171,25 @@ def test_a_body_that_does_not_decode_or_is_a_bomb_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(body, headers={"Content-Encoding": coding})
     failure = failure_of(Web(), server.url)
-    assert (failure.message, failure.error_class, failure.retryable) == (message, "invalid_output", True)
+    assert (failure.message, failure.error_class, failure.retryable) == (
+        message,
+        "invalid_output",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     ("body", "coding"),
-    [(packed(b"abc"), "gzip"), (packed(b"abc"), "x-gzip"), (zlib.compress(b"abc"), "Deflate"), (b"abc", "identity")],
+    [
+        (packed(b"abc"), "gzip"),
+        (packed(b"abc"), "x-gzip"),
+        (zlib.compress(b"abc"), "Deflate"),
+        (b"abc", "identity"),
+    ],
 )
-def test_a_body_may_be_compressed_though_nobody_asked(server: Any, body: bytes, coding: str) -> None:
+def test_a_body_may_be_compressed_though_nobody_asked(
+    server: Any, body: bytes, coding: str
+) -> None:
     server.answers(body, headers={"Content-Encoding": coding})
     assert post(Web(), server.url).text == "abc"
 
@@ -174,7 +202,9 @@ def test_an_answer_that_breaks_off_may_pass(server: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405, 410])
-def test_an_address_with_nothing_there_is_named_without_what_its_query_holds(server: Any, status: int) -> None:
+def test_an_address_with_nothing_there_is_named_without_what_its_query_holds(
+    server: Any, status: int
+) -> None:
     server.answers({"detail": "Not Found"}, status)
     failure = failure_of(Web(), f"{server.url}/v2/chat?key=sk-1234#x")
     assert failure.message == f"it answered {status} for {server.url}/v2/chat: Not Found"
@@ -196,7 +226,9 @@ def test_milliseconds_win_over_seconds(server: Any, retry_after: str) -> None:
         ("ü".encode("utf-16"), "text/plain; charset=utf-8", "ü"),
     ],
 )
-def test_a_body_is_decoded_as_it_says(server: Any, body: bytes, content_type: str, text: str) -> None:
+def test_a_body_is_decoded_as_it_says(
+    server: Any, body: bytes, content_type: str, text: str
+) -> None:
     server.answers(body, headers={"Content-Type": content_type})
     assert post(Web(), server.url) == Reply(content_type, text)
     server.answers(body, 400, headers={"Content-Type": content_type})
@@ -215,7 +247,11 @@ def test_a_body_that_cannot_be_read_is_a_failure_and_never_other_letters(
 ) -> None:
     server.answers(b"Z\xfcrich", headers={"Content-Type": content_type})
     failure = failure_of(Web(), server.url)
-    assert (failure.message, failure.error_class, failure.retryable) == (message, "invalid_output", True)
+    assert (failure.message, failure.error_class, failure.retryable) == (
+        message,
+        "invalid_output",
+        True,
+    )
     server.answers(b"Z\xfcrich", 503, headers={"Content-Type": content_type})
     assert failure_of(Web(), server.url).message == "it answered 503"
 
@@ -224,10 +260,15 @@ def test_a_secret_is_hidden_even_where_a_limit_cuts_it() -> None:
     secret = "sk-very-secret-0123456789"
     with pytest.raises(AgentFailure) as failure, hiding(["", secret]):
         raise AgentFailure(f"wrong key {secret}, key {secret[:9]}")
-    assert (failure.value.message, str(failure.value)) == ("wrong key ***, key ***", "wrong key ***, key ***")
+    assert (failure.value.message, str(failure.value)) == (
+        "wrong key ***, key ***",
+        "wrong key ***, key ***",
+    )
 
 
-@pytest.mark.parametrize("url", ["http://[::1/", f"http://{'a' * 300}/", "http://xn--/", "http://..../"])
+@pytest.mark.parametrize(
+    "url", ["http://[::1/", f"http://{'a' * 300}/", "http://xn--/", "http://..../"]
+)
 def test_an_invalid_url_is_a_final_failure(url: str) -> None:
     failure = failure_of(Web(), url)
     assert (failure.message, failure.retryable) == ("it has an invalid URL", False)

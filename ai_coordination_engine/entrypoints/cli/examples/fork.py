@@ -1,8 +1,10 @@
-"""A fork: the end of a session is tried again with another instruction, without paying for its beginning again.
+"""A fork: the end of a session is tried again with another instruction, without paying for its
+beginning again.
 
 Run it: python fork.py
 
-It needs a server (ace serve, in another terminal; API names another one) and httpx, which comes with the engine.
+It needs a server (ace serve, in another terminal; API names another one) and httpx, which comes
+with the engine.
 """
 
 import os
@@ -15,19 +17,23 @@ API = os.environ.get("API", "http://127.0.0.1:8000/graphql")
 ENDED = {"completed", "failed", "cancelled", "timeout"}
 SAVE = """
 mutation ($agents: [JSONCamelCase], $subtasks: [JSONCamelCase], $actions: JSONCamelCase) {
-  insertUpdateCoordination(coordinationUuid: "fork", coordinationName: "Fork", agents: $agents, updatedBy: "fork.py") {
+  insertUpdateCoordination(coordinationUuid: "fork", coordinationName: "Fork", agents: $agents,
+      updatedBy: "fork.py") {
     coordination { coordinationUuid } }
-  insertUpdateTask(coordinationUuid: "fork", taskUuid: "slogan", taskName: "Slogan", subtaskQueries: $subtasks,
+  insertUpdateTask(coordinationUuid: "fork", taskUuid: "slogan", taskName: "Slogan",
+      subtaskQueries: $subtasks,
       agentActions: $actions, updatedBy: "fork.py") { task { taskUuid } }
 }"""
 START = """
 mutation {
-  executeProcedureTaskSession(coordinationUuid: "fork", taskUuid: "slogan", taskQuery: "a quiet bicycle") {
+  executeProcedureTaskSession(coordinationUuid: "fork", taskUuid: "slogan",
+      taskQuery: "a quiet bicycle") {
     procedureTaskSession { sessionUuid } }
 }"""
 FORK = """
 mutation ($session: String!, $agent: String, $subtask: String) {
-  forkSession(coordinationUuid: "fork", sessionUuid: $session, fromSessionAgentUuid: $agent, subtaskQuery: $subtask,
+  forkSession(coordinationUuid: "fork", sessionUuid: $session, fromSessionAgentUuid: $agent,
+      subtaskQuery: $subtask,
       updatedBy: "fork.py") { session { sessionUuid } }
 }"""
 READ = """
@@ -81,7 +87,9 @@ def main() -> None:
     show("session", first)
     writer = first["sessionAgents"][-1]["sessionAgentUuid"]
     subtask = "Write a slogan that rhymes. ({researcher})"
-    forked = send(FORK, session=first["sessionUuid"], agent=writer, subtask=subtask)["forkSession"]["session"]
+    forked = send(FORK, session=first["sessionUuid"], agent=writer, subtask=subtask)["forkSession"][
+        "session"
+    ]
     show("fork", ended(forked["sessionUuid"]))
 
 

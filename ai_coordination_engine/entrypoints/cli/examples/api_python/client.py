@@ -13,14 +13,17 @@ from botocore.session import Session
 ENDED = {"completed", "failed", "cancelled", "timeout"}
 SAVE = """
 mutation ($agents: [JSONCamelCase], $subtasks: [JSONCamelCase], $actions: JSONCamelCase) {
-  insertUpdateCoordination(coordinationUuid: "python-client", coordinationName: "Brief", agents: $agents,
+  insertUpdateCoordination(coordinationUuid: "python-client", coordinationName: "Brief",
+      agents: $agents,
       updatedBy: "client.py") { coordination { coordinationUuid } }
   insertUpdateTask(coordinationUuid: "python-client", taskUuid: "brief", taskName: "Brief",
-      subtaskQueries: $subtasks, agentActions: $actions, updatedBy: "client.py") { task { taskUuid } }
+      subtaskQueries: $subtasks, agentActions: $actions, updatedBy: "client.py") { task {
+          taskUuid } }
 }"""
 START = """
 mutation ($query: String) {
-  executeProcedureTaskSession(coordinationUuid: "python-client", taskUuid: "brief", taskQuery: $query) {
+  executeProcedureTaskSession(coordinationUuid: "python-client", taskUuid: "brief",
+      taskQuery: $query) {
     procedureTaskSession { sessionUuid }
   }
 }"""
@@ -52,7 +55,10 @@ class Signature(httpx.Auth):
     def __init__(self, region: str) -> None:
         credentials = Session().get_credentials()
         if credentials is None:
-            raise SystemExit("No AWS credentials are found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.")
+            raise SystemExit(
+                "No AWS credentials are found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the"
+                " others."
+            )
         self.signer = SigV4Auth(credentials, "execute-api", region)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -72,7 +78,9 @@ class Client:
         self.http = httpx.Client(auth=auth, timeout=30)
 
     def send(self, document: str, **variables: object) -> dict[str, Any]:
-        """The data of the answer; raises `RuntimeError` with all that the API has to say against it."""
+        """The data of the answer; raises `RuntimeError` with all that the API has to say against
+        it.
+        """
         answer = self.http.post(self.url, json={"query": document, "variables": variables}).json()
         if "data" not in answer or answer.get("errors"):
             raise RuntimeError(answer.get("errors") or answer)
