@@ -138,7 +138,7 @@ def test_every_status_state_and_code_is_documented() -> None:
         for file in (ROOT / "ai_coordination_engine/engine").rglob("*.py")
     ]
     codes = {
-        code for source in sources for code in re.findall(r'(?:Why\(|code=)"([A-Z_]+)"', source)
+        code for source in sources for code in re.findall(r'(?:Why\(\s*|code=)"([A-Z_]+)"', source)
     }
     assert {"EXECUTING", "WAITS_FOR_BACKEND", "SESSION_ENDED"} <= codes
     assert missing("docs/controls.md", sorted(codes)) == []
