@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.planning import session_agents
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
 from benchmarks.harness.api import Api, Calls, Worker
 from tests.kit.crashes import Crash, Turns, tripping
@@ -281,6 +281,36 @@ def test_concurrent_starts_with_one_uuid_make_one_session(app: App, seed: int) -
     stage.drain()
     check_promises(stage, session)
     assert sorted(stage.runtime.ran()) == list("abcd")
+
+
+def test_a_start_that_repeats_its_first_write_beside_an_equal_one_is_seen_once_it_is_whole(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions, names, reached = stage.app.records.table(SESSION), stage.define(DIAMOND), list[str]()
+    put, key, act = sessions.put, (names[0], "mine"), stage.app.transitions.session
+
+    def put_twice(session: Session, condition: Any) -> None:
+        """The answer to the first write is lost, and meanwhile an equal start takes part."""
+        put(session, condition)
+        act.join(session, marks.new_mark(stage.clock.now()))
+        put(session, condition)
+
+    def die_when_agents_are_written(name: str) -> None:
+        reached.append(name)
+        if reached.count("BatchWriteItem") == 2:  # before it, and after it
+            raise Crash
+
+    monkeypatch.setattr(sessions, "put", put_twice)
+    stage.boundary.reach = die_when_agents_are_written
+    with pytest.raises(Crash):
+        stage.start(names, session_uuid="mine")
+    stage.boundary.reach = lambda name: None
+    monkeypatch.undo()
+    assert stage.app.records.get(SESSION, TENANT, key, consistent=True) is None
+    session = stage.start(names, session_uuid="mine")
+    check_one_session(stage, session)
+    stage.drain()
+    check_promises(stage, session)
 
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "workers", "a long time", "both"])

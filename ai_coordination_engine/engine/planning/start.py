@@ -277,6 +277,8 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
             if not guards.swept(app.records, SESSION, tenant, old):
                 raise Conflict("The session is being deleted; choose a new sessionUuid.")
             continue
+        if old.nonce == session.nonce:
+            return session  # the client repeated the write, whose answer was lost
         app.records.look_at_starts([old], consistent=True)
         check(old)
         if old.unconfirmed is None:
