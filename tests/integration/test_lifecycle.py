@@ -160,7 +160,14 @@ def _agreed(
 ) -> bool:
     """What both say about a sample that was read when it was different."""
     agent, seen = sample(name), sample(name, **difference)
-    given = {"now": NOW, "lost_before": NOW, "tenant": TENANT, "epoch": 1, "edge_id": 3, "seen": seen}
+    given = {
+        "now": NOW,
+        "lost_before": NOW,
+        "tenant": TENANT,
+        "epoch": 1,
+        "edge_id": 3,
+        "seen": seen,
+    }
     expected = holds(predicate, agent, given)
     key = (agent.session_uuid, agent.session_agent_uuid)
     try:
