@@ -2,12 +2,9 @@
 cursor.
 """
 
-import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from operator import attrgetter
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
@@ -16,17 +13,19 @@ from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import cursors
-from ai_coordination_engine.store.records.begun import with_statuses
 from ai_coordination_engine.store.records.entities import (
-    COORDINATION,
-    SESSION,
-    SESSION_AGENT,
     Entity,
 )
-from ai_coordination_engine.store.records.repository import Repository, visible
-from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
+from ai_coordination_engine.store.records.list_rows import (
+    Row,
+    hash_value_of,
+    index_of,
+    position_names,
+    read_rows,
+)
+from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables import shards
-from ai_coordination_engine.store.tables.table import BATCH_GET_LIMIT, RawKey, Table
+from ai_coordination_engine.store.tables.table import RawKey, Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -34,10 +33,6 @@ MAX_OFFSET = 10_000
 MAX_READ = 4_000  # rows that one page may cost
 MAX_COUNTED = 20_000  # rows that a total is counted to
 _GO_ON = "go on with nextCursor, or narrow the filters"
-_BEGINNING = {"dispatched", "in_progress"}  # a row does not tell one from the other
-_KEYS = 200  # of an index of keys, read at once
-_FIRST = " "  # sorts before every printable range key
-_Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 
 
 @dataclass(frozen=True)
@@ -75,47 +70,84 @@ def read_page(
     a cursor of another query; `TooComplex` for a far page of a filtered list.
     """
     size, number = _checked(limit, page_number, cursor)
-    source = _List(
-        repository,
-        entity,
-        tenant,
-        {name: value for name, value in where.items() if value is not None},
-    )
-    if not all(is_id(value) for name, value in source.filters.items() if name.endswith("_uuid")):
-        # nothing can be stored under such an id
-        return Page([], size, number, 0 if with_total else None, None)
+    asked = _Asked(size, number, with_total)
+    source = _List(repository, entity, tenant, _given(where))
+    if not source.has_possible_ids:
+        return asked.without_records(total=0)
     query = cursors.fingerprint(entity.name, entity.index, tenant, source.filters)
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
     if skip and source.is_plain:
         skipped, position = source.skip(skip)
         if position is None:
-            return Page([], size, number, skipped if with_total else None, None)
+            return asked.without_records(total=skipped)
         after, skip = position, 0
-    found, end = source.take(after, skip + size + 1)
-    page = found[skip : skip + size]
-    warnings = []
-    if len(found) > skip + size:
-        end = page[-1][1]
-    elif end and skip:
+    found, stopped_at = source.take(after, skip + size + 1)
+    end, ends_early = _end(entity, asked, found, skip, stopped_at)
+    is_whole_list = not after and end is None
+    total, is_only_part = _total(source, asked, len(found) if is_whole_list else None)
+    return Page(
+        [record for record, _ in found[skip : skip + size]],
+        size,
+        number,
+        total,
+        cursors.encode(query, end) if end else None,
+        (*ends_early, *is_only_part),
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which page is asked for."""
+
+    size: int
+    number: int
+    with_total: bool
+
+    def without_records(self, total: int) -> Page:
+        """The page when nothing is on it."""
+        return Page([], self.size, self.number, total if self.with_total else None, None)
+
+
+def _given(where: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in where.items() if value is not None}
+
+
+def _end(
+    entity: Entity, asked: _Asked, found: list[Row], skip: int, stopped_at: list[str] | None
+) -> tuple[list[str] | None, list[str]]:
+    """The position that the next page follows, None at the end of the list; and a warning when this
+    page is short although there may be more.
+    """
+    last = skip + asked.size
+    if len(found) > last:
+        return found[last - 1][1], []
+    if not stopped_at:
+        return None, []
+    if skip:
         raise TooComplex(
-            f"pageNumber {number} lies beyond what is read for one page of a filtered list;"
+            f"pageNumber {asked.number} lies beyond what is read for one page of a filtered list;"
             f" {_GO_ON}"
         )
-    elif end:
-        warnings.append(
-            f"{entity.name}s: the page ends early, for many records do not pass the filters;"
-            f" {_GO_ON}"
-        )
-    total = None
-    if with_total:
-        total, is_all = (len(found), True) if not after and end is None else source.total()
-        if not is_all:
-            warnings.append(
-                f"{entity.name}s: total is at least {total}; beyond that nothing is counted"
-            )
-    next_cursor = cursors.encode(query, end) if end else None
-    return Page([record for record, _ in page], size, number, total, next_cursor, tuple(warnings))
+    return stopped_at, [
+        f"{entity.name}s: the page ends early, for many records do not pass the filters; {_GO_ON}"
+    ]
+
+
+def _total(source: "_List", asked: _Asked, read: int | None) -> tuple[int | None, list[str]]:
+    """The total, where it is asked for, and a warning when it is only a part; `read`: how many
+    there are, when the whole list was read.
+    """
+    if not asked.with_total:
+        return None, []
+    if read is not None:
+        return read, []
+    total, is_all = source.total()
+    if is_all:
+        return total, []
+    return total, [
+        f"{source.entity.name}s: total is at least {total}; beyond that nothing is counted"
+    ]
 
 
 @dataclass(frozen=True)
@@ -128,25 +160,26 @@ class _List:
     filters: Mapping[str, Any]
 
     @property
+    def has_possible_ids(self) -> bool:
+        """Whether anything can be stored under the ids that the filters name."""
+        return all(is_id(value) for name, value in self.filters.items() if name.endswith("_uuid"))
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is all that is visible in one partition or index: then it is counted without
         being read.
         """
-        hash_key = self.repository.table(self.entity).hash_key
-        has_one = (
-            self.entity is COORDINATION
-            or self.entity.by_tenant
-            or self.entity.index
-            or hash_key in self.filters
-        )
-        return bool(has_one) and not set(self.filters) - {hash_key}
+        has_index = self.entity.by_tenant or self.entity.index is not None
+        has_partition = self._partition is not None
+        has_other_filters = bool(set(self.filters) - {self._table.hash_key})
+        return (has_partition or has_index) and not has_other_filters
 
-    def take(self, after: list[str], want: int) -> tuple[list[_Row], list[str] | None]:
+    def take(self, after: list[str], want: int) -> tuple[list[Row], list[str] | None]:
         """The first `want` rows, and the position to go on from when reading was stopped before the
         end.
         """
-        found: list[_Row] = []
-        rows = _rows(self.repository, self.entity, self.tenant, self.filters, after, want)
+        found: list[Row] = []
+        rows = read_rows(self.repository, self.entity, self.tenant, self.filters, after, want)
         for number, (record, position) in enumerate(rows, 1):
             if record is not None:
                 found.append((record, position))
@@ -160,7 +193,7 @@ class _List:
             return self._counted()
         found = 0
         for number, (record, _) in enumerate(
-            _rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1
+            read_rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1
         ):
             found += record is not None
             if self._has_read_enough(number, 0):
@@ -198,7 +231,7 @@ class _List:
             self.tenant if self._partition is None else self._partition,
             self._condition,
             most,
-            index=_index_of(self._table, self.entity)[0] if self._partition is None else None,
+            index=index_of(self._table, self.entity)[0] if self._partition is None else None,
             forward=not self.entity.newest_first,
             shard=shard,
         )
@@ -210,14 +243,14 @@ class _List:
     @property
     def _partition(self) -> str | None:
         """The hash key of the partition that is the whole list; None when an index is."""
-        return _hash_value(self._table, self.entity, self.tenant, self.filters)
+        return hash_value_of(self._table, self.entity, self.tenant, self.filters)
 
     @property
     def _position(self) -> list[str]:
         """What a position in the list is made of."""
         if self._partition is not None:
             return [self._table.range_key]
-        return _position_names(self._table, self.entity)
+        return position_names(self._table, self.entity)
 
     @property
     def _condition(self) -> Condition | None:
@@ -234,8 +267,10 @@ class _List:
         return confirmed
 
     def _has_read_enough(self, number: int, want: int) -> bool:
+        if number == MAX_READ:
+            return True
         meter = self.repository.meter
-        return number == MAX_READ or (number > want and meter is not None and meter.half_spent)
+        return number > want and meter is not None and meter.half_spent
 
 
 def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> tuple[int, int]:
@@ -252,237 +287,3 @@ def _checked(limit: int | None, page_number: int | None, cursor: str | None) -> 
             f"pageNumber reaches beyond {MAX_OFFSET} records; go on with nextCursor instead."
         )
     return size, number
-
-
-def _rows(
-    repository: Repository,
-    entity: Entity,
-    tenant: str,
-    filters: Mapping[str, Any],
-    after: list[str],
-    want: int | None,
-) -> Iterator[_Row]:
-    """Records with their positions, from `after` on; those that do not pass as None."""
-    table = repository.table(entity)
-    hash_value = _hash_value(table, entity, tenant, filters)
-    # the agents of coordinations by uuid, as far as a filter asks for them
-    known: dict[str, Any] = {}
-    checks = [
-        (entity.filters[name], value) for name, value in filters.items() if name in entity.filters
-    ]
-    size = want if not checks else None
-    wanted = filters.get("statuses", ()) if entity.model is Session else ()
-    short = None
-    if wanted and INDEXED.issuperset(wanted):
-        if hash_value is not None and len(after) < len(_of_an_index(table)):
-            short = _rest_if_short(
-                repository, table, tenant, hash_value, entity.newest_first, after
-            )
-            after = [hash_value, *after] if after else after
-        among = _of_statuses(table, tenant, entity, wanted, hash_value, after)
-        source = _with_rows(repository, entity, tenant, among, size) if short is None else short
-    elif hash_value is not None:
-        source = _partition(
-            repository, table, tenant, hash_value, after, size, newest=entity.newest_first
-        )
-    elif entity.by_tenant or entity.index:
-        source = _tenant_index(table, tenant, entity, after, size)
-        if entity.keys_only:
-            source = _with_rows(repository, entity, tenant, source, size)
-    else:
-        source = _below_sessions(repository, table, tenant, filters, after)
-    if hash_value is not None and entity.parent is SESSION and "task_uuid" in filters:
-        source = _of_task(repository, source, tenant, filters["task_uuid"])
-    if len(_BEGINNING.intersection(wanted)) == 1:
-        source = with_statuses(partial(repository.get_many, SESSION_AGENT, tenant), source)
-    for record, position in source:
-        if visible(record, tenant) is None:
-            yield None, position
-            continue
-        read = partial(_read, repository, known, record)
-        yield (record if all(check(read, value) for check, value in checks) else None), position
-
-
-def _read(repository: Repository, known: dict[str, Any], record: Any, name: str) -> Any:
-    """An attribute for a filter. A session agent that a client made is described by its
-    coordination, read once.
-    """
-    value = repository.load(getattr(record, name))
-    if value is not None or name != "definition" or record.coordination_uuid is None:
-        return value
-    tenant, uuid = record.partition_key, record.coordination_uuid
-    if uuid not in known:
-        coordination = repository.get(COORDINATION, tenant, (tenant, uuid))
-        found = repository.load(coordination.agents) if coordination else None
-        known[uuid] = {each["agent_uuid"]: each for each in found or ()}
-    return known[uuid].get(record.agent_uuid)
-
-
-def _partition(
-    repository: Repository,
-    table: Table[Any],
-    tenant: str,
-    hash_value: str,
-    after: list[str],
-    size: int | None = None,
-    *,
-    newest: bool = False,
-) -> Iterator[_Row]:
-    above = _part(after, -1, 1) if after else None
-    for record in shards.rows(repository, table, tenant, hash_value, above, size, newest=newest):
-        yield record, [getattr(record, table.range_key)]
-
-
-def _rest_if_short(
-    repository: Repository,
-    table: Table[Any],
-    tenant: str,
-    hash_value: str,
-    newest: bool,
-    after: list[str],
-) -> Iterator[_Row] | None:
-    """All rows from `after` on when few requests read them; None when there are more.
-
-    An index of the whole tenant may name very many others before those of one parent.
-    """
-    above = after[-1] if after else None
-    found = shards.rest_if_short(repository, table, tenant, hash_value, above, newest=newest)
-    return (
-        ((each, [getattr(each, table.range_key)]) for each in found) if found is not None else None
-    )
-
-
-def _hash_value(
-    table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]
-) -> str | None:
-    """The partition that holds the whole list, if there is one."""
-    return tenant if entity is COORDINATION else filters.get(table.hash_key)
-
-
-def _index_of(table: Table[Any], entity: Entity) -> tuple[str, str, str]:
-    return entity.index or ("by_tenant", "partition_key", table.range_key)
-
-
-def _position_names(table: Table[Any], entity: Entity) -> list[str]:
-    """What a position in the index is made of, beside the tenant."""
-    return list(dict.fromkeys((table.hash_key, table.range_key, _index_of(table, entity)[2])))
-
-
-def _tenant_index(
-    table: Table[Any], tenant: str, entity: Entity, after: list[str], size: int | None
-) -> Iterator[_Row]:
-    name, hash_name, _ = _index_of(table, entity)
-    names = _position_names(table, entity)
-    start = None
-    if after:
-        position = {each: _part(after, at, len(names)) for at, each in enumerate(names)}
-        start = table.raw_key(tenant, {hash_name: tenant} | position)
-    while True:
-        records, start = table.query_index(
-            name, tenant, after=start, limit=size, forward=not entity.newest_first
-        )
-        for record in records:
-            yield record, [getattr(record, each) for each in names]
-        if start is None:
-            return
-
-
-def _with_rows(
-    repository: Repository, entity: Entity, tenant: str, source: Iterator[_Row], size: int | None
-) -> Iterator[_Row]:
-    """The rows that an index names, read in batches (of `size`, where no more are wanted, for the
-    index is read in pages of that); None for one that has gone since.
-    """
-    table = repository.table(entity)
-    while page := list(islice(source, min(size or BATCH_GET_LIMIT, BATCH_GET_LIMIT))):
-        keys = [
-            each and (getattr(each, table.hash_key), getattr(each, table.range_key))
-            for each, _ in page
-        ]
-        found = repository.get_many(entity, tenant, [key for key in keys if key])
-        yield from (
-            (key and found.get(key), position)
-            for key, (_, position) in zip(keys, page, strict=True)
-        )
-
-
-def _of_an_index(table: Table[Any]) -> list[str]:
-    """What a position in the index of statuses is made of."""
-    return [table.hash_key, table.range_key]
-
-
-def _of_statuses(
-    table: Table[Any],
-    tenant: str,
-    entity: Entity,
-    statuses: Sequence[str],
-    above: str | None,
-    after: list[str],
-) -> Iterator[_Row]:
-    """The keys of the sessions that the sparse index has under these statuses, in one order;
-    `above`: their parent.
-    """
-    names = _of_an_index(table)
-    position = (
-        {each: _part(after, at, len(names)) for at, each in enumerate(names)} if after else None
-    )
-
-    def under(key: str) -> Iterator[Any]:
-        start = table.raw_key(tenant, {"by_status": key, **position}) if position else None
-        while True:
-            page, start = table.query_index(
-                "by_status", key, after=start, limit=_KEYS, forward=not entity.newest_first
-            )
-            yield from page
-            if start is None:
-                return
-
-    parts = [under(key) for key in status_keys(tenant, statuses)]
-    for each in heapq.merge(*parts, key=attrgetter(*reversed(names)), reverse=entity.newest_first):
-        row = each if above is None or getattr(each, table.hash_key) == above else None
-        yield row, [getattr(each, name) for name in names]
-
-
-def _below_sessions(
-    repository: Repository,
-    table: Table[Any],
-    tenant: str,
-    filters: Mapping[str, Any],
-    after: list[str],
-) -> Iterator[_Row]:
-    """Children of all sessions of a coordination or tenant: no index on the hot path of a step pays
-    for this list.
-    """
-    session_filters = {
-        name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters
-    }
-    above = after[:-1]
-    if after:
-        for record, position in _partition(
-            repository, table, tenant, _part(after, -2, 2), after[-1:]
-        ):
-            yield record, [*above, *position]
-    for session, place in _rows(repository, SESSION, tenant, session_filters, above, None):
-        yield None, [*place, _FIRST]
-        if session is None:
-            continue
-        for record, position in _partition(repository, table, tenant, session.session_uuid, []):
-            yield record, [*place, *position]
-
-
-def _of_task(
-    repository: Repository, source: Iterator[_Row], tenant: str, task_uuid: str
-) -> Iterator[_Row]:
-    """The rows of one session when it runs this task; none otherwise."""
-    for row in source:
-        session = repository.get(SESSION, tenant, (row[0].coordination_uuid, row[0].session_uuid))
-        if session is not None and session.task_uuid == task_uuid:
-            yield row
-            yield from source
-        return
-
-
-def _part(position: list[str], index: int, length: int) -> str:
-    if len(position) < length:
-        raise BadUserInput("cursor is damaged; pass on nextCursor as it came.")
-    return position[index]

@@ -102,18 +102,17 @@ class SessionTransitions:
         ]
         ended = [Session.unconfirmed.set(marks.ENDED), Session.deleting.set(marks.ENDED), *due]
         own = _is_still(session) & Session.unconfirmed.exists()
-        if (
-            session.incarnation is not None
-            and is_starting(session)
-            and not starts.fence(self._repository, session)
-        ):
+        may_be_confirmed = session.incarnation is not None and is_starting(session)
+        if may_be_confirmed and not starts.fence(self._repository, session):
             ended = due  # it was faster, and is confirmed
         now = self._change_session(tenant, key, ended, own)
         if now is None:
             now = self._put_back(session)
-        if now is not None and (
-            now.nonce != session.nonce or now.unconfirmed is None or now.deleting is None
-        ):
+        if now is None:
+            return
+        is_own = now.nonce == session.nonce
+        is_given_up = now.unconfirmed is not None and now.deleting is not None
+        if not (is_own and is_given_up):
             strays = Session.strays.set(Session.strays | 0)
             self._change_session(tenant, key, [strays, *due], _is_still(now))
 
