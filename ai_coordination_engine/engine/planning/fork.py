@@ -96,15 +96,7 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     Raises `NotFound`, `BadUserInput`, or `Conflict` when the new session's uuid stands for another
     session.
     """
-    source = find(app, tenant, (coordination_uuid, session_uuid))
-    if source.restart is not None and source.status == "in_transit":
-        # first it is set back as a whole
-        source = reconcile_session(app, tenant, coordination_uuid, session_uuid)
-    if source.plan_hash is None:
-        raise Conflict(
-            "The session was not started from a task; only those can be forked.",
-            status=source.status,
-        )
+    source = _source(app, tenant, (coordination_uuid, session_uuid))
     agents = [each for each in agents_of(app, source) if each.sink_count != 0]
     start = _start(agents, from_session_agent_uuid)
     if subtask_query is not None and start is None:
@@ -131,6 +123,20 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     return fork.write((coordination_uuid, new_session_uuid or derived), order, user_id)
 
 
+def _source(app: App, tenant: str, key: Key) -> Session:
+    """The session that is forked, as it stands still. Raises `NotFound` and `Conflict`."""
+    source = find(app, tenant, key)
+    is_set_back = source.restart is not None and source.status == "in_transit"
+    if is_set_back:  # first it is set back as a whole
+        source = reconcile_session(app, tenant, *key)
+    if source.plan_hash is None:
+        raise Conflict(
+            "The session was not started from a task; only those can be forked.",
+            status=source.status,
+        )
+    return source
+
+
 def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
     if uuid is None:
         return None
@@ -147,6 +153,12 @@ def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
         if agents
         else NotFound("The session has no agents.")
     )
+
+
+def _open_sinks(sinks: Sequence[SessionAgent]) -> set[int]:
+    """The names of the sinks, or of their counter shards."""
+    count = how_many(sinks[0].sink_count or 0)
+    return {each.ordinal % count if count else each.ordinal for each in sinks}
 
 
 @dataclass(frozen=True)
@@ -179,24 +191,12 @@ class Fork:
     def _session(self, key: Key, order: Order, user_id: str | None) -> Session:
         source, now = self.source, self.app.clock.now()
         kept = self._kept()
-        changed = self.changes.input_files
-        values = {
-            **{name: self.app.records.load(getattr(source, name)) for name in _CARRIED},
-            "user_id": user_id or source.user_id,
-            "task_query": self._task_query,
-            **({"input_files": changed} if changed is not None else {}),
-            "iteration_count": 0,
-            "subtask_queries": self._subtask_queries(),
-            "status": "in_progress" if 0 in kept else "dispatched",
-            "updated_by": order.by or user_id or "engine",
-            "restart": {"kept": sorted(kept)},
-        }
+        values = self._values(kept, order, user_id)
         sinks = [each for each in self.agents if each.sink_count]
         if not sinks:
             raise Conflict(
                 "Nothing is left of the session that could be forked: its agents were deleted."
             )
-        count = how_many(sinks[0].sink_count or 0)
         nonce = marks.new_nonce()
         packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
@@ -208,7 +208,7 @@ class Fork:
             updated_at=now,
             unconfirmed=marks.new_mark(now),
             nonce=nonce,
-            open_sinks={each.ordinal % count if count else each.ordinal for each in sinks},
+            open_sinks=_open_sinks(sinks),
             open_sink_count=len(sinks),
             early=source.early or ends_early(self.app, self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
@@ -218,6 +218,22 @@ class Fork:
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
             **packed,
         )
+
+    def _values(self, kept: set[int], order: Order, user_id: str | None) -> dict[str, Any]:
+        """What the fork has of its source, and what is its own."""
+        values = {
+            **{name: self.app.records.load(getattr(self.source, name)) for name in _CARRIED},
+            "user_id": user_id or self.source.user_id,
+            "task_query": self._task_query,
+            "iteration_count": 0,
+            "subtask_queries": self._subtask_queries(),
+            "status": "in_progress" if 0 in kept else "dispatched",
+            "updated_by": order.by or user_id or "engine",
+            "restart": {"kept": sorted(kept)},
+        }
+        if self.changes.input_files is not None:
+            values["input_files"] = self.changes.input_files
+        return values
 
     @staticmethod
     def _check(order: Order, old: Session) -> None:

@@ -220,13 +220,9 @@ def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
 def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
     """What `engine.rules` reads, each only where it says something."""
     action = each.action
-    policy = {
-        **(each.agent.policy.stored() if each.agent.policy else {}),
-        **(action.policy.stored() if action.policy else {}),
-    }
     after = [planned.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
     given = {
-        "policy": {name: value for name, value in policy.items() if value is not None},
+        "policy": _policy(each),
         "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
         "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
         "map": action.map.stored() if action.map else None,
@@ -237,6 +233,13 @@ def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
         ),
     }
     return {name: value for name, value in given.items() if value}
+
+
+def _policy(each: PlannedAgent) -> dict[str, Any]:
+    """The agent's policy, and over it what the task says."""
+    own, tasks = each.agent.policy, each.action.policy
+    policy = {**(own.stored() if own else {}), **(tasks.stored() if tasks else {})}
+    return {name: value for name, value in policy.items() if value is not None}
 
 
 def _lease_seconds(app: App, each: PlannedAgent) -> float | None:

@@ -28,6 +28,7 @@ from ai_coordination_engine.domain.shapes import (
     parse_subtask_queries,
 )
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.domain.subtasks import Subtask
 from ai_coordination_engine.engine.advance.ending import has_agents, remove_strays
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import reconcile_session
@@ -73,57 +74,78 @@ def execute_procedure(
     `BadUserInput` for a task that cannot run, `Conflict` when the session uuid stands for another
     session.
     """
+    coordination, task, is_used = _read(app, tenant, start)
+    planned = _plan(coordination, task)
+    query = _query(start, task)
+    subtasks = fill_subtasks(planned, query)
+    _pass_on_warnings(subtasks, warn)
+    session = _session(app, tenant, start, planned, task.subtask_queries, query)
+    session.strays = 0 if is_used else None
+    agents = session_agents(app, session, planned, subtasks)
+    _pack(app, session)
+    stored = _write_session(app, session, asked=start.task_query is not None)
+    if stored.unconfirmed is None:
+        return _looked_after(app, stored)
+    if stored is not session:  # an equal start has written it, and may have died
+        stored.incarnation = session.nonce
+        subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
+        agents = session_agents(app, stored, planned, subtasks)
+    first, *others = agents
+    begin = write_and_confirm if stored.incarnation is not None else write_and_begin
+    confirmed = begin(app, stored, [first, *session_counter_shards(stored, planned), *others])
+    if confirmed is None:  # an equal start has fenced it, and goes on or has died
+        return execute_procedure(
+            app, tenant, replace(start, session_uuid=session.session_uuid), warn
+        )
+    if confirmed.incarnation != stored.incarnation:  # an equal start was faster
+        return _looked_after(app, confirmed)
+    app.queue.send([wake(each) for each in agents if each.in_degree == 0])
+    return confirmed
+
+
+def _read(app: App, tenant: str, start: Start) -> tuple[Any, Any, bool]:
+    """The coordination, the task, and whether there are agents of an earlier session of this uuid.
+
+    Raises `NotFound`.
+    """
+    coordination_key = (tenant, start.coordination_uuid)
     task_key = (start.coordination_uuid, start.task_uuid)
+    get = partial(app.records.get, consistent=True)
     reads: list[Callable[[], Any]] = [
-        partial(
-            app.records.get,
-            COORDINATION,
-            tenant,
-            (tenant, start.coordination_uuid),
-            consistent=True,
-        ),
-        partial(app.records.get, TASK, tenant, task_key, consistent=True),
+        partial(get, COORDINATION, tenant, coordination_key),
+        partial(get, TASK, tenant, task_key),
     ]
     if start.session_uuid is not None:  # it may have been used before
         reads.append(partial(has_agents, app, tenant, start.session_uuid))
     coordination, task, *used = app.records.parallel.run(reads)
     if coordination is None:
-        raise COORDINATION.missing((tenant, start.coordination_uuid))
+        raise COORDINATION.missing(coordination_key)
     if task is None:
         raise TASK.missing(task_key)
     app.records.load_record(coordination)
     app.records.load_record(task)
-    planned = _plan(coordination, task)
+    return coordination, task, any(used)
+
+
+def _query(start: Start, task: Any) -> str:
+    """What the start asks, or else the task; empty when neither asks anything."""
     query = task.initial_task_query if start.task_query is None else start.task_query
-    subtasks = fill_subtasks(planned, query or "")
+    return query or ""
+
+
+def _pass_on_warnings(subtasks: Sequence[Subtask], warn: Callable[[str], None]) -> None:
+    """Each warning once."""
     for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
         warn(warning)
-    session = _session(app, tenant, start, planned, task.subtask_queries, query or "")
-    session.strays = 0 if any(used) else None
-    agents = session_agents(app, session, planned, subtasks)
-    _pack(app, session)
-    stored = _write_session(app, session, asked=start.task_query is not None)
-    # an equal start has written it, and may have died
-    if stored is not session and stored.unconfirmed is not None:
-        stored.incarnation = session.nonce
-        subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
-        agents = session_agents(app, stored, planned, subtasks)
-    if stored.unconfirmed is not None:
-        rest = [*session_counter_shards(stored, planned), *agents[1:]]
-        begin = write_and_confirm if stored.incarnation is not None else write_and_begin
-        confirmed = begin(app, stored, [agents[0], *rest])
-        if confirmed is None:  # an equal start has fenced it, and goes on or has died
-            return execute_procedure(
-                app, tenant, replace(start, session_uuid=session.session_uuid), warn
-            )
-        if confirmed.incarnation == stored.incarnation:
-            app.queue.send([wake(each) for each in agents if each.in_degree == 0])
-            return confirmed
-        stored = confirmed
-    # its starter may have died before the end
-    if stored.status in OPEN_SESSION_STATUSES or stored.strays is not None:
-        stored = reconcile_session(app, tenant, stored.coordination_uuid, stored.session_uuid)
-    return stored
+
+
+def _looked_after(app: App, session: Session) -> Session:
+    """A session that another start has confirmed: that one may have died before the end."""
+    if session.status not in OPEN_SESSION_STATUSES and session.strays is None:
+        return session
+    return reconcile_session(
+        app, session.partition_key, session.coordination_uuid, session.session_uuid
+    )
 
 
 def _plan(coordination: Any, task: Any) -> Plan:
@@ -310,14 +332,14 @@ def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) 
         return _undo(app, session, _confirmed(session, first))
     now = starts.read(app.records, session)  # somebody may have taken the start back
     app.records.look_at_starts([now] if now is not None else [], consistent=True)
-    if (
-        now is not None
-        and now.nonce == session.nonce
-        and now.unconfirmed is not None
-        and now.deleting is None
-    ):
+    if now is not None and _is_undecided(session, now):
         return None
     return _undo(app, session, now)
+
+
+def _is_undecided(session: Session, now: Session) -> bool:
+    """Whether the start stands there as it was, neither confirmed nor given up."""
+    return now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None
 
 
 def _confirmed(session: Session, first: SessionAgent) -> Session:
@@ -365,17 +387,22 @@ def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = Fa
     """Take a start back unless the session is confirmed `now` with its agents; remove what does not
     count.
     """
-    if now is not None and now.nonce != session.nonce:
-        now = None
-    if now is None or now.unconfirmed is not None or now.incarnation != session.incarnation:
+    confirmed = now if now is not None and _is_confirmed(session, now) else None
+    counts = confirmed is not None and confirmed.incarnation == session.incarnation
+    if not counts:
         app.transitions.session.take_back(session)
     if is_gone:
         raise COORDINATION.missing((session.partition_key, session.coordination_uuid))
-    if now is None or now.unconfirmed is not None:
+    if confirmed is None:
         raise Conflict("Starting the session took too long and was undone; try again.")
-    if now.strays is not None or now.incarnation != session.incarnation:
-        remove_strays(app, now)
-    return now
+    if confirmed.strays is not None or not counts:
+        remove_strays(app, confirmed)
+    return confirmed
+
+
+def _is_confirmed(session: Session, now: Session) -> bool:
+    """Whether the session is visible now, by this start or by an equal one."""
+    return now.nonce == session.nonce and now.unconfirmed is None
 
 
 def _is_same(app: App, old: Session, new: Session, name: str) -> bool:
