@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.graph.edge_outcomes import edges
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.inputs import counter_shard_family
 from ai_coordination_engine.engine.graph.keys import (
     MAX_ELEMENTS,
@@ -74,49 +74,68 @@ def neighbours(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> l
     """The keys of the first agents that this one waits for, or because of which it was skipped."""
     if agent.ordinal is None:
         return []
-    if agent.state == "skipped":
-        before = agent.predecessors if isinstance(agent.predecessors, list) else []
-    elif agent.state not in ("initial", "pending"):
-        before = []
-    elif is_wide(agent):
-        before = [
-            each
-            for counter_shard in counter_shards
-            for each in sorted(counter_shard.unfinished or ())
-        ]
-    else:
-        before = sorted(agent.unfinished or ())
+    before = _before(agent, counter_shards)
     return [agent_key(agent, ordinal_of(int(each))) for each in before[:NAMED]]
+
+
+def _before(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> Sequence[float]:
+    """The names of the edges from those that it waits for, or the ordinals of all before it when it
+    was skipped.
+    """
+    if agent.state == "skipped":
+        return _predecessor_ordinals(agent)
+    if agent.state not in ("initial", "pending"):
+        return []
+    waiting = counter_shards if is_wide(agent) else [agent]
+    return [edge for each in waiting for edge in sorted(each.unfinished or ())]
+
+
+def _predecessor_ordinals(agent: SessionAgent) -> Sequence[int]:
+    """None when there are so many that they are a blob: that is not read for it."""
+    return agent.predecessors if isinstance(agent.predecessors, list) else []
 
 
 def explain(agent: SessionAgent, scene: Scene) -> Why:
     """Why the agent is not running, or that it is, or how it ended."""
     restarting = _restarting(scene.session)
     if agent.state in TERMINAL_AGENT_STATES:
-        why = _ended(agent, scene)
-        if restarting is None or agent.ordinal is None:
-            return why
-        message = f"{restarting.message} Until then: {why.message}"
-        return replace(restarting, message=message, details={**why.details, "until_then": why.code})
+        return _until_set_back(agent, _ended(agent, scene), restarting)
     if agent.ordinal is None:
         return Why(
             "NOT_PLANNED",
             "A client wrote this agent; the engine does not run it and clients move its state.",
         )
-    if agent.state == "executing" or (agent.acting and agent.lease_until is not None):
+    is_acting = agent.acting and agent.lease_until is not None
+    if agent.state == "executing" or is_acting:
         return _running(agent, scene)
-    if scene.session is None or scene.session.status in TERMINAL_SESSION_STATUSES:
-        status = "gone" if scene.session is None else scene.session.status
-        return Why("SESSION_ENDED", f"The session is {status}; nothing is begun in it any more.")
+    if (ended := _session_ended(scene.session)) is not None:
+        return ended
     if restarting is not None:
         return restarting
     why = _standing(agent, scene)
-    if _is_paused(agent, scene.session):
-        message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
-        return replace(
-            why, code="PAUSED", message=message, details={**why.details, "then": why.code}
-        )
-    return why
+    return _while_paused(why) if _is_paused(agent, scene.session) else why
+
+
+def _until_set_back(agent: SessionAgent, why: Why, restarting: Why | None) -> Why:
+    """How the agent ended, and that it may run again while its session is set back."""
+    if restarting is None or agent.ordinal is None:
+        return why
+    message = f"{restarting.message} Until then: {why.message}"
+    return replace(restarting, message=message, details={**why.details, "until_then": why.code})
+
+
+def _while_paused(why: Why) -> Why:
+    """What the agent waits for, and first that somebody resumes it."""
+    message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
+    return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
+
+
+def _session_ended(session: Session | None) -> Why | None:
+    """What goes for every agent that is still open in a session that has ended, or was deleted."""
+    status = "gone" if session is None else session.status
+    if session is not None and status not in TERMINAL_SESSION_STATUSES:
+        return None
+    return Why("SESSION_ENDED", f"The session is {status}; nothing is begun in it any more.")
 
 
 def _restarting(session: Session | None) -> Why | None:
@@ -147,23 +166,26 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
         return Why("FAILED", f"It has failed{_because(agent)}.")
     if agent.state == "cancelled":
         return Why("CANCELLED", f"It was cancelled{_because(agent)}.")
+    details = {"upstream_failed": bool(agent.upstream_failed)}
+    return Why("SKIPPED", _why_skipped(agent, scene), details=details)
+
+
+def _why_skipped(agent: SessionAgent, scene: Scene) -> str:
+    """The first reason that is certain, in this order."""
     culprits = [each for each in scene.others if each.state in ("failed", "skipped", "cancelled")]
     if culprits and agent.upstream_failed:
-        message = f"It was skipped because of a failure before it: {_listed(culprits)}."
-    elif not culprits and (reason := _cut_off(agent, scene.others)):
-        message = f"It was skipped: {reason}."
-    elif scene.session is not None and scene.session.status in ("failed", "cancelled", "timeout"):
-        message = (
-            f"It was skipped: the session is {scene.session.status}; retrySession tries again."
-        )
-    elif culprits:
-        message = f"It was skipped because of what was skipped before it: {_listed(culprits)}."
-    else:
-        message = (
-            f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a"
-            " person ended it."
-        )
-    return Why("SKIPPED", message, details={"upstream_failed": bool(agent.upstream_failed)})
+        return f"It was skipped because of a failure before it: {_listed(culprits)}."
+    if not culprits and (reason := _cut_off(agent, scene.others)):
+        return f"It was skipped: {reason}."
+    session = scene.session
+    if session is not None and session.status in ("failed", "cancelled", "timeout"):
+        return f"It was skipped: the session is {session.status}; retrySession tries again."
+    if culprits:
+        return f"It was skipped because of what was skipped before it: {_listed(culprits)}."
+    return (
+        f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a"
+        " person ended it."
+    )
 
 
 def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
@@ -173,33 +195,48 @@ def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
     No output is read and nothing is evaluated: an expression may take long. What remains is what it
     was.
     """
-    stuck = (
-        agent.unsatisfied
-        if agent.still_needed is None
-        else agent.still_needed > (agent.in_degree or 0)
-    )
-    predecessors = agent.predecessors if isinstance(agent.predecessors, list) else []
-    if not stuck or len(before) != len(predecessors):
+    are_all_known = len(before) == len(_predecessor_ordinals(agent))
+    if not are_all_known or not _lacks_predecessors(agent):
         return ""
     conditions = []
     for each in before:
-        if (
-            each.state != "completed"
-            or not isinstance(each.successors, list)
-            or isinstance(each.chosen, BlobReference)
-        ):
+        if not _shows_where_it_led(each):
             return ""
-        edge = next(
-            (edge for edge in edges(each.successors) if edge.ordinal == agent.ordinal), None
-        )
-        if edge is not None and each.chosen is not None and edge.agent_uuid not in each.chosen:
-            return (
-                f"the action function of {_label(each)} chose {'others' if each.chosen else 'none'}"
-            )
-        if edge is not None and edge.condition is not None:
+        edge = _edge_between(each, agent)
+        if edge is None:
+            continue
+        if each.chosen is not None and edge.agent_uuid not in each.chosen:
+            chosen = "others" if each.chosen else "none"
+            return f"the action function of {_label(each)} chose {chosen}"
+        if edge.condition is not None:
             conditions.append(f'"{_cut(edge.condition, 200)}" on the output of {_label(each)}')
-    if len(conditions) < 2:
-        return f"the condition {conditions[0]} was not met" if conditions else ""
+    return _unmet(conditions)
+
+
+def _lacks_predecessors(agent: SessionAgent) -> bool:
+    """Whether it can never have the completed predecessors that it needs."""
+    if agent.still_needed is None:
+        return bool(agent.unsatisfied)
+    return bool(agent.still_needed > (agent.in_degree or 0))
+
+
+def _shows_where_it_led(predecessor: SessionAgent) -> bool:
+    """Whether its record tells its edges and what its function chose: no blob is read for it."""
+    has_edges = isinstance(predecessor.successors, list)
+    has_choice = not isinstance(predecessor.chosen, BlobReference)
+    return predecessor.state == "completed" and has_edges and has_choice
+
+
+def _edge_between(predecessor: SessionAgent, agent: SessionAgent) -> Edge | None:
+    to_agent = (each for each in edges(predecessor.successors) if each.ordinal == agent.ordinal)
+    return next(to_agent, None)
+
+
+def _unmet(conditions: Sequence[str]) -> str:
+    if not conditions:
+        return ""
+    if len(conditions) == 1:
+        return f"the condition {conditions[0]} was not met"
     return f"of the conditions {', '.join(conditions)} too few were met"
 
 

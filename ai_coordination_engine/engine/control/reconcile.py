@@ -30,7 +30,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.busy import Busy
 from ai_coordination_engine.engine.control.reset import go_on
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.engine.graph.edge_outcomes import edges
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id, ordinal_of
 from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outstanding
 from ai_coordination_engine.engine.waits.outlook import outlook
@@ -176,12 +176,9 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     # once is enough; that an edge is gone from a counter shard cannot be seen here
     settled: set[int] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
+        open_to_see = [each for each in agents if edge_id(each) not in settled]
         by_ordinal = {each.ordinal: each for each in agents}
-        owing = [
-            each
-            for each in agents
-            if edge_id(each) not in settled and _owes(app, session, each, by_ordinal)
-        ]
+        owing = [each for each in open_to_see if _owes(app, session, each, by_ordinal)]
         if not owing:
             break
         settled.update(edge_id(each) for each in owing)
@@ -189,37 +186,41 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
         session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):
         session, agents = _again(app, session), agents_of(app, session)
-    if (
-        session.open_sink_count == 0
-        and session.plan_hash is not None
-        and session.status in OPEN_SESSION_STATUSES
-    ):
+    if _owes_its_end(session):
         end_session(app, session)
     return agents
+
+
+def _owes_its_end(session: Session) -> bool:
+    """Whether a session that the engine planned is open although all its sinks are terminal."""
+    is_over = session.plan_hash is not None and session.open_sink_count == 0
+    return is_over and session.status in OPEN_SESSION_STATUSES
 
 
 def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
     """Whether an agent that has ended has left something undone that others wait for."""
     if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
         return False
-    if (
-        agent.state == "failed"
-        and (agent.epoch or 0) >= (session.epoch or 0)
-        and rules.fails_session(app, agent)
-    ):
+    if _must_fail_session(app, session, agent):
         return True
     outgoing = edges(app.records.load(agent.successors))
     if not outgoing:
         return _is_named(agent, session.open_sinks, how_many(agent.sink_count or 0))
-    for edge in outgoing:
-        after = agents.get(edge.ordinal)
-        count = how_many(edge.in_degree, edge.join)
-        owed = after is not None and (
-            _is_named(agent, after.unfinished, count) or is_unsatisfied(after)
-        )
-        if owed and after is not None and after.state in OPEN_AGENT_STATES:
-            return True
-    return False
+    return any(_is_owed(agent, edge, agents.get(edge.ordinal)) for edge in outgoing)
+
+
+def _must_fail_session(app: App, session: Session, agent: SessionAgent) -> bool:
+    """Whether the agent has failed since the session was last set back, and fails it."""
+    is_of_this_epoch = (agent.epoch or 0) >= (session.epoch or 0)
+    return agent.state == "failed" and is_of_this_epoch and rules.fails_session(app, agent)
+
+
+def _is_owed(agent: SessionAgent, edge: Edge, after: SessionAgent | None) -> bool:
+    """Whether the successor still waits for the agent, or waits although it can never run."""
+    if after is None or after.state not in OPEN_AGENT_STATES:
+        return False
+    counter_shards = how_many(edge.in_degree, edge.join)
+    return _is_named(agent, after.unfinished, counter_shards) or is_unsatisfied(after)
 
 
 def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards: int) -> bool:

@@ -151,24 +151,30 @@ class Scene:
         is full. What is kept comes last: until then an agent of this epoch is one whose output may
         become another.
         """
-        steering, epoch = self.app.steering, self.epoch
-        if adopted := [each for each in self._behind if self._is_adopted(each)]:
-            return [partial(steering.adopt, each, epoch) for each in adopted]
+        adopted = [each for each in self._behind if self._is_adopted(each)]
+        if adopted:
+            return self._adopt(adopted)
         targets = [each for each in self._behind if each.ordinal in self._targets]
         if not targets:
-            return [
-                partial(steering.adopt, each, epoch)
-                for each in self._behind
-                if self._is_awaited(each)
-            ]
-        targets = [each for each in targets if each.map_ordinal is not None] or targets
-        if sharded := [
-            counter_shard for each in targets for counter_shard in self._counter_shards(each)
-        ]:
-            self.app.records.parallel.run(
-                [partial(steering.refill, each, epoch) for each in sharded]
-            )
-        return [partial(steering.reset, each, epoch, self._values(each)) for each in targets]
+            return self._adopt([each for each in self._behind if self._is_awaited(each)])
+        elements = [each for each in targets if each.map_ordinal is not None]
+        return self._reset(elements or targets)
+
+    def _adopt(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
+        """The writes that take these agents along as they are."""
+        return [partial(self.app.steering.adopt, each, self.epoch) for each in agents]
+
+    def _reset(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
+        """The writes that set these agents back; their counter shards are filled first."""
+        steering, epoch = self.app.steering, self.epoch
+        refills = [
+            partial(steering.refill, counter_shard, epoch)
+            for each in agents
+            for counter_shard in self._counter_shards(each)
+        ]
+        if refills:
+            self.app.records.parallel.run(refills)
+        return [partial(steering.reset, each, epoch, self._values(each)) for each in agents]
 
     @property
     def sink_count(self) -> int:
