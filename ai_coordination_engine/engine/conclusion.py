@@ -132,21 +132,19 @@ def conclude_failed(
 
     Where the action function failed (`acting`), that alone begins again later, on the same answer.
     """
-    policy, failures, now = (
-        rules.policy(app, agent),
-        (agent.failures or 0) + 1,
-        app.clock.now().timestamp(),
-    )
+    policy = rules.policy(app, agent)
+    failures = (agent.failures or 0) + 1
+    now = app.clock.now().timestamp()
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
     try:
         if (retries or rules.fallback(app, agent)) and not control.is_over(app, agent):
-            wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else 0
-            if not retries:
-                values |= {"failures": 0, "on_fallback": True}
-            again = app.transitions.act_later if acting and retries else app.transitions.retry_later
-            later = again(agent, now + wait, pack(app, agent, values))
-            timers.wake_at(app, later, now + wait)
+            if retries:
+                wait = policy.wait(failures, failure.retry_after, _RANDOM)
+                _begin_again(app, agent, now + wait, values, acting=acting)
+            else:
+                fallback = {**values, "failures": 0, "on_fallback": True}
+                _begin_again(app, agent, now, fallback, acting=False)
             return None
         failed: SessionAgent | None = app.transitions.fail(agent, pack(app, agent, values))
     except Refused as refused:
@@ -154,6 +152,17 @@ def conclude_failed(
     if failed is not None:
         advance.ended(app, failed)
     return None
+
+
+def _begin_again(
+    app: App, agent: SessionAgent, at: float, values: dict[str, object], *, acting: bool
+) -> None:
+    """Another attempt at that time (epoch seconds), or of the action function alone. Raises
+    `Refused`.
+    """
+    again = app.transitions.act_later if acting else app.transitions.retry_later
+    later = again(agent, at, pack(app, agent, values))
+    timers.wake_at(app, later, at)
 
 
 # What all of them use

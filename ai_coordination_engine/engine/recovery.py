@@ -134,29 +134,45 @@ def finish_outstanding(
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
-    left = _read(
-        app, session, {*_keys(outgoing_edges), *filter(None, map(sink_counter_shard_key_of, sinks))}
-    )
+    sink_keys = filter(None, map(sink_counter_shard_key_of, sinks))
+    left = _read(app, session, {*_keys(outgoing_edges), *sink_keys})
     for agent in sinks:
         if _owes_as_sink(session, agent, left):
             finish_sink(app, agent)
+    calls = [*_releases(app, outgoing_edges, left), *_skips(app, outgoing_edges, left)]
+    return _latest(app.records.parallel.run(calls) if calls else [])
+
+
+def _releases(
+    app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
+) -> list[Callable[[], SessionAgent | None]]:
+    """The writes that release the edges which are not; each agent's conditions are evaluated
+    once.
+    """
     owing = {
         edge_id(agent): agent
         for agent, edge in outgoing_edges
         if not _is_released(agent, edge, left)
     }
-    calls: list[Callable[[], SessionAgent | None]] = [
+    return [
         partial(release, app, agent, edge, outcome)
         for agent in owing.values()
         for edge, outcome in evaluated(app, agent)
         if not _is_released(agent, edge, left)
     ]
-    calls += [
+
+
+def _skips(
+    app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
+) -> list[Callable[[], SessionAgent | None]]:
+    """Where an edge is released already: what skips a successor that can never run, and returns any
+    other as it is.
+    """
+    return [
         partial(skip_stuck, app, agent, edge, left.get(agent_key(agent, edge.ordinal)))
         for agent, edge in outgoing_edges
         if _is_released(agent, edge, left)
     ]
-    return _latest(app.records.parallel.run(calls) if calls else [])
 
 
 def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:

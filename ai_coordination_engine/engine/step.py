@@ -242,29 +242,14 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     tries = (agent.resumed or 0) + bool(agent.acting)
     if tries >= SUSPECT:
         chain.run_alone()
-    result: AgentResult | AgentFailure | None
-    try:
-        result = (
-            AgentResult(app.records.load(agent.agent_output) or "")
-            if agent.acting
-            else _look(app, agent)
-        )
-    except AgentFailure as failure:
-        result = failure
+    result = _earlier_result(app, agent)
     if result is None:
         if control.is_over(app, agent):  # whoever parked it may have died before it saw that
             control.give_up(app, agent)
         return None
     try:
         if tries >= MOST_LOST:
-            what = (
-                "Its action function began"
-                if agent.acting
-                else "The end of its long job was taken up"
-            )
-            dead_letter(
-                app, agent, lease, f"{what} {MOST_LOST} times without a result; the log says why."
-            )
+            dead_letter(app, agent, lease, _tried_in_vain(agent))
             return None
         held = app.transitions.resume_attempt(agent, lease)
     except Refused as refused:
@@ -277,8 +262,23 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return claimed
 
 
-def _look(app: App, agent: SessionAgent) -> AgentResult | None:
-    return async_tasks.look(app, agent) if agent.async_task_uuid is not None else None
+def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure | None:
+    """What the attempt has: the answer that the action function did not end with, or what became of
+    the long job; None while that goes on.
+    """
+    if agent.acting:
+        return AgentResult(app.records.load(agent.agent_output) or "")
+    if agent.async_task_uuid is None:
+        return None
+    try:
+        return async_tasks.look(app, agent)
+    except AgentFailure as failure:
+        return failure
+
+
+def _tried_in_vain(agent: SessionAgent) -> str:
+    what = "Its action function began" if agent.acting else "The end of its long job was taken up"
+    return f"{what} {MOST_LOST} times without a result; the log says why."
 
 
 # An attempt
@@ -343,8 +343,13 @@ def _result(
         return ended
     if earlier:
         log_event("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
-    if request is not None:
-        return call(app, request)
+    return call(app, request) if request is not None else _map(app, agent, budget)
+
+
+def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
+    """What the elements of a map have answered; None when it has just been expanded, or cannot
+    be.
+    """
     if agent.mapped is not None:
         return maps.gather(app, agent, budget)
     try:

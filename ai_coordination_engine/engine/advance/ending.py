@@ -198,16 +198,12 @@ def _end_all(
         writes += len(calls)
         for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
             del now[read.ordinal]
-            if ended is not None:
-                now[read.ordinal] = ended
-                grown += [ended.session_agent_uuid] if _has_grown(read, ended) else []
-    owing = [
-        each
-        for each in now.values()
-        if owes_runs(each) and (each.lease_until or 0) < app.lost_before()
-    ]
-    if owing:
-        app.records.parallel.run([partial(record_lost, app, each) for each in owing])
+            if ended is None:
+                continue
+            now[read.ordinal] = ended
+            if _has_grown(read, ended):
+                grown.append(ended.session_agent_uuid)
+    _record_all_lost(app, now.values())
     turn.rows += now.values()
     turn.has_grown |= bool(grown)
     return writes, min(grown, default=None)
@@ -236,18 +232,25 @@ def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAg
     Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds
     that another turn was faster sends nothing.
     """
-    over = (
-        each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)
-    )
-    first = next(over, next(iter(turn.rows), None))
     given = by.ordinal if by is not None else begun.by
-    ordinal = given if given is not None else first.ordinal if first is not None else 0
+    ordinal = given if given is not None else _first_over(turn)
     if app.transitions.session.agents_end_by(
         session, begun.held_with(app, turn), ordinal, turn.after
     ):
         app.queue.send(
             [Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)]
         )
+
+
+def _first_over(turn: _Turn) -> int:
+    """The first agent of the turn that owes nothing any more, else the first of all (an
+    ordinal).
+    """
+    over = (
+        each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)
+    )
+    first = next(over, next(iter(turn.rows), None))
+    return first.ordinal if first is not None else 0
 
 
 def _ended_by_itself(session: Session) -> bool:
@@ -293,10 +296,15 @@ def _endings(
     ]
     if session.status == "cancelled":
         return [(each, "cancelled") for each in ending]
-    # what was asked outside the task outlives it
-    ending = [each for each in ending if each.sink_count != 0]
-    free = [each for each in ending if each.lease_until is None or each.lease_until < lost_before]
-    return [(each, "skipped") for each in free if _is_the_engines(each)]
+    return [(each, "skipped") for each in ending if _may_skip(each, lost_before)]
+
+
+def _may_skip(agent: SessionAgent, lost_before: float) -> bool:
+    """Whether nobody holds an agent of the engine. What was asked outside the task outlives it."""
+    if agent.sink_count == 0:
+        return False
+    is_held = agent.lease_until is not None and agent.lease_until >= lost_before
+    return not is_held and _is_the_engines(agent)
 
 
 def _is_the_engines(agent: SessionAgent) -> bool:
@@ -311,6 +319,15 @@ def owes_runs(agent: SessionAgent) -> bool:
     return agent.state in TERMINAL_AGENT_STATES and (
         agent.lease_until is not None or bool(agent.lost_runs)
     )
+
+
+def _record_all_lost(app: App, agents: Iterable[SessionAgent]) -> None:
+    """As `record_lost`, of those that nobody holds any more."""
+    owing = [
+        each for each in agents if owes_runs(each) and (each.lease_until or 0) < app.lost_before()
+    ]
+    if owing:
+        app.records.parallel.run([partial(record_lost, app, each) for each in owing])
 
 
 def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:

@@ -29,12 +29,7 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
     there = {each.ordinal for each in agents}
     joins = {each.ordinal: waited_for(app, each) - there for each in agents if _waits(each)}
     sinks = _sinks(app, session, agents) - there
-    suspects = sinks.union(*joins.values())
-    gone = (
-        suspects - {each.ordinal for each in inputs.read(app, agents[0], suspects)}
-        if suspects
-        else suspects
-    )
+    gone = _deleted(app, agents[0], sinks.union(*joins.values()))
     releases = [
         partial(
             release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), EdgeOutcome.PASSES
@@ -49,6 +44,13 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
         ghost.sink_count = _sink_count(session, agents)
         finish_sink(app, ghost)
     return bool(gone)
+
+
+def _deleted(app: App, sibling: SessionAgent, suspects: set[int]) -> set[int]:
+    """Those of the session's agents (ordinals) that are not there when they are read again."""
+    if not suspects:
+        return suspects
+    return suspects - {each.ordinal for each in inputs.read(app, sibling, suspects)}
 
 
 def _waits(agent: SessionAgent) -> bool:

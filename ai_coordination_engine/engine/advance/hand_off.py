@@ -83,7 +83,7 @@ def hand_off(
         if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
             return claimed
         ready = _followers(app, agent, only)
-    first = next((each for each in ready if _may_claim(agent, each)), None) if has_time() else None
+    first = _first_to_claim(agent, ready) if has_time() else None
     app.queue.send([wake(each) for each in ready if each is not first])
     return _claim(app, first) if first is not None else None
 
@@ -143,6 +143,10 @@ def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAge
         )
     except Refused:
         return None
+
+
+def _first_to_claim(agent: SessionAgent, ready: Sequence[SessionAgent]) -> SessionAgent | None:
+    return next((each for each in ready if _may_claim(agent, each)), None)
 
 
 def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
@@ -295,23 +299,34 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     """A sink is terminal: the session ends when it was the last (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
-    upstream_failed = agent.state in ("failed", "cancelled") or (
-        agent.state == "skipped" and bool(agent.upstream_failed)
-    )
-    logs = _logs(app, agent) if upstream_failed else None
+    logs = _logs(app, agent) if _ends_in_failure(agent) else None
     key = (agent.coordination_uuid, agent.session_uuid)
     if agent.sink_count == 1:
-        values: dict[str, object] = {} if logs is None else {"upstream_failed": True, "logs": logs}
-        if agent.state == "skipped" and not upstream_failed:
-            values["logs"] = _skipped_sink(app, agent)
-        status = "failed" if upstream_failed else "completed"
-        session = app.transitions.session.finish_only_sink(
-            agent.partition_key, key, edge_id(agent), status, values
-        )
+        session = _finish_only_sink(app, agent, key, logs)
     else:
-        session = _finish_one_sink(app, agent, key, upstream_failed, logs)
+        session = _finish_one_sink(app, agent, key, logs is not None, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, session, agent)  # a join that needed only some has left others behind
+
+
+def _ends_in_failure(sink: SessionAgent) -> bool:
+    """Whether the session has failed by what became of this sink."""
+    is_skipped_by_failure = sink.state == "skipped" and bool(sink.upstream_failed)
+    return sink.state in ("failed", "cancelled") or is_skipped_by_failure
+
+
+def _finish_only_sink(
+    app: App, agent: SessionAgent, key: Key, failure: str | None
+) -> Session | None:
+    """The session has ended with its only sink: failed, when there is a `failure` to tell."""
+    status, values = "completed", dict[str, object]()
+    if failure is not None:
+        status, values = "failed", {"upstream_failed": True, "logs": failure}
+    elif agent.state == "skipped":
+        values = {"logs": _skipped_sink(app, agent)}
+    return app.transitions.session.finish_only_sink(
+        agent.partition_key, key, edge_id(agent), status, values
+    )
 
 
 def _finish_one_sink(

@@ -100,9 +100,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     # read once: of a wide join they are a blob
     agent.predecessors = app.records.load(agent.predecessors) or []
     definition = _definition(app, agent)
-    runtime: Mapping[str, Any] = (
-        definition.runtime.stored() if definition.runtime else app.settings.default_runtime
-    )
+    runtime = _runtime(app, definition)
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)
@@ -119,7 +117,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         agent_uuid=definition.agent_uuid,
         agent_name=definition.label,
         runtime=runtime,
-        instructions=str(runtime.get("instructions") or definition.agent_description or ""),
+        instructions=_instructions(runtime, definition),
         input=given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text(),
         query=given.query,
         task_query=app.records.load(agent.task_query) or "",
@@ -132,6 +130,14 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
     )
+
+
+def _runtime(app: App, definition: Agent) -> Mapping[str, Any]:
+    return definition.runtime.stored() if definition.runtime else app.settings.default_runtime
+
+
+def _instructions(runtime: Mapping[str, Any], definition: Agent) -> str:
+    return str(runtime.get("instructions") or definition.agent_description or "")
 
 
 def _given(

@@ -20,7 +20,7 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
     opened = _opening_once(app)
-    planned = [each for each in agents if each.definition is not None and each.map_ordinal is None]
+    planned = [each for each in agents if _is_planned(each)]
     if not planned:
         return None
     found: dict[str, Any] = {}
@@ -45,6 +45,11 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
         "subtaskQueries": subtasks,
         "onFailure": on_failure,
     }
+
+
+def _is_planned(agent: SessionAgent) -> bool:
+    """Whether the engine planned it, and it is no element of a map."""
+    return agent.definition is not None and agent.map_ordinal is None
 
 
 def agent_names(

@@ -76,29 +76,37 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     that the job was heard of sends the next; who comes earlier sends none, or there would be more
     of them with every look, but has the sweep look then: whoever was to send one may have died.
     """
-    task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
-    if (
-        task is not None
-        and task.status == "pending"
-        and task.deadline <= app.clock.now().timestamp()
-    ):
-        task = app.async_tasks.expire(task)
+    task = _task_of(app, agent)
     if task is None:
         raise AgentFailure(
             "Nothing is known of the long job any more.", retryable=True, error_class="lost"
         )
-    if task.status == "completed":
-        return AgentResult(app.records.load(task.agent_output) or "", task.usage or {})
-    if task.status == "failed":
-        raise AgentFailure(app.records.load(task.notes) or "The long job failed.", retryable=True)
-    if task.status == "expired":
-        raise AgentFailure(_expired(task), retryable=True, error_class="timeout")
+    if task.status != "pending":
+        return _result(app, task)
     is_due = agent.due_at <= app.clock.now().timestamp()
     if is_due and app.transitions.defer(agent, task.deadline):
         timers.wake_at(app, agent, task.deadline)
     else:
         timers.look_at(app, agent, task.deadline)
     return None
+
+
+def _task_of(app: App, agent: SessionAgent) -> AsyncTask | None:
+    """The job that the agent waits for; it has expired once it was not heard of in time."""
+    task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
+    if task is None or task.status != "pending":
+        return task
+    is_in_time = task.deadline > app.clock.now().timestamp()
+    return task if is_in_time else app.async_tasks.expire(task)
+
+
+def _result(app: App, task: AsyncTask) -> AgentResult:
+    """What an ended job has answered. Raises `AgentFailure`."""
+    if task.status == "failed":
+        raise AgentFailure(app.records.load(task.notes) or "The long job failed.", retryable=True)
+    if task.status == "expired":
+        raise AgentFailure(_expired(task), retryable=True, error_class="timeout")
+    return AgentResult(app.records.load(task.agent_output) or "", task.usage or {})
 
 
 def states(
@@ -186,13 +194,7 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
     """The status of the job, and what is kept of its end."""
     if (result is None) == (error is None):
         raise BadUserInput("completeAsyncTask takes either a result or an error.")
-    text = (
-        error
-        if error is not None
-        else without_mark(result)
-        if isinstance(result, str)
-        else _json(result)
-    )
+    text = error if error is not None else _text(result)
     if len(text) > MAX_TEXT:
         raise BadUserInput(
             f"The {'error' if error else 'result'} has {len(text)} characters; it takes {MAX_TEXT}."
@@ -201,6 +203,10 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
         raise BadUserInput("error is empty; it says why the job failed.")
     status, name = ("completed", "agent_output") if error is None else ("failed", "notes")
     return status, {name: text, "usage": plain_usage(usage) or None}
+
+
+def _text(result: Any) -> str:
+    return without_mark(result) if isinstance(result, str) else _json(result)
 
 
 def _json(result: Any) -> str:
