@@ -15,7 +15,7 @@ from benchmarks.density import (
     nested_ternaries,
 )
 
-ROOMS = ("adapters", "api", "domain", "entrypoints")
+ROOMS = ("adapters", "api", "domain", "engine", "entrypoints", "store")
 
 
 def files(room: str) -> Iterator[tuple[Path, ast.Module]]:
