@@ -304,7 +304,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     if agent.sink_count == 1:
         session = _finish_only_sink(app, agent, key, logs)
     else:
-        session = _finish_one_sink(app, agent, key, logs is not None, logs)
+        session = _finish_one_sink(app, agent, key, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, session, agent)  # a join that needed only some has left others behind
 
@@ -319,27 +319,29 @@ def _finish_only_sink(
     app: App, agent: SessionAgent, key: Key, failure: str | None
 ) -> Session | None:
     """The session has ended with its only sink: failed, when there is a `failure` to tell."""
-    status, values = "completed", dict[str, object]()
+    values: dict[str, object] = {}
     if failure is not None:
-        status, values = "failed", {"upstream_failed": True, "logs": failure}
+        values = {"upstream_failed": True, "logs": failure}
     elif agent.state == "skipped":
         values = {"logs": _skipped_sink(app, agent)}
+    status = "completed" if failure is None else "failed"
     return app.transitions.session.finish_only_sink(
         agent.partition_key, key, edge_id(agent), status, values
     )
 
 
 def _finish_one_sink(
-    app: App, agent: SessionAgent, key: Key, upstream_failed: bool, logs: str | None
+    app: App, agent: SessionAgent, key: Key, failure: str | None
 ) -> Session | None:
-    sink, width, told, has_result = edge_id(agent), 1, logs, agent.state == "completed"
+    sink, width, upstream_failed, told = edge_id(agent), 1, failure is not None, failure
+    has_result = agent.state == "completed"
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
         counter_shard = app.transitions.finish_edge(
             agent.partition_key,
             counter_shard_key,
             edge_id(agent),
             upstream_failed=upstream_failed,
-            note=logs,
+            note=failure,
         )
         if counter_shard is None or counter_shard.in_degree:
             return None
