@@ -10,16 +10,15 @@ from typing import Any, assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
+from ai_coordination_engine.engine.control.skips import predecessor_ordinals, why_skipped
+from ai_coordination_engine.engine.control.words import because, listed
 from ai_coordination_engine.engine.graph.inputs import counter_shard_family
 from ai_coordination_engine.engine.graph.keys import (
-    MAX_ELEMENTS,
     agent_key,
     counter_shard_number,
     ordinal_of,
 )
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED
 from ai_coordination_engine.store.transitions.counter_shards import is_wide, join_key
@@ -83,16 +82,11 @@ def _before(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> Sequ
     was skipped.
     """
     if agent.state == "skipped":
-        return _predecessor_ordinals(agent)
+        return predecessor_ordinals(agent)
     if agent.state not in ("initial", "pending"):
         return []
     waiting = counter_shards if is_wide(agent) else [agent]
     return [edge for each in waiting for edge in sorted(each.unfinished or ())]
-
-
-def _predecessor_ordinals(agent: SessionAgent) -> Sequence[int]:
-    """None when there are so many that they are a blob: that is not read for it."""
-    return agent.predecessors if isinstance(agent.predecessors, list) else []
 
 
 def explain(agent: SessionAgent, scene: Scene) -> Why:
@@ -163,81 +157,11 @@ def _ended(agent: SessionAgent, scene: Scene) -> Why:
     if agent.state == "completed":
         return Why("COMPLETED", "It has run and completed.")
     if agent.state == "failed":
-        return Why("FAILED", f"It has failed{_because(agent)}.")
+        return Why("FAILED", f"It has failed{because(agent)}.")
     if agent.state == "cancelled":
-        return Why("CANCELLED", f"It was cancelled{_because(agent)}.")
+        return Why("CANCELLED", f"It was cancelled{because(agent)}.")
     details = {"upstream_failed": bool(agent.upstream_failed)}
-    return Why("SKIPPED", _why_skipped(agent, scene), details=details)
-
-
-def _why_skipped(agent: SessionAgent, scene: Scene) -> str:
-    """The first reason that is certain, in this order."""
-    culprits = [each for each in scene.others if each.state in ("failed", "skipped", "cancelled")]
-    if culprits and agent.upstream_failed:
-        return f"It was skipped because of a failure before it: {_listed(culprits)}."
-    if not culprits and (reason := _cut_off(agent, scene.others)):
-        return f"It was skipped: {reason}."
-    session = scene.session
-    if session is not None and session.status in ("failed", "cancelled", "timeout"):
-        return f"It was skipped: the session is {session.status}; retrySession tries again."
-    if culprits:
-        return f"It was skipped because of what was skipped before it: {_listed(culprits)}."
-    return (
-        f"It was skipped{_because(agent)}: no condition led to it, no function chose it, or a"
-        " person ended it."
-    )
-
-
-def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
-    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when
-    that is not certain.
-
-    No output is read and nothing is evaluated: an expression may take long. What remains is what it
-    was.
-    """
-    are_all_known = len(before) == len(_predecessor_ordinals(agent))
-    if not are_all_known or not _lacks_predecessors(agent):
-        return ""
-    conditions = []
-    for each in before:
-        if not _shows_where_it_led(each):
-            return ""
-        edge = _edge_between(each, agent)
-        if edge is None:
-            continue
-        if each.chosen is not None and edge.agent_uuid not in each.chosen:
-            chosen = "others" if each.chosen else "none"
-            return f"the action function of {_label(each)} chose {chosen}"
-        if edge.condition is not None:
-            conditions.append(f'"{_cut(edge.condition, 200)}" on the output of {_label(each)}')
-    return _unmet(conditions)
-
-
-def _lacks_predecessors(agent: SessionAgent) -> bool:
-    """Whether it can never have the completed predecessors that it needs."""
-    if agent.still_needed is None:
-        return bool(agent.unsatisfied)
-    return bool(agent.still_needed > (agent.in_degree or 0))
-
-
-def _shows_where_it_led(predecessor: SessionAgent) -> bool:
-    """Whether its record tells its edges and what its function chose: no blob is read for it."""
-    has_edges = isinstance(predecessor.successors, list)
-    has_choice = not isinstance(predecessor.chosen, BlobReference)
-    return predecessor.state == "completed" and has_edges and has_choice
-
-
-def _edge_between(predecessor: SessionAgent, agent: SessionAgent) -> Edge | None:
-    to_agent = (each for each in edges(predecessor.successors) if each.ordinal == agent.ordinal)
-    return next(to_agent, None)
-
-
-def _unmet(conditions: Sequence[str]) -> str:
-    if not conditions:
-        return ""
-    if len(conditions) == 1:
-        return f"the condition {conditions[0]} was not met"
-    return f"of the conditions {', '.join(conditions)} too few were met"
+    return Why("SKIPPED", why_skipped(agent, scene.others, scene.session), details=details)
 
 
 def _running(agent: SessionAgent, scene: Scene) -> Why:
@@ -319,7 +243,7 @@ def _backs_off(agent: SessionAgent) -> Why:
     until = _time(agent.not_before)
     what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
     then = "it is tried again" if agent.acting else "the next begins"
-    message = f"{what} failed{_because(agent)}; {then} at {until.isoformat()}."
+    message = f"{what} failed{because(agent)}; {then} at {until.isoformat()}."
     return Why(
         "BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt}
     )
@@ -365,7 +289,7 @@ def _waits_for_user(agent: SessionAgent) -> Why:
 def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
     open_now = [each for each in scene.others if each.state not in TERMINAL_AGENT_STATES]
     more = scene.unfinished - len(scene.others)
-    words = _listed(scene.others) + (f", and {more} more" if more > 0 else "")
+    words = listed(scene.others) + (f", and {more} more" if more > 0 else "")
     details: dict[str, Any] = {"unfinished": scene.unfinished}
     if agent.mapped is not None:
         message = f"It waits for {scene.unfinished} of its {agent.mapped} elements: {words}."
@@ -400,39 +324,6 @@ def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetim
     if until is None:
         return "reconcileSession sends lost messages again.", None
     return f"The sweep looks after it at {until.isoformat()}; reconcileSession does so now.", until
-
-
-def _listed(agents: Sequence[SessionAgent]) -> str:
-    return (
-        ", ".join(f"{_label(each)} ({_doing(each)})" for each in agents)
-        or "none of them can be read"
-    )
-
-
-def _doing(agent: SessionAgent) -> str:
-    if agent.state == "wait_for_user_input":
-        return f"waits for {agent.awaits_user or 'a person'}"
-    if agent.async_task_uuid and agent.state == "pending":
-        return "waits for a long job"
-    return f"executing, attempt {agent.attempt}" if agent.state == "executing" else str(agent.state)
-
-
-def _label(agent: SessionAgent) -> str:
-    """The agent's name where the record holds it, else its uuid: a blob is not read for it."""
-    name = agent.definition.get("agent_name") if isinstance(agent.definition, dict) else None
-    index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
-    return (name or agent.agent_uuid or "?") + index
-
-
-def _because(agent: SessionAgent) -> str:
-    notes = agent.notes
-    if notes is None or isinstance(notes, BlobReference):
-        return ""
-    return f" ({_cut(str(notes), 300)})"
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _time(seconds: float | None) -> Any:

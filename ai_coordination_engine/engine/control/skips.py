@@ -1,0 +1,84 @@
+"""Why a session agent was skipped, in words for people. Pure."""
+
+from collections.abc import Sequence
+
+from ai_coordination_engine.engine.control.words import because, cut, label, listed
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.payload import BlobReference
+
+
+def why_skipped(
+    agent: SessionAgent, before: Sequence[SessionAgent], session: Session | None
+) -> str:
+    """The first reason that is certain; `before`: those of its predecessors that were read."""
+    culprits = [each for each in before if each.state in ("failed", "skipped", "cancelled")]
+    if culprits and agent.upstream_failed:
+        return f"It was skipped because of a failure before it: {listed(culprits)}."
+    if not culprits and (reason := _cut_off(agent, before)):
+        return f"It was skipped: {reason}."
+    if session is not None and session.status in ("failed", "cancelled", "timeout"):
+        return f"It was skipped: the session is {session.status}; retrySession tries again."
+    if culprits:
+        return f"It was skipped because of what was skipped before it: {listed(culprits)}."
+    return (
+        f"It was skipped{because(agent)}: no condition led to it, no function chose it, or a"
+        " person ended it."
+    )
+
+
+def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
+    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when
+    that is not certain.
+
+    No output is read and nothing is evaluated: an expression may take long. What remains is what it
+    was.
+    """
+    are_all_known = len(before) == len(predecessor_ordinals(agent))
+    if not are_all_known or not _lacks_predecessors(agent):
+        return ""
+    conditions = []
+    for each in before:
+        if not _shows_where_it_led(each):
+            return ""
+        edge = _edge_between(each, agent)
+        if edge is None:
+            continue
+        if each.chosen is not None and edge.agent_uuid not in each.chosen:
+            chosen = "others" if each.chosen else "none"
+            return f"the action function of {label(each)} chose {chosen}"
+        if edge.condition is not None:
+            conditions.append(f'"{cut(edge.condition, 200)}" on the output of {label(each)}')
+    return _unmet(conditions)
+
+
+def _lacks_predecessors(agent: SessionAgent) -> bool:
+    """Whether it can never have the completed predecessors that it needs."""
+    if agent.still_needed is None:
+        return bool(agent.unsatisfied)
+    return bool(agent.still_needed > (agent.in_degree or 0))
+
+
+def _shows_where_it_led(predecessor: SessionAgent) -> bool:
+    """Whether its record tells its edges and what its function chose: no blob is read for it."""
+    has_edges = isinstance(predecessor.successors, list)
+    has_choice = not isinstance(predecessor.chosen, BlobReference)
+    return predecessor.state == "completed" and has_edges and has_choice
+
+
+def _edge_between(predecessor: SessionAgent, agent: SessionAgent) -> Edge | None:
+    to_agent = (each for each in edges(predecessor.successors) if each.ordinal == agent.ordinal)
+    return next(to_agent, None)
+
+
+def _unmet(conditions: Sequence[str]) -> str:
+    if not conditions:
+        return ""
+    if len(conditions) == 1:
+        return f"the condition {conditions[0]} was not met"
+    return f"of the conditions {', '.join(conditions)} too few were met"
+
+
+def predecessor_ordinals(agent: SessionAgent) -> Sequence[int]:
+    """Who comes before it; empty when there are so many that they are a blob, which is not read."""
+    return agent.predecessors if isinstance(agent.predecessors, list) else []
