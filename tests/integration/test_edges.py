@@ -8,8 +8,8 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.conditions import holds
-from ai_coordination_engine.engine import outcomes
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph import edge_outcomes
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import rerun
@@ -188,7 +188,7 @@ def test_every_condition_of_a_step_is_evaluated_once(
         evaluated.append(expression)
         return holds(expression, value, budget)
 
-    monkeypatch.setattr(outcomes, "holds", counted)
+    monkeypatch.setattr(edge_outcomes, "holds", counted)
     same = {"conditions": {"a": "n > `1`"}}
     actions = {"b": same, "c": same, "d": {"conditions": {"a": "n > `2`", "b": "n > `3`"}}}
     says_n = dict.fromkeys("abc", says('{"n": 5}'))

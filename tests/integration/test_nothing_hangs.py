@@ -470,7 +470,7 @@ def test_what_nobody_stands_for_is_looked_at_and_told(
         with caplog.at_level(logging.WARNING):
             put_right(stage, session)
         (record,) = [each for each in caplog.records if each.message == "stuck"]
-        assert record.still_needed == [f"d ({broken.session_agent_uuid}) waits for nobody"]  # type: ignore[attr-defined]
+        assert record.missing == [f"d ({broken.session_agent_uuid}) waits for nobody"]  # type: ignore[attr-defined]
         assert record.session_uuid == session.session_uuid  # type: ignore[attr-defined]
         assert (
             stage.session(session).watch_at
@@ -491,6 +491,6 @@ def test_a_session_without_an_open_agent_that_has_not_ended_is_told(
     with caplog.at_level(logging.WARNING):
         sweep_after(stage, 1_000)
     (record,) = [each for each in caplog.records if each.message == "stuck"]
-    assert record.still_needed == ["the session waits for 2 of its agents"]  # type: ignore[attr-defined]
+    assert record.missing == ["the session waits for 2 of its agents"]  # type: ignore[attr-defined]
     found = stage.looking.table(SESSION).get(TENANT, names(session), consistent=True)
     assert found.watch_at is not None
