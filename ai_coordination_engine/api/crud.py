@@ -17,9 +17,11 @@ from graphql import (
     GraphQLResolveInfo,
     SelectionSetNode,
 )
+from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.api.content import Arguments, Content, check_arguments, unusable_ids
 from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.loaders import ChildrenLoader, Loaders
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
@@ -41,7 +43,8 @@ class Resource:
     `insertUpdate…` beside the key.
 
     `conditions` gives the condition of an update and of a delete, with what it means when it does
-    not hold.
+    not hold. `from_agents` and `from_runs` are fields for which all session agents or session runs
+    of the record are read.
     """
 
     entity: Entity
@@ -56,6 +59,8 @@ class Resource:
     delete_condition: Callable[[Context, Arguments], Guard] = lambda context, given: (None, "")
     needs_parent: Callable[[Arguments], bool] = lambda given: False
     delete_arguments: Mapping[str, object] | None = None
+    from_agents: tuple[str, ...] = ()
+    from_runs: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -125,14 +130,20 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
     return type(name, (graphene.ObjectType,), fields)
 
 
-async def find(resource: Resource, context: Context, given: Arguments) -> Record | None:
+async def find(
+    resource: Resource,
+    context: Context,
+    given: Arguments,
+    below: Callable[[Loaders], ChildrenLoader[Any] | None] = lambda loaders: None,
+) -> Record | None:
     """The record whose key the arguments name, or None, as for a key under which nothing can be
-    stored.
+    stored; what is `below` it is asked for anyway.
     """
     if unusable_ids(given):
         return None
-    record: Record | None = await context.loaders.of(resource.entity).one(
-        key_of(resource.entity, context.tenant, given)
+    loaders = context.loaders
+    record: Record | None = await loaders.of(resource.entity).one(
+        key_of(resource.entity, context.tenant, given), below(loaders)
     )
     return record
 
@@ -140,7 +151,14 @@ async def find(resource: Resource, context: Context, given: Arguments) -> Record
 async def _resolve_one(
     resource: Resource, root: object, info: GraphQLResolveInfo, **given: object
 ) -> object:
-    return await find(resource, info.context, given)
+    def below(loaders: Loaders) -> ChildrenLoader[Any] | None:
+        if any(_selects(info, to_camel(name)) for name in resource.from_agents):
+            return loaders.session_agents
+        if any(_selects(info, to_camel(name)) for name in resource.from_runs):
+            return loaders.session_runs
+        return None
+
+    return await find(resource, info.context, given, below)
 
 
 async def _resolve_list(

@@ -24,6 +24,7 @@ from ai_coordination_engine.store.models import (
     Task,
 )
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     ENTITIES,
@@ -33,6 +34,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
     Entity,
 )
+from ai_coordination_engine.store.records.repository import visible
 from ai_coordination_engine.store.tables.table import Key
 
 R = TypeVar("R", bound=Record)
@@ -58,18 +60,26 @@ class RecordLoader(DataLoader[Key, R | None], Generic[R]):
         )
         return [found.get(key) for key in keys]
 
-    def one(self, key: Key) -> "asyncio.Future[R | None]":
+    def one(
+        self, key: Key, below: "ChildrenLoader[Any] | None" = None
+    ) -> "asyncio.Future[R | None]":
         """The record under a key, or None: one GetItem, however many root fields of the request ask
-        for it.
+        for it. What is asked for `below` a session tells whether its start is confirmed.
         """
         if key not in self._ones:
-            self._ones[key] = asyncio.ensure_future(self._get(key))
+            self._ones[key] = asyncio.ensure_future(self._get(key, below))
         return self._ones[key]
 
-    async def _get(self, key: Key) -> R | None:
-        return await asyncio.to_thread(
-            self._app.records.get, self._entity, self._tenant, key, consistent=self._consistent
-        )
+    async def _get(self, key: Key, below: "ChildrenLoader[Any] | None") -> R | None:
+        records, known = self._app.records, {"consistent": self._consistent}
+        if below is None:
+            return await asyncio.to_thread(records.get, self._entity, self._tenant, key, **known)
+        table = records.table(self._entity)
+        found = await asyncio.to_thread(table.get, self._tenant, key, **known)
+        if found is not None and is_starting(found) and found.partition_key == self._tenant:
+            await below.load(key)
+            await asyncio.to_thread(records.look_at_starts, [found], **known)
+        return visible(found, self._tenant)  # type: ignore[no-any-return]
 
 
 class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):

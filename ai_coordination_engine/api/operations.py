@@ -40,6 +40,7 @@ def ping() -> graphene.Field:
 def _start(context: Context, start: Start) -> object:
     now = context.app.clock.now()
     session = execute_procedure(context.app, context.tenant, start, context.warn)
+    context.reading.records.seen(session.first_agent)
     if session.created_at >= now:  # and not by an earlier, equal start
         context.just_started.add((session.coordination_uuid, session.session_uuid))
     return session

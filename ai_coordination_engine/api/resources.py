@@ -192,6 +192,8 @@ SESSION = Resource(
     content=content.session,
     words={"statuses": statuses.SESSION_STATUSES},
     write=_write_session,
+    from_agents=("session_agents", "definition"),
+    from_runs=("session_runs",),
     update_condition=_session_update,
 )
 SESSION_AGENT = Resource(

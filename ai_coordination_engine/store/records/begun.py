@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.tables.table import Key
 
 _AT_ONCE = 100  # rows whose first agents are read in one request
@@ -50,6 +50,42 @@ def tell(session: Session, first: SessionAgent | None) -> None:
     """Say of a session that is starting what its agent 0 says."""
     if first is not None and first.unconfirmed is None:
         session.unconfirmed, session.first_agent = None, first
+
+
+class KnownStarts:
+    """What one request has read that shows a start to be confirmed, so that it is read once.
+
+    The uuid of an agent is made from its session's nonce: an earlier session of the same uuid, or a
+    start that was given up, is never taken for this one.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[Key, SessionAgent] = {}
+        self._begun: dict[str, tuple[int, str]] = {}  # one agent that has begun, by session uuid
+        self._ran: set[Key] = set()
+
+    def see(self, record: Any) -> None:
+        """Remember an agent or a run that people see."""
+        if isinstance(record, SessionRun):
+            self._ran.add((record.session_uuid, record.session_agent_uuid))
+        elif isinstance(record, SessionAgent) and record.ordinal is not None:
+            if record.ordinal == 0:
+                self._first[record.session_uuid, record.session_agent_uuid] = record
+            elif record.attempt:
+                self._begun[record.session_uuid] = record.ordinal, record.session_agent_uuid
+
+    def tell(self, session: Session, *, with_first: bool) -> bool:
+        """Whether it is known that a session that is starting is confirmed, which it says then;
+        `with_first`: its agent 0 is still as it was seen.
+        """
+        key = first_key(session)
+        first = self._first.get(key)
+        ordinal, uuid = self._begun.get(session.session_uuid, (0, ""))
+        has_begun = key in self._ran or _agent_key(session, ordinal, session.nonce)[1] == uuid
+        if first is None and not has_begun:
+            return False
+        session.unconfirmed, session.first_agent = None, first if with_first else None
+        return True
 
 
 def may_have_begun(session: Session) -> bool:

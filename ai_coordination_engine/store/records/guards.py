@@ -29,6 +29,7 @@ class _Look:
     count: int
     is_all: bool
     dead: Sequence[Record]
+    starting: Sequence[Session] = ()  # of these the rows do not tell which of the two they are
 
 
 def delete(
@@ -156,23 +157,28 @@ def _look_at_all(repository: Repository, entity: Entity, tenant: str, key: Key) 
         (child, shard) for child in entity.guards for shard in range(repository.table(child).shards)
     ]
     calls = [partial(_look, repository, child, tenant, key, shard) for child, shard in shards]
-    found = list(zip(shards, repository.parallel.run(calls), strict=True))
+    looks = repository.parallel.run(calls)
+    starting = [each for look in looks for each in look.starting]
+    repository.look_at_starts(starting, consistent=True)
+    found = list(zip(shards, looks, strict=True))
     return [
         _merged([look for (each, _), look in found if each is child]) for child in entity.guards
     ]
 
 
 def _merged(looks: Sequence[_Look]) -> _Look:
-    """What was seen of one kind in all shards."""
-    count = sum(each.count for each in looks)
+    """What was seen of one kind in all shards; those that are `starting` have been looked at."""
+    dead = [record for look in looks for record in look.dead]
+    given_up = [each for look in looks for each in look.starting if each.unconfirmed is not None]
+    count = sum(each.count for each in looks) - len(given_up)
     is_all = count <= _LOOK and all(each.is_all for each in looks)
-    return _Look(min(count, _LOOK), is_all, [dead for each in looks for dead in each.dead])
+    return _Look(min(count, _LOOK), is_all, [*dead, *given_up])
 
 
 def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, shard: int) -> _Look:
-    """The children in a shard that stand in the way, counted up to `_LOOK`."""
+    """The children in a shard that stand in the way, or may, counted until there are `_LOOK`."""
     table, now = repository.table(child), repository.clock.now()
-    counted, dead, after = 0, list[Record](), None
+    counted, dead, starting, after = 0, list[Record](), list[Session](), None
     while True:
         records, after = table.query(
             tenant, parent_key[1], after=after, limit=_LOOK, consistent=True, shard=shard
@@ -187,12 +193,13 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, s
             for each in own
             if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
         ]
-        repository.look_at_starts(over, consistent=True)
-        ended = [each for each in over if each.unconfirmed is not None]
+        unsure = [each for each in over if isinstance(each, Session) and is_starting(each)]
+        ended = [each for each in over if not (isinstance(each, Session) and is_starting(each))]
         counted += len(own) - len(ended)
+        starting += unsure
         dead += ended
         if counted >= _LOOK or after is None:
-            return _Look(min(counted, _LOOK), counted <= _LOOK and after is None, dead)
+            return _Look(counted, after is None, dead, starting)
 
 
 def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:

@@ -87,7 +87,7 @@ def read_page(
     is_whole_list = not after and end is None
     total, is_only_part = _total(source, asked, len(found) if is_whole_list else None)
     return Page(
-        [record for record, _ in found[skip : skip + size]],
+        [repository.seen(record) for record, _ in found[skip : skip + size]],
         size,
         number,
         total,

@@ -6,7 +6,6 @@ A record of another tenant does not exist. Attributes that were moved to a blob 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from hashlib import sha256
 from typing import Any
@@ -21,7 +20,7 @@ from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.records import marks
-from ai_coordination_engine.store.records.begun import first_key, is_starting, tell
+from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.tables.parallel import Parallel
@@ -49,13 +48,19 @@ class Repository:
         self.parallel = Parallel()
         self._inline_limit = inline_limit
         self.meter: Meter | None = None
+        self._known: KnownStarts | None = None
 
     def metered(self, meter: Meter) -> "Repository":
-        """The same records, every read of them charged to a request; reads raise `OverBudget`."""
+        """The same records, every read of them charged to a request; reads raise `OverBudget`.
+
+        What the request reads of a session's agents and runs also tells that its start is
+        confirmed.
+        """
         other = copy(self)
         other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
         other.blobs = MeteredBlobs(self.blobs, meter)
         other.meter = meter
+        other._known = KnownStarts()
         return other
 
     def table(self, entity: Entity) -> Table[Any]:
@@ -69,7 +74,7 @@ class Repository:
         found = self.table(entity).get(tenant, key, consistent=consistent)
         if found is not None:
             self.look_at_starts([found], consistent=consistent)
-        return visible(found, tenant)
+        return self.seen(visible(found, tenant))
 
     def get_many(
         self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False
@@ -77,7 +82,7 @@ class Repository:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
         found = self.table(entity).get_many(tenant, keys, consistent=consistent)
         self.look_at_starts([*found.values()], consistent=consistent)
-        return {key: record for key, record in found.items() if visible(record, tenant)}
+        return {key: self.seen(record) for key, record in found.items() if visible(record, tenant)}
 
     def children(
         self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False
@@ -87,7 +92,7 @@ class Repository:
         """
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
         return (
-            record
+            self.seen(record)
             for record in rows
             if visible(record, tenant) and is_below(record, entity, parent_key)
         )
@@ -108,10 +113,13 @@ class Repository:
 
     def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
         """See of sessions, which belong to one tenant, whether their starts are confirmed: then
-        they show no reservation. One BatchGetItem per 100 of which their rows do not tell; no call
-        where there are none.
+        they show no reservation. One BatchGetItem per 100 of which neither their rows tell nor what
+        the request has read; no call where there are none.
         """
         starting = [each for each in records if isinstance(each, Session) and is_starting(each)]
+        if (known := self._known) is not None:
+            with_first = not consistent
+            starting = [each for each in starting if not known.tell(each, with_first=with_first)]
         if starting:
             agents = self.tables[SessionAgent]
             tenant = starting[0].partition_key
@@ -120,6 +128,14 @@ class Repository:
             )
             for each in starting:
                 tell(each, found.get(first_key(each)))
+
+    def seen(self, record: Any) -> Any:
+        """The record, which people see; what a session's agent or run tells of its start is
+        remembered for the request.
+        """
+        if self._known is not None:
+            self._known.see(record)
+        return record
 
     def load(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
@@ -156,17 +172,19 @@ class Repository:
             self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
         )
         table = self.table(entity)
+        confirmed: Session | None = None  # by its agent 0: the write says so in its row
         while True:
-            place = _Place(self, entity, tenant, key)
+            place = _Place(self, entity, tenant, key, confirmed)
+            exists = self._exists(table, tenant, condition, still=confirmed is not None)
+            confirming = [] if confirmed is None else [Session.unconfirmed.remove()]
             try:
                 actions = self._actions(entity, tenant, key, content(parent, False), place)
-                return table.update(
-                    tenant, key, actions, place.is_the_same(self._exists(table, tenant, condition))
-                )
+                return table.update(tenant, key, [*actions, *confirming], place.is_the_same(exists))
             except Refused as refused:
                 old = refused.old
-            if old is None or old.partition_key != tenant or not self._now_says_so(old):
+            if confirmed is not None or not self._now_says_so(old, tenant):
                 break
+            confirmed = old
         if place.was_left(old):
             conflict = f"Somebody has deleted this {entity.name} and created it anew; try again."
         if old is None:
@@ -285,17 +303,13 @@ class Repository:
 
     # Inside
 
-    def _now_says_so(self, session: Any) -> bool:
-        """Whether the row of a session that did not say so says now that it is confirmed."""
+    def _now_says_so(self, session: Any, tenant: str) -> bool:
+        """Whether a session of this tenant is confirmed whose row does not say so."""
         if not isinstance(session, Session) or not is_starting(session):
             return False
+        if session.partition_key != tenant:
+            return False
         self.look_at_starts([session], consistent=True)
-        if session.unconfirmed is None:
-            still = same(Session.nonce, session.nonce) & Session.deleting.does_not_exist()
-            with suppress(Refused):
-                key = (session.coordination_uuid, session.session_uuid)
-                actions = [Session.unconfirmed.remove()]
-                self.tables[Session].update(session.partition_key, key, actions, still)
         return session.unconfirmed is None
 
     def _packed(
@@ -385,8 +399,14 @@ class Repository:
             raise busy from refused
 
     @staticmethod
-    def _exists(table: Table[Any], tenant: str, condition: Condition | None) -> Any:
-        exists = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
+    def _exists(
+        table: Table[Any], tenant: str, condition: Condition | None, *, still: bool = False
+    ) -> Any:
+        """The condition of an update; `still`: the record was confirmed, and is not given up."""
+        visible_now: Any = table.model.unconfirmed.does_not_exist()
+        if still:
+            visible_now |= table.model.deleting.does_not_exist()
+        exists = (table.model.partition_key == tenant) & visible_now
         return exists & condition if condition is not None else exists
 
     @staticmethod
@@ -400,12 +420,14 @@ class Repository:
 
 class _Place:
     """Where the large values of an update go: below the very record that it is written to, which is
-    read for them.
+    read for them unless it is `known`.
     """
 
-    def __init__(self, records: Repository, entity: Entity, tenant: str, key: Key) -> None:
+    def __init__(
+        self, records: Repository, entity: Entity, tenant: str, key: Key, known: Record | None
+    ) -> None:
         self._records, self._entity, self._tenant, self._key = records, entity, tenant, key
-        self._record: Record | None = None
+        self._record = known
 
     def __call__(self) -> str:
         """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem,

@@ -185,8 +185,8 @@ class Steering(AgentWrites):
     ) -> Session | None:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it
         sooner than `session` says; the session as it is then, confirmed or not, and None where that
-        was not written. With `gives_up` it stays as it is while somebody ends a wait. Never raises
-        `Refused`.
+        was not written; the row of one that was seen to be confirmed says so then. With `gives_up`
+        it stays as it is while somebody ends a wait. Never raises `Refused`.
         """
         key = _key_of(session)
         condition = same(Session.watch_at, session.watch_at)
@@ -197,6 +197,9 @@ class Steering(AgentWrites):
             actions = _watching(session, at)
             later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
             condition = Session.session_uuid.exists() & (condition | later)
+        if session.nonce is not None and session.unconfirmed is None:  # as somebody has seen
+            actions = [*actions, Session.unconfirmed.remove()]
+            condition &= same(Session.nonce, session.nonce)
         if gives_up:
             condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
         try:
