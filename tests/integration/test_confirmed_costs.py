@@ -123,9 +123,9 @@ def test_a_change_by_hand_writes_that_the_session_is_confirmed(
         )
         return dict(stage.requests)
 
-    assert change(userId="u") == {"UpdateItem": 2, "BatchGetItem": 1}
+    assert change(userId="u") == {"UpdateItem": 2, "BatchGetItem": 1}  # that tells its status, too
     assert row(stage, session).unconfirmed is None
-    assert change(userId="v") == {"UpdateItem": 1}
+    assert change(userId="v") == {"UpdateItem": 1, "BatchGetItem": 1}  # its status
 
 
 def test_a_large_change_by_hand_is_written_once(

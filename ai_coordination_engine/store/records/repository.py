@@ -179,7 +179,12 @@ class Repository:
             confirming = [] if confirmed is None else [Session.unconfirmed.remove()]
             try:
                 actions = self._actions(entity, tenant, key, content(parent, False), place)
-                return table.update(tenant, key, [*actions, *confirming], place.is_the_same(exists))
+                stored = table.update(
+                    tenant, key, [*actions, *confirming], place.is_the_same(exists)
+                )
+                if confirmed is not None:
+                    stored.first_agent = confirmed.first_agent
+                return stored
             except Refused as refused:
                 old = refused.old
             if confirmed is not None or not self._now_says_so(old, tenant):
