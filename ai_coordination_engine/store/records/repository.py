@@ -172,19 +172,15 @@ class Repository:
             self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
         )
         table = self.table(entity)
-        confirmed: Session | None = None  # by its agent 0: the write says so in its row
+        confirmed: Session | None = None
         while True:
             place = _Place(self, entity, tenant, key, confirmed)
             exists = self._exists(table, tenant, condition, still=confirmed is not None)
-            confirming = [] if confirmed is None else [Session.unconfirmed.remove()]
             try:
                 actions = self._actions(entity, tenant, key, content(parent, False), place)
-                stored = table.update(
-                    tenant, key, [*actions, *confirming], place.is_the_same(exists)
+                return self._update(
+                    table, tenant, key, actions, place.is_the_same(exists), confirmed
                 )
-                if confirmed is not None:
-                    stored.first_agent = confirmed.first_agent
-                return stored
             except Refused as refused:
                 old = refused.old
             if confirmed is not None or not self._now_says_so(old, tenant):
@@ -307,6 +303,22 @@ class Repository:
         return self._packed(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
 
     # Inside
+
+    @staticmethod
+    def _update(
+        table: Table[Any],
+        tenant: str,
+        key: Key,
+        actions: list[Action],
+        condition: Any,
+        confirmed: Session | None,
+    ) -> Any:
+        """Update a record; a session that is `confirmed` by its agent 0 says so in its row then."""
+        if confirmed is None:
+            return table.update(tenant, key, actions, condition)
+        stored = table.update(tenant, key, [*actions, Session.unconfirmed.remove()], condition)
+        stored.first_agent = confirmed.first_agent
+        return stored
 
     def _now_says_so(self, session: Any, tenant: str) -> bool:
         """Whether a session of this tenant is confirmed whose row does not say so."""
