@@ -112,9 +112,9 @@ COMPLETED = {
 
 def but_watch(item: str) -> str:
     """An item, whenever the sweep looks at it: a repeated start makes up for what the first may
-    have left undone.
+    have left undone. It writes in the row that the session is confirmed, too.
     """
-    return re.sub(r"'watch_at': {'N': '[\d.]+'}", "", item)
+    return re.sub(r"'(watch_at|unconfirmed)': {'[NS]': '[^']+'}(, )?", "", item)
 
 
 def test_a_start_sent_twice_starts_one_session(

@@ -5,6 +5,7 @@ unmark it.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -188,18 +189,26 @@ def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, s
             for each in records
             if each.partition_key == tenant and is_below(each, child, parent_key)
         ]
-        over = [
-            each
-            for each in own
-            if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
-        ]
-        unsure = [each for each in over if isinstance(each, Session) and is_starting(each)]
-        ended = [each for each in over if not (isinstance(each, Session) and is_starting(each))]
+        ended, unsure = _over(own, now)
         counted += len(own) - len(ended)
         starting += unsure
         dead += ended
         if counted >= _LOOK or after is None:
             return _Look(counted, after is None, dead, starting)
+
+
+def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Session]]:
+    """Which of these are reservations whose time is over; and of which sessions their first agents
+    must be asked whether they are.
+    """
+    over = [
+        each
+        for each in records
+        if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
+    ]
+    unsure = [each for each in over if isinstance(each, Session) and is_starting(each)]
+    asked = {id(each) for each in unsure}
+    return [each for each in over if id(each) not in asked], unsure
 
 
 def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
