@@ -343,7 +343,7 @@ def test_an_agent_whose_message_cannot_be_buried_is_let_go(
     def refuse(wake: Wake) -> None:
         raise NotFound("no queue")
 
-    monkeypatch.setattr(stage.queue, "bury", refuse)
+    monkeypatch.setattr(stage.queue, "dead_letter", refuse)
     for _ in range(3):  # each is a receipt more, until the message is poison
         with pytest.raises(NotFound):
             run_step(stage.app, message.wake)
