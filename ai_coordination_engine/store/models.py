@@ -143,7 +143,9 @@ class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
 
 
 class SessionsByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Sessions by tenant and status (`store.session_status`), in order of creation; sparse."""
+    """Sessions by tenant and status (`store.records.session_status`), in order of creation;
+    sparse.
+    """
 
     by_status = UnicodeAttribute(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)

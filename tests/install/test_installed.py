@@ -35,7 +35,7 @@ def test_what_people_import_needs_nothing_but_the_wheel(
 
 def test_what_runs_on_aws_needs_no_extra(installed: Installed, base: Path, tmp_path: Path) -> None:
     code = """import sys
-from ai_coordination_engine.entrypoints import api_handler, sweep, worker
+from ai_coordination_engine.entrypoints.aws import api_handler, sweep, worker
 print(*sys.modules)"""
     region = {"AWS_DEFAULT_REGION": "us-east-1"}
     done = installed.run("python", "-c", code, cwd=tmp_path, others=base, **region)
@@ -81,16 +81,16 @@ def route(request: ActionRequest) -> ActionResult:
     return ActionResult(successors="pager", chosen=[])
 """
 ERRORS = [
-    'wrong.py:6: "AgentRequest" has no attribute "inputs"; maybe "input"?  [attr-defined]',
+    'wrong.py:7: "AgentRequest" has no attribute "inputs"; maybe "input"?  [attr-defined]',
     (
-        'wrong.py:7: Argument "retryable" to "AgentFailure" has incompatible type "int"; expected'
+        'wrong.py:8: Argument "retryable" to "AgentFailure" has incompatible type "int"; expected'
         ' "bool"  [arg-type]'
     ),
     (
-        'wrong.py:8: Argument "output" to "AgentResult" has incompatible type "int"; expected "str"'
+        'wrong.py:9: Argument "output" to "AgentResult" has incompatible type "int"; expected "str"'
         "  [arg-type]"
     ),
-    'wrong.py:12: Unexpected keyword argument "chosen" for "ActionResult"  [call-arg]',
+    'wrong.py:13: Unexpected keyword argument "chosen" for "ActionResult"  [call-arg]',
 ]
 
 

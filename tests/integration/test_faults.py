@@ -117,7 +117,7 @@ def test_what_cannot_even_be_let_go_was_refused_all_the_same(
         expire_lease(*given, **more)
 
     outage(stage, "PutItem", 0.2)
-    monkeypatch.setattr(stage.app.transitions, "let_go", sometimes)
+    monkeypatch.setattr(stage.app.transitions, "expire_lease", sometimes)
     assert deliver(stage, seconds=1) == []
     check_promises(stage, session)
     assert next(calls) > 10

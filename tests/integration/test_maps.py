@@ -347,11 +347,12 @@ def crash(*_: Any) -> None:
 
 def test_a_map_whose_list_was_deleted_while_it_was_expanded_fails(app: App) -> None:
     stage = stage_of(app, behaviours={"a": lambda request: '["x"]'})
-    session = stage.start(stage.define(GRAPH, actions={"m": {"map": {"over": "a"}}}))
+    graph = {"r": "", "a": "r", "m": "a", "z": "m"}  # the first agent confirms the start
+    session = stage.start(stage.define(graph, actions={"m": {"map": {"over": "a"}}}))
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Crash):
         patched.setattr(maps, "_start", crash)
         run_step(stage.app, stage.queue.sent[0])
-    lister, waiting, _ = stage.agents(session.session_uuid)
+    _, lister, waiting, _ = stage.agents(session.session_uuid)
     assert (waiting.state, waiting.mapped, waiting.elements_sent) == ("pending", 1, None)
     stage.app.records.table(SESSION_AGENT).delete(
         lister.partition_key,

@@ -231,7 +231,9 @@ class Stage:
         return status_of(found, first) if may_have_begun(found) else str(found.status)
 
     def agents(self, session_uuid: str) -> list[SessionAgent]:
-        """The session agents in order of their ordinals; a fence is none (`store.starts`)."""
+        """The session agents in order of their ordinals; a fence is none
+        (`store.transitions.starts`).
+        """
         rows = self.looking.table(SESSION_AGENT).query_all(TENANT, session_uuid, consistent=True)
         return [each for each in rows if each.agent_uuid is not None]
 

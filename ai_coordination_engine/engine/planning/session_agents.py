@@ -218,7 +218,7 @@ def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
 
 
 def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
-    """What `engine.rules` reads, each only where it says something."""
+    """What `engine.graph.rules` reads, each only where it says something."""
     action = each.action
     after = [planned.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
     given = {

@@ -3,11 +3,11 @@ queue.
 
 The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard
 lets go of its coordination; then its agents but the first, in batches, and the coordination is read
-again; then the first agent, which confirms the session (`store.starts`); last the roots are
-enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody runs;
-the sweep fences and removes it. One with a `session_uuid` chosen by the client may be sent again:
-each try writes agents of its own, whose uuids nobody else knows, and the first that confirms the
-session makes them count. Who has not written the session itself confirms in its row.
+again; then the first agent, which confirms the session (`store.transitions.starts`); last the roots
+are enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody
+runs; the sweep fences and removes it. One with a `session_uuid` chosen by the client may be sent
+again: each try writes agents of its own, whose uuids nobody else knows, and the first that confirms
+the session makes them count. Who has not written the session itself confirms in its row.
 """
 
 from collections.abc import Callable, Mapping, Sequence

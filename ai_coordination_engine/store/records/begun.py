@@ -40,7 +40,7 @@ def _agent_key(session: Session, ordinal: int, incarnation: str | None) -> Key:
 
 def is_starting(session: Session) -> bool:
     """Whether the row leaves it open that the session is confirmed: its agent 0 tells
-    (`store.starts`).
+    (`store.transitions.starts`).
     """
     is_reserved = session.unconfirmed is not None and session.deleting is None
     return is_reserved and session.plan_hash is not None and session.restart is None

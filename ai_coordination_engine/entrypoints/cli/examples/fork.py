@@ -1,5 +1,4 @@
-"""A fork: the end of a session is tried again with another instruction, without paying for its
-beginning again.
+"""A fork: the end of a session tries another instruction, its beginning is not paid for again.
 
 Run it: python fork.py
 
