@@ -440,8 +440,7 @@ coordination:
 task:
   on_failure: continue
   actions:
-    worker: {after: lister, map: lister,
-             retry: {attempts: 2, backoff_seconds: 0.5}, fallback: spare}
+    worker: {after: lister, map: lister, retry: {attempts: 2, backoff_seconds: 0.5}, fallback: spare}
     s-1: {after: [lister], when: "ok == `true`"}
     judge:
       after: [worker, spare, lister]
@@ -452,7 +451,7 @@ task:
       answer_schema: {type: object, properties: {fileName: {const: null}}}
       answer_within_seconds: 60
       default_answer: "{}"
-"""
+"""  # noqa: E501
 
 
 def rule_problems(old: str, new: str) -> list[str]:
