@@ -250,15 +250,13 @@ def test_no_value_is_an_internal_error(root: str, name: str, shared_app: App, kn
         check()
 
 
-def test_no_life_of_a_thread_is_an_internal_error(shared_app: App, known: Known) -> None:
+def test_no_life_of_a_thread_is_an_internal_error(shared_app: App) -> None:
     with asyncio.Runner() as runner:
         api = Api(shared_app, runner)
-        session, thread = known.more["sessionUuid"][1], known.more["threadUuid"][0]
-        above = {
-            "coordinationUuid": known.usual["coordinationUuid"],
-            "sessionUuid": session,
-            "threadUuid": thread,
-        }
+        coordination = {"coordinationUuid": World(api)["coordinationUuid"]}
+        first = data(api, "askOperationHub", **coordination, userQuery="q")
+        thread = first["threadUuid"]
+        above = {**coordination, "sessionUuid": first["sessionUuid"], "threadUuid": thread}
         for minutes, is_alive in ((2**31 - 1, True), (-(2**31), False), (-1, False), (60, True)):
             asked = data(api, "askOperationHub", **above, userQuery="q", threadLifeMinutes=minutes)
             assert (asked["threadUuid"] == thread) is is_alive
