@@ -16,11 +16,13 @@ from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.advance.hand_off import (
     counter_shard_key_of,
     evaluated,
+    release,
+    skip_stuck,
+)
+from ai_coordination_engine.engine.advance.sinks import (
     fail_session,
     finish_sink,
-    release,
     sink_counter_shard_key_of,
-    skip_stuck,
 )
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt.busy import Busy

@@ -15,6 +15,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance import maps
+from ai_coordination_engine.engine.advance.sinks import fail_session
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.step import Busy, run_step
@@ -460,7 +461,7 @@ def test_a_failure_that_comes_after_a_retry_does_not_fail_the_session(stage: Sta
     session = failed(stage)
     late = stage.agent(session.session_uuid, "b")
     retry(stage, session)
-    advance.fail_session(stage.app, late)
+    fail_session(stage.app, late)
     assert stage.session(session).status == "in_progress"
     assert "skipped" not in stage.states(session.session_uuid).values()
     stage.drain()

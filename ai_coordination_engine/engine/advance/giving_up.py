@@ -4,6 +4,7 @@ session follows.
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.advance import hand_off as advance
+from ai_coordination_engine.engine.advance.sinks import fail_for
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.attempt.leases import ExpiringOnError
@@ -31,7 +32,7 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     note = f"Its message is in the dead-letter queue: {reason}"
     failed = _give_up(app, agent, note)
     if failed is not None:
-        advance.fail_for(app, failed, f"Agent {label(app, failed)}: {note}")
+        fail_for(app, failed, f"Agent {label(app, failed)}: {note}")
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:

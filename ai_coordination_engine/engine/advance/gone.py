@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
-from ai_coordination_engine.engine.advance.hand_off import finish_sink, release
+from ai_coordination_engine.engine.advance.hand_off import release
+from ai_coordination_engine.engine.advance.sinks import finish_sink
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, EdgeOutcome

@@ -1,6 +1,4 @@
-"""What follows from a terminal agent: edges go, successors wake or are skipped, the session ends.
-May be repeated.
-"""
+"""What follows from a terminal agent: edges go, successors wake or are skipped. May be repeated."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +6,8 @@ from functools import partial
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import is_ready, is_unsatisfied
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.advance.ending import finish_ended, record_lost
+from ai_coordination_engine.engine.advance.ending import record_lost
+from ai_coordination_engine.engine.advance.sinks import MAX_LOGS, fail_session, finish_sink
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.graph import rules
@@ -23,18 +21,13 @@ from ai_coordination_engine.engine.graph.edge_outcomes import (
     held_again,
 )
 from ai_coordination_engine.engine.graph.inputs import label
-from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key, edge_id, family
+from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, family
 from ai_coordination_engine.ports import AgentFailure
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions import counter_shards
 
 _UPSTREAM_FAILED = "Skipped because of a failure before it."
-_NOTHING = (
-    "There is no result: every agent that nobody waits for was skipped, because no condition or"
-    " choice led to it."
-)
-MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
 @dataclass
@@ -290,135 +283,3 @@ def _skip_on(app: App, followers: Followers) -> None:
         followers.ready.extend(further.ready)
         followers.skipped.extend(further.skipped)
     followers.ready = list({each.ordinal: each for each in followers.ready}.values())
-
-
-# The session
-
-
-def finish_sink(app: App, agent: SessionAgent) -> None:
-    """A sink is terminal: the session ends when it was the last (promise P6)."""
-    if not agent.sink_count:
-        return  # asked outside a task: nothing ends with it
-    logs = _logs(app, agent) if _ends_in_failure(agent) else None
-    key = (agent.coordination_uuid, agent.session_uuid)
-    if agent.sink_count == 1:
-        session = _finish_only_sink(app, agent, key, logs)
-    else:
-        session = _finish_one_sink(app, agent, key, logs)
-    if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
-        finish_ended(app, session, agent)  # a join that needed only some has left others behind
-
-
-def _ends_in_failure(sink: SessionAgent) -> bool:
-    """Whether the session has failed by what became of this sink."""
-    is_skipped_by_failure = sink.state == "skipped" and bool(sink.upstream_failed)
-    return sink.state in ("failed", "cancelled") or is_skipped_by_failure
-
-
-def _finish_only_sink(
-    app: App, agent: SessionAgent, key: Key, failure: str | None
-) -> Session | None:
-    """The session has ended with its only sink: failed, when there is a `failure` to tell."""
-    values: dict[str, object] = {}
-    if failure is not None:
-        values = {"upstream_failed": True, "logs": failure}
-    elif agent.state == "skipped":
-        values = {"logs": _skipped_sink(app, agent)}
-    status = "completed" if failure is None else "failed"
-    return app.transitions.session.finish_only_sink(
-        agent.partition_key, key, edge_id(agent), status, values
-    )
-
-
-def _finish_one_sink(
-    app: App, agent: SessionAgent, key: Key, failure: str | None
-) -> Session | None:
-    sink, width, upstream_failed, told = edge_id(agent), 1, failure is not None, failure
-    has_result = agent.state == "completed"
-    if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
-        counter_shard = app.transitions.finish_edge(
-            agent.partition_key,
-            counter_shard_key,
-            edge_id(agent),
-            upstream_failed=upstream_failed,
-            note=failure,
-        )
-        if counter_shard is None or counter_shard.in_degree:
-            return None
-        sink, width, upstream_failed, told = (
-            edge_id(counter_shard),
-            counter_shard.width,
-            bool(counter_shard.upstream_failed),
-            app.records.load(counter_shard.notes),
-        )
-        has_result = True  # of so many, some
-    session = app.transitions.session.finish_sink(
-        agent.partition_key,
-        key,
-        sink,
-        width=width,
-        upstream_failed=upstream_failed,
-        has_result=has_result,
-        logs=told,
-    )
-    if (
-        session is None
-        or session.open_sink_count != 0
-        or session.status not in OPEN_SESSION_STATUSES
-    ):
-        return session
-    return end_session(app, session)
-
-
-def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
-    """The key of the counter shard that the sink leaves; None: it leaves the session itself."""
-    count = counter_shards.how_many(agent.sink_count or 0)
-    return counter_shards.sink_key(agent, agent.ordinal % count) if count else None
-
-
-def end_session(app: App, session: Session) -> Session | None:
-    """End a session whose sinks are all terminal; its logs say so when none of them has a
-    result.
-    """
-    key = (session.coordination_uuid, session.session_uuid)
-    if session.upstream_failed:
-        return app.transitions.session.end_session(session.partition_key, key, "failed")
-    logs = None if session.has_result else _NOTHING
-    return app.transitions.session.end_session(session.partition_key, key, "completed", logs=logs)
-
-
-def fail_session(app: App, agent: SessionAgent) -> None:
-    """A failed agent fails its session, and what nobody has claimed is skipped."""
-    if agent.sink_count == 0:
-        return  # asked outside a task: nothing ends with it
-    _fail_session(app, agent, _logs(app, agent))
-
-
-def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
-    """The session fails with the agent, whatever its policy says."""
-    if agent.sink_count == 0:
-        return
-    _fail_session(app, agent, reason[:MAX_LOGS])
-
-
-def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
-    key = (agent.coordination_uuid, agent.session_uuid)
-    failed = app.transitions.session.fail_session(
-        agent.partition_key, key, agent.epoch or 0, {"logs": logs}
-    )
-    if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
-        finish_ended(app, failed, agent)
-
-
-def _skipped_sink(app: App, agent: SessionAgent) -> str:
-    return (
-        f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice"
-        " led to it."
-    )
-
-
-def _logs(app: App, agent: SessionAgent) -> str:
-    note = app.records.load(agent.notes) or "no reason was given"
-    ending = agent.state if agent.state in ("failed", "cancelled") else "did not run"
-    index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
-    return f"Agent {label(app, agent)}{index} {ending}: {note}"[:MAX_LOGS]

@@ -25,7 +25,7 @@ from ai_coordination_engine.engine.advance.ending import (
     remove_strays,
 )
 from ai_coordination_engine.engine.advance.gone import release_gone
-from ai_coordination_engine.engine.advance.hand_off import end_session
+from ai_coordination_engine.engine.advance.sinks import end_session
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.busy import Busy
 from ai_coordination_engine.engine.control.reset import go_on

@@ -28,7 +28,7 @@ from ai_coordination_engine.engine.control.reset import (
 from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.engine.planning.session_agents import Filling
-from ai_coordination_engine.engine.planning.start import reserve, write_and_confirm
+from ai_coordination_engine.engine.planning.writing import reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference

@@ -11,7 +11,6 @@ the session makes them count. Who has not written the session itself confirms in
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,7 +28,7 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.domain.subtasks import Subtask
-from ai_coordination_engine.engine.advance.ending import has_agents, remove_strays
+from ai_coordination_engine.engine.advance.ending import has_agents
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import reconcile_session
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
@@ -41,14 +40,17 @@ from ai_coordination_engine.engine.planning.session_agents import (
     session_agents,
     session_counter_shards,
 )
-from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records import guards, marks
-from ai_coordination_engine.store.records.begun import tell
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
+from ai_coordination_engine.engine.planning.writing import (
+    is_same,
+    reserve,
+    write_and_begin,
+    write_and_confirm,
+)
+from ai_coordination_engine.errors import BadUserInput, Conflict
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
 from ai_coordination_engine.store.records.session_status import status_key
-from ai_coordination_engine.store.tables.table import BATCH_WRITE_LIMIT, Refused
-from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.sessions import watch_shard
 
 
@@ -244,7 +246,7 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
         if (
             is_fork
             or old.plan_hash is None
-            or any(not _is_same(app, old, session, name) for name in same)
+            or any(not is_same(app, old, session, name) for name in same)
         ):
             raise Conflict("This sessionUuid stands for another session; choose a new one.")
         if old.unconfirmed is not None and old.plan_hash != session.plan_hash:
@@ -253,158 +255,3 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
             )
 
     return reserve(app, session, check)
-
-
-def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
-    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which
-    this start joins.
-
-    What stands there and was given up is removed first; what this start has put into blobs in vain,
-    too. Raises what `check` raises, `NotFound` and `Conflict`.
-    """
-    try:
-        stored = _reserved(app, session, check)
-    except (Conflict, NotFound):
-        if session.has_blobs:
-            key = (session.coordination_uuid, session.session_uuid)
-            _remove_in_vain(
-                app,
-                session,
-                app.records.table(SESSION).get(session.partition_key, key, consistent=True),
-            )
-        raise
-    _remove_in_vain(app, session, stored)
-    return stored
-
-
-def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
-    """Remove what a start has put into blobs, unless its session is what stands there, whoever
-    joined it since.
-    """
-    if stored is None or stored.nonce != session.nonce:
-        guards.remove_blobs(app.records, SESSION, session)
-
-
-def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:
-    tenant, key = session.partition_key, (session.coordination_uuid, session.session_uuid)
-    while True:
-        try:
-            app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
-            return session
-        except Refused as refused:
-            old: Session | None = refused.old
-        if old is None or old.partition_key != tenant:
-            raise SESSION.missing(key)
-        if _is_going(app, old):
-            if not guards.swept(app.records, SESSION, tenant, old):
-                raise Conflict("The session is being deleted; choose a new sessionUuid.")
-            continue
-        if old.nonce == session.nonce:
-            return session  # the client repeated the write, whose answer was lost
-        app.records.look_at_starts([old], consistent=True)
-        check(old)
-        if old.unconfirmed is None:
-            return old
-        with suppress(Refused):  # it has changed: look again
-            return app.transitions.session.join(old, marks.new_mark(app.clock.now()))
-
-
-def _is_going(app: App, old: Session) -> bool:
-    """Whether a session is being deleted; a delete that died does not go on, but what was given up
-    is for the sweep.
-    """
-    return old.deleting is not None and (
-        old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now())
-    )
-
-
-def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
-    """Write the agents and counter shards of a session that this start has written, the first agent
-    last: that confirms it.
-
-    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one
-    confirms.
-    """
-    first, *others = agents
-    if not _written(app, session, others):
-        _undo(app, session, None, is_gone=True)
-    if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
-        return _undo(app, session, _confirmed(session, first))
-    now = starts.read(app.records, session)  # somebody may have taken the start back
-    app.records.look_at_starts([now] if now is not None else [], consistent=True)
-    if now is not None and _is_undecided(session, now):
-        return None
-    return _undo(app, session, now)
-
-
-def _is_undecided(session: Session, now: Session) -> bool:
-    """Whether the start stands there as it was, neither confirmed nor given up."""
-    return now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None
-
-
-def _confirmed(session: Session, first: SessionAgent) -> Session:
-    """The session as it is stored, once its first agent has confirmed it."""
-    stored = Session.from_raw_data(session.serialize())
-    tell(stored, first)
-    return stored
-
-
-def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
-    """Write agents and counter shards, read the coordination again and make the session visible;
-    the session as it is then.
-
-    The start is taken back when the coordination is gone, or an equal start was faster.
-    """
-    is_there = _written(app, session, agents)
-    return _undo(
-        app,
-        session,
-        app.transitions.session.confirm(session) if is_there else None,
-        is_gone=not is_there,
-    )
-
-
-def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Write agents and counter shards, and see whether the coordination is there: read once the
-    session is written.
-
-    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody
-    runs them before the session is confirmed.
-    """
-    table, tenant = app.records.table(SESSION_AGENT), session.partition_key
-    batches = range(0, len(agents), BATCH_WRITE_LIMIT)
-    writes = [
-        partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches
-    ]
-    parent = partial(
-        app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid)
-    )
-    calls: list[Any] = [parent, *writes]
-    return app.records.parallel.run(calls)[0] is not None
-
-
-def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = False) -> Session:
-    """Take a start back unless the session is confirmed `now` with its agents; remove what does not
-    count.
-    """
-    confirmed = now if now is not None and _is_confirmed(session, now) else None
-    counts = confirmed is not None and confirmed.incarnation == session.incarnation
-    if not counts:
-        app.transitions.session.take_back(session)
-    if is_gone:
-        raise COORDINATION.missing((session.partition_key, session.coordination_uuid))
-    if confirmed is None:
-        raise Conflict("Starting the session took too long and was undone; try again.")
-    if confirmed.strays is not None or not counts:
-        remove_strays(app, confirmed)
-    return confirmed
-
-
-def _is_confirmed(session: Session, now: Session) -> bool:
-    """Whether the session is visible now, by this start or by an equal one."""
-    return now.nonce == session.nonce and now.unconfirmed is None
-
-
-def _is_same(app: App, old: Session, new: Session, name: str) -> bool:
-    one, other = getattr(old, name), getattr(new, name)
-    return bool(one == other or app.records.load(one) == app.records.load(other))
