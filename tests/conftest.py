@@ -1,5 +1,5 @@
 """What all tests share: credentials for nobody, and the application on an in-process AWS or on
-DynamoDB Local.
+DynamoDB Local, of one test or of a module.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from threading import RLock
 from typing import Any
+from uuid import uuid4
 
 import botocore.session
 import pytest
@@ -20,6 +21,9 @@ from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api, Calls, Worker
 from benchmarks.harness.memory import Database, in_memory
 from tests.kit import crashes
+from tests.kit.dynamodb_local import dynamodb_local, store
+
+__all__ = ["dynamodb_local", "store"]
 
 # The models of the services are read once a process, not once a session: that was half of the
 # suite's time.
@@ -88,6 +92,24 @@ def app(settings: Settings, aws: Database) -> App:
     """The whole application on an in-process AWS, with tables, queue and bucket."""
     bootstrap.create_tables(settings)
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+
+
+@pytest.fixture(scope="module")
+def shared_app() -> Iterator[App]:
+    """An application that the tests of a module share, for making tables and clients costs more
+    than most tests. They keep apart by tenant.
+    """
+    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        settings = Settings(auth="local", agent_timeout_seconds=30)
+        bootstrap.create_tables(settings)
+        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test knows."""
+    return f"tenant-{uuid4()}"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -129,7 +130,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         settings = Settings(
             auth="local",
             agent_timeout_seconds=30,
-            table_prefix=request.module.__name__.rpartition(".")[2].replace("_", "-"),
+            table_prefix=re.sub(r"[._]", "-", request.module.__name__.removeprefix("tests.")),
         )
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))

@@ -34,17 +34,17 @@ class Mutant:
     tests: Sequence[str]
 
 
-CRASHES = ("integration/test_crash_points.py",)
-BATCHES = ("unit/test_batches.py",)
-TRANSITIONS = ("integration/test_transitions.py",)
-GUARDS = ("integration/test_guards.py", "integration/test_guards_crashes.py")
+CRASHES = ("promises/test_crash_points.py",)
+BATCHES = ("store/tables/test_batches.py",)
+TRANSITIONS = ("store/transitions/test_transitions.py",)
+GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
 MUTANTS = (
     Mutant(
         "no read is consistent",
         ".",
         "consistent=True",
         "consistent=False",
-        ("integration/test_lagging.py",),
+        ("promises/test_lagging.py",),
     ),
     Mutant(
         "UnprocessedKeys are ignored",
@@ -72,35 +72,35 @@ MUTANTS = (
         "store/parent_keys.py",
         'return f"{_escaped(tenant)}{SEPARATOR}{uuid}"',
         'return f"{SEPARATOR}{uuid}"',
-        ("integration/test_same_uuids.py",),
+        ("promises/test_same_uuids.py",),
     ),
     Mutant(
         "a fence keeps no start back",
         "store/transitions/starts.py",
         ".put_new(first)",
         ".put_many([first])",
-        ("integration/test_fences.py",),
+        ("engine/planning/test_fences.py",),
     ),
     Mutant(
         "the shards of a list are not merged",
         "store/tables/shards.py",
         "    yield from heapq.merge(*parts, key=attrgetter(table.range_key), reverse=newest)\n",
         "    for part in parts:\n        yield from part\n",
-        ("integration/test_session_shards.py",),
+        ("store/records/test_session_shards.py",),
     ),
     Mutant(
         "the sweep does not put sessions off first",
         "engine/control/reconcile.py",
         "app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
         "starts.read(app.records, due)",
-        ("integration/test_reconcile.py",),
+        ("engine/control/test_reconcile.py",),
     ),
     Mutant(
         "a late result is not fenced",
         "domain/lifecycle/agents.py",
         'unchanged("run_uuid", "lease_token") & Exists("lease_until")',
         'Exists("lease_until")',
-        (*TRANSITIONS, "integration/test_interleavings.py"),
+        (*TRANSITIONS, "promises/test_interleavings.py"),
     ),
     Mutant(
         "two tries to claim share a promised run",
@@ -130,14 +130,14 @@ MUTANTS = (
         "domain/lifecycle/agents.py",
         ' & (absent("not_before") | UpTo("not_before", NOW))',
         "",
-        (*TRANSITIONS, "integration/test_policies.py"),
+        (*TRANSITIONS, "engine/test_policies.py"),
     ),
     Mutant(
         "a paused agent is claimed",
         "domain/lifecycle/agents.py",
         'absent("run_uuid", "awaits_user", "paused")',
         'absent("run_uuid", "awaits_user")',
-        ("integration/test_control.py",),
+        ("engine/control/test_controls.py",),
     ),
     Mutant(
         "an edge counts as often as it is removed",
@@ -151,7 +151,7 @@ MUTANTS = (
         "store/transitions/agents.py",
         "SessionAgent.in_degree.add(-width)",
         "SessionAgent.in_degree.add(-1)",
-        (*TRANSITIONS, "integration/test_edges.py"),
+        (*TRANSITIONS, "engine/graph/test_edge_outcomes.py"),
     ),
     Mutant(
         "the last edge but one starts a join",
@@ -172,7 +172,7 @@ MUTANTS = (
         "store/tables/table.py",
         "if refused.old is None or not record.is_same(refused.old):",
         "if refused.old is None:",
-        ("integration/test_tables.py", "integration/test_recorded_attempts.py"),
+        ("test_bootstrap.py", "engine/attempt/test_recorded_attempts.py"),
     ),
     Mutant(
         "lost attempts leave no run",
@@ -193,7 +193,7 @@ MUTANTS = (
         "store/transitions/sessions.py",
         " & (Session.epoch.does_not_exist() | (Session.epoch <= epoch))",
         "",
-        ("integration/test_restart.py",),
+        ("engine/control/test_restart.py",),
     ),
     Mutant(
         "a session ends before its sinks",
@@ -235,7 +235,9 @@ MUTANTS = (
         "store/records/guards.py",
         "owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now)))",
         "owned & deleting.does_not_exist()",
-        ("integration/test_guards_crashes.py::test_a_delete_is_taken_over_once_its_mark_ran_out",),
+        (
+            "store/records/test_guards_crashes.py::test_a_delete_is_taken_over_once_its_mark_ran_out",
+        ),
     ),
     Mutant(
         "the message of a held agent is deleted",
@@ -257,21 +259,21 @@ MUTANTS = (
         "engine/attempt/persistence.py",
         "            if not chain.has(app, seconds + 2 * longest + _SPARE):",
         "            if True:",
-        ("integration/test_held_results.py",),
+        ("engine/attempt/test_persistence.py",),
     ),
     Mutant(
         "what hands on claims whatever epoch it finds",
         "domain/lifecycle/agents.py",
         '_READY & unchanged("epoch")',
         "_READY",
-        ("integration/test_hand_off.py",),
+        ("engine/advance/test_hand_off.py",),
     ),
     Mutant(
         "a dead letter means every epoch",
         "engine/advance/giving_up.py",
         " or (agent.epoch or 0) != wake.epoch",
         "",
-        ("integration/test_faults.py",),
+        ("promises/test_faults.py",),
     ),
     Mutant(
         "a redelivered message does not look below its agent",
@@ -286,56 +288,56 @@ MUTANTS = (
         "        held = {each.ordinal for each in walk.standing.values() if is_held(each,"
         " lost_before)}\n",
         "        held: set[int] = set()\n",
-        ("integration/test_proportion.py",),
+        ("engine/advance/test_proportion.py",),
     ),
     Mutant(
         "each turn of the end of a session begins at its first agent",
         "engine/advance/ending.py",
         "    turn = _turn(app, session, begun.after)\n",
         "    turn = _turn(app, session, None)\n",
-        ("integration/test_proportion.py",),
+        ("engine/advance/test_proportion.py",),
     ),
     Mutant(
         "a map expands although its session has ended",
         "engine/advance/maps.py",
         "    if session is not None:\n        end_those",
         "    if False:\n        end_those",
-        ("integration/test_ended_sessions.py",),
+        ("engine/waits/test_ended_sessions.py",),
     ),
     Mutant(
         "a recorded end that kills its process is tried for ever",
         "engine/step.py",
         "        if (agent.resumed or 0) + 1 < MOST_LOST:\n",
         "        if True:\n",
-        ("integration/test_policies.py",),
+        ("engine/test_policies.py",),
     ),
     Mutant(
         "who ends a session by hand asks the sweep for no look",
         "api/resources.py",
         "        control.session_ends(\n",
         "        (lambda *_: None)(\n",
-        ("integration/test_nothing_hangs.py",),
+        ("promises/test_nothing_hangs.py",),
     ),
     Mutant(
         "a busy message is received until it is a dead letter",
         "entrypoints/deliveries.py",
         "            return self._send_anew(wake, delivery, busy.retry_after)\n",
         "            return busy.retry_after\n",
-        ("unit/test_worker.py", "unit/test_local_worker.py"),
+        ("entrypoints/aws/test_worker.py", "entrypoints/local/test_local_worker.py"),
     ),
     Mutant(
         "what kills its worker is tried for ever",
         "engine/step.py",
         "MOST_LOST = 5 ",
         "MOST_LOST = 1_000 ",
-        ("integration/test_policies.py",),
+        ("engine/test_policies.py",),
     ),
     Mutant(
         "a job's repeated write undoes its heartbeat",
         "store/transitions/async_tasks.py",
         "(mine & is_open & is_later)",
         "(mine & is_open)",
-        ("integration/test_async_failures.py",),
+        ("engine/waits/test_async_failures.py",),
     ),
     Mutant(
         "a lease is renewed after the last look for a run",
@@ -344,14 +346,14 @@ MUTANTS = (
         " None\n",
         "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_renewed(app,"
         " agent, request):\n        return None\n    earlier = []\n",
-        ("integration/test_recorded_attempts.py",),
+        ("engine/attempt/test_recorded_attempts.py",),
     ),
     Mutant(
         "a person's second answer counts",
         "domain/lifecycle/agents.py",
         '    (WAITING,),\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
         '    _ANY,\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
-        (*TRANSITIONS, "integration/test_user_input.py"),
+        (*TRANSITIONS, "engine/waits/test_people.py"),
     ),
     Mutant(
         "a wait ends at a deadline that was moved",
@@ -365,35 +367,35 @@ MUTANTS = (
         "store/transitions/sessions.py",
         "            actions.append(Session.upstream_failed.set(True))\n",
         "            pass\n",
-        (*CRASHES, "integration/test_edges.py"),
+        (*CRASHES, "engine/graph/test_edge_outcomes.py"),
     ),
     Mutant(
         "blobs do not lie below a record's nonce",
         "store/records/repository.py",
         'return f"{place}/" if nonce is None else f"{place}+{nonce}/"',
         'return f"{place}/"',
-        ("integration/test_recreated.py",),
+        ("store/records/test_recreated.py",),
     ),
     Mutant(
         "a deleted agent's unfinished output is left",
         "store/records/guards.py",
         "return is_answered or (bool(agent.attempt) and not is_first)",
         "return False",
-        ("integration/test_recreated.py",),
+        ("store/records/test_recreated.py",),
     ),
     Mutant(
         "the end of a session in turns sends no message",
         "engine/advance/ending.py",
         "        app.queue.send(\n            [Wake(session.partition_key, ",
         "        str(\n            [Wake(session.partition_key, ",
-        ("integration/test_proportion.py",),
+        ("engine/advance/test_proportion.py",),
     ),
     Mutant(
         "the end of a session in turns is not watched",
         "store/transitions/sessions.py",
         "[Session.agents_ended.set(begun), *watching]",
         "[Session.agents_ended.set(begun)]",
-        ("integration/test_proportion.py",),
+        ("engine/advance/test_proportion.py",),
     ),
 )
 

@@ -22,7 +22,7 @@ from ai_coordination_engine.store.transitions.steering import Order
 from tests.kit.controls import cancel, fork_from, names, pause, put_right, rerun, resume, retry
 from tests.kit.stage import TENANT, Stage, stage_of
 
-LINES = (Path(__file__).parents[2] / "docs/controls.md").read_text().splitlines()
+LINES = (Path(__file__).parents[3] / "docs/controls.md").read_text().splitlines()
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| ")
 ]

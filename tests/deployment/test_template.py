@@ -1,4 +1,4 @@
-"""What template.yaml promises, read from its text; tests/deployment runs it."""
+"""What template.yaml promises, read from its text; test_deployment.py runs it."""
 
 import json
 import re

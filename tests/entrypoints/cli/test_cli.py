@@ -23,7 +23,7 @@ import pytest
 from ai_coordination_engine.api.webhooks import tenant_key
 from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli.ace import main; main()"]
 ENVIRONMENT = {

@@ -15,6 +15,19 @@ from benchmarks.density import (
     nested_ternaries,
 )
 
+TESTS = ROOT.parent / "tests"
+OF_NO_ROOM = {
+    "clients",
+    "conformance",
+    "deployment",
+    "examples",
+    "house",
+    "install",
+    "kit",
+    "model",
+    "promises",
+    "readme",
+}
 ROOMS = ("adapters", "api", "domain", "engine", "entrypoints", "store")
 
 
@@ -48,6 +61,24 @@ def test_every_part_of_a_long_condition_has_a_name(room: str) -> None:
     assert [
         f"{path}:{each.lineno}" for path, tree in files(room) for each in long_conditions(tree)
     ] == []
+
+
+def folders(root: Path, pattern: str) -> set[str]:
+    """The folders below the root with such a file; the root itself is `.`."""
+    return {path.parent.relative_to(root).as_posix() for path in root.rglob(pattern)}
+
+
+def test_the_tests_mirror_the_package() -> None:
+    rooms = {each for each in folders(ROOT, "*.py") if "/examples" not in each}
+    assert "engine/advance" in rooms
+    tested = {each for each in folders(TESTS, "*.py") if each.split("/")[0] not in OF_NO_ROOM}
+    assert sorted(tested ^ rooms) == []
+
+
+def test_what_is_tested_beside_the_rooms_is_beside_them_in_the_package() -> None:
+    tested = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
+    assert "observability" in tested
+    assert sorted(tested - {path.stem for path in ROOT.glob("*.py")}) == []
 
 
 def function(*lines: str) -> ast.AST:

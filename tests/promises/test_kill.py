@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_cli import ENVIRONMENT
+from tests.entrypoints.cli.test_cli import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 SESSIONS, KILLS = 50, 10

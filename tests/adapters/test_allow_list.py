@@ -11,7 +11,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 from benchmarks.harness.api import Api
-from tests.integration.test_by_hand import COORDINATION
+from tests.engine.control.test_by_hand import COORDINATION
 
 TASK = """mutation($actions: JSONCamelCase) {
   insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions,
