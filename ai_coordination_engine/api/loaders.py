@@ -35,30 +35,59 @@ from ai_coordination_engine.store.records.entities import (
     Entity,
 )
 from ai_coordination_engine.store.records.repository import visible
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.table import Key
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")
 
 
-class RecordLoader(DataLoader[Key, R | None], Generic[R]):
-    """Records of one entity by key: one BatchGetItem for all that a level of the query asks for."""
+class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
+    """Records of all entities by model and key: one BatchGetItem for all that a level of the query
+    asks for; where they need several requests, those of each entity at the same time.
+    """
 
-    def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
+    def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         super().__init__()
+        self._app, self._tenant, self._consistent = app, tenant, consistent
+
+    async def batch_load_fn(self, wanted: list[tuple[type[Record], Key]]) -> list[Any]:
+        """The record under each key, or None."""
+        keys: dict[type[Record], list[Key]] = defaultdict(list)
+        for model, key in wanted:
+            keys[model].append(key)
+        fits = len(wanted) <= BATCH_GET_LIMIT
+        parts = [keys] if fits else [{model: each} for model, each in keys.items()]
+        found: dict[type[Record], dict[Key, Any]] = {}
+        for part in await asyncio.gather(*map(self._read, parts)):
+            found.update(part)
+        return [found[model].get(key) for model, key in wanted]
+
+    async def _read(
+        self, keys: Mapping[type[Record], Sequence[Key]]
+    ) -> dict[type[Record], dict[Key, Any]]:
+        return await asyncio.to_thread(
+            self._app.records.get_many_of, self._tenant, keys, consistent=self._consistent
+        )
+
+
+class RecordLoader(Generic[R]):
+    """Records of one entity by key, in batches with those of the others."""
+
+    def __init__(
+        self, app: App, tenant: str, entity: Entity, batches: RecordsLoader, *, consistent: bool
+    ) -> None:
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
+        self._batches = batches
         self._ones: dict[Key, asyncio.Future[R | None]] = {}
 
-    async def batch_load_fn(self, keys: list[Key]) -> list[R | None]:
+    def load(self, key: Key) -> "asyncio.Future[R | None]":
+        """The record under a key, or None."""
+        return self._batches.load((self._entity.model, key))
+
+    def load_many(self, keys: Sequence[Key]) -> "asyncio.Future[list[R | None]]":
         """The record under each key, or None."""
-        found = await asyncio.to_thread(
-            self._app.records.get_many,
-            self._entity,
-            self._tenant,
-            keys,
-            consistent=self._consistent,
-        )
-        return [found.get(key) for key in keys]
+        return self._batches.load_many([(self._entity.model, key) for key in keys])
 
     def one(
         self, key: Key, below: "ChildrenLoader[Any] | None" = None
@@ -271,8 +300,9 @@ class Loaders:
     """
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
+        batches = RecordsLoader(app, tenant, consistent=consistent)
         self._records: dict[str, RecordLoader[Any]] = {
-            entity.name: RecordLoader(app, tenant, entity, consistent=consistent)
+            entity.name: RecordLoader(app, tenant, entity, batches, consistent=consistent)
             for entity in ENTITIES
         }
         self.coordination: RecordLoader[Coordination] = self.of(COORDINATION)

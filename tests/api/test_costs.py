@@ -139,7 +139,7 @@ def test_many_dependents_are_counted_to_25(api: Api, world: World, calls: Calls)
         assert calls.taken() == {"UpdateItem": 2, "Query": 1}
 
 
-def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(
+def test_fifty_sessions_are_one_query_a_shard_and_one_batch_when_nested(
     api: Api, calls: Calls
 ) -> None:
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
@@ -157,7 +157,7 @@ def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(
         **above,
         limit=50,
     )["sessionList"]
-    assert calls.taken() == {"Query": 2, "BatchGetItem": 2}
+    assert calls.taken() == {"Query": 2, "BatchGetItem": 1}  # both tables
     assert [session["task"]["taskName"] for session in nested] == [
         f"t{each}" for each in range(49, -1, -1)
     ]
@@ -169,7 +169,33 @@ def test_fifty_sessions_are_one_query_a_shard_and_two_batches_when_nested(
     assert calls.taken() == {"Query": 1, "BatchGetItem": 1}
 
 
-def test_a_session_with_everything_around_it_is_five_calls(
+def test_more_than_a_hundred_nested_records_are_the_requests_of_each_table(
+    api: Api, calls: Calls
+) -> None:
+    """Those of one table need not wait for those of the other."""
+    above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
+    stranger = api.as_tenant(f"{api.tenant}-2")
+    COORDINATION.put(stranger, {}, coordinationUuid=above["coordinationUuid"])
+    TASK.put(stranger, above, taskUuid="t0", taskName="theirs")
+    for each in range(101):
+        SESSION.put(api, above, taskUuid=f"t{each}")
+    TASK.put(api, above, taskUuid="t100", taskName="mine")
+    for limit, batches in ((99, 1), (100, 2), (101, 3)):
+        calls.taken()
+        found = data(
+            api,
+            "sessionList",
+            "{ sessionList { taskUuid coordination { coordinationUuid } task { taskName } } }",
+            **above,
+            limit=limit,
+        )["sessionList"]
+        assert calls.taken() == {"Query": 2, "BatchGetItem": batches}
+        assert [each["taskUuid"] for each in found] == [f"t{100 - n}" for n in range(limit)]
+        assert [each["task"] for each in found] == [{"taskName": "mine"}] + [None] * (limit - 1)
+        assert all(each["coordination"] == above for each in found)
+
+
+def test_a_session_with_everything_around_it_is_four_calls(
     api: Api, world: World, calls: Calls
 ) -> None:
     SESSION.put(api, world, taskUuid=world["taskUuid"], sessionUuid=world["sessionUuid"])
@@ -185,7 +211,7 @@ def test_a_session_with_everything_around_it_is_five_calls(
     )
     taken = calls.taken()
     # one of them for the agents' and runs' session
-    assert taken == {"GetItem": 1, "BatchGetItem": 3, "Query": 2}
+    assert taken == {"GetItem": 1, "BatchGetItem": 2, "Query": 2}
     assert session == {
         "coordination": {"coordinationName": "brief"},
         "task": {"taskName": "t"},
@@ -205,7 +231,7 @@ def test_a_session_with_everything_around_it_is_five_calls(
         coordinationUuid=world["coordinationUuid"],
         sessionUuid=world["sessionUuid"],
     )
-    assert calls.taken() == {"GetItem": 1, "BatchGetItem": 2, "Query": 2}
+    assert calls.taken() == {"GetItem": 1, "BatchGetItem": 1, "Query": 2}
 
 
 def test_nested_records_that_are_gone_are_null(api: Api, world: World) -> None:

@@ -48,14 +48,14 @@ MUTANTS = (
     ),
     Mutant(
         "UnprocessedKeys are ignored",
-        "store/tables/table.py",
+        "store/tables/batches.py",
         'answer.get("UnprocessedKeys", {})',
         "{}",
         BATCHES,
     ),
     Mutant(
         "UnprocessedItems are ignored",
-        "store/tables/table.py",
+        "store/tables/batches.py",
         'answer.get("UnprocessedItems", {})',
         "{}",
         BATCHES,

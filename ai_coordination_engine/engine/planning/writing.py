@@ -14,7 +14,8 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.begun import tell
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import BATCH_WRITE_LIMIT, Refused
+from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import starts
 
 

@@ -21,7 +21,8 @@ from ai_coordination_engine.store.records.entities import (
 from ai_coordination_engine.store.records.repository import Repository, visible
 from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
 from ai_coordination_engine.store.tables import shards
-from ai_coordination_engine.store.tables.table import BATCH_GET_LIMIT, Table
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
+from ai_coordination_engine.store.tables.table import Table
 
 Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
 _BEGINNING = {"dispatched", "in_progress"}  # a row does not tell one from the other

@@ -25,7 +25,8 @@ from ai_coordination_engine.store.records.list_rows import (
 )
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables import shards
-from ai_coordination_engine.store.tables.table import RawKey, Table
+from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.table import Table
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000

@@ -24,7 +24,7 @@ from ai_coordination_engine.store.records.begun import KnownStarts, first_key, i
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.tables.parallel import Parallel
-from ai_coordination_engine.store.tables.table import Key, Refused, Table
+from ai_coordination_engine.store.tables.table import Key, Refused, Table, get_many_of
 from ai_coordination_engine.store.transitions.rows import same
 
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
@@ -80,9 +80,28 @@ class Repository:
         self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False
     ) -> dict[Key, Any]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
-        found = self.table(entity).get_many(tenant, keys, consistent=consistent)
-        self.look_at_starts([*found.values()], consistent=consistent)
-        return {key: self.seen(record) for key, record in found.items() if visible(record, tenant)}
+        return self.get_many_of(tenant, {entity.model: keys}, consistent=consistent)[entity.model]
+
+    def get_many_of(
+        self,
+        tenant: str,
+        wanted: Mapping[type[Record], Sequence[Key]],
+        *,
+        consistent: bool = False,
+    ) -> dict[type[Record], dict[Key, Any]]:
+        """The records that exist for this tenant among the keys of each entity's model. One
+        BatchGetItem per 100 keys, of whatever entities.
+        """
+        tables = {self.tables[model]: keys for model, keys in wanted.items()}
+        read = get_many_of(tenant, tables, consistent=consistent)
+        rows = [record for found in read.values() for record in found.values()]
+        self.look_at_starts(rows, consistent=consistent)
+        return {
+            table.model: {
+                key: self.seen(record) for key, record in found.items() if visible(record, tenant)
+            }
+            for table, found in read.items()
+        }
 
     def children(
         self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False

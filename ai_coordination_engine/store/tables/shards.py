@@ -13,7 +13,8 @@ from typing import Any
 from pynamodb.expressions.condition import Condition
 
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.tables.table import RawKey, Table
+from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.table import Table
 
 
 def rows(

@@ -8,7 +8,6 @@ at this boundary.
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -22,29 +21,22 @@ from pynamodb.constants import (
     GLOBAL_SECONDARY_INDEXES,
     INDEX_NAME,
     ITEM,
-    KEY,
     KEY_SCHEMA,
     LAST_EVALUATED_KEY,
     TABLE_NAME,
 )
-from pynamodb.exceptions import PynamoDBException
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.backend import Backoff, translated
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.parent_keys import ParentKey
+from ai_coordination_engine.store.tables.batches import RawKey, get_items, write_items
 from ai_coordination_engine.store.tables.meter import CALL, COUNTED, Meter, charge_write
+from ai_coordination_engine.store.tables.translation import of_the_database
 
 M = TypeVar("M", bound=Record)
 Key = tuple[str, str]
 """The bare hash and range key of an item; of a child, its parent's uuid and its own."""
-RawKey = dict[str, Any]
-
-BATCH_GET_LIMIT = 100
-BATCH_WRITE_LIMIT = 25
-_SERVICE = "the database"
 
 
 class Refused(Exception):
@@ -125,7 +117,7 @@ class Table(Generic[M]):
     def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
         hash_value = self._stored(tenant, key)
-        with _translated():
+        with of_the_database():
             answer = self._connection.get_item(
                 self.name, hash_value, range_key=key[1], consistent_read=consistent
             )
@@ -139,29 +131,7 @@ class Table(Generic[M]):
         """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB
         leaves some over.
         """
-        found: dict[Key, M] = {}
-        backoff = Backoff(_SERVICE)
-        pending = [
-            {self.hash_key: self._stored(tenant, key), self.range_key: key[1]}
-            for key in dict.fromkeys(keys)
-        ]
-        while pending:
-            page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
-            with _translated():
-                answer = self._connection.batch_get_item(
-                    self.name,
-                    page,  # type: ignore[arg-type]
-                    consistent_read=consistent,
-                )
-            items = answer["Responses"].get(self.name, ())
-            self._charge(items)
-            for item in items:
-                record = self.model.from_raw_data(item)
-                found[getattr(record, self.hash_key), getattr(record, self.range_key)] = record
-            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", ())
-            pending.extend({name: value["S"] for name, value in key.items()} for key in left)
-            backoff.left_over(len(left), len(page))
-        return found
+        return get_many_of(tenant, {self: keys}, consistent=consistent)[self]
 
     def put(self, record: M, condition: Condition) -> None:
         """Write the whole item; raises `Refused`, but not when this very item stands there already.
@@ -196,19 +166,19 @@ class Table(Generic[M]):
         """Write whole items without a condition; at most 25 a request; returns when all are
         accepted.
         """
-        self._write_many(
-            "put_items", "PutRequest", ITEM, [record.serialize() for record in records]
-        )
+        requests = [{"PutRequest": {"Item": record.serialize()}} for record in records]
+        write_items(self._connection, self.name, requests)
 
     def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
         """Delete items without a condition, as `put_many` writes them; those that are gone already
         are none.
         """
-        raw = [
+        raw = (
             self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]})
             for key in dict.fromkeys(keys)
-        ]
-        self._write_many("delete_items", "DeleteRequest", KEY, raw)
+        )
+        requests = [{"DeleteRequest": {"Key": key}} for key in raw]
+        write_items(self._connection, self.name, requests)
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Change one item and return it as it is now; raises `Refused` with the item as it was."""
@@ -264,7 +234,7 @@ class Table(Generic[M]):
         hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
         after: RawKey | None = None
         while counted < most:
-            with _translated():
+            with of_the_database():
                 answer = self._connection.query(
                     self.name,
                     hash_value,
@@ -319,7 +289,7 @@ class Table(Generic[M]):
         """
         after: RawKey | None = None
         while True:
-            with _translated():
+            with of_the_database():
                 answer = self._connection.query(
                     self.name,
                     self._partition(tenant, hash_value, shard),
@@ -363,7 +333,7 @@ class Table(Generic[M]):
     ) -> tuple[list[M], RawKey | None]:
         if self.meter is not None:
             limit = self.meter.page(limit)
-        with _translated():
+        with of_the_database():
             answer = self._connection.query(self.name, hash_value, limit=limit, **query)
         self._charge(answer["Items"])
         return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(
@@ -432,19 +402,6 @@ class Table(Generic[M]):
         client: Any = self._connection.client
         client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
 
-    def _write_many(
-        self, argument: str, request: str, part: str, pending: list[dict[str, Any]]
-    ) -> None:
-        backoff = Backoff(_SERVICE)
-        while pending:
-            page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
-            charge_write(len(page))
-            with _translated():
-                answer = self._connection.batch_write_item(self.name, **{argument: page})  # type: ignore[arg-type]
-            left = answer.get("UnprocessedItems", {}).get(self.name, ())
-            pending.extend(each[request][part] for each in left)
-            backoff.left_over(len(left), len(page))
-
     def _write(
         self,
         operation: str,
@@ -463,7 +420,7 @@ class Table(Generic[M]):
         )
         charge_write()
         try:
-            with _translated():
+            with of_the_database():
                 return self._connection.dispatch(operation, request)
         except ClientError as error:
             if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
@@ -474,29 +431,31 @@ class Table(Generic[M]):
             raise Refused(self.model.from_raw_data(item) if item else None) from None
 
 
+def get_many_of(
+    tenant: str, wanted: Mapping[Table[Any], Sequence[Key]], *, consistent: bool = False
+) -> dict[Table[Any], dict[Key, Any]]:
+    """The items that exist among the keys of each table, all of one request's meter and of one
+    database; one request per 100 keys, and one more where DynamoDB leaves some over.
+    """
+    by_name = {table.name: table for table in wanted}
+    found: dict[Table[Any], dict[Key, Any]] = {table: {} for table in wanted}
+    keys = [
+        (table.name, table.raw_key(tenant, {table.hash_key: key[0], table.range_key: key[1]}))
+        for table, keys in wanted.items()
+        for key in dict.fromkeys(keys)
+    ]
+    first = next(iter(wanted))
+    for answer in get_items(first._connection, keys, consistent=consistent):
+        first._charge([item for items in answer.values() for item in items])
+        for name, items in answer.items():
+            table = by_name[name]
+            for item in items:
+                record = table.model.from_raw_data(item)
+                key = getattr(record, table.hash_key), getattr(record, table.range_key)
+                found[table][key] = record
+    return found
+
+
 def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
     """The order that DynamoDB insists on; PynamoDB has the names in alphabetical order."""
     return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what
-    it is.
-    """
-    try:
-        with translated(_SERVICE):
-            yield
-    except (PynamoDBException, ClientError) as error:
-        code, message = _code_and_message(error)
-        if code == "ValidationException" and "size" in message.lower():
-            raise BadUserInput("The record is too large: shorten its names and lists.") from error
-        raise
-
-
-def _code_and_message(error: Exception) -> tuple[str, str]:
-    if isinstance(error, PynamoDBException):
-        return error.cause_response_code or "", error.cause_response_message or ""
-    if isinstance(error, ClientError):
-        return error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    return "", ""

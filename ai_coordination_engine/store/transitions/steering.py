@@ -26,7 +26,8 @@ from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import setting_status
-from ai_coordination_engine.store.tables.table import Key, RawKey, Refused
+from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 from ai_coordination_engine.store.transitions.attempts import ended_with
 from ai_coordination_engine.store.transitions.rows import same

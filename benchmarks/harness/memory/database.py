@@ -182,9 +182,17 @@ class Database:
     def batch_get_item(self, request: Mapping[str, Any]) -> dict[str, Any]:
         answers: dict[str, list[Item]] = {}
         left: dict[str, Any] = {}
+        tables = {name: self.table(name) for name in request["RequestItems"]}
+        _check_batch(
+            [
+                (name, *tables[name].key_of(each))
+                for name, wanted in request["RequestItems"].items()
+                for each in wanted["Keys"]
+            ],
+            100,
+        )
         for name, wanted in request["RequestItems"].items():
-            table, keys = self.table(name), wanted["Keys"]
-            _check_batch([table.key_of(each) for each in keys], 100)
+            table, keys = tables[name], wanted["Keys"]
             done = self._done(keys)
             lagging = self._lagging(wanted)
             found = (table.read(table.key_of(each), lagging=lagging) for each in keys[:done])
@@ -316,7 +324,7 @@ def _check(request: Mapping[str, Any], old: Item | None) -> None:
     raise Refusal("ConditionalCheckFailedException", "The conditional request failed", **shown)
 
 
-def _check_batch(keys: Sequence[Key], most: int) -> None:
+def _check_batch(keys: Sequence[tuple[Any, ...]], most: int) -> None:
     if not 1 <= len(keys) <= most:
         raise Invalid(f"1 validation error detected: a batch has from 1 to {most} items")
     if len(set(keys)) < len(keys):

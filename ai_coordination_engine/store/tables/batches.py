@@ -1,0 +1,63 @@
+"""Items in batches: what DynamoDB leaves over of one is asked for again, after a wait."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pynamodb.connection import Connection
+
+from ai_coordination_engine.backend import Backoff
+from ai_coordination_engine.store.tables.meter import charge_write
+from ai_coordination_engine.store.tables.translation import SERVICE, of_the_database
+
+BATCH_GET_LIMIT = 100
+BATCH_WRITE_LIMIT = 25
+RawKey = dict[str, Any]
+RawItem = Mapping[str, Any]
+
+
+def get_items(
+    connection: Connection, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
+) -> Iterator[Mapping[str, Sequence[RawItem]]]:
+    """The items that exist under the keys `wanted`, each with the name of its table: those of each
+    request by table. One request per 100 keys of whatever tables, and one more where some are left
+    over.
+    """
+    pending = [*wanted]
+    backoff = Backoff(SERVICE)
+    while pending:
+        page, pending = pending[:BATCH_GET_LIMIT], pending[BATCH_GET_LIMIT:]
+        with of_the_database():
+            answer = connection.dispatch(
+                "BatchGetItem", {"RequestItems": _by_table(page, consistent=consistent)}
+            )
+        yield answer["Responses"]
+        left = [
+            (name, key)
+            for name, each in answer.get("UnprocessedKeys", {}).items()
+            for key in each["Keys"]
+        ]
+        pending.extend(left)
+        backoff.left_over(len(left), len(page))
+
+
+def write_items(connection: Connection, name: str, requests: Iterable[RawKey]) -> None:
+    """Put and delete items of one table without a condition; returns when all are accepted."""
+    pending = [*requests]
+    backoff = Backoff(SERVICE)
+    while pending:
+        page, pending = pending[:BATCH_WRITE_LIMIT], pending[BATCH_WRITE_LIMIT:]
+        charge_write(len(page))
+        with of_the_database():
+            answer = connection.dispatch("BatchWriteItem", {"RequestItems": {name: page}})
+        left = answer.get("UnprocessedItems", {}).get(name, ())
+        pending.extend(left)
+        backoff.left_over(len(left), len(page))
+
+
+def _by_table(page: Sequence[tuple[str, RawKey]], *, consistent: bool) -> dict[str, Any]:
+    keys: dict[str, list[RawKey]] = defaultdict(list)
+    for name, key in page:
+        keys[name].append(key)
+    how = {"ConsistentRead": True} if consistent else {}
+    return {name: {**how, "Keys": each} for name, each in keys.items()}
