@@ -30,9 +30,6 @@ from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Table
-from ai_coordination_engine.store.transitions.agents import Transitions
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
-from ai_coordination_engine.store.transitions.steering import Steering
 
 # then a message whose step raises each time becomes a dead letter; as in template.yaml
 MAX_RECEIVES = 10
@@ -59,9 +56,6 @@ def build_app(settings: Settings) -> App:
     return App(
         settings=settings,
         records=records,
-        transitions=Transitions(records),
-        steering=Steering(records),
-        async_tasks=AsyncTasks(records),
         queue=SqsQueue(client("sqs", session), settings.queue_url),
         runtimes=RuntimeRegistry(settings, secrets),
         actions=AllowedActionFunctions(settings.action_functions),

@@ -23,6 +23,11 @@ class Wake:
     session_agent_uuid: str
     epoch: int = 0
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The key of the session agent."""
+        return self.session_uuid, self.session_agent_uuid
+
 
 @dataclass(frozen=True, slots=True)
 class PredecessorOutput:

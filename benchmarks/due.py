@@ -8,7 +8,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
-from ai_coordination_engine.store.transitions.sessions import watch_shard
+from ai_coordination_engine.store.transitions.session_writes import watch_shard
 from benchmarks.backends import in_process
 from benchmarks.harness.api import Calls
 from benchmarks.table import Row
@@ -26,7 +26,7 @@ def measure() -> list[Row]:
         _write(app, "crowd", CROWD, late=1_000)
         _write(app, "quiet", QUIET, late=1)
         calls.taken()
-        due = app.steering.due(app.clock.now().timestamp())
+        due = app.sessions.due(app.clock.now().timestamp())
         queries = calls.taken()["Query"]
         last = max(number for number, each in enumerate(due, 1) if each.partition_key == "quiet")
         shards = Counter(each.watch for each in due)

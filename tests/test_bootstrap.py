@@ -83,4 +83,4 @@ def test_a_data_directory_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
             bootstrap.create_tables(SETTINGS)
             app = bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
             assert indexes(bootstrap.client("dynamodb"), "ace-sessions") == OLD_SESSIONS
-            assert app.steering.due(1e12) == []
+            assert app.sessions.due(1e12) == []

@@ -42,7 +42,7 @@ def _start(context: Context, start: Start) -> object:
     session = execute_procedure(context.app, context.tenant, start, context.warn)
     context.reading.records.seen(session.first_agent)
     if session.created_at >= now:  # and not by an earlier, equal start
-        context.just_started.add((session.coordination_uuid, session.session_uuid))
+        context.just_started.add(session.key)
     return session
 
 
@@ -213,7 +213,7 @@ def _complete(context: Context, given: CompletionRequest) -> Completed:
 async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> object:
     """The agent that waited for the job."""
     context: Context = info.context
-    task = await context.call(context.app.async_tasks.get, context.tenant, done.async_task_uuid)
+    task = await context.call(context.app.jobs.get, context.tenant, done.async_task_uuid)
     if task is None:
         return None
     return await context.loaders.session_agent.load(

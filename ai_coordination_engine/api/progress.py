@@ -84,7 +84,7 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
     """From the session, and the first of the agents that this one waits for."""
     context: Context = info.context
     loaders = context.loaders
-    session = await loaders.session.load((agent.coordination_uuid, agent.session_uuid))
+    session = await loaders.session.load(agent.session_key)
     counter_shards = [
         each
         for each in await loaders.session_agent.load_many(explain.counter_shard_keys(agent))

@@ -1,6 +1,7 @@
 """The application: what `bootstrap` wires together and every engine function takes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ai_coordination_engine.ports import (
     ActionFunctions,
@@ -14,9 +15,9 @@ from ai_coordination_engine.ports import (
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.transitions.agents import Transitions
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
-from ai_coordination_engine.store.transitions.steering import Steering
+from ai_coordination_engine.store.transitions.jobs import Jobs
+from ai_coordination_engine.store.transitions.session_agents import SessionAgents
+from ai_coordination_engine.store.transitions.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,6 @@ class App:
 
     settings: Settings
     records: Repository
-    transitions: Transitions
-    steering: Steering
-    async_tasks: AsyncTasks
     queue: Queue
     runtimes: Runtimes
     actions: ActionFunctions
@@ -41,6 +39,21 @@ class App:
     clock: Clock
     alone_since: float | None = None
     allow_list: AllowList | None = None
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The transitions of sessions."""
+        return Sessions(self.records)
+
+    @cached_property
+    def agents(self) -> SessionAgents:
+        """The transitions of session agents."""
+        return SessionAgents(self.records)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The long jobs."""
+        return Jobs(self.records)
 
     def lost_before(self) -> float:
         """Leases that end before this (epoch seconds) have run out, or their worker is known to be

@@ -84,7 +84,7 @@ def _complete(
     try:
         if action.is_set(app, agent):
             if not agent.acting:
-                agent = app.transitions.act(agent, new_lease(app), pack(app, agent, values))
+                agent = app.agents.act(agent, new_lease(app), pack(app, agent, values))
             decided = action.run(app, agent, output)
             values = {
                 **values,
@@ -95,7 +95,7 @@ def _complete(
         if held is None:
             held = check_output(edges(app.records.load(agent.successors)), output, budget)
         packed = persist(app, agent, chain, partial(pack, app, agent, values))
-        return persist(app, agent, chain, partial(app.transitions.complete, agent, packed)), held
+        return persist(app, agent, chain, partial(app.agents.complete, agent, packed)), held
     except Refused as refused:
         return own_end(app, refused.old, agent, "completed"), held
 
@@ -110,7 +110,7 @@ def conclude_as_recorded(
         runs.record_lost(app, agent, attempt, run_uuid)
     status, job = runs.status(app, run), run.async_task_uuid
     if status == "pending":
-        async_tasks.park(app, agent, job, app.async_tasks.get(agent.partition_key, job))
+        async_tasks.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
     if status == "failed":
         return conclude_failed(app, agent, runs.failure(app, run))
@@ -146,7 +146,7 @@ def conclude_failed(
                 fallback = {**values, "failures": 0, "on_fallback": True}
                 _begin_again(app, agent, now, fallback, acting=False)
             return None
-        failed: SessionAgent | None = app.transitions.fail(agent, pack(app, agent, values))
+        failed: SessionAgent | None = app.agents.fail(agent, pack(app, agent, values))
     except Refused as refused:
         failed = own_end(app, refused.old, agent, "failed")
     if failed is not None:
@@ -160,7 +160,7 @@ def _begin_again(
     """Another attempt at that time (epoch seconds), or of the action function alone. Raises
     `Refused`.
     """
-    again = app.transitions.act_later if acting else app.transitions.retry_later
+    again = app.agents.act_later if acting else app.agents.retry_later
     later = again(agent, at, pack(app, agent, values))
     timers.wake_at(app, later, at)
 
@@ -170,7 +170,7 @@ def _begin_again(
 
 def pack(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
     """`values` of an agent as they are stored."""
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    key = agent.key
     return app.records.store(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
 
 

@@ -47,7 +47,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     lease below: what is held has no message of its own when whoever ran one before it claimed it.
     The message stands for that alone from then on, and the next redelivery begins there.
     """
-    key = (agent.coordination_uuid, agent.session_uuid)
+    key = agent.session_key
     session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
     if session is None:
         return
@@ -63,7 +63,7 @@ def recover(app: App, agent: SessionAgent) -> None:
         lost_before = app.lost_before()
         held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}
         app.records.parallel.run(
-            [partial(app.transitions.handed_off, each, held) for each in walk.news(agent, held)]
+            [partial(app.agents.handed_off, each, held) for each in walk.news(agent, held)]
         )
         raise
 

@@ -77,10 +77,10 @@ def run_step(
 
 def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     """The claimed agent, or None when nothing is left to do for this message."""
-    key = (wake.session_uuid, wake.session_agent_uuid)
+    key = wake.key
     lease = new_lease(app)
     try:
-        return app.transitions.claim(wake.tenant, key, lease)
+        return app.agents.claim(wake.tenant, key, lease)
     except Refused as refused:
         agent = refused.old
     if agent is None:
@@ -176,7 +176,7 @@ def _park(app: App, agent: SessionAgent) -> None:
     """
     within = (app.records.load(agent.agent_action) or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
-    parked = app.transitions.wait_for_user(agent, due_at)
+    parked = app.agents.wait_for_user(agent, due_at)
     if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
         timers.wake_at(app, parked, parked.due_at)
 
@@ -207,8 +207,8 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
         if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
             chain.run_alone()
         if run is None:
-            return app.transitions.take_over(agent, lease)
-        held = app.transitions.fence(agent, lease, again=True)
+            return app.agents.take_over(agent, lease)
+        held = app.agents.fence(agent, lease, again=True)
     except Refused as refused:
         return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
     with ExpiringOnError(app, held):
@@ -251,7 +251,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         if tries >= MOST_LOST:
             dead_letter(app, agent, lease, _tried_in_vain(agent))
             return None
-        held = app.transitions.resume_attempt(agent, lease)
+        held = app.agents.resume_attempt(agent, lease)
     except Refused as refused:
         return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
     with ExpiringOnError(app, held):
@@ -372,7 +372,7 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
     ):
         return True
     try:
-        app.transitions.renew(agent, lease)
+        app.agents.renew(agent, lease)
     except Refused as refused:
         _lost_lease(app, agent, refused.old)
         return False
@@ -393,7 +393,7 @@ def _conclude_earlier(
     again.
     """
     try:
-        held = app.transitions.give_back(agent, runs.started_at(app, run, agent.started_at))
+        held = app.agents.give_back(agent, runs.started_at(app, run, agent.started_at))
     except Refused as refused:
         _lost_lease(app, agent, refused.old)
         return None

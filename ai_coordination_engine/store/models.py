@@ -4,6 +4,7 @@
 "engine" never reach the wire. `partition_key` is the tenant that owns the item.
 """
 
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pynamodb.attributes import (
@@ -40,6 +41,15 @@ class IntegerAttribute(Attribute[int]):
     def deserialize(self, value: str) -> int:
         """The number."""
         return int(value)
+
+
+@cache
+def _key_names(model: "type[Record]") -> tuple[str, str]:
+    """The attributes that hold the hash and the range key of a model."""
+    attributes = model.get_attributes().items()
+    (hash_key,) = (name for name, attribute in attributes if attribute.is_hash_key)
+    (range_key,) = (name for name, attribute in attributes if attribute.is_range_key)
+    return hash_key, range_key
 
 
 class Record(Model):
@@ -89,6 +99,12 @@ class Record(Model):
                     )
                 }
         return item
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The bare hash and range key."""
+        hash_key, range_key = _key_names(type(self))
+        return getattr(self, hash_key), getattr(self, range_key)
 
     def is_same(self, other: "Record") -> bool:
         """Whether another item under the same key is this record, in whatever state, and not
@@ -384,6 +400,11 @@ class SessionAgent(Record):
     elements_sent = BooleanAttribute(null=True)  # all elements are written and enqueued
     map_ordinal = IntegerAttribute(null=True)
 
+    @property
+    def session_key(self) -> tuple[str, str]:
+        """The key of its session."""
+        return self.coordination_uuid, self.session_uuid
+
 
 class SessionRun(Record):
     """One attempt, immutable."""
@@ -414,6 +435,11 @@ class SessionRun(Record):
     # a failure that may pass, and after how many seconds the other side says
     retryable = BooleanAttribute(null=True)
     retry_after = NumberAttribute(null=True)
+
+    @property
+    def session_key(self) -> tuple[str, str]:
+        """The key of its session."""
+        return self.coordination_uuid, self.session_uuid
 
 
 MODELS: tuple[type[Record], ...] = (

@@ -42,11 +42,11 @@ class Jobs:
             f"s-{job}", "a", partition_key=self.tenant, coordination_uuid="c", run_uuid="r"
         )
         self.app.records.tables[SessionAgent].put(agent, SessionAgent.session_uuid.does_not_exist())
-        self.app.async_tasks.open(agent, job, 60)
+        self.app.jobs.open(agent, job, 60)
         return job
 
     def status(self, job: str) -> Any:
-        task = self.app.async_tasks.get(self.tenant, job)
+        task = self.app.jobs.get(self.tenant, job)
         assert task is not None
         return task.status
 
@@ -127,7 +127,7 @@ def test_a_report_is_read_by_its_mark_or_charset(jobs: Jobs, codec: str, content
     }
     body = json.dumps(report, ensure_ascii=False).encode(codec)
     assert jobs.send(body, **jobs.headers(body) | {"content-type": content_type}) == OK
-    task = jobs.app.async_tasks.get(jobs.tenant, job)
+    task = jobs.app.jobs.get(jobs.tenant, job)
     assert task is not None
     assert jobs.app.records.load(task.agent_output) == "Zürich"
 

@@ -238,7 +238,7 @@ def expire(cloud: Cloud) -> None:
 def die(cloud: Cloud, session: dict[str, str], agent_uuid: str = "a") -> None:
     """A worker claims the agent and dies; its lease runs out."""
     key = tuple(cloud.agent(session, agent_uuid).values())
-    cloud.app.transitions.claim(TENANT, cast(Any, key), new_lease(cloud.app))
+    cloud.app.agents.claim(TENANT, cast(Any, key), new_lease(cloud.app))
     expire(cloud)
 
 
@@ -362,7 +362,7 @@ def an_agent_kills_its_workers(cloud: Cloud) -> None:
     die(cloud, session, "k")
     for _ in range(MOST_LOST - 1):
         (agent,) = cloud.agents(session)
-        cloud.app.transitions.take_over(agent, new_lease(cloud.app))
+        cloud.app.agents.take_over(agent, new_lease(cloud.app))
         expire(cloud)
     cloud.work()
     assert cloud.status(session) == "failed"

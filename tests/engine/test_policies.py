@@ -381,7 +381,7 @@ def test_a_worker_that_is_only_late_is_fenced_before_its_agent_is_given_up(
     def late(request: AgentRequest) -> str:
         stage.clock.advance(stage.app.settings.lease_seconds + 1)
         with monkeypatch.context() as patched, pytest.raises(Crash):
-            patched.setattr(stage.app.transitions, "fail_poisoned", lambda *_: crash(request))
+            patched.setattr(stage.app.agents, "fail_poisoned", lambda *_: crash(request))
             run_step(stage.app, message.wake)
         return "late"
 
@@ -547,7 +547,7 @@ def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
     def die(*_: object, **__: object) -> None:
         raise Crash
 
-    monkeypatch.setattr(stage.app.transitions, dying, die)
+    monkeypatch.setattr(stage.app.agents, dying, die)
     for _ in range(5):
         with pytest.raises(Crash):
             run_step(stage.app, message.wake)

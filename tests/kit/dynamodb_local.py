@@ -19,7 +19,6 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.fakes import FakeClock
 
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"
@@ -147,7 +146,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
         records = repository()
         yield Store(
-            replace(app, records=records, transitions=Transitions(records), clock=clock),
+            replace(app, records=records, clock=clock),
             clock,
             tuple(repository() for _ in range(ACTORS)),
         )

@@ -29,7 +29,7 @@ from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
-from ai_coordination_engine.store.transitions import steering
+from ai_coordination_engine.store.transitions import session_watches
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row
 from benchmarks.harness.memory.database import Table
 from tests.kit.crashes import Crash, Turns
@@ -74,7 +74,12 @@ class History:
 
     def run(self) -> Found:
         """How it ends."""
-        for module in (conclusion, deliveries, steering, backend):  # of their backoff and jitter
+        for module in (
+            conclusion,
+            deliveries,
+            session_watches,
+            backend,
+        ):  # of their backoff and jitter
             module._RANDOM.seed(self.trouble.seed)
         SECRETS.seed(self.trouble.seed)  # of uuids and tokens
         stage, database = self._stage, self._database

@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "the sweep does not put sessions off first",
         "engine/control/reconcile.py",
-        "app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
+        "app.sessions.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
         "starts.read(app.records, due)",
         ("engine/control/test_reconcile.py",),
     ),
@@ -148,7 +148,7 @@ MUTANTS = (
     ),
     Mutant(
         "a counter shard counts as one edge",
-        "store/transitions/agents.py",
+        "store/transitions/session_agents.py",
         "SessionAgent.in_degree.add(-width)",
         "SessionAgent.in_degree.add(-1)",
         (*TRANSITIONS, "engine/graph/test_edge_outcomes.py"),
@@ -334,7 +334,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job's repeated write undoes its heartbeat",
-        "store/transitions/async_tasks.py",
+        "store/transitions/jobs.py",
         "(mine & is_open & is_later)",
         "(mine & is_open)",
         ("engine/waits/test_async_failures.py",),
@@ -393,7 +393,7 @@ MUTANTS = (
     Mutant(
         "the end of a session in turns is not watched",
         "store/transitions/sessions.py",
-        "[Session.agents_ended.set(begun), *watching]",
+        "[Session.agents_ended.set(begun), *watching(tenant, key, now + SOON)]",
         "[Session.agents_ended.set(begun)]",
         ("engine/advance/test_proportion.py",),
     ),

@@ -25,7 +25,6 @@ from ai_coordination_engine.store.records.entities import (
 from ai_coordination_engine.store.records.marks import MARK_LIFETIME
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Key
-from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Work
 
@@ -94,7 +93,7 @@ class Scene:
 
     def start(self, store: Store) -> Work:
         def work(records: Repository) -> Any:
-            app = replace(store.app, records=records, transitions=Transitions(records))
+            app = replace(store.app, records=records)
             return execute_procedure(app, self.tenant, Start(self.parent_key[1], "task"))
 
         return work

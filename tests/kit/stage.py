@@ -25,9 +25,6 @@ from ai_coordination_engine.store.records.entities import (
 )
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.parallel import Parallel
-from ai_coordination_engine.store.transitions.agents import Transitions
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
-from ai_coordination_engine.store.transitions.steering import Steering
 from benchmarks.harness.memory import Database, databases
 from tests.kit.crashes import Crash, Tripwire, repeats
 from tests.kit.fakes import (
@@ -218,7 +215,7 @@ class Stage:
         """The session as it is now, confirmed or not."""
         found = self.looking.table(SESSION).get(
             session.partition_key,
-            (session.coordination_uuid, session.session_uuid),
+            session.key,
             consistent=True,
         )
         assert found is not None
@@ -305,9 +302,6 @@ def stage_of(
     fake = replace(
         app,
         records=records,
-        transitions=Transitions(records),
-        steering=Steering(records),
-        async_tasks=AsyncTasks(records),
         queue=queue,
         runtimes=runtime,
         actions=actions,

@@ -20,9 +20,6 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import ActionResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.transitions import counter_shards
-from ai_coordination_engine.store.transitions.agents import Transitions
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
-from ai_coordination_engine.store.transitions.steering import Steering
 from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock
 from tests.kit.iam import Iam
@@ -82,9 +79,6 @@ def skewed(stage: Stage, off: float) -> App:
     return replace(
         stage.app,
         records=records,
-        transitions=Transitions(records),
-        steering=Steering(records),
-        async_tasks=AsyncTasks(records),
         clock=clock,
     )
 

@@ -23,7 +23,6 @@ from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTasks
 from tests.kit.crashes import Crash
 from tests.kit.fakes import Behaviour
 from tests.kit.plans import Node
@@ -70,7 +69,7 @@ class World:
         self._forks = 0
         looking = copy(stage.looking)
         looking.clock = stage.clock
-        self._apart = replace(stage.app, records=looking, async_tasks=AsyncTasks(looking))
+        self._apart = replace(stage.app, records=looking)
 
     # What the agents do
 
@@ -224,16 +223,16 @@ class World:
         for each in self._history.agents():
             job = each.async_task_uuid
             if each.state == "pending" and each.paused is None and job in repeated:
-                task = self._apart.async_tasks.get(TENANT, job)
+                task = self._apart.jobs.get(TENANT, job)
                 if task is None or task.status != "pending":
                     self.broken.append(f"job {job} has ended and nobody wakes its agent")
         return bool(repeated)
 
-    # Steering
+    # Controls
 
     def _steer(self, app: App) -> None:
         for session in self._history.sessions():
-            names = (session.coordination_uuid, session.session_uuid)
+            names = session.key
             if session.status == "paused":
                 if session.session_uuid not in self.given_up:
                     self.call(
@@ -263,7 +262,7 @@ class World:
         chosen = self._random.choice([None, new_uuid(app.clock.now())])
 
         def fork() -> None:
-            names = (session.coordination_uuid, session.session_uuid)
+            names = session.key
             made = fork_session(
                 app, TENANT, *names, from_session_agent_uuid=start, new_session_uuid=chosen
             )
@@ -279,17 +278,13 @@ class World:
         )
         if kind == "agent":
             return partial(self._delete_agent, app, self._random.choice(agents))
-        key = (
-            (session.coordination_uuid, session.session_uuid)
-            if kind == "session"
-            else (TENANT, self._history.names[0])
-        )
+        key = session.key if kind == "session" else (TENANT, self._history.names[0])
         return partial(
             guards.delete, app.records, SESSION if kind == "session" else COORDINATION, TENANT, key
         )
 
     def _delete_agent(self, app: App, agent: SessionAgent) -> None:
-        key = (agent.session_uuid, agent.session_agent_uuid)
+        key = agent.key
         given = {"session_uuid": agent.session_uuid, "session_agent_uuid": agent.session_agent_uuid}
         context: Any = SimpleNamespace(app=app, tenant=TENANT)
         condition, conflict = resources.SESSION_AGENT.delete_condition(context, given)

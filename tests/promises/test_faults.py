@@ -108,7 +108,7 @@ def test_what_cannot_even_be_let_go_was_refused_all_the_same(
 ) -> None:
     """The lease runs out then; refusals between such losses begin the count of deaths anew."""
     session = start(stage, {"a": ""})
-    expire_lease = stage.app.transitions.expire_lease
+    expire_lease = stage.app.agents.expire_lease
     calls = count()
 
     def sometimes(*given: Any, **more: Any) -> None:
@@ -117,7 +117,7 @@ def test_what_cannot_even_be_let_go_was_refused_all_the_same(
         expire_lease(*given, **more)
 
     outage(stage, "PutItem", 0.2)
-    monkeypatch.setattr(stage.app.transitions, "expire_lease", sometimes)
+    monkeypatch.setattr(stage.app.agents, "expire_lease", sometimes)
     assert deliver(stage, seconds=1) == []
     check_promises(stage, session)
     assert next(calls) > 10
@@ -195,9 +195,9 @@ def test_a_dead_letter_whose_answer_is_lost_fails_its_session_all_the_same(
 ) -> None:
     """The client repeats the write, and finds what it has written."""
     session = start(stage)
-    fail = stage.app.transitions.fail_poisoned
+    fail = stage.app.agents.fail_poisoned
     monkeypatch.setattr(
-        stage.app.transitions, "fail_poisoned", lambda *given: (fail(*given), fail(*given))[1]
+        stage.app.agents, "fail_poisoned", lambda *given: (fail(*given), fail(*given))[1]
     )
     poison(stage.app, stage.queue.sent[0], "ValueError")
     assert stage.session(session).status == "failed"

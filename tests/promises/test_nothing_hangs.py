@@ -225,7 +225,7 @@ def test_whoever_reports_a_job_may_die_anywhere(stage: Stage, point: int) -> Non
     assert tripwire.trips == 1
     stage.queue.waiting.clear()
     pass_time(stage, 1_000)
-    task = stage.app.async_tasks.get(TENANT, "job")
+    task = stage.app.jobs.get(TENANT, "job")
     assert task is not None
     assert (task.status, stage.session(session).status) == (
         ("completed", "completed") if point > 7 else ("pending", "dispatched")
@@ -327,9 +327,9 @@ def test_a_lost_answer_of_a_deferral_costs_no_more_than_a_minute(stage: Stage) -
     session = stage.start(stage.define({"a": "", "b": "", "c": "ab"}, actions={"a": PERSON}))
     work_now(stage)
     stage.clock.advance(60)
-    task = stage.app.async_tasks.get(TENANT, "job")
+    task = stage.app.jobs.get(TENANT, "job")
     assert task is not None
-    stage.app.async_tasks.heartbeat(task)
+    stage.app.jobs.heartbeat(task)
     stage.clock.advance(41)
     lost = lose_the_answer(stage)
     work_now(stage)

@@ -25,7 +25,7 @@ def agents_of(app: App, session: Session) -> list[SessionAgent]:
     """The session's agents that the engine made, in order of their ordinals. One Query a
     megabyte.
     """
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
     return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
 
@@ -43,7 +43,7 @@ def remove_strays(app: App, session: Session) -> None:
 
     The fence of a start stays as long as that may be about to confirm.
     """
-    key, now = (session.coordination_uuid, session.session_uuid), app.clock.now()
+    key, now = session.key, app.clock.now()
     rows = app.records.table(SESSION_AGENT).query_all(
         session.partition_key, session.session_uuid, consistent=True
     )
@@ -104,9 +104,7 @@ def end_agents(
     until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
     if not _ended_by_itself(session):
         later = app.clock.now().timestamp() + app.settings.lease_seconds
-        app.transitions.session.agents_ended(
-            session, begun.held_with(app, turn), max(until, later) + 1
-        )
+        app.sessions.agents_ended(session, begun.held_with(app, turn), max(until, later) + 1)
     return until
 
 
@@ -175,7 +173,7 @@ def _page(
     """Agents of the session in order of their uuids, which is that of their ordinals, and after
     which there may be more. Elements of a map come after the map.
     """
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     rows, after = app.records.page_of_children(
         SESSION_AGENT, session.partition_key, key, after, limit
     )
@@ -192,9 +190,7 @@ def _end_all(
     writes, now = 0, {each.ordinal: each for each in rows}
     grown: list[str] = []
     while ending := _endings(app, session, list(now.values())):
-        calls = [
-            partial(app.steering.end, each, state, session.epoch or 0) for each, state in ending
-        ]
+        calls = [partial(app.agents.end, each, state, session.epoch or 0) for each, state in ending]
         writes += len(calls)
         for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
             del now[read.ordinal]
@@ -219,7 +215,7 @@ def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
     _end_all(app, session, list(found.values()), turn)
     until = _held_until(app, turn.rows)
     if turn.has_grown:
-        app.transitions.session.agents_ended(
+        app.sessions.agents_ended(
             session, None, max(until, app.lost_before() + app.settings.lease_seconds)
         )
     return until
@@ -234,9 +230,7 @@ def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAg
     """
     given = by.ordinal if by is not None else begun.by
     ordinal = given if given is not None else _first_over(turn)
-    if app.transitions.session.agents_end_by(
-        session, begun.held_with(app, turn), ordinal, turn.after
-    ):
+    if app.sessions.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after):
         app.queue.send(
             [Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)]
         )
@@ -282,7 +276,7 @@ def give_up(app: App, agent: SessionAgent) -> None:
     """End an agent whose worker died in a session that has ended; its attempts are recorded as
     lost.
     """
-    app.steering.end(agent, "skipped", agent.epoch or 0)
+    app.agents.end(agent, "skipped", agent.epoch or 0)
     record_lost(app, agent, state="skipped")
 
 
@@ -336,7 +330,7 @@ def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     agent.state = state or agent.state
-    app.steering.close(agent)
+    app.agents.close(agent)
 
 
 def own_end(
@@ -355,6 +349,6 @@ def own_end(
         and old.lease_until is not None
         and old.run_uuid == agent.run_uuid
     ):
-        app.steering.close(old)  # its run is recorded: nobody need wait for the lease to run out
+        app.agents.close(old)  # its run is recorded: nobody need wait for the lease to run out
     mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
     return old if mine else None

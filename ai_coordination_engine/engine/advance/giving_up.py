@@ -22,9 +22,7 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     Nothing happens to an agent that somebody holds, that has ended, or that was set back since the
     message was sent. `reason` is shown to people: readable, and without secrets.
     """
-    agent = app.records.get(
-        SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True
-    )
+    agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
         return
     if agent.lease_until is not None and agent.lease_until >= app.lost_before():
@@ -42,7 +40,7 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     )
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.transitions.fail_poisoned(agent, {"notes": note})
+    failed = app.agents.fail_poisoned(agent, {"notes": note})
     mine = failed is not None and (failed.state, failed.epoch, failed.notes) == (
         "failed",
         agent.epoch,
@@ -62,7 +60,7 @@ def dead_letter(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
     """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when
     its worker lives.
     """
-    held = app.transitions.fence(agent, lease)
+    held = app.agents.fence(agent, lease)
     with ExpiringOnError(app, held, died=True):
         if agent.state == "executing":  # the lease told how the attempt was lost
             runs.record_lost(app, agent, agent.attempt, agent.run_uuid)

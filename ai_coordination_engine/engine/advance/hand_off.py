@@ -131,7 +131,7 @@ def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
     try:
         key = agent_key(agent, ordinal)
-        return app.transitions.finish_last_edge_and_claim(
+        return app.agents.finish_last_edge_and_claim(
             agent.partition_key, key, edge_id(agent), new_lease(app)
         )
     except Refused:
@@ -156,7 +156,7 @@ def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
     try:
-        return app.transitions.claim_as_read(ready, new_lease(app))
+        return app.agents.claim_as_read(ready, new_lease(app))
     except Refused:
         return None  # whoever was faster has a message of its own, and so has who set it back
 
@@ -201,7 +201,7 @@ def skip_stuck(
     """
     if joined is not None and is_unsatisfied(joined):
         note = {} if joined.notes or not joined.upstream_failed else {"notes": _UPSTREAM_FAILED}
-        joined = app.transitions.skip(
+        joined = app.agents.skip(
             agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note
         )
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
@@ -215,7 +215,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
     upstream_failed = outcome is EdgeOutcome.UPSTREAM_FAILED and edge.join != "all_terminal"
     note = _skip_note(app, agent) if unsatisfied and upstream_failed else None
     key = agent_key(agent, edge.ordinal)
-    finish = partial(app.transitions.finish_edge, agent.partition_key)
+    finish = partial(app.agents.finish_edge, agent.partition_key)
     if (counter_shard_key := counter_shard_key_of(agent, edge)) is None:
         arrives = passes and edge.join in COUNTED
         return finish(

@@ -39,7 +39,6 @@ from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
-from ai_coordination_engine.store.transitions.attempts import key_of
 
 MAX_ASKED = 64_000_000  # characters of what all elements of one map are asked together
 PAGE = 100  # elements that are written and enqueued, or read, together
@@ -81,7 +80,7 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     count = counter_shards.how_many(len(asked))
     named = {counter_shard_ordinal(each, count) for each in ordinals} if count else ordinals
     unfinished = [edge_id_of(each, agent.epoch) for each in named]
-    expanded = app.transitions.expand(agent, len(asked), unfinished, count)
+    expanded = app.agents.expand(agent, len(asked), unfinished, count)
     try:
         _start(app, expanded, asked)
     except AgentFailure as failure:
@@ -286,33 +285,33 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
         if not _still_waits(app, agent, page):
             return
         app.queue.send([wake(each) for each in page])
-    app.transitions.elements_sent(agent)
+    app.agents.elements_sent(agent)
 
 
 def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
     """Whether the map still waits for these elements; else they are taken back. Paused like the map
     where it is.
     """
-    now = app.records.table(SESSION_AGENT).get(agent.partition_key, key_of(agent), consistent=True)
+    now = app.records.table(SESSION_AGENT).get(agent.partition_key, agent.key, consistent=True)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
         app.records.parallel.run([partial(_take_back, app, each) for each in page])
         return False
     if now.paused is not None:
         app.records.parallel.run(
-            [partial(app.transitions.pause_element, each, now.paused) for each in page]
+            [partial(app.agents.pause_element, each, now.paused) for each in page]
         )
     return True
 
 
 def _take_back(app: App, element: SessionAgent) -> None:
-    if app.transitions.take_back(element):
+    if app.agents.take_back(element):
         guards.remove_blobs(app.records, SESSION_AGENT, element)
 
 
 def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
     if agent.counter_shards is None:
         return []
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    key = agent.key
     made = [
         counter_shards.counter_shard(
             counter_shards.join_key(key, family(ordinals[0]), number),

@@ -24,7 +24,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
     logs = _logs(app, agent) if _ends_in_failure(agent) else None
-    key = (agent.coordination_uuid, agent.session_uuid)
+    key = agent.session_key
     if agent.sink_count == 1:
         session = _finish_only_sink(app, agent, key, logs)
     else:
@@ -49,9 +49,7 @@ def _finish_only_sink(
     elif agent.state == "skipped":
         values = {"logs": _skipped_sink(app, agent)}
     status = "completed" if failure is None else "failed"
-    return app.transitions.session.finish_only_sink(
-        agent.partition_key, key, edge_id(agent), status, values
-    )
+    return app.sessions.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
 
 
 def _finish_one_sink(
@@ -60,7 +58,7 @@ def _finish_one_sink(
     sink, width, upstream_failed, told = edge_id(agent), 1, failure is not None, failure
     has_result = agent.state == "completed"
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
-        counter_shard = app.transitions.finish_edge(
+        counter_shard = app.agents.finish_edge(
             agent.partition_key,
             counter_shard_key,
             edge_id(agent),
@@ -76,7 +74,7 @@ def _finish_one_sink(
             app.records.load(counter_shard.notes),
         )
         has_result = True  # of so many, some
-    session = app.transitions.session.finish_sink(
+    session = app.sessions.finish_sink(
         agent.partition_key,
         key,
         sink,
@@ -104,11 +102,11 @@ def end_session(app: App, session: Session) -> Session | None:
     """End a session whose sinks are all terminal; its logs say so when none of them has a
     result.
     """
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     if session.upstream_failed:
-        return app.transitions.session.end_session(session.partition_key, key, "failed")
+        return app.sessions.end_session(session.partition_key, key, "failed")
     logs = None if session.has_result else _NOTHING
-    return app.transitions.session.end_session(session.partition_key, key, "completed", logs=logs)
+    return app.sessions.end_session(session.partition_key, key, "completed", logs=logs)
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -126,10 +124,8 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 
 
 def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
-    key = (agent.coordination_uuid, agent.session_uuid)
-    failed = app.transitions.session.fail_session(
-        agent.partition_key, key, agent.epoch or 0, {"logs": logs}
-    )
+    key = agent.session_key
+    failed = app.sessions.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
     if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, failed, agent)
 

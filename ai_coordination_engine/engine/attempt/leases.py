@@ -43,7 +43,7 @@ class ExpiringOnError:
             return
         try:
             ended = ERROR if passing(error) is None else REFUSED
-            self._app.transitions.expire_lease(self._agent, 0 if self._died else ended)
+            self._app.agents.expire_lease(self._agent, 0 if self._died else ended)
         except Exception as another:  # then the lease runs out; what happened first says more
             if passing(another) is None:
                 raise

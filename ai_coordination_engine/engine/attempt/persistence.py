@@ -56,7 +56,7 @@ def _stay(app: App, agent: SessionAgent, seconds: float) -> None:
         return
     # the next time; a late result is recorded all the same (promise P2)
     with suppress(Throttled, Refused):
-        agent.lease_until = app.transitions.renew(agent, lease).lease_until
+        agent.lease_until = app.agents.renew(agent, lease).lease_until
 
 
 def _lease_seconds(app: App, agent: SessionAgent) -> float:

@@ -157,12 +157,10 @@ def sweep(app: App, wake: Wake) -> None:
     for run in table.query_all(wake.tenant, wake.session_uuid, consistent=True):
         if run.session_agent_uuid != wake.session_agent_uuid:
             continue
-        session_key = (run.coordination_uuid, run.session_uuid)
+        session_key = run.session_key
         if app.records.table(SESSION).get(wake.tenant, session_key, consistent=True) is None:
             with suppress(Refused):
-                table.delete(
-                    wake.tenant, (run.session_uuid, run.run_uuid), SessionRun.run_uuid.exists()
-                )
+                table.delete(wake.tenant, run.key, SessionRun.run_uuid.exists())
 
 
 def _put(

@@ -22,7 +22,7 @@ from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Key, Refused
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 
 __all__ = [
     "agent_ended",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _TRIES = 10
-_Write = Callable[[Session, Order, float], object]
+_Write = Callable[[Session, ControlRequest, float], object]
 
 
 def cancel_session(
@@ -57,11 +57,11 @@ def cancel_session(
     Raises `NotFound`, or `Conflict` when it has ended otherwise.
     """
 
-    def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.cancel(session, order, watch_at)
+    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
+        return app.sessions.cancel(session, request, watch_at)
 
-    order = Order.of(updated_by, idempotency_key, "cancel")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["cancelled"], write)
+    request = ControlRequest.of(updated_by, idempotency_key, "cancel")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), request, ["cancelled"], write)
 
 
 def pause_session(
@@ -79,11 +79,11 @@ def pause_session(
     Raises `NotFound`, or `Conflict` when it has ended.
     """
 
-    def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.pause(session, order, new_uuid(app.clock.now()), watch_at)
+    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
+        return app.sessions.pause(session, request, new_uuid(app.clock.now()), watch_at)
 
-    order = Order.of(updated_by, idempotency_key, "pause")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, ["paused"], write)
+    request = ControlRequest.of(updated_by, idempotency_key, "pause")
+    return _steer(app, tenant, (coordination_uuid, session_uuid), request, ["paused"], write)
 
 
 def resume_session(
@@ -101,16 +101,21 @@ def resume_session(
     Raises `NotFound`, or `Conflict` when it has ended.
     """
 
-    def write(session: Session, order: Order, watch_at: float) -> object:
-        return app.steering.resume(session, order, watch_at)
+    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
+        return app.sessions.resume(session, request, watch_at)
 
-    order = Order.of(updated_by, idempotency_key, "resume")
+    request = ControlRequest.of(updated_by, idempotency_key, "resume")
     already = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
-    return _steer(app, tenant, (coordination_uuid, session_uuid), order, already, write)
+    return _steer(app, tenant, (coordination_uuid, session_uuid), request, already, write)
 
 
 def _steer(
-    app: App, tenant: str, key: tuple[str, str], order: Order, already: Sequence[str], write: _Write
+    app: App,
+    tenant: str,
+    key: tuple[str, str],
+    request: ControlRequest,
+    already: Sequence[str],
+    write: _Write,
 ) -> Session:
     """Make the write unless the session has a status of `already`, or has seen the order; then what
     follows from it.
@@ -118,19 +123,19 @@ def _steer(
     reconcile = partial(reconcile_session, app, tenant, *key)
     session = find(app, tenant, key)
     for _ in range(_TRIES):
-        if order.was_carried_out(session):
+        if request.was_carried_out(session):
             break
         if session.restart is not None and session.status == "in_transit":
             session = reconcile()  # first it is set back as a whole
         try:
             if session.status in already:
-                app.steering.note(session, order)
+                app.sessions.note(session, request)
             elif session.status in TERMINAL_SESSION_STATUSES:
                 raise Conflict(
                     f"The session has ended: its status is {session.status}.", status=session.status
                 )
             else:
-                write(session, order, app.clock.now().timestamp() + SOON)
+                write(session, request, app.clock.now().timestamp() + SOON)
             break
         except Refused:
             session = find(app, tenant, key)
@@ -143,7 +148,7 @@ def session_ends(app: App, tenant: str, key: Key) -> None:
     """A session is about to be ended by hand: should whoever does so die then, the sweep finds what
     follows from it.
     """
-    app.transitions.session.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
+    app.sessions.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
 
 
 def session_ended(app: App, session: Session) -> None:
@@ -182,7 +187,7 @@ def is_over(app: App, agent: SessionAgent) -> bool:
 
 def over(app: App, agent: SessionAgent) -> Session | None:
     """The agent's session when it has ended, and the agent with it."""
-    key = (agent.coordination_uuid, agent.session_uuid)
+    key = agent.session_key
     session: Session | None = app.records.table(SESSION).get(
         agent.partition_key, key, consistent=True
     )

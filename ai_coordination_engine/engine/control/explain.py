@@ -62,7 +62,7 @@ def counter_shard_keys(agent: SessionAgent) -> list[Key]:
     """The first counter shards of a wide join that waits: they know whom it waits for."""
     if not is_wide(agent) or agent.state not in ("initial", "pending"):
         return []
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    key = agent.key
     return [
         join_key(key, counter_shard_family(agent), counter_shard_number(number))
         for number in sorted(agent.unfinished or ())[:1]

@@ -42,7 +42,8 @@ from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.counter_shards import how_many
-from ai_coordination_engine.store.transitions.sessions import SHARDS, SOON
+from ai_coordination_engine.store.transitions.session_writes import SHARDS
+from ai_coordination_engine.store.transitions.sessions import SOON
 
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
 
@@ -71,7 +72,7 @@ def _again(app: App, session: Session) -> Session:
     """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
     now = starts.read(app.records, session)
     if now is None or now.nonce != session.nonce:
-        return find(app, session.partition_key, (session.coordination_uuid, session.session_uuid))
+        return find(app, session.partition_key, session.key)
     now.unconfirmed = None
     return now
 
@@ -124,7 +125,7 @@ def sweep(
     which have taken one. One that cannot be reconciled keeps no other waiting: what it raises is
     raised when all have had their turn.
     """
-    due = app.steering.due(app.clock.now().timestamp(), shards)
+    due = app.sessions.due(app.clock.now().timestamp(), shards)
     taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
     rest = [each for each in due[_AT_ONCE:] if int(each.watch) not in taken]
     looked_at: list[Session] = []
@@ -146,7 +147,7 @@ def _look_after(app: App, due: Session) -> None:
     """Put the session off first: when this raises or dies, others come before it next time. Whoever
     does so looks.
     """
-    session = app.steering.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
+    session = app.sessions.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
     if session is None:
         return  # another sweep was faster
     app.records.look_at_starts([session], consistent=True)
@@ -159,10 +160,10 @@ def _look_after(app: App, due: Session) -> None:
     # that passes: what waits in the session for its time must not come much later
     except Throttled:
         with suppress(Throttled):
-            app.steering.rewatch(session, now + SOON)
+            app.sessions.rewatch(session, now + SOON)
         raise
     if session.strays is not None and session.strays < now:
-        app.transitions.session.without_strays(session)
+        app.sessions.without_strays(session)
 
 
 # What is owed
@@ -248,7 +249,7 @@ def _mark(app: App, session: Session) -> list[SessionAgent]:
         if not unmarked or session.pause_token is None:
             break
         app.records.parallel.run(
-            [partial(app.steering.mark, each, session.pause_token) for each in unmarked]
+            [partial(app.agents.mark, each, session.pause_token) for each in unmarked]
         )
     now = _again(app, session)
     if now.pause_token == session.pause_token:
@@ -276,7 +277,7 @@ def _unmark(
         stray = [each for each in agents if each.paused is not None and each.paused != token]
         if not stray:
             break
-        app.records.parallel.run([partial(app.steering.unmark, each) for each in stray])
+        app.records.parallel.run([partial(app.agents.unmark, each) for each in stray])
         known = {each.ordinal for each in agents}
         agents = [each for each in read(app, session) if each.ordinal in known]
     return agents
@@ -315,4 +316,4 @@ def _look_again(
         )
         times.append(later)
     at = min(times, default=None)
-    app.steering.rewatch(session, at, gives_up=at is None or at > later)
+    app.sessions.rewatch(session, at, gives_up=at is None or at > later)

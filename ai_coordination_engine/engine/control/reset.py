@@ -45,7 +45,7 @@ def go_on(app: App, session: Session) -> Session:
             break
         app.records.parallel.run(calls)
     refills = [
-        partial(app.steering.refill, each, session.epoch)
+        partial(app.agents.refill, each, session.epoch)
         for each in scene.sink_counter_shards(session)
     ]
     app.records.parallel.run([*refills] or [lambda: None])
@@ -53,7 +53,7 @@ def go_on(app: App, session: Session) -> Session:
     early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
     sinks = scene.open_sinks()
     try:
-        return app.steering.restarted(session, sinks, scene.sink_count, watch_at, early=early)
+        return app.sessions.restarted(session, sinks, scene.sink_count, watch_at, early=early)
     except Refused as refused:  # somebody else was faster
         return refused.old or session
 
@@ -162,19 +162,19 @@ class Scene:
 
     def _adopt(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
         """The writes that take these agents along as they are."""
-        return [partial(self.app.steering.adopt, each, self.epoch) for each in agents]
+        return [partial(self.app.agents.adopt, each, self.epoch) for each in agents]
 
     def _reset(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
         """The writes that set these agents back; their counter shards are filled first."""
-        steering, epoch = self.app.steering, self.epoch
+        epoch = self.epoch
         refills = [
-            partial(steering.refill, counter_shard, epoch)
+            partial(self.app.agents.refill, counter_shard, epoch)
             for each in agents
             for counter_shard in self._counter_shards(each)
         ]
         if refills:
             self.app.records.parallel.run(refills)
-        return [partial(steering.reset, each, epoch, self._values(each)) for each in agents]
+        return [partial(self.app.agents.reset, each, epoch, self._values(each)) for each in agents]
 
     @property
     def sink_count(self) -> int:
@@ -313,7 +313,7 @@ class Scene:
 
     def _counter_shards(self, agent: SessionAgent) -> list[SessionAgent]:
         count, before = self._counter_shard_count(agent), self._before(agent)
-        key = (agent.session_uuid, agent.session_agent_uuid)
+        key = agent.key
         return (
             self._full(
                 agent, before, count, partial(counter_shards.join_key, key, family(before[0]))

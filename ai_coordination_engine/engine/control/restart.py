@@ -13,7 +13,7 @@ from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 
 _RETRIED = ("failed", "timeout", "cancelled")
 
@@ -32,8 +32,8 @@ def retry_session(
     A retry that is still under way is continued. Raises `NotFound`, or `Conflict` unless the
     session is failed, timeout or cancelled.
     """
-    order = Order.of(updated_by, idempotency_key, "retry")
-    return _restart(app, tenant, (coordination_uuid, session_uuid), order, None)
+    request = ControlRequest.of(updated_by, idempotency_key, "retry")
+    return _restart(app, tenant, (coordination_uuid, session_uuid), request, None)
 
 
 def rerun_session_agent(
@@ -57,18 +57,16 @@ def rerun_session_agent(
         raise SESSION_AGENT.missing((session_uuid, session_agent_uuid))
     if agent.ordinal is None or agent.sink_count == 0:
         raise Conflict("The session agent is not part of a task; only those can run again.")
-    order = Order.of(updated_by, idempotency_key, "rerun", session_agent_uuid)
-    return _restart(app, tenant, (agent.coordination_uuid, session_uuid), order, agent)
+    request = ControlRequest.of(updated_by, idempotency_key, "rerun", session_agent_uuid)
+    return _restart(app, tenant, (agent.coordination_uuid, session_uuid), request, agent)
 
 
 def revive(app: App, wake: Wake) -> bool:
     """Retry the session of a dead letter when it has failed; whether it had."""
-    agent = app.records.get(
-        SESSION_AGENT, wake.tenant, (wake.session_uuid, wake.session_agent_uuid), consistent=True
-    )
+    agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None:
         return False
-    key = (agent.coordination_uuid, agent.session_uuid)
+    key = agent.session_key
     session = app.records.get(SESSION, wake.tenant, key, consistent=True)
     if session is None or session.status != "failed" or session.plan_hash is None:
         return False
@@ -77,32 +75,32 @@ def revive(app: App, wake: Wake) -> bool:
 
 
 def _restart(
-    app: App, tenant: str, key: tuple[str, str], order: Order, agent: SessionAgent | None
+    app: App, tenant: str, key: tuple[str, str], request: ControlRequest, agent: SessionAgent | None
 ) -> Session:
     restart = {"from": agent.ordinal if agent else None}
     session = find(app, tenant, key)
     try:
         if _is_under_way(app, session, restart):
-            app.steering.note(session, order)
-        elif not order.was_carried_out(session):
+            app.sessions.note(session, request)
+        elif not request.was_carried_out(session):
             _check(session, agent)
-            _set_back(app, session, order, restart)
+            _set_back(app, session, request, restart)
     except Refused as refused:
-        _explain(app, key, refused.old, order, restart)
+        _explain(app, key, refused.old, request, restart)
     return reconcile_session(app, tenant, *key)
 
 
-def _set_back(app: App, session: Session, order: Order, restart: dict[str, Any]) -> None:
+def _set_back(app: App, session: Session, request: ControlRequest, restart: dict[str, Any]) -> None:
     sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
     if not sinks:
         raise Conflict(
             "Nothing is left of the session that could run again: its agents were deleted."
         )
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     packed = app.records.store(
         SESSION, session.partition_key, key, {"restart": restart}, session.nonce
     )
-    app.steering.set_back(session, order, packed, sinks, app.clock.now().timestamp() + SOON)
+    app.sessions.set_back(session, request, packed, sinks, app.clock.now().timestamp() + SOON)
 
 
 def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:
@@ -130,12 +128,16 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
 
 
 def _explain(
-    app: App, key: tuple[str, str], old: Session | None, order: Order, restart: dict[str, Any]
+    app: App,
+    key: tuple[str, str],
+    old: Session | None,
+    request: ControlRequest,
+    restart: dict[str, Any],
 ) -> None:
     """Raises unless somebody else has just given the same order."""
     if old is None:
         raise SESSION.missing(key)
-    if not (order.was_carried_out(old) or _is_under_way(app, old, restart)):
+    if not (request.was_carried_out(old) or _is_under_way(app, old, restart)):
         raise Conflict(
             "Somebody else has just steered this session; look at it and try again.",
             status=old.status,

@@ -184,7 +184,7 @@ def given(
     """
     by_session: dict[tuple[str, str], list[SessionAgent]] = {}
     for agent in agents:
-        by_session.setdefault((agent.coordination_uuid, agent.session_uuid), []).append(agent)
+        by_session.setdefault(agent.session_key, []).append(agent)
     answers: dict[str, str] = {}
     for group in by_session.values():
         wanted: dict[int, None] = {}
@@ -215,7 +215,7 @@ def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
 
 def _unfinished(app: App, agent: SessionAgent) -> int:
     source = counter_shard_family(agent)
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    key = agent.key
     keys = [
         counter_shards.join_key(key, source, counter_shard_number(each))
         for each in agent.unfinished or ()

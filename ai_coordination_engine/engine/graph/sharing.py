@@ -32,7 +32,7 @@ class Sharing:
         self, app: App, session: Session | SessionAgent, beside: Iterable[Any] = ()
     ) -> None:
         self._app, self._session = app, session
-        key = (session.coordination_uuid, session.session_uuid)
+        key = session.key
         shared = (each.key.rpartition("/")[0] for each in beside if isinstance(each, BlobReference))
         own = blob_prefix(SESSION, session.partition_key, key, session.nonce) + "agents"
         self._prefix = next(shared, own)

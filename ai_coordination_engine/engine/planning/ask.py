@@ -121,7 +121,7 @@ def _write_agent(
     app: App, tenant: str, question: Question, session: Session, agent: Agent
 ) -> SessionAgent:
     table = app.records.table(SESSION_AGENT)
-    session_key = (session.coordination_uuid, session.session_uuid)
+    session_key = session.key
     ordinal = FIRST_QUESTION - 1  # a map may be about to write elements under ordinals of the plan
     for _ in range(_TRIES):
         earlier = [
@@ -137,7 +137,7 @@ def _write_agent(
         except Refused:
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             continue  # another question took this ordinal, or a client its uuid
-        key = (record.session_uuid, record.session_agent_uuid)
+        key = record.key
         if app.records.living_parent(SESSION, tenant, session_key) is None:
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             guards.remove_blobs(app.records, SESSION_AGENT, record)

@@ -38,8 +38,8 @@ from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
-from ai_coordination_engine.store.transitions.sessions import watch_shard
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
+from ai_coordination_engine.store.transitions.session_writes import watch_shard
 
 _CARRIED = carried(SESSION_FIELDS)
 _SNAPSHOT = (
@@ -114,13 +114,15 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
         repr(input_files),
         user_id,
     ]
-    order = Order.of(updated_by, idempotency_key or new_session_uuid or "", "fork", *given)
+    request = ControlRequest.of(
+        updated_by, idempotency_key or new_session_uuid or "", "fork", *given
+    )
     named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
     derived = (
         child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
     )
     fork = Fork(app, source, agents, changes)
-    return fork.write((coordination_uuid, new_session_uuid or derived), order, user_id)
+    return fork.write((coordination_uuid, new_session_uuid or derived), request, user_id)
 
 
 def _source(app: App, tenant: str, key: Key) -> Session:
@@ -170,16 +172,16 @@ class Fork:
     agents: Sequence[SessionAgent]
     changes: Changes
 
-    def write(self, key: Key, order: Order, user_id: str | None) -> Session:
+    def write(self, key: Key, request: ControlRequest, user_id: str | None) -> Session:
         """Write and confirm the fork, or go on where an earlier try died; the session once it is
         under way.
         """
         app, tenant = self.app, self.source.partition_key
         for each in self._fresh_ones(self._kept()):
             self._changed(each)  # what cannot be asked is refused before anything is written
-        session = self._session(key, order, user_id)
+        session = self._session(key, request, user_id)
         session.strays = 0 if has_agents(app, tenant, key[1]) else None
-        stored = reserve(app, session, partial(self._check, order))
+        stored = reserve(app, session, partial(self._check, request))
         if stored.unconfirmed is not None:
             if stored is not session:  # an equal fork has written it, and may have died
                 stored.incarnation = session.nonce
@@ -188,10 +190,10 @@ class Fork:
 
     # The session
 
-    def _session(self, key: Key, order: Order, user_id: str | None) -> Session:
+    def _session(self, key: Key, request: ControlRequest, user_id: str | None) -> Session:
         source, now = self.source, self.app.clock.now()
         kept = self._kept()
-        values = self._values(kept, order, user_id)
+        values = self._values(kept, request, user_id)
         sinks = [each for each in self.agents if each.sink_count]
         if not sinks:
             raise Conflict(
@@ -212,14 +214,16 @@ class Fork:
             open_sink_count=len(sinks),
             early=source.early or ends_early(self.app, self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
-            control_keys={order.digest},
+            control_keys={request.digest},
             by_status=status_key(source.partition_key, key[1], packed["status"]),
             watch=watch_shard(source.partition_key, key[1]),
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
             **packed,
         )
 
-    def _values(self, kept: set[int], order: Order, user_id: str | None) -> dict[str, Any]:
+    def _values(
+        self, kept: set[int], request: ControlRequest, user_id: str | None
+    ) -> dict[str, Any]:
         """What the fork has of its source, and what is its own."""
         values = {
             **{name: self.app.records.load(getattr(self.source, name)) for name in _CARRIED},
@@ -228,7 +232,7 @@ class Fork:
             "iteration_count": 0,
             "subtask_queries": self._subtask_queries(),
             "status": "in_progress" if 0 in kept else "dispatched",
-            "updated_by": order.by or user_id or "engine",
+            "updated_by": request.by or user_id or "engine",
             "restart": {"kept": sorted(kept)},
         }
         if self.changes.input_files is not None:
@@ -236,8 +240,8 @@ class Fork:
         return values
 
     @staticmethod
-    def _check(order: Order, old: Session) -> None:
-        if not order.was_carried_out(old):
+    def _check(request: ControlRequest, old: Session) -> None:
+        if not request.was_carried_out(old):
             raise Conflict("This newSessionUuid stands for another session; choose a new one.")
 
     def _kept(self) -> set[int]:

@@ -51,7 +51,7 @@ from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
 from ai_coordination_engine.store.records.session_status import status_key
-from ai_coordination_engine.store.transitions.sessions import watch_shard
+from ai_coordination_engine.store.transitions.session_writes import watch_shard
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _session(
 def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: getattr(session, name) for name in Session.payload_names()}
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     for name, value in app.records.store(
         SESSION, session.partition_key, key, values, session.nonce
     ).items():

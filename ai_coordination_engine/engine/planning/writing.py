@@ -30,7 +30,7 @@ def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Ses
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
         if session.has_blobs:
-            key = (session.coordination_uuid, session.session_uuid)
+            key = session.key
             _remove_in_vain(
                 app,
                 session,
@@ -50,7 +50,7 @@ def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
 
 
 def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:
-    tenant, key = session.partition_key, (session.coordination_uuid, session.session_uuid)
+    tenant, key = session.partition_key, session.key
     while True:
         try:
             app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
@@ -70,7 +70,7 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
         if old.unconfirmed is None:
             return old
         with suppress(Refused):  # it has changed: look again
-            return app.transitions.session.join(old, marks.new_mark(app.clock.now()))
+            return app.sessions.join(old, marks.new_mark(app.clock.now()))
 
 
 def _is_going(app: App, old: Session) -> bool:
@@ -123,7 +123,7 @@ def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]
     return _undo(
         app,
         session,
-        app.transitions.session.confirm(session) if is_there else None,
+        app.sessions.confirm(session) if is_there else None,
         is_gone=not is_there,
     )
 
@@ -154,7 +154,7 @@ def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = Fa
     confirmed = now if now is not None and _is_confirmed(session, now) else None
     counts = confirmed is not None and confirmed.incarnation == session.incarnation
     if not counts:
-        app.transitions.session.take_back(session)
+        app.sessions.take_back(session)
     if is_gone:
         raise COORDINATION.missing((session.partition_key, session.coordination_uuid))
     if confirmed is None:

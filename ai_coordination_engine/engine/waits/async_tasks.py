@@ -28,7 +28,7 @@ from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.async_tasks import AsyncTask
+from ai_coordination_engine.store.transitions.jobs import AsyncTask
 
 # The engine's side
 
@@ -44,9 +44,7 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
         message = f"An async task uuid has 1 to {MAX_ID} printable bytes, and no space at its ends."
         raise AgentFailure(message, error_class="invalid_output")
     try:
-        task = app.async_tasks.open(
-            agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent)
-        )
+        task = app.jobs.open(agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent))
     except Refused as refused:
         raise AgentFailure(
             "The async task uuid is in use by another session agent.", error_class="invalid_output"
@@ -61,11 +59,11 @@ def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> No
     """
     deadline = task.deadline if task is not None else app.clock.now().timestamp()
     try:
-        parked = app.transitions.wait_for_task(agent, uuid, deadline)
+        parked = app.agents.wait_for_task(agent, uuid, deadline)
     except Refused as refused:
         own_end(app, refused.old, agent, "pending")
     else:
-        _watch_over(app, parked, app.async_tasks.get(agent.partition_key, uuid))
+        _watch_over(app, parked, app.jobs.get(agent.partition_key, uuid))
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:
@@ -84,7 +82,7 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     if task.status != "pending":
         return _result(app, task)
     is_due = agent.due_at <= app.clock.now().timestamp()
-    if is_due and app.transitions.defer(agent, task.deadline):
+    if is_due and app.agents.defer(agent, task.deadline):
         timers.wake_at(app, agent, task.deadline)
     else:
         timers.look_at(app, agent, task.deadline)
@@ -93,11 +91,11 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
 
 def _task_of(app: App, agent: SessionAgent) -> AsyncTask | None:
     """The job that the agent waits for; it has expired once it was not heard of in time."""
-    task = app.async_tasks.get(agent.partition_key, agent.async_task_uuid)
+    task = app.jobs.get(agent.partition_key, agent.async_task_uuid)
     if task is None or task.status != "pending":
         return task
     is_in_time = task.deadline > app.clock.now().timestamp()
-    return task if is_in_time else app.async_tasks.expire(task)
+    return task if is_in_time else app.jobs.expire(task)
 
 
 def _result(app: App, task: AsyncTask) -> AgentResult:
@@ -117,7 +115,7 @@ def states(
     happened since.
     """
     known = [each for each in async_task_uuids if is_id(each)]
-    found = app.async_tasks.get_many(tenant, known, consistent=consistent)
+    found = app.jobs.get_many(tenant, known, consistent=consistent)
     return {uuid: _state(app, task) for uuid, task in found.items()}
 
 
@@ -152,7 +150,7 @@ def complete_async_task(
         packed = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
         try:
-            task = app.async_tasks.end(task, status, packed, digest)
+            task = app.jobs.end(task, status, packed, digest)
         except Refused as refused:
             task = refused.old
     if task is None or (task.status, task.digest) != (status, digest):
@@ -172,7 +170,7 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
     """
     task = _find(app, tenant, async_task_uuid)
     try:
-        app.async_tasks.heartbeat(task)
+        app.jobs.heartbeat(task)
     except Refused as refused:
         raise _ended(refused.old, async_task_uuid) from refused
 
@@ -221,7 +219,7 @@ def _digest(status: str, values: Mapping[str, Any]) -> str:
 
 
 def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
-    task = app.async_tasks.get(tenant, async_task_uuid) if is_id(async_task_uuid) else None
+    task = app.jobs.get(tenant, async_task_uuid) if is_id(async_task_uuid) else None
     if task is None:
         raise _missing(async_task_uuid)
     return task

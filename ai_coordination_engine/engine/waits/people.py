@@ -42,7 +42,7 @@ def execute_for_user_input(
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
     try:
-        agent = app.transitions.answer(waiting, packed)
+        agent = app.agents.answer(waiting, packed)
     except Refused as refused:
         agent = _answered_before(tenant, key, refused.old, packed["user_input"])
     if agent.state == "pending":
@@ -56,7 +56,7 @@ def expire(app: App, agent: SessionAgent) -> None:
     may be repeated.
     """
     action = _action(app, agent)
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    key = agent.key
     if (default := action.get("default_answer")) is not None:
         _answer_by_default(app, agent, key, default)
         return
@@ -66,7 +66,7 @@ def expire(app: App, agent: SessionAgent) -> None:
     )
     for attempt, run_uuid in lost(agent):
         runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.transitions.fail_waiting(agent, packed)
+    failed = app.agents.fail_waiting(agent, packed)
     if failed is not None and failed.state == "failed":
         advance.ended(app, failed)
 
@@ -77,7 +77,7 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
     agent: SessionAgent | None
     timers.keep_watching(app, waiting)
     try:
-        agent = app.transitions.answer(waiting, packed, by_default=True)
+        agent = app.agents.answer(waiting, packed, by_default=True)
     except Refused as refused:
         # the person was faster, but who wrote their answer down may have died there
         agent = refused.old

@@ -23,7 +23,7 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
 def look_at(app: App, agent: SessionAgent, when: float) -> None:
     """Have the sweep look after the agent's session at `when` (epoch seconds), or sooner."""
     is_question = agent.sink_count == 0
-    session = app.transitions.session.watch(
+    session = app.sessions.watch(
         agent.partition_key, _session_key(agent), when, lasting=is_question
     )
     if session is None or session.status not in TERMINAL_SESSION_STATUSES:
@@ -45,7 +45,7 @@ def keep_watching(app: App, agent: SessionAgent, *, early: bool = False) -> None
         agent.updated_at is not None
         and (now - agent.updated_at).total_seconds() > app.settings.watch_seconds
     )
-    app.transitions.session.keep_watching(
+    app.sessions.keep_watching(
         agent.partition_key,
         _session_key(agent),
         at,

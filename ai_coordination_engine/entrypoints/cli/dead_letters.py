@@ -126,7 +126,7 @@ def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
 
 def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
     wake = letter.wake
-    key = (wake.session_uuid, wake.session_agent_uuid) if wake else None
+    key = wake.key if wake else None
     agent = app.records.get(SESSION_AGENT, wake.tenant, key) if wake and key else None
     if agent is None:
         return letter

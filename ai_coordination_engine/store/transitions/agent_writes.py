@@ -13,9 +13,8 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Key, Refused
-from ai_coordination_engine.store.transitions.attempts import Lease, ending, key_of, until
-from ai_coordination_engine.store.transitions.rows import condition, update
-from ai_coordination_engine.store.transitions.sessions import setting
+from ai_coordination_engine.store.transitions.attempts import Lease, ending, until
+from ai_coordination_engine.store.transitions.rows import assignments, condition, update
 
 
 class AgentWrites:
@@ -39,7 +38,7 @@ class AgentWrites:
         self, row: Transition, seen: SessionAgent, *actions: Action, **given: Any
     ) -> SessionAgent:
         """The agent, as it was `seen`, after the transition. Raises `Refused`."""
-        return self._write_at(row, seen.partition_key, key_of(seen), actions, seen=seen, **given)
+        return self._write_at(row, seen.partition_key, seen.key, actions, seen=seen, **given)
 
     def _write_at(
         self, row: Transition, tenant: str, key: Key, actions: Sequence[Action], **given: Any
@@ -51,7 +50,7 @@ class AgentWrites:
         self, row: Transition, seen: SessionAgent, *actions: Action, **given: Any
     ) -> SessionAgent | None:
         """The agent as it is afterwards, also when the condition did not hold."""
-        return self._change_at(row, seen.partition_key, key_of(seen), actions, seen=seen, **given)
+        return self._change_at(row, seen.partition_key, seen.key, actions, seen=seen, **given)
 
     def _change_at(
         self, row: Transition, tenant: str, key: Key, actions: Sequence[Action], **given: Any
@@ -69,9 +68,7 @@ class AgentWrites:
         actions: Sequence[Action],
         state: str,
     ) -> SessionAgent:
-        return self._hold_at(
-            row, seen.partition_key, key_of(seen), lease, actions, state, seen=seen
-        )
+        return self._hold_at(row, seen.partition_key, seen.key, lease, actions, state, seen=seen)
 
     def _hold_at(
         self,
@@ -111,7 +108,7 @@ class AgentWrites:
         """Let go of a held agent until `not_before`; it is pending until then."""
         until_then = SessionAgent.not_before.set(not_before)
         try:
-            return self._write(row, agent, until_then, *setting(SessionAgent, values), *actions)
+            return self._write(row, agent, until_then, *assignments(SessionAgent, values), *actions)
         except Refused as refused:
             old = refused.old
             if old is None or (old.state, old.attempt, old.not_before) != (

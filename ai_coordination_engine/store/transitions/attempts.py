@@ -11,7 +11,6 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,6 @@ class Lease:
     now: float
     seconds: float
     token: str  # of this very try to claim: a run uuid may have been promised before
-
-
-def key_of(agent: SessionAgent) -> Key:
-    """The key of a session agent."""
-    return agent.session_uuid, agent.session_agent_uuid
 
 
 def until(lease: Lease) -> Any:

@@ -70,7 +70,7 @@ def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
     sinks: dict[Key, int] = {}
     for agent in agents:
         for number in range(agent.counter_shards or 0):
-            yield join_key((agent.session_uuid, agent.session_agent_uuid), 0, number)
+            yield join_key(agent.key, 0, number)
         if agent.sink_count:
             sinks[sink_key(agent, 0)] = how_many(agent.sink_count)
     for (partition, _), count in sinks.items():

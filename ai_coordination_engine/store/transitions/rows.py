@@ -67,6 +67,15 @@ def _condition(
             assert_never(predicate)
 
 
+def assignments(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
+    """The update that gives attributes these values, by name; None removes one."""
+    attributes = model.get_attributes()
+    return [
+        attributes[name].remove() if value is None else attributes[name].set(value)
+        for name, value in values.items()
+    ]
+
+
 def same(attribute: Any, value: Any) -> Any:
     """Whether an attribute is as it was read; None: it does not exist."""
     return attribute.does_not_exist() if value is None else attribute == value

@@ -62,7 +62,7 @@ def may_be_taken_back(repository: Repository, session: Session) -> bool:
 
 def read(repository: Repository, session: Session) -> Session | None:
     """What stands under the key of a session now, confirmed or not."""
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     found: Session | None = repository.table(SESSION).get(
         session.partition_key, key, consistent=True
     )

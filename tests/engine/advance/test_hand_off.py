@@ -252,7 +252,7 @@ def test_a_worker_that_stalls_hands_no_output_of_before_a_rerun_to_what_runs_aga
         else {"a": "", "x": "", "b": "ax"}
     )
     session = started(stage, graph)
-    transitions = stage.app.transitions
+    transitions = stage.app.agents
     going_on = getattr(transitions, stalls)
 
     def stall(*given: Any, **more: Any) -> Any:

@@ -70,7 +70,7 @@ def test_every_removal_sent_twice_counts_once(stage: Stage) -> None:
     session = join_of(stage, JOINED)
     *_, last = stage.agents(session.session_uuid)
     key = (session.session_uuid, last.session_agent_uuid)
-    finish = partial(stage.app.transitions.finish_edge, session.partition_key, key)
+    finish = partial(stage.app.agents.finish_edge, session.partition_key, key)
     removals = [partial(finish, edge) for edge in range(JOINED)] * 2
     with ThreadPoolExecutor(THREADS) as pool:
         degrees = [

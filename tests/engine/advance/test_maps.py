@@ -292,7 +292,7 @@ def test_a_large_value_that_all_elements_share_is_one_blob(app: App) -> None:
     assert [each.agent_output for each in elements] == ["ok"] * 3
     assert max(len(str(each.serialize())) for each in elements) < 3_000
     (key,) = {each.rules.key for each in elements}
-    of_session = (session.coordination_uuid, session.session_uuid)
+    of_session = session.key
     assert key.startswith(blob_prefix(SESSION, TENANT, of_session, session.nonce))
 
 

@@ -75,7 +75,7 @@ def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stag
     held = stage.agent(session.session_uuid, NAMES[0])
     key = (held.session_uuid, held.session_agent_uuid)
     # as the worker did that keeps the message
-    stage.app.transitions.claim(TENANT, key, new_lease(stage.app))
+    stage.app.agents.claim(TENANT, key, new_lease(stage.app))
     sent = [len(stage.queue.sent)]
     for _ in range(10):
         with pytest.raises(Busy):
@@ -97,7 +97,7 @@ def test_a_message_that_returns_reads_what_was_held_and_writes_nothing(stage: St
     assert first is not None
     run_step(stage.app, first.wake, deadline=0)
     held = stage.agent(session.session_uuid, names[0])
-    stage.app.transitions.claim(
+    stage.app.agents.claim(
         TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app)
     )
     stage.requests.clear()
@@ -199,7 +199,7 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
         assert first is not None
         run_step(stage.app, first.wake, deadline=0)
         held = stage.agent(session.session_uuid, "c")
-        stage.app.transitions.claim(
+        stage.app.agents.claim(
             TENANT, (held.session_uuid, held.session_agent_uuid), new_lease(stage.app)
         )
         with pytest.raises(Busy):
@@ -332,7 +332,7 @@ def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed
     failing_one, *others = [each.wake for each in stage.queue.waiting]
     stage.queue.waiting.clear()
     for each in stage.agents(session.session_uuid)[1:11]:
-        stage.app.transitions.claim(
+        stage.app.agents.claim(
             TENANT, (each.session_uuid, each.session_agent_uuid), new_lease(stage.app)
         )
     run_step(stage.app, failing_one)

@@ -8,7 +8,7 @@ import pytest
 from ai_coordination_engine.adapters.sqs import wake_from_body
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.store.records.entities import SESSION as SESSIONS
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 from benchmarks.harness.api import Api, Worker
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
@@ -72,7 +72,7 @@ def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
     seen = api.app.records.table(SESSIONS).get(api.tenant, ("c", "s"), consistent=True)
     assert seen is not None
     watch_at = api.app.clock.now().timestamp() + 60
-    api.app.steering.set_back(seen, Order(), {"restart": {"from": None}}, 1, watch_at)
+    api.app.sessions.set_back(seen, ControlRequest(), {"restart": {"from": None}}, 1, watch_at)
     assert api.code(SET_STATUS, c="c", s="s", status=status) == "CONFLICT"
     api.data(RETRY, c="c", s="s")
     worker.drain()

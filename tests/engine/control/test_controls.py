@@ -12,7 +12,7 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.steering import KEPT_KEYS, Order
+from ai_coordination_engine.store.transitions.session_controls import KEPT_KEYS, ControlRequest
 from tests.kit.controls import (
     DIAMOND,
     cancel,
@@ -271,7 +271,7 @@ def test_two_orders_at_once_forget_none_of_the_latest(stage: Stage) -> None:
     seen = stage.session(session)
     pause(stage, session, "one")
     with pytest.raises(Refused):
-        stage.app.steering.resume(seen, Order.of(None, "two", "resume"), 0)
+        stage.app.sessions.resume(seen, ControlRequest.of(None, "two", "resume"), 0)
     resume(stage, session, "two")
     found: Any = stage.session(session)
     assert (len(found.control_keys), len(found.older_control_keys)) == (2, KEPT_KEYS)
@@ -312,7 +312,7 @@ def test_pausing_and_resuming_may_die_anywhere_and_be_repeated(stage: Stage) -> 
 
 def test_a_mark_that_a_dead_pause_left_is_taken_off(stage: Stage) -> None:
     session = stage.start(stage.define(DIAMOND))
-    stage.app.steering.mark(stage.agent(session.session_uuid, "d"), "a pause that is over")
+    stage.app.agents.mark(stage.agent(session.session_uuid, "d"), "a pause that is over")
     stage.drain()
     assert stage.states(session.session_uuid)["d"] == "initial"
     put_right(stage, session)

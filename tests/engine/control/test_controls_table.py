@@ -18,7 +18,7 @@ from ai_coordination_engine.errors import CoordinationError
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 from tests.kit.controls import cancel, fork_from, names, pause, put_right, rerun, resume, retry
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -93,8 +93,8 @@ def put_into(stage: Stage, status: str) -> Session:
         cancel(stage, session)
     if status == "in_transit":
         packed = {"restart": {"from": None}}
-        stage.app.steering.set_back(
-            stage.session(session), Order(), packed, 1, stage.clock.now().timestamp() + 60
+        stage.app.sessions.set_back(
+            stage.session(session), ControlRequest(), packed, 1, stage.clock.now().timestamp() + 60
         )
     elif status == "paused":
         pause(stage, session)

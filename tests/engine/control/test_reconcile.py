@@ -16,7 +16,8 @@ from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.transitions.sessions import SHARDS, SOON, watch_shard
+from ai_coordination_engine.store.transitions.session_writes import SHARDS, watch_shard
+from ai_coordination_engine.store.transitions.sessions import SOON
 from tests.kit.controls import DIAMOND, names, put_right, sweep_after
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing
@@ -132,9 +133,9 @@ def test_a_long_job_whose_end_was_noted_but_not_sent_is_found(stage: Stage) -> N
     stage.runtime.behaviours["a"] = lambda request: AgentResult("", async_task_uuid="job")
     session = stage.start(stage.define({"a": "", "b": "a"}))
     run_step(stage.app, stage.queue.sent[0])
-    task = stage.app.async_tasks.get(TENANT, "job")
+    task = stage.app.jobs.get(TENANT, "job")
     assert task is not None
-    stage.app.async_tasks.end(task, "completed", {"agent_output": "made"}, "digest")
+    stage.app.jobs.end(task, "completed", {"agent_output": "made"}, "digest")
     lose_everything(stage)
     put_right(stage, session)
     stage.drain()
@@ -252,7 +253,7 @@ def test_a_tenant_with_very_many_sessions_does_not_delay_another(stage: Stage) -
     # others may have what is left
     assert len({watch_shard("crowd", str(number)) for number in range(500)}) <= 4
     stage.requests.clear()
-    found = stage.app.steering.due(now)
+    found = stage.app.sessions.due(now)
     assert Counter(each.partition_key for each in found[:6]) == {"crowd": 3, "quiet": 3}
     assert len(found) == 503
     assert stage.requests == {"Query": SHARDS}
@@ -286,7 +287,7 @@ def test_whoever_comes_second_to_a_session_that_is_due_leaves_it(stage: Stage) -
     stage.start(stage.define({"a": ""}))
     stage.queue.waiting.clear()
     stage.clock.advance(stage.app.settings.watch_seconds + 1)
-    second: list[Session] = stage.app.steering.due(stage.clock.now().timestamp())
+    second: list[Session] = stage.app.sessions.due(stage.clock.now().timestamp())
     assert reconcile.sweep(stage.app) == 1
     stage.requests.clear()
     for each in second:

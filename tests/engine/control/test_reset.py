@@ -14,7 +14,7 @@ from ai_coordination_engine.ports import ActionResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
-from ai_coordination_engine.store.transitions.steering import Order
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 from tests.kit.controls import cancel, fail_by_hand, fork_from, put_right, race, retry
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing
@@ -216,12 +216,12 @@ def test_what_is_set_back_with_all_that_waits_for_it_is_waited_for(stage: Stage)
 
 def set_back(stage: Stage, session: Session, key: str | None = None) -> None:
     """Somebody has ordered a retry and died."""
-    seen, order, packed = (
+    seen, request, packed = (
         stage.session(session),
-        Order.of(None, key, "retry"),
+        ControlRequest.of(None, key, "retry"),
         {"restart": {"from": None}},
     )
-    stage.app.steering.set_back(seen, order, packed, 1, stage.clock.now().timestamp() + 60)
+    stage.app.sessions.set_back(seen, request, packed, 1, stage.clock.now().timestamp() + 60)
 
 
 def test_a_retry_that_finds_another_under_way_has_no_effect_later_either(stage: Stage) -> None:

@@ -287,7 +287,7 @@ def test_a_start_that_repeats_its_first_write_beside_an_equal_one_is_seen_once_i
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions, names, reached = stage.app.records.table(SESSION), stage.define(DIAMOND), list[str]()
-    put, key, act = sessions.put, (names[0], "mine"), stage.app.transitions.session
+    put, key, act = sessions.put, (names[0], "mine"), stage.app.sessions
 
     def put_twice(session: Session, condition: Any) -> None:
         """The answer to the first write is lost, and meanwhile an equal start takes part."""

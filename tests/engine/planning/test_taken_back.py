@@ -254,7 +254,7 @@ def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_b
     with tripping(stage, 12), suppress(Crash):  # before it is confirmed
         stage.start(names, session_uuid="mine", task_query=LARGE)
     dead = stage.looking.table(SESSION).get(TENANT, (names[0], "mine"), consistent=True)
-    stage.app.transitions.session.take_back(dead)
+    stage.app.sessions.take_back(dead)
     session = stage.start(names, session_uuid="mine", task_query=LARGE)
     stage.drain()
     assert stage.runtime.ran() == ["a", "b"]

@@ -231,7 +231,7 @@ def test_a_write_that_is_made_again_does_not_undo_what_was_heard_of_the_job_sinc
     assert database is not None
 
     def repeats(operation: str) -> bool:
-        if operation != "PutItem" or stage.app.async_tasks.get(TENANT, "job-1") is None:
+        if operation != "PutItem" or stage.app.jobs.get(TENANT, "job-1") is None:
             return False
         database.repeats = lambda operation: False
         stage.clock.advance(40)
@@ -292,7 +292,7 @@ def test_a_result_for_an_agent_that_waits_no_longer_is_kept_and_changes_nothing_
 
 def test_a_job_of_a_paused_session_may_end_and_its_agent_goes_on_later(stage: Stage) -> None:
     session = waiting_for_a_job(stage)
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     pause_session(stage.app, TENANT, *key)
     complete(stage)
     work_now(stage)
@@ -308,7 +308,7 @@ def test_a_job_that_is_not_heard_of_while_its_session_is_paused_fails_its_attemp
 ) -> None:
     stage.runtime.behaviours["b"] = pending(60)
     session = waiting_for_a_job(stage, agents={"b": {"policy": {"attempts": 1}}})
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     pause_session(stage.app, TENANT, *key)
     stage.clock.advance(61)
     work_now(stage)

@@ -120,7 +120,7 @@ def test_the_same_end_without_its_usage_is_a_repetition(stage: Stage) -> None:
     complete(stage, usage=None)
     stage.drain()
     check_promises(stage, session)
-    task = stage.app.async_tasks.get(TENANT, "job-1")
+    task = stage.app.jobs.get(TENANT, "job-1")
     assert task is not None
     assert stage.app.records.load(task.usage) == {"calls": 2}
 

@@ -110,13 +110,13 @@ def test_a_long_backoff_that_begins_while_its_session_fails_ends_at_once(
 
     stage.runtime.behaviours.update({"b": busy, "c": failing("no")})
     session = started(stage, {"b": "", "c": ""})
-    retry_later = stage.app.transitions.retry_later
+    retry_later = stage.app.agents.retry_later
 
     def after_the_failure(*given: Any) -> Any:
         work_now(stage)
         return retry_later(*given)
 
-    monkeypatch.setattr(stage.app.transitions, "retry_later", after_the_failure)
+    monkeypatch.setattr(stage.app.agents, "retry_later", after_the_failure)
     work_now(stage)
     assert stage.states(session.session_uuid) == {"b": "skipped", "c": "failed"}
 
@@ -265,7 +265,7 @@ def end_session(stage: Stage, session: Session, fails: Wake, how: str) -> None:
     elif how == "is cancelled":
         cancel(stage, session)
     else:
-        key = (session.coordination_uuid, session.session_uuid)
+        key = session.key
         ended = stage.app.records.table(SESSION).update(
             session.partition_key, key, [Session.status.set("failed")], None
         )

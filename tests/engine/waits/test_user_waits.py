@@ -219,7 +219,7 @@ def test_the_end_of_a_wait_may_die_at_any_point(
 
 def test_a_paused_session_takes_the_answer_and_goes_on_later(stage: Stage) -> None:
     session = waiting(stage)
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     pause_session(stage.app, TENANT, *key)
     answer(stage, session, "blue")
     work_now(stage)
@@ -233,7 +233,7 @@ def test_a_paused_session_takes_the_answer_and_goes_on_later(stage: Stage) -> No
 
 def test_a_wait_that_runs_out_in_a_paused_session_ends_when_it_is_resumed(stage: Stage) -> None:
     session = waiting(stage, answer_within_seconds=60, default_answer="grey")
-    key = (session.coordination_uuid, session.session_uuid)
+    key = session.key
     pause_session(stage.app, TENANT, *key)
     stage.clock.advance(61)
     work_now(stage)

@@ -34,13 +34,13 @@ AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
 
 
 class Bug:
-    """The transitions, of which one raises what nobody expected."""
+    """The transitions of agents, of which one raises what nobody expected."""
 
     def __init__(self, app: App) -> None:
-        self._transitions = app.transitions
+        self._agents = app.agents
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._transitions, name)
+        return getattr(self._agents, name)
 
     def claim(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("password: hunter2")
@@ -48,7 +48,9 @@ class Bug:
 
 def broken(app: App) -> App:
     """The application with a bug in every step."""
-    return replace(app, transitions=Bug(app))  # type: ignore[arg-type]
+    copy = replace(app)
+    vars(copy)["agents"] = Bug(app)
+    return copy
 
 
 @contextmanager

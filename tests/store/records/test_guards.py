@@ -26,7 +26,6 @@ from ai_coordination_engine.store.records.entities import (
     Entity,
 )
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.transitions.agents import Transitions
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Process, every_schedule, play, some_schedules
 from tests.kit.scene import LIFETIME, Scene, every_child
@@ -128,7 +127,7 @@ def test_asking_and_deleting_the_session_in_many_orders(
         def question(
             records: Repository, scene: Scene = scene, top: str = top, uuid: str = uuid
         ) -> Any:
-            app = replace(store.app, records=records, transitions=Transitions(records))
+            app = replace(store.app, records=records)
             return ask(app, scene.tenant, Question(top, "why?", session_uuid=uuid)).agent
 
         outcomes = play(processes[:2], [question, scene.delete()], choose)

@@ -26,7 +26,9 @@ class Agents:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.act: Any = store.app.transitions  # PynamoDB's types know no absent attribute
+        # PynamoDB's types know no absent attribute
+        self.act: Any = store.app.agents
+        self.sessions: Any = store.app.sessions
 
     def new(self, **values: Any) -> Key:
         key = (str(uuid4()), str(uuid4()))
@@ -510,7 +512,7 @@ def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents
         each: Session(*key, partition_key=TENANT, nonce="n", incarnation=each)
         for each in ("first", "second", None)
     }
-    confirm = agents.act.session.confirm
+    confirm = agents.sessions.confirm
     assert confirm(Session(*key, partition_key=TENANT, nonce="of an earlier one")) is None
     for _ in range(2):
         for each in ("first", "second", None):
@@ -527,21 +529,21 @@ def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents
 def test_a_start_that_was_taken_back_is_not_confirmed(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark", nonce="n")
     start = Session(*key, partition_key=TENANT, nonce="n")
-    agents.act.session.take_back(start)
-    assert agents.act.session.confirm(start) is None
+    agents.sessions.take_back(start)
+    assert agents.sessions.confirm(start) is None
 
 
 def test_a_session_ends_once(agents: Agents) -> None:
     key = agents.session(1)
-    session = agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
+    session = agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {})
     assert session is not None
     assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
     before = agents.stored(key, SESSION)
     tries: list[Callable[[], Any]] = [
-        lambda: agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {}),
-        lambda: agents.act.session.finish_sink(TENANT, key, 0),
-        lambda: agents.act.session.end_session(TENANT, key, "completed"),
-        lambda: agents.act.session.fail_session(TENANT, key, 0, {"logs": "late"}),
+        lambda: agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {}),
+        lambda: agents.sessions.finish_sink(TENANT, key, 0),
+        lambda: agents.sessions.end_session(TENANT, key, "completed"),
+        lambda: agents.sessions.fail_session(TENANT, key, 0, {"logs": "late"}),
     ]
     for again in tries:
         session = again()
@@ -553,16 +555,16 @@ def test_a_session_ends_once(agents: Agents) -> None:
 def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) -> None:
     key = agents.session(3, status="in_progress")
     for sink, left in ((1, 2), (1, 2), (0, 1)):
-        session = agents.act.session.finish_sink(TENANT, key, sink)
+        session = agents.sessions.finish_sink(TENANT, key, sink)
         assert session is not None
         assert session.open_sink_count == left
-    session = agents.act.session.end_session(TENANT, key, "completed")
+    session = agents.sessions.end_session(TENANT, key, "completed")
     assert session is not None
     assert session.status == "in_progress"  # one is open
-    session = agents.act.session.finish_sink(TENANT, key, 2)
+    session = agents.sessions.finish_sink(TENANT, key, 2)
     assert session is not None
     assert (session.open_sink_count, session.open_sinks) == (0, None)
-    session = agents.act.session.end_session(TENANT, key, "completed")
+    session = agents.sessions.end_session(TENANT, key, "completed")
     assert session is not None
     assert session.status == "completed"
 
@@ -570,8 +572,8 @@ def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled", "timeout"])
 def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> None:
     key = agents.session(1, status=status)
-    agents.act.session.finish_only_sink(TENANT, key, 0, "completed", {})
-    agents.act.session.finish_sink(TENANT, key, 0)
-    agents.act.session.end_session(TENANT, key, "completed")
-    agents.act.session.fail_session(TENANT, key, 0, {"logs": "late"})
+    agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {})
+    agents.sessions.finish_sink(TENANT, key, 0)
+    agents.sessions.end_session(TENANT, key, "completed")
+    agents.sessions.fail_session(TENANT, key, 0, {"logs": "late"})
     assert agents.stored(key, SESSION)["status"] == {"S": status}

@@ -46,7 +46,7 @@ class AsyncTask(Record):
     expires_at = IntegerAttribute(null=True)  # epoch seconds
 
 
-class AsyncTasks:
+class Jobs:
     """The long jobs of one store. Thread-safe."""
 
     def __init__(self, repository: Repository) -> None:
@@ -142,7 +142,7 @@ class AsyncTasks:
         deadline = now + task.heartbeat_seconds
         return self._table.update(  # type: ignore[no-any-return]
             task.partition_key,
-            (task.session_uuid, task.run_uuid),
+            task.key,
             [AsyncTask.deadline.set(deadline), AsyncTask.expires_at.set(_kept_until(deadline))],
             (AsyncTask.status == "pending") & (AsyncTask.deadline > now),
         )
@@ -152,7 +152,7 @@ class AsyncTasks:
     ) -> AsyncTask:
         return self._table.update(  # type: ignore[no-any-return]
             task.partition_key,
-            (task.session_uuid, task.run_uuid),
+            task.key,
             [
                 *actions,
                 AsyncTask.status.set(status),

@@ -7,6 +7,7 @@ P3, P6).
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pynamodb.expressions.update import Action
@@ -14,27 +15,20 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.domain.lifecycle import agents as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Key, Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 from ai_coordination_engine.store.transitions.attempts import (
     REFUSED,
     Lease,
-    key_of,
+    ended_with,
     lost_with,
     until,
 )
-from ai_coordination_engine.store.transitions.sessions import SessionTransitions, setting
+from ai_coordination_engine.store.transitions.rows import assignments
 
 
-class Transitions(AgentWrites):
-    """The transitions of one store: of session agents, and of their sessions under `session`.
-    Thread-safe.
-    """
-
-    def __init__(self, repository: Repository) -> None:
-        super().__init__(repository)
-        self.session = SessionTransitions(repository)
+class SessionAgents(AgentWrites):
+    """The transitions of the session agents of one store. Thread-safe."""
 
     # A session agent: its attempts
 
@@ -46,7 +40,7 @@ class Transitions(AgentWrites):
         """Take the next attempt of a ready agent, unless it was set back since it was read. Raises
         `Refused`.
         """
-        return self._take(rows.CLAIM_AS_READ, agent.partition_key, key_of(agent), lease, seen=agent)
+        return self._take(rows.CLAIM_AS_READ, agent.partition_key, agent.key, lease, seen=agent)
 
     def finish_last_edge_and_claim(
         self, tenant: str, key: Key, edge_id: int, lease: Lease
@@ -67,7 +61,7 @@ class Transitions(AgentWrites):
         after the other.
         """
         lost = [SessionAgent.lost_runs.set(lost_with(old))]
-        return self._take(rows.TAKE_OVER, old.partition_key, key_of(old), lease, lost, seen=old)
+        return self._take(rows.TAKE_OVER, old.partition_key, old.key, lease, lost, seen=old)
 
     def renew(self, agent: SessionAgent, lease: Lease) -> SessionAgent:
         """The attempt takes from now on as long as its lease. Raises `Refused` when it is no longer
@@ -131,12 +125,12 @@ class Transitions(AgentWrites):
             else []
         )
         return self._write(
-            rows.COMPLETE, agent, *setting(SessionAgent, values), *told, *self._ending()
+            rows.COMPLETE, agent, *assignments(SessionAgent, values), *told, *self._ending()
         )
 
     def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent:
         """End the attempt and the agent, with a readable note. Raises `Refused` like `complete`."""
-        return self._write(rows.FAIL, agent, *setting(SessionAgent, values), *self._ending())
+        return self._write(rows.FAIL, agent, *assignments(SessionAgent, values), *self._ending())
 
     def retry_later(
         self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
@@ -159,7 +153,7 @@ class Transitions(AgentWrites):
         `Refused`.
         """
         held = [SessionAgent.acting.set(True), SessionAgent.lease_until.set(until(lease))]
-        return self._write(rows.ACT, agent, *held, *setting(SessionAgent, values), self._now())
+        return self._write(rows.ACT, agent, *held, *assignments(SessionAgent, values), self._now())
 
     def wait_for_task(
         self, agent: SessionAgent, async_task_uuid: str, due_at: float
@@ -230,7 +224,7 @@ class Transitions(AgentWrites):
         """
         condition = self._condition(rows.TAKE_BACK, element.partition_key)
         try:
-            self._agents.delete(element.partition_key, key_of(element), condition)
+            self._agents.delete(element.partition_key, element.key, condition)
         except Refused as refused:
             return refused.old is None
         return True
@@ -277,7 +271,7 @@ class Transitions(AgentWrites):
         """Give up an agent that nobody holds, unless it was set back since `epoch`; the agent as it
         is afterwards.
         """
-        actions = [*setting(SessionAgent, values), *self._ending()]
+        actions = [*assignments(SessionAgent, values), *self._ending()]
         return self._change_at(rows.SKIP, tenant, key, actions, epoch=epoch)
 
     # A session agent: its person
@@ -298,13 +292,15 @@ class Transitions(AgentWrites):
         Raises `Refused`.
         """
         row = rows.ANSWER_BY_DEFAULT if by_default else rows.ANSWER
-        return self._write(row, waiting, *setting(SessionAgent, values), self._now())
+        return self._write(row, waiting, *assignments(SessionAgent, values), self._now())
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
         """The wait for a person has run out, and lost attempts are recorded; the agent as it is
         afterwards.
         """
-        return self._change(rows.FAIL_WAITING, agent, *setting(SessionAgent, values), self._now())
+        return self._change(
+            rows.FAIL_WAITING, agent, *assignments(SessionAgent, values), self._now()
+        )
 
     def fail_poisoned(self, agent: SessionAgent, values: Mapping[str, Any]) -> SessionAgent | None:
         """End an agent whose step cannot be worked off, if nobody has begun anything with it since
@@ -313,8 +309,60 @@ class Transitions(AgentWrites):
         The agent as it is afterwards.
         """
         return self._change(
-            rows.FAIL_POISONED, agent, *setting(SessionAgent, values), *self._ending()
+            rows.FAIL_POISONED, agent, *assignments(SessionAgent, values), *self._ending()
         )
+
+    # A session agent: its session is controlled
+
+    def end(self, agent: SessionAgent, state: str, epoch: int) -> SessionAgent | None:
+        """End an agent of a session that ended in `epoch`, `cancelled` or `skipped`; its attempt
+        keeps its lease, until its run is recorded. Only cancelling takes a living lease. Never
+        raises `Refused`: the agent as it is then.
+        """
+        if state == "cancelled":
+            return self._change(rows.CANCEL, agent, *self._ending(), epoch=epoch)
+        # not by a condition: a retry sets it back
+        by_failure = SessionAgent.upstream_failed.set(True)
+        return self._change(rows.SKIP_IN_ENDED, agent, by_failure, *self._ending(), epoch=epoch)
+
+    def close(self, agent: SessionAgent) -> None:
+        """The runs of an agent that was ended are recorded. Never raises `Refused`."""
+        self._change(rows.CLOSE, agent)
+
+    def mark(self, agent: SessionAgent, token: str) -> None:
+        """Pause an agent that has not ended. Never raises `Refused`."""
+        self._change(rows.PAUSE, agent, SessionAgent.paused.set(token))
+
+    def unmark(self, agent: SessionAgent) -> None:
+        """Take off the pause that the agent shows. Never raises `Refused`."""
+        self._change(rows.UNPAUSE, agent)
+
+    def adopt(self, agent: SessionAgent, epoch: int) -> None:
+        """Take an agent along into a new epoch whose attempt goes on, or whose result is kept.
+        Never raises `Refused`: when the agent has changed meanwhile, it has to be looked at again.
+        """
+        self._change(rows.ADOPT, agent, SessionAgent.epoch.set(epoch), epoch=epoch)
+
+    def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
+        """Set an agent back, once an epoch; a value of None removes it. Never raises `Refused`:
+        when the agent has changed meanwhile, it has to be looked at again.
+
+        An attempt whose run may not be recorded yet is left to the next one, marked as none that
+        was lost.
+        """
+        recorded = agent.state in ("completed", "failed") and agent.lease_until is None
+        runs = None if recorded else ended_with(agent)
+        given = {**values, "epoch": epoch, "set_back": epoch, "lost_runs": runs or None}
+        self._change(rows.RESET, agent, *assignments(SessionAgent, given), self._now(), epoch=epoch)
+
+    def refill(self, counter_shard: SessionAgent, epoch: int) -> None:
+        """Write a counter shard anew, once an epoch. Never raises `Refused`."""
+        counter_shard.epoch = epoch
+        with suppress(Refused):
+            self._agents.put(
+                counter_shard,
+                self._condition(rows.REFILL, counter_shard.partition_key, epoch=epoch),
+            )
 
     # Inside
 

@@ -1,0 +1,153 @@
+"""When the sweep looks at a session."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import zip_longest
+from random import Random
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.transitions.rows import same
+from ai_coordination_engine.store.transitions.session_writes import (
+    SHARDS,
+    SessionWrites,
+    watch_shard,
+    watching,
+)
+
+MOST_SEEN = 10_000  # sessions of a shard that are due, of which one sweep knows
+_KEPT_SECONDS = 120.0  # a request that ends a wait takes less
+_RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
+
+
+class SessionWatches(SessionWrites):
+    """The transitions that say when the sweep looks at a session, and what is due."""
+
+    def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
+        """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so
+        anyway.
+
+        `lasting`: also once it has ended, unless it is cancelled, for a question outlives it.
+        """
+        looked_at = _looked_at(lasting=lasting)
+        later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
+        outlived = [Session.outlived.set(True)] if lasting else []
+        actions = [*watching(tenant, key, at), *outlived]
+        watched = self._change_session(tenant, key, actions, looked_at & later)
+        if lasting and watched is not None and not watched.outlived:  # it is looked at sooner
+            watched = self._change_session(tenant, key, outlived, looked_at)
+        return watched
+
+    def keep_watching(
+        self,
+        tenant: str,
+        key: Key,
+        at: float,
+        *,
+        lasting: bool = False,
+        far: bool = False,
+        early: bool = False,
+    ) -> None:
+        """Somebody is about to end a wait in the session: the sweep looks at it at `at` (epoch
+        seconds) or sooner, and for two minutes it does not give that up, whatever it sees. `far`:
+        it is likely to look much later. `early`: the session may end before other agents do.
+        """
+        kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
+        watching = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
+        if early:
+            watching.append(Session.early.set(True))
+        soon = (Session.watch_at.set(Session.watch_at | at), ~(Session.watch_at > at))
+        late = (Session.watch_at.set(at), Session.watch_at > at)
+        for action, condition in (late, soon) if far else (soon, late):
+            try:
+                self._sessions.update(
+                    tenant, key, [*watching, action], _looked_at(lasting=lasting) & condition
+                )
+                return
+            except Refused as refused:
+                if refused.old is None or refused.old.status in TERMINAL_SESSION_STATUSES:
+                    return
+
+    def rewatch(
+        self, session: Session, at: float | None, *, gives_up: bool = False
+    ) -> Session | None:
+        """Have the sweep look at the session at `at` (None: no more), unless somebody wants it
+        sooner than `session` says; the session as it is then, confirmed or not, and None where that
+        was not written; the row of one that was seen to be confirmed says so then. With `gives_up`
+        it stays as it is while somebody ends a wait. Never raises `Refused`.
+        """
+        key = session.key
+        condition = same(Session.watch_at, session.watch_at)
+        if at is None:
+            actions: list[Action] = [
+                each.remove()
+                for each in (Session.watch, Session.watch_at, Session.watch_kept_until)
+            ]
+            condition &= Session.watch_at.exists()
+        else:
+            actions = watching(session.partition_key, key, at)
+            later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
+            condition = Session.session_uuid.exists() & (condition | later)
+        if session.nonce is not None and session.unconfirmed is None:  # as somebody has seen
+            actions = [*actions, Session.unconfirmed.remove()]
+            condition &= same(Session.nonce, session.nonce)
+        if gives_up:
+            condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
+        try:
+            return self._sessions.update(session.partition_key, key, actions, condition)  # type: ignore[no-any-return]
+        except Refused:
+            return None
+
+    def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
+        """Sessions of these shards that the sweep should have looked at before then (epoch
+        seconds), at most `MOST_SEEN` of each: keys, tenant, shard and `watch_at`. One Query a shard
+        and megabyte, of what is due alone.
+
+        Shards and tenants take turns, in random order: however many are due of a tenant, those of
+        others come soon.
+        """
+
+        def look(shard: int) -> list[Session]:
+            found, after = self._due(before, shard, None)
+            while after is not None and len(found) < MOST_SEEN:
+                more, after = self._due(before, shard, after)
+                found += more
+            return found
+
+        pages = self._repository.parallel.run(
+            [partial(look, each) for each in _RANDOM.sample([*shards], len(shards))]
+        )
+        of_tenants: dict[str, list[Session]] = defaultdict(list)
+        for each in _in_turns(pages):
+            of_tenants[each.partition_key].append(each)
+        return list(_in_turns(of_tenants.values()))
+
+    def _due(
+        self, before: float, shard: int, after: RawKey | None
+    ) -> tuple[list[Session], RawKey | None]:
+        is_due = Session.watch_at < before
+        return self._sessions.query_index(
+            "to_watch", f"{shard:02d}", after=after, range_condition=is_due
+        )
+
+
+def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
+    """The first of each row, then the second of each, and so on."""
+    for turn in zip_longest(*rows):
+        yield from (each for each in turn if each is not None)
+
+
+def _looked_at(*, lasting: bool) -> Any:
+    """Whether the sweep has anything to look after in a session: it is open, or what outlives it
+    may be.
+    """
+    ended = (
+        [status for status in TERMINAL_SESSION_STATUSES if status != "cancelled"] if lasting else []
+    )
+    return Session.status.is_in(*OPEN_SESSION_STATUSES, *ended)
