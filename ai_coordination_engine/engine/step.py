@@ -40,6 +40,7 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,
     died_in_a_row,
+    lost,
     lost_since_set_back,
     met_errors,
 )
@@ -382,7 +383,8 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
 def _lost_lease(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
     """An attempt that has not begun is not the current one any more."""
     if now is not None:
-        runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
+        for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
+            runs.record_lost(app, agent, attempt, run_uuid)
         own_end(app, now, agent, "executing")
 
 

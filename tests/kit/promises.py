@@ -85,13 +85,12 @@ def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
     _check_parents(stage)
     assert stage.runtime.repeated == []
     assert stage.queue.waiting == []
-    if ended.session is not None:
+    for each in [ended, *ended.forks]:
         # whoever ended it may have died before it said that its agents are
-        if ended.session.watch_at is not None:
-            reconcile_session(
-                stage.app, TENANT, ended.session.coordination_uuid, ended.session.session_uuid
-            )
+        if each.session is not None and each.session.watch_at is not None:
+            reconcile_session(stage.app, TENANT, *each.session.key)
             assert stage.queue.waiting == []
+    if ended.session is not None:
         # once more each, however often it was sent
         stage.queue.sent[:] = dict.fromkeys(stage.queue.sent)
         check_redelivery_changes_nothing(stage, ended.session)

@@ -21,11 +21,11 @@ from ai_coordination_engine.ports import (
     AgentRequest,
     AgentResult,
 )
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.entities import SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.records.guards import delete
-from tests.kit.controls import rerun, retry
+from tests.kit.controls import cancel, rerun, retry
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
@@ -129,13 +129,14 @@ def test_an_attempt_that_left_no_run_is_lost_and_costs_two_reads_more(stage: Sta
     assert stage.requests == {"UpdateItem": 4, "GetItem": 1, "PutItem": 2, "BatchGetItem": 2}
 
 
-def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_found(
-    stage: Stage,
-) -> None:
+def dying_then_slow(stage: Stage, meanwhile: Callable[[Session, SessionAgent], object]) -> Session:
+    """A session whose worker died, and whose next one reads so long that it renews its lease, while
+    something happens to the first attempt.
+    """
     stage.runtime.behaviours["a"] = lambda request: die() or ""
     session = started(stage, {"a": ""})
     work(stage)
-    late = stage.agent(session.session_uuid, "a")
+    first = stage.agent(session.session_uuid, "a")
     stage.clock.advance(stage.app.settings.lease_seconds + 1)
     updates = 0
 
@@ -143,17 +144,36 @@ def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_foun
         nonlocal updates
         updates += name == "UpdateItem"
         if name == "UpdateItem" and updates == 4:  # a refused claim, then it has taken over
-            # what it is given takes long to read
             stage.clock.advance(stage.app.settings.lease_seconds - 20)
         if updates == 5:  # it is about to renew its lease
             stage.boundary.reach = lambda name: None
-            runs.record(stage.app, late, stage.clock.now(), outcome="completed", output="late")
+            meanwhile(session, first)
 
     stage.boundary.reach = reach
     stage.drain()
+    return session
+
+
+def test_a_run_that_is_recorded_while_whoever_took_over_renews_its_lease_is_found(
+    stage: Stage,
+) -> None:
+    session = dying_then_slow(
+        stage,
+        lambda _, late: runs.record(
+            stage.app, late, stage.clock.now(), outcome="completed", output="late"
+        ),
+    )
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a"]
     assert stage.agent(session.session_uuid, "a").agent_output == "late"
+
+
+def test_whoever_took_over_and_finds_its_session_cancelled_records_the_lost_attempts_too(
+    stage: Stage,
+) -> None:
+    session = dying_then_slow(stage, lambda session, _: cancel(stage, session))
+    check_promises(stage, session, status="cancelled")
+    assert recorded(stage, session) == [(1, "lost"), (2, "lost")]
 
 
 def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stage) -> None:
