@@ -25,11 +25,11 @@ from ai_coordination_engine.api.loaders import ChildrenLoader, Loaders
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.records import guards, lists
 from ai_coordination_engine.store.records.entities import COORDINATION, Entity
 from ai_coordination_engine.store.tables.meter import LIST
-from ai_coordination_engine.store.tables.table import Key
 
 Write = Callable[[Context, "Resource", Arguments], object]
 """Writes a record, outside the event loop."""

@@ -15,6 +15,7 @@ from ai_coordination_engine.engine.graph.definition import agent_names
 from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import (
     Coordination,
     Record,
@@ -36,7 +37,6 @@ from ai_coordination_engine.store.records.entities import (
 )
 from ai_coordination_engine.store.records.repository import visible
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
-from ai_coordination_engine.store.tables.table import Key
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")

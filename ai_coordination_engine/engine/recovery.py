@@ -30,9 +30,9 @@ from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, is_handed_off
 from ai_coordination_engine.engine.waits import timers
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Key
 
 Left = Mapping[Key, SessionAgent]
 """Successors, and counter shards of joins and sinks, as they are."""

@@ -11,6 +11,7 @@ import pytest
 
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import (
@@ -24,7 +25,6 @@ from ai_coordination_engine.store.records.entities import (
 )
 from ai_coordination_engine.store.records.marks import MARK_LIFETIME
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.tables.table import Key
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Work
 

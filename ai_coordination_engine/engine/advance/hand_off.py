@@ -23,8 +23,9 @@ from ai_coordination_engine.engine.graph.edge_outcomes import (
 from ai_coordination_engine.engine.graph.inputs import label
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, family
 from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
 
 _UPSTREAM_FAILED = "Skipped because of a failure before it."

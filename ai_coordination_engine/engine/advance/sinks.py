@@ -8,8 +8,8 @@ from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.inputs import label
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, edge_id
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions import counter_shards
 
 _NOTHING = (

@@ -19,9 +19,10 @@ from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
 from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 
 __all__ = [

@@ -18,8 +18,8 @@ from ai_coordination_engine.engine.graph.keys import (
     counter_shard_number,
     ordinal_of,
 )
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED
 from ai_coordination_engine.store.transitions.counter_shards import is_wide, join_key
 

@@ -36,10 +36,10 @@ from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outs
 from ai_coordination_engine.engine.waits.outlook import outlook
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION
-from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 from ai_coordination_engine.store.transitions.session_writes import SHARDS

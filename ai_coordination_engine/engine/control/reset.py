@@ -28,8 +28,9 @@ from ai_coordination_engine.engine.graph.keys import (
     element_ordinal,
     family,
 )
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 

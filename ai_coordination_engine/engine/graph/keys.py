@@ -2,9 +2,9 @@
 
 from ai_coordination_engine.domain.graph import MAX_AGENTS
 from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.begun import agent_key_of
-from ai_coordination_engine.store.tables.table import Key
 
 MAX_ELEMENTS = 10_000  # of one map
 # of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)

@@ -30,12 +30,12 @@ from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.engine.planning.session_agents import Filling
 from ai_coordination_engine.engine.planning.writing import reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.records.session_status import status_key
-from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest

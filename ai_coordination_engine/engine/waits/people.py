@@ -9,9 +9,10 @@ from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
 from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.errors import BadUserInput, Conflict
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import lost
 
 

@@ -3,8 +3,8 @@
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.advance.ending import end_those
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Key
 
 LONGEST_DELAY = 900  # seconds, of a message (Amazon SQS API reference: DelaySeconds)
 

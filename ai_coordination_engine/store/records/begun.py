@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
-from ai_coordination_engine.store.tables.table import Key
 
 _AT_ONCE = 100  # rows whose first agents are read in one request
 

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.errors import Conflict, HasDependents
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import SESSION_AGENT, Entity
 from ai_coordination_engine.store.records.repository import Repository, blob_prefix, is_below
 from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards, starts
 
 _LOOK = 25  # children read at once: one decides, and more than so many are not counted

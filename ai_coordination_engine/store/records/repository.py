@@ -17,6 +17,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.records import marks
@@ -24,7 +25,7 @@ from ai_coordination_engine.store.records.begun import KnownStarts, first_key, i
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.tables.parallel import Parallel
-from ai_coordination_engine.store.tables.table import Key, Refused, Table, get_many_of
+from ai_coordination_engine.store.tables.table import Refused, Table, get_many_of
 from ai_coordination_engine.store.transitions.rows import same
 
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")

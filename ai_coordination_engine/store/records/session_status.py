@@ -13,9 +13,9 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import SESSION_STATUSES
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.parent_keys import ParentKey
-from ai_coordination_engine.store.tables.table import Key
 
 INDEXED = frozenset(SESSION_STATUSES) - {"completed"}
 _SHARDS = 4

@@ -28,6 +28,7 @@ from pynamodb.constants import (
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.tables.batches import RawKey, get_items, write_items
@@ -35,8 +36,6 @@ from ai_coordination_engine.store.tables.meter import CALL, COUNTED, Meter, char
 from ai_coordination_engine.store.tables.translation import of_the_database
 
 M = TypeVar("M", bound=Record)
-Key = tuple[str, str]
-"""The bare hash and range key of an item; of a child, its parent's uuid and its own."""
 
 
 class Refused(Exception):

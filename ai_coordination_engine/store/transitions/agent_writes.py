@@ -9,10 +9,11 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.lifecycle import agents as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease, ending, until
 from ai_coordination_engine.store.transitions.rows import assignments, condition, update
 

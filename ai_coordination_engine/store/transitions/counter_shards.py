@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.parent_keys import internal
 from ai_coordination_engine.store.records.begun import agent_key_of
-from ai_coordination_engine.store.tables.table import Key
 
 COUNTER_SHARD = 100  # predecessors of a join, or sinks of a session, that need no counter shards
 _LAST = 2**32 - 1  # no agent has this ordinal

@@ -10,12 +10,13 @@ from typing import Any
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import IntegerAttribute, Record, SessionAgent
 from ai_coordination_engine.store.parent_keys import ParentKey, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.records.entities import SESSION_RUN
 from ai_coordination_engine.store.records.repository import Repository, visible
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 
 # after the end, so that a late or repeated answer is told what became of it
 KEPT_SECONDS = 90 * 86_400

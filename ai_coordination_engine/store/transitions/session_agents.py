@@ -14,8 +14,9 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.lifecycle import agents as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 from ai_coordination_engine.store.transitions.attempts import (
     REFUSED,

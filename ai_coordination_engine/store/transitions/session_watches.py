@@ -10,9 +10,10 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.tables.batches import RawKey
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (
     SHARDS,

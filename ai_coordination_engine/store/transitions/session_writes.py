@@ -6,11 +6,12 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import setting_status
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.rows import same
 
 SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there

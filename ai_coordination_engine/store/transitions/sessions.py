@@ -10,9 +10,9 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.session_status import setting_status
-from ai_coordination_engine.store.tables.table import Key
 from ai_coordination_engine.store.transitions.rows import assignments, same
 from ai_coordination_engine.store.transitions.session_controls import SessionControls
 from ai_coordination_engine.store.transitions.session_starts import SessionStarts

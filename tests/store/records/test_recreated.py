@@ -14,6 +14,7 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import (
@@ -24,7 +25,6 @@ from ai_coordination_engine.store.records.entities import (
     Entity,
 )
 from ai_coordination_engine.store.records.repository import blob_prefix
-from ai_coordination_engine.store.tables.table import Key
 from tests.kit.crashes import Crash, tripping
 from tests.kit.stage import TENANT, Stage, stage_of
 

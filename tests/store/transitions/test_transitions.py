@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Key, Refused
+from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease
 from tests.kit.dynamodb_local import Store
 
