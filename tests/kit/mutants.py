@@ -130,7 +130,7 @@ MUTANTS = (
         "domain/lifecycle/agents.py",
         ' & (absent("not_before") | UpTo("not_before", NOW))',
         "",
-        (*TRANSITIONS, "engine/test_policies.py"),
+        (*TRANSITIONS, "engine/test_conclusion.py"),
     ),
     Mutant(
         "a paused agent is claimed",
@@ -309,7 +309,7 @@ MUTANTS = (
         "engine/step.py",
         "        if (agent.resumed or 0) + 1 < MOST_LOST:\n",
         "        if True:\n",
-        ("engine/test_policies.py",),
+        ("engine/test_lost_attempts.py",),
     ),
     Mutant(
         "who ends a session by hand asks the sweep for no look",
@@ -330,7 +330,7 @@ MUTANTS = (
         "engine/step.py",
         "MOST_LOST = 5 ",
         "MOST_LOST = 1_000 ",
-        ("engine/test_policies.py",),
+        ("engine/test_lost_attempts.py",),
     ),
     Mutant(
         "a job's repeated write undoes its heartbeat",

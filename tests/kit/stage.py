@@ -264,6 +264,11 @@ class Stage:
             self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True)
         )
 
+    def attempts(self, session: Session) -> list[tuple[int, str, str | None]]:
+        """Number, status and class of the error of each attempt that has a run."""
+        tasks = [run.async_task for run in self.runs(session.session_uuid)]
+        return sorted((task["attempt"], task["status"], task.get("error_class")) for task in tasks)
+
     def everything(self, session: Session) -> list[dict[str, Any]]:
         """Every item of the session as it is stored; in memory, every item there is."""
         if self.database is not None:
