@@ -17,7 +17,7 @@ from ai_coordination_engine.store.transitions.rows import assignments, same
 from ai_coordination_engine.store.transitions.session_controls import SessionControls
 from ai_coordination_engine.store.transitions.session_starts import SessionStarts
 from ai_coordination_engine.store.transitions.session_watches import SessionWatches
-from ai_coordination_engine.store.transitions.session_writes import watch_shard, watching
+from ai_coordination_engine.store.transitions.session_writes import watching
 
 SOON = 60.0  # seconds until the sweep looks whether what follows from a write was done
 
@@ -98,6 +98,7 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
             assignments(Session, values),
             Session.status.is_in(*OPEN_SESSION_STATUSES)
             & (Session.epoch.does_not_exist() | (Session.epoch <= epoch)),
+            leaves_agents=True,
         )
 
     def agents_ended(self, session: Session, held: Sequence[int] | None, look_at: float) -> None:
@@ -110,9 +111,12 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
             return
         tenant, key = session.partition_key, session.key
         actions: list[Action] = [Session.agents_ended.set(done)]
+        condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
         if held is None:
             actions += watching(tenant, key, look_at)
-        condition = (Session.status == session.status) & same(Session.epoch, session.epoch)
+        elif session.watch_at is not None and _is_over(session):
+            actions += [Session.watch.remove(), Session.watch_at.remove()]
+            condition &= same(Session.watch_at, session.watch_at) & _OVER
         self._change_session(tenant, key, actions, condition)
 
     def agents_end_by(
@@ -135,22 +139,34 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
         return changed is not None and changed.agents_ended == begun
 
     def _end(
-        self, tenant: str, key: Key, status: str, actions: Sequence[Action], condition: Any
+        self,
+        tenant: str,
+        key: Key,
+        status: str,
+        actions: Sequence[Action],
+        condition: Any,
+        *,
+        leaves_agents: bool = False,
     ) -> Session | None:
-        """End the session, and with it the watch, unless a question in it may be open, or agents
-        that do not count may be left: then the sweep looks soon.
+        """End the session, and with it the watch, unless something in it may be open: then the
+        sweep looks soon, should whoever ends it die. `leaves_agents`: it is, for certain.
         """
         done = [*actions, *setting_status(tenant, key[1], status), *self._touched()]
-        lasting = (Session.outlived, Session.pause_token, Session.strays)
-        over = reduce(and_, (each.does_not_exist() for each in lasting))
+        watched = [*done, *watching(tenant, key, self._clock.now().timestamp() + SOON)]
+        if leaves_agents:
+            return self._change_session(tenant, key, watched, condition)
         unwatched = [*done, Session.watch.remove(), Session.watch_at.remove()]
-        ended = self._change_session(tenant, key, unwatched, condition & over)
-        if ended is None or all(getattr(ended, each.attr_name) is None for each in lasting):
+        is_over = _OVER & Session.early.does_not_exist()
+        ended = self._change_session(tenant, key, unwatched, condition & is_over)
+        if ended is None or (_is_over(ended) and not ended.early):
             return ended
-        soon = Session.watch_at.set(self._clock.now().timestamp() + SOON)
-        return self._change_session(
-            tenant,
-            key,
-            [*done, Session.watch.set(watch_shard(tenant, key[1])), soon],
-            condition & ~over,
-        )
+        return self._change_session(tenant, key, watched, condition & ~is_over)
+
+
+# What outlives the end of a session: questions, pauses of agents, and agents that do not count
+_LASTING = (Session.outlived, Session.pause_token, Session.strays)
+_OVER = reduce(and_, (each.does_not_exist() for each in _LASTING))
+
+
+def _is_over(session: Session) -> bool:
+    return all(getattr(session, each.attr_name) is None for each in _LASTING)

@@ -294,7 +294,6 @@ def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages
     assert set(stage.states(session.session_uuid).values()) == {"cancelled"}
     assert stage.session(session).agents_ended == [0, []]
     assert (stage.runtime.requests, stage.queue.waiting) == ([], [])
-    assert sweep_after(stage, SOON + 2) == 1
     assert stage.session(session).watch_at is None
 
 
@@ -312,12 +311,12 @@ def test_the_end_of_a_session_reads_each_agent_once(
         cancel(stage, session)
     assert handle_all(stage) == 10  # the message of the first agent, and nine turns
     assert open_ones(stage, session) == 0
-    assert sweep_after(stage, SOON + 2) == 1
-    assert stage.session(session).watch_at is None
     assert sum(read) == 95
-    # how far it has come, and the sweep's
-    claims, notes, looks, status = 10, 10, 2, 1 if fails else 2
-    assert stage.requests["UpdateItem"] == 95 + claims + notes + looks + status
+    # how far it has come, and that it has ended
+    claims, notes, status = 10, 10, 1 if fails else 2
+    assert stage.requests["UpdateItem"] == 95 + claims + notes + status
+    assert stage.session(session).watch_at is None
+    assert sweep_after(stage, SOON + 2) == 0
 
 
 @pytest.mark.parametrize("most", [30, 5])
@@ -407,6 +406,39 @@ def test_the_sweep_goes_on_where_the_messages_of_an_ended_session_are_lost(stage
         assert open_ones(stage, session) == left
     assert set(stage.states(session.session_uuid).values()) == {"failed", "skipped"}
     assert sweep_after(stage, SOON + 2) == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_ended_session_ends_all_its_agents_though_every_message_becomes_a_dead_letter(
+    fails: bool, stage: Stage
+) -> None:
+    """It fails, or completes before others do, for a join needs only one of its predecessors."""
+    any_of_both = {"z": {"join": "any"}}
+    names = (
+        stage.define(FAN)
+        if fails
+        else stage.define({"a": "", "b": "", "z": "ab"}, actions=any_of_both)
+    )
+    if fails:
+        stage.runtime.behaviours["a"] = failing("no")
+
+    def end(session: Session) -> None:
+        message = stage.queue.receive()
+        assert message is not None
+        once(stage, lambda: run_step(stage.app, message.wake))
+        stage.queue.waiting.clear()
+
+    deaths, statuses = 0, set()
+    for session in every_death(stage, lambda: stage.start(names), end):
+        deaths += 1
+        for _ in range(3):
+            sweep_after(stage, stage.app.settings.watch_seconds + SOON)
+            stage.drain()
+        assert open_ones(stage, session) == 0
+        found = stage.session(session)
+        statuses.add((found.status, found.watch_at))
+    assert deaths > 10
+    assert statuses == {("failed" if fails else "completed", None)}
 
 
 @pytest.mark.usefixtures("three_at_once")
