@@ -11,8 +11,11 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 from benchmarks.harness.api import Api
-from tests.engine.control.test_by_hand import COORDINATION
 
+COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
+  insertUpdateCoordination(coordinationUuid: $c, coordinationName: "c", agents: $agents,
+      updatedBy: "me") {
+    coordination { coordinationUuid } } }"""
 TASK = """mutation($actions: JSONCamelCase) {
   insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions,
       updatedBy: "me") {

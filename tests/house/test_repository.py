@@ -153,6 +153,13 @@ def test_the_helpers_of_tests_lie_in_their_kit() -> None:
     assert {name for name in beside if not name.startswith("test_")} == {"conftest.py"}
 
 
+def test_no_test_is_a_helper_of_another() -> None:
+    told = re.compile(r"^\s*(?:from|import) tests\S*\.test_", re.MULTILINE)
+    files = [*(ROOT / "tests").rglob("*.py")]
+    assert len(files) > 100
+    assert [path.name for path in files if told.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_benchmarks_import_nothing_from_tests() -> None:
     files = [*(ROOT / "benchmarks").rglob("*.py")]
     told = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)

@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,45 +20,10 @@ import pytest
 
 from ai_coordination_engine.api.webhooks import tenant_key
 from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
+from tests.kit.commands import ACE, ENVIRONMENT, ace, served
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
-ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli.ace import main; main()"]
-ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith(("ACE_", "AWS_", "OPENAI_", "PYTEST"))
-} | {"NO_COLOR": "1", "COLUMNS": "120"}
-
-
-def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ACE, *arguments],
-        env=ENVIRONMENT | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@contextmanager
-def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running `ace serve` and the address of its API."""
-    command = [*ACE, "serve", "--port", "0", *arguments]
-    process = subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    assert process.stderr
-    try:
-        url = next(line.split()[-1] for line in process.stdout if line.startswith("API:"))
-        yield process, url
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
 
 
 def post(url: str, query: str, **options: Any) -> httpx.Response:

@@ -27,7 +27,7 @@ from ai_coordination_engine.entrypoints.local.server import chosen_aws
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api
-from tests.entrypoints.cli.test_cli import ace
+from tests.kit.commands import ace
 
 SETTINGS = Settings(auth="local", agent_timeout_seconds=30)
 AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]

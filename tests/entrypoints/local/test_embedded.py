@@ -26,25 +26,7 @@ from moto.sqs.models import Message
 
 from ai_coordination_engine.entrypoints.local import embedded
 from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
-
-CREDENTIALS = {
-    "region_name": "us-east-1",
-    "aws_access_key_id": "local",
-    "aws_secret_access_key": "local",
-}
-TABLE = {
-    "TableName": "t",
-    "KeySchema": [
-        {"AttributeName": "a", "KeyType": "HASH"},
-        {"AttributeName": "b", "KeyType": "RANGE"},
-    ],
-    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in "ab"],
-    "BillingMode": "PAY_PER_REQUEST",
-}
-
-
-def client(service: str, aws: EmbeddedAws) -> Any:
-    return boto3.client(service, endpoint_url=aws.endpoint_url, **CREDENTIALS)
+from tests.kit.embedded import CREDENTIALS, TABLE, client, item
 
 
 def socket_client(service: str, aws: EmbeddedAws) -> Any:
@@ -55,10 +37,6 @@ def socket_client(service: str, aws: EmbeddedAws) -> Any:
         return boto3.session.Session().client(service, endpoint_url=aws.endpoint_url, **CREDENTIALS)
     finally:
         BUILTIN_HANDLERS[:] = kept
-
-
-def item(number: int, **more: Any) -> dict[str, Any]:
-    return {"a": {"S": "x"}, "b": {"S": f"{number:05}"}, **more}
 
 
 def key(number: int) -> dict[str, Any]:

@@ -17,8 +17,8 @@ import pytest
 from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
 from ai_coordination_engine.entrypoints.local.embedded_journal import Journal, _State
 from ai_coordination_engine.entrypoints.local.journal_file import JournalFile, Unwritable
-from tests.entrypoints.local.test_embedded import TABLE, client, item
-from tests.promises.test_kill import COORDINATION, START, TASK, Server, completed, serving
+from tests.kit.embedded import TABLE, client, item
+from tests.kit.servers import COORDINATION, START, TASK, Server, completed, serving
 
 PUT = """mutation($u: String!, $d: String) {
   insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n",

@@ -1,0 +1,146 @@
+"""`ace serve --data-dir` in processes that tests kill, and what such a server is asked."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.kit.commands import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = json.dumps({"sleep": "tests.kit.functions:sleep"})
+
+COORDINATION = """mutation($agents: [JSONCamelCase]) {
+  insertUpdateCoordination(coordinationUuid: "c", coordinationName: "n", agents: $agents,
+      updatedBy: "me") {
+    coordination { coordinationUuid } } }"""
+TASK = """mutation($actions: JSONCamelCase) {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "n", agentActions: $actions,
+      updatedBy: "me") {
+    task { taskUuid } } }"""
+START = """mutation($s: String) {
+  executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", sessionUuid: $s,
+      taskQuery: "go") {
+    procedureTaskSession { sessionUuid } } }"""
+WHOLE = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
+  status
+  sessionAgents { sessionAgentUuid agentUuid state attempt inDegree }
+  sessionRuns { runUuid sessionAgentUuid asyncTask } } }"""
+
+
+class Servers:
+    """Starts `ace serve --data-dir` in processes of their own, one at a time."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        command = [sys.executable, "-m", "tests.kit.forked_servers"]
+        environment = {**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS}
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def start(self, data_dir: Path) -> tuple[int, str]:
+        """The process of a server, and the address of its API."""
+        assert self._process.stdin
+        print(data_dir, file=self._process.stdin, flush=True)
+        said: dict[str, str] = {}
+        while not {"PID:", "API:"} <= set(said):
+            said.update([self._next()])
+        return int(said["PID:"]), said["API:"]
+
+    def wait(self) -> None:
+        """Until the server has ended."""
+        while self._next()[0] != "ENDED":
+            pass
+
+    def close(self) -> None:
+        """Start no more."""
+        self._process.communicate(timeout=60)
+
+    def _next(self) -> tuple[str, str]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, self._log.read_text()[-2000:]
+        words = line.split() or [""]
+        return words[0], words[-1]
+
+
+class Server:
+    """One that serves the data directory."""
+
+    def __init__(self, servers: Servers, data_dir: Path) -> None:
+        self._servers = servers
+        self.pid, self._url = servers.start(data_dir)
+        self._http = httpx.Client(timeout=60)
+        self._journal = (data_dir / "journal.jsonl").open("rb")
+        self._journal.seek(0, os.SEEK_END)
+        self._written = 0
+        self._alive = True
+
+    def data(self, query: str, **variables: Any) -> Any:
+        """The data of an answer without errors; raises `httpx.TransportError` when the server is
+        killed meanwhile.
+        """
+        answer = self._http.post(self._url, json={"query": query, "variables": variables}).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def wait_for_writes(self, number: int) -> None:
+        """Until the server has written so much since it started: its journal says how far it is."""
+        for _ in range(12_000):
+            threading.Event().wait(0.005)
+            if self.count() >= number:
+                return
+        raise AssertionError(f"{self._written} writes, and no more")
+
+    def count(self) -> int:
+        """The writes until now."""
+        self._written += self._journal.read().count(b"\n")
+        return self._written
+
+    def kill(self) -> None:
+        """End the process without a chance to tidy up."""
+        if self._alive:
+            self._alive = False
+            os.kill(self.pid, signal.SIGKILL)
+            self._servers.wait()
+
+    def close(self) -> None:
+        """Nobody asks it any more."""
+        self.kill()
+        self._http.close()
+        self._journal.close()
+
+
+@contextmanager
+def serving(data_dir: Path, log: Path) -> Iterator[Server]:
+    """One server; its limits are those of this process."""
+    with closing(Servers(log)) as servers, closing(Server(servers, data_dir)) as server:
+        yield server
+
+
+def completed(server: Server, session_uuid: str) -> Any:
+    """The session once it is completed; it must move on meanwhile."""
+    session: Any = None
+    for _ in range(1200):
+        session = server.data(WHOLE, s=session_uuid)["session"]
+        if session["status"] == "completed":
+            return session
+        assert session["status"] in ("dispatched", "in_progress"), session
+        threading.Event().wait(0.05)
+    raise AssertionError(f"does not move: {session}")
