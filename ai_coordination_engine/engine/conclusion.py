@@ -6,7 +6,7 @@ from random import Random
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance import maps
-from ai_coordination_engine.engine.advance.ending import own_end
+from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import action, runs
 from ai_coordination_engine.engine.attempt.leases import new_lease
@@ -22,8 +22,8 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import lost
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 
 _LOGGED = (
     "partition_key",
@@ -56,7 +56,7 @@ def conclude(
     if note := chain.notes.pop(agent.ordinal, None):
         values["notes"] = note
     try:
-        completed, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
+        outcome, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
     except AgentFailure as failure:
         # else a long job's output is of no use to the conditions of the edges
         acting = action.is_set(app, agent)
@@ -64,8 +64,10 @@ def conclude(
             "action failed" if acting else "attempt failed", agent, error_class=failure.error_class
         )
         return conclude_failed(app, agent, failure, acting=acting)
-    if completed is None:
+    if isinstance(outcome, Rejected):
+        lease_lost(app, agent, outcome.record)
         return None
+    completed = outcome.record
     text = app.records.load(completed.agent_output) if action.is_set(app, agent) else output
     chain.outputs[edge_id(completed)] = output_of(app, completed, text, held)
     return advance.hand_off(app, completed, partial(chain.has_time, app), held)
@@ -80,24 +82,25 @@ def _complete(
     *,
     budget: Budget,
     held: Held | None,
-) -> tuple[SessionAgent | None, Held | None]:
-    try:
-        if action.is_set(app, agent):
-            if not agent.acting:
-                agent = app.agents.act(agent, new_lease(app), pack(app, agent, values))
-            decided = action.run(app, agent, output)
-            values = {
-                **values,
-                **({} if decided.output is None else {"agent_output": decided.output}),
-                **({} if decided.successors is None else {"chosen": list(decided.successors)}),
-            }
-            output = output if decided.output is None else decided.output
-        if held is None:
-            held = check_output(edges(app.records.load(agent.successors)), output, budget)
-        packed = persist(app, agent, chain, partial(pack, app, agent, values))
-        return persist(app, agent, chain, partial(app.agents.complete, agent, packed)), held
-    except Refused as refused:
-        return own_end(app, refused.old, agent, "completed"), held
+) -> tuple[Outcome[SessionAgent], Held | None]:
+    """The agent, completed after its action function has run, and which conditions hold."""
+    if action.is_set(app, agent):
+        if not agent.acting:
+            acting = app.agents.act(agent, new_lease(app), pack(app, agent, values))
+            if isinstance(acting, Rejected):
+                return acting, held
+            agent = acting.record
+        decided = action.run(app, agent, output)
+        values = {
+            **values,
+            **({} if decided.output is None else {"agent_output": decided.output}),
+            **({} if decided.successors is None else {"chosen": list(decided.successors)}),
+        }
+        output = output if decided.output is None else decided.output
+    if held is None:
+        held = check_output(edges(app.records.load(agent.successors)), output, budget)
+    packed = persist(app, agent, chain, partial(pack, app, agent, values))
+    return persist(app, agent, chain, partial(app.agents.complete, agent, packed)), held
 
 
 def conclude_as_recorded(
@@ -137,32 +140,35 @@ def conclude_failed(
     now = app.clock.now().timestamp()
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
-    try:
-        if (retries or rules.fallback(app, agent)) and not control.is_over(app, agent):
-            if retries:
-                wait = policy.wait(failures, failure.retry_after, _RANDOM)
-                _begin_again(app, agent, now + wait, values, acting=acting)
-            else:
-                fallback = {**values, "failures": 0, "on_fallback": True}
-                _begin_again(app, agent, now, fallback, acting=False)
-            return None
-        failed: SessionAgent | None = app.agents.fail(agent, pack(app, agent, values))
-    except Refused as refused:
-        failed = own_end(app, refused.old, agent, "failed")
-    if failed is not None:
-        advance.ended(app, failed)
+    if not (retries or rules.fallback(app, agent)) or control.is_over(app, agent):
+        _fail(app, agent, values)
+    elif retries:
+        wait = policy.wait(failures, failure.retry_after, _RANDOM)
+        _begin_again(app, agent, now + wait, values, acting=acting)
+    else:
+        on_fallback = {**values, "failures": 0, "on_fallback": True}
+        _begin_again(app, agent, now, on_fallback, acting=False)
     return None
+
+
+def _fail(app: App, agent: SessionAgent, values: dict[str, object]) -> None:
+    failed = app.agents.fail(agent, pack(app, agent, values))
+    if isinstance(failed, Applied):
+        advance.ended(app, failed.record)
+    else:
+        lease_lost(app, agent, failed.record)
 
 
 def _begin_again(
     app: App, agent: SessionAgent, at: float, values: dict[str, object], *, acting: bool
 ) -> None:
-    """Another attempt at that time (epoch seconds), or of the action function alone. Raises
-    `Refused`.
-    """
+    """Another attempt at that time (epoch seconds), or of the action function alone."""
     again = app.agents.act_later if acting else app.agents.retry_later
     later = again(agent, at, pack(app, agent, values))
-    timers.wake_at(app, later, at)
+    if isinstance(later, Applied):
+        timers.wake_at(app, later.record, at)
+    else:
+        lease_lost(app, agent, later.record)
 
 
 # What all of them use

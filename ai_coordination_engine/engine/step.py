@@ -15,7 +15,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import ending, maps
-from ai_coordination_engine.engine.advance.ending import own_end
+from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import action, runs
@@ -36,7 +36,6 @@ from ai_coordination_engine.engine.waits import async_tasks, timers
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,
     died_in_a_row,
@@ -44,6 +43,7 @@ from ai_coordination_engine.store.transitions.attempts import (
     lost_since_set_back,
     met_errors,
 )
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 
 __all__ = ["Busy", "poison", "run_step"]
 
@@ -78,12 +78,11 @@ def run_step(
 
 def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     """The claimed agent, or None when nothing is left to do for this message."""
-    key = wake.key
     lease = new_lease(app)
-    try:
-        return app.agents.claim(wake.tenant, key, lease)
-    except Refused as refused:
-        agent = refused.old
+    claimed = app.agents.claim(wake.tenant, wake.key, lease)
+    agent = claimed.record
+    if isinstance(claimed, Applied):
+        return agent
     if agent is None:
         runs.sweep(app, wake)
         return None
@@ -177,7 +176,7 @@ def _park(app: App, agent: SessionAgent) -> None:
     """
     within = (app.records.load(agent.agent_action) or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
-    parked = app.agents.wait_for_user(agent, due_at)
+    parked = app.agents.wait_for_user(agent, due_at).record
     if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
         timers.wake_at(app, parked, parked.due_at)
 
@@ -201,21 +200,40 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     if over:
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         return None
-    try:
-        if (why := _hopeless(agent, run)) is not None:
-            dead_letter(app, agent, lease, why)
-            return None
-        if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
-            chain.run_alone()
-        if run is None:
-            return app.agents.take_over(agent, lease)
-        held = app.agents.fence(agent, lease, again=True)
-    except Refused as refused:
-        return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
-    with ExpiringOnError(app, held):
-        claimed = conclude_as_recorded(app, held, run, chain)
+    if (why := _hopeless(agent, run)) is not None:
+        return _dead_letter(app, agent, lease, chain, why)
+    if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
+        chain.run_alone()
+    if run is None:
+        taken_over = app.agents.take_over(agent, lease)
+        return _or_dispatch(app, taken_over, lease, chain)
+    fenced = app.agents.fence(agent, lease, again=True)
+    if isinstance(fenced, Rejected):
+        return _or_dispatch(app, fenced, lease, chain)
+    with ExpiringOnError(app, fenced.record):
+        claimed = conclude_as_recorded(app, fenced.record, run, chain)
         chain.run_beside_others()
         return claimed
+
+
+def _or_dispatch(
+    app: App, held: Outcome[SessionAgent], lease: Lease, chain: Chain
+) -> SessionAgent | None:
+    """The agent that is held; where somebody was faster, what the message owes to it now."""
+    if isinstance(held, Applied):
+        return held.record
+    return _dispatch(app, held.record, lease, chain) if held.record is not None else None
+
+
+def _dead_letter(
+    app: App, agent: SessionAgent, lease: Lease, chain: Chain, why: str
+) -> SessionAgent | None:
+    """Give the agent up, unless its worker lives."""
+    fenced = app.agents.fence(agent, lease)
+    if isinstance(fenced, Rejected):
+        return _or_dispatch(app, fenced, lease, chain)
+    dead_letter(app, agent, fenced.record, why)
+    return None
 
 
 def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
@@ -248,13 +266,12 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         if control.is_over(app, agent):  # whoever parked it may have died before it saw that
             control.give_up(app, agent)
         return None
-    try:
-        if tries >= MOST_LOST:
-            dead_letter(app, agent, lease, _tried_in_vain(agent))
-            return None
-        held = app.agents.resume_attempt(agent, lease)
-    except Refused as refused:
-        return _dispatch(app, refused.old, lease, chain) if refused.old is not None else None
+    if tries >= MOST_LOST:
+        return _dead_letter(app, agent, lease, chain, _tried_in_vain(agent))
+    resumed = app.agents.resume_attempt(agent, lease)
+    if isinstance(resumed, Rejected):
+        return _or_dispatch(app, resumed, lease, chain)
+    held = resumed.record
     with ExpiringOnError(app, held):
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)
@@ -357,9 +374,7 @@ def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
         return maps.expand(app, agent, budget)
     except maps.NotStarted as failure:
         fail(app, failure.agent, failure.message)
-    except Refused:
-        pass  # the lease was lost
-    return None
+        return None
 
 
 def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
@@ -372,20 +387,21 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
         >= request.timeout_seconds + app.settings.lease_margin_seconds / 2
     ):
         return True
-    try:
-        app.agents.renew(agent, lease)
-    except Refused as refused:
-        _lost_lease(app, agent, refused.old)
+    renewed = app.agents.renew(agent, lease)
+    if isinstance(renewed, Rejected):
+        _lease_lost_before_call(app, agent, renewed.record)
         return False
     return True
 
 
-def _lost_lease(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """An attempt that has not begun is not the current one any more."""
+def _lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
+    """An attempt that has not begun is not the current one any more: it is lost, like those before
+    it.
+    """
     if now is not None:
         for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
             runs.record_lost(app, agent, attempt, run_uuid)
-        own_end(app, now, agent, "executing")
+        lease_lost(app, agent, now)
 
 
 def _conclude_earlier(
@@ -394,10 +410,9 @@ def _conclude_earlier(
     """End the attempt before the one that was taken over as the run says, without calling the agent
     again.
     """
-    try:
-        held = app.agents.give_back(agent, runs.started_at(app, run, agent.started_at))
-    except Refused as refused:
-        _lost_lease(app, agent, refused.old)
+    given_back = app.agents.give_back(agent, runs.started_at(app, run, agent.started_at))
+    if isinstance(given_back, Rejected):
+        _lease_lost_before_call(app, agent, given_back.record)
         return None
-    with ExpiringOnError(app, held):
-        return conclude_as_recorded(app, held, run, chain)
+    with ExpiringOnError(app, given_back.record):
+        return conclude_as_recorded(app, given_back.record, run, chain)

@@ -304,7 +304,7 @@ def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
     dying = {
         "completed": "complete",
         "failed": "fail",
-        "pending": "wait_for_task",
+        "pending": "wait_for_job",
         "job": "complete",
     }[kind]
 

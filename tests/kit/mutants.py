@@ -162,9 +162,9 @@ MUTANTS = (
     ),
     Mutant(
         "a repeated claim is refused",
-        "store/transitions/agent_writes.py",
-        "if old is None or (old.lease_token, old.state) != (lease.token, state):\n",
-        "if old is not None:\n",
+        "store/transitions/outcome.py",
+        "    return Applied(record)\n",
+        "    return outcome\n",
         TRANSITIONS,
     ),
     Mutant(

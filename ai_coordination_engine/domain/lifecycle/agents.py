@@ -26,7 +26,7 @@ from ai_coordination_engine.domain.statuses import (
 WAIT = ("inbox", "waits_since", "due_at")
 """The wait for a person."""
 ELSEWHERE = ("async_task_uuid", "acting", "resumed")
-"""An attempt that goes on after its worker let go: in a long job, or in its action function."""
+"""An attempt that goes on without its worker: in a long job, or in its action function."""
 STANDING = (*WAIT, *ELSEWHERE, "not_before")
 """Why an agent does not run, though its turn has come."""
 LEASE = ("lease_until", "lease_token")
@@ -149,8 +149,8 @@ RETRY_LATER = Transition(
     _BY_HOLDER,
     ("run_uuid", "lost_runs", *ATTEMPT),
 )
-WAIT_FOR_TASK = Transition(
-    "wait_for_task",
+WAIT_FOR_JOB = Transition(
+    "wait_for_job",
     "its attempt goes on in a long job",
     _HELD,
     PENDING,
@@ -244,9 +244,9 @@ CANCEL = Transition(
     _UNTIL_EPOCH,
     (*STANDING, "paused"),
 )
-SKIP_IN_ENDED = Transition(
-    "skip_in_ended",
-    "its session has ended, and nobody holds it",
+ABANDON = Transition(
+    "abandon",
+    "its session has ended without it, and nobody holds it",
     OPEN_AGENT_STATES,
     AgentState.SKIPPED,
     _UNTIL_EPOCH & unchanged("run_uuid", "lease_until"),
@@ -320,7 +320,7 @@ AGENT_TRANSITIONS = (
     ACT,
     ACT_LATER,
     RETRY_LATER,
-    WAIT_FOR_TASK,
+    WAIT_FOR_JOB,
     DEFER,
     EXPAND,
     ELEMENTS_SENT,
@@ -335,7 +335,7 @@ AGENT_TRANSITIONS = (
     ANSWER_BY_DEFAULT,
     FAIL_WAITING,
     CANCEL,
-    SKIP_IN_ENDED,
+    ABANDON,
     CLOSE,
     HANDED_OFF,
     PAUSE,

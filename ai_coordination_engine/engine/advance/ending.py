@@ -189,16 +189,17 @@ def _end_all(
     """
     writes, now = 0, {each.ordinal: each for each in rows}
     grown: list[str] = []
-    while ending := _endings(app, session, list(now.values())):
-        calls = [partial(app.agents.end, each, state, session.epoch or 0) for each, state in ending]
+    end = app.agents.cancel if session.status == "cancelled" else app.agents.abandon
+    while to_end := _to_end(app, session, now.values()):
+        calls = [partial(end, each, session.epoch or 0) for each in to_end]
         writes += len(calls)
-        for (read, _), ended in zip(ending, app.records.parallel.run(calls), strict=True):
+        for read, ended in zip(to_end, app.records.parallel.run(calls), strict=True):
             del now[read.ordinal]
-            if ended is None:
+            if ended.record is None:
                 continue
-            now[read.ordinal] = ended
-            if _has_grown(read, ended):
-                grown.append(ended.session_agent_uuid)
+            now[read.ordinal] = ended.record
+            if _has_grown(read, ended.record):
+                grown.append(ended.record.session_agent_uuid)
     _record_all_lost(app, now.values())
     turn.rows += now.values()
     turn.has_grown |= bool(grown)
@@ -276,24 +277,22 @@ def give_up(app: App, agent: SessionAgent) -> None:
     """End an agent whose worker died in a session that has ended; its attempts are recorded as
     lost.
     """
-    app.agents.end(agent, "skipped", agent.epoch or 0)
+    app.agents.abandon(agent, agent.epoch or 0)
     record_lost(app, agent, state="skipped")
 
 
-def _endings(
-    app: App, session: Session, rows: Sequence[SessionAgent]
-) -> list[tuple[SessionAgent, str]]:
-    """Which of these agents can be ended, and in which state."""
+def _to_end(app: App, session: Session, rows: Iterable[SessionAgent]) -> list[SessionAgent]:
+    """Which of these agents can be ended."""
     epoch, lost_before = session.epoch or 0, app.lost_before()
-    ending = [
+    still_open = [
         each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch
     ]
     if session.status == "cancelled":
-        return [(each, "cancelled") for each in ending]
-    return [(each, "skipped") for each in ending if _may_skip(each, lost_before)]
+        return still_open
+    return [each for each in still_open if _may_abandon(each, lost_before)]
 
 
-def _may_skip(agent: SessionAgent, lost_before: float) -> bool:
+def _may_abandon(agent: SessionAgent, lost_before: float) -> bool:
     """Whether nobody holds an agent of the engine. What was asked outside the task outlives it."""
     if agent.sink_count == 0:
         return False
@@ -333,22 +332,17 @@ def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None
     app.agents.close(agent)
 
 
-def own_end(
-    app: App, old: SessionAgent | None, agent: SessionAgent, state: str
-) -> SessionAgent | None:
-    """The agent when a refused end is this attempt's own: the answer of an earlier try was lost on
-    the way.
+def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
+    """The attempt that `agent` shows is no longer the current one: another one is, or somebody has
+    ended the agent, as it shows `now`. Its run is recorded, and nobody waits for its lease.
 
     An agent that was deleted meanwhile takes the record of the attempt with it.
     """
-    if old is None:
+    if now is None:
         runs.forget(app, agent)
-        return None
-    if (
-        old.state in TERMINAL_AGENT_STATES
-        and old.lease_until is not None
-        and old.run_uuid == agent.run_uuid
+    elif (
+        now.state in TERMINAL_AGENT_STATES
+        and now.lease_until is not None
+        and now.run_uuid == agent.run_uuid
     ):
-        app.agents.close(old)  # its run is recorded: nobody need wait for the lease to run out
-    mine = (old.run_uuid, old.lease_token, old.state) == (agent.run_uuid, agent.lease_token, state)
-    return old if mine else None
+        app.agents.close(now)

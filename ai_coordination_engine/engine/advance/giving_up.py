@@ -12,7 +12,8 @@ from ai_coordination_engine.engine.graph.inputs import label
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.transitions.attempts import Lease, lost
+from ai_coordination_engine.store.transitions.attempts import lost
+from ai_coordination_engine.store.transitions.outcome import applied
 
 
 def poison(app: App, wake: Wake, reason: str) -> None:
@@ -40,14 +41,7 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     )
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.agents.fail_poisoned(agent, {"notes": note})
-    mine = failed is not None and (failed.state, failed.epoch, failed.notes) == (
-        "failed",
-        agent.epoch,
-        note,
-    )
-    # a repeated write, whose first answer was lost, is one's own too
-    return failed if mine else None
+    return applied(app.agents.fail_poisoned(agent, {"notes": note}))
 
 
 def fail(app: App, agent: SessionAgent, note: str) -> None:
@@ -56,11 +50,10 @@ def fail(app: App, agent: SessionAgent, note: str) -> None:
         advance.ended(app, failed)
 
 
-def dead_letter(app: App, agent: SessionAgent, lease: Lease, note: str) -> None:
-    """Give up an agent that ends its workers, so that an operator finds it. Raises `Refused` when
-    its worker lives.
+def dead_letter(app: App, agent: SessionAgent, held: SessionAgent, note: str) -> None:
+    """Give up an agent that ends its workers, so that an operator finds it. `held`: the same, now
+    that its attempt is fenced.
     """
-    held = app.agents.fence(agent, lease)
     with ExpiringOnError(app, held, died=True):
         if agent.state == "executing":  # the lease told how the attempt was lost
             runs.record_lost(app, agent, agent.attempt, agent.run_uuid)

@@ -25,8 +25,8 @@ from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, family
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.outcome import applied
 
 _UPSTREAM_FAILED = "Skipped because of a failure before it."
 
@@ -130,13 +130,11 @@ def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
 
 
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
-    try:
-        key = agent_key(agent, ordinal)
-        return app.agents.finish_last_edge_and_claim(
-            agent.partition_key, key, edge_id(agent), new_lease(app)
-        )
-    except Refused:
-        return None
+    key = agent_key(agent, ordinal)
+    claimed = app.agents.finish_last_edge_and_claim(
+        agent.partition_key, key, edge_id(agent), new_lease(app)
+    )
+    return applied(claimed)
 
 
 def _first_to_claim(agent: SessionAgent, ready: Sequence[SessionAgent]) -> SessionAgent | None:
@@ -156,10 +154,8 @@ def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
 
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
-    try:
-        return app.agents.claim_as_read(ready, new_lease(app))
-    except Refused:
-        return None  # whoever was faster has a message of its own, and so has who set it back
+    """None: whoever was faster has a message of its own, and so has who set it back."""
+    return applied(app.agents.claim_as_read(ready, new_lease(app)))
 
 
 # Edges
@@ -204,7 +200,7 @@ def skip_stuck(
         note = {} if joined.notes or not joined.upstream_failed else {"notes": _UPSTREAM_FAILED}
         joined = app.agents.skip(
             agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note
-        )
+        ).record
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
         record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
     return joined
@@ -226,14 +222,14 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
             unsatisfied=unsatisfied,
             upstream_failed=upstream_failed,
             note=note,
-        )
+        ).record
     counter_shard = finish(
         counter_shard_key,
         edge_id(agent),
         unsatisfied=unsatisfied,
         upstream_failed=upstream_failed,
         note=note,
-    )
+    ).record
     if counter_shard is None or counter_shard.in_degree:
         return None
     told = app.records.load(counter_shard.notes)
@@ -244,7 +240,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
         unsatisfied=bool(counter_shard.unsatisfied),
         upstream_failed=bool(counter_shard.upstream_failed),
         note=told,
-    )
+    ).record
 
 
 def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:

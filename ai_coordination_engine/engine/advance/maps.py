@@ -39,6 +39,7 @@ from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
+from ai_coordination_engine.store.transitions.outcome import applied
 
 MAX_ASKED = 64_000_000  # characters of what all elements of one map are asked together
 PAGE = 100  # elements that are written and enqueued, or read, together
@@ -61,11 +62,10 @@ def is_map(app: App, agent: SessionAgent) -> bool:
 
 def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     """Turn a claimed map into the join over its elements and start them; the result at once when
-    there are none.
+    there are none. Nothing happens when the lease was lost.
 
     Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one
-    expansion too many, `NotStarted` when the map waits and has to fail, and `Refused` when the
-    lease was lost.
+    expansion too many, and `NotStarted` when the map waits and has to fail.
     """
     asked = _asked(app, agent, budget)  # none may fail once the map waits for them
     if not asked:
@@ -80,7 +80,9 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     count = counter_shards.how_many(len(asked))
     named = {counter_shard_ordinal(each, count) for each in ordinals} if count else ordinals
     unfinished = [edge_id_of(each, agent.epoch) for each in named]
-    expanded = app.agents.expand(agent, len(asked), unfinished, count)
+    expanded = applied(app.agents.expand(agent, len(asked), unfinished, count))
+    if expanded is None:
+        return None
     try:
         _start(app, expanded, asked)
     except AgentFailure as failure:
@@ -304,7 +306,7 @@ def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) ->
 
 
 def _take_back(app: App, element: SessionAgent) -> None:
-    if app.agents.take_back(element):
+    if applied(app.agents.take_back(element)) is not None:
         guards.remove_blobs(app.records, SESSION_AGENT, element)
 
 

@@ -64,7 +64,7 @@ def _finish_one_sink(
             edge_id(agent),
             upstream_failed=upstream_failed,
             note=failure,
-        )
+        ).record
         if counter_shard is None or counter_shard.in_degree:
             return None
         sink, width, upstream_failed, told = (

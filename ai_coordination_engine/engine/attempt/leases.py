@@ -23,8 +23,8 @@ def new_lease(app: App) -> Lease:
 
 
 class ExpiringOnError:
-    """Lets go of the agent when something unexpected happens, so that the message's next try need
-    not wait for the lease. A process that dies cannot do so.
+    """Expires the lease when something unexpected happens, so that the message's next try need not
+    wait for it. A process that dies cannot do so.
 
     What a backend refuses for now, or does not answer, is waited for; any other error counts as
     one. Neither is an attempt that died, unless it had `died` before.
@@ -48,5 +48,6 @@ class ExpiringOnError:
             if passing(another) is None:
                 raise
             logger.warning(
-                "could not let go", extra={"session_agent_uuid": self._agent.session_agent_uuid}
+                "could not expire lease",
+                extra={"session_agent_uuid": self._agent.session_agent_uuid},
             )

@@ -13,10 +13,10 @@ from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import applied
 
 LONGEST_WAIT = 20.0  # seconds between two tries, at most
-_SPARE = 2.0  # seconds, for letting go of the agent at the end
+_SPARE = 2.0  # seconds, for expiring the agent's lease at the end
 T = TypeVar("T")
 
 
@@ -34,7 +34,7 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
         except Throttled as error:
             longest = max(longest, app.clock.now().timestamp() - began)
             seconds = backoff(refusals, min(LONGEST_WAIT, _lease_seconds(app, agent) / 4))
-            # one more try, and letting go, may take as long
+            # one more try, and expiring the lease, may take as long
             if not chain.has(app, seconds + 2 * longest + _SPARE):
                 raise
             reason = f"{type(error).__name__}: {error}"
@@ -55,8 +55,9 @@ def _stay(app: App, agent: SessionAgent, seconds: float) -> None:
     ):
         return
     # the next time; a late result is recorded all the same (promise P2)
-    with suppress(Throttled, Refused):
-        agent.lease_until = app.agents.renew(agent, lease).lease_until
+    with suppress(Throttled):
+        if (renewed := applied(app.agents.renew(agent, lease))) is not None:
+            agent.lease_until = renewed.lease_until
 
 
 def _lease_seconds(app: App, agent: SessionAgent) -> float:

@@ -201,7 +201,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
 
 
 def _let_go(agent: SessionAgent, scene: Scene) -> Why:
-    """A backend refused something, or there was an error: the worker has let go of the agent."""
+    """A backend refused something, or there was an error: the worker has expired its lease."""
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
     if agent.lease_until == ERROR:
         message = (

@@ -89,9 +89,9 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
     if session.status in TERMINAL_SESSION_STATUSES:
         _reconcile_ended(app, session, again=again)
     elif session.status == "paused":
-        _look_again(app, session, _mark(app, session))
+        _look_again(app, session, _pause(app, session))
     else:
-        agents = _unmark(app, session, agents)
+        agents = _unpause(app, session, agents)
         _enqueue_runnable(app, agents)
         _look_again(app, session, agents)
 
@@ -104,7 +104,7 @@ def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
     if session.status == "cancelled":
         end_those(app, session, questions)
         questions = []
-    outliving = _unmark(
+    outliving = _unpause(
         app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of
     )
     _enqueue_runnable(app, outliving)
@@ -235,41 +235,41 @@ def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards
     }
 
 
-def _mark(app: App, session: Session) -> list[SessionAgent]:
-    """Mark what has not ended in a paused session; the agents as they are then.
+def _pause(app: App, session: Session) -> list[SessionAgent]:
+    """Pause what has not ended in a paused session; the agents as they are then.
 
-    A pause that is over by then takes its own marks off again: who resumed it may not have seen
-    them.
+    Where the session was resumed by then, the agents are unpaused again: whoever resumed it may not
+    have seen their pauses.
     """
     while True:
         agents = agents_of(app, session)
-        unmarked = [
+        unpaused = [
             each for each in agents if each.state in OPEN_AGENT_STATES and each.paused is None
         ]
-        if not unmarked or session.pause_token is None:
+        if not unpaused or session.pause_token is None:
             break
         app.records.parallel.run(
-            [partial(app.agents.mark, each, session.pause_token) for each in unmarked]
+            [partial(app.agents.pause, each, session.pause_token) for each in unpaused]
         )
     now = _again(app, session)
     if now.pause_token == session.pause_token:
         return agents
-    agents = _unmark(app, session, agents)
+    agents = _unpause(app, session, agents)
     if now.status in OPEN_SESSION_STATUSES and now.status != "paused":
         _enqueue_runnable(app, agents)
     return agents
 
 
-def _unmark(
+def _unpause(
     app: App,
     session: Session,
     agents: list[SessionAgent],
     read: Callable[[App, Session], list[SessionAgent]] = agents_of,
 ) -> list[SessionAgent]:
-    """Take off the marks of pauses that are over; the agents as they are then.
+    """Unpause the agents whose session is paused no more, or anew; the agents as they are then.
 
-    A session is paused before its agents are marked: read after them, it tells which marks are of
-    no current pause. One that has ended is paused no more.
+    A session is paused before its agents: read after them, it tells which of their pauses are not
+    its current one. One that has ended is paused no more.
     """
     while any(each.paused is not None for each in agents):
         now = _again(app, session)
@@ -277,7 +277,7 @@ def _unmark(
         stray = [each for each in agents if each.paused is not None and each.paused != token]
         if not stray:
             break
-        app.records.parallel.run([partial(app.agents.unmark, each) for each in stray])
+        app.records.parallel.run([partial(app.agents.unpause, each) for each in stray])
         known = {each.ordinal for each in agents}
         agents = [each for each in read(app, session) if each.ordinal in known]
     return agents

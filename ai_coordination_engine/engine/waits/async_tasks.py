@@ -17,7 +17,7 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_mark
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.engine.advance.ending import own_end
+from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph import rules
@@ -27,8 +27,8 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.jobs import AsyncTask
+from ai_coordination_engine.store.transitions.jobs import Job
+from ai_coordination_engine.store.transitions.outcome import Applied, Rejected
 
 # The engine's side
 
@@ -43,27 +43,25 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
     if not is_id(uuid):
         message = f"An async task uuid has 1 to {MAX_ID} printable bytes, and no space at its ends."
         raise AgentFailure(message, error_class="invalid_output")
-    try:
-        task = app.jobs.open(agent, uuid, result.heartbeat_seconds or rules.heartbeat(app, agent))
-    except Refused as refused:
-        raise AgentFailure(
-            "The async task uuid is in use by another session agent.", error_class="invalid_output"
-        ) from refused
+    heartbeat_seconds = result.heartbeat_seconds or rules.heartbeat(app, agent)
+    opened = app.jobs.open(agent, uuid, heartbeat_seconds)
+    if isinstance(opened, Rejected):
+        message = "The async task uuid is in use by another session agent."
+        raise AgentFailure(message, error_class="invalid_output")
     runs.record(app, agent, started, outcome="pending", usage=result.usage, async_task_uuid=uuid)
-    park(app, agent, uuid, task)
+    park(app, agent, uuid, opened.record)
 
 
-def park(app: App, agent: SessionAgent, uuid: str, task: AsyncTask | None) -> None:
+def park(app: App, agent: SessionAgent, uuid: str, job: Job | None) -> None:
     """Park an agent whose attempt is recorded as pending until its long job ends; at once when
     nobody knows the job.
     """
-    deadline = task.deadline if task is not None else app.clock.now().timestamp()
-    try:
-        parked = app.agents.wait_for_task(agent, uuid, deadline)
-    except Refused as refused:
-        own_end(app, refused.old, agent, "pending")
+    deadline = job.deadline if job is not None else app.clock.now().timestamp()
+    parked = app.agents.wait_for_job(agent, uuid, deadline)
+    if isinstance(parked, Applied):
+        _watch_over(app, parked.record, app.jobs.get(agent.partition_key, uuid))
     else:
-        _watch_over(app, parked, app.jobs.get(agent.partition_key, uuid))
+        lease_lost(app, agent, parked.record)
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:
@@ -74,37 +72,37 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
     that the job was heard of sends the next; who comes earlier sends none, or there would be more
     of them with every look, but has the sweep look then: whoever was to send one may have died.
     """
-    task = _task_of(app, agent)
-    if task is None:
+    job = _job_of(app, agent)
+    if job is None:
         raise AgentFailure(
             "Nothing is known of the long job any more.", retryable=True, error_class="lost"
         )
-    if task.status != "pending":
-        return _result(app, task)
+    if job.status != "pending":
+        return _result(app, job)
     is_due = agent.due_at <= app.clock.now().timestamp()
-    if is_due and app.agents.defer(agent, task.deadline):
-        timers.wake_at(app, agent, task.deadline)
+    if is_due and isinstance(app.agents.defer(agent, job.deadline), Applied):
+        timers.wake_at(app, agent, job.deadline)
     else:
-        timers.look_at(app, agent, task.deadline)
+        timers.look_at(app, agent, job.deadline)
     return None
 
 
-def _task_of(app: App, agent: SessionAgent) -> AsyncTask | None:
+def _job_of(app: App, agent: SessionAgent) -> Job | None:
     """The job that the agent waits for; it has expired once it was not heard of in time."""
-    task = app.jobs.get(agent.partition_key, agent.async_task_uuid)
-    if task is None or task.status != "pending":
-        return task
-    is_in_time = task.deadline > app.clock.now().timestamp()
-    return task if is_in_time else app.jobs.expire(task)
+    job = app.jobs.get(agent.partition_key, agent.async_task_uuid)
+    if job is None or job.status != "pending":
+        return job
+    is_in_time = job.deadline > app.clock.now().timestamp()
+    return job if is_in_time else app.jobs.expire(job).record
 
 
-def _result(app: App, task: AsyncTask) -> AgentResult:
+def _result(app: App, job: Job) -> AgentResult:
     """What an ended job has answered. Raises `AgentFailure`."""
-    if task.status == "failed":
-        raise AgentFailure(app.records.load(task.notes) or "The long job failed.", retryable=True)
-    if task.status == "expired":
-        raise AgentFailure(_expired(task), retryable=True, error_class="timeout")
-    return AgentResult(app.records.load(task.agent_output) or "", task.usage or {})
+    if job.status == "failed":
+        raise AgentFailure(app.records.load(job.notes) or "The long job failed.", retryable=True)
+    if job.status == "expired":
+        raise AgentFailure(_expired(job), retryable=True, error_class="timeout")
+    return AgentResult(app.records.load(job.agent_output) or "", job.usage or {})
 
 
 def states(
@@ -116,7 +114,7 @@ def states(
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.jobs.get_many(tenant, known, consistent=consistent)
-    return {uuid: _state(app, task) for uuid, task in found.items()}
+    return {uuid: _state(app, job) for uuid, job in found.items()}
 
 
 # The job's side
@@ -140,25 +138,23 @@ def complete_async_task(
     all the same, and nothing follows.
     """
     status, values = _ending(result, error, usage)
-    task = _find(app, tenant, async_task_uuid)
-    agent_key = (task.agent_session_uuid, task.session_agent_uuid)
+    job = _find(app, tenant, async_task_uuid)
+    agent_key = (job.agent_session_uuid, job.session_agent_uuid)
     agent = app.records.get(SESSION_AGENT, tenant, agent_key, consistent=True)
     if agent is None:
         raise _missing(async_task_uuid, ": its session agent was deleted")
     digest = _digest(status, values)
-    if is_pending := task.status == "pending":
+    now: Job | None = job
+    if is_pending := job.status == "pending":
         packed = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
-        try:
-            task = app.jobs.end(task, status, packed, digest)
-        except Refused as refused:
-            task = refused.old
-    if task is None or (task.status, task.digest) != (status, digest):
-        is_same_end = task is not None and task.digest == _digest(
-            status, {**values, "usage": app.records.load(task.usage)}
+        now = app.jobs.end(job, status, packed, digest).record
+    if now is None or (now.status, now.digest) != (status, digest):
+        is_same_end = now is not None and now.digest == _digest(
+            status, {**values, "usage": app.records.load(now.usage)}
         )
         if not is_same_end or usage is not None:  # a repetition need not say the usage again
-            raise _ended(task, async_task_uuid, other_usage=is_same_end)
+            raise _ended(now, async_task_uuid, other_usage=is_same_end)
     if not is_pending:  # a repetition, whose first try may have died
         timers.keep_watching(app, agent)
     app.queue.send([wake(agent)])
@@ -168,24 +164,22 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
     """A long job is still at work: its deadline begins anew. Raises `NotFound`, or `Conflict` when
     it has ended.
     """
-    task = _find(app, tenant, async_task_uuid)
-    try:
-        app.jobs.heartbeat(task)
-    except Refused as refused:
-        raise _ended(refused.old, async_task_uuid) from refused
+    heard_of = app.jobs.heartbeat(_find(app, tenant, async_task_uuid))
+    if isinstance(heard_of, Rejected):
+        raise _ended(heard_of.record, async_task_uuid)
 
 
 # Inside
 
 
-def _watch_over(app: App, agent: SessionAgent, task: AsyncTask | None) -> None:
+def _watch_over(app: App, agent: SessionAgent, job: Job | None) -> None:
     """A job that ended before its agent was parked wakes it now; any other one when its time is
     over.
     """
-    if task is None or task.status != "pending":
+    if job is None or job.status != "pending":
         app.queue.send([wake(agent)])
     else:
-        timers.wake_at(app, agent, task.deadline)
+        timers.wake_at(app, agent, job.deadline)
 
 
 def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[str, Any]]:
@@ -218,45 +212,45 @@ def _digest(status: str, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([status, values], sort_keys=True).encode()).hexdigest()
 
 
-def _find(app: App, tenant: str, async_task_uuid: str) -> AsyncTask:
-    task = app.jobs.get(tenant, async_task_uuid) if is_id(async_task_uuid) else None
-    if task is None:
+def _find(app: App, tenant: str, async_task_uuid: str) -> Job:
+    job = app.jobs.get(tenant, async_task_uuid) if is_id(async_task_uuid) else None
+    if job is None:
         raise _missing(async_task_uuid)
-    return task
+    return job
 
 
 def _missing(async_task_uuid: str, why: str = "") -> NotFound:
     return NotFound(f'There is no such async task: "{async_task_uuid[:MAX_ID]}"{why}.')
 
 
-def _ended(task: AsyncTask | None, async_task_uuid: str, *, other_usage: bool = False) -> Exception:
-    if task is None:
+def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) -> Exception:
+    if job is None:
         return _missing(async_task_uuid)
     if other_usage:
         return Conflict(
-            f"The async task has {task.status} already, with this end but another usage.",
-            status=task.status,
+            f"The async task has {job.status} already, with this end but another usage.",
+            status=job.status,
         )
-    if task.status in ("completed", "failed"):
-        return Conflict(f"The async task has {task.status} already.", status=task.status)
+    if job.status in ("completed", "failed"):
+        return Conflict(f"The async task has {job.status} already.", status=job.status)
     return Conflict(
         "The async task was not heard of in time and has been given up.", status="expired"
     )
 
 
-def _state(app: App, task: AsyncTask) -> dict[str, Any]:
-    details = {"status": task.status, "ended_at": task.ended_at, "usage": task.usage}
-    if task.status == "pending":
-        details["heartbeat_until"] = datetime.fromtimestamp(task.deadline, UTC).isoformat()
-    if task.status == "failed":
-        details |= {"error": app.records.load(task.notes), "error_class": "error"}
-    if task.status == "expired":
-        details |= {"error": _expired(task), "error_class": "timeout"}
+def _state(app: App, job: Job) -> dict[str, Any]:
+    details = {"status": job.status, "ended_at": job.ended_at, "usage": job.usage}
+    if job.status == "pending":
+        details["heartbeat_until"] = datetime.fromtimestamp(job.deadline, UTC).isoformat()
+    if job.status == "failed":
+        details |= {"error": app.records.load(job.notes), "error_class": "error"}
+    if job.status == "expired":
+        details |= {"error": _expired(job), "error_class": "timeout"}
     return {name: value for name, value in details.items() if value is not None}
 
 
-def _expired(task: AsyncTask) -> str:
-    return f"The long job was not heard of for {task.heartbeat_seconds:g} seconds."
+def _expired(job: Job) -> str:
+    return f"The long job was not heard of for {job.heartbeat_seconds:g} seconds."
 
 
 def _key(agent: SessionAgent) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import lost
+from ai_coordination_engine.store.transitions.outcome import applied
 
 
 def execute_for_user_input(
@@ -42,10 +42,10 @@ def execute_for_user_input(
     )
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
-    try:
-        agent = app.agents.answer(waiting, packed)
-    except Refused as refused:
-        agent = _answered_before(tenant, key, refused.old, packed["user_input"])
+    answered = app.agents.answer(waiting, packed)
+    agent = applied(answered)
+    if agent is None:
+        agent = _answered_before(tenant, key, answered.record, packed["user_input"])
     if agent.state == "pending":
         if not is_waiting:  # but it has waited since, or this is a repetition
             timers.keep_watching(app, agent)
@@ -67,7 +67,7 @@ def expire(app: App, agent: SessionAgent) -> None:
     )
     for attempt, run_uuid in lost(agent):
         runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.agents.fail_waiting(agent, packed)
+    failed = app.agents.fail_waiting(agent, packed).record
     if failed is not None and failed.state == "failed":
         advance.ended(app, failed)
 
@@ -75,13 +75,9 @@ def expire(app: App, agent: SessionAgent) -> None:
 def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -> None:
     tenant = waiting.partition_key
     packed = app.records.store(SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce)
-    agent: SessionAgent | None
     timers.keep_watching(app, waiting)
-    try:
-        agent = app.agents.answer(waiting, packed, by_default=True)
-    except Refused as refused:
-        # the person was faster, but who wrote their answer down may have died there
-        agent = refused.old
+    # where the person was faster, whoever wrote their answer down may have died there
+    agent = app.agents.answer(waiting, packed, by_default=True).record
     if agent is not None and agent.state == "pending":
         app.queue.send([wake(agent)])
 

@@ -17,12 +17,18 @@ from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.records.entities import SESSION_RUN
 from ai_coordination_engine.store.records.repository import Repository, visible
 from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import (
+    Applied,
+    Outcome,
+    Rejected,
+    or_repeated,
+)
 
 # after the end, so that a late or repeated answer is told what became of it
 KEPT_SECONDS = 90 * 86_400
 
 
-class AsyncTask(Record):
+class Job(Record):
     """One long job: pending, then completed, failed, or expired when nothing was heard of it.
 
     The output and the error are called what they are on the session agent: where they are large,
@@ -48,23 +54,37 @@ class AsyncTask(Record):
 
 
 class Jobs:
-    """The long jobs of one store. Thread-safe."""
+    """The long jobs of one store, and their transitions. Thread-safe."""
 
     def __init__(self, repository: Repository) -> None:
         self._records = repository
-        self._table = repository.table(SESSION_RUN).holding(AsyncTask)
+        self._table = repository.table(SESSION_RUN).holding(Job)
+
+    def get(self, tenant: str, async_task_uuid: str) -> Job | None:
+        """The job as it is now, or None when this tenant has none of that uuid."""
+        found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
+        return visible(found, tenant)  # type: ignore[no-any-return]
+
+    def get_many(
+        self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
+    ) -> dict[str, Job]:
+        """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
+        found = self._table.get_many(
+            tenant, [_key(each) for each in async_task_uuids], consistent=consistent
+        )
+        return {job.async_task_uuid: job for job in found.values() if visible(job, tenant)}
 
     def open(
         self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float
-    ) -> AsyncTask:
-        """Write down that the agent's attempt waits for the job; the job as it is afterwards.
+    ) -> Outcome[Job]:
+        """Write down that the agent's attempt waits for the job; rejected when that is another
+        agent's.
 
         A job may outlive the attempt that began it: then the agent's next one waits for it. A write
-        that is made again, for its answer was lost, does not undo what was heard since. Raises
-        `Refused` when the job is another agent's.
+        that is made again, for its answer was lost, does not undo what was heard since.
         """
         deadline = self._now() + heartbeat_seconds
-        task = AsyncTask(
+        job = Job(
             *_key(async_task_uuid),
             partition_key=agent.partition_key,
             async_task_uuid=async_task_uuid,
@@ -75,93 +95,61 @@ class Jobs:
             deadline=deadline,
             expires_at=_kept_until(deadline),
         )
-        mine = (AsyncTask.agent_session_uuid == agent.session_uuid) & (
-            AsyncTask.session_agent_uuid == agent.session_agent_uuid
+        mine = (Job.agent_session_uuid == agent.session_uuid) & (
+            Job.session_agent_uuid == agent.session_agent_uuid
         )
-        is_open = AsyncTask.status.is_in("pending", "expired")
-        is_later = (AsyncTask.deadline <= deadline) | (
-            AsyncTask.heartbeat_seconds != heartbeat_seconds
-        )
+        is_open = Job.status.is_in("pending", "expired")
+        is_later = (Job.deadline <= deadline) | (Job.heartbeat_seconds != heartbeat_seconds)
         try:
-            self._table.put(
-                task, AsyncTask.session_uuid.does_not_exist() | (mine & is_open & is_later)
-            )
+            self._table.put(job, Job.session_uuid.does_not_exist() | (mine & is_open & is_later))
         except Refused as refused:
-            if not _is_of(refused.old, agent):
-                raise
-            # it has ended already, or was heard of
-            return refused.old  # type: ignore[no-any-return]
-        return task
+            # one's own has ended already, or was heard of
+            return or_repeated(
+                Rejected(refused.old),
+                agent_session_uuid=agent.session_uuid,
+                session_agent_uuid=agent.session_agent_uuid,
+            )
+        return Applied(job)
 
-    def get(self, tenant: str, async_task_uuid: str) -> AsyncTask | None:
-        """The job as it is now, or None when this tenant has none of that uuid."""
-        found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
-        return visible(found, tenant)  # type: ignore[no-any-return]
-
-    def get_many(
-        self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
-    ) -> dict[str, AsyncTask]:
-        """The jobs that exist among these, by uuid. One BatchGetItem per 100."""
-        found = self._table.get_many(
-            tenant, [_key(each) for each in async_task_uuids], consistent=consistent
-        )
-        return {task.async_task_uuid: task for task in found.values() if visible(task, tenant)}
-
-    def end(
-        self, task: AsyncTask, status: str, values: Mapping[str, Any], digest: str
-    ) -> AsyncTask:
-        """Keep how the job ended: the one write that decides. Raises `Refused` when it is no longer
+    def end(self, job: Job, status: str, values: Mapping[str, Any], digest: str) -> Outcome[Job]:
+        """Keep how the job ended: the one write that decides. Rejected when it is no longer
         pending.
 
-        `values` are packed as those of the session agent.
+        `values` are stored as those of the session agent.
         """
-        attributes = AsyncTask.get_attributes()
-        actions = [
-            attributes[name].set(value) for name, value in values.items() if value is not None
-        ]
-        return self._end(
-            task, status, [*actions, AsyncTask.digest.set(digest)], AsyncTask.status == "pending"
-        )
+        attributes = Job.get_attributes()
+        given = [attributes[name].set(value) for name, value in values.items() if value is not None]
+        return self._end(job, status, [*given, Job.digest.set(digest)], Job.status == "pending")
 
-    def expire(self, task: AsyncTask) -> AsyncTask | None:
-        """Give up a job whose deadline has passed; the job as it is afterwards."""
-        try:
-            return self._end(
-                task,
-                "expired",
-                [],
-                (AsyncTask.status == "pending") & (AsyncTask.deadline <= self._now()),
-            )
-        except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
+    def expire(self, job: Job) -> Outcome[Job]:
+        """Give up a job whose deadline has passed."""
+        is_due = (Job.status == "pending") & (Job.deadline <= self._now())
+        return self._end(job, "expired", [], is_due)
 
-    def heartbeat(self, task: AsyncTask) -> AsyncTask:
-        """The job was heard of, so that its deadline moves. Raises `Refused` when it has ended, or
-        is too late.
+    def heartbeat(self, job: Job) -> Outcome[Job]:
+        """The job was heard of, so that its deadline moves. Rejected when it has ended, or is too
+        late.
         """
         now = self._now()
-        deadline = now + task.heartbeat_seconds
-        return self._table.update(  # type: ignore[no-any-return]
-            task.partition_key,
-            task.key,
-            [AsyncTask.deadline.set(deadline), AsyncTask.expires_at.set(_kept_until(deadline))],
-            (AsyncTask.status == "pending") & (AsyncTask.deadline > now),
-        )
+        deadline = now + job.heartbeat_seconds
+        actions = [Job.deadline.set(deadline), Job.expires_at.set(_kept_until(deadline))]
+        return self._write(job, actions, (Job.status == "pending") & (Job.deadline > now))
 
     def _end(
-        self, task: AsyncTask, status: str, actions: Sequence[Action], condition: Any
-    ) -> AsyncTask:
-        return self._table.update(  # type: ignore[no-any-return]
-            task.partition_key,
-            task.key,
-            [
-                *actions,
-                AsyncTask.status.set(status),
-                AsyncTask.ended_at.set(self._records.clock.now().isoformat()),
-                AsyncTask.expires_at.set(_kept_until(self._now())),
-            ],
-            condition,
-        )
+        self, job: Job, status: str, actions: Sequence[Action], condition: Any
+    ) -> Outcome[Job]:
+        ended = [
+            Job.status.set(status),
+            Job.ended_at.set(self._records.clock.now().isoformat()),
+            Job.expires_at.set(_kept_until(self._now())),
+        ]
+        return self._write(job, [*actions, *ended], condition)
+
+    def _write(self, job: Job, actions: Sequence[Action], condition: Any) -> Outcome[Job]:
+        try:
+            return Applied(self._table.update(job.partition_key, job.key, actions, condition))
+        except Refused as refused:
+            return Rejected(refused.old)
 
     def _now(self) -> float:
         return self._records.clock.now().timestamp()
@@ -173,10 +161,3 @@ def _key(async_task_uuid: str) -> Key:
 
 def _kept_until(end: float) -> int:
     return int(end) + KEPT_SECONDS
-
-
-def _is_of(task: AsyncTask | None, agent: SessionAgent) -> bool:
-    return task is not None and (task.agent_session_uuid, task.session_agent_uuid) == (
-        agent.session_uuid,
-        agent.session_agent_uuid,
-    )

@@ -23,3 +23,18 @@ class Rejected(Generic[M]):
 
 
 Outcome = Applied[M] | Rejected[M]
+
+
+def applied(outcome: Outcome[M]) -> M | None:
+    """The record after a transition that was written, else None."""
+    return outcome.record if isinstance(outcome, Applied) else None
+
+
+def or_repeated(outcome: Outcome[M], **written: object) -> Outcome[M]:
+    """The same, but a rejected transition whose record has all that it would have `written` was
+    written before: its answer was lost on the way, and the client has repeated it.
+    """
+    record = outcome.record
+    if record is None or any(getattr(record, name) != value for name, value in written.items()):
+        return outcome
+    return Applied(record)

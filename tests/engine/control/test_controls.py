@@ -310,9 +310,9 @@ def test_pausing_and_resuming_may_die_anywhere_and_be_repeated(stage: Stage) -> 
         stage.runtime.requests.clear()
 
 
-def test_a_mark_that_a_dead_pause_left_is_taken_off(stage: Stage) -> None:
+def test_an_agent_that_a_dead_pause_left_paused_is_unpaused(stage: Stage) -> None:
     session = stage.start(stage.define(DIAMOND))
-    stage.app.agents.mark(stage.agent(session.session_uuid, "d"), "a pause that is over")
+    stage.app.agents.pause(stage.agent(session.session_uuid, "d"), "a pause that is over")
     stage.drain()
     assert stage.states(session.session_uuid)["d"] == "initial"
     put_right(stage, session)

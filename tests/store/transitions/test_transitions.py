@@ -15,6 +15,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease
+from ai_coordination_engine.store.transitions.outcome import Applied, Rejected, applied
 from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
@@ -67,14 +68,20 @@ def agents(store: Store) -> Agents:
     return Agents(store)
 
 
-def refused(agents: Agents, key: Key, call: Callable[[], Any], entity: Any = SESSION_AGENT) -> Any:
-    """The item that a refused transition names, which it has not changed."""
+def rejected(agents: Agents, key: Key, call: Callable[[], Any], entity: Any = SESSION_AGENT) -> Any:
+    """The item that a rejected transition names, which it has not changed."""
     before = agents.stored(key, entity)
-    with pytest.raises(Refused) as answer:
-        call()
-    assert agents.stored(key, entity) == before
-    assert answer.value.old.serialize() == before
-    return answer.value.old
+    outcome = call()
+    assert isinstance(outcome, Rejected)
+    assert outcome.record is not None
+    assert agents.stored(key, entity) == outcome.record.serialize() == before
+    return outcome.record
+
+
+def done(outcome: Any) -> Any:
+    """The agent as an applied transition has left it."""
+    assert isinstance(outcome, Applied)
+    return outcome.record
 
 
 # Claiming
@@ -83,14 +90,14 @@ def refused(agents: Agents, key: Key, call: Callable[[], Any], entity: Any = SES
 @pytest.mark.parametrize("state", ["initial", "pending"])
 def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
     key = agents.new(state=state)
-    agent = agents.act.claim(TENANT, key, FIRST)
+    agent = done(agents.act.claim(TENANT, key, FIRST))
     assert (agent.state, agent.attempt, agent.run_uuid, agent.lease_until) == (
         "executing",
         1,
         "run-1",
         200,
     )
-    assert refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND)).run_uuid == "run-1"
+    assert rejected(agents, key, lambda: agents.act.claim(TENANT, key, SECOND)).run_uuid == "run-1"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,7 @@ def test_a_ready_agent_is_claimed_once(agents: Agents, state: str) -> None:
 )
 def test_an_agent_that_is_not_ready_is_not_claimed(agents: Agents, values: dict[str, Any]) -> None:
     key = agents.new(**values)
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
 
 
 def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
@@ -122,9 +129,7 @@ def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
         lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST),
     ]
     for call in calls:
-        with pytest.raises(Refused) as answer:
-            call()
-        assert answer.value.old is None
+        assert call() == Rejected(None)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,7 @@ def test_an_agent_of_another_tenant_is_not_there(agents: Agents) -> None:
 def test_an_agent_is_ready_after_its_backoff_and_when_enough_have_arrived(
     agents: Agents, values: dict[str, Any]
 ) -> None:
-    agent = agents.act.claim(TENANT, agents.new(**values), FIRST)
+    agent = done(agents.act.claim(TENANT, agents.new(**values), FIRST))
     assert (agent.state, agent.not_before) == ("executing", None)
 
 
@@ -145,20 +150,20 @@ def test_an_item_that_names_another_tenant_than_its_key_is_not_claimed(agents: A
     table.update(
         TENANT, key, [SessionAgent.partition_key.set("other")], SessionAgent.session_uuid.exists()
     )
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
 
 
 def test_an_agents_own_lease_counts(agents: Agents) -> None:
-    assert agents.act.claim(TENANT, agents.new(lease_seconds=7), FIRST).lease_until == 117
+    assert done(agents.act.claim(TENANT, agents.new(lease_seconds=7), FIRST)).lease_until == 117
 
 
 def test_a_claim_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
     key = agents.new()
-    first = agents.act.claim(TENANT, key, FIRST)
-    again = agents.act.claim(TENANT, key, FIRST)
+    first = done(agents.act.claim(TENANT, key, FIRST))
+    again = done(agents.act.claim(TENANT, key, FIRST))
     assert (again.serialize(), again.attempt) == (first.serialize(), 1)
     copy = replace(FIRST, token="another copy of the message")
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, copy))
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, copy))
 
 
 def test_a_put_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Agents) -> None:
@@ -173,23 +178,21 @@ def test_a_put_whose_answer_was_lost_is_found_again_by_its_own_repeat(agents: Ag
         table.put(SessionAgent("s-lost", "a", partition_key=TENANT, state="pending"), absent)
 
 
-def test_an_agent_that_does_not_exist_is_refused_without_one(agents: Agents) -> None:
-    with pytest.raises(Refused) as answer:
-        agents.act.claim(TENANT, ("no", "body"), FIRST)
-    assert answer.value.old is None
+def test_an_agent_that_does_not_exist_is_rejected_without_one(agents: Agents) -> None:
+    assert agents.act.claim(TENANT, ("no", "body"), FIRST) == Rejected(None)
 
 
 def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> None:
     key = agents.new()
-    old = agents.act.claim(TENANT, key, FIRST)
+    old = done(agents.act.claim(TENANT, key, FIRST))
     early = replace(SECOND, lost_before=200)
-    refused(agents, key, lambda: agents.act.take_over(old, early))
-    agent = agents.act.take_over(old, SECOND)
+    rejected(agents, key, lambda: agents.act.take_over(old, early))
+    agent = done(agents.act.take_over(old, SECOND))
     assert (agent.attempt, agent.run_uuid, agent.lost_runs) == (2, "run-2", [[1, "run-1"]])
     late = Lease("run-3", lost_before=400, now=410, seconds=90, token="run-3")
     # `old` is not the current attempt any more
-    refused(agents, key, lambda: agents.act.take_over(old, late))
-    agent = agents.act.take_over(agent, late)
+    rejected(agents, key, lambda: agents.act.take_over(old, late))
+    agent = done(agents.act.take_over(agent, late))
     assert (agent.attempt, agent.lost_runs) == (3, [[1, "run-1"], [2, "run-2"]])
 
 
@@ -200,14 +203,9 @@ def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
     key = agents.new()
 
     def claim(number: int) -> str:
-        try:
-            return str(
-                agents.act.claim(
-                    TENANT, key, replace(FIRST, run_uuid=f"run-{number}", token=str(number))
-                ).run_uuid
-            )
-        except Refused:
-            return ""
+        lease = replace(FIRST, run_uuid=f"run-{number}", token=str(number))
+        claimed = applied(agents.act.claim(TENANT, key, lease))
+        return str(claimed.run_uuid) if claimed is not None else ""
 
     winners = [each for each in at_once(agents, claim, 16) if each]
     assert len(winners) == 1
@@ -228,11 +226,11 @@ def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any
 def test_a_named_edge_is_removed_once(agents: Agents) -> None:
     key = agents.new(in_degree=2, unfinished=[0, 7])
     for _ in range(2):
-        agent = agents.act.finish_edge(TENANT, key, 7)
+        agent = agents.act.finish_edge(TENANT, key, 7).record
         assert agent is not None
         assert (agent.in_degree, agent.unfinished, agent.state) == (1, {0}, "initial")
     for _ in range(2):
-        agent = agents.act.finish_edge(TENANT, key, 0)
+        agent = agents.act.finish_edge(TENANT, key, 0).record
         assert agent is not None
         assert (agent.in_degree, agent.unfinished) == (0, None)
 
@@ -240,16 +238,16 @@ def test_a_named_edge_is_removed_once(agents: Agents) -> None:
 def test_an_edge_that_never_was_and_an_agent_that_never_was(agents: Agents) -> None:
     key = agents.new(in_degree=1, unfinished=[0])
     before = agents.stored(key)
-    assert agents.act.finish_edge(TENANT, key, 5) is not None
+    assert agents.act.finish_edge(TENANT, key, 5).record is not None
     assert agents.stored(key) == before
-    assert agents.act.finish_edge(TENANT, ("no", "body"), 5) is None
+    assert agents.act.finish_edge(TENANT, ("no", "body"), 5).record is None
 
 
 def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
     key = agents.new(in_degree=50, unfinished=range(50))
 
     def remove(number: int) -> int:
-        agent = agents.act.finish_edge(TENANT, key, number % 50)
+        agent = agents.act.finish_edge(TENANT, key, number % 50).record
         assert agent is not None
         return int(agent.in_degree)
 
@@ -262,14 +260,14 @@ def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
 
 def test_the_last_edge_and_the_claim_are_one_write(agents: Agents) -> None:
     key = agents.new(in_degree=1, unfinished=[4])
-    agent = agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST)
+    agent = done(agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST))
     assert (agent.in_degree, agent.unfinished, agent.state, agent.attempt) == (
         0,
         None,
         "executing",
         1,
     )
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, SECOND))
+    rejected(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, SECOND))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +284,7 @@ def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(
     agents: Agents, values: dict[str, Any]
 ) -> None:
     key = agents.new(**values)
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST))
+    rejected(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 4, FIRST))
 
 
 # Ends
@@ -294,15 +292,17 @@ def test_the_last_edge_is_not_taken_with_a_claim_that_cannot_be(
 
 def test_only_the_current_attempt_ends_the_agent(agents: Agents) -> None:
     key = agents.new()
-    old = agents.act.claim(TENANT, key, FIRST)
-    current = agents.act.take_over(old, SECOND)
+    old = done(agents.act.claim(TENANT, key, FIRST))
+    current = done(agents.act.take_over(old, SECOND))
     for act in ends(agents, old):
-        refused(agents, key, act)
-    refused(agents, key, lambda: agents.act.wait_for_task(old, "job", 500))
-    agent = agents.act.complete(current, {"agent_output": {"é": 1.5}})
+        rejected(agents, key, act)
+    rejected(agents, key, lambda: agents.act.wait_for_job(old, "job", 500))
+    agent = done(agents.act.complete(current, {"agent_output": {"é": 1.5}}))
     assert (agent.state, agent.agent_output, agent.lease_until) == ("completed", {"é": 1.5}, None)
-    for act in ends(agents, current):
-        refused(agents, key, act)
+    again = agents.act.complete(current, {"agent_output": "its answer was lost"})
+    assert done(again).serialize() == agent.serialize()
+    for act in ends(agents, current)[1:]:
+        rejected(agents, key, act)
 
 
 def ends(agents: Agents, agent: Any) -> list[Callable[[], Any]]:
@@ -316,23 +316,25 @@ def ends(agents: Agents, agent: Any) -> list[Callable[[], Any]]:
 
 
 def test_a_failure_leaves_its_note(agents: Agents) -> None:
-    agent = agents.act.fail(agents.act.claim(TENANT, agents.new(), FIRST), {"notes": "no"})
+    agent = done(
+        agents.act.fail(done(agents.act.claim(TENANT, agents.new(), FIRST)), {"notes": "no"})
+    )
     assert (agent.state, agent.notes, agent.lease_until) == ("failed", "no", None)
 
 
 def test_a_failed_attempt_makes_room_for_the_next_after_the_backoff(agents: Agents) -> None:
     key = agents.new()
-    claimed = agents.act.claim(TENANT, key, FIRST)
+    claimed = done(agents.act.claim(TENANT, key, FIRST))
     for _ in range(2):  # the client may repeat it
-        agent = agents.act.retry_later(claimed, 205, {"notes": "busy", "failures": 1})
+        agent = done(agents.act.retry_later(claimed, 205, {"notes": "busy", "failures": 1}))
         assert (agent.state, agent.run_uuid, agent.lease_until, agent.not_before) == (
             "pending",
             None,
             None,
             205,
         )
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, replace(SECOND, now=204)))
-    agent = agents.act.claim(TENANT, key, SECOND)
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, replace(SECOND, now=204)))
+    agent = done(agents.act.claim(TENANT, key, SECOND))
     assert (agent.attempt, agent.run_uuid, agent.not_before, agent.failures) == (
         2,
         "run-2",
@@ -343,8 +345,12 @@ def test_a_failed_attempt_makes_room_for_the_next_after_the_backoff(agents: Agen
 
 def test_an_attempt_with_its_result_goes_on_with_the_action_function(agents: Agents) -> None:
     key = agents.new()
-    agent = agents.act.act(
-        agents.act.claim(TENANT, key, FIRST), replace(FIRST, now=150), {"agent_output": "raw"}
+    agent = done(
+        agents.act.act(
+            done(agents.act.claim(TENANT, key, FIRST)),
+            replace(FIRST, now=150),
+            {"agent_output": "raw"},
+        )
     )
     assert (agent.state, agent.acting, agent.agent_output, agent.lease_until) == (
         "pending",
@@ -352,36 +358,36 @@ def test_an_attempt_with_its_result_goes_on_with_the_action_function(agents: Age
         "raw",
         240,
     )
-    refused(agents, key, lambda: agents.act.resume_attempt(agent, SECOND))
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, SECOND))
-    other = agents.act.resume_attempt(agent, replace(SECOND, lost_before=241))
+    rejected(agents, key, lambda: agents.act.resume_attempt(agent, SECOND))
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, SECOND))
+    other = done(agents.act.resume_attempt(agent, replace(SECOND, lost_before=241)))
     assert (other.attempt, other.run_uuid, other.lease_token) == (1, "run-1", "run-2")
-    refused(agents, key, lambda: agents.act.complete(agent, {"agent_output": "late"}))
-    assert agents.act.complete(other, {"agent_output": "done"}).agent_output == "done"
+    rejected(agents, key, lambda: agents.act.complete(agent, {"agent_output": "late"}))
+    assert done(agents.act.complete(other, {"agent_output": "done"})).agent_output == "done"
 
 
 def test_a_long_job_holds_no_lease_and_is_resumed_once(agents: Agents) -> None:
     key = agents.new()
-    claimed = agents.act.claim(TENANT, key, FIRST)
+    claimed = done(agents.act.claim(TENANT, key, FIRST))
     for _ in range(2):
-        agent = agents.act.wait_for_task(claimed, "job", 500)
+        agent = done(agents.act.wait_for_job(claimed, "job", 500))
         assert (agent.state, agent.async_task_uuid, agent.due_at, agent.lease_until) == (
             "pending",
             "job",
             500,
             None,
         )
-    held = agents.act.resume_attempt(agent, SECOND)
+    held = done(agents.act.resume_attempt(agent, SECOND))
     assert (held.attempt, held.run_uuid, held.lease_until) == (1, "run-1", 300)
-    refused(agents, key, lambda: agents.act.resume_attempt(agent, replace(SECOND, token="other")))
-    done = agents.act.complete(held, {"agent_output": "x"})
-    assert (done.state, done.async_task_uuid, done.due_at) == ("completed", None, None)
+    rejected(agents, key, lambda: agents.act.resume_attempt(agent, replace(SECOND, token="other")))
+    agent = done(agents.act.complete(held, {"agent_output": "x"}))
+    assert (agent.state, agent.async_task_uuid, agent.due_at) == ("completed", None, None)
 
 
 def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: Agents) -> None:
     key = agents.new()
-    lost = agents.act.claim(TENANT, key, FIRST)
-    agent = agents.act.expand(agents.act.take_over(lost, SECOND), 250, [0, 1, 2], 3)
+    lost = done(agents.act.claim(TENANT, key, FIRST))
+    agent = done(agents.act.expand(done(agents.act.take_over(lost, SECOND)), 250, [0, 1, 2], 3))
     assert (agent.state, agent.attempt, agent.run_uuid, agent.lost_runs) == (
         "pending",
         1,
@@ -395,10 +401,10 @@ def test_a_map_waits_for_its_elements_and_its_expansion_was_no_attempt(agents: A
         1,
     )
     for counter_shard in (0, 1, 1):
-        agent = agents.act.finish_edge(TENANT, key, counter_shard, width=100)
+        agent = agents.act.finish_edge(TENANT, key, counter_shard, width=100).record
     assert (agent.in_degree, agent.unfinished) == (50, {2})
     agents.act.finish_edge(TENANT, key, 2, width=50)
-    assert agents.act.claim(TENANT, key, SECOND).attempt == 2
+    assert done(agents.act.claim(TENANT, key, SECOND)).attempt == 2
 
 
 def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agents: Agents) -> None:
@@ -406,7 +412,7 @@ def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agent
     for _ in range(2):
         agent = agents.act.finish_edge(
             TENANT, key, 7, unsatisfied=True, upstream_failed=True, note="why"
-        )
+        ).record
         assert (
             agent.in_degree,
             agent.unfinished,
@@ -420,31 +426,34 @@ def test_an_agent_that_needs_an_edge_which_is_off_is_not_ready_but_skipped(agent
             True,
             "why",
         )
-    refused(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST))
-    assert agents.act.finish_edge(TENANT, key, 0, unsatisfied=True, note="another").notes == "why"
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
-    assert agents.act.skip(TENANT, key, 0, {}).state == "skipped"
+    rejected(agents, key, lambda: agents.act.finish_last_edge_and_claim(TENANT, key, 0, FIRST))
+    assert (
+        agents.act.finish_edge(TENANT, key, 0, unsatisfied=True, note="another").record.notes
+        == "why"
+    )
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    assert agents.act.skip(TENANT, key, 0, {}).record.state == "skipped"
 
 
 def test_an_agent_that_was_set_back_is_not_skipped_by_who_comes_late(agents: Agents) -> None:
     key = agents.new(epoch=2)
-    assert agents.act.skip(TENANT, key, 1, {}).state == "initial"
-    assert agents.act.skip(TENANT, key, 2, {}).state == "skipped"
+    assert agents.act.skip(TENANT, key, 1, {}).record.state == "initial"
+    assert agents.act.skip(TENANT, key, 2, {}).record.state == "skipped"
 
 
 def test_arrivals_are_counted_once_for_a_join_of_some(agents: Agents) -> None:
     key = agents.new(in_degree=3, unfinished=[0, 1, 2], still_needed=2)
     for edge in (1, 1, 2):
-        agent = agents.act.finish_edge(TENANT, key, edge, arrives=True)
+        agent = agents.act.finish_edge(TENANT, key, edge, arrives=True).record
     assert (agent.in_degree, agent.still_needed) == (1, 0)
-    assert agents.act.claim(TENANT, key, FIRST).state == "executing"
+    assert done(agents.act.claim(TENANT, key, FIRST)).state == "executing"
 
 
 @pytest.mark.parametrize("state", ["initial", "pending", "wait_for_user_input"])
 def test_what_nobody_claimed_is_skipped(agents: Agents, state: str) -> None:
     key = agents.new(state=state, in_degree=1, unfinished=[0])
     for _ in range(2):
-        agent = agents.act.skip(TENANT, key, 0, {})
+        agent = agents.act.skip(TENANT, key, 0, {}).record
         assert agent is not None
         assert agent.state == "skipped"
 
@@ -462,27 +471,25 @@ def test_what_somebody_claimed_is_not_skipped(agents: Agents, state: str) -> Non
 
 def test_an_agent_is_parked_answered_and_claimed(agents: Agents) -> None:
     key = agents.new(awaits_user="ann")
-    refused(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "early"}))
+    rejected(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "early"}))
     for _ in range(2):
-        agent = agents.act.wait_for_user(agents.record(key), 500)
+        agent = agents.act.wait_for_user(agents.record(key), 500).record
         assert agent is not None
         assert (agent.state, agent.inbox, agent.due_at) == ("wait_for_user_input", TENANT, 500)
         assert agent.waits_since.endswith(f"#{key[1]}")
     others = agents.record(key)
     others.partition_key = "other"
-    with pytest.raises(Refused) as answer:
-        agents.act.answer(others, {"user_input": "theirs"})
-    assert answer.value.old is None
+    assert agents.act.answer(others, {"user_input": "theirs"}) == Rejected(None)
     assert agents.record(key).user_input is None
-    refused(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
-    agent = agents.act.answer(agents.record(key), {"user_input": "blue"})
+    rejected(agents, key, lambda: agents.act.claim(TENANT, key, FIRST))
+    agent = done(agents.act.answer(agents.record(key), {"user_input": "blue"}))
     assert (agent.state, agent.user_input, agent.awaits_user) == ("pending", "blue", None)
     assert (agent.inbox, agent.waits_since, agent.due_at) == (None, None, None)
-    refused(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "red"}))
-    agent = agents.act.wait_for_user(agents.record(key), 500)
+    rejected(agents, key, lambda: agents.act.answer(agents.record(key), {"user_input": "red"}))
+    agent = agents.act.wait_for_user(agents.record(key), 500).record
     assert agent is not None
     assert agent.state == "pending"
-    assert agents.act.claim(TENANT, key, FIRST).user_input == "blue"
+    assert done(agents.act.claim(TENANT, key, FIRST)).user_input == "blue"
 
 
 def test_a_wait_ends_at_the_deadline_that_it_has_now(agents: Agents) -> None:
@@ -490,11 +497,11 @@ def test_a_wait_ends_at_the_deadline_that_it_has_now(agents: Agents) -> None:
     stale = agents.record(key)
     table = agents.store.records.table(SESSION_AGENT)
     table.update(TENANT, key, [SessionAgent.due_at.set(200)], SessionAgent.session_uuid.exists())
-    assert agents.act.fail_waiting(stale, {}).state == "wait_for_user_input"
-    refused(
+    assert agents.act.fail_waiting(stale, {}).record.state == "wait_for_user_input"
+    rejected(
         agents, key, lambda: agents.act.answer(stale, {"user_input": "default"}, by_default=True)
     )
-    assert agents.act.fail_waiting(agents.record(key), {}).state == "failed"
+    assert agents.act.fail_waiting(agents.record(key), {}).record.state == "failed"
 
 
 def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> None:

@@ -1,0 +1,235 @@
+"""The transitions of a session agent's attempt: it is claimed, goes on, and ends."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.domain.lifecycle import agents as rows
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
+from ai_coordination_engine.store.transitions.attempts import REFUSED, Lease, lost_with, until
+from ai_coordination_engine.store.transitions.outcome import Outcome, or_repeated
+from ai_coordination_engine.store.transitions.rows import assignments
+
+
+class AgentAttempts(AgentWrites):
+    """What is done to an agent on behalf of one attempt. Whoever holds the attempt that was read
+    may go on with it; rejected when it is no longer the current one.
+    """
+
+    # It begins
+
+    def claim(self, tenant: str, key: Key, lease: Lease) -> Outcome[SessionAgent]:
+        """Take the next attempt of a ready agent that nobody holds."""
+        return self._take(rows.CLAIM, tenant, key, lease)
+
+    def claim_as_read(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
+        """Take the next attempt of a ready agent, unless it was set back since it was read."""
+        return self._take(rows.CLAIM_AS_READ, agent.partition_key, agent.key, lease, seen=agent)
+
+    def finish_last_edge_and_claim(
+        self, tenant: str, key: Key, edge_id: int, lease: Lease
+    ) -> Outcome[SessionAgent]:
+        """Remove the last unfinished edge and take the next attempt, in one write."""
+        edges = [SessionAgent.unfinished.delete([edge_id]), SessionAgent.in_degree.set(0)]
+        return self._take(
+            rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge_id=edge_id
+        )
+
+    def take_over(self, old: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
+        """Take the attempt after that of `old`, whose lease ran out.
+
+        `lost_runs` keeps every attempt before it: their workers may have died without a trace, one
+        after the other.
+        """
+        lost = [SessionAgent.lost_runs.set(lost_with(old))]
+        return self._take(rows.TAKE_OVER, old.partition_key, old.key, lease, lost, seen=old)
+
+    def give_back(self, agent: SessionAgent, started_at: float) -> Outcome[SessionAgent]:
+        """The attempt that was taken over does not begin: the one before it, whose end is known, is
+        the current one again, under the same lease.
+        """
+        *earlier, (attempt, run_uuid, *_) = agent.lost_runs
+        actions = [
+            SessionAgent.attempt.set(attempt),
+            SessionAgent.run_uuid.set(run_uuid),
+            SessionAgent.started_at.set(started_at),
+            *([SessionAgent.lost_runs.set(earlier)] if earlier else []),
+            self._now(),
+        ]
+        given_back = self._write(rows.GIVE_BACK, agent, *actions)
+        return or_repeated(given_back, lease_token=agent.lease_token, run_uuid=run_uuid)
+
+    # It is held
+
+    def renew(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
+        """The attempt takes from now on as long as its lease."""
+        return self._write(
+            rows.RENEW, agent, SessionAgent.lease_until.set(until(lease)), self._now()
+        )
+
+    def resume_attempt(self, old: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
+        """Go on with the attempt of `old`, which has its result and whom nobody holds."""
+        return self._hold(rows.RESUME_ATTEMPT, old, lease, [SessionAgent.resumed.add(1)], "pending")
+
+    def fence(
+        self, old: SessionAgent, lease: Lease, *, again: bool = False
+    ) -> Outcome[SessionAgent]:
+        """Hold an attempt whose lease ran out: its worker ends nothing any more.
+
+        `again`: to go on with it.
+        """
+        return self._hold(
+            rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state
+        )
+
+    def expire_lease(self, agent: SessionAgent, ended: float = 0) -> None:
+        """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`,
+        where nothing died.
+        """
+        fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and ended == REFUSED else []
+        self._write(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(ended), *fewer)
+
+    def act(
+        self, agent: SessionAgent, lease: Lease, values: Mapping[str, Any]
+    ) -> Outcome[SessionAgent]:
+        """The agent has answered; its action function runs under the renewed lease."""
+        held = [SessionAgent.acting.set(True), SessionAgent.lease_until.set(until(lease))]
+        return self._write(rows.ACT, agent, *held, *assignments(SessionAgent, values), self._now())
+
+    # It goes on elsewhere, or later
+
+    def wait_for_job(
+        self, agent: SessionAgent, async_task_uuid: str, due_at: float
+    ) -> Outcome[SessionAgent]:
+        """A long job goes on elsewhere."""
+        actions = [
+            SessionAgent.async_task_uuid.set(async_task_uuid),
+            SessionAgent.due_at.set(due_at),
+            SessionAgent.has_blobs.set(True),  # its output may come as one, at any time
+            self._now(),
+        ]
+        parked = self._write(rows.WAIT_FOR_JOB, agent, *actions)
+        return or_repeated(parked, run_uuid=agent.run_uuid, async_task_uuid=async_task_uuid)
+
+    def defer(self, agent: SessionAgent, due_at: float) -> Outcome[SessionAgent]:
+        """The long job was heard of: its deadline is later. Rejected when somebody has moved it,
+        perhaps to the same time.
+        """
+        return self._write(rows.DEFER, agent, SessionAgent.due_at.set(due_at), self._now())
+
+    def expand(
+        self, agent: SessionAgent, elements: int, unfinished: Sequence[int], counter_shards: int
+    ) -> Outcome[SessionAgent]:
+        """A claimed map waits for its elements now; the claim was no attempt."""
+        before, generation = agent.attempt - 1, (agent.generation or 0) + 1
+        actions = [
+            *([SessionAgent.attempt.set(before)] if before else []),
+            SessionAgent.mapped.set(elements),
+            SessionAgent.generation.set(generation),
+            SessionAgent.in_degree.set(elements),
+            SessionAgent.unfinished.set(set(unfinished)),
+            *([SessionAgent.counter_shards.set(counter_shards)] if counter_shards else []),
+            self._now(),
+        ]
+        expanded = self._write(rows.EXPAND, agent, *actions)
+        return or_repeated(expanded, state="pending", generation=generation, mapped=elements)
+
+    def retry_later(
+        self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
+    ) -> Outcome[SessionAgent]:
+        """End the attempt; another one may begin at `not_before` (epoch seconds)."""
+        return self._wait_until(rows.RETRY_LATER, agent, not_before, values, self._ending())
+
+    def act_later(
+        self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
+    ) -> Outcome[SessionAgent]:
+        """The action function failed; it may begin again at `not_before`, on the same answer."""
+        return self._wait_until(rows.ACT_LATER, agent, not_before, values, [self._now()])
+
+    # It ends
+
+    def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
+        """End the attempt well, with its output; what an attempt before it failed for is told by
+        its run alone.
+        """
+        told = (
+            [SessionAgent.notes.remove()]
+            if agent.failures is not None and "notes" not in values
+            else []
+        )
+        return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *told)
+
+    def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
+        """End the attempt and the agent, with a readable note."""
+        return self._end(rows.FAIL, agent, *assignments(SessionAgent, values))
+
+    # Inside
+
+    def _take(
+        self,
+        row: Transition,
+        tenant: str,
+        key: Key,
+        lease: Lease,
+        actions: Sequence[Action] = (),
+        **given: Any,
+    ) -> Outcome[SessionAgent]:
+        claiming = [
+            SessionAgent.attempt.add(1),
+            SessionAgent.run_uuid.set(SessionAgent.first_run | lease.run_uuid),
+            SessionAgent.started_at.set(lease.now),
+        ]
+        return self._hold_at(row, tenant, key, lease, [*actions, *claiming], "executing", **given)
+
+    def _hold(
+        self,
+        row: Transition,
+        seen: SessionAgent,
+        lease: Lease,
+        actions: Sequence[Action],
+        state: str,
+    ) -> Outcome[SessionAgent]:
+        return self._hold_at(row, seen.partition_key, seen.key, lease, actions, state, seen=seen)
+
+    def _hold_at(
+        self,
+        row: Transition,
+        tenant: str,
+        key: Key,
+        lease: Lease,
+        actions: Sequence[Action],
+        state: str,
+        **given: Any,
+    ) -> Outcome[SessionAgent]:
+        """The agent in `state`, under the lease."""
+        taken = [
+            SessionAgent.lease_until.set(until(lease)),
+            SessionAgent.lease_token.set(lease.token),
+            self._now(),
+        ]
+        times = {"now": lease.now, "lost_before": lease.lost_before}
+        held = self._write_at(row, tenant, key, [*actions, *taken], **times, **given)
+        return or_repeated(held, lease_token=lease.token, state=state)
+
+    def _wait_until(
+        self,
+        row: Transition,
+        agent: SessionAgent,
+        not_before: float,
+        values: Mapping[str, Any],
+        actions: Sequence[Action],
+    ) -> Outcome[SessionAgent]:
+        """Nobody holds the agent until `not_before`; it is pending until then."""
+        until_then = SessionAgent.not_before.set(not_before)
+        waits = self._write(row, agent, until_then, *assignments(SessionAgent, values), *actions)
+        return or_repeated(waits, state="pending", attempt=agent.attempt, not_before=not_before)
+
+    def _end(self, row: Transition, agent: SessionAgent, *actions: Action) -> Outcome[SessionAgent]:
+        ended = self._write(row, agent, *actions, *self._ending())
+        return or_repeated(
+            ended, state=str(row.target), run_uuid=agent.run_uuid, lease_token=agent.lease_token
+        )
