@@ -23,6 +23,12 @@ from ai_coordination_engine.engine.attempt.busy import Busy
 from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
+from ai_coordination_engine.engine.attempt.tries import (
+    SUSPECT,
+    resumptions,
+    why_hopeless,
+    why_not_resumed,
+)
 from ai_coordination_engine.engine.conclusion import (
     conclude,
     conclude_as_recorded,
@@ -41,15 +47,10 @@ from ai_coordination_engine.store.transitions.attempts import (
     died_in_a_row,
     lost,
     lost_since_set_back,
-    met_errors,
 )
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 
 __all__ = ["Busy", "poison", "run_step"]
-
-MOST_LOST = 5  # attempts in a row whose process died; what kills its worker is not tried for ever
-# of them, and no other suspect runs in the same process: whose fault it was would not be seen
-SUSPECT = 2
 
 
 def run_step(
@@ -200,7 +201,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     if over:
         control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
         return None
-    if (why := _hopeless(agent, run)) is not None:
+    if (why := why_hopeless(agent, run)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
     if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
         chain.run_alone()
@@ -236,38 +237,19 @@ def _dead_letter(
     return None
 
 
-def _hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
-    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be
-    concluded; None: it is.
-    """
-    if run is not None:
-        if (agent.resumed or 0) + 1 < MOST_LOST:
-            return None
-        return (
-            f"Its attempt has a result, but {MOST_LOST} tries to end it died or met an error; the"
-            " log says why."
-        )
-    if died_in_a_row(agent) >= MOST_LOST:
-        return f"{MOST_LOST} attempts in a row ended without a result; the log says why."
-    if met_errors(agent) >= MOST_LOST:
-        return f"INTERNAL: {MOST_LOST} attempts met an unexpected error; the log says which."
-    return None
-
-
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Go on with an attempt that has its result: a long job has ended, or the action function did
     not.
     """
-    tries = (agent.resumed or 0) + bool(agent.acting)
-    if tries >= SUSPECT:
+    if resumptions(agent) >= SUSPECT:
         chain.run_alone()
     result = _earlier_result(app, agent)
     if result is None:
         if control.is_over(app, agent):  # whoever parked it may have died before it saw that
             control.give_up(app, agent)
         return None
-    if tries >= MOST_LOST:
-        return _dead_letter(app, agent, lease, chain, _tried_in_vain(agent))
+    if (why := why_not_resumed(agent)) is not None:
+        return _dead_letter(app, agent, lease, chain, why)
     resumed = app.agents.resume_attempt(agent, lease)
     if isinstance(resumed, Rejected):
         return _or_dispatch(app, resumed, lease, chain)
@@ -292,11 +274,6 @@ def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure
         return async_tasks.look(app, agent)
     except AgentFailure as failure:
         return failure
-
-
-def _tried_in_vain(agent: SessionAgent) -> str:
-    what = "Its action function began" if agent.acting else "The end of its long job was taken up"
-    return f"{what} {MOST_LOST} times without a result; the log says why."
 
 
 # An attempt

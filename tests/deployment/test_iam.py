@@ -20,9 +20,9 @@ from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.control.reconcile import sweep
-from ai_coordination_engine.engine.step import MOST_LOST
 from ai_coordination_engine.entrypoints.aws import sweep as sweeping
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.aws.sweep import Sweep

@@ -19,8 +19,9 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine import conclusion, step
+from ai_coordination_engine.engine import conclusion
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile, restart
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import poison, run_step
@@ -361,7 +362,7 @@ class History:
         claim them: what kills its worker is not tried for ever.
         """
         return all(
-            died_in_a_row(each) + 1 < step.MOST_LOST and (each.resumed or 0) + 2 < step.MOST_LOST
+            died_in_a_row(each) + 1 < MOST_LOST and (each.resumed or 0) + 2 < MOST_LOST
             for each in self.agents()
             if each.state in OPEN_AGENT_STATES
         )

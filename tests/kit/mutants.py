@@ -306,7 +306,7 @@ MUTANTS = (
     ),
     Mutant(
         "a recorded end that kills its process is tried for ever",
-        "engine/step.py",
+        "engine/attempt/tries.py",
         "        if (agent.resumed or 0) + 1 < MOST_LOST:\n",
         "        if True:\n",
         ("engine/test_lost_attempts.py",),
@@ -327,7 +327,7 @@ MUTANTS = (
     ),
     Mutant(
         "what kills its worker is tried for ever",
-        "engine/step.py",
+        "engine/attempt/tries.py",
         "MOST_LOST = 5 ",
         "MOST_LOST = 1_000 ",
         ("engine/test_lost_attempts.py",),

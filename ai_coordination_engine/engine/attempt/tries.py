@@ -1,0 +1,38 @@
+"""How often an agent is tried whose attempts leave no result."""
+
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.transitions.attempts import died_in_a_row, met_errors
+
+MOST_LOST = 5  # attempts in a row whose process died: an agent that keeps crashing its worker fails
+SUSPECT = 2  # of them: it runs without other suspects beside it, so that a crash can be attributed
+
+
+def why_hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
+    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be
+    concluded; None: it is.
+    """
+    if run is not None:
+        if (agent.resumed or 0) + 1 < MOST_LOST:
+            return None
+        return (
+            f"Its attempt has a result, but {MOST_LOST} tries to end it died or met an error; the"
+            " log says why."
+        )
+    if died_in_a_row(agent) >= MOST_LOST:
+        return f"{MOST_LOST} attempts in a row ended without a result; the log says why."
+    if met_errors(agent) >= MOST_LOST:
+        return f"INTERNAL: {MOST_LOST} attempts met an unexpected error; the log says which."
+    return None
+
+
+def resumptions(agent: SessionAgent) -> int:
+    """How often the action function has begun, or the end of the long job was taken up."""
+    return (agent.resumed or 0) + bool(agent.acting)
+
+
+def why_not_resumed(agent: SessionAgent) -> str | None:
+    """Why nobody goes on with an attempt that has its result; None: somebody does."""
+    if resumptions(agent) < MOST_LOST:
+        return None
+    what = "Its action function began" if agent.acting else "The end of its long job was taken up"
+    return f"{what} {MOST_LOST} times without a result; the log says why."
