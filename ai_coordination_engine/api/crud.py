@@ -23,6 +23,7 @@ from ai_coordination_engine.api.content import Arguments, Content, check_argumen
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.loaders import ChildrenLoader, Loaders
 from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
@@ -33,8 +34,8 @@ from ai_coordination_engine.store.tables.meter import LIST
 
 Write = Callable[[Context, "Resource", Arguments], object]
 """Writes a record, outside the event loop."""
-Guard = tuple[Any, str]
-"""A condition of the store, or None, and what it means when it does not hold."""
+Guard = tuple[Predicate | None, str]
+"""What must hold for the record as it stands, and what it means when it does not."""
 
 
 @dataclass(frozen=True)

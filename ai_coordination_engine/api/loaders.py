@@ -103,8 +103,9 @@ class RecordLoader(Generic[R]):
         records, known = self._app.records, {"consistent": self._consistent}
         if below is None:
             return await asyncio.to_thread(records.get, self._entity, self._tenant, key, **known)
-        table = records.table(self._entity)
-        found = await asyncio.to_thread(table.get, self._tenant, key, **known)
+        found = await asyncio.to_thread(
+            records.get_stored, self._entity, self._tenant, key, **known
+        )
         if found is not None and is_starting(found) and found.partition_key == self._tenant:
             await below.load(key)
             await asyncio.to_thread(records.look_at_starts, [found], **known)

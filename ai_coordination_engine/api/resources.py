@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import graphene
 
@@ -13,9 +12,9 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
+from ai_coordination_engine.domain.predicates import Absent, OneOf, Predicate
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine.control import controls as control
-from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import entities
 
 _KINDS: Mapping[Kind, Callable[..., object]] = {
@@ -24,6 +23,8 @@ _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: lambda **given: graphene.List(JSONCamelCase, **given),
 }
+_BY_CLIENT = Absent("ordinal")
+"""A session agent that a client has written, not the engine."""
 
 
 def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
@@ -64,7 +65,7 @@ def _session_update(given: Arguments) -> Guard:
         return None, ""
     allowed = (*statuses.OPEN_SESSION_STATUSES, given["status"] or "")
     return (
-        Session.status.is_in(*dict.fromkeys(allowed)) & Session.restart.does_not_exist(),
+        OneOf("status", tuple(dict.fromkeys(allowed))) & Absent("restart"),
         (
             "The session has ended, or is being set back to run again: its status cannot be set by"
             " hand. cancelSession ends it, retrySession runs it again."
@@ -74,17 +75,16 @@ def _session_update(given: Arguments) -> Guard:
 
 def _session_agent_update(given: Arguments) -> Guard:
     """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
-    condition: Any = None
+    condition: Predicate | None = None
     conflict = "The session agent has ended; its state does not change any more."
-    by_client = SessionAgent.ordinal.does_not_exist()
     if "state" in given:
         allowed = (*statuses.OPEN_AGENT_STATES, given["state"] or "")
-        condition = SessionAgent.state.is_in(*dict.fromkeys(allowed))
+        condition = OneOf("state", tuple(dict.fromkeys(allowed)))
         if given["state"] in statuses.OPEN_AGENT_STATES:
-            condition &= by_client
+            condition &= _BY_CLIENT
             conflict = "The engine moves this session agent itself; by hand it can only be ended."
     if "in_degree" in given:
-        condition = by_client if condition is None else condition & by_client
+        condition = _BY_CLIENT if condition is None else condition & _BY_CLIENT
         conflict = "The engine counts inDegree of this session agent itself; it cannot be set."
     return condition, conflict
 
@@ -93,13 +93,12 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     """An agent that the engine planned goes only when nothing can follow from it any more (promise
     P4).
     """
-    by_client = SessionAgent.ordinal.does_not_exist()
     if control.is_needed(
         context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]
     ):
-        return by_client, "The session still needs this agent; end the session first."
+        return _BY_CLIENT, "The session still needs this agent; end the session first."
     return (
-        by_client | SessionAgent.state.is_in(*statuses.TERMINAL_AGENT_STATES),
+        _BY_CLIENT | OneOf("state", statuses.TERMINAL_AGENT_STATES),
         "The session agent is at work; end it first, for example with the state cancelled.",
     )
 

@@ -16,6 +16,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.transitions.jobs import Jobs
+from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
 from ai_coordination_engine.store.transitions.sessions import Sessions
 
@@ -49,6 +50,11 @@ class App:
     def agents(self) -> SessionAgents:
         """The transitions of session agents."""
         return SessionAgents(self.records)
+
+    @cached_property
+    def runs(self) -> SessionRuns:
+        """The runs of attempts."""
+        return SessionRuns(self.records)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -47,8 +47,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     lease below: what is held has no message of its own when whoever ran one before it claimed it.
     The message stands for that alone from then on, and the next redelivery begins there.
     """
-    key = agent.session_key
-    session = app.records.table(SESSION).get(agent.partition_key, key, consistent=True)
+    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     if session is None:
         return
     if session.status in TERMINAL_SESSION_STATUSES:

@@ -92,7 +92,7 @@ MUTANTS = (
         "the sweep does not put sessions off first",
         "engine/control/reconcile.py",
         "app.sessions.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
-        "starts.read(app.records, due)",
+        "app.records.get_stored(SESSION, due.partition_key, due.key)",
         ("engine/control/test_reconcile.py",),
     ),
     Mutant(

@@ -14,7 +14,6 @@ from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.records.repository import is_below
 from ai_coordination_engine.store.transitions.attempts import lost
 
 MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
@@ -30,24 +29,15 @@ def agents_of(app: App, session: Session) -> list[SessionAgent]:
     return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
 
 
-def has_agents(app: App, tenant: str, session_uuid: str) -> bool:
-    """Whether there is any agent under a session's uuid, whosever it is. One Query of one item."""
-    return bool(
-        app.records.table(SESSION_AGENT).query(tenant, session_uuid, limit=1, consistent=True)[0]
-    )
-
-
 def remove_strays(app: App, session: Session) -> None:
     """Delete the agents of a confirmed session that do not count: those of starts that were given
     up, or not faster.
 
     The fence of a start stays as long as that may be about to confirm.
     """
-    key, now = session.key, app.clock.now()
-    rows = app.records.table(SESSION_AGENT).query_all(
-        session.partition_key, session.session_uuid, consistent=True
-    )
-    own = [each for each in rows if each.ordinal is not None and is_below(each, SESSION_AGENT, key)]
+    now = app.clock.now()
+    rows = app.records.stored_children(SESSION_AGENT, session.partition_key, session.key)
+    own = [each for each in rows if each.ordinal is not None]
     over = [
         each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)
     ]

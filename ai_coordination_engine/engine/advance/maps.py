@@ -294,7 +294,7 @@ def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) ->
     """Whether the map still waits for these elements; else they are taken back. Paused like the map
     where it is.
     """
-    now = app.records.table(SESSION_AGENT).get(agent.partition_key, agent.key, consistent=True)
+    now = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
         app.records.parallel.run([partial(_take_back, app, each) for each in page])
         return False

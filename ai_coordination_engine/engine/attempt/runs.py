@@ -1,7 +1,6 @@
 """Recording attempts: exactly one immutable SessionRun each (promise P5)."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,7 +13,6 @@ from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import lost, met_error
 
 
@@ -138,14 +136,8 @@ def forget(app: App, agent: SessionAgent) -> None:
     deleted record (promise P1).
     """
     guards.remove_blobs(app.records, SESSION_AGENT, agent)
-    own = SessionRun.confirmed.does_not_exist() & (
-        SessionRun.session_agent_uuid == agent.session_agent_uuid
-    )
     for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
-        with suppress(Refused):
-            app.records.table(SESSION_RUN).delete(
-                agent.partition_key, (agent.session_uuid, run_uuid), own
-            )
+        if app.runs.take_back(agent, run_uuid):
             return
 
 
@@ -153,14 +145,9 @@ def sweep(app: App, wake: Wake) -> None:
     """Delete what attempts of a deleted agent have left under a session that is gone too (promise
     P1).
     """
-    table = app.records.table(SESSION_RUN)
-    for run in table.query_all(wake.tenant, wake.session_uuid, consistent=True):
-        if run.session_agent_uuid != wake.session_agent_uuid:
-            continue
-        session_key = run.session_key
-        if app.records.table(SESSION).get(wake.tenant, session_key, consistent=True) is None:
-            with suppress(Refused):
-                table.delete(wake.tenant, run.key, SessionRun.run_uuid.exists())
+    for run in app.runs.of_agent(wake.tenant, wake.session_uuid, wake.session_agent_uuid):
+        if app.records.get_stored(SESSION, wake.tenant, run.session_key) is None:
+            app.runs.delete(run)
 
 
 def _put(
@@ -176,31 +163,31 @@ def _put(
     values = {name: value for name, value in (kept or {}).items() if value is not None}
     # the engine runs the attempt itself: the run is the task
     values.setdefault("async_task_uuid", run_uuid)
-    try:
-        _put_under(app, agent, run_uuid, details, values)
-    except Refused:
-        logger.error(
-            "the uuid of a run is taken",
-            extra={"run_uuid": run_uuid, "partition_key": agent.partition_key},
-        )
-        _put_under(app, agent, _other_uuid(agent, run_uuid), details, values)
+    if app.runs.put_once(_run(app, agent, run_uuid, details, values)):
+        return
+    logger.error(
+        "the uuid of a run is taken",
+        extra={"run_uuid": run_uuid, "partition_key": agent.partition_key},
+    )
+    if not app.runs.put_once(_run(app, agent, _other_uuid(agent, run_uuid), details, values)):
+        raise RuntimeError(f"Both uuids of the run {run_uuid} are taken.")
 
 
 def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:
     return child_uuid(f"{agent.session_agent_uuid}/{run_uuid}", 0, agent.created_at)
 
 
-def _put_under(
+def _run(
     app: App,
     agent: SessionAgent,
     run_uuid: str,
     details: Mapping[str, Any],
     values: Mapping[str, Any],
-) -> None:
+) -> SessionRun:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
     packed = app.records.store(SESSION_RUN, agent.partition_key, key, {"async_task": details})
-    run = SessionRun(
+    return SessionRun(
         session_uuid=agent.session_uuid,
         run_uuid=run_uuid,
         partition_key=agent.partition_key,
@@ -214,4 +201,3 @@ def _put_under(
         **values,
         **packed,
     )
-    app.records.table(SESSION_RUN).put_new(run)

@@ -188,9 +188,8 @@ def is_over(app: App, agent: SessionAgent) -> bool:
 
 def over(app: App, agent: SessionAgent) -> Session | None:
     """The agent's session when it has ended, and the agent with it."""
-    key = agent.session_key
-    session: Session | None = app.records.table(SESSION).get(
-        agent.partition_key, key, consistent=True
+    session: Session | None = app.records.get_stored(
+        SESSION, agent.partition_key, agent.session_key
     )
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
     return session if session is not None and session.status in ends else None
@@ -205,9 +204,7 @@ def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str)
     )
     if agent is None or agent.ordinal is None:
         return False
-    session = app.records.table(SESSION).get(
-        tenant, (agent.coordination_uuid, session_uuid), consistent=True
-    )
+    session = app.records.get_stored(SESSION, tenant, (agent.coordination_uuid, session_uuid))
     return (
         session is not None
         and session.plan_hash is not None

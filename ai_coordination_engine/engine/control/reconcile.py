@@ -40,7 +40,6 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION
-from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 from ai_coordination_engine.store.transitions.session_writes import SHARDS
 from ai_coordination_engine.store.transitions.sessions import SOON
@@ -70,7 +69,7 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
 
 def _again(app: App, session: Session) -> Session:
     """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
-    now = starts.read(app.records, session)
+    now: Session | None = app.records.get_stored(SESSION, session.partition_key, session.key)
     if now is None or now.nonce != session.nonce:
         return find(app, session.partition_key, session.key)
     now.unconfirmed = None

@@ -126,9 +126,8 @@ def _write_agent(
     for _ in range(_TRIES):
         earlier = [
             each  # one that is not confirmed has its ordinal too
-            for each in table.query_all(tenant, session.session_uuid, consistent=True)
+            for each in app.records.stored_children(SESSION_AGENT, tenant, session_key)
             if each.ordinal is not None
-            and (each.partition_key, each.coordination_uuid) == (tenant, session_key[0])
         ]
         ordinal = max(ordinal, *(each.ordinal for each in earlier), 0) + 1
         record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)

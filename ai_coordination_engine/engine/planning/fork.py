@@ -16,7 +16,7 @@ from ai_coordination_engine.domain.records import SESSION as SESSION_FIELDS
 from ai_coordination_engine.domain.records import carried
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import refuse_missing
-from ai_coordination_engine.engine.advance.ending import agents_of, has_agents
+from ai_coordination_engine.engine.advance.ending import agents_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.reconcile import find, reconcile_session
 from ai_coordination_engine.engine.control.reset import (
@@ -180,7 +180,8 @@ class Fork:
         for each in self._fresh_ones(self._kept()):
             self._changed(each)  # what cannot be asked is refused before anything is written
         session = self._session(key, request, user_id)
-        session.strays = 0 if has_agents(app, tenant, key[1]) else None
+        others = app.records.is_any_below(SESSION_AGENT, tenant, key[1])
+        session.strays = 0 if others else None
         stored = reserve(app, session, partial(self._check, request))
         if stored.unconfirmed is not None:
             if stored is not session:  # an equal fork has written it, and may have died

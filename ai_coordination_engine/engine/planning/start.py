@@ -28,7 +28,6 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.domain.subtasks import Subtask
-from ai_coordination_engine.engine.advance.ending import has_agents
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import reconcile_session
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
@@ -49,7 +48,7 @@ from ai_coordination_engine.engine.planning.writing import (
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import marks
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.transitions.session_writes import watch_shard
 
@@ -118,7 +117,7 @@ def _read(app: App, tenant: str, start: Start) -> tuple[Any, Any, bool]:
         partial(get, TASK, tenant, task_key),
     ]
     if start.session_uuid is not None:  # it may have been used before
-        reads.append(partial(has_agents, app, tenant, start.session_uuid))
+        reads.append(partial(app.records.is_any_below, SESSION_AGENT, tenant, start.session_uuid))
     coordination, task, *used = app.records.parallel.run(reads)
     if coordination is None:
         raise COORDINATION.missing(coordination_key)

@@ -30,12 +30,8 @@ def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Ses
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
         if session.has_blobs:
-            key = session.key
-            _remove_in_vain(
-                app,
-                session,
-                app.records.table(SESSION).get(session.partition_key, key, consistent=True),
-            )
+            stored = app.records.get_stored(SESSION, session.partition_key, session.key)
+            _remove_in_vain(app, session, stored)
         raise
     _remove_in_vain(app, session, stored)
     return stored
@@ -94,7 +90,9 @@ def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) 
         _undo(app, session, None, is_gone=True)
     if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
         return _undo(app, session, _confirmed(session, first))
-    now = starts.read(app.records, session)  # somebody may have taken the start back
+    now = app.records.get_stored(
+        SESSION, session.partition_key, session.key
+    )  # somebody may have taken the start back
     app.records.look_at_starts([now] if now is not None else [], consistent=True)
     if now is not None and _is_undecided(session, now):
         return None

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
@@ -19,6 +20,7 @@ from ai_coordination_engine.store.records.repository import Repository, blob_pre
 from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards, starts
+from ai_coordination_engine.store.transitions.rows import condition as compiled
 
 _LOOK = 25  # children read at once: one decides, and more than so many are not counted
 
@@ -41,7 +43,7 @@ def delete(
     tenant: str,
     key: Key,
     *,
-    condition: Any = None,
+    condition: Predicate | None = None,
     conflict: str = "",
 ) -> None:
     """Delete the record when it has no dependents.
@@ -53,7 +55,7 @@ def delete(
     table = repository.table(entity)
     owned = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
     if condition is not None:
-        owned &= condition
+        owned &= compiled(condition, table.model, {})
     if not entity.guards:
         _remove(repository, entity, tenant, key, owned, conflict)
         return
@@ -240,10 +242,7 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
         except Refused as refused:
             return refused.old is None
     for child in entity.guards:
-        rows = repository.table(child).query_all(tenant, key[1], consistent=True)
-        remove_many(
-            repository, child, tenant, [each for each in rows if is_below(each, child, key)]
-        )
+        remove_many(repository, child, tenant, list(repository.stored_children(child, tenant, key)))
     remove_blobs(repository, entity, record)
     return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
 

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from pynamodb.connection import Connection
-from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
@@ -26,6 +26,7 @@ from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES
 from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.tables.parallel import Parallel
 from ai_coordination_engine.store.tables.table import Refused, Table, get_many_of
+from ai_coordination_engine.store.transitions.rows import condition as compiled
 from ai_coordination_engine.store.transitions.rows import same
 
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
@@ -104,18 +105,33 @@ class Repository:
             for table, found in read.items()
         }
 
+    def get_stored(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = True) -> Any:
+        """The record under `key` as it stands there, confirmed or not. One GetItem."""
+        return self.table(entity).get(tenant, key, consistent=consistent)
+
     def children(
         self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False
     ) -> Iterator[Any]:
         """Every visible record of an entity below a parent, in order of creation. One Query a
         megabyte.
         """
+        rows = self.stored_children(entity, tenant, parent_key, consistent=consistent)
+        return (self.seen(record) for record in rows if visible(record, tenant))
+
+    def stored_children(
+        self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = True
+    ) -> Iterator[Any]:
+        """Every record of an entity below a parent as it stands there, confirmed or not, in order
+        of creation. One Query a megabyte.
+        """
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
-        return (
-            self.seen(record)
-            for record in rows
-            if visible(record, tenant) and is_below(record, entity, parent_key)
-        )
+        return (record for record in rows if is_below(record, entity, parent_key))
+
+    def is_any_below(self, entity: Entity, tenant: str, parent_uuid: str) -> bool:
+        """Whether there is any record of an entity under the uuid of a parent, whichever parent's,
+        confirmed or not. One Query of one item.
+        """
+        return bool(self.table(entity).query(tenant, parent_uuid, limit=1, consistent=True)[0])
 
     def page_of_children(
         self, entity: Entity, tenant: str, parent_key: Key, after: str | None, limit: int | None
@@ -179,7 +195,7 @@ class Repository:
         *,
         parent_key: Key | None,
         needs_parent: bool = False,
-        condition: Condition | None = None,
+        condition: Predicate | None = None,
         conflict: str = "",
     ) -> Any:
         """Update the record under `key`, or create it when there is none.
@@ -437,14 +453,14 @@ class Repository:
 
     @staticmethod
     def _exists(
-        table: Table[Any], tenant: str, condition: Condition | None, *, still: bool = False
+        table: Table[Any], tenant: str, condition: Predicate | None, *, still: bool = False
     ) -> Any:
         """The condition of an update; `still`: the record was confirmed, and is not given up."""
         visible_now: Any = table.model.unconfirmed.does_not_exist()
         if still:
             visible_now |= table.model.deleting.does_not_exist()
         exists = (table.model.partition_key == tenant) & visible_now
-        return exists & condition if condition is not None else exists
+        return exists & compiled(condition, table.model, {}) if condition is not None else exists
 
     @staticmethod
     def _explain(old: Record, entity: Entity, tenant: str, key: Key, conflict: str) -> None:

@@ -10,7 +10,7 @@ conditional write: so nobody has to be asked who won.
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import first_key
-from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Refused
 
@@ -58,12 +58,3 @@ def may_be_taken_back(repository: Repository, session: Session) -> bool:
     than the other half.
     """
     return bool(repository.clock.now() - session.created_at > marks.MARK_LIFETIME / 2)
-
-
-def read(repository: Repository, session: Session) -> Session | None:
-    """What stands under the key of a session now, confirmed or not."""
-    key = session.key
-    found: Session | None = repository.table(SESSION).get(
-        session.partition_key, key, consistent=True
-    )
-    return found
