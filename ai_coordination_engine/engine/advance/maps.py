@@ -37,7 +37,6 @@ from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.outcome import applied
 
@@ -395,13 +394,10 @@ def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
     """Write what is not there yet: an earlier worker may have written some, and they may be
     running.
     """
-    table = app.records.table(SESSION_AGENT)
-    if records:
-        try:
-            app.records.parallel.run([partial(table.put_new, each) for each in records])
-        except Refused as refused:
-            message = (
-                "Another record stands under the uuid of an element of the map; run it in a new"
-                " session."
-            )
-            raise AgentFailure(message) from refused
+    if records and not all(
+        app.records.parallel.run([partial(app.agents.put_once, each) for each in records])
+    ):
+        raise AgentFailure(
+            "Another record stands under the uuid of an element of the map; run it in a new"
+            " session."
+        )

@@ -16,7 +16,6 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Record, Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
 
 _TRIES = 20
 
@@ -120,7 +119,6 @@ def _session(app: App, tenant: str, question: Question) -> Session:
 def _write_agent(
     app: App, tenant: str, question: Question, session: Session, agent: Agent
 ) -> SessionAgent:
-    table = app.records.table(SESSION_AGENT)
     session_key = session.key
     ordinal = FIRST_QUESTION - 1  # a map may be about to write elements under ordinals of the plan
     for _ in range(_TRIES):
@@ -131,9 +129,7 @@ def _write_agent(
         ]
         ordinal = max(ordinal, *(each.ordinal for each in earlier), 0) + 1
         record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)
-        try:
-            table.put(record, SessionAgent.session_agent_uuid.does_not_exist())
-        except Refused:
+        if not app.agents.reserve(record):
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             continue  # another question took this ordinal, or a client its uuid
         key = record.key

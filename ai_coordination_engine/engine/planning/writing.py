@@ -5,7 +5,6 @@ takes it back.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from ai_coordination_engine.engine.advance.ending import remove_strays
 from ai_coordination_engine.engine.app import App
@@ -13,10 +12,10 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.begun import tell
-from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import starts
+from ai_coordination_engine.store.transitions.outcome import Applied
 
 
 def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
@@ -48,11 +47,10 @@ def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
 def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> Session:
     tenant, key = session.partition_key, session.key
     while True:
-        try:
-            app.records.table(SESSION).put(session, Session.session_uuid.does_not_exist())
+        reserved = app.sessions.reserve(session)
+        if isinstance(reserved, Applied):
             return session
-        except Refused as refused:
-            old: Session | None = refused.old
+        old = reserved.record
         if old is None or old.partition_key != tenant:
             raise SESSION.missing(key)
         if _is_going(app, old):
@@ -133,15 +131,11 @@ def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool
     Nobody else knows the uuids of the agents, so they are written without a condition; and nobody
     runs them before the session is confirmed.
     """
-    table, tenant = app.records.table(SESSION_AGENT), session.partition_key
-    batches = range(0, len(agents), BATCH_WRITE_LIMIT)
-    writes = [
-        partial(table.put_many, agents[start : start + BATCH_WRITE_LIMIT]) for start in batches
-    ]
+    tenant = session.partition_key
     parent = partial(
         app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid)
     )
-    calls: list[Any] = [parent, *writes]
+    calls: list[Callable[[], object]] = [parent, *app.agents.writes(agents)]
     return app.records.parallel.run(calls)[0] is not None
 
 

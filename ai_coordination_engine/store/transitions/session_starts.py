@@ -7,6 +7,7 @@ from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import starts
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.session_writes import (
     SessionWrites,
     is_still,
@@ -17,6 +18,16 @@ from ai_coordination_engine.store.transitions.session_writes import (
 
 class SessionStarts(SessionWrites):
     """The transitions of sessions that are being started or forked."""
+
+    def reserve(self, session: Session) -> Outcome[Session]:
+        """Write an unconfirmed session, unless a record stands under its key. Rejected by this very
+        session, too, when it was changed since its writing, whose answer was lost.
+        """
+        try:
+            self._sessions.put(session, Session.session_uuid.does_not_exist())
+        except Refused as refused:
+            return Rejected(refused.old)
+        return Applied(session)
 
     def join(self, session: Session, mark: str) -> Session:
         """Take part in a start that has written `session` and may have died; raises `Refused` when

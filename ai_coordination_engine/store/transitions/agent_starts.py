@@ -1,0 +1,40 @@
+"""How session agents come to be: planned, asked, or as the elements of a map."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
+
+
+class AgentStarts(AgentWrites):
+    """The first writes of session agents."""
+
+    def writes(self, agents: Sequence[SessionAgent]) -> list[Callable[[], None]]:
+        """What writes the agents of a session that nobody runs yet, without a condition: one
+        request each for 25 of them.
+        """
+        return [
+            partial(self._agents.put_many, agents[start : start + BATCH_WRITE_LIMIT])
+            for start in range(0, len(agents), BATCH_WRITE_LIMIT)
+        ]
+
+    def put_once(self, agent: SessionAgent) -> bool:
+        """Write an agent unless it stands there, whatever became of it since; False: another one
+        does.
+        """
+        try:
+            self._agents.put_new(agent)
+        except Refused:
+            return False
+        return True
+
+    def reserve(self, agent: SessionAgent) -> bool:
+        """Write an unconfirmed agent; False: another one stands under its key."""
+        try:
+            self._agents.put(agent, SessionAgent.session_agent_uuid.does_not_exist())
+        except Refused:
+            return False
+        return True
