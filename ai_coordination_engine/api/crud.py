@@ -48,7 +48,7 @@ class Resource:
     of the record are read.
     """
 
-    entity: Entity
+    entity: Entity[Any]
     name: str
     type: type[graphene.ObjectType]
     arguments: Mapping[str, object]
@@ -69,7 +69,7 @@ class Resource:
         return "".join(part.title() for part in self.name.split("_"))
 
 
-def key_names(entity: Entity) -> tuple[str, ...]:
+def key_names(entity: Entity[Any]) -> tuple[str, ...]:
     """The arguments that make a record's key; the tenant is never one."""
     schema = {
         each["KeyType"]: each["AttributeName"] for each in entity.model._get_schema()["key_schema"]
@@ -77,13 +77,13 @@ def key_names(entity: Entity) -> tuple[str, ...]:
     return (schema["RANGE"],) if entity is COORDINATION else (schema["HASH"], schema["RANGE"])
 
 
-def key_of(entity: Entity, tenant: str, given: Arguments) -> Key:
+def key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key:
     """The key that the arguments name."""
     values = [given[name] for name in key_names(entity)]
     return (tenant, values[0]) if entity is COORDINATION else (values[0], values[1])
 
 
-def parent_key_of(entity: Entity, tenant: str, given: Arguments) -> Key | None:
+def parent_key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key | None:
     """The key of the parent that the arguments name, or None when they do not name it whole."""
     if entity.parent is None or any(given.get(name) is None for name in key_names(entity.parent)):
         return None
@@ -322,7 +322,7 @@ def insert_once(context: Context, resource: Resource, given: Arguments) -> objec
     return context.app.records.create_once(entity, context.tenant, key, content, parent_key)
 
 
-def _changes(entity: Entity, values: Arguments) -> dict[str, object]:
+def _changes(entity: Entity[Any], values: Arguments) -> dict[str, object]:
     """What an update may change: a record never moves to another parent."""
     fixed = key_names(entity.parent) if entity.parent else ()
     return {name: value for name, value in values.items() if name not in fixed}

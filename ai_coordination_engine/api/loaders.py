@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from aiodataloader import DataLoader
@@ -75,7 +76,13 @@ class RecordLoader(Generic[R]):
     """Records of one entity by key, in batches with those of the others."""
 
     def __init__(
-        self, app: App, tenant: str, entity: Entity, batches: RecordsLoader, *, consistent: bool
+        self,
+        app: App,
+        tenant: str,
+        entity: Entity[R],
+        batches: RecordsLoader,
+        *,
+        consistent: bool,
     ) -> None:
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
         self._batches = batches
@@ -100,16 +107,18 @@ class RecordLoader(Generic[R]):
         return self._ones[key]
 
     async def _get(self, key: Key, below: "ChildrenLoader[Any] | None") -> R | None:
-        records, known = self._app.records, {"consistent": self._consistent}
+        records, how = self._app.records, {"consistent": self._consistent}
         if below is None:
-            return await asyncio.to_thread(records.get, self._entity, self._tenant, key, **known)
+            return await asyncio.to_thread(
+                partial(records.get, self._entity, self._tenant, key, **how)
+            )
         found = await asyncio.to_thread(
-            records.get_stored, self._entity, self._tenant, key, **known
+            partial(records.get_stored, self._entity, self._tenant, key, **how)
         )
         if found is not None and is_starting(found) and found.partition_key == self._tenant:
             await below.load(key)
-            await asyncio.to_thread(records.look_at_starts, [found], **known)
-        return visible(found, self._tenant)  # type: ignore[no-any-return]
+            await asyncio.to_thread(partial(records.look_at_starts, [found], **how))
+        return visible(found, self._tenant)
 
 
 class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
@@ -117,7 +126,7 @@ class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
     same time.
     """
 
-    def __init__(self, app: App, tenant: str, entity: Entity, *, consistent: bool) -> None:
+    def __init__(self, app: App, tenant: str, entity: Entity[R], *, consistent: bool) -> None:
         super().__init__()
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
 
@@ -324,6 +333,6 @@ class Loaders:
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 
-    def of(self, entity: Entity) -> RecordLoader[Any]:
+    def of(self, entity: Entity[R]) -> RecordLoader[Any]:
         """The records of an entity."""
         return self._records[entity.name]

@@ -5,7 +5,7 @@
 """
 
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from pynamodb.attributes import (
     Attribute,
@@ -442,6 +442,8 @@ class SessionRun(Record):
         return self.coordination_uuid, self.session_uuid
 
 
+M = TypeVar("M", bound=Record)
+"""The model of a record."""
 MODELS: tuple[type[Record], ...] = (
     Coordination,
     Task,

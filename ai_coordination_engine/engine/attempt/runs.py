@@ -69,9 +69,7 @@ def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) ->
     keys = [
         (agent.session_uuid, each) for _, run in attempts for each in (_other_uuid(agent, run), run)
     ]
-    found: dict[Any, SessionRun] = app.records.get_many(
-        SESSION_RUN, agent.partition_key, keys, consistent=True
-    )
+    found = app.records.get_many(SESSION_RUN, agent.partition_key, keys, consistent=True)
     mine = [
         found[key]
         for key in keys

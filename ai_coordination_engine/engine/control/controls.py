@@ -166,7 +166,7 @@ def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
 
     The agent as it was, when the engine moves it and it has not ended.
     """
-    agent: SessionAgent | None = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
         return None
     timers.keep_watching(app, agent, early=bool(agent.unfinished))
@@ -188,9 +188,7 @@ def is_over(app: App, agent: SessionAgent) -> bool:
 
 def over(app: App, agent: SessionAgent) -> Session | None:
     """The agent's session when it has ended, and the agent with it."""
-    session: Session | None = app.records.get_stored(
-        SESSION, agent.partition_key, agent.session_key
-    )
+    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
     return session if session is not None and session.status in ends else None
 

@@ -52,7 +52,7 @@ _AT_ONCE = 100  # sessions that a sweep looks after in any case
 
 def find(app: App, tenant: str, key: Key) -> Session:
     """The session as it is now; raises `NotFound`."""
-    session: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
+    session = app.records.get(SESSION, tenant, key, consistent=True)
     if session is None:
         raise SESSION.missing(key)
     return session
@@ -69,7 +69,7 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
 
 def _again(app: App, session: Session) -> Session:
     """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
-    now: Session | None = app.records.get_stored(SESSION, session.partition_key, session.key)
+    now = app.records.get_stored(SESSION, session.partition_key, session.key)
     if now is None or now.nonce != session.nonce:
         return find(app, session.partition_key, session.key)
     now.unconfirmed = None

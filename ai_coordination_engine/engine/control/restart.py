@@ -50,7 +50,7 @@ def rerun_session_agent(
 
     Raises `NotFound`, or `Conflict` while the session is open.
     """
-    agent: SessionAgent | None = app.records.get(
+    agent = app.records.get(
         SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
     )
     if agent is None:

@@ -95,7 +95,7 @@ def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
 def _session(app: App, tenant: str, question: Question) -> Session:
     if question.session_uuid is not None:
         key = (question.coordination_uuid, question.session_uuid)
-        found: Session | None = app.records.get(SESSION, tenant, key, consistent=True)
+        found = app.records.get(SESSION, tenant, key, consistent=True)
         if found is None:
             raise SESSION.missing(key)
         return found
@@ -110,10 +110,9 @@ def _session(app: App, tenant: str, question: Question) -> Session:
             "updated_by": question.user_id or "engine",
         }
 
-    created: Session = app.records.create(
+    return app.records.create(
         SESSION, tenant, key, content, parent_key=(tenant, question.coordination_uuid)
     )
-    return created
 
 
 def _write_agent(
@@ -137,9 +136,7 @@ def _write_agent(
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             raise SESSION.missing(session_key)
-        confirmed: SessionAgent = app.records.confirm(
-            SESSION_AGENT, tenant, key, record.unconfirmed, []
-        )
+        confirmed = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
         confirmed.first_run = record.first_run  # though it may have begun
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")

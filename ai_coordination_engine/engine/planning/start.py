@@ -46,7 +46,7 @@ from ai_coordination_engine.engine.planning.writing import (
     write_and_confirm,
 )
 from ai_coordination_engine.errors import BadUserInput, Conflict
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.models import Coordination, Session, Task
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.records.session_status import status_key
@@ -104,7 +104,7 @@ def execute_procedure(
     return confirmed
 
 
-def _read(app: App, tenant: str, start: Start) -> tuple[Any, Any, bool]:
+def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool]:
     """The coordination, the task, and whether there are agents of an earlier session of this uuid.
 
     Raises `NotFound`.
@@ -128,7 +128,7 @@ def _read(app: App, tenant: str, start: Start) -> tuple[Any, Any, bool]:
     return coordination, task, any(used)
 
 
-def _query(start: Start, task: Any) -> str:
+def _query(start: Start, task: Task) -> str:
     """What the start asks, or else the task; empty when neither asks anything."""
     query = task.initial_task_query if start.task_query is None else start.task_query
     return query or ""
@@ -149,7 +149,7 @@ def _looked_after(app: App, session: Session) -> Session:
     )
 
 
-def _plan(coordination: Any, task: Any) -> Plan:
+def _plan(coordination: Coordination, task: Task) -> Plan:
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
     subtasks = parse_subtask_queries(task.subtask_queries)
     # the coordination may have changed since the task was written
@@ -165,7 +165,7 @@ def _check_agents(
     agents: Sequence[Agent],
     subtasks: Sequence[SubtaskQuery],
     actions: Mapping[str, AgentAction],
-    task: Any,
+    task: Task,
 ) -> None:
     """Raises `BadUserInput` that names the agents of a task which its coordination does not have
     any more.

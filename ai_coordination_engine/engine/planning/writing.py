@@ -29,8 +29,8 @@ def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Ses
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
         if session.has_blobs:
-            stored = app.records.get_stored(SESSION, session.partition_key, session.key)
-            _remove_in_vain(app, session, stored)
+            now = app.records.get_stored(SESSION, session.partition_key, session.key)
+            _remove_in_vain(app, session, now)
         raise
     _remove_in_vain(app, session, stored)
     return stored

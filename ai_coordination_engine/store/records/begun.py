@@ -6,11 +6,11 @@ The rows of a coordination's sessions lie in one partition, which takes 1,000 wr
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.models import Record, Session, SessionAgent, SessionRun
 
 _AT_ONCE = 100  # rows whose first agents are read in one request
 
@@ -38,10 +38,12 @@ def _agent_key(session: Session, ordinal: int, incarnation: str | None) -> Key:
     return session.session_uuid, child_uuid(name, ordinal, session.created_at)
 
 
-def is_starting(session: Session) -> bool:
-    """Whether the row leaves it open that the session is confirmed: its agent 0 tells
+def is_starting(session: Record) -> TypeGuard[Session]:
+    """Whether it is a session whose row leaves it open that it is confirmed: its agent 0 tells
     (`store.transitions.starts`).
     """
+    if not isinstance(session, Session):
+        return False
     is_reserved = session.unconfirmed is not None and session.deleting is None
     return is_reserved and session.plan_hash is not None and session.restart is None
 

@@ -5,13 +5,13 @@ down.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store.models import (
     Coordination,
-    Record,
+    M,
     Session,
     SessionAgent,
     SessionRun,
@@ -52,7 +52,7 @@ def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
 
 
 @dataclass(frozen=True)
-class Entity:
+class Entity(Generic[M]):
     """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete),
     `filters` by name.
 
@@ -63,8 +63,8 @@ class Entity:
     key.
     """
 
-    model: type[Record]
-    parent: "Entity | None" = None
+    model: type[M]
+    parent: "Entity[Any] | None" = None
     filters: Mapping[str, Filter] = field(default_factory=dict)
     newest_first: bool = True
     by_tenant: bool = False
@@ -80,7 +80,7 @@ class Entity:
         return self.model.record_name
 
     @property
-    def guards(self) -> tuple["Entity", ...]:
+    def guards(self) -> tuple["Entity[Any]", ...]:
         """The records that hang below this one."""
         return tuple(entity for entity in ENTITIES if entity.parent is self)
 
@@ -142,7 +142,7 @@ SESSION_RUN = Entity(
     filters=_filters(records.SESSION_RUN),
 )
 
-ENTITIES: tuple[Entity, ...] = (
+ENTITIES: tuple[Entity[Any], ...] = (
     COORDINATION,
     TASK,
     TASK_SCHEDULE,

@@ -39,7 +39,7 @@ class _Look:
 
 def delete(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     key: Key,
     *,
@@ -79,7 +79,7 @@ def delete(
     raise _has_dependents(entity, looks)
 
 
-def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: Any) -> str:
+def _mark(repository: Repository, entity: Entity[Any], tenant: str, key: Key, owned: Any) -> str:
     table, now = repository.table(entity), repository.clock.now()
     deleting = table.model.deleting
     mark = marks.new_mark(now)
@@ -102,7 +102,12 @@ def _mark(repository: Repository, entity: Entity, tenant: str, key: Key, owned: 
 
 
 def _remove(
-    repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any, conflict: str
+    repository: Repository,
+    entity: Entity[Any],
+    tenant: str,
+    key: Key,
+    condition: Any,
+    conflict: str,
 ) -> None:
     try:
         old = repository.table(entity).delete(tenant, key, condition)
@@ -114,7 +119,7 @@ def _remove(
         remove_blobs(repository, entity, old)
 
 
-def remove_blobs(repository: Repository, entity: Entity, record: Any) -> None:
+def remove_blobs(repository: Repository, entity: Entity[Any], record: Any) -> None:
     """Delete what a record that is gone, or going, may have stored in blobs: those of no other,
     whatever its key.
     """
@@ -133,13 +138,13 @@ def _may_have_stored(agent: SessionAgent) -> bool:
     return is_answered or (bool(agent.attempt) and not is_first)
 
 
-def _explain(old: Any, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
+def _explain(old: Any, entity: Entity[Any], tenant: str, key: Key, conflict: str) -> None:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
         raise entity.missing(key)
     raise Conflict(conflict)
 
 
-def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+def _looks(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -> list[_Look]:
     """A look at each kind of children; reservations of crashed writers are swept aside where
     nothing else is.
     """
@@ -156,7 +161,7 @@ def _looks(repository: Repository, entity: Entity, tenant: str, key: Key) -> lis
             swept(repository, child, tenant, each)
 
 
-def _look_at_all(repository: Repository, entity: Entity, tenant: str, key: Key) -> list[_Look]:
+def _look_at_all(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -> list[_Look]:
     """A look at each kind of children, in all of its shards at the same time."""
     shards = [
         (child, shard) for child in entity.guards for shard in range(repository.table(child).shards)
@@ -180,7 +185,9 @@ def _merged(looks: Sequence[_Look]) -> _Look:
     return _Look(min(count, _LOOK), is_all, [*dead, *given_up])
 
 
-def _look(repository: Repository, child: Entity, tenant: str, parent_key: Key, shard: int) -> _Look:
+def _look(
+    repository: Repository, child: Entity[Any], tenant: str, parent_key: Key, shard: int
+) -> _Look:
     """The children in a shard that stand in the way, or may, counted until there are `_LOOK`."""
     table, now = repository.table(child), repository.clock.now()
     counted, dead, starting, after = 0, list[Record](), list[Session](), None
@@ -210,12 +217,12 @@ def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Ses
         for each in records
         if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
     ]
-    unsure = [each for each in over if isinstance(each, Session) and is_starting(each)]
+    unsure = [each for each in over if is_starting(each)]
     asked = {id(each) for each in unsure}
     return [each for each in over if id(each) not in asked], unsure
 
 
-def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -> bool:
+def swept(repository: Repository, entity: Entity[Any], tenant: str, record: Record) -> bool:
     """Whether the record is gone: the reservation of a writer that crashed or gave up, and first
     what hung below it.
 
@@ -227,7 +234,7 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
     table = repository.table(entity)
     key = (getattr(record, table.hash_key), getattr(record, table.range_key))
     mark = record.unconfirmed
-    if isinstance(record, Session) and is_starting(record) and not starts.fence(repository, record):
+    if is_starting(record) and not starts.fence(repository, record):
         return False
     if entity.guards:  # a writer that was only slow must not confirm it while its children go
         mark = marks.new_mark(repository.clock.now())
@@ -248,7 +255,7 @@ def swept(repository: Repository, entity: Entity, tenant: str, record: Record) -
 
 
 def remove_many(
-    repository: Repository, entity: Entity, tenant: str, records: Sequence[Any]
+    repository: Repository, entity: Entity[Any], tenant: str, records: Sequence[Any]
 ) -> None:
     """Delete records that nobody counts or sees, 25 a request: first what is found through them
     alone.
@@ -268,7 +275,9 @@ def remove_many(
             )
 
 
-def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condition: Any) -> bool:
+def _forget(
+    repository: Repository, entity: Entity[Any], tenant: str, key: Key, condition: Any
+) -> bool:
     try:
         repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
@@ -276,7 +285,7 @@ def _forget(repository: Repository, entity: Entity, tenant: str, key: Key, condi
     return True
 
 
-def _has_dependents(entity: Entity, looks: Sequence[_Look]) -> HasDependents:
+def _has_dependents(entity: Entity[Any], looks: Sequence[_Look]) -> HasDependents:
     found = {
         child.name: look for child, look in zip(entity.guards, looks, strict=True) if look.count
     }

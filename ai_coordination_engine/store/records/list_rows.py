@@ -32,7 +32,7 @@ _FIRST = " "  # sorts before every printable range key
 
 def read_rows(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     filters: Mapping[str, Any],
     after: list[str],
@@ -56,7 +56,7 @@ def read_rows(
 
 def _stored(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     filters: Mapping[str, Any],
     after: list[str],
@@ -87,7 +87,7 @@ def _stored(
 
 def _under_statuses(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     statuses: Sequence[str],
     hash_value: str | None,
@@ -111,7 +111,7 @@ def _under_statuses(
 
 def _of_all_parents(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     filters: Mapping[str, Any],
     after: list[str],
@@ -176,24 +176,24 @@ def _rest_if_short(
 
 
 def hash_value_of(
-    table: Table[Any], entity: Entity, tenant: str, filters: Mapping[str, Any]
+    table: Table[Any], entity: Entity[Any], tenant: str, filters: Mapping[str, Any]
 ) -> str | None:
     """The partition that holds the whole list, if there is one."""
     return tenant if entity is COORDINATION else filters.get(table.hash_key)
 
 
-def index_of(table: Table[Any], entity: Entity) -> tuple[str, str, str]:
+def index_of(table: Table[Any], entity: Entity[Any]) -> tuple[str, str, str]:
     """The index that lists a tenant's records: its name, its hash and its range attribute."""
     return entity.index or ("by_tenant", "partition_key", table.range_key)
 
 
-def position_names(table: Table[Any], entity: Entity) -> list[str]:
+def position_names(table: Table[Any], entity: Entity[Any]) -> list[str]:
     """What a position in the index is made of, beside the tenant."""
     return list(dict.fromkeys((table.hash_key, table.range_key, index_of(table, entity)[2])))
 
 
 def _tenant_index(
-    table: Table[Any], tenant: str, entity: Entity, after: list[str], size: int | None
+    table: Table[Any], tenant: str, entity: Entity[Any], after: list[str], size: int | None
 ) -> Iterator[Row]:
     name, hash_name, _ = index_of(table, entity)
     names = position_names(table, entity)
@@ -212,7 +212,11 @@ def _tenant_index(
 
 
 def _with_rows(
-    repository: Repository, entity: Entity, tenant: str, source: Iterator[Row], size: int | None
+    repository: Repository,
+    entity: Entity[Any],
+    tenant: str,
+    source: Iterator[Row],
+    size: int | None,
 ) -> Iterator[Row]:
     """The rows that an index names, read in batches (of `size`, where no more are wanted, for the
     index is read in pages of that); None for one that has gone since.
@@ -238,7 +242,7 @@ def _of_an_index(table: Table[Any]) -> list[str]:
 def _of_statuses(
     table: Table[Any],
     tenant: str,
-    entity: Entity,
+    entity: Entity[Any],
     statuses: Sequence[str],
     above: str | None,
     after: list[str],

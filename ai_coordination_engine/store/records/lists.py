@@ -55,7 +55,7 @@ class Page:
 
 def read_page(
     repository: Repository,
-    entity: Entity,
+    entity: Entity[Any],
     tenant: str,
     where: Mapping[str, Any],
     *,
@@ -115,7 +115,7 @@ def _given(where: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _end(
-    entity: Entity, asked: _Asked, found: list[Row], skip: int, stopped_at: list[str] | None
+    entity: Entity[Any], asked: _Asked, found: list[Row], skip: int, stopped_at: list[str] | None
 ) -> tuple[list[str] | None, list[str]]:
     """The position that the next page follows, None at the end of the list; and a warning when this
     page is short although there may be more.
@@ -156,7 +156,7 @@ class _List:
     """The records of a tenant that pass every filter."""
 
     repository: Repository
-    entity: Entity
+    entity: Entity[Any]
     tenant: str
     filters: Mapping[str, Any]
 

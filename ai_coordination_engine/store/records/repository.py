@@ -8,17 +8,18 @@ A record of another tenant does not exist. Attributes that were moved to a blob 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from pynamodb.connection import Connection
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.models import M, Record, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
@@ -29,6 +30,7 @@ from ai_coordination_engine.store.tables.table import Refused, Table, get_many_o
 from ai_coordination_engine.store.transitions.rows import condition as compiled
 from ai_coordination_engine.store.transitions.rows import same
 
+T = TypeVar("T")
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
 """Makes the attributes to write from the parent (None when it was not asked for) and whether the
@@ -65,13 +67,15 @@ class Repository:
         other._known = KnownStarts()
         return other
 
-    def table(self, entity: Entity) -> Table[Any]:
+    def table(self, entity: Entity[M]) -> Table[M]:
         """The table that holds the entity."""
         return self.tables[entity.model]
 
     # Reading
 
-    def get(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = False) -> Any:
+    def get(
+        self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = False
+    ) -> M | None:
         """The record under `key`, or None when there is none for this tenant. One GetItem."""
         found = self.table(entity).get(tenant, key, consistent=consistent)
         if found is not None:
@@ -79,8 +83,8 @@ class Repository:
         return self.seen(visible(found, tenant))
 
     def get_many(
-        self, entity: Entity, tenant: str, keys: Sequence[Key], *, consistent: bool = False
-    ) -> dict[Key, Any]:
+        self, entity: Entity[M], tenant: str, keys: Sequence[Key], *, consistent: bool = False
+    ) -> dict[Key, M]:
         """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
         return self.get_many_of(tenant, {entity.model: keys}, consistent=consistent)[entity.model]
 
@@ -105,13 +109,15 @@ class Repository:
             for table, found in read.items()
         }
 
-    def get_stored(self, entity: Entity, tenant: str, key: Key, *, consistent: bool = True) -> Any:
+    def get_stored(
+        self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = True
+    ) -> M | None:
         """The record under `key` as it stands there, confirmed or not. One GetItem."""
         return self.table(entity).get(tenant, key, consistent=consistent)
 
     def children(
-        self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = False
-    ) -> Iterator[Any]:
+        self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = False
+    ) -> Iterator[M]:
         """Every visible record of an entity below a parent, in order of creation. One Query a
         megabyte.
         """
@@ -119,23 +125,28 @@ class Repository:
         return (self.seen(record) for record in rows if visible(record, tenant))
 
     def stored_children(
-        self, entity: Entity, tenant: str, parent_key: Key, *, consistent: bool = True
-    ) -> Iterator[Any]:
+        self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = True
+    ) -> Iterator[M]:
         """Every record of an entity below a parent as it stands there, confirmed or not, in order
         of creation. One Query a megabyte.
         """
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
         return (record for record in rows if is_below(record, entity, parent_key))
 
-    def is_any_below(self, entity: Entity, tenant: str, parent_uuid: str) -> bool:
+    def is_any_below(self, entity: Entity[Any], tenant: str, parent_uuid: str) -> bool:
         """Whether there is any record of an entity under the uuid of a parent, whichever parent's,
         confirmed or not. One Query of one item.
         """
         return bool(self.table(entity).query(tenant, parent_uuid, limit=1, consistent=True)[0])
 
     def page_of_children(
-        self, entity: Entity, tenant: str, parent_key: Key, after: str | None, limit: int | None
-    ) -> tuple[list[Any], str | None]:
+        self,
+        entity: Entity[M],
+        tenant: str,
+        parent_key: Key,
+        after: str | None,
+        limit: int | None,
+    ) -> tuple[list[M], str | None]:
         """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid
         to go on from, None at the end. One Query.
         """
@@ -152,7 +163,7 @@ class Repository:
         they show no reservation. One BatchGetItem per 100 of which neither their rows tell nor what
         the request has read; no call where there are none.
         """
-        starting = [each for each in records if isinstance(each, Session) and is_starting(each)]
+        starting = [each for each in records if is_starting(each)]
         if (known := self._known) is not None:
             with_first = not consistent
             starting = [each for each in starting if not known.tell(each, with_first=with_first)]
@@ -165,7 +176,7 @@ class Repository:
             for each in starting:
                 tell(each, found.get(first_key(each)))
 
-    def seen(self, record: Any) -> Any:
+    def seen(self, record: T) -> T:
         """The record, which people see; what a session's agent or run tells of its start is
         remembered for the request.
         """
@@ -177,7 +188,7 @@ class Repository:
         """The value of an attribute, read from its blob when it lives there."""
         return check_out(self.blobs, value)
 
-    def load_record(self, record: Record) -> Record:
+    def load_record(self, record: M) -> M:
         """The record with every attribute in place."""
         for name in record.payload_names():
             if isinstance(value := getattr(record, name), BlobReference):
@@ -188,7 +199,7 @@ class Repository:
 
     def write(
         self,
-        entity: Entity,
+        entity: Entity[M],
         tenant: str,
         key: Key,
         content: Content,
@@ -197,7 +208,7 @@ class Repository:
         needs_parent: bool = False,
         condition: Predicate | None = None,
         conflict: str = "",
-    ) -> Any:
+    ) -> M:
         """Update the record under `key`, or create it when there is none.
 
         `parent_key` is None when the caller did not say enough to create; `condition` must hold for
@@ -229,8 +240,8 @@ class Repository:
         self._explain(old, entity, tenant, key, conflict)
 
     def create(
-        self, entity: Entity, tenant: str, key: Key, content: Content, *, parent_key: Key | None
-    ) -> Any:
+        self, entity: Entity[M], tenant: str, key: Key, content: Content, *, parent_key: Key | None
+    ) -> M:
         """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent,
         fill).
 
@@ -255,8 +266,8 @@ class Repository:
         return self.confirm(entity, tenant, key, mark, actions)
 
     def create_once(
-        self, entity: Entity, tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
-    ) -> Any:
+        self, entity: Entity[M], tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
+    ) -> M:
         """Create an immutable record; the same content again is a success, another one raises
         `Immutable`.
         """
@@ -265,16 +276,17 @@ class Repository:
                 entity, tenant, key, lambda parent, new: content, parent_key=parent_key
             )
         except _Exists as error:
+            old: M = error.old
             compared = [name for name in content if name not in ("updated_at", "updated_by")]
-            if all(content[name] == self.load(getattr(error.old, name)) for name in compared):
-                return error.old
+            if all(content[name] == self.load(getattr(old, name)) for name in compared):
+                return old
             raise Immutable(
                 f"This {entity.name} exists with another content; a {entity.name} never changes."
             ) from error
 
     # The steps of promise P1
 
-    def release(self, entity: Entity, tenant: str, key: Key, mark: str) -> None:
+    def release(self, entity: Entity[Any], tenant: str, key: Key, mark: str) -> None:
         """Take an unconfirmed record back; it may be gone already."""
         table = self.table(entity)
         try:
@@ -283,8 +295,8 @@ class Repository:
             return
 
     def confirm(
-        self, entity: Entity, tenant: str, key: Key, mark: str, actions: Sequence[Action]
-    ) -> Any:
+        self, entity: Entity[M], tenant: str, key: Key, mark: str, actions: Sequence[Action]
+    ) -> M:
         """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody
         took it away.
         """
@@ -298,13 +310,14 @@ class Repository:
             )
         except Refused as refused:
             # the answer to a first try was lost
-            if refused.old is not None and refused.old.confirmed == mark:
-                return refused.old
+            old: M | None = refused.old
+            if old is not None and old.confirmed == mark:
+                return old
             raise Conflict(
                 f"Creating the {entity.name} took too long and was undone; try again."
             ) from refused
 
-    def living_parent(self, entity: Entity, tenant: str, key: Key) -> Any:
+    def living_parent(self, entity: Entity[M], tenant: str, key: Key) -> M | None:
         """The parent under `key` of a child that has just been written, or None when it is gone.
 
         A delete that is under way is called off: once its mark is removed it can no longer go
@@ -326,7 +339,7 @@ class Repository:
 
     def store(
         self,
-        entity: Entity,
+        entity: Entity[Any],
         tenant: str,
         key: Key,
         values: Mapping[str, Any],
@@ -342,23 +355,24 @@ class Repository:
 
     @staticmethod
     def _update(
-        table: Table[Any],
+        table: Table[M],
         tenant: str,
         key: Key,
         actions: list[Action],
-        condition: Any,
+        condition: Condition,
         confirmed: Session | None,
-    ) -> Any:
+    ) -> M:
         """Update a record; a session that is `confirmed` by its agent 0 says so in its row then."""
         if confirmed is None:
             return table.update(tenant, key, actions, condition)
         stored = table.update(tenant, key, [*actions, Session.unconfirmed.remove()], condition)
-        stored.first_agent = confirmed.first_agent
+        if isinstance(stored, Session):
+            stored.first_agent = confirmed.first_agent
         return stored
 
     def _now_says_so(self, session: Any, tenant: str) -> bool:
         """Whether a session of this tenant is confirmed whose row does not say so."""
-        if not isinstance(session, Session) or not is_starting(session):
+        if session is None or not is_starting(session):
             return False
         if session.partition_key != tenant:
             return False
@@ -366,7 +380,7 @@ class Repository:
         return session.unconfirmed is None
 
     def _packed(
-        self, entity: Entity, values: Mapping[str, Any], prefix: Callable[[], str]
+        self, entity: Entity[Any], values: Mapping[str, Any], prefix: Callable[[], str]
     ) -> dict[str, Any]:
         payloads = set(entity.model.payload_names())
         packed = {
@@ -381,9 +395,9 @@ class Repository:
         return check_in(self.blobs, lambda: prefix() + name, value, self._inline_limit)
 
     def _parent(
-        self, entity: Entity, tenant: str, key: Key | None, *, new_child: bool = False
+        self, entity: Entity[Any], tenant: str, key: Key | None, *, new_child: bool = False
     ) -> Record:
-        above = entity.parent or entity
+        above: Entity[Record] = entity.parent or entity
         if key is None:
             parent = None
         elif new_child:
@@ -392,11 +406,11 @@ class Repository:
             parent = self.get(above, tenant, key, consistent=True)
         if parent is None:
             raise above.missing(key) if key else NotFound(f"There is no such {above.name}.")
-        return parent  # type: ignore[no-any-return]
+        return parent
 
     def _actions(
         self,
-        entity: Entity,
+        entity: Entity[Any],
         tenant: str,
         key: Key,
         values: Mapping[str, Any],
@@ -410,7 +424,7 @@ class Repository:
             for name, value in packed.items()
         ]
 
-    def _create_root(self, entity: Entity, tenant: str, key: Key, content: Content) -> Any:
+    def _create_root(self, entity: Entity[M], tenant: str, key: Key, content: Content) -> M:
         table = self.table(entity)
         now = self.clock.now()
         values = {**content(None, True), "created_at": now, "updated_at": now}
@@ -423,11 +437,15 @@ class Repository:
             raise Conflict(f"Somebody else is creating this {entity.name}; try again.") from refused
         return record
 
-    def _reserve(self, entity: Entity, tenant: str, key: Key, parent_key: Key) -> tuple[str, str]:
+    def _reserve(
+        self, entity: Entity[M], tenant: str, key: Key, parent_key: Key
+    ) -> tuple[str, str]:
         """The mark and the nonce of the record to be."""
         table = self.table(entity)
         mark, nonce = marks.new_mark(self.clock.now()), marks.new_nonce()
-        above = {} if entity.parent is COORDINATION else {"coordination_uuid": parent_key[0]}
+        above: dict[str, Any] = {}
+        if entity.parent is not COORDINATION:
+            above = {"coordination_uuid": parent_key[0]}
         record = table.model(*key, partition_key=tenant, unconfirmed=mark, nonce=nonce, **above)
         try:
             table.put(record, _absent(table))
@@ -440,11 +458,9 @@ class Repository:
             self._take_over(table, record, old, entity)
         return mark, nonce
 
-    def _take_over(self, table: Table[Any], record: Record, old: Record, entity: Entity) -> None:
+    def _take_over(self, table: Table[M], record: M, old: Record, entity: Entity[M]) -> None:
         busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
-        if marks.is_live(old.unconfirmed, self.clock.now()) or (
-            isinstance(old, Session) and is_starting(old)
-        ):
+        if marks.is_live(old.unconfirmed, self.clock.now()) or is_starting(old):
             raise busy
         try:
             table.put(record, table.model.unconfirmed == old.unconfirmed)
@@ -454,16 +470,18 @@ class Repository:
     @staticmethod
     def _exists(
         table: Table[Any], tenant: str, condition: Predicate | None, *, still: bool = False
-    ) -> Any:
+    ) -> Condition:
         """The condition of an update; `still`: the record was confirmed, and is not given up."""
-        visible_now: Any = table.model.unconfirmed.does_not_exist()
+        visible_now: Condition = table.model.unconfirmed.does_not_exist()
         if still:
             visible_now |= table.model.deleting.does_not_exist()
-        exists = (table.model.partition_key == tenant) & visible_now
-        return exists & compiled(condition, table.model, {}) if condition is not None else exists
+        exists: Condition = (table.model.partition_key == tenant) & visible_now
+        if condition is not None:
+            exists &= compiled(condition, table.model, {})
+        return exists
 
     @staticmethod
-    def _explain(old: Record, entity: Entity, tenant: str, key: Key, conflict: str) -> None:
+    def _explain(old: Record, entity: Entity[M], tenant: str, key: Key, conflict: str) -> NoReturn:
         if old.partition_key != tenant:
             raise entity.missing(key)
         if old.unconfirmed is not None:
@@ -477,7 +495,7 @@ class _Place:
     """
 
     def __init__(
-        self, records: Repository, entity: Entity, tenant: str, key: Key, known: Record | None
+        self, records: Repository, entity: Entity[Any], tenant: str, key: Key, known: Record | None
     ) -> None:
         self._records, self._entity, self._tenant, self._key = records, entity, tenant, key
         self._record = known
@@ -493,7 +511,7 @@ class _Place:
             self._record = found
         return blob_prefix(self._entity, self._tenant, self._key, self._record.nonce)
 
-    def is_the_same(self, condition: Any) -> Any:
+    def is_the_same(self, condition: Condition) -> Any:
         """The condition, and that the record is still the one which was read."""
         if self._record is None:
             return condition
@@ -514,26 +532,26 @@ class _Place:
 class _Exists(Conflict):
     """A record to be created exists already; `old` is it."""
 
-    def __init__(self, old: Record) -> None:
+    def __init__(self, old: Any) -> None:
         super().__init__(f"This {old.record_name} exists already.")
         self.old = old
 
 
-def visible(record: Any, tenant: str) -> Any:
+def visible(record: M | None, tenant: str) -> M | None:
     """The record when this tenant may see it, else None."""
     if record is None or record.partition_key != tenant or record.unconfirmed is not None:
         return None
     return record
 
 
-def is_below(record: Any, entity: Entity, parent_key: Key) -> bool:
+def is_below(record: Any, entity: Entity[Any], parent_key: Key) -> bool:
     """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may
     share the uuid.
     """
     return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
 
 
-def blob_prefix(entity: Entity, tenant: str, key: Key, nonce: str | None) -> str:
+def blob_prefix(entity: Entity[Any], tenant: str, key: Key, nonce: str | None) -> str:
     """Where the blobs of a record live, in at most 720 bytes; no record's place lies within
     another's.
 
@@ -551,5 +569,5 @@ def _place(part: str) -> str:
     return quoted if len(quoted) <= _LONGEST_PLACE else f"~{sha256(part.encode()).hexdigest()}"
 
 
-def _absent(table: Table[Any]) -> Any:
+def _absent(table: Table[M]) -> Condition:
     return table.model.get_attributes()[table.hash_key].does_not_exist()

@@ -29,13 +29,13 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.models import M, Record
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.tables.batches import RawKey, get_items, write_items
 from ai_coordination_engine.store.tables.meter import CALL, COUNTED, Meter, charge_write
 from ai_coordination_engine.store.tables.translation import of_the_database
 
-M = TypeVar("M", bound=Record)
+Other = TypeVar("Other", bound=Record)
 
 
 class Refused(Exception):
@@ -79,7 +79,7 @@ class Table(Generic[M]):
             )
         )
 
-    def holding(self, model: type[Record]) -> "Table[Any]":
+    def holding(self, model: type[Other]) -> "Table[Other]":
         """The same table for internal items of another model, which lie beside its records under
         like keys.
         """

@@ -1,11 +1,9 @@
 """What a transition came to: it was written, or its condition did not hold."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
-from ai_coordination_engine.store.models import Record
-
-M = TypeVar("M", bound=Record)
+from ai_coordination_engine.store.models import M
 
 
 @dataclass(frozen=True, slots=True)

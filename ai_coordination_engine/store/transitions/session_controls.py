@@ -189,7 +189,7 @@ class SessionControls(SessionWrites):
                 actions.append(Session.older_control_keys.set(Session.control_keys))
                 actions.append(Session.control_keys.set({request.digest}))
                 condition &= size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
-        return self._sessions.update(seen.partition_key, seen.key, actions, condition)  # type: ignore[no-any-return]
+        return self._sessions.update(seen.partition_key, seen.key, actions, condition)
 
 
 def _removing(attributes: Iterable[Any]) -> list[Action]:

@@ -38,7 +38,7 @@ class SessionStarts(SessionWrites):
         """
         until = marks.ends_at(self._clock.now())
         actions = [Session.unconfirmed.set(mark), Session.strays.set(until)]
-        return self._sessions.update(  # type: ignore[no-any-return]
+        return self._sessions.update(
             session.partition_key,
             session.key,
             actions,

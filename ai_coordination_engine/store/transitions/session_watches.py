@@ -101,7 +101,7 @@ class SessionWatches(SessionWrites):
         if gives_up:
             condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
         try:
-            return self._sessions.update(session.partition_key, key, actions, condition)  # type: ignore[no-any-return]
+            return self._sessions.update(session.partition_key, key, actions, condition)
         except Refused:
             return None
 

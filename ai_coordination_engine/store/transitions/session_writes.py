@@ -40,7 +40,7 @@ class SessionWrites:
         self, tenant: str, key: Key, actions: Sequence[Action], condition: Any
     ) -> Session | None:
         try:
-            return self._sessions.update(tenant, key, actions, condition)  # type: ignore[no-any-return]
+            return self._sessions.update(tenant, key, actions, condition)
         except Refused as refused:
             return refused.old  # type: ignore[no-any-return]
 
