@@ -63,7 +63,7 @@ class Jobs:
     def get(self, tenant: str, async_task_uuid: str) -> Job | None:
         """The job as it is now, or None when this tenant has none of that uuid."""
         found = self._table.get(tenant, _key(async_task_uuid), consistent=True)
-        return visible(found, tenant)  # type: ignore[no-any-return]
+        return visible(found, tenant)
 
     def get_many(
         self, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False

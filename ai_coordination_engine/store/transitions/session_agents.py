@@ -15,6 +15,7 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_attempts import AgentAttempts
 from ai_coordination_engine.store.transitions.agent_controls import AgentControls
+from ai_coordination_engine.store.transitions.agent_starts import AgentStarts
 from ai_coordination_engine.store.transitions.outcome import (
     Applied,
     Outcome,
@@ -24,7 +25,7 @@ from ai_coordination_engine.store.transitions.outcome import (
 from ai_coordination_engine.store.transitions.rows import assignments
 
 
-class SessionAgents(AgentAttempts, AgentControls):
+class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     """The transitions of the session agents of one store. Thread-safe."""
 
     # Its edges
