@@ -90,6 +90,9 @@ SHAPES: dict[str, str] = {
         '{ sessionList(coordinationUuid: "c", limit: 999, pageNumber: 3) { sessionList { status'
         " } } }"
     ),
+    "aliases of far pages": (
+        f"{{ {times(18, 'sessionList(limit: 1, pageNumber: 2900) { sessionList { status } }')} }}"
+    ),
     "a filter that nothing passes": (
         '{ sessionList(userId: "nobody") { sessionList { status } total } }'
     ),

@@ -359,3 +359,41 @@ def test_a_total_of_a_filtered_list_ends_where_reading_does(
     assert error["message"].startswith(
         "pageNumber 4 lies beyond what is read for one page of a filtered list; go on with"
     )
+
+
+COUNTS = (
+    "sessionAgentList(sessionUuid: $s, limit: 1) { total }",
+    "sessionAgentList(sessionUuid: $s, limit: 1, pageNumber: 300) { sessionAgentList { state } }",
+    "sessionList(coordinationUuid: $c, limit: 1) { total }",
+    "sessionList(coordinationUuid: $c, limit: 1, pageNumber: 300) { sessionList { status } }",
+    "sessionList(limit: 1) { total }",
+    "sessionList(limit: 1, pageNumber: 300) { sessionList { status } }",
+)
+
+
+def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
+    """Six of them would run at the same time, and only the answer of each tells how much it was."""
+    session = session_of(api, 300)
+    put(api, SESSION, [(session["c"], f"s{n}", {"status": "completed"}) for n in range(299)])
+    counted: list[int] = []
+
+    def count(parsed: Any, **_: Any) -> None:
+        counted.append(parsed["ScannedCount"])
+
+    events = api.app.records.table(SESSION)._connection.client.meta.events
+    events.register("after-call.dynamodb.Query", count)
+    for count_one in COUNTS:
+        query = count_one.replace("$c", f'"{session["c"]}"').replace("$s", f'"{session["s"]}"')
+        counted.clear()
+        assert api.data(f"{{ {query} }}")
+        one = sum(counted)
+        assert 299 <= one <= 380  # of either shard a few more than half
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ai_coordination_engine.api.crud.LIST", 0)  # paid sooner or later
+            less = meter.Budget(cost=2_000 + 2 * one * meter.COUNTED)
+            patch.setattr(meter, "Budget", lambda given=less: given)
+            counted.clear()
+            six = " ".join(f"a{n}: {query}" for n in range(6))
+            assert "it costs more than" in refusal(api.send(f"{{ {six} }}"))
+        assert sum(counted) < 3 * one + 20, query
+    events.unregister("after-call.dynamodb.Query", count)

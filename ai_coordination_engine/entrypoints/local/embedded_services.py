@@ -5,8 +5,9 @@ moto is written for tests of a few items: it walks the whole table for a Query o
 copies whole tables for a transaction, walks the botocore model for every attribute of an answer,
 and reads the clock three times for every message in the queue when one is sent. It also keeps
 whatever it has ever made: the copies of every answer, the receipts of every deleted message; and it
-turns what an index of some attributes holds into JSON and back. What is here avoids these six and
-nothing else. Not thread-safe: the caller holds one lock.
+turns what an index of some attributes holds into JSON and back, and asks for five other types
+before it compares a text, as a sort does most. What is here avoids these seven and nothing else.
+Not thread-safe: the caller holds one lock.
 """
 
 import json
@@ -212,6 +213,7 @@ class Services:
     def __init__(self, account: str) -> None:
         _track_nothing()
         SecondaryIndex.project = _held_by  # type: ignore[assignment,method-assign]
+        DynamoType.cast_value = property(_compared)  # type: ignore[assignment,method-assign]
         self.account = account
         self.tables: dict[str, Tables] = {}
         # ids of messages from before the start → epoch seconds
@@ -307,6 +309,14 @@ def _held_by(index: SecondaryIndex, item: Item) -> Item:
     held = Item(item.hash_key, item.range_key, {})
     held.attrs.update({name: item.attrs[name] for name in names if name in item.attrs})
     return held
+
+
+_compared_otherwise: Callable[[DynamoType], Any] = cast(Any, DynamoType).cast_value.fget
+
+
+def _compared(value: DynamoType) -> Any:
+    """What is compared of a value, of a text at once: that is what keys are."""
+    return value.value if value.type == "S" else _compared_otherwise(value)
 
 
 def items_as_json(handler: DynamoHandler, action_result: ActionResult) -> Any:

@@ -79,7 +79,8 @@ def read_page(
     after = cursors.decode(query, cursor) if cursor else []
     skip = (number - 1) * size
     if skip and source.is_plain:
-        skipped, position = source.skip(skip)
+        with repository.counting():
+            skipped, position = source.skip(skip)
         if position is None:
             return asked.without_records(total=skipped)
         after, skip = position, 0
@@ -191,7 +192,8 @@ class _List:
     def total(self) -> tuple[int, bool]:
         """How many there are, and whether these are all: a long list is not counted to its end."""
         if self.is_plain:
-            return self._counted()
+            with self.repository.counting():
+                return self._counted()
         found = 0
         for number, (record, _) in enumerate(
             read_rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1

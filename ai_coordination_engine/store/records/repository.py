@@ -6,6 +6,7 @@ A record of another tenant does not exist. Attributes that were moved to a blob 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from hashlib import sha256
 from typing import Any, NoReturn, TypeVar
@@ -183,6 +184,12 @@ class Repository:
         if self._known is not None:
             self._known.see(record)
         return record
+
+    def counting(self) -> AbstractContextManager[None]:
+        """What a count of many records is made in: a request makes one at a time, within its
+        budget.
+        """
+        return self.meter.counting() if self.meter is not None else nullcontext()
 
     def load(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""

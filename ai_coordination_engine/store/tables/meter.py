@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -63,6 +64,7 @@ class Meter:
         self.read = 0
         self.answer = 0
         self.refusal: OverBudget | None = None
+        self._counting = Lock()
         self._deadline = monotonic() + self.budget.seconds
 
     def add(self, cost: float = 0, *, read: int = 0, answer: int = 0) -> bool:
@@ -112,6 +114,22 @@ class Meter:
         """How many records the next Query may read."""
         left = int((self.budget.cost - self.cost) / RECORD / _AT_ONCE)
         return min(limit or MAX_PAGE, max(left, 25), MAX_PAGE)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """One count of the request at a time, for each may take all that is left, and only its
+        answer tells. Raises `OverBudget` when nothing is.
+        """
+        with self._counting:
+            self.spend()
+            yield
+
+    def countable(self, most: int, at_once: int = 1) -> int:
+        """How many of at most `most` records the next Query may count, beside others: as many as
+        the request has left, and one, with which it goes beyond.
+        """
+        left = int((self.budget.cost - self.cost) / COUNTED / at_once)
+        return min(most, max(left, 0) + 1)
 
     def rows(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Charge one request to DynamoDB and the items that it returned; raises `OverBudget`."""

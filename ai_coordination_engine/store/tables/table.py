@@ -240,7 +240,7 @@ class Table(Generic[M]):
                     filter_condition=condition,
                     index_name=index,
                     exclusive_start_key=after,
-                    limit=most - counted,
+                    limit=self._countable(most - counted, 1 if index else self.shards),
                     scan_index_forward=forward,
                     select="COUNT",
                 )
@@ -295,7 +295,7 @@ class Table(Generic[M]):
                     filter_condition=condition,
                     attributes_to_get=[self.range_key],
                     exclusive_start_key=after,
-                    limit=most,
+                    limit=self._countable(most),
                     scan_index_forward=forward,
                 )
             self._charge_counted(answer)
@@ -343,6 +343,10 @@ class Table(Generic[M]):
         charge_write(len(items))
         if self.meter is not None:
             self.meter.rows(items)
+
+    def _countable(self, most: int, at_once: int = 1) -> int:
+        """How many records the next request may count, `at_once` of them at the same time."""
+        return most if self.meter is None else self.meter.countable(most, at_once)
 
     def _charge_counted(self, answer: Mapping[str, Any]) -> None:
         charge_write()
