@@ -55,27 +55,28 @@ class AgentRequest:
     the composed text: the subtask or the task query, then the predecessors' outputs, then the
     person's answer. `thread` holds earlier turns, oldest first. `timeout_seconds` is what is left
     for this attempt. `run_uuid` names the attempt; `idempotency_key` is the same for all attempts
-    of the agent, until somebody has it run again.
+    of the agent, until somebody has it run again. The engine gives every field; the defaults are
+    for tests of agent functions.
     """
 
-    tenant: str
-    session_uuid: str
-    session_agent_uuid: str
-    run_uuid: str
-    attempt: int
-    agent_uuid: str
-    agent_name: str
-    runtime: Mapping[str, Any]
-    instructions: str
-    input: str
-    query: str
-    task_query: str
-    user_input: str | None
-    predecessors: Sequence[PredecessorOutput]
-    input_files: Sequence[Any]
-    thread_uuid: str
-    thread: Sequence[Message]
-    timeout_seconds: float
+    tenant: str = ""
+    session_uuid: str = ""
+    session_agent_uuid: str = ""
+    run_uuid: str = ""
+    attempt: int = 1
+    agent_uuid: str = ""
+    agent_name: str = ""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+    input: str = ""
+    query: str = ""
+    task_query: str = ""
+    user_input: str | None = None
+    predecessors: Sequence[PredecessorOutput] = ()
+    input_files: Sequence[Any] = ()
+    thread_uuid: str = ""
+    thread: Sequence[Message] = ()
+    timeout_seconds: float = 60.0
     idempotency_key: str = ""
 
 
@@ -122,17 +123,17 @@ class AgentFailure(Exception):
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
     """What an action function is given: the agent's answer, and the agents (uuids) that wait for
-    it.
+    it. The engine gives every field; the defaults are for tests of action functions.
     """
 
-    tenant: str
-    session_uuid: str
-    session_agent_uuid: str
-    agent_uuid: str
-    agent_name: str
-    output: str
-    task_query: str
-    successors: Sequence[str]
+    tenant: str = ""
+    session_uuid: str = ""
+    session_agent_uuid: str = ""
+    agent_uuid: str = ""
+    agent_name: str = ""
+    output: str = ""
+    task_query: str = ""
+    successors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

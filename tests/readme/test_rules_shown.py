@@ -1,10 +1,13 @@
 """The actions, policies and functions that the pages show are accepted, and do what it says."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ai_coordination_engine import ActionRequest, ActionResult, AgentRequest
+from ai_coordination_engine import ActionRequest, ActionResult
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
@@ -47,15 +50,16 @@ def test_the_actions_and_the_policy_shown_are_accepted_and_run(app: App) -> None
 def test_the_action_function_shown_chooses_a_successor() -> None:
     names: dict[str, Any] = {}
     exec(snippet("# my_actions.py"), names)  # noqa: S102
-    request = ActionRequest("t", "s", "sa", "triage", "Triage", "urgent!", "", ["pager", "mail"])
+    request = ActionRequest(output="urgent!", successors=["pager", "mail"])
     assert names["route"](request) == ActionResult(successors=["pager"])
     assert names["route"](replace(request, output="later")) == ActionResult(successors=["mail"])
 
 
-def test_the_agent_function_shown_shouts() -> None:
-    names: dict[str, Any] = {}
-    exec(snippet("# my_agents.py"), names)  # noqa: S102
-    request = AgentRequest(
-        "t", "s", "sa", "r", 1, "a", "A", {}, "", "hey", "", "", None, [], [], "", [], 1.0
-    )
-    assert names["shout"](request) == "HEY!"
+def test_the_agent_function_shown_shouts_and_so_says_the_test_of_it_that_is_shown(
+    tmp_path: Path,
+) -> None:
+    for name in ("my_agents.py", "test_my_agents.py"):
+        (tmp_path / name).write_text(snippet(f"# {name}"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.splitlines()[-1][:8]) == (0, "1 passed"), ran.stdout

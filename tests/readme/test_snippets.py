@@ -38,6 +38,7 @@ RUN_BY_MARK = {
             "# tour: python",
             "# clients: python",
             "# my_agents.py",
+            "# test_my_agents.py",
             "# my_shop.py",
             "# my_actions.py",
         ),
