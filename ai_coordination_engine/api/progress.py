@@ -35,7 +35,7 @@ def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:
 
 
 def _at(seconds: float | None) -> datetime | None:
-    # else it was let go
+    # else it tells why the lease was expired
     return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)
 
 

@@ -281,7 +281,7 @@ class Session(Record):
     upstream_failed = BooleanAttribute(null=True)
     has_result = BooleanAttribute(null=True)  # one of several sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do
-    # engine: steering. `pause_token` names the current pause, `restart` the reset that is under way
+    # engine: controls. `pause_token` names the current pause, `restart` the reset that is under way
     pause_token = UnicodeAttribute(null=True)
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
@@ -290,9 +290,9 @@ class Session(Record):
     # held; null: many] while they are ended turn by turn: [epoch, null, the ordinal of the agent
     # whose messages do that]
     agents_ended = Payload(null=True)
-    # the orders that were carried out; once these are many, they
+    # the latest control requests that were carried out
     control_keys = UnicodeSetAttribute(null=True)
-    # become these, so that the latest are always known
+    # those before them, once they were many
     older_control_keys = UnicodeSetAttribute(null=True)
     # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended
     # or only waits

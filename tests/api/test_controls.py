@@ -34,7 +34,7 @@ class Scene:
         found = self.stage.agent(self.session, name)
         return {"sessionUuid": self.session, "sessionAgentUuid": found.session_agent_uuid}
 
-    def steer(self, field: str, **arguments: Any) -> Any:
+    def control(self, field: str, **arguments: Any) -> Any:
         return data(self.api, field, "{ session { sessionUuid status updatedBy } }", **arguments)[
             "session"
         ]
@@ -63,15 +63,15 @@ def scene(stage: Stage, api: Api) -> Scene:
 
 
 def test_a_session_is_paused_resumed_and_cancelled(scene: Scene) -> None:
-    paused = scene.steer("pauseSession", **scene.key, updatedBy="ann")
+    paused = scene.control("pauseSession", **scene.key, updatedBy="ann")
     assert paused == {"sessionUuid": scene.session, "status": "paused", "updatedBy": "ann"}
     scene.stage.drain()
     assert scene.stage.states(scene.session) == {"a": "initial", "b": "initial", "c": "initial"}
-    resumed = scene.steer("resumeSession", **scene.key)
+    resumed = scene.control("resumeSession", **scene.key)
     assert resumed["status"] in ("dispatched", "in_progress")
     scene.stage.drain()
     assert scene.stage.states(scene.session)["b"] == "wait_for_user_input"
-    assert scene.steer("cancelSession", **scene.key, updatedBy="bob")["status"] == "cancelled"
+    assert scene.control("cancelSession", **scene.key, updatedBy="bob")["status"] == "cancelled"
     assert scene.status() == "cancelled"
 
 
@@ -80,7 +80,7 @@ def test_a_failed_session_is_retried(scene: Scene) -> None:
     scene.stage.drain()
     assert scene.status() == "failed"
     del scene.stage.runtime.behaviours["a"]
-    scene.steer("retrySession", **scene.key)
+    scene.control("retrySession", **scene.key)
     scene.stage.drain()
     assert scene.stage.states(scene.session) == {
         "a": "completed",
@@ -96,21 +96,21 @@ def test_one_agent_runs_again(scene: Scene) -> None:
     data(scene.api, "executeForUserInput", **scene.agent("b"), userInput="yes", idempotencyKey="k")
     scene.stage.drain()
     assert scene.status() == "completed"
-    scene.steer("rerunSessionAgent", **scene.agent("c"), updatedBy="ann", idempotencyKey="again")
+    scene.control("rerunSessionAgent", **scene.agent("c"), updatedBy="ann", idempotencyKey="again")
     scene.stage.drain()
     assert scene.stage.runtime.ran() == ["a", "b", "c", "c"]
-    scene.steer("rerunSessionAgent", **scene.agent("c"), updatedBy="ann", idempotencyKey="again")
+    scene.control("rerunSessionAgent", **scene.agent("c"), updatedBy="ann", idempotencyKey="again")
     scene.stage.drain()
     assert scene.stage.runtime.ran() == ["a", "b", "c", "c"]
 
 
 def test_a_session_is_forked(scene: Scene) -> None:
     scene.stage.drain()
-    forked = scene.steer(
+    forked = scene.control(
         "forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u"
     )
     assert forked["sessionUuid"] == "fork-1"
-    again = scene.steer(
+    again = scene.control(
         "forkSession", **scene.key, newSessionUuid="fork-1", taskQuery="otherwise", userId="u"
     )
     assert again["sessionUuid"] == "fork-1"
@@ -153,7 +153,7 @@ def test_a_fork_takes_texts_of_any_size(scene: Scene, size: int) -> None:
         "userId": "",
         "fromSessionAgentUuid": agent_of(scene, "b"),
     }
-    forked = scene.steer("forkSession", **scene.key, **inputs, newSessionUuid=f"fork-{size}")
+    forked = scene.control("forkSession", **scene.key, **inputs, newSessionUuid=f"fork-{size}")
     key = {**scene.key, "sessionUuid": forked["sessionUuid"]}
     assert data(scene.api, "session", "{ taskQuery }", **key) == {"taskQuery": text}
 
@@ -172,7 +172,7 @@ def agent_of(scene: Scene, name: str) -> str:
 
 def test_reconciling_is_harmless_at_any_time(scene: Scene) -> None:
     for _ in range(3):
-        assert scene.steer("reconcileSession", **scene.key, idempotencyKey="k", updatedBy="ann")[
+        assert scene.control("reconcileSession", **scene.key, idempotencyKey="k", updatedBy="ann")[
             "sessionUuid"
         ]
     scene.stage.drain()
@@ -207,8 +207,8 @@ def test_an_agent_that_is_unknown_or_another_tenants_is_not_found(scene: Scene) 
         assert error(api, "rerunSessionAgent", **asked) == {"code": "NOT_FOUND", "message": said}
 
 
-def test_a_session_that_has_ended_is_not_steered(scene: Scene) -> None:
-    scene.steer("cancelSession", **scene.key)
+def test_a_session_that_has_ended_is_not_controlled(scene: Scene) -> None:
+    scene.control("cancelSession", **scene.key)
     for field in ("pauseSession", "resumeSession"):
         refused = error(scene.api, field, **scene.key)
         assert refused == {
@@ -216,7 +216,7 @@ def test_a_session_that_has_ended_is_not_steered(scene: Scene) -> None:
             "message": "The session has ended: its status is cancelled.",
             "status": "cancelled",
         }
-    assert scene.steer("cancelSession", **scene.key)["status"] == "cancelled"
+    assert scene.control("cancelSession", **scene.key)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("field", [*CONTROLS, "forkSession"])

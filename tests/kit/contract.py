@@ -135,20 +135,20 @@ ADDED = {
     "HeartbeatAsyncTask": {"ok": "Boolean"},
 }
 """What this server offers beyond the contract, by type."""
-STEERED = "idempotencyKey updatedBy"
+CONTROLLED = "idempotencyKey updatedBy"
 ADDED_QUERIES = {
     "node": ("id!", "Node"),
     "userInbox": ("pageNumber limit cursor userInTheLoop coordinationUuid", "UserInboxType"),
 }
 ADDED_MUTATIONS = {
     **{
-        f"{verb}Session": (f"coordinationUuid! sessionUuid! {STEERED}", "session")
+        f"{verb}Session": (f"coordinationUuid! sessionUuid! {CONTROLLED}", "session")
         for verb in ("cancel", "pause", "resume", "retry", "reconcile")
     },
-    "rerunSessionAgent": (f"sessionUuid! sessionAgentUuid! {STEERED}", "session"),
+    "rerunSessionAgent": (f"sessionUuid! sessionAgentUuid! {CONTROLLED}", "session"),
     "forkSession": (
         "coordinationUuid! sessionUuid! fromSessionAgentUuid taskQuery subtaskQuery inputFiles"
-        " newSessionUuid userId " + STEERED,
+        " newSessionUuid userId " + CONTROLLED,
         "session",
     ),
     "completeAsyncTask": ("asyncTaskUuid! result error usage", "ok sessionAgent"),

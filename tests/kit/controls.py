@@ -1,5 +1,5 @@
-"""Sessions that are steered: the controls as a client calls them, crashes at every point, and the
-promises after it.
+"""The controls of a session as a client calls them, crashes at every point, and the promises after
+them.
 """
 
 from collections.abc import Callable, Iterator

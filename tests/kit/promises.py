@@ -51,8 +51,8 @@ class Found:
         after a failure.
         """
         is_plain = {state for each in expected.states.values() for state in each} == {"completed"}
-        steered = self.again or self.cut or self.deleted
-        return expected.exact and not steered and (is_plain or not self.is_fork)
+        controlled = self.again or self.cut or self.deleted
+        return expected.exact and not controlled and (is_plain or not self.is_fork)
 
     def _numbered(self, name: str) -> list[tuple[int, str]]:
         return list(enumerate(self.elements[name]))

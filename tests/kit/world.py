@@ -1,4 +1,4 @@
-"""The world of a random history: people who answer, long jobs, and clients that steer, fork and
+"""The world of a random history: people who answer, long jobs, and clients that control, fork and
 delete.
 """
 
@@ -137,10 +137,10 @@ class World:
     # Its turn
 
     def turn(self, app: App) -> None:
-        """People answer, long jobs end, somebody steers; each may be seen only by the next
+        """People answer, long jobs end, sessions are controlled; each may be seen only by the next
         round.
         """
-        self._steer(app)
+        self._control(app)
         for each in self._history.agents():
             if self._random.random() < 0.3:
                 continue
@@ -230,7 +230,7 @@ class World:
 
     # Controls
 
-    def _steer(self, app: App) -> None:
+    def _control(self, app: App) -> None:
         for session in self._history.sessions():
             names = session.key
             if session.status == "paused":
@@ -239,8 +239,8 @@ class World:
                         partial(control.resume_session, app, TENANT, *names), session.session_uuid
                     )
             elif self._history.happens("control", self._trouble.controls):
-                steers = [control.pause_session, reconcile.reconcile_session]
-                self.call(partial(self._random.choice(steers), app, TENANT, *names))
+                controls = [control.pause_session, reconcile.reconcile_session]
+                self.call(partial(self._random.choice(controls), app, TENANT, *names))
             if self._chosen("cancel", self._trouble.cancels):
                 self.call(partial(self._cancel, app, session))
             if self._forks < MOST_FORKS and self._chosen("fork", self._trouble.forks):

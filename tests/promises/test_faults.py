@@ -155,14 +155,16 @@ def test_a_dead_letter_does_nothing_to_an_agent_that_has_ended(stage: Stage, end
     assert stage.everything(session) == before
 
 
-@pytest.mark.parametrize("steer", [retry, partial(rerun, agent_uuid="a")], ids=["retry", "rerun"])
+@pytest.mark.parametrize(
+    "set_back", [retry, partial(rerun, agent_uuid="a")], ids=["retry", "rerun"]
+)
 def test_a_dead_letter_of_before_a_session_was_set_back_does_nothing_to_it(
-    stage: Stage, steer: Any
+    stage: Stage, set_back: Any
 ) -> None:
     stage.runtime.behaviours["a"] = failing("no", times=1)
     session = start(stage)
     deliver(stage)
-    steer(stage, session)
+    set_back(stage, session)
     before = stage.everything(session)
     poison(stage.app, stage.queue.sent[0], "ValueError")
     assert stage.everything(session) == before

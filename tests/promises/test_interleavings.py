@@ -106,7 +106,7 @@ TROUBLED = Trouble(
     controls=0.3,
     deadline=True,
 )
-STEERED = Trouble(
+CONTROLLED = Trouble(
     2, crashes=0.01, cancels=0.1, forks=0.3, deletes=0.3, gives_up=True, deadline=True
 )
 
@@ -114,7 +114,7 @@ STEERED = Trouble(
 def test_every_kind_of_trouble_happens(stage: Stage) -> None:
     plan = Plan({f"a{number}": Node((f"a{number - 1}",) if number else ()) for number in range(15)})
     happened: set[str] = set()
-    for trouble in (*(replace(TROUBLED, seed=number) for number in range(5)), STEERED):
+    for trouble in (*(replace(TROUBLED, seed=number) for number in range(5)), CONTROLLED):
         history = History(stage, plan, trouble)
         check(stage, history.run(), outcomes(plan))
         happened |= set(history.happened)

@@ -483,8 +483,8 @@ def test_a_session_without_an_open_agent_that_has_not_ended_is_told(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = stage.start(stage.define({"a": "", "b": ""}))
-    for steer in (pause, resume):  # its row tells that it is confirmed
-        steer(stage, session)
+    for act in (pause, resume):  # its row tells that it is confirmed
+        act(stage, session)
     for each in stage.agents(session.session_uuid):
         delete(stage, session, each.agent_uuid)
     stage.queue.waiting.clear()

@@ -1,8 +1,8 @@
 """Starting a session: the task becomes session agents with their edges, and the roots go to the
 queue.
 
-The order is what makes it safe. The session is written unconfirmed, so nobody sees it and no guard
-lets go of its coordination; then its agents but the first, in batches, and the coordination is read
+The order is what makes it safe. The session is written unconfirmed, so nobody sees it and its
+coordination stays guarded; then its agents but the first, in batches, and the coordination is read
 again; then the first agent, which confirms the session (`store.transitions.starts`); last the roots
 are enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody
 runs; the sweep fences and removes it. One with a `session_uuid` chosen by the client may be sent
@@ -189,7 +189,7 @@ def _check_agents(
 def _session(
     app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str
 ) -> Session:
-    """The session to be: nobody sees it until its mark is taken off, so its status is what it will
+    """The session to be: nobody sees it until it is confirmed, so its status is what it will
     be then.
     """
     now = app.clock.now()

@@ -64,7 +64,7 @@ def states(found: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("status", ["in_progress", "in_transit", "completed"])
-def test_a_session_that_is_being_set_back_is_steered_only_by_the_controls(
+def test_a_session_that_is_being_set_back_is_changed_only_by_the_controls(
     api: Api, worker: Worker, status: str
 ) -> None:
     start(api, "c")

@@ -264,7 +264,7 @@ def test_a_session_remembers_the_latest_orders_only(stage: Stage) -> None:
     assert stage.session(session).status == "dispatched"
 
 
-def test_two_orders_at_once_forget_none_of_the_latest(stage: Stage) -> None:
+def test_two_requests_at_once_forget_none_of_the_latest(stage: Stage) -> None:
     session = stage.start(stage.define({"a": ""}))
     for number in range(KEPT_KEYS):
         (resume if number % 2 else pause)(stage, session, f"{number}")
@@ -277,12 +277,12 @@ def test_two_orders_at_once_forget_none_of_the_latest(stage: Stage) -> None:
     assert (len(found.control_keys), len(found.older_control_keys)) == (2, KEPT_KEYS)
 
 
-@pytest.mark.parametrize("steer", [pause, resume])
-def test_what_has_ended_is_neither_paused_nor_resumed(stage: Stage, steer: Any) -> None:
+@pytest.mark.parametrize("act", [pause, resume])
+def test_what_has_ended_is_neither_paused_nor_resumed(stage: Stage, act: Any) -> None:
     session = stage.start(stage.define({"a": ""}))
     stage.drain()
     with pytest.raises(Conflict, match="its status is completed"):
-        steer(stage, session)
+        act(stage, session)
 
 
 def test_a_paused_session_can_be_cancelled(stage: Stage) -> None:

@@ -220,13 +220,13 @@ def test_the_promised_run_outlives_the_message_that_was_sent_with_it(
     """Paused before it began, and resumed, which sends another message; or found again after a
     disaster.
     """
-    for steer in (
+    for act in (
         lambda session: (pause(stage, session), resume(stage, session)),
         partial(put_right, stage),
     ):
         asked = put(stage, coordination, "one")
         stage.queue.waiting.clear()
-        steer(stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid)))
+        act(stage.looking.get(SESSION, TENANT, (coordination, asked.session_uuid)))
         stage.drain()
         (run,) = stage.runs(asked.session_uuid)
         assert run.run_uuid == asked.run_uuid
