@@ -3,14 +3,34 @@ happens, or nothing.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ai_coordination_engine.api import resources
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
+from ai_coordination_engine.errors import HasDependents
 from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.store.models import Session
-from tests.kit.controls import cancel, fork_from, pause, resume, retry, sweep_after
+from ai_coordination_engine.store.models import (
+    Coordination,
+    Record,
+    Session,
+    SessionRun,
+    Task,
+    TaskSchedule,
+)
+from tests.kit.by_hand import deleted, emptied, written
+from tests.kit.controls import (
+    cancel,
+    fork_from,
+    pause,
+    put_right,
+    rerun,
+    resume,
+    retry,
+    sweep_after,
+)
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import Behaviour, failing
 from tests.kit.promises import check_promises
@@ -20,13 +40,15 @@ from tests.kit.waits import complete
 
 SWEEPS = 3  # until nothing moves any more
 Act = Callable[[Stage, Session], Any]
+Check = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Call:
     """A client's call: in which session and what came before it, how to see that it happened, and
     how the session ends then; `otherwise` is how it ends when nothing happened and nobody calls
-    again (None: it waits for the call).
+    again (None: it waits for the call). `check` is what must hold at the end; `uses_up`: no further
+    session can be started from its task.
     """
 
     make: Act
@@ -36,6 +58,8 @@ class Call:
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     status: str = "completed"
     otherwise: str | None = None
+    check: Check = check_promises
+    uses_up: bool = False
 
 
 def _start(stage: Stage, session: Session) -> Session:
@@ -79,6 +103,128 @@ def _fork_of(session: Session) -> Session:
     return Session(session.coordination_uuid, f"{session.session_uuid}-fork", partition_key=TENANT)
 
 
+def _uuids_of(stage: Stage, session: Session, agent_uuid: str) -> dict[str, str]:
+    agent = stage.agent(session.session_uuid, agent_uuid)
+    return {
+        "session_uuid": session.session_uuid,
+        "session_agent_uuid": agent.session_agent_uuid,
+    }
+
+
+def _end_by_hand(stage: Stage, session: Session) -> None:
+    names = dict(zip(("coordination_uuid", "session_uuid"), session.key, strict=True))
+    written(stage, resources.SESSION, **names, status="cancelled", updated_by="ann")
+
+
+def _end_agent_by_hand(stage: Stage, session: Session) -> None:
+    uuids = _uuids_of(stage, session, "b")
+    changed = {"state": "completed", "agent_output": "by hand", "updated_by": "ann"}
+    written(stage, resources.SESSION_AGENT, **uuids, **changed)
+
+
+def _lose_the_messages(stage: Stage, session: Session) -> None:
+    stage.queue.waiting.clear()
+
+
+def _ran(stage: Stage, session: Session, agent_uuid: str) -> list[SessionRun]:
+    return [each for each in stage.runs(session.session_uuid) if each.agent_uuid == agent_uuid]
+
+
+# Deletes
+
+
+def _delete_agent(stage: Stage, session: Session) -> None:
+    deleted(stage, resources.SESSION_AGENT, **_uuids_of(stage, session, "b"))
+
+
+def _delete_run(stage: Stage, session: Session) -> None:
+    (run,) = _ran(stage, session, "b")
+    above = session.session_uuid
+    deleted(stage, resources.SESSION_RUN, session_uuid=above, run_uuid=run.run_uuid)
+
+
+def _delete_session(stage: Stage, session: Session) -> None:
+    names = dict(zip(("coordination_uuid", "session_uuid"), session.key, strict=True))
+    deleted(stage, resources.SESSION, **names)
+
+
+def _delete_task(stage: Stage, session: Session) -> None:
+    names = {"coordination_uuid": session.coordination_uuid, "task_uuid": session.task_uuid}
+    deleted(stage, resources.TASK, **names)
+
+
+def _schedule(stage: Stage, session: Session) -> None:
+    names = {"coordination_uuid": session.coordination_uuid, "task_uuid": session.task_uuid}
+    given = {"schedule": "every day", "updated_by": "ann", "schedule_uuid": session.session_uuid}
+    written(stage, resources.TASK_SCHEDULE, **names, **given)
+
+
+def _delete_schedule(stage: Stage, session: Session) -> None:
+    names = {"task_uuid": session.task_uuid, "schedule_uuid": session.session_uuid}
+    deleted(stage, resources.TASK_SCHEDULE, **names)
+
+
+def _delete_coordination(stage: Stage, session: Session) -> None:
+    deleted(stage, resources.COORDINATION, coordination_uuid=session.coordination_uuid)
+
+
+def _delete_coordination_in_use(stage: Stage, session: Session) -> None:
+    with suppress(HasDependents):
+        _delete_coordination(stage, session)
+        raise AssertionError("the session was lost")
+
+
+def _drained_and_empty(stage: Stage, session: Session) -> None:
+    stage.drain()
+    emptied(stage, session)
+
+
+def _alone(stage: Stage, session: Session) -> None:
+    """A coordination of its own, of which nothing else is left."""
+    _drained_and_empty(stage, session)
+    _delete_session(stage, session)
+    _delete_task(stage, session)
+
+
+def _is_gone(model: type[Record]) -> Callable[[Stage, Session], bool]:
+    """Whether the record is gone, of these that the session names."""
+
+    def is_gone(stage: Stage, session: Session) -> bool:
+        key = {
+            Session: session.key,
+            Task: (session.coordination_uuid, session.task_uuid),
+            TaskSchedule: (session.task_uuid, session.session_uuid),
+            Coordination: (TENANT, session.coordination_uuid),
+        }[model]
+        return stage.looking.tables[model].get(TENANT, key, consistent=True) is None
+
+    return is_gone
+
+
+def _check_without_b(stage: Stage, session: Session, *, status: str) -> None:
+    """Nothing else changes when an agent or its run goes."""
+    assert stage.session(session).status == status
+    states = stage.states(session.session_uuid)
+    assert (states.keys() - {"b"}, {*states.values()}) == ({"a", "c", "d"}, {"completed"})
+    left = {each.agent_uuid for each in stage.runs(session.session_uuid)} - {"b"}
+    assert (left, stage.queue.waiting) == ({"a", "c", "d"}, [])
+
+
+def _check_nothing(stage: Stage, session: Session, *, status: str) -> None:
+    """Nothing is left of the session."""
+    uuid = session.session_uuid
+    assert [each for each in stage.everything(session) if uuid in str(each)] == []
+    assert stage.queue.waiting == []
+
+
+def _check_in_use(stage: Stage, session: Session, *, status: str) -> None:
+    """The session ends, and another one is started and ends."""
+    check_promises(stage, session, status=status)
+    other = stage.start((session.coordination_uuid, session.task_uuid))
+    stage.drain()
+    check_promises(stage, other)
+
+
 def _resume(stage: Stage, session: Session) -> Any:
     return resume(stage, session) if stage.session(session).status == "paused" else None
 
@@ -115,6 +261,49 @@ CALLS = {
         lambda stage, session: stage.session(session).status == "completed",
         behaviours={"b": failing("not yet", times=1)},
     ),
+    "rerun": Call(
+        lambda stage, session: rerun(stage, session, "b"),
+        lambda *of: len(_ran(*of, "b")) == 2,
+    ),
+    "reconcile": Call(
+        put_right,
+        lambda stage, session: stage.session(session).status == "completed",
+        _lose_the_messages,
+    ),
+    "session ended by hand": Call(
+        _end_by_hand,
+        lambda stage, session: stage.session(session).status == "cancelled",
+        lambda stage, session: None,
+        status="cancelled",
+        otherwise="completed",
+    ),
+    "agent ended by hand": Call(
+        _end_agent_by_hand, lambda *of: _state("b")(*of) == "completed", shape=SHAPES["person"]
+    ),
+    "delete agent": Call(
+        _delete_agent,
+        lambda stage, session: "b" not in stage.states(session.session_uuid),
+        check=_check_without_b,
+    ),
+    "delete run": Call(_delete_run, lambda *of: not _ran(*of, "b"), check=_check_without_b),
+    "delete session": Call(
+        _delete_session, _is_gone(Session), _drained_and_empty, check=_check_nothing
+    ),
+    "delete task": Call(_delete_task, _is_gone(Task), lambda stage, session: None, uses_up=True),
+    "delete schedule": Call(_delete_schedule, _is_gone(TaskSchedule), _schedule),
+    "delete coordination": Call(
+        _delete_coordination,
+        _is_gone(Coordination),
+        _alone,
+        check=_check_nothing,
+        uses_up=True,
+    ),
+    "delete coordination in use": Call(
+        _delete_coordination_in_use,
+        lambda *of: not _is_gone(Coordination)(*of),
+        lambda stage, session: None,
+        check=_check_in_use,
+    ),
     "fork": Call(_fork, lambda stage, session: _is_there(stage, _fork_of(session))),
 }
 
@@ -133,6 +322,8 @@ def unrepeated(stage: Stage, call: Call, *, every: int = 1) -> int:
             task[0], new_uuid(stage.clock.now()), partition_key=TENANT, task_uuid=task[1]
         )
         if call.make is not _start:
+            if call.uses_up:
+                task = stage.define(call.shape.graph, actions=call.shape.actions)
             session = stage.start(task)
             call.before(stage, session)
         with tripping(stage, point) as tripwire:
@@ -177,6 +368,6 @@ def _check(stage: Stage, session: Session, call: Call, *, is_acknowledged: bool)
     status = (
         "completed" if call.status == "paused" or (not happened and call.otherwise) else call.status
     )
-    check_promises(stage, session, status=status)
+    call.check(stage, session, status=status)
     if call.make is _fork:
         check_promises(stage, _fork_of(session))

@@ -42,4 +42,4 @@ def test_the_worker_after_it_may_die_as_well(app: App, apart: int) -> None:
 def test_a_call_that_dies_and_is_not_repeated_happens_or_does_not(app: App, call: Call) -> None:
     before = counted[0]
     points = unrepeated(stage_of(app), call, every=EVERY)
-    assert counted[0] - before == points > 4 // EVERY
+    assert counted[0] - before == points > 1 // EVERY
