@@ -10,7 +10,8 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
-from ai_coordination_engine.domain.lifecycle.agents import SET_BY_HAND
+from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
+from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
 from ai_coordination_engine.domain.literals import odd_conditions
 from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
 from ai_coordination_engine.domain.rules import (
@@ -284,7 +285,8 @@ def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
     but its run is still to be recorded.
     """
     now = context.app.clock.now()
-    cleared = () if new else SET_BY_HAND.clears
+    row = None if new else row_by_hand(AGENT_TRANSITIONS, state)
+    cleared = () if row is None else row.clears
     values = {**dict.fromkeys(cleared), **times_by_hand(state, now.timestamp())}
     if state == "wait_for_user_input":
         values.update(inbox=context.tenant, waits_since=now.isoformat(timespec="microseconds"))

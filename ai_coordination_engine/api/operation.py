@@ -48,11 +48,14 @@ class Operation(Generic[R]):
 
     @property
     def arguments(self) -> dict[str, object]:
-        """The arguments of the field, by name, in the order of the request's fields."""
+        """The arguments of the field, by name, in the order of the request's own fields, and then
+        of those that it inherits.
+        """
         hints = get_type_hints(self.request, include_extras=True)
+        own = self.request.__annotations__
         return {
             each.name: _argument(hints[each.name], required=each.default is MISSING)
-            for each in fields(self.request)  # type: ignore[arg-type]
+            for each in sorted(fields(self.request), key=lambda each: each.name not in own)  # type: ignore[arg-type]
         }
 
     async def resolve(self, root: object, info: GraphQLResolveInfo, **given: object) -> object:

@@ -124,28 +124,32 @@ def ask_query() -> graphene.Field:
 # Controls
 
 
-@dataclass(frozen=True)
-class ControlRequest:
-    """Which session, who asks, and the key by which a repetition is recognised."""
+@dataclass(frozen=True, kw_only=True)
+class KeyedRequest:
+    """Who asks, and the key by which a repetition is recognised."""
 
-    coordination_uuid: str
-    session_uuid: str
     updated_by: str | None = None
     idempotency_key: str | None = None
 
 
 @dataclass(frozen=True)
-class RerunRequest:
+class SessionRequest(KeyedRequest):
+    """Which session."""
+
+    coordination_uuid: str
+    session_uuid: str
+
+
+@dataclass(frozen=True)
+class RerunRequest(KeyedRequest):
     """Which agent is to run again."""
 
     session_uuid: str
     session_agent_uuid: str
-    updated_by: str | None = None
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True)
-class ForkRequest:
+class ForkRequest(KeyedRequest):
     """Where a new session begins, and what is different in it."""
 
     coordination_uuid: str
@@ -156,8 +160,13 @@ class ForkRequest:
     input_files: Sequence[object] | None = None
     new_session_uuid: str | None = None
     user_id: str | None = None
-    updated_by: str | None = None
-    idempotency_key: str | None = None
+
+
+def _control(which: control.Control, does: str, price: int = WRITE) -> Operation[SessionRequest]:
+    def run(context: Context, given: SessionRequest) -> object:
+        return which(context.app, context.tenant, **vars(given))
+
+    return of_session(f"{which.name}Session", SessionRequest, run, does, price)
 
 
 def _fork(context: Context, given: ForkRequest) -> object:
@@ -241,35 +250,26 @@ OPERATIONS = (
         2 * WRITE,
     ),
     ASK,
-    of_session(
-        "cancelSession",
-        ControlRequest,
-        lambda context, given: control.cancel_session(context.app, context.tenant, **vars(given)),
+    _control(
+        control.cancel_session,
         "End a session now; late results of its attempts change nothing.",
         2 * WRITE,
     ),
-    of_session(
-        "pauseSession",
-        ControlRequest,
-        lambda context, given: control.pause_session(context.app, context.tenant, **vars(given)),
+    _control(
+        control.pause_session,
         "Let nothing more begin in a session; attempts that run go on to their end.",
     ),
-    of_session(
-        "resumeSession",
-        ControlRequest,
-        lambda context, given: control.resume_session(context.app, context.tenant, **vars(given)),
-        "Let a paused session go on.",
-    ),
+    _control(control.resume_session, "Let a paused session go on."),
     of_session(
         "retrySession",
-        ControlRequest,
+        SessionRequest,
         lambda context, given: restart.retry_session(context.app, context.tenant, **vars(given)),
         "Run again what failed, was skipped or cancelled; what completed stays.",
         START,
     ),
     of_session(
         "reconcileSession",
-        ControlRequest,
+        SessionRequest,
         lambda context, given: reconcile.reconcile_session(
             context.app, context.tenant, given.coordination_uuid, given.session_uuid
         ),

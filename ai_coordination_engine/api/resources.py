@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 
 import graphene
 
@@ -12,7 +13,8 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
-from ai_coordination_engine.domain.predicates import Absent, OneOf, Predicate
+from ai_coordination_engine.domain.lifecycle import agents, schedules, sessions
+from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.store.records import entities
@@ -23,8 +25,6 @@ _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: lambda **given: graphene.List(JSONCamelCase, **given),
 }
-_BY_CLIENT = Absent("ordinal")
-"""A session agent that a client has written, not the engine."""
 
 
 def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
@@ -57,50 +57,57 @@ def _needs_agents(given: Arguments) -> bool:
     return given.get("subtask_queries") is not None or given.get("agent_actions") is not None
 
 
+_CONFLICTS: Mapping[str, str] = {
+    sessions.SET_BY_HAND.name: (
+        "The session has ended, or is being set back to run again: its status cannot be set by"
+        " hand. cancelSession ends it, retrySession runs it again."
+    ),
+    agents.OPEN_BY_HAND.name: (
+        "The engine moves this session agent itself; by hand it can only be ended."
+    ),
+    agents.END_BY_HAND.name: "The session agent has ended; its state does not change any more.",
+    agents.COUNT_BY_HAND.name: (
+        "The engine counts inDegree of this session agent itself; it cannot be set."
+    ),
+    agents.DELETE_NEEDED.name: ("The session still needs this agent; end the session first."),
+    agents.DELETE_BY_HAND.name: (
+        "The session agent is at work; end it first, for example with the state cancelled."
+    ),
+}
+"""What it means that a change by hand is refused."""
+
+
+def _guard(*changes: Transition | None) -> Guard:
+    """What must hold for changes by hand (None: no change), and what it means when it does not."""
+    rows = [each for each in changes if each is not None]
+    needs = [each.condition for each in rows if each.condition is not None]
+    return (reduce(and_, needs), _CONFLICTS[rows[-1].name]) if needs else (None, "")
+
+
 def _session_update(given: Arguments) -> Guard:
     """A terminal status never changes (promise P6), nor does that of a session that a retry is
     setting back.
     """
-    if "status" not in given:
-        return None, ""
-    allowed = (*statuses.OPEN_SESSION_STATUSES, given["status"] or "")
-    return (
-        OneOf("status", tuple(dict.fromkeys(allowed))) & Absent("restart"),
-        (
-            "The session has ended, or is being set back to run again: its status cannot be set by"
-            " hand. cancelSession ends it, retrySession runs it again."
-        ),
-    )
+    return _guard(row_by_hand(sessions.SESSION_TRANSITIONS, given.get("status")))
 
 
 def _session_agent_update(given: Arguments) -> Guard:
     """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
-    condition: Predicate | None = None
-    conflict = "The session agent has ended; its state does not change any more."
-    if "state" in given:
-        allowed = (*statuses.OPEN_AGENT_STATES, given["state"] or "")
-        condition = OneOf("state", tuple(dict.fromkeys(allowed)))
-        if given["state"] in statuses.OPEN_AGENT_STATES:
-            condition &= _BY_CLIENT
-            conflict = "The engine moves this session agent itself; by hand it can only be ended."
-    if "in_degree" in given:
-        condition = _BY_CLIENT if condition is None else condition & _BY_CLIENT
-        conflict = "The engine counts inDegree of this session agent itself; it cannot be set."
-    return condition, conflict
+    state = row_by_hand(agents.AGENT_TRANSITIONS, given.get("state"))
+    return _guard(state, agents.COUNT_BY_HAND if "in_degree" in given else None)
+
+
+def _task_schedule_update(given: Arguments) -> Guard:
+    return _guard(row_by_hand(schedules.SCHEDULE_TRANSITIONS, given.get("status")))
 
 
 def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     """An agent that the engine planned goes only when nothing can follow from it any more (promise
     P4).
     """
-    if control.is_needed(
-        context.app, context.tenant, given["session_uuid"], given["session_agent_uuid"]
-    ):
-        return _BY_CLIENT, "The session still needs this agent; end the session first."
-    return (
-        _BY_CLIENT | OneOf("state", statuses.TERMINAL_AGENT_STATES),
-        "The session agent is at work; end it first, for example with the state cancelled.",
-    )
+    key = given["session_uuid"], given["session_agent_uuid"]
+    is_needed = control.is_needed(context.app, context.tenant, *key)
+    return _guard(agents.DELETE_NEEDED if is_needed else agents.DELETE_BY_HAND)
 
 
 def _write_session(context: Context, resource: Resource, given: Arguments) -> object:
@@ -181,6 +188,7 @@ TASK_SCHEDULE = Resource(
     content=content.task_schedule,
     words={"statuses": statuses.SCHEDULE_STATUSES},
     write=insert_update,
+    update_condition=_task_schedule_update,
 )
 SESSION = Resource(
     entity=entities.SESSION,

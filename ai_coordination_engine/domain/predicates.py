@@ -24,6 +24,9 @@ LOST_BEFORE = Given("lost_before")
 TENANT = Given("tenant")
 EPOCH = Given("epoch")
 EDGE = Given("edge_id")
+SINK = Given("sink")
+TARGET = Given("target")
+"""The state that the caller sets."""
 
 
 class _Operators:
@@ -193,13 +196,13 @@ def told(predicate: Predicate) -> str:
         case Unchanged(field=field):
             return f"`{field}` unchanged"
         case OneOf(field=field, values=values):
-            return f"`{field}` is {' or '.join(map(_named, values))}"
+            return f"`{field}` is {' or '.join(map(named, values))}"
         case (
             UpTo(field=field, value=value)
             | Below(field=field, value=value)
             | Contains(field=field, value=value)
         ):
-            return f"`{field}` {_SIGNS[type(predicate)]} {_named(value)}"
+            return f"`{field}` {_SIGNS[type(predicate)]} {named(value)}"
         case _:
             assert_never(predicate)
 
@@ -213,5 +216,6 @@ def _joined(word: str, parts: tuple[Predicate, ...], *, bracketed: type[AllOf | 
 _SIGNS: Mapping[type[Any], str] = {UpTo: "≤", Below: "<", Contains: "has"}
 
 
-def _named(value: Value) -> str:
+def named(value: Value) -> str:
+    """A value in words, for the documentation."""
     return value.name if isinstance(value, Given) else str(value)

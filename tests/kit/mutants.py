@@ -91,8 +91,10 @@ MUTANTS = (
     Mutant(
         "the sweep does not put sessions off first",
         "engine/control/reconcile.py",
-        "app.sessions.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)",
-        "app.records.get_stored(SESSION, due.partition_key, due.key)",
+        "    taken = app.sessions.rewatch(due, later)\n    if isinstance(taken, Rejected):\n"
+        "        return  # another sweep was faster\n    session = taken.record\n",
+        "    session = app.records.get_stored(SESSION, due.partition_key, due.key)\n"
+        "    if session is None:\n        return\n",
         ("engine/control/test_reconcile.py",),
     ),
     Mutant(
@@ -190,23 +192,23 @@ MUTANTS = (
     ),
     Mutant(
         "an earlier failure ends a session that was retried",
-        "store/transitions/sessions.py",
-        " & (Session.epoch.does_not_exist() | (Session.epoch <= epoch))",
-        "",
+        "domain/lifecycle/sessions.py",
+        "    FAILED,\n    _UNTIL_EPOCH,\n",
+        "    FAILED,\n    None,\n",
         ("engine/control/test_restart.py",),
     ),
     Mutant(
         "a session ends before its sinks",
-        "store/transitions/sessions.py",
-        "(Session.open_sink_count == 0) & Session.status",
-        "Session.status",
+        "domain/lifecycle/sessions.py",
+        '_SINKS_ENDED = equals("open_sink_count", 0)',
+        '_SINKS_ENDED = Exists("open_sink_count")',
         TRANSITIONS,
     ),
     Mutant(
         "a cancelled session ends again",
-        "store/transitions/sessions.py",
-        "Session.open_sinks.contains(sink) & Session.status.is_in(*OPEN_SESSION_STATUSES)",
-        "Session.open_sinks.contains(sink)",
+        "domain/lifecycle/sessions.py",
+        "    OPEN_SESSION_STATUSES,\n    COMPLETED,\n    _SINK_OPEN,",
+        "    _ANY,\n    COMPLETED,\n    _SINK_OPEN,",
         TRANSITIONS,
     ),
     Mutant(
@@ -393,8 +395,8 @@ MUTANTS = (
     Mutant(
         "the end of a session in turns is not watched",
         "store/transitions/sessions.py",
-        "[Session.agents_ended.set(begun), *watching(tenant, key, now + SOON)]",
-        "[Session.agents_ended.set(begun)]",
+        "rows.AGENTS_END_BY, session, Session.agents_ended.set(begun), *look",
+        "rows.AGENTS_END_BY, session, Session.agents_ended.set(begun)",
         ("engine/advance/test_proportion.py",),
     ),
 )

@@ -1,29 +1,52 @@
 """A transition as a row of data."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from ai_coordination_engine.domain.predicates import OneOf, Predicate
+from ai_coordination_engine.domain.predicates import TARGET, OneOf, Predicate, Value, valued
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A row: from these states (none: whatever the state) to that one (None: it stays), if
-    `requires` holds.
+    `requires` holds; a state may be one that is `Given`.
 
-    What it `clears` is removed, unless the caller sets it in the same write.
+    What it `clears` is removed, unless the caller sets it in the same write. `by_hand`: the states
+    that a client may set by this row.
     """
+
+    attribute: ClassVar[str] = "state"
 
     name: str
     does: str
-    source: tuple[str, ...]
-    target: str | None
+    source: tuple[Value, ...]
+    target: Value | None
     requires: Predicate | None = None
     clears: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
     @property
     def condition(self) -> Predicate | None:
         """The state and what must hold, as one predicate."""
         if not self.source:
             return self.requires
-        state = OneOf("state", self.source)
+        state = OneOf(self.attribute, self.source)
         return state if self.requires is None else state & self.requires
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTransition(Transition):
+    """A row of a record whose state is called its status."""
+
+    attribute: ClassVar[str] = "status"
+
+
+def row_by_hand(rows: Iterable[Transition], state: object) -> Transition | None:
+    """The row by which a client sets this state, its target; None: no client may."""
+    given = {TARGET.name: state}
+    for row in rows:
+        if state in row.by_hand:
+            source = dict.fromkeys(valued(each, given) for each in row.source)
+            return replace(row, source=tuple(source), target=state)
+    return None

@@ -15,6 +15,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost
+from ai_coordination_engine.store.transitions.outcome import Applied
 
 MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
 _MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
@@ -221,7 +222,8 @@ def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAg
     """
     given = by.ordinal if by is not None else begun.by
     ordinal = given if given is not None else _first_over(turn)
-    if app.sessions.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after):
+    begins = app.sessions.agents_end_by(session, begun.held_with(app, turn), ordinal, turn.after)
+    if isinstance(begins, Applied):
         app.queue.send(
             [Wake(session.partition_key, *agent_key(session, ordinal), epoch=session.epoch or 0)]
         )

@@ -49,7 +49,9 @@ def _finish_only_sink(
     elif agent.state == "skipped":
         values = {"logs": _skipped_sink(app, agent)}
     status = "completed" if failure is None else "failed"
-    return app.sessions.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
+    return app.sessions.finish_only_sink(
+        agent.partition_key, key, edge_id(agent), status, values
+    ).record
 
 
 def _finish_one_sink(
@@ -82,7 +84,7 @@ def _finish_one_sink(
         upstream_failed=upstream_failed,
         has_result=has_result,
         logs=told,
-    )
+    ).record
     if (
         session is None
         or session.open_sink_count != 0
@@ -104,9 +106,9 @@ def end_session(app: App, session: Session) -> Session | None:
     """
     key = session.key
     if session.upstream_failed:
-        return app.sessions.end_session(session.partition_key, key, "failed")
+        return app.sessions.end_session(session.partition_key, key, "failed").record
     logs = None if session.has_result else _NOTHING
-    return app.sessions.end_session(session.partition_key, key, "completed", logs=logs)
+    return app.sessions.end_session(session.partition_key, key, "completed", logs=logs).record
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -125,9 +127,10 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 
 def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = agent.session_key
-    failed = app.sessions.fail_session(agent.partition_key, key, agent.epoch or 0, {"logs": logs})
-    if failed is not None and failed.status in TERMINAL_SESSION_STATUSES:
-        finish_ended(app, failed, agent)
+    epoch, said = agent.epoch or 0, {"logs": logs}
+    session = app.sessions.fail_session(agent.partition_key, key, epoch, said).record
+    if session is not None and session.status in TERMINAL_SESSION_STATUSES:
+        finish_ended(app, session, agent)
 
 
 def _skipped_sink(app: App, agent: SessionAgent) -> str:

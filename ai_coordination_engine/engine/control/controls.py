@@ -6,9 +6,9 @@ Each is one conditional write on the session, from which everything else follows
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import (
     OPEN_SESSION_STATUSES,
     TERMINAL_AGENT_STATES,
@@ -22,8 +22,9 @@ from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
+from ai_coordination_engine.store.transitions.sessions import Sessions
 
 __all__ = [
     "agent_ended",
@@ -40,109 +41,64 @@ __all__ = [
 ]
 
 _TRIES = 10
-_Write = Callable[[Session, ControlRequest, float], object]
 
 
-def cancel_session(
-    app: App,
-    tenant: str,
-    coordination_uuid: str,
-    session_uuid: str,
-    *,
-    updated_by: str | None = None,
-    idempotency_key: str | None = None,
-) -> Session:
-    """End an open session now; what runs is fenced. Cancelling a cancelled one is a success without
-    effect.
+@dataclass(frozen=True)
+class Control:
+    """What a person can ask of an open session. In a status of `already` there is nothing to do."""
 
-    Raises `NotFound`, or `Conflict` when it has ended otherwise.
-    """
+    name: str
+    already: Sequence[str]
+    write: Callable[[Sessions, Session, ControlRequest, float], Outcome[Session]]
 
-    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
-        return app.sessions.cancel(session, request, watch_at)
+    def __call__(
+        self,
+        app: App,
+        tenant: str,
+        coordination_uuid: str,
+        session_uuid: str,
+        *,
+        updated_by: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Session:
+        """Control a session, and do what follows from it; the session as it is then. Where there is
+        nothing to do, or the request is repeated, it is a success without effect.
 
-    request = ControlRequest.of(updated_by, idempotency_key, "cancel")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), request, ["cancelled"], write)
-
-
-def pause_session(
-    app: App,
-    tenant: str,
-    coordination_uuid: str,
-    session_uuid: str,
-    *,
-    updated_by: str | None = None,
-    idempotency_key: str | None = None,
-) -> Session:
-    """Let nothing more begin in an open session; attempts that run go on to their end. Again has no
-    effect.
-
-    Raises `NotFound`, or `Conflict` when it has ended.
-    """
-
-    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
-        return app.sessions.pause(session, request, new_uuid(app.clock.now()), watch_at)
-
-    request = ControlRequest.of(updated_by, idempotency_key, "pause")
-    return _steer(app, tenant, (coordination_uuid, session_uuid), request, ["paused"], write)
-
-
-def resume_session(
-    app: App,
-    tenant: str,
-    coordination_uuid: str,
-    session_uuid: str,
-    *,
-    updated_by: str | None = None,
-    idempotency_key: str | None = None,
-) -> Session:
-    """Let a paused session go on. For an open one that is not paused it is a success without
-    effect.
-
-    Raises `NotFound`, or `Conflict` when it has ended.
-    """
-
-    def write(session: Session, request: ControlRequest, watch_at: float) -> object:
-        return app.sessions.resume(session, request, watch_at)
-
-    request = ControlRequest.of(updated_by, idempotency_key, "resume")
-    already = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
-    return _steer(app, tenant, (coordination_uuid, session_uuid), request, already, write)
-
-
-def _steer(
-    app: App,
-    tenant: str,
-    key: tuple[str, str],
-    request: ControlRequest,
-    already: Sequence[str],
-    write: _Write,
-) -> Session:
-    """Make the write unless the session has a status of `already`, or has seen the order; then what
-    follows from it.
-    """
-    reconcile = partial(reconcile_session, app, tenant, *key)
-    session = find(app, tenant, key)
-    for _ in range(_TRIES):
-        if request.was_carried_out(session):
-            break
-        if session.restart is not None and session.status == "in_transit":
-            session = reconcile()  # first it is set back as a whole
-        try:
-            if session.status in already:
-                app.sessions.note(session, request)
-            elif session.status in TERMINAL_SESSION_STATUSES:
-                raise Conflict(
-                    f"The session has ended: its status is {session.status}.", status=session.status
-                )
-            else:
-                write(session, request, app.clock.now().timestamp() + SOON)
-            break
-        except Refused:
+        Raises `NotFound`, or `Conflict` when the session has ended otherwise.
+        """
+        key = (coordination_uuid, session_uuid)
+        request = ControlRequest.of(updated_by, idempotency_key, self.name)
+        reconcile = partial(reconcile_session, app, tenant, *key)
+        for _ in range(_TRIES):
             session = find(app, tenant, key)
-    else:
-        raise Conflict("Too much happens to this session at once; try again in a moment.")
-    return reconcile()
+            if request.was_carried_out(session):
+                break
+            if session.restart is not None and session.status == "in_transit":
+                session = reconcile()  # first it is set back as a whole
+            if isinstance(self._written(app, session, request), Applied):
+                break
+        else:
+            raise Conflict("Too much happens to this session at once; try again in a moment.")
+        return reconcile()
+
+    def _written(self, app: App, session: Session, request: ControlRequest) -> Outcome[Session]:
+        if session.status in self.already:
+            return app.sessions.note(session, request)
+        if session.status in TERMINAL_SESSION_STATUSES:
+            raise Conflict(
+                f"The session has ended: its status is {session.status}.", status=session.status
+            )
+        watch_at = app.clock.now().timestamp() + SOON
+        return self.write(app.sessions, session, request, watch_at)
+
+
+_UNPAUSED = tuple(each for each in OPEN_SESSION_STATUSES if each != "paused")
+cancel_session = Control("cancel", ("cancelled",), Sessions.cancel)
+"""End it now; what runs is fenced."""
+pause_session = Control("pause", ("paused",), Sessions.pause)
+"""Let nothing more begin in it; attempts that run go on to their end."""
+resume_session = Control("resume", _UNPAUSED, Sessions.resume)
+"""Let it go on when it is paused."""
 
 
 def session_ends(app: App, tenant: str, key: Key) -> None:

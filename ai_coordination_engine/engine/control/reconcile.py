@@ -41,6 +41,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.transitions.counter_shards import how_many
+from ai_coordination_engine.store.transitions.outcome import Rejected
 from ai_coordination_engine.store.transitions.session_writes import SHARDS
 from ai_coordination_engine.store.transitions.sessions import SOON
 
@@ -146,9 +147,11 @@ def _look_after(app: App, due: Session) -> None:
     """Put the session off first: when this raises or dies, others come before it next time. Whoever
     does so looks.
     """
-    session = app.sessions.rewatch(due, app.clock.now().timestamp() + app.settings.watch_seconds)
-    if session is None:
+    later = app.clock.now().timestamp() + app.settings.watch_seconds
+    taken = app.sessions.rewatch(due, later)
+    if isinstance(taken, Rejected):
         return  # another sweep was faster
+    session = taken.record
     app.records.look_at_starts([session], consistent=True)
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)

@@ -30,7 +30,6 @@ from ai_coordination_engine.engine.graph.keys import (
 )
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 
@@ -53,10 +52,8 @@ def go_on(app: App, session: Session) -> Session:
     watch_at = app.clock.now().timestamp() + app.settings.watch_seconds
     early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
     sinks = scene.open_sinks()
-    try:
-        return app.sessions.restarted(session, sinks, scene.sink_count, watch_at, early=early)
-    except Refused as refused:  # somebody else was faster
-        return refused.old or session
+    restarted = app.sessions.restarted(session, sinks, scene.sink_count, watch_at, early=early)
+    return restarted.record or session  # also where somebody else was faster
 
 
 def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int]:

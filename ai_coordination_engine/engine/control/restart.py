@@ -12,7 +12,7 @@ from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import Outcome, Rejected
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 
 _RETRIED = ("failed", "timeout", "cancelled")
@@ -79,18 +79,20 @@ def _restart(
 ) -> Session:
     restart = {"from": agent.ordinal if agent else None}
     session = find(app, tenant, key)
-    try:
+    if not request.was_carried_out(session):
         if _is_under_way(app, session, restart):
-            app.sessions.note(session, request)
-        elif not request.was_carried_out(session):
+            outcome = app.sessions.note(session, request)
+        else:
             _check(session, agent)
-            _set_back(app, session, request, restart)
-    except Refused as refused:
-        _explain(app, key, refused.old, request, restart)
+            outcome = _set_back(app, session, request, restart)
+        if isinstance(outcome, Rejected):
+            _explain(app, key, outcome.record, restart)
     return reconcile_session(app, tenant, *key)
 
 
-def _set_back(app: App, session: Session, request: ControlRequest, restart: dict[str, Any]) -> None:
+def _set_back(
+    app: App, session: Session, request: ControlRequest, restart: dict[str, Any]
+) -> Outcome[Session]:
     sinks = sum(1 for each in agents_of(app, session) if each.sink_count)
     if not sinks:
         raise Conflict(
@@ -100,7 +102,8 @@ def _set_back(app: App, session: Session, request: ControlRequest, restart: dict
     packed = app.records.store(
         SESSION, session.partition_key, key, {"restart": restart}, session.nonce
     )
-    app.sessions.set_back(session, request, packed, sinks, app.clock.now().timestamp() + SOON)
+    watch_at = app.clock.now().timestamp() + SOON
+    return app.sessions.set_back(session, request, packed, sinks, watch_at)
 
 
 def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:
@@ -127,18 +130,12 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
         )
 
 
-def _explain(
-    app: App,
-    key: tuple[str, str],
-    old: Session | None,
-    request: ControlRequest,
-    restart: dict[str, Any],
-) -> None:
-    """Raises unless somebody else has just given the same order."""
+def _explain(app: App, key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
+    """Raises unless somebody else has just made the same request."""
     if old is None:
         raise SESSION.missing(key)
-    if not (request.was_carried_out(old) or _is_under_way(app, old, restart)):
+    if not _is_under_way(app, old, restart):
         raise Conflict(
-            "Somebody else has just steered this session; look at it and try again.",
+            "Somebody else has just controlled this session; look at it and try again.",
             status=old.status,
         )

@@ -3,7 +3,6 @@ takes it back.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from ai_coordination_engine.engine.advance.ending import remove_strays
@@ -13,7 +12,6 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.begun import tell
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.outcome import Applied
 
@@ -63,8 +61,9 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
         check(old)
         if old.unconfirmed is None:
             return old
-        with suppress(Refused):  # it has changed: look again
-            return app.sessions.join(old, marks.new_mark(app.clock.now()))
+        joined = app.sessions.join(old, marks.new_mark(app.clock.now()))
+        if isinstance(joined, Applied):
+            return joined.record  # else it has changed: look again
 
 
 def _is_going(app: App, old: Session) -> bool:
@@ -119,7 +118,7 @@ def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]
     return _undo(
         app,
         session,
-        app.sessions.confirm(session) if is_there else None,
+        app.sessions.confirm(session).record if is_there else None,
         is_gone=not is_there,
     )
 

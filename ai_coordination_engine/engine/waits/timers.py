@@ -25,7 +25,7 @@ def look_at(app: App, agent: SessionAgent, when: float) -> None:
     is_question = agent.sink_count == 0
     session = app.sessions.watch(
         agent.partition_key, _session_key(agent), when, lasting=is_question
-    )
+    ).record
     if session is None or session.status not in TERMINAL_SESSION_STATUSES:
         return
     if not is_question or session.status == "cancelled":

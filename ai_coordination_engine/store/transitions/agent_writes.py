@@ -32,7 +32,7 @@ class AgentWrites:
     def _write_at(
         self, row: Transition, tenant: str, key: Key, actions: Sequence[Action], **given: Any
     ) -> Outcome[SessionAgent]:
-        changes = update(row, SessionAgent, "state", actions)
+        changes = update(row, SessionAgent, actions)
         try:
             changed = self._agents.update(
                 tenant, key, changes, self._condition(row, tenant, **given)

@@ -41,6 +41,12 @@ def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any
             assert_never(predicate)
 
 
+def row_condition(transition: Transition, model: type[Record], given: Mapping[str, Any]) -> Any:
+    """What must hold for a transition, as a condition; None: nothing."""
+    needs = transition.condition
+    return None if needs is None else condition(needs, model, given)
+
+
 def _condition(
     predicate: Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged,
     attribute: Any,
@@ -81,14 +87,13 @@ def same(attribute: Any, value: Any) -> Any:
     return attribute.does_not_exist() if value is None else attribute == value
 
 
-def update(
-    transition: Transition, model: type[Record], state: str, actions: Sequence[Action]
-) -> list[Action]:
-    """All that a transition writes: the target as the attribute `state`, these actions, and what it
-    clears beside.
+def update(transition: Transition, model: type[Record], actions: Sequence[Action]) -> list[Action]:
+    """All that a transition writes: the target, unless the actions set it, these actions, and what
+    it clears beside.
     """
     attributes = model.get_attributes()
-    target = [attributes[state].set(str(transition.target))] if transition.target else []
     written = {action.values[0].path[0] for action in actions}  # type: ignore[attr-defined]
+    is_set = transition.target is None or transition.attribute in written
+    target = [] if is_set else [attributes[transition.attribute].set(str(transition.target))]
     cleared = [attributes[each].remove() for each in transition.clears if each not in written]
     return [*target, *actions, *cleared]

@@ -14,14 +14,13 @@ from typing import Any
 from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.lifecycle import sessions as rows
+from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.transitions.rows import assignments, same
-from ai_coordination_engine.store.transitions.session_writes import (
-    SessionWrites,
-    status_of,
-    watching,
-)
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, or_repeated
+from ai_coordination_engine.store.transitions.rows import assignments
+from ai_coordination_engine.store.transitions.session_writes import SessionWrites, watching
 
 KEPT_KEYS = 50  # control requests of a session that are recognised for certain when repeated
 
@@ -52,58 +51,34 @@ class ControlRequest:
 
 
 class SessionControls(SessionWrites):
-    """The transitions of sessions that a person controls. All of them raise `Refused`."""
+    """The transitions of sessions that a person controls. Applied also when the session has seen
+    the request.
+    """
 
-    def cancel(self, seen: Session, request: ControlRequest, watch_at: float) -> Session:
+    def cancel(self, seen: Session, request: ControlRequest, watch_at: float) -> Outcome[Session]:
         """End an open session; its agents are ended after it."""
-        removed = (Session.pause_token, Session.paused_from, Session.restart)
-        return self._control(
-            seen,
-            request,
-            [
-                *status_of(seen, "cancelled"),
-                *_removing(removed),
-                *watching(seen.partition_key, seen.key, watch_at),
-            ],
-            Session.status.is_in(*OPEN_SESSION_STATUSES) & Session.restart.does_not_exist(),
-        )
+        return self._control(rows.CANCEL, seen, request, *_watching(seen, watch_at))
 
-    def pause(self, seen: Session, request: ControlRequest, token: str, watch_at: float) -> Session:
-        """Pause an open session that is not paused; its agents are marked after it."""
-        unpaused = [status for status in OPEN_SESSION_STATUSES if status != "paused"]
-        return self._control(
-            seen,
-            request,
-            [
-                Session.paused_from.set(Session.status),
-                *status_of(seen, "paused"),
-                Session.pause_token.set(token),
-                *watching(seen.partition_key, seen.key, watch_at),
-            ],
-            Session.status.is_in(*unpaused) & Session.restart.does_not_exist(),
-        )
+    def pause(self, seen: Session, request: ControlRequest, watch_at: float) -> Outcome[Session]:
+        """Pause an open session that is not paused; its agents are paused after it."""
+        token = new_uuid(self._clock.now())
+        actions = [Session.paused_from.set(Session.status), Session.pause_token.set(token)]
+        paused = self._control(rows.PAUSE, seen, request, *actions, *_watching(seen, watch_at))
+        return or_repeated(paused, pause_token=token)
 
-    def resume(self, seen: Session, request: ControlRequest, watch_at: float) -> Session:
-        """Let a paused session go on; its agents' marks are taken off after it."""
-        return self._control(
-            seen,
-            request,
-            [
-                *status_of(seen, seen.paused_from or "in_progress"),
-                *_removing((Session.paused_from, Session.pause_token)),
-                *watching(seen.partition_key, seen.key, watch_at),
-            ],
-            (Session.status == "paused") & same(Session.paused_from, seen.paused_from),
-        )
+    def resume(self, seen: Session, request: ControlRequest, watch_at: float) -> Outcome[Session]:
+        """Let a paused session go on; its agents go on after it."""
+        before = seen.paused_from or "in_progress"
+        look = _watching(seen, watch_at)
+        return self._control(rows.RESUME, seen, request, *look, paused_from=before)
 
-    def note(self, seen: Session, request: ControlRequest) -> None:
+    def note(self, seen: Session, request: ControlRequest) -> Outcome[Session]:
         """Remember a request that had nothing to do, so that its repetition has no effect on what
         comes later.
         """
-        if request.digest is not None and not request.was_carried_out(seen):
-            self._control(
-                seen, request, [], (Session.status == seen.status) & same(Session.epoch, seen.epoch)
-            )
+        if request.digest is None or request.was_carried_out(seen):
+            return Applied(seen)
+        return self._control(rows.NOTE, seen, request)
 
     def set_back(
         self,
@@ -112,32 +87,20 @@ class SessionControls(SessionWrites):
         values: Mapping[str, Any],
         sinks: int,
         watch_at: float,
-    ) -> Session:
+    ) -> Outcome[Session]:
         """Open an ended session again, in transit: until it is `restarted` it cannot end, for no
         sink is named.
         """
-        removed = [
-            Session.upstream_failed,
-            Session.has_result,
-            Session.open_sinks,
-            Session.pause_token,
-            Session.paused_from,
+        # they say why it failed, or has no result
+        is_told = seen.status in ("failed", "completed")
+        actions = [
+            Session.epoch.set((seen.epoch or 0) + 1),
+            Session.open_sink_count.set(sinks),
+            *assignments(Session, values),
+            *([Session.logs.remove()] if is_told else []),
+            *_watching(seen, watch_at),
         ]
-        if seen.status in ("failed", "completed"):
-            removed.append(Session.logs)  # they say why it failed, or has no result
-        return self._control(
-            seen,
-            request,
-            [
-                *status_of(seen, "in_transit"),
-                Session.epoch.set((seen.epoch or 0) + 1),
-                Session.open_sink_count.set(sinks),
-                *assignments(Session, values),
-                *_removing(removed),
-                *watching(seen.partition_key, seen.key, watch_at),
-            ],
-            (Session.status == seen.status) & same(Session.epoch, seen.epoch),
-        )
+        return self._control(rows.SET_BACK, seen, request, *actions)
 
     def restarted(
         self,
@@ -147,50 +110,56 @@ class SessionControls(SessionWrites):
         watch_at: float,
         *,
         early: bool,
-    ) -> Session:
+    ) -> Outcome[Session]:
         """All agents are set back: the session goes on until its sinks, so many, have ended.
 
         `early`: that may be before other agents do.
         """
         names: set[Any] = set(open_sinks)
-        return self._control(
-            session,
-            ControlRequest(),
-            [
-                *status_of(session, "in_progress"),
-                Session.open_sinks.set(names) if names else Session.open_sinks.remove(),
-                Session.open_sink_count.set(sinks),
-                Session.restart.remove(),
-                *([Session.early.set(True)] if early else []),
-                *watching(session.partition_key, session.key, watch_at),
-            ],
-            (Session.status == "in_transit")
-            & Session.restart.exists()
-            & (Session.epoch == session.epoch),
-        )
+        actions = [
+            *([Session.open_sinks.set(names)] if names else []),
+            Session.open_sink_count.set(sinks),
+            *([Session.early.set(True)] if early else []),
+            *_watching(session, watch_at),
+        ]
+        restarted = self._control(rows.RESTARTED, session, ControlRequest(), *actions)
+        return or_repeated(restarted, restart=None, epoch=session.epoch)
 
     def _control(
-        self, seen: Session, request: ControlRequest, actions: list[Action], condition: Any
-    ) -> Session:
-        actions = [
-            *actions,
-            Session.updated_at.set(self._clock.now()),
-            Session.unconfirmed.remove(),
-        ]
-        condition &= same(Session.nonce, seen.nonce)  # its blobs are no other's
-        if request.by is not None:
-            actions.append(Session.updated_by.set(request.by))
-        if request.digest is not None:
-            condition &= ~Session.control_keys.contains(request.digest)
-            condition &= ~Session.older_control_keys.contains(request.digest)
-            if len(seen.control_keys or ()) < KEPT_KEYS:
-                actions.append(Session.control_keys.add({request.digest}))
-            else:
-                actions.append(Session.older_control_keys.set(Session.control_keys))
-                actions.append(Session.control_keys.set({request.digest}))
-                condition &= size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
-        return self._sessions.update(seen.partition_key, seen.key, actions, condition)
+        self,
+        row: Transition,
+        seen: Session,
+        request: ControlRequest,
+        *actions: Action,
+        **given: Any,
+    ) -> Outcome[Session]:
+        remembered, unseen = _remembering(seen, request)
+        by = [] if request.by is None else [Session.updated_by.set(request.by)]
+        changed = self._write(
+            row, seen, *actions, self._now(), *by, *remembered, beside=unseen, **given
+        )
+        if changed.record is not None and request.was_carried_out(changed.record):
+            return Applied(changed.record)
+        return changed
 
 
-def _removing(attributes: Iterable[Any]) -> list[Action]:
-    return [attribute.remove() for attribute in attributes]
+def _watching(session: Session, at: float) -> list[Action]:
+    return watching(session.partition_key, session.key, at)
+
+
+def _remembering(seen: Session, request: ControlRequest) -> tuple[list[Action], Any]:
+    """What has the session remember the request, and the condition that it has not seen it
+    (None: the request has no key).
+    """
+    if request.digest is None:
+        return [], None
+    unseen = ~Session.control_keys.contains(request.digest)
+    unseen &= ~Session.older_control_keys.contains(request.digest)
+    if len(seen.control_keys or ()) < KEPT_KEYS:
+        return [Session.control_keys.add({request.digest})], unseen
+    are_many = size(Session.control_keys) >= KEPT_KEYS  # type: ignore[no-untyped-call]
+    moved: list[Action] = [
+        Session.older_control_keys.set(Session.control_keys),
+        Session.control_keys.set({request.digest}),
+    ]
+    return moved, unseen & are_many

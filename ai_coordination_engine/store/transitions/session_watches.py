@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from random import Random
-from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.lifecycle import sessions as rows
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.tables.batches import RawKey
-from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (
     SHARDS,
@@ -30,19 +31,19 @@ _RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
 class SessionWatches(SessionWrites):
     """The transitions that say when the sweep looks at a session, and what is due."""
 
-    def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Session | None:
-        """Have the sweep look at an open session at `at` (epoch seconds), or sooner when it does so
-        anyway.
+    def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Outcome[Session]:
+        """Have the sweep look at an open session at `at` (epoch seconds). Rejected: it has ended,
+        or is looked at sooner anyway.
 
         `lasting`: also once it has ended, unless it is cancelled, for a question outlives it.
         """
-        looked_at = _looked_at(lasting=lasting)
+        row = _looked_at(lasting=lasting)
         later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
         outlived = [Session.outlived.set(True)] if lasting else []
         actions = [*watching(tenant, key, at), *outlived]
-        watched = self._change_session(tenant, key, actions, looked_at & later)
-        if lasting and watched is not None and not watched.outlived:  # it is looked at sooner
-            watched = self._change_session(tenant, key, outlived, looked_at)
+        watched = self._write_at(row, tenant, key, *actions, beside=later)
+        if lasting and watched.record is not None and not watched.record.outlived:
+            return self._write_at(row, tenant, key, *outlived)  # it is looked at sooner
         return watched
 
     def keep_watching(
@@ -59,51 +60,36 @@ class SessionWatches(SessionWrites):
         seconds) or sooner, and for two minutes it does not give that up, whatever it sees. `far`:
         it is likely to look much later. `early`: the session may end before other agents do.
         """
+        row = _looked_at(lasting=lasting)
         kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
-        watching = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
+        kept = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
         if early:
-            watching.append(Session.early.set(True))
+            kept.append(Session.early.set(True))
         soon = (Session.watch_at.set(Session.watch_at | at), ~(Session.watch_at > at))
         late = (Session.watch_at.set(at), Session.watch_at > at)
-        for action, condition in (late, soon) if far else (soon, late):
-            try:
-                self._sessions.update(
-                    tenant, key, [*watching, action], _looked_at(lasting=lasting) & condition
-                )
+        for action, time in (late, soon) if far else (soon, late):
+            watched = self._write_at(row, tenant, key, *kept, action, beside=time)
+            if isinstance(watched, Applied) or _has_ended(watched.record):
                 return
-            except Refused as refused:
-                if refused.old is None or refused.old.status in TERMINAL_SESSION_STATUSES:
-                    return
 
     def rewatch(
         self, session: Session, at: float | None, *, gives_up: bool = False
-    ) -> Session | None:
+    ) -> Outcome[Session]:
         """Have the sweep look at the session at `at` (None: no more), unless somebody wants it
-        sooner than `session` says; the session as it is then, confirmed or not, and None where that
-        was not written; the row of one that was seen to be confirmed says so then. With `gives_up`
-        it stays as it is while somebody ends a wait. Never raises `Refused`.
+        sooner than `session` says; the row of one that was seen to be confirmed says so then. With
+        `gives_up` it stays as it is while somebody ends a wait.
         """
-        key = session.key
-        condition = same(Session.watch_at, session.watch_at)
-        if at is None:
-            actions: list[Action] = [
-                each.remove()
-                for each in (Session.watch, Session.watch_at, Session.watch_kept_until)
-            ]
-            condition &= Session.watch_at.exists()
-        else:
-            actions = watching(session.partition_key, key, at)
+        row, actions, times = rows.LOOK_NO_MORE, list[Action](), Session.session_uuid.exists()
+        if at is not None:
+            row, actions = rows.LOOK_AGAIN, watching(session.partition_key, session.key, at)
             later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
-            condition = Session.session_uuid.exists() & (condition | later)
+            times = same(Session.watch_at, session.watch_at) | later
         if session.nonce is not None and session.unconfirmed is None:  # as somebody has seen
             actions = [*actions, Session.unconfirmed.remove()]
-            condition &= same(Session.nonce, session.nonce)
+            times &= same(Session.nonce, session.nonce)
         if gives_up:
-            condition &= ~(Session.watch_kept_until > self._clock.now().timestamp())
-        try:
-            return self._sessions.update(session.partition_key, key, actions, condition)
-        except Refused:
-            return None
+            times &= ~(Session.watch_kept_until > self._clock.now().timestamp())
+        return self._write(row, session, *actions, beside=times)
 
     def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
         """Sessions of these shards that the sweep should have looked at before then (epoch
@@ -144,11 +130,12 @@ def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
         yield from (each for each in turn if each is not None)
 
 
-def _looked_at(*, lasting: bool) -> Any:
+def _looked_at(*, lasting: bool) -> Transition:
     """Whether the sweep has anything to look after in a session: it is open, or what outlives it
     may be.
     """
-    ended = (
-        [status for status in TERMINAL_SESSION_STATUSES if status != "cancelled"] if lasting else []
-    )
-    return Session.status.is_in(*OPEN_SESSION_STATUSES, *ended)
+    return rows.LOOK_AT_LASTING if lasting else rows.LOOK_AT
+
+
+def _has_ended(session: Session | None) -> bool:
+    return session is None or session.status in TERMINAL_SESSION_STATUSES

@@ -1,18 +1,22 @@
-"""Conditional writes of a session, each of which may be repeated."""
+"""Conditional writes of a session, each of which may be repeated: a second try answers with what
+the first one left.
+"""
 
 import zlib
-from collections.abc import Sequence
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.predicates import valued
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import setting_status
 from ai_coordination_engine.store.tables.table import Refused
-from ai_coordination_engine.store.transitions.rows import same
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
+from ai_coordination_engine.store.transitions.rows import row_condition, update
 
 SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there
 _OF_A_TENANT = 4  # of these: however many sessions a tenant has, few others share all of its shards
@@ -25,38 +29,47 @@ def watch_shard(tenant: str, session_uuid: str) -> str:
 
 
 class SessionWrites:
-    """What the transitions of sessions are made of."""
+    """What the transitions of sessions are made of: a row of the life cycle, and what it sets."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
-    def _touched(self) -> list[Action]:
-        """Whose agents have ended is confirmed."""
-        return [Session.updated_at.set(self._clock.now()), Session.unconfirmed.remove()]
+    def _write(
+        self, row: Transition, seen: Session, *actions: Action, beside: Any = None, **given: Any
+    ) -> Outcome[Session]:
+        """Write a transition of the session as it was `seen`; like `_write_at`."""
+        return self._write_at(
+            row, seen.partition_key, seen.key, *actions, beside=beside, seen=seen, **given
+        )
 
-    def _change_session(
-        self, tenant: str, key: Key, actions: Sequence[Action], condition: Any
-    ) -> Session | None:
+    def _write_at(
+        self,
+        row: Transition,
+        tenant: str,
+        key: Key,
+        *actions: Action,
+        beside: Any = None,
+        **given: Any,
+    ) -> Outcome[Session]:
+        """Write a transition. `given`: what the row names; `beside`: a condition that is not of the
+        life cycle.
+        """
+        status = valued(row.target, given)
+        becomes = [] if status is None else setting_status(tenant, key[1], str(status))
+        changes = update(row, Session, [*becomes, *actions])
+        needs = row_condition(row, Session, given)
+        needs = needs if beside is None else needs & beside
         try:
-            return self._sessions.update(tenant, key, actions, condition)
+            return Applied(self._sessions.update(tenant, key, changes, needs))
         except Refused as refused:
-            return refused.old  # type: ignore[no-any-return]
+            return Rejected(refused.old)
 
-
-def status_of(session: Session, status: str) -> list[Action]:
-    """The update that gives the session this status."""
-    return setting_status(session.partition_key, session.session_uuid, status)
+    def _now(self) -> Action:
+        return Session.updated_at.set(self._clock.now())
 
 
 def watching(tenant: str, key: Key, at: float) -> list[Action]:
     """The update that has the sweep look at the session at that time (epoch seconds)."""
     return [Session.watch.set(watch_shard(tenant, key[1])), Session.watch_at.set(at)]
-
-
-def is_still(session: Session) -> Any:
-    """Whether no other session stands under the key of this one; one of an earlier version has no
-    nonce.
-    """
-    return Session.session_uuid.exists() & same(Session.nonce, session.nonce)

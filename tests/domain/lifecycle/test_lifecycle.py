@@ -12,12 +12,15 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_ready, phase
-from ai_coordination_engine.domain.predicates import Predicate, holds
+from ai_coordination_engine.domain.lifecycle.sessions import SESSION_TRANSITIONS
+from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.predicates import holds
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, Entity
 from ai_coordination_engine.store.tables.table import Refused, Table
-from ai_coordination_engine.store.transitions.rows import condition
+from ai_coordination_engine.store.transitions.rows import row_condition
 from benchmarks.harness.memory import in_memory
 
 NOW, TENANT = 100, "acme"
@@ -93,6 +96,7 @@ SAMPLES: dict[str, tuple[Phase, dict[str, Any]]] = {
     "failed": (Phase.ENDED, {"state": "failed"}),
     "skipped, owes a run": (Phase.ENDED, {"state": "skipped", **HELD, "epoch": 1}),
     "cancelled": (Phase.ENDED, {"state": "cancelled", "epoch": 2}),
+    "planned": (Phase.READY, {"ordinal": 0}),
 }
 DIFFERENCES: dict[str, dict[str, Any]] = {
     "as it was read": {},
@@ -103,10 +107,44 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
 }
 
 
+SESSIONS: dict[str, dict[str, Any]] = {
+    "reserved": {"status": "dispatched", "unconfirmed": "mine", "open_sinks": {3}},
+    "given up": {"status": "dispatched", "unconfirmed": "0", "deleting": "0", "watch_at": 0},
+    "started": {"status": "dispatched", "open_sinks": {3}, "open_sink_count": 1, "watch_at": 200},
+    "by an equal start": {"status": "dispatched", "incarnation": "other", "strays": 50},
+    "by hand": {"status": "initial"},
+    "active by hand": {"status": "active"},
+    "runs": {"status": "in_progress", "open_sinks": {3, 4}, "open_sink_count": 2, "watch_at": 80},
+    "one sink has ended": {"status": "in_progress", "open_sinks": {4}, "open_sink_count": 1},
+    "all sinks have ended": {"status": "in_progress", "open_sink_count": 0, "epoch": 1},
+    "paused": {"status": "paused", "pause_token": "p", "paused_from": "dispatched", "epoch": 2},
+    "set back": {"status": "in_transit", "restart": {"from": None}, "epoch": 2},
+    "completed": {"status": "completed", "open_sink_count": 0},
+    "completed, with a question": {"status": "completed", "outlived": True, "watch_at": 300},
+    "failed": {"status": "failed", "open_sinks": {3}, "open_sink_count": 1, "epoch": 1},
+    "failed, its agents ended": {"status": "failed", "agents_ended": [0, []]},
+    "timeout": {"status": "timeout"},
+    "cancelled": {"status": "cancelled", "epoch": 2, "agents_ended": [2, None, 3, None]},
+}
+SESSION_DIFFERENCES: dict[str, dict[str, Any]] = {
+    "as it was read": {},
+    "of an earlier session": {"nonce": "another"},
+    "read in another status": {"status": "timeout", "agents_ended": [0, [7]]},
+    "read in another epoch": {"epoch": 7, "paused_from": "active"},
+    "read before the sweep": {"watch_at": 1, "strays": 1, "unconfirmed": "theirs"},
+}
+
+
 def sample(name: str, **other: Any) -> Any:
     given = {"state": "initial", "in_degree": 0, **SAMPLES[name][1], **other}
     present = {name: value for name, value in given.items() if value is not None}
     return SessionAgent("session", name, partition_key=TENANT, **present)
+
+
+def session_sample(name: str, **other: Any) -> Any:
+    given = {"nonce": "n", **SESSIONS[name], **other}
+    present = {name: value for name, value in given.items() if value is not None}
+    return Session("coordination", name, partition_key=TENANT, **present)
 
 
 def test_the_samples_are_of_all_phases() -> None:
@@ -118,13 +156,14 @@ def test_the_samples_are_of_all_phases() -> None:
 def test_what_is_ready_is_claimed_now_or_after_its_backoff_or_its_person() -> None:
     ready = {name for name in SAMPLES if is_ready(sample(name))}
     assert ready == {
-        *("a root", "a join that has enough", "asks", "backs off", "backed off", "set back"),
+        *("a root", "a join that has enough", "asks", "backs off", "backed off"),
+        *("set back", "planned"),
     }
 
 
 @contextmanager
-def emulated(backend: str) -> Iterator[Table[SessionAgent]]:
-    """The table of session agents on moto, or in memory."""
+def emulated(backend: str, entity: Entity, samples: list[Any]) -> Iterator[Table[Any]]:
+    """The table of these records on moto, or in memory."""
     with (
         mock_aws(),
         in_memory() if backend == "memory" else nullcontext(),
@@ -133,48 +172,65 @@ def emulated(backend: str) -> Iterator[Table[SessionAgent]]:
         patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
         settings = Settings(auth="local")
         bootstrap.create_tables(settings)
-        table: Table[SessionAgent] = bootstrap.build_app(
-            bootstrap.create_queue_and_bucket(settings)
-        ).records.table(SESSION_AGENT)
-        for name in SAMPLES:
-            table.put(sample(name), SessionAgent.session_uuid.does_not_exist())
+        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        table = app.records.table(entity)
+        for each in samples:
+            table.put(each, None)
         yield table
 
 
-@pytest.mark.parametrize(
-    ("backend", "differences"),
-    [("moto", ["as it was read"]), ("memory", [*DIFFERENCES])],
-    ids=["moto", "memory"],
-)
-def test_the_database_does_what_the_rows_say(backend: str, differences: list[str]) -> None:
-    with emulated(backend) as table:
+BACKENDS = pytest.mark.parametrize("backend", ["moto", "memory"])
+
+
+@BACKENDS
+def test_the_database_does_what_the_rows_say(backend: str) -> None:
+    differences = [*DIFFERENCES.values()] if backend == "memory" else [{}]
+    with emulated(backend, SESSION_AGENT, [sample(name) for name in SAMPLES]) as table:
         for row in AGENT_TRANSITIONS:
-            if row.condition is not None:
-                pairs = [(name, DIFFERENCES[each]) for name in SAMPLES for each in differences]
-                answers = [_agreed(table, row.condition, *pair) for pair in pairs]
-                assert {*answers} == {True, False} or backend == "moto", row.name
+            answers = {
+                agreed(table, row, ("session", name), sample(name), sample(name, **each))
+                for name in SAMPLES
+                for each in differences
+            }
+            assert answers == {True, False} or backend == "moto", row.name
 
 
-def _agreed(
-    table: Table[SessionAgent], predicate: Predicate, name: str, difference: dict[str, Any]
-) -> bool:
-    """What both say about a sample that was read when it was different."""
-    agent, seen = sample(name), sample(name, **difference)
+@BACKENDS
+def test_the_database_does_what_the_rows_of_sessions_say(backend: str) -> None:
+    differences = [*SESSION_DIFFERENCES.values()] if backend == "memory" else [{}]
+    samples = {name: session_sample(name) for name in SESSIONS}
+    with emulated(backend, SESSION, [*samples.values()]) as table:
+        for row in SESSION_TRANSITIONS:
+            answers = {
+                agreed(table, row, record.key, record, session_sample(name, **each))
+                for name, record in samples.items()
+                for each in differences
+            }
+            # under a key of which there is no session
+            nobody = ("coordination", f"none for {row.name}")
+            answers.add(agreed(table, row, nobody, Session(), samples["started"]))
+            assert answers == {True, False} or backend == "moto", row.name
+
+
+def agreed(table: Table[Any], row: Transition, key: Key, record: Any, seen: Any) -> bool:
+    """What the row and the database both say about a record that was `seen` so."""
     given = {
         "now": NOW,
         "lost_before": NOW,
         "tenant": TENANT,
         "epoch": 1,
         "edge_id": 3,
+        "sink": 3,
+        "target": "completed",
         "seen": seen,
     }
-    expected = holds(predicate, agent, given)
-    key = (agent.session_uuid, agent.session_agent_uuid)
+    needs = row.condition
+    expected = needs is None or holds(needs, record, given)
     try:
-        compiled = condition(predicate, SessionAgent, given)
-        table.update(TENANT, key, [SessionAgent.updated_by.set("x")], compiled)
+        compiled = row_condition(row, type(record), given)
+        table.update(TENANT, key, [type(record).updated_by.set("x")], compiled)
         done = True
     except Refused:
         done = False
-    assert (name, done) == (name, expected), (predicate, difference)
+    assert (row.name, key, done) == (row.name, key, expected), seen
     return done

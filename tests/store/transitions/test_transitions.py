@@ -15,7 +15,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease
-from ai_coordination_engine.store.transitions.outcome import Applied, Rejected, applied
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected, applied
 from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
@@ -514,6 +514,13 @@ def test_an_agent_with_unfinished_predecessors_is_not_parked(agents: Agents) -> 
 # Sessions
 
 
+def after(outcome: Outcome[Session]) -> Session:
+    """The session after a transition that was written."""
+    session = applied(outcome)
+    assert session is not None
+    return session
+
+
 def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark", nonce="n")
     starts = {
@@ -521,59 +528,68 @@ def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents
         for each in ("first", "second", None)
     }
     confirm = agents.sessions.confirm
-    assert confirm(Session(*key, partition_key=TENANT, nonce="of an earlier one")) is None
+    earlier = confirm(Session(*key, partition_key=TENANT, nonce="of an earlier one"))
+    assert isinstance(earlier, Rejected)
     for _ in range(2):
         for each in ("first", "second", None):
-            session = confirm(starts[each])
+            confirmed = confirm(starts[each])
+            assert isinstance(confirmed, Applied if each == "first" else Rejected)
+            session = confirmed.record
             assert session is not None
             assert (session.unconfirmed, session.status, session.incarnation) == (
                 None,
                 "dispatched",
                 "first",
             )
-    assert confirm(Session("no", "body", partition_key=TENANT, nonce="n")) is None
+    nobody = Session("no", "body", partition_key=TENANT, nonce="n")
+    assert confirm(nobody) == Rejected(None)
 
 
 def test_a_start_that_was_taken_back_is_not_confirmed(agents: Agents) -> None:
     key = agents.session(1, unconfirmed="mark", nonce="n")
     start = Session(*key, partition_key=TENANT, nonce="n")
     agents.sessions.take_back(start)
-    assert agents.sessions.confirm(start) is None
+    assert isinstance(agents.sessions.confirm(start), Rejected)
 
 
 def test_a_session_ends_once(agents: Agents) -> None:
     key = agents.session(1)
-    session = agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {})
-    assert session is not None
+    session = after(agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {}))
     assert (session.status, session.open_sinks, session.open_sink_count) == ("completed", None, 0)
     before = agents.stored(key, SESSION)
-    tries: list[Callable[[], Any]] = [
+    repeated: list[Callable[[], Any]] = [
         lambda: agents.sessions.finish_only_sink(TENANT, key, 0, "completed", {}),
-        lambda: agents.sessions.finish_sink(TENANT, key, 0),
         lambda: agents.sessions.end_session(TENANT, key, "completed"),
+    ]
+    for again in repeated:
+        assert after(again()).status == "completed"
+    late: list[Callable[[], Any]] = [
+        lambda: agents.sessions.finish_sink(TENANT, key, 0),
+        lambda: agents.sessions.finish_only_sink(TENANT, key, 0, "failed", {}),
+        lambda: agents.sessions.end_session(TENANT, key, "failed"),
         lambda: agents.sessions.fail_session(TENANT, key, 0, {"logs": "late"}),
     ]
-    for again in tries:
-        session = again()
-        assert session is not None
-        assert session.status == "completed"
+    for other in late:
+        outcome = other()
+        assert isinstance(outcome, Rejected)
+        assert outcome.record.status == "completed"
     assert agents.stored(key, SESSION) == before
 
 
 def test_a_session_of_several_sinks_is_completed_after_the_last(agents: Agents) -> None:
     key = agents.session(3, status="in_progress")
-    for sink, left in ((1, 2), (1, 2), (0, 1)):
-        session = agents.sessions.finish_sink(TENANT, key, sink)
-        assert session is not None
-        assert session.open_sink_count == left
-    session = agents.sessions.end_session(TENANT, key, "completed")
-    assert session is not None
-    assert session.status == "in_progress"  # one is open
-    session = agents.sessions.finish_sink(TENANT, key, 2)
-    assert session is not None
+    for sink, left, kind in ((1, 2, Applied), (1, 2, Rejected), (0, 1, Applied)):
+        finished = agents.sessions.finish_sink(TENANT, key, sink)
+        assert isinstance(finished, kind)
+        assert finished.record is not None
+        assert finished.record.open_sink_count == left
+    early = agents.sessions.end_session(TENANT, key, "completed")
+    assert isinstance(early, Rejected)  # one is open
+    assert early.record is not None
+    assert early.record.status == "in_progress"
+    session = after(agents.sessions.finish_sink(TENANT, key, 2))
     assert (session.open_sink_count, session.open_sinks) == (0, None)
-    session = agents.sessions.end_session(TENANT, key, "completed")
-    assert session is not None
+    session = after(agents.sessions.end_session(TENANT, key, "completed"))
     assert session.status == "completed"
 
 
