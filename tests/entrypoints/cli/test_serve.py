@@ -1,0 +1,115 @@
+"""`ace serve`: its port, its end, its data directory, and an endpoint of somebody else."""
+
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
+from tests.kit.commands import EXAMPLES, ace, served
+
+
+def post(url: str, query: str, **options: Any) -> httpx.Response:
+    return httpx.post(url, json={"query": query}, timeout=30, **options)
+
+
+def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ace("serve", "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
+    )
+
+
+@pytest.mark.parametrize(("port", "rule"), [("65536", "<= 65535"), ("-1", ">= 0")])
+def test_a_port_that_cannot_be_is_a_clear_message(port: str, rule: str) -> None:
+    done = ace("serve", f"--port={port}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f'ace: Invalid value "{port}" for --port. Must be {rule}.')
+
+
+def test_the_default_port_gives_way_when_it_is_taken() -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8000))
+    except OSError:  # somebody else has it: as good
+        taken = socket.socket()
+    with taken:
+        done = ace("demo", "--exit")
+    assert done.returncode == 0, done.stderr
+    assert "Port 8000 is busy; using " in done.stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what is in the background
+    with served() as (process, url):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        assert post(url, "{ ping }").json()["data"]["ping"].startswith("Hello at ")
+        head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
+        address = ("127.0.0.1", int(url.split(":")[-1].split("/")[0]))
+        hung, gone = socket.create_connection(address), socket.create_connection(address)
+        for connection in (hung, gone):
+            connection.sendall(head)
+        gone.close()
+        process.send_signal(ending)
+        assert process.wait(timeout=5) == 0
+        hung.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+
+
+def test_serve_listens_on_loopback_and_refuses_other_names() -> None:
+    with served() as (_, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert post(url, "{ ping }", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_sessions_survive_a_kill(tmp_path: Path) -> None:
+    save = (
+        'mutation { insertUpdateCoordination(coordinationUuid: "c", updatedBy: "t") { coordination'
+        " { createdAt } } }"
+    )
+    read = '{ coordination(coordinationUuid: "c") { createdAt } }'
+    with served("--data-dir", str(tmp_path)) as (process, url):
+        saved = post(url, save).json()["data"]["insertUpdateCoordination"]["coordination"]
+        process.kill()
+        process.wait()
+    with served("--data-dir", str(tmp_path)) as (_, url):
+        assert post(url, read).json()["data"]["coordination"] == saved
+        second = ace("serve", "--data-dir", str(tmp_path), "--port", "0")
+        assert second.returncode == 1
+        assert (
+            second.stderr
+            == f"ace: {tmp_path} is in use by another server; stop it or choose another"
+            " directory.\n"
+        )
+
+
+def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None:
+    keys = {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }
+    with EmbeddedAws() as aws:
+        variables = {"AWS_ENDPOINT_URL": aws.endpoint_url, **keys}
+        created = ace("tables", "create", **variables)
+        assert created.returncode == 0, created.stderr
+        assert "Created ace-sessions." in created.stdout.splitlines()
+        assert ace("tables", "create", **variables).stdout == "All tables are there.\n"
+        done = ace("run", str(EXAMPLES / "hello.yaml"), **variables)
+        assert done.returncode == 0, done.stderr
+        dynamodb = boto3.client(
+            "dynamodb",
+            endpoint_url=aws.endpoint_url,
+            region_name="eu-west-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+        assert dynamodb.scan(TableName="ace-session_agents")["Count"] == 2
