@@ -19,6 +19,7 @@ from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import (
     Coordination,
+    CounterShard,
     Record,
     Session,
     SessionAgent,
@@ -29,6 +30,7 @@ from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
+    COUNTER_SHARDS,
     ENTITIES,
     SESSION,
     SESSION_AGENT,
@@ -313,12 +315,13 @@ class Loaders:
         batches = RecordsLoader(app, tenant, consistent=consistent)
         self._records: dict[str, RecordLoader[Any]] = {
             entity.name: RecordLoader(app, tenant, entity, batches, consistent=consistent)
-            for entity in ENTITIES
+            for entity in (*ENTITIES, COUNTER_SHARDS)
         }
         self.coordination: RecordLoader[Coordination] = self.of(COORDINATION)
         self.task: RecordLoader[Task] = self.of(TASK)
         self.session: RecordLoader[Session] = self.of(SESSION)
         self.session_agent: RecordLoader[SessionAgent] = self.of(SESSION_AGENT)
+        self.counter_shard: RecordLoader[CounterShard] = self.of(COUNTER_SHARDS)
         self.session_agents: ChildrenLoader[SessionAgent] = ChildrenLoader(
             app, tenant, SESSION_AGENT, consistent=consistent
         )

@@ -87,7 +87,7 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
     session = await loaders.session.load(agent.session_key)
     counter_shards = [
         each
-        for each in await loaders.session_agent.load_many(explain.counter_shard_keys(agent))
+        for each in await loaders.counter_shard.load_many(explain.counter_shard_keys(agent))
         if each
     ]
     others = [

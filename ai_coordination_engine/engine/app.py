@@ -15,6 +15,7 @@ from ai_coordination_engine.ports import (
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.transitions.counter_shards import CounterShards
 from ai_coordination_engine.store.transitions.jobs import Jobs
 from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
@@ -50,6 +51,11 @@ class App:
     def agents(self) -> SessionAgents:
         """The transitions of session agents."""
         return SessionAgents(self.records)
+
+    @cached_property
+    def counter_shards(self) -> CounterShards:
+        """The counter shards of wide joins and of many sinks."""
+        return CounterShards(self.records)
 
     @cached_property
     def runs(self) -> SessionRuns:

@@ -31,11 +31,16 @@ from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, is_handed_off
 from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION
 
-Left = Mapping[Key, SessionAgent]
-"""Successors, and counter shards of joins and sinks, as they are."""
+
+@dataclass(frozen=True)
+class Left:
+    """Successors, and counter shards of joins and sinks, as they are."""
+
+    agents: Mapping[Key, SessionAgent]
+    counter_shards: Mapping[Key, CounterShard]
 
 
 def recover(app: App, agent: SessionAgent) -> None:
@@ -113,9 +118,8 @@ class _Walk:
         )
         if not ordinals:
             return []
-        return list(
-            _read(self.app, self.session, {agent_key(ended[0], each) for each in ordinals}).values()
-        )
+        keys = {agent_key(ended[0], each) for each in ordinals}
+        return list(_read(self.app, self.session, keys, set()).agents.values())
 
 
 def finish_outstanding(
@@ -135,8 +139,10 @@ def finish_outstanding(
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
-    sink_keys = filter(None, map(sink_counter_shard_key_of, sinks))
-    left = _read(app, session, {*_keys(outgoing_edges), *sink_keys})
+    keys = {agent_key(agent, edge.ordinal) for agent, edge in outgoing_edges}
+    of_joins = {counter_shard_key_of(agent, edge) for agent, edge in outgoing_edges}
+    of_sinks = {sink_counter_shard_key_of(agent) for agent in sinks}
+    left = _read(app, session, keys, {key for key in of_joins | of_sinks if key is not None})
     for agent in sinks:
         if _owes_as_sink(session, agent, left):
             finish_sink(app, agent)
@@ -170,7 +176,7 @@ def _skips(
     other as it is.
     """
     return [
-        partial(skip_stuck, app, agent, edge, left.get(agent_key(agent, edge.ordinal)))
+        partial(skip_stuck, app, agent, edge, left.agents.get(agent_key(agent, edge.ordinal)))
         for agent, edge in outgoing_edges
         if _is_released(agent, edge, left)
     ]
@@ -190,20 +196,16 @@ def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:
     return list(latest.values())
 
 
-def _keys(outgoing_edges: Iterable[tuple[SessionAgent, Edge]]) -> set[Key]:
-    keys = {
-        (agent_key(agent, edge.ordinal), counter_shard_key_of(agent, edge))
-        for agent, edge in outgoing_edges
-    }
-    return {key for each in keys for key in each if key is not None}
-
-
-def _read(app: App, session: Session, keys: set[Key]) -> Left:
-    return (
-        app.records.get_many(SESSION_AGENT, session.partition_key, list(keys), consistent=True)
-        if keys
-        else {}
+def _read(app: App, session: Session, keys: set[Key], counter_shard_keys: set[Key]) -> Left:
+    """One BatchGetItem per 100 of both; no call where there are none."""
+    if not keys and not counter_shard_keys:
+        return Left({}, {})
+    found = app.records.get_many_of(
+        session.partition_key,
+        {SessionAgent: [*keys], CounterShard: [*counter_shard_keys]},
+        consistent=True,
     )
+    return Left(found[SessionAgent], found[CounterShard])
 
 
 def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
@@ -211,12 +213,12 @@ def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
     shard.
     """
     join, counter_shard_key = (
-        left.get(agent_key(agent, edge.ordinal)),
+        left.agents.get(agent_key(agent, edge.ordinal)),
         counter_shard_key_of(agent, edge),
     )
     if counter_shard_key is None:
         return join is None or edge_id(agent) not in (join.unfinished or ())
-    counter_shard = left.get(counter_shard_key)
+    counter_shard = left.counter_shards.get(counter_shard_key)
     if counter_shard is None or join is None:
         return True
     if edge_id(agent) in (counter_shard.unfinished or ()):
@@ -230,7 +232,7 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
         return True
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is None:
         return edge_id(agent) in (session.open_sinks or ())
-    counter_shard = left.get(counter_shard_key)
+    counter_shard = left.counter_shards.get(counter_shard_key)
     if counter_shard is None or edge_id(agent) in (counter_shard.unfinished or ()):
         return counter_shard is not None
     return not counter_shard.in_degree and edge_id(counter_shard) in (session.open_sinks or ())

@@ -17,14 +17,16 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import (
-    AllProjection,
-    GlobalSecondaryIndex,
-    IncludeProjection,
-    KeysOnlyProjection,
-)
 from pynamodb.models import Model
 
+from ai_coordination_engine.store.indexes import (
+    Inbox,
+    SessionsByStatus,
+    SessionsByTenant,
+    SessionsToWatch,
+    TasksByTenant,
+    TaskSchedulesByTenant,
+)
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
 from ai_coordination_engine.store.payload import Payload
 
@@ -120,79 +122,6 @@ class Record(Model):
             for name, attribute in cls.get_attributes().items()
             if isinstance(attribute, Payload)
         ]
-
-
-class _ByTenant(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    partition_key = UnicodeAttribute(hash_key=True)
-
-
-class TasksByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All tasks of a tenant, in order of creation."""
-
-    task_uuid = UnicodeAttribute(range_key=True)
-
-    class Meta:
-        index_name = "by_tenant"
-        projection = AllProjection()
-
-
-class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All schedules of a tenant, in order of creation."""
-
-    schedule_uuid = UnicodeAttribute(range_key=True)
-
-    class Meta:
-        index_name = "by_tenant"
-        projection = AllProjection()
-
-
-class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All sessions of a tenant, in order of creation: one write for each, for what changes of a row
-    is not in it.
-    """
-
-    session_uuid = UnicodeAttribute(range_key=True)
-
-    class Meta:
-        index_name = "by_tenant"
-        projection = KeysOnlyProjection()
-
-
-class SessionsByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Sessions by tenant and status (`store.records.session_status`), in order of creation;
-    sparse.
-    """
-
-    by_status = UnicodeAttribute(hash_key=True)
-    session_uuid = UnicodeAttribute(range_key=True)
-
-    class Meta:
-        index_name = "by_status"
-        projection = KeysOnlyProjection()
-
-
-class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Open sessions by the time at which the sweep looks at them; sparse."""
-
-    watch = UnicodeAttribute(hash_key=True)
-    watch_at = NumberAttribute(range_key=True)
-
-    class Meta:
-        index_name = "to_watch"
-        projection = IncludeProjection(["partition_key"])
-
-
-class Inbox(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Session agents that wait for a person, by tenant, in the order in which they began to wait;
-    sparse.
-    """
-
-    inbox = UnicodeAttribute(hash_key=True)
-    waits_since = UnicodeAttribute(range_key=True)
-
-    class Meta:
-        index_name = "inbox"
-        projection = AllProjection()
 
 
 class Coordination(Record):
@@ -317,7 +246,6 @@ class SessionAgent(Record):
         "agent_uuid",
         "ordinal",
         "map_ordinal",
-        "width",
         "sink_count",
     )
     session_uuid = ParentKey(hash_key=True)
@@ -348,9 +276,8 @@ class SessionAgent(Record):
     successors = Payload(null=True)
     # on a sink: how many sinks the session has; 0: asked outside a task
     sink_count = IntegerAttribute(null=True)
-    width = IntegerAttribute(null=True)  # on a counter shard: how many predecessors it stands for
     counter_shards = IntegerAttribute(null=True)  # on a wide join: how many counter shards it has
-    # an edge that it needs is off (of a counter shard: one of its edges)
+    # an edge that it needs is off
     unsatisfied = BooleanAttribute(null=True)
     upstream_failed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
     # the successors (agent uuids) that the action function chose; absent: all
@@ -404,6 +331,27 @@ class SessionAgent(Record):
     def session_key(self) -> tuple[str, str]:
         """The key of its session."""
         return self.coordination_uuid, self.session_uuid
+
+
+class CounterShard(Record):
+    """The unfinished edges that one counter shard of a wide join, or of a session's many sinks,
+    holds: an internal item beside the session agents (`store.transitions.counter_shards`).
+    """
+
+    record_name = "counter shard"
+    identity = ("partition_key", "coordination_uuid", "ordinal", "width")
+    session_uuid = ParentKey(hash_key=True)
+    session_agent_uuid = UnicodeAttribute(range_key=True)
+    coordination_uuid = UnicodeAttribute(null=True)
+    # names, with `epoch`, the edge from it to the join, or the sink that it is for the session
+    ordinal = IntegerAttribute(null=True)
+    epoch = IntegerAttribute(null=True)
+    unfinished = NumberSetAttribute(null=True)
+    in_degree = IntegerAttribute(null=True)  # how many they are
+    width = IntegerAttribute(null=True)  # for how many predecessors it stands
+    unsatisfied = BooleanAttribute(null=True)  # an edge of it that the join needs is off
+    upstream_failed = BooleanAttribute(null=True)  # because of a failure
+    notes = Payload(null=True)  # which one
 
 
 class SessionRun(Record):

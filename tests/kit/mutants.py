@@ -150,9 +150,9 @@ MUTANTS = (
     ),
     Mutant(
         "a counter shard counts as one edge",
-        "store/transitions/session_agents.py",
-        "SessionAgent.in_degree.add(-width)",
-        "SessionAgent.in_degree.add(-1)",
+        "store/transitions/edges.py",
+        "model.in_degree.add(-width)",
+        "model.in_degree.add(-1)",
         (*TRANSITIONS, "engine/graph/test_edge_outcomes.py"),
     ),
     Mutant(

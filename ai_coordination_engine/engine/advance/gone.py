@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.graph.edge_outcomes import Edge, EdgeOutcome
 from ai_coordination_engine.engine.graph.keys import agent_key, ordinal_of
 from ai_coordination_engine.engine.waits.outlook import waited_for
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.entities import COUNTER_SHARDS
 from ai_coordination_engine.store.transitions import counter_shards
 
 
@@ -77,7 +77,7 @@ def _sinks(app: App, session: Session, agents: Sequence[SessionAgent]) -> set[in
         return names
     keys = [counter_shards.sink_key(session, number) for number in names]
     found = (
-        app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True)
+        app.records.get_many(COUNTER_SHARDS, session.partition_key, keys, consistent=True)
         if keys
         else {}
     )

@@ -223,7 +223,8 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
             upstream_failed=upstream_failed,
             note=note,
         ).record
-    counter_shard = finish(
+    counter_shard = app.counter_shards.finish_edge(
+        agent.partition_key,
         counter_shard_key,
         edge_id(agent),
         unsatisfied=unsatisfied,

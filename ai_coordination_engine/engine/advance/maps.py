@@ -5,7 +5,7 @@ A claimed map is expanded: it waits as `pending` for its elements, which are wri
 page by page. When all have ended it is claimed again, and its output is the list of theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from ai_coordination_engine.engine.graph.keys import (
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.models import CounterShard, M, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
@@ -275,14 +275,14 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
     ordinals = [
         element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))
     ]
-    _put_once(app, _counter_shards(agent, ordinals))
+    _put_once(app, app.counter_shards.put_once, _counter_shards(agent, ordinals))
     template = _template(app, agent, _Asked.of(app, agent).named)
     for start in range(0, len(asked), PAGE):
         page = [
             _element(app, agent, template, ordinals[index], asked[index])
             for index in range(start, min(start + PAGE, len(asked)))
         ]
-        _put_once(app, page)
+        _put_once(app, app.agents.put_once, page)
         if not _still_waits(app, agent, page):
             return
         app.queue.send([wake(each) for each in page])
@@ -309,7 +309,7 @@ def _take_back(app: App, element: SessionAgent) -> None:
         guards.remove_blobs(app.records, SESSION_AGENT, element)
 
 
-def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[SessionAgent]:
+def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[CounterShard]:
     if agent.counter_shards is None:
         return []
     key = agent.key
@@ -390,13 +390,11 @@ def _element(
     return SessionAgent(session_uuid=key[0], session_agent_uuid=key[1], **values)
 
 
-def _put_once(app: App, records: Sequence[SessionAgent]) -> None:
+def _put_once(app: App, put: Callable[[M], bool], records: Sequence[M]) -> None:
     """Write what is not there yet: an earlier worker may have written some, and they may be
     running.
     """
-    if records and not all(
-        app.records.parallel.run([partial(app.agents.put_once, each) for each in records])
-    ):
+    if records and not all(app.records.parallel.run([partial(put, each) for each in records])):
         raise AgentFailure(
             "Another record stands under the uuid of an element of the map; run it in a new"
             " session."

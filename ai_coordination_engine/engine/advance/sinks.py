@@ -60,7 +60,7 @@ def _finish_one_sink(
     sink, width, upstream_failed, told = edge_id(agent), 1, failure is not None, failure
     has_result = agent.state == "completed"
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
-        counter_shard = app.agents.finish_edge(
+        counter_shard = app.counter_shards.finish_edge(
             agent.partition_key,
             counter_shard_key,
             edge_id(agent),

@@ -19,7 +19,7 @@ from ai_coordination_engine.engine.graph.keys import (
     ordinal_of,
 )
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED
 from ai_coordination_engine.store.transitions.counter_shards import is_wide, join_key
 
@@ -69,7 +69,7 @@ def counter_shard_keys(agent: SessionAgent) -> list[Key]:
     ]
 
 
-def neighbours(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> list[Key]:
+def neighbours(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> list[Key]:
     """The keys of the first agents that this one waits for, or because of which it was skipped."""
     if agent.ordinal is None:
         return []
@@ -77,7 +77,7 @@ def neighbours(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> l
     return [agent_key(agent, ordinal_of(int(each))) for each in before[:NAMED]]
 
 
-def _before(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> Sequence[float]:
+def _before(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> Sequence[float]:
     """The names of the edges from those that it waits for, or the ordinals of all before it when it
     was skipped.
     """
@@ -85,7 +85,7 @@ def _before(agent: SessionAgent, counter_shards: Sequence[SessionAgent]) -> Sequ
         return predecessor_ordinals(agent)
     if agent.state not in ("initial", "pending"):
         return []
-    waiting = counter_shards if is_wide(agent) else [agent]
+    waiting: Sequence[SessionAgent | CounterShard] = counter_shards if is_wide(agent) else [agent]
     return [edge for each in waiting for edge in sorted(each.unfinished or ())]
 
 

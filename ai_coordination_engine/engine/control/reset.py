@@ -29,7 +29,7 @@ from ai_coordination_engine.engine.graph.keys import (
     family,
 )
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 
@@ -45,7 +45,7 @@ def go_on(app: App, session: Session) -> Session:
             break
         app.records.parallel.run(calls)
     refills = [
-        partial(app.agents.refill, each, session.epoch)
+        partial(app.counter_shards.refill, each, session.epoch)
         for each in scene.sink_counter_shards(session)
     ]
     app.records.parallel.run([*refills] or [lambda: None])
@@ -166,7 +166,7 @@ class Scene:
         """The writes that set these agents back; their counter shards are filled first."""
         epoch = self.epoch
         refills = [
-            partial(self.app.agents.refill, counter_shard, epoch)
+            partial(self.app.counter_shards.refill, counter_shard, epoch)
             for each in agents
             for counter_shard in self._counter_shards(each)
         ]
@@ -187,7 +187,7 @@ class Scene:
             for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)
         ]
 
-    def sink_counter_shards(self, session: Session) -> list[SessionAgent]:
+    def sink_counter_shards(self, session: Session) -> list[CounterShard]:
         """The counter shards of many sinks, full."""
         ordinals = [each.ordinal for each in self._sinks]
         return self._full(
@@ -309,7 +309,7 @@ class Scene:
         values = as_planned(self.app, agent, before, self.epoch)
         return {**values, "mapped": None, "elements_sent": None}
 
-    def _counter_shards(self, agent: SessionAgent) -> list[SessionAgent]:
+    def _counter_shards(self, agent: SessionAgent) -> list[CounterShard]:
         count, before = self._counter_shard_count(agent), self._before(agent)
         key = agent.key
         return (
@@ -326,7 +326,7 @@ class Scene:
         ordinals: Sequence[int],
         count: int,
         key: Callable[[int], Key],
-    ) -> list[SessionAgent]:
+    ) -> list[CounterShard]:
         spread = counter_shards.spread(ordinals, count) if count else {}
         return [
             counter_shards.counter_shard(

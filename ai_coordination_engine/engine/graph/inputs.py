@@ -21,7 +21,7 @@ from ai_coordination_engine.engine.graph.keys import (
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.entities import COUNTER_SHARDS, SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
 
 MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
@@ -221,7 +221,7 @@ def _unfinished(app: App, agent: SessionAgent) -> int:
         for each in agent.unfinished or ()
     ]
     found = (
-        app.records.get_many(SESSION_AGENT, agent.partition_key, keys, consistent=True)
+        app.records.get_many(COUNTER_SHARDS, agent.partition_key, keys, consistent=True)
         if keys
         else {}
     )

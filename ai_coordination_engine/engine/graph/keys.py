@@ -3,7 +3,7 @@
 from ai_coordination_engine.domain.graph import MAX_AGENTS
 from ai_coordination_engine.domain.ids import sibling_uuid
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.records.begun import agent_key_of
 
 MAX_ELEMENTS = 10_000  # of one map
@@ -58,8 +58,8 @@ def counter_shard_number(edge_id: float) -> int:
     return ordinal_of(int(edge_id)) % MAX_ELEMENTS
 
 
-def edge_id(agent: SessionAgent) -> int:
-    """The name of the edges that start at an agent.
+def edge_id(agent: SessionAgent | CounterShard) -> int:
+    """The name of the edges that start at an agent, or of that from a counter shard to its join.
 
     Setting an agent back renames them, so that a late worker who still releases the old ones
     changes nothing.

@@ -28,10 +28,10 @@ from ai_coordination_engine.engine.control.reset import (
 from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.engine.planning.session_agents import Filling
-from ai_coordination_engine.engine.planning.writing import reserve, write_and_confirm
+from ai_coordination_engine.engine.planning.writing import Planned, reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
@@ -304,7 +304,7 @@ class Fork:
 
     # Its agents
 
-    def _records(self, session: Session) -> list[SessionAgent]:
+    def _records(self, session: Session) -> list[Planned]:
         kept = set(self.app.records.load(session.restart)["kept"])
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
@@ -314,7 +314,7 @@ class Fork:
             )
         fresh = self._fresh_ones(kept)
         copied = [self._copy(session, each, share) for each in taken]
-        records = [
+        records: list[Planned] = [
             *copied,
             *(record for each in fresh for record in self._fresh(session, each, share)),
         ]
@@ -342,7 +342,7 @@ class Fork:
             map_ordinal=agent.map_ordinal,
         )
 
-    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[SessionAgent]:
+    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[Planned]:
         """An agent that is to run, and the counter shards of a wide join."""
         app, key = self.app, agent_key(session, agent.ordinal)
         # called at once
@@ -455,7 +455,7 @@ class Fork:
             "updated_by": session.updated_by,
         }
 
-    def _sinks(self, session: Session) -> list[SessionAgent]:
+    def _sinks(self, session: Session) -> list[CounterShard]:
         ordinals = [each.ordinal for each in self.agents if each.sink_count]
         sinks = next(each.sink_count for each in self.agents if each.sink_count)
         count = how_many(sinks or 0)

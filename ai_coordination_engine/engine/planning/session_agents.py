@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
 from ai_coordination_engine.engine.graph.keys import agent_key
 from ai_coordination_engine.engine.graph.sharing import MAX_WRITTEN, Sharing, too_much
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.transitions import counter_shards
 
@@ -133,7 +133,7 @@ def session_agents(
     return agents
 
 
-def session_counter_shards(session: Session, planned: Plan) -> list[SessionAgent]:
+def session_counter_shards(session: Session, planned: Plan) -> list[CounterShard]:
     """The counter shards of the wide joins of a plan, and of its sinks when there are many."""
     found = []
     for each in planned.agents:

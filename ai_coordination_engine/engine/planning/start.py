@@ -40,6 +40,7 @@ from ai_coordination_engine.engine.planning.session_agents import (
     session_counter_shards,
 )
 from ai_coordination_engine.engine.planning.writing import (
+    Planned,
     is_same,
     reserve,
     write_and_begin,
@@ -92,8 +93,12 @@ def execute_procedure(
         subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
         agents = session_agents(app, stored, planned, subtasks)
     first, *others = agents
-    begin = write_and_confirm if stored.incarnation is not None else write_and_begin
-    confirmed = begin(app, stored, [first, *session_counter_shards(stored, planned), *others])
+    beside: list[Planned] = [*session_counter_shards(stored, planned), *others]
+    confirmed = (
+        write_and_confirm(app, stored, [first, *beside])
+        if stored.incarnation is not None
+        else write_and_begin(app, stored, first, beside)
+    )
     if confirmed is None:  # an equal start has fenced it, and goes on or has died
         return execute_procedure(
             app, tenant, replace(start, session_uuid=session.session_uuid), warn

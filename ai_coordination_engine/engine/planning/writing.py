@@ -8,12 +8,14 @@ from functools import partial
 from ai_coordination_engine.engine.advance.ending import remove_strays
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.begun import tell
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.outcome import Applied
+
+Planned = SessionAgent | CounterShard
 
 
 def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
@@ -75,14 +77,15 @@ def _is_going(app: App, old: Session) -> bool:
     )
 
 
-def write_and_begin(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session | None:
+def write_and_begin(
+    app: App, session: Session, first: SessionAgent, others: Sequence[Planned]
+) -> Session | None:
     """Write the agents and counter shards of a session that this start has written, the first agent
     last: that confirms it.
 
     Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one
     confirms.
     """
-    first, *others = agents
     if not _written(app, session, others):
         _undo(app, session, None, is_gone=True)
     if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
@@ -108,13 +111,13 @@ def _confirmed(session: Session, first: SessionAgent) -> Session:
     return stored
 
 
-def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]) -> Session:
+def write_and_confirm(app: App, session: Session, planned: Sequence[Planned]) -> Session:
     """Write agents and counter shards, read the coordination again and make the session visible;
     the session as it is then.
 
     The start is taken back when the coordination is gone, or an equal start was faster.
     """
-    is_there = _written(app, session, agents)
+    is_there = _written(app, session, planned)
     return _undo(
         app,
         session,
@@ -123,7 +126,7 @@ def write_and_confirm(app: App, session: Session, agents: Sequence[SessionAgent]
     )
 
 
-def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
+def _written(app: App, session: Session, planned: Sequence[Planned]) -> bool:
     """Write agents and counter shards, and see whether the coordination is there: read once the
     session is written.
 
@@ -134,7 +137,7 @@ def _written(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool
     parent = partial(
         app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid)
     )
-    calls: list[Callable[[], object]] = [parent, *app.agents.writes(agents)]
+    calls: list[Callable[[], object]] = [parent, *app.agents.writes(planned)]
     return app.records.parallel.run(calls)[0] is not None
 
 

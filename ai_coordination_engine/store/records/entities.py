@@ -11,6 +11,7 @@ from ai_coordination_engine.domain import records
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store.models import (
     Coordination,
+    CounterShard,
     M,
     Session,
     SessionAgent,
@@ -135,6 +136,8 @@ SESSION_AGENT = Entity(
 )
 INBOX = replace(SESSION_AGENT, newest_first=True, index=("inbox", "inbox", "waits_since"))
 """Session agents that wait for a person, as a list of their own: no record, and nobody's child."""
+COUNTER_SHARDS = Entity(CounterShard, parent=SESSION)
+"""Internal items beside the session agents: no record, and nobody's child."""
 SESSION_RUN = Entity(
     SessionRun,
     parent=SESSION,

@@ -20,7 +20,7 @@ from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import M, Record, Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, M, Record, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
@@ -48,6 +48,7 @@ class Repository:
         self.tables: dict[type[Record], Table[Any]] = {
             entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
         }
+        self.tables[CounterShard] = self.tables[SessionAgent].holding(CounterShard)
         self.blobs: Blobs = blobs
         self.clock = clock
         self.parallel = Parallel()

@@ -161,9 +161,9 @@ class Table(Generic[M]):
             if refused.old is None or not record.is_same(refused.old):
                 raise
 
-    def put_many(self, records: Sequence[M]) -> None:
-        """Write whole items without a condition; at most 25 a request; returns when all are
-        accepted.
+    def put_many(self, records: Sequence[Record]) -> None:
+        """Write whole items, of whichever models the table holds, without a condition; at most 25 a
+        request; returns when all are accepted.
         """
         requests = [{"PutRequest": {"Item": record.serialize()}} for record in records]
         write_items(self._connection, self.name, requests)
@@ -440,22 +440,25 @@ def get_many_of(
     """The items that exist among the keys of each table, all of one request's meter and of one
     database; one request per 100 keys, and one more where DynamoDB leaves some over.
     """
-    by_name = {table.name: table for table in wanted}
     found: dict[Table[Any], dict[Key, Any]] = {table: {} for table in wanted}
-    keys = [
-        (table.name, table.raw_key(tenant, {table.hash_key: key[0], table.range_key: key[1]}))
-        for table, keys in wanted.items()
-        for key in dict.fromkeys(keys)
+    by_name = {table.name: table for table in wanted}
+    # one table may hold items of several models
+    asked: dict[tuple[str, str, str], Table[Any]] = {}
+    for table, keys in wanted.items():
+        asked |= {(table.name, table._stored(tenant, key), key[1]): table for key in keys}
+    raw_keys = [
+        (name, {by_name[name].hash_key: {"S": own}, by_name[name].range_key: {"S": range_value}})
+        for name, own, range_value in asked
     ]
     first = next(iter(wanted))
-    for answer in get_items(first._connection, keys, consistent=consistent):
+    for answer in get_items(first._connection, raw_keys, consistent=consistent):
         first._charge([item for items in answer.values() for item in items])
         for name, items in answer.items():
-            table = by_name[name]
             for item in items:
+                own, range_value = item[by_name[name].hash_key], item[by_name[name].range_key]
+                table = asked[name, own["S"], range_value["S"]]
                 record = table.model.from_raw_data(item)
-                key = getattr(record, table.hash_key), getattr(record, table.range_key)
-                found[table][key] = record
+                found[table][record.key] = record
     return found
 
 

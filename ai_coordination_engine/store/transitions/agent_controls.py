@@ -5,12 +5,10 @@ paused, or set back.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from ai_coordination_engine.domain.lifecycle import agents as rows
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 from ai_coordination_engine.store.transitions.attempts import ended_with
 from ai_coordination_engine.store.transitions.outcome import Outcome
@@ -72,12 +70,3 @@ class AgentControls(AgentWrites):
         runs = None if recorded else ended_with(agent)
         given = {**values, "epoch": epoch, "set_back": epoch, "lost_runs": runs or None}
         self._write(rows.RESET, agent, *assignments(SessionAgent, given), self._now(), epoch=epoch)
-
-    def refill(self, counter_shard: SessionAgent, epoch: int) -> None:
-        """Write a counter shard anew, once an epoch."""
-        counter_shard.epoch = epoch
-        with suppress(Refused):
-            self._agents.put(
-                counter_shard,
-                self._condition(rows.REFILL, counter_shard.partition_key, epoch=epoch),
-            )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.models import CounterShard, SessionAgent
 from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
@@ -12,13 +12,13 @@ from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 class AgentStarts(AgentWrites):
     """The first writes of session agents."""
 
-    def writes(self, agents: Sequence[SessionAgent]) -> list[Callable[[], None]]:
-        """What writes the agents of a session that nobody runs yet, without a condition: one
-        request each for 25 of them.
+    def writes(self, planned: Sequence[SessionAgent | CounterShard]) -> list[Callable[[], None]]:
+        """What writes the agents and counter shards of a session that nobody runs yet, without a
+        condition: one request each for 25 of them.
         """
         return [
-            partial(self._agents.put_many, agents[start : start + BATCH_WRITE_LIMIT])
-            for start in range(0, len(agents), BATCH_WRITE_LIMIT)
+            partial(self._agents.put_many, planned[start : start + BATCH_WRITE_LIMIT])
+            for start in range(0, len(planned), BATCH_WRITE_LIMIT)
         ]
 
     def put_once(self, agent: SessionAgent) -> bool:

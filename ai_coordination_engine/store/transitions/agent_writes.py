@@ -13,7 +13,7 @@ from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import ending
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
-from ai_coordination_engine.store.transitions.rows import condition, update
+from ai_coordination_engine.store.transitions.rows import row_condition, update
 
 
 class AgentWrites:
@@ -42,7 +42,7 @@ class AgentWrites:
         return Applied(changed)
 
     def _condition(self, row: Transition, tenant: str, **given: Any) -> Any:
-        return row.condition and condition(row.condition, SessionAgent, {"tenant": tenant, **given})
+        return row_condition(row, SessionAgent, {"tenant": tenant, **given})
 
     def _ending(self) -> list[Action]:
         return [ending(self._clock.now().timestamp()), self._now()]

@@ -8,12 +8,20 @@ takes it off the join, by its whole width. A session of many sinks is counted in
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from ai_coordination_engine.domain.ids import sibling_uuid
+from ai_coordination_engine.domain.lifecycle import agents as rows
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.parent_keys import internal
 from ai_coordination_engine.store.records.begun import agent_key_of
+from ai_coordination_engine.store.records.entities import COUNTER_SHARDS
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.edges import removing
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
+from ai_coordination_engine.store.transitions.rows import row_condition
 
 COUNTER_SHARD = 100  # predecessors of a join, or sinks of a session, that need no counter shards
 _LAST = 2**32 - 1  # no agent has this ordinal
@@ -79,9 +87,9 @@ def keys_of(agents: Iterable[SessionAgent]) -> Iterator[Key]:
 
 def counter_shard(
     key: Key, of: Session | SessionAgent, edges: set[int], ordinal: int | None = None
-) -> SessionAgent:
+) -> CounterShard:
     """A new counter shard of these edges; its ordinal is its number unless another is given."""
-    return SessionAgent(
+    return CounterShard(
         *key,
         ordinal=int(key[1]) if ordinal is None else ordinal,
         partition_key=of.partition_key,
@@ -90,3 +98,57 @@ def counter_shard(
         in_degree=len(edges),
         width=len(edges),
     )
+
+
+class CounterShards:
+    """The counter shards of one store. Thread-safe."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._table = repository.table(COUNTER_SHARDS)
+        self._clock = repository.clock
+
+    def finish_edge(
+        self,
+        tenant: str,
+        key: Key,
+        edge_id: int,
+        *,
+        unsatisfied: bool = False,
+        upstream_failed: bool = False,
+        note: str | None = None,
+    ) -> Outcome[CounterShard]:
+        """Remove one named edge of those that a counter shard holds, as `SessionAgents.finish_edge`
+        does.
+        """
+        edge = removing(
+            CounterShard,
+            edge_id,
+            1,
+            unsatisfied=unsatisfied,
+            upstream_failed=upstream_failed,
+            note=note,
+        )
+        actions = [*edge, CounterShard.updated_at.set(self._clock.now())]
+        is_open = row_condition(rows.FINISH_EDGE, CounterShard, {"edge_id": edge_id})
+        try:
+            return Applied(self._table.update(tenant, key, actions, is_open))
+        except Refused as refused:
+            return Rejected(refused.old)
+
+    def put_once(self, counter_shard: CounterShard) -> bool:
+        """Write a counter shard unless it stands there, whatever became of it since; False: another
+        item does.
+        """
+        try:
+            self._table.put_new(counter_shard)
+        except Refused:
+            return False
+        return True
+
+    def refill(self, counter_shard: CounterShard, epoch: int) -> None:
+        """Write a counter shard anew, once an epoch."""
+        counter_shard.epoch = epoch
+        with suppress(Refused):
+            self._table.put(
+                counter_shard, row_condition(rows.REFILL, CounterShard, {"epoch": epoch})
+            )

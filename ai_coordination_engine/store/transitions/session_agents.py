@@ -16,6 +16,7 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_attempts import AgentAttempts
 from ai_coordination_engine.store.transitions.agent_controls import AgentControls
 from ai_coordination_engine.store.transitions.agent_starts import AgentStarts
+from ai_coordination_engine.store.transitions.edges import removing
 from ai_coordination_engine.store.transitions.outcome import (
     Applied,
     Outcome,
@@ -48,15 +49,16 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         only some. `unsatisfied`: the agent needs it, and will be skipped; `note` says why, unless
         an earlier one did. `upstream_failed`: that is because of a failure.
         """
-        actions = [
-            SessionAgent.unfinished.delete([edge_id]),
-            SessionAgent.in_degree.add(-width),
-            *([SessionAgent.still_needed.add(-1)] if arrives else []),
-            *([SessionAgent.unsatisfied.set(True)] if unsatisfied else []),
-            *([SessionAgent.upstream_failed.set(True)] if upstream_failed else []),
-            *([SessionAgent.notes.set(SessionAgent.notes | note)] if note else []),
-            self._now(),
-        ]
+        edge = removing(
+            SessionAgent,
+            edge_id,
+            width,
+            unsatisfied=unsatisfied,
+            upstream_failed=upstream_failed,
+            note=note,
+        )
+        arriving = [SessionAgent.still_needed.add(-1)] if arrives else []
+        actions = [*edge, *arriving, self._now()]
         return self._write_at(rows.FINISH_EDGE, tenant, key, actions, edge_id=edge_id)
 
     def skip(

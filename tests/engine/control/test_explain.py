@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.control.explain import (
     neighbours,
 )
 from ai_coordination_engine.engine.graph.keys import agent_key
-from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.transitions.counter_shards import join_key
 
@@ -484,7 +484,7 @@ def test_the_first_unfinished_predecessors_are_read() -> None:
 def test_of_a_wide_join_the_first_counter_shard_is_read_and_then_whom_it_waits_for() -> None:
     waiting = agent(500, in_degree=300, unfinished={2, 1}, counter_shards=5)
     assert counter_shard_keys(waiting) == [join_key(("s", waiting.session_agent_uuid), 0, 1)]
-    counter_shard = SessionAgent("x", "y", unfinished={7, 3})
+    counter_shard = CounterShard("x", "y", unfinished={7, 3})
     assert neighbours(waiting, [counter_shard]) == [agent_key(waiting, 3), agent_key(waiting, 7)]
 
 
