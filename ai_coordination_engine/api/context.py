@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.tables.meter import Budget, Meter
+from ai_coordination_engine.store.meter import Budget, Meter
 
 T = TypeVar("T")
 

@@ -27,10 +27,10 @@ from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import LIST
 from ai_coordination_engine.store.models import Record
 from ai_coordination_engine.store.records import guards, lists
 from ai_coordination_engine.store.records.entities import COORDINATION, Entity
-from ai_coordination_engine.store.tables.meter import LIST
 
 Write = Callable[[Context, "Resource", Arguments], object]
 """Writes a record, outside the event loop."""
@@ -71,10 +71,8 @@ class Resource:
 
 def key_names(entity: Entity[Any]) -> tuple[str, ...]:
     """The arguments that make a record's key; the tenant is never one."""
-    schema = {
-        each["KeyType"]: each["AttributeName"] for each in entity.model._get_schema()["key_schema"]
-    }
-    return (schema["RANGE"],) if entity is COORDINATION else (schema["HASH"], schema["RANGE"])
+    hash_key, range_key = entity.model.key_names()
+    return (range_key,) if entity is COORDINATION else (hash_key, range_key)
 
 
 def key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key:

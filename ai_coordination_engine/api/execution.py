@@ -24,7 +24,7 @@ from graphql import (
 )
 from graphql.pyutils import AwaitableOrValue, Path, Undefined
 
-from ai_coordination_engine.store.tables.meter import MUTATION_ANSWER, Meter, OverBudget
+from ai_coordination_engine.store.meter import MUTATION_ANSWER, Meter, OverBudget
 
 OBJECT = 4  # units of cost for an object, beside one for each of its fields
 # lengths of a text that needs no closer look, and of what is neither text nor JSON

@@ -38,8 +38,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.records.repository import visible
-from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
+from ai_coordination_engine.store.records.repository import AT_ONCE, visible
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")
@@ -59,7 +58,7 @@ class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
         keys: dict[type[Record], list[Key]] = defaultdict(list)
         for model, key in wanted:
             keys[model].append(key)
-        fits = len(wanted) <= BATCH_GET_LIMIT
+        fits = len(wanted) <= AT_ONCE
         parts = [keys] if fits else [{model: each} for model, each in keys.items()]
         found: dict[type[Record], dict[Key, Any]] = {}
         for part in await asyncio.gather(*map(self._read, parts)):

@@ -32,8 +32,8 @@ from graphql.language import BooleanValueNode, InlineFragmentNode
 
 from ai_coordination_engine.api.execution import OBJECT
 from ai_coordination_engine.errors import TooComplex
+from ai_coordination_engine.store.meter import ADVICE, CALL, LIST, RECORD
 from ai_coordination_engine.store.records.lists import DEFAULT_LIMIT, MAX_LIMIT
-from ai_coordination_engine.store.tables.meter import ADVICE, CALL, LIST, RECORD
 
 FIELD = 1
 CHILDREN = 10  # records of a nested list without a limit

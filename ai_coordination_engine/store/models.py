@@ -105,8 +105,13 @@ class Record(Model):
     @property
     def key(self) -> tuple[str, str]:
         """The bare hash and range key."""
-        hash_key, range_key = _key_names(type(self))
+        hash_key, range_key = self.key_names()
         return getattr(self, hash_key), getattr(self, range_key)
+
+    @classmethod
+    def key_names(cls) -> tuple[str, str]:
+        """The attributes that hold the hash and the range key."""
+        return _key_names(cls)
 
     def is_same(self, other: "Record") -> bool:
         """Whether another item under the same key is this record, in whatever state, and not

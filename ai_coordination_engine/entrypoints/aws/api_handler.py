@@ -13,7 +13,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.invocations import Invocations
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.tables.meter import ALONE
+from ai_coordination_engine.store.meter import ALONE
 
 Handler = Callable[[object, object], dict[str, object]]
 

@@ -12,10 +12,10 @@ from typing import Any
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.models import M, Record, Session, SessionAgent
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import is_starting
-from ai_coordination_engine.store.records.entities import SESSION_AGENT, Entity
+from ai_coordination_engine.store.records.entities import Entity
 from ai_coordination_engine.store.records.repository import Repository, blob_prefix, is_below
 from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
@@ -119,14 +119,13 @@ def _remove(
         remove_blobs(repository, entity, old)
 
 
-def remove_blobs(repository: Repository, entity: Entity[Any], record: Any) -> None:
+def remove_blobs(repository: Repository, entity: Entity[M], record: M) -> None:
     """Delete what a record that is gone, or going, may have stored in blobs: those of no other,
     whatever its key.
     """
     if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
-        table = repository.table(entity)
-        key = (getattr(record, table.hash_key), getattr(record, table.range_key))
-        repository.blobs.delete_all(blob_prefix(entity, record.partition_key, key, record.nonce))
+        prefix = blob_prefix(entity, record.partition_key, record.key, record.nonce)
+        repository.blobs.delete_all(prefix)
 
 
 def _may_have_stored(agent: SessionAgent) -> bool:
@@ -222,7 +221,7 @@ def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Ses
     return [each for each in over if id(each) not in asked], unsure
 
 
-def swept(repository: Repository, entity: Entity[Any], tenant: str, record: Record) -> bool:
+def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> bool:
     """Whether the record is gone: the reservation of a writer that crashed or gave up, and first
     what hung below it.
 
@@ -231,9 +230,7 @@ def swept(repository: Repository, entity: Entity[Any], tenant: str, record: Reco
     """
     if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
         return False
-    table = repository.table(entity)
-    key = (getattr(record, table.hash_key), getattr(record, table.range_key))
-    mark = record.unconfirmed
+    table, key, mark = repository.table(entity), record.key, record.unconfirmed
     if is_starting(record) and not starts.fence(repository, record):
         return False
     if entity.guards:  # a writer that was only slow must not confirm it while its children go
@@ -255,16 +252,17 @@ def swept(repository: Repository, entity: Entity[Any], tenant: str, record: Reco
 
 
 def remove_many(
-    repository: Repository, entity: Entity[Any], tenant: str, records: Sequence[Any]
+    repository: Repository, entity: Entity[M], tenant: str, records: Sequence[M]
 ) -> None:
     """Delete records that nobody counts or sees, 25 a request: first what is found through them
     alone.
     """
     table = repository.table(entity)
-    keys = [(getattr(each, table.hash_key), getattr(each, table.range_key)) for each in records]
+    keys = [each.key for each in records]
+    agents = [each for each in records if isinstance(each, SessionAgent)]
     for each in records:
         remove_blobs(repository, entity, each)
-    for every in (list(counter_shards.keys_of(records)) if entity is SESSION_AGENT else [], keys):
+    for every in (list(counter_shards.keys_of(agents)), keys):
         batches = [
             every[start : start + BATCH_WRITE_LIMIT]
             for start in range(0, len(every), BATCH_WRITE_LIMIT)

@@ -221,12 +221,8 @@ def _with_rows(
     """The rows that an index names, read in batches (of `size`, where no more are wanted, for the
     index is read in pages of that); None for one that has gone since.
     """
-    table = repository.table(entity)
     while page := list(islice(source, min(size or BATCH_GET_LIMIT, BATCH_GET_LIMIT))):
-        keys = [
-            each and (getattr(each, table.hash_key), getattr(each, table.range_key))
-            for each, _ in page
-        ]
+        keys = [each and each.key for each, _ in page]
         found = repository.get_many(entity, tenant, [key for key in keys if key])
         yield from (
             (key and found.get(key), position)

@@ -20,18 +20,21 @@ from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import CounterShard, M, Record, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
-from ai_coordination_engine.store.tables.meter import Meter, MeteredBlobs
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.parallel import Parallel
 from ai_coordination_engine.store.tables.table import Refused, Table, get_many_of
 from ai_coordination_engine.store.transitions.rows import condition as compiled
 from ai_coordination_engine.store.transitions.rows import same
 
 T = TypeVar("T")
+AT_ONCE = BATCH_GET_LIMIT
+"""Records that one request reads."""
 _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming Amazon S3 objects")
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
 """Makes the attributes to write from the parent (None when it was not asked for) and whether the

@@ -7,7 +7,7 @@ from typing import Any
 from pynamodb.connection import Connection
 
 from ai_coordination_engine.backend import Backoff
-from ai_coordination_engine.store.tables.meter import charge_write
+from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.tables.translation import SERVICE, of_the_database
 
 BATCH_GET_LIMIT = 100

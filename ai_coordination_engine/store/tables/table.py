@@ -29,10 +29,10 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, charge_write
 from ai_coordination_engine.store.models import M, Record
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.tables.batches import RawKey, get_items, write_items
-from ai_coordination_engine.store.tables.meter import CALL, COUNTED, Meter, charge_write
 from ai_coordination_engine.store.tables.translation import of_the_database
 
 Other = TypeVar("Other", bound=Record)
@@ -60,8 +60,7 @@ class Table(Generic[M]):
         self.name = f"{prefix}-{model.Meta.table_name}"
         self._connection = connection
         schema = model._get_schema()
-        names = {key["KeyType"]: key["AttributeName"] for key in schema["key_schema"]}
-        self.hash_key, self.range_key = names["HASH"], names["RANGE"]
+        self.hash_key, self.range_key = model.key_names()
         attribute = model.get_attributes()[self.hash_key]
         self._above = attribute if isinstance(attribute, ParentKey) else None
         self.shards = self._above.shards if self._above else 1

@@ -12,8 +12,8 @@ import pytest
 from ai_coordination_engine import backend
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import CALL, RECORD, Budget, Meter, OverBudget
 from ai_coordination_engine.store.models import Record, SessionRun, Task
-from ai_coordination_engine.store.tables.meter import CALL, RECORD, Budget, Meter, OverBudget
 from ai_coordination_engine.store.tables.table import Table, get_many_of
 
 Taken = Callable[[int, int], int]
