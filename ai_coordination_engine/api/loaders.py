@@ -19,12 +19,9 @@ from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import (
     Coordination,
-    CounterShard,
     Record,
-    Session,
     SessionAgent,
     SessionRun,
-    Task,
 )
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.begun import is_starting
@@ -316,17 +313,13 @@ class Loaders:
             entity.name: RecordLoader(app, tenant, entity, batches, consistent=consistent)
             for entity in (*ENTITIES, COUNTER_SHARDS)
         }
-        self.coordination: RecordLoader[Coordination] = self.of(COORDINATION)
-        self.task: RecordLoader[Task] = self.of(TASK)
-        self.session: RecordLoader[Session] = self.of(SESSION)
-        self.session_agent: RecordLoader[SessionAgent] = self.of(SESSION_AGENT)
-        self.counter_shard: RecordLoader[CounterShard] = self.of(COUNTER_SHARDS)
-        self.session_agents: ChildrenLoader[SessionAgent] = ChildrenLoader(
-            app, tenant, SESSION_AGENT, consistent=consistent
-        )
-        self.session_runs: ChildrenLoader[SessionRun] = ChildrenLoader(
-            app, tenant, SESSION_RUN, consistent=consistent
-        )
+        self.coordination = self.of(COORDINATION)
+        self.task = self.of(TASK)
+        self.session = self.of(SESSION)
+        self.session_agent = self.of(SESSION_AGENT)
+        self.counter_shard = self.of(COUNTER_SHARDS)
+        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT, consistent=consistent)
+        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
         self.agent_input = WorkedOutLoader(app, _given)
         self.in_degree = WorkedOutLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
@@ -335,6 +328,6 @@ class Loaders:
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 
-    def of(self, entity: Entity[R]) -> RecordLoader[Any]:
+    def of(self, entity: Entity[R]) -> RecordLoader[R]:
         """The records of an entity."""
         return self._records[entity.name]

@@ -4,7 +4,7 @@ has one.
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -12,28 +12,32 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
+from ai_coordination_engine.store.models import M
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.batches import RawKey
 from ai_coordination_engine.store.tables.table import Table
 
+Page = tuple[list[M], RawKey | None]
+"""Records, and the key to go on from (None at the end)."""
+
 
 def rows(
     repository: Repository,
-    table: Table[Any],
+    table: Table[M],
     tenant: str,
     hash_value: str,
     after: str | None,
     size: int | None,
     *,
     newest: bool,
-) -> Iterator[Any]:
+) -> Iterator[M]:
     """The rows after a range key, of which `size` are wanted; the first page of each shard is read
     at the same time.
     """
     limit = None if size is None else _share(size, table.shards)
     read = partial(table.query, tenant, hash_value, limit=limit, forward=not newest)
 
-    def going_on(shard: int, page: list[Any], start: RawKey | None) -> Iterator[Any]:
+    def going_on(shard: int, page: list[M], start: RawKey | None) -> Iterator[M]:
         yield from page
         while start is not None:
             page, start = read(after=start, shard=shard)
@@ -47,13 +51,13 @@ def rows(
 
 def rest_if_short(
     repository: Repository,
-    table: Table[Any],
+    table: Table[M],
     tenant: str,
     hash_value: str,
     after: str | None,
     *,
     newest: bool,
-) -> Iterator[Any] | None:
+) -> Iterator[M] | None:
     """All rows after a range key when one request of each shard reads them; None when there are
     more.
     """
@@ -95,17 +99,17 @@ def skip(
 
 def _first_pages(
     repository: Repository,
-    table: Table[Any],
+    table: Table[M],
     tenant: str,
     hash_value: str,
     after: str | None,
-    read: Any,
-) -> list[tuple[list[Any], RawKey | None]]:
+    read: Callable[..., Page[M]],
+) -> list[Page[M]]:
     """What each shard has after a range key, and where to go on: read at the same time."""
 
-    def page(shard: int) -> tuple[list[Any], RawKey | None]:
+    def page(shard: int) -> Page[M]:
         start = table.after(tenant, hash_value, after, shard) if after is not None else None
-        return read(after=start, shard=shard)  # type: ignore[no-any-return]
+        return read(after=start, shard=shard)
 
     pages = repository.parallel.run([partial(page, shard) for shard in range(table.shards)])
     repository.look_at_starts([each for found, _ in pages for each in found])
