@@ -12,9 +12,17 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_ready, phase
+from ai_coordination_engine.domain.lifecycle.schedules import SCHEDULE_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.sessions import SESSION_TRANSITIONS
-from ai_coordination_engine.domain.lifecycle.transition import Transition
+from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.predicates import holds
+from ai_coordination_engine.domain.statuses import (
+    AGENT_STATES,
+    OPEN_AGENT_STATES,
+    OPEN_SESSION_STATUSES,
+    SCHEDULE_STATUSES,
+    SESSION_STATUSES,
+)
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -159,6 +167,23 @@ def test_what_is_ready_is_claimed_now_or_after_its_backoff_or_its_person() -> No
         *("a root", "a join that has enough", "asks", "backs off", "backed off"),
         *("set back", "planned"),
     }
+
+
+def test_what_a_client_may_set_by_hand_is_a_column_of_the_rows() -> None:
+    for rows, states in (
+        (AGENT_TRANSITIONS, AGENT_STATES),
+        (SESSION_TRANSITIONS, SESSION_STATUSES),
+        (SCHEDULE_TRANSITIONS, SCHEDULE_STATUSES),
+    ):
+        found = {state: row_by_hand(rows, state) for state in (*states, "unheard", None)}
+        assert {state for state, row in found.items() if row is not None} == {*states}
+    ends = row_by_hand(AGENT_TRANSITIONS, "skipped")
+    assert ends is not None
+    assert (ends.name, ends.target) == ("end_by_hand", "skipped")
+    assert ends.source == (*OPEN_AGENT_STATES, "skipped")
+    pauses = row_by_hand(SESSION_TRANSITIONS, "paused")
+    assert pauses is not None
+    assert pauses.source == OPEN_SESSION_STATUSES
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Local.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected, applied
+from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
@@ -601,3 +603,34 @@ def test_a_terminal_session_stays_what_it_is(agents: Agents, status: str) -> Non
     agents.sessions.end_session(TENANT, key, "completed")
     agents.sessions.fail_session(TENANT, key, 0, {"logs": "late"})
     assert agents.stored(key, SESSION)["status"] == {"S": status}
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "becomes"),
+    [
+        ("cancel", "active", "cancelled"),
+        ("pause", "active", "paused"),
+        ("resume", "paused", "in_transit"),
+    ],
+)
+def test_a_control_is_applied_once_and_known_again_by_its_key(
+    agents: Agents, control: str, status: str, becomes: str
+) -> None:
+    key = agents.session(1, status=status, nonce="n", paused_from="in_transit")
+    seen = agents.store.records.table(SESSION).get(TENANT, key, consistent=True)
+    write = getattr(agents.sessions, control)
+    request = ControlRequest.of("ann", "key", control)
+    assert after(write(seen, request, 60)).status == becomes
+    before = agents.stored(key, SESSION)
+    assert after(write(seen, request, 60)).status == becomes
+    for other in (ControlRequest("bob"), ControlRequest.of("bob", "another", control)):
+        late = rejected(agents, key, partial(write, seen, other, 60), SESSION)
+        assert late.updated_by == "ann"
+    assert agents.stored(key, SESSION) == before
+
+
+def test_a_session_of_another_start_under_the_key_is_not_controlled(agents: Agents) -> None:
+    key = agents.session(1, nonce="the next one's")
+    seen = Session(*key, partition_key=TENANT, status="dispatched", nonce="n")
+    for write in (agents.sessions.cancel, agents.sessions.pause):
+        rejected(agents, key, partial(write, seen, ControlRequest("ann"), 60), SESSION)
