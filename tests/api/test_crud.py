@@ -9,6 +9,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api
+from benchmarks.harness.memory import databases
 from tests.kit.api import code, data, error
 from tests.kit.records import (
     CASES,
@@ -152,6 +153,27 @@ def test_a_deleted_record_is_gone(case: Case, api: Api, world: World) -> None:
     assert (
         code(api, f"delete{case.title}", **{name: uuids[name] for name in case.keys}) == "NOT_FOUND"
     )
+
+
+@every_record
+def test_a_delete_whose_answer_was_lost_on_the_way_to_the_database_is_a_success(
+    case: Case, api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of the database sends it again, and nothing stands there any more."""
+    made = case.put(api, world, **own(case))
+    uuids = {**world, case.uuid: made[case.uuid]}
+    lost: list[str] = []
+
+    def repeats(operation: str) -> bool:
+        is_first = operation not in lost
+        lost.append(operation)
+        return is_first
+
+    monkeypatch.setattr(databases[-1], "repeats", repeats)
+    assert case.delete(api, uuids) == {"ok": True}
+    writes = ["UpdateItem", "DeleteItem"] if case.children else ["DeleteItem"]
+    assert lost == writes  # the second try of either is refused, and not made again
+    assert case.get(api, uuids) is None
 
 
 @every_record

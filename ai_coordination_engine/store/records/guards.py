@@ -112,8 +112,9 @@ def _remove(
     try:
         old = repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
-        if refused.old is None and entity.guards:
-            return  # it was there when it was marked: the answer to a first try was lost
+        # the answer to a first try was lost: it was there when it was marked, or may have been
+        if refused.old is None and (entity.guards or refused.again):
+            return
         _explain(refused.old, entity, tenant, key, conflict)
     else:
         remove_blobs(repository, entity, old)

@@ -39,11 +39,14 @@ Other = TypeVar("Other", bound=Record)
 
 
 class Refused(Exception):
-    """A condition did not hold; `old` is the item as it stood then, None when there was none."""
+    """A condition did not hold; `old` is the item as it stood then, None when there was none.
 
-    def __init__(self, old: Any) -> None:
+    `again`: the request was sent more than once, and an earlier try may have been carried out.
+    """
+
+    def __init__(self, old: Any, *, again: bool = False) -> None:
         super().__init__("condition refused")
-        self.old = old
+        self.old, self.again = old, again
 
 
 class Table(Generic[M]):
@@ -429,8 +432,10 @@ class Table(Generic[M]):
                 raise
             # PynamoDB raises its own error from botocore's, and only the latter carries the item.
             cause = error.__cause__ or error
-            item = getattr(cause, "response", {}).get("Item")
-            raise Refused(self.model.from_raw_data(item) if item else None) from None
+            answer = getattr(cause, "response", {})
+            item, how = answer.get("Item"), answer.get("ResponseMetadata", {})
+            old = self.model.from_raw_data(item) if item else None
+            raise Refused(old, again=bool(how.get("RetryAttempts"))) from None
 
 
 def get_many_of(

@@ -458,11 +458,11 @@ def _answered(database: Database, client: Any, operation: str, request: dict[str
     if instead is not None:
         status, parsed = instead[0].status_code, instead[1]
     else:
-        status, parsed = _carried_out(database, operation, request)
+        status, parsed, repeats = _carried_out(database, operation, request)
         parsed["ResponseMetadata"] = {
             "HTTPStatusCode": status,
             "HTTPHeaders": {},
-            "RetryAttempts": 0,
+            "RetryAttempts": repeats,
         }
     http = SimpleNamespace(status_code=status)
     events.emit(
@@ -479,11 +479,14 @@ def _answered(database: Database, client: Any, operation: str, request: dict[str
 
 def _carried_out(
     database: Database, operation: str, request: dict[str, Any]
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, dict[str, Any], int]:
+    """The status, the answer to the latest try, and how often it was made again."""
+    repeats = 0
     try:
         answer = database.call(operation, request)
         while operation in _WRITES and database.repeats(operation):
+            repeats += 1
             answer = database.call(operation, request)
     except Refusal as refusal:
-        return 400, refusal.answer
-    return 200, answer
+        return 400, refusal.answer, repeats
+    return 200, answer, repeats
