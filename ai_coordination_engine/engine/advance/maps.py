@@ -395,7 +395,5 @@ def _put_once(app: App, put: Callable[[M], bool], records: Sequence[M]) -> None:
     running.
     """
     if records and not all(app.records.parallel.run([partial(put, each) for each in records])):
-        raise AgentFailure(
-            "Another record stands under the uuid of an element of the map; run it in a new"
-            " session."
-        )
+        message = "Another record stands under the uuid of an element of the map"
+        raise AgentFailure(f"{message}; run it in a new session.")
