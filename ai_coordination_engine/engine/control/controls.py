@@ -78,7 +78,7 @@ class Control:
             if isinstance(self._written(app, session, request), Applied):
                 break
         else:
-            raise Conflict("Too much happens to this session at once; try again in a moment.")
+            raise Conflict("The session is being changed concurrently; try again in a moment.")
         return reconcile()
 
     def _written(self, app: App, session: Session, request: ControlRequest) -> Outcome[Session]:
