@@ -129,5 +129,5 @@ class Plan:
             if session.status == "completed":
                 return session.updated_at  # type: ignore[no-any-return]
             if session.status == "failed":
-                raise RuntimeError(app.records.load(session.logs))
+                raise RuntimeError(session.logs)
         raise TimeoutError(f"the session did not end within {timeout} s")

@@ -156,7 +156,7 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
     about_agents = _ABOUT_AGENTS & set(given)
     if not isinstance(parent, Coordination) or not about_agents:
         return values
-    agents = parse_agents(context.app.records.load(parent.agents))
+    agents = parse_agents(parent.agents)
     if values.get("subtask_queries") is not None:
         values["subtask_queries"] = _subtasks_of(context, values["subtask_queries"], agents)
     if values.get("agent_actions") is not None:

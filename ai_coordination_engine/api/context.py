@@ -11,6 +11,7 @@ from typing import TypeVar
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.meter import Budget, Meter
+from ai_coordination_engine.store.models import Record
 
 T = TypeVar("T")
 
@@ -74,7 +75,10 @@ class Context:
         self.meter.spend()
         try:
             with self.meter.writing():
-                return await self.call(function, *args, **kwargs)
+                answer = await self.call(function, *args, **kwargs)
+            if isinstance(answer, Record):  # what is read of it later is charged, too
+                answer.blobs = self.reading.records.blobs
+            return answer
         finally:
             self._has_written = True
             self.__dict__.pop("loaders", None)

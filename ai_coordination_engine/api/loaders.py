@@ -172,20 +172,23 @@ class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
         return [found.get(uuid) for uuid in uuids]
 
 
-class BlobLoader(DataLoader[BlobReference, object]):
-    """Values that live in blobs: each is read once, however many fields of the request show it."""
+class PayloadLoader(DataLoader[tuple[Record, str], Any]):
+    """Payloads by record and name: each blob is read once, however many records and fields of the
+    request show it, and those of a level at the same time.
+    """
 
-    def __init__(self, app: App) -> None:
-        super().__init__()
-        self._app = app
+    def __init__(self) -> None:
+        super().__init__(get_cache_key=_stored)
 
-    async def batch_load_fn(self, references: list[BlobReference]) -> list[object]:
+    async def value(self, record: Record, name: str) -> Any:
+        """The value of a payload; what is stored inline waits for nothing."""
+        stored = record.stored(name)
+        return await self.load((record, name)) if isinstance(stored, BlobReference) else stored
+
+    async def batch_load_fn(self, payloads: list[tuple[Record, str]]) -> list[Any]:
         """The value of each."""
-        return list(
-            await asyncio.gather(
-                *(asyncio.to_thread(self._app.records.load, each) for each in references)
-            )
-        )
+        reads = (asyncio.to_thread(record.read, name) for record, name in payloads)
+        return list(await asyncio.gather(*reads))
 
 
 class AttemptLoader(DataLoader[SessionRun, Attempt]):
@@ -193,9 +196,9 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
     good: over it goes what has become of the job.
     """
 
-    def __init__(self, blobs: BlobLoader, async_tasks: AsyncTaskLoader) -> None:
+    def __init__(self, payloads: PayloadLoader, async_tasks: AsyncTaskLoader) -> None:
         super().__init__(get_cache_key=_run_key)
-        self._blobs, self._async_tasks = blobs, async_tasks
+        self._payloads, self._async_tasks = payloads, async_tasks
         self._known: dict[Key, Attempt] = {}
 
     def known(self, run: SessionRun) -> Attempt | None:
@@ -204,9 +207,10 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
         """
         key = _run_key(run)
         if key not in self._known:
-            if isinstance(run.async_task, BlobReference):
+            stored = run.stored("async_task")
+            if isinstance(stored, BlobReference):
                 return None
-            attempt = Attempt.of(run.async_task)
+            attempt = Attempt.of(stored)
             if _is_of_job(run, attempt):
                 return None
             self._known[key] = attempt
@@ -221,12 +225,8 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
 
     async def _recorded(self, runs: list[SessionRun]) -> list[Attempt]:
         """The attempts as the runs say, which never change."""
-        stored = [each.async_task for each in runs]
-        references = [each for each in stored if isinstance(each, BlobReference)]
-        opened = dict(zip(references, await self._blobs.load_many(references), strict=True))
-        return [
-            Attempt.of(opened[each] if isinstance(each, BlobReference) else each) for each in stored
-        ]
+        loading = (self._payloads.value(each, "async_task") for each in runs)
+        return [Attempt.of(each) for each in await asyncio.gather(*loading)]
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):
@@ -242,13 +242,11 @@ class AgentNameLoader(DataLoader[SessionAgent, str | None]):
             *{
                 each.coordination_uuid
                 for each in agents
-                if each.definition is None and each.coordination_uuid
+                if each.stored("definition") is None and each.coordination_uuid
             }
         ]
         found = await self._coordinations.load_many([(self._tenant, each) for each in uuids])
-        return await asyncio.to_thread(
-            agent_names, self._app, agents, dict(zip(uuids, found, strict=True))
-        )
+        return await asyncio.to_thread(agent_names, agents, dict(zip(uuids, found, strict=True)))
 
 
 class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
@@ -283,6 +281,12 @@ def _with_job(attempt: Attempt, job: Mapping[str, object] | None) -> Attempt:
     if attempt.status != "pending" or not job:
         return attempt
     return Attempt.of({**(attempt.details or {}), **job})
+
+
+def _stored(payload: tuple[Record, str]) -> BlobReference:
+    record, name = payload
+    reference: BlobReference = record.stored(name)
+    return reference
 
 
 def _run_key(run: SessionRun) -> Key:
@@ -323,8 +327,8 @@ class Loaders:
         self.agent_input = WorkedOutLoader(app, _given)
         self.in_degree = WorkedOutLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
-        self.blob = BlobLoader(app)
-        self.attempt = AttemptLoader(self.blob, self.async_task)
+        self.payload = PayloadLoader()
+        self.attempt = AttemptLoader(self.payload, self.async_task)
         self.agent_name = AgentNameLoader(app, tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 

@@ -14,7 +14,6 @@ from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.engine.control import explain
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
-from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.transitions.counter_shards import is_wide
 
 
@@ -44,8 +43,8 @@ async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     depends on.
     """
     context: Context = info.context
-    if agent.agent_input is not None:
-        return await _opened(context, agent.agent_input)
+    if agent.stored("agent_input") is not None:
+        return await context.loaders.payload.value(agent, "agent_input")
     # its person needs to see what the question is about
     waits = agent.state == "wait_for_user_input"
     if agent.ordinal is None or (agent.attempt is None and not waits):
@@ -57,8 +56,9 @@ def agent_name(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     """What the agent is called: as its own definition says, else as what must be read for it
     does.
     """
-    if isinstance(agent.definition, Mapping):
-        return agent.definition.get("agent_name")
+    definition = agent.stored("definition")
+    if isinstance(definition, Mapping):
+        return definition.get("agent_name")
     return info.context.loaders.agent_name.load(agent)
 
 
@@ -127,7 +127,3 @@ def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.
 def as_told(attempt: Attempt) -> object:
     """The details of an attempt in whatever form its runtime told them, as they go out."""
     return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()
-
-
-async def _opened(context: Context, value: object) -> object:
-    return await context.loaders.blob.load(value) if isinstance(value, BlobReference) else value

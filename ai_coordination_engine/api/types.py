@@ -51,16 +51,16 @@ def payload(of_type: object, name: str, out: Out | None = None, **extra: object)
     What is in a blob is read once a request, and what `out` makes is made once a record.
     """
 
-    def resolve(record: object, info: GraphQLResolveInfo) -> object:
-        value = getattr(record, name)
+    def resolve(record: Record, info: GraphQLResolveInfo) -> object:
+        value = record.stored(name)
         if isinstance(value, BlobReference):
-            return from_blob(record, info.context, value)
+            return from_blob(record, info.context)
         return (
             value if value is None or out is None else info.context.shown(record, name, out, value)
         )
 
-    async def from_blob(record: object, context: Context, reference: BlobReference) -> object:
-        value = await context.loaders.blob.load(reference)
+    async def from_blob(record: Record, context: Context) -> object:
+        value = await context.loaders.payload.load((record, name))
         return value if value is None or out is None else context.shown(record, name, out, value)
 
     return graphene.Field(of_type, resolver=resolve, **extra)
@@ -214,7 +214,7 @@ def _key(session: Session) -> tuple[str, str]:
 
 async def _definition(session: Session, info: GraphQLResolveInfo) -> object:
     agents = await info.context.loaders.session_agents.load(_key(session))
-    return await info.context.call(snapshot, info.context.reading, agents)
+    return await info.context.call(snapshot, agents)
 
 
 def _status(session: Session, info: GraphQLResolveInfo) -> object:

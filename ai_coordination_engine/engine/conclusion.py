@@ -117,11 +117,9 @@ def conclude_as_recorded(
         return None
     if status == "failed":
         return conclude_failed(app, agent, runs.failure(app, run))
-    budget, stored = Budget(), run.agent_output
+    budget, stored = Budget(), run.stored("agent_output")
     try:
-        output = (
-            maps.gather(app, agent, budget).output if stored is None else app.records.load(stored)
-        )
+        output = maps.gather(app, agent, budget).output if stored is None else run.agent_output
     except AgentFailure as failure:  # somebody has changed the elements by hand
         return conclude_failed(app, agent, failure)
     return conclude(app, agent, output, chain, budget=budget, stored=stored)

@@ -4,7 +4,9 @@
 "engine" never reach the wire. `partition_key` is the tenant that owns the item.
 """
 
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
 from pynamodb.attributes import (
@@ -19,6 +21,7 @@ from pynamodb.attributes import (
 from pynamodb.constants import NUMBER
 from pynamodb.models import Model
 
+from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.indexes import (
     Inbox,
     SessionsByStatus,
@@ -28,7 +31,7 @@ from ai_coordination_engine.store.indexes import (
     TaskSchedulesByTenant,
 )
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
-from ai_coordination_engine.store.payload import Payload
+from ai_coordination_engine.store.payload import BlobReference, Payload, check_out
 
 
 class IntegerAttribute(Attribute[int]):
@@ -57,6 +60,9 @@ def _key_names(model: "type[Record]") -> tuple[str, str]:
 class Record(Model):
     """What every record has. `unconfirmed` (then `confirmed`) and `deleting` are the marks of
     promise P1; `has_blobs` says that blobs may exist below the record's prefix.
+
+    Payloads open themselves, once the table that the record was read from, or is written to, has
+    bound its blobs. Thread-safe; a value may be read twice where two threads ask for it at once.
     """
 
     record_name: ClassVar[str]
@@ -73,9 +79,12 @@ class Record(Model):
     has_blobs = BooleanAttribute(null=True)
     # tells the record from others that stood under its key before
     nonce = UnicodeAttribute(null=True)
+    # not stored: where its payloads live, None before it is stored; and those that were read
+    blobs: Blobs | None = None
+    _opened: Mapping[BlobReference, Any] = MappingProxyType({})
 
     @classmethod
-    def from_raw_data(cls, data: dict[str, Any]) -> Self:
+    def from_raw_data(cls, data: Mapping[str, Any], blobs: Blobs | None = None) -> Self:
         """The record of an item: PynamoDB's own goes twice through all attributes, of which most
         items have a third.
         """
@@ -85,14 +94,24 @@ class Record(Model):
             for name, value in data.items()
             if name in attributes and "NULL" not in value
         }
+        record.blobs = blobs
         return record
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
-        """The item as it is stored."""
-        item = super().serialize(null_check)
-        attributes = self.get_attributes().items()
-        child = next((name for name, attribute in attributes if attribute.is_range_key), "")
-        for name, attribute in attributes:
+        """The item as it is stored; PynamoDB's own would open the payloads."""
+        attributes = self.get_attributes()
+        serialized = {
+            name: attributes[name].serialize(value)
+            for name, value in self.attribute_values.items()
+            if value is not None
+        }
+        item = {
+            name: {attributes[name].attr_type: value}
+            for name, value in serialized.items()
+            if value is not None
+        }
+        child = next((name for name, each in attributes.items() if each.is_range_key), "")
+        for name, attribute in attributes.items():
             if isinstance(attribute, ParentKey):
                 shard = attribute.shard_of(getattr(self, child))
                 item[name] = {
@@ -101,6 +120,44 @@ class Record(Model):
                     )
                 }
         return item
+
+    def opened(self, name: str) -> Any:
+        """The value of a payload, read from its blob at the first access and kept."""
+        stored = self.stored(name)
+        if not isinstance(stored, BlobReference):
+            return stored
+        if stored not in self._opened:
+            self._opened = {**self._opened, stored: self.read(name)}
+        return self._opened[stored]
+
+    def read(self, name: str) -> Any:
+        """The value of a payload, not kept: for many records with large values. Reads its blob each
+        time unless the attribute was accessed before.
+        """
+        stored = self.stored(name)
+        if not isinstance(stored, BlobReference):
+            return stored
+        if stored in self._opened:
+            return self._opened[stored]
+        return check_out(self._bound(), stored)
+
+    def deferred(self, name: str) -> Callable[[], Any]:
+        """What answers a payload when it is called, reading each time; it does not hold the
+        record.
+        """
+        stored = self.stored(name)
+        if not isinstance(stored, BlobReference):
+            return lambda: stored
+        return partial(check_out, self._bound(), stored)
+
+    def stored(self, name: str) -> Any:
+        """What is stored of a payload: its value, or a `BlobReference`. Nothing is read."""
+        return self.attribute_values.get(self.get_attributes()[name].attr_name)
+
+    def _bound(self) -> Blobs:
+        if self.blobs is None:
+            raise RuntimeError(f"This {self.record_name} is not stored: its blobs are not known.")
+        return self.blobs
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,11 +1,11 @@
 """Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern,
-promise P8).
+promise P8). They open themselves: an attribute of a record answers the value, wherever it lives.
 """
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, overload
 
 from pynamodb.attributes import Attribute
 from pynamodb.constants import STRING
@@ -24,12 +24,36 @@ class BlobReference:
     key: str
 
 
+class HasPayloads(Protocol):
+    """What a payload, and whoever reads many of them, needs of a record."""
+
+    def opened(self, name: str) -> Any:
+        """The value of the payload `name`, kept by the record."""
+
+    def read(self, name: str) -> Any:
+        """The value, not kept."""
+
+    def stored(self, name: str) -> Any:
+        """The value that is stored inline, or a `BlobReference`."""
+
+
 class Payload(Attribute[Any]):
     """Any JSON value, stored as its JSON text (digits and keys stay as they are) or as a
     `BlobReference`.
+
+    Reading the attribute of a record answers the value: what lives in a blob is read at the first
+    access and kept as long as the record. `Record.stored` answers what is stored, `Record.read`
+    reads without keeping, `ReadOnce` reads what many records share. Raises what `Blobs.get` raises.
     """
 
     attr_type = STRING
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, instance: HasPayloads, owner: Any) -> Any: ...
+    def __get__(self, instance: HasPayloads | None, owner: Any) -> Any:
+        return self if instance is None else instance.opened(self.attr_name)
 
     def serialize(self, value: Any) -> str:
         """JSON text, or the reference."""
@@ -78,10 +102,22 @@ def blob_of(prefix: str, data: bytes) -> BlobReference:
     return BlobReference(f"{prefix}/{hashlib.sha256(data).hexdigest()}")
 
 
-def check_out(blobs: Blobs, value: Any) -> Any:
-    """The value behind a reference; any other value itself."""
-    return (
-        json_text.loads(blobs.get(value.key).decode())
-        if isinstance(value, BlobReference)
-        else value
-    )
+def check_out(blobs: Blobs, reference: BlobReference) -> Any:
+    """The value behind a reference."""
+    return json_text.loads(blobs.get(reference.key).decode())
+
+
+class ReadOnce:
+    """Reads payloads of many records, each blob once; not one of the records keeps a value."""
+
+    def __init__(self) -> None:
+        self._read: dict[BlobReference, Any] = {}
+
+    def __call__(self, record: HasPayloads, name: str) -> Any:
+        """The value of the payload `name` of a record."""
+        stored = record.stored(name)
+        if not isinstance(stored, BlobReference):
+            return stored
+        if stored not in self._read:
+            self._read[stored] = record.read(name)
+        return self._read[stored]

@@ -206,7 +206,7 @@ def test_large_outputs_go_to_blobs_and_reach_the_successor(app: App) -> None:
     check_promises(stage, session)
     assert stage.runtime.requests[1].predecessors[0].output == "é" * 100_000
     agent = stage.agent(session.session_uuid, "a")
-    assert isinstance(agent.agent_output, BlobReference)
+    assert isinstance(agent.stored("agent_output"), BlobReference)
     assert agent.has_blobs
 
 
@@ -217,4 +217,4 @@ def test_a_long_failure_note_fails_the_session_all_the_same(app: App) -> None:
     stage.drain()
     found: Any = stage.session(session)
     assert found.status == "failed"
-    assert stage.app.records.load(found.logs) == ("Agent a failed: " + "x" * 50_000)[:2000]
+    assert found.logs == ("Agent a failed: " + "x" * 50_000)[:2000]

@@ -169,11 +169,12 @@ class FakeQueue:
 
 
 class FakeBlobs:
-    """`ports.Blobs` in a dictionary; `puts` lists the keys in the order they came."""
+    """`ports.Blobs` in a dictionary; `puts` and `gets` list the keys in the order they came."""
 
     def __init__(self, reach: Reach = _pass) -> None:
         self.kept: dict[str, bytes] = {}
         self.puts: list[str] = []
+        self.gets: list[str] = []
         self._reach = reach
 
     def put(self, key: str, data: bytes) -> None:
@@ -183,6 +184,7 @@ class FakeBlobs:
         self._reach("put blob")
 
     def get(self, key: str) -> bytes:
+        self.gets.append(key)
         return self.kept[key]
 
     def delete_all(self, prefix: str) -> None:

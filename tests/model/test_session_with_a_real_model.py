@@ -104,10 +104,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
     records = app.records
     assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
 
-    listed = [
-        records.load_record(each)
-        for each in records.table(SESSION_AGENT).query_all(TENANT, session_uuid)
-    ]
+    listed = records.table(SESSION_AGENT).query_all(TENANT, session_uuid)
     agents = {each.agent_uuid: each for each in listed}
     assert {name: each.state for name, each in agents.items()} == {
         "writer": "completed",
@@ -121,10 +118,7 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
         )
     }
 
-    runs = [
-        records.load_record(each)
-        for each in records.table(SESSION_RUN).query_all(TENANT, session_uuid)
-    ]
+    runs = list(records.table(SESSION_RUN).query_all(TENANT, session_uuid))
     assert sorted(each.agent_uuid for each in runs) == ["critic", "writer"]
     # the critic goes on with the writer's thread
     assert len({each.thread_uuid for each in runs}) == 1

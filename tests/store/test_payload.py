@@ -113,9 +113,11 @@ def test_large_values_are_read_only_when_they_are_asked_for(api: Api, app: App) 
     )
     item = table.get(api.tenant, (api.tenant, made["coordinationUuid"]))
     assert item is not None
-    assert isinstance(item.coordination_description, BlobReference)
+    assert isinstance(item.stored("coordination_description"), BlobReference)
     client = app.records.blobs._client()  # type: ignore[attr-defined]
-    client.delete_object(Bucket=app.settings.bucket, Key=item.coordination_description.key)
+    client.delete_object(
+        Bucket=app.settings.bucket, Key=item.stored("coordination_description").key
+    )
     keys = {"coordinationUuid": made["coordinationUuid"]}
     assert data(api, "coordination", "{ updatedBy }", **keys) == {"updatedBy": "ann"}
 

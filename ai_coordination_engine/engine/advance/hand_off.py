@@ -197,7 +197,11 @@ def skip_stuck(
     `way`.
     """
     if joined is not None and is_unsatisfied(joined):
-        note = {} if joined.notes or not joined.upstream_failed else {"notes": _UPSTREAM_FAILED}
+        note = (
+            {}
+            if joined.stored("notes") or not joined.upstream_failed
+            else {"notes": _UPSTREAM_FAILED}
+        )
         joined = app.agents.skip(
             agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note
         ).record

@@ -334,7 +334,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     The session knows that it has such blobs: none of these values is larger than that of the map
     which it is made of.
     """
-    share = Sharing(app, agent, beside=(agent.predecessors, agent.rules))
+    share = Sharing(app, agent, beside=map(agent.stored, ("predecessors", "rules")))
     given = rules.of(app, agent)
     kept = {
         name: value
@@ -350,9 +350,9 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "coordination_uuid": agent.coordination_uuid,
         "agent_uuid": agent.agent_uuid,
         "agent_action": AgentAction(primary_path=action.primary_path).complete(),
-        "definition": agent.definition,
-        "task_query": agent.task_query,
-        "input_files": agent.input_files,
+        "definition": agent.stored("definition"),
+        "task_query": agent.stored("task_query"),
+        "input_files": agent.stored("input_files"),
         "predecessors": share(_heard(app, agent, before, named) or None),
         "successors": [edge.stored()],
         "rules": share(kept or None),

@@ -85,7 +85,7 @@ def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
     elements again.
     """
     return status(app, run) == "completed" and (
-        run.agent_output is not None or agent.mapped is not None
+        run.stored("agent_output") is not None or agent.mapped is not None
     )
 
 

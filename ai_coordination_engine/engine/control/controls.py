@@ -73,7 +73,7 @@ class Control:
             session = find(app, tenant, key)
             if request.was_carried_out(session):
                 break
-            if session.restart is not None and session.status == "in_transit":
+            if session.stored("restart") is not None and session.status == "in_transit":
                 session = reconcile()  # first it is set back as a whole
             if isinstance(self._written(app, session, request), Applied):
                 break

@@ -134,7 +134,7 @@ def _session_ended(session: Session | None) -> Why | None:
 
 def _restarting(session: Session | None) -> Why | None:
     """What goes for every agent while the session is set back to run again."""
-    if session is None or session.restart is None or session.status != "in_transit":
+    if session is None or session.stored("restart") is None or session.status != "in_transit":
         return None
     until = _time(session.watch_at)
     ends = (
@@ -270,7 +270,8 @@ def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
 
 
 def _waits_for_user(agent: SessionAgent) -> Why:
-    action = agent.agent_action if isinstance(agent.agent_action, dict) else {}
+    stored = agent.stored("agent_action")
+    action = stored if isinstance(stored, dict) else {}
     person = agent.awaits_user or action.get("user_in_the_loop") or "a person"
     message = f"It waits for {person}; executeForUserInput gives the answer."
     until = _time(agent.due_at)

@@ -80,7 +80,7 @@ def _again(app: App, session: Session) -> Session:
 def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
     if session.strays is not None:
         remove_strays(app, session)
-    if session.restart is not None and session.status == "in_transit":
+    if session.stored("restart") is not None and session.status == "in_transit":
         session = go_on(app, session)
     agents: list[SessionAgent] = []
     if session.status not in TERMINAL_SESSION_STATUSES:

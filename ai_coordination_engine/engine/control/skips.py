@@ -44,9 +44,10 @@ def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
         edge = _edge_between(each, agent)
         if edge is None:
             continue
-        if each.chosen is not None and edge.agent_uuid not in each.chosen:
-            chosen = "others" if each.chosen else "none"
-            return f"the action function of {label(each)} chose {chosen}"
+        chosen = each.stored("chosen")
+        if chosen is not None and edge.agent_uuid not in chosen:
+            others = "others" if chosen else "none"
+            return f"the action function of {label(each)} chose {others}"
         if edge.condition is not None:
             conditions.append(f'"{cut(edge.condition, 200)}" on the output of {label(each)}')
     return _unmet(conditions)
@@ -61,14 +62,14 @@ def _lacks_predecessors(agent: SessionAgent) -> bool:
 
 def _shows_where_it_led(predecessor: SessionAgent) -> bool:
     """Whether its record tells its edges and what its function chose: no blob is read for it."""
-    has_edges = isinstance(predecessor.successors, list)
-    has_choice = not isinstance(predecessor.chosen, BlobReference)
+    has_edges = isinstance(predecessor.stored("successors"), list)
+    has_choice = not isinstance(predecessor.stored("chosen"), BlobReference)
     return predecessor.state == "completed" and has_edges and has_choice
 
 
 def _edge_between(predecessor: SessionAgent, agent: SessionAgent) -> Edge | None:
-    to_agent = (each for each in edges(predecessor.successors) if each.ordinal == agent.ordinal)
-    return next(to_agent, None)
+    outgoing = edges(predecessor.stored("successors"))
+    return next((each for each in outgoing if each.ordinal == agent.ordinal), None)
 
 
 def _unmet(conditions: Sequence[str]) -> str:
@@ -81,4 +82,5 @@ def _unmet(conditions: Sequence[str]) -> str:
 
 def predecessor_ordinals(agent: SessionAgent) -> Sequence[int]:
     """Who comes before it; empty when there are so many that they are a blob, which is not read."""
-    return agent.predecessors if isinstance(agent.predecessors, list) else []
+    stored = agent.stored("predecessors")
+    return stored if isinstance(stored, list) else []

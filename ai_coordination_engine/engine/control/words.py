@@ -25,14 +25,15 @@ def _doing(agent: SessionAgent) -> str:
 
 def label(agent: SessionAgent) -> str:
     """The agent's name where the record holds it, else its uuid: a blob is not read for it."""
-    name = agent.definition.get("agent_name") if isinstance(agent.definition, dict) else None
+    definition = agent.stored("definition")
+    name = definition.get("agent_name") if isinstance(definition, dict) else None
     index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
     return (name or agent.agent_uuid or "?") + index
 
 
 def because(agent: SessionAgent) -> str:
     """What its record says of the reason, in brackets; nothing when it says none."""
-    notes = agent.notes
+    notes = agent.stored("notes")
     if notes is None or isinstance(notes, BlobReference):
         return ""
     return f" ({cut(str(notes), 300)})"

@@ -2,24 +2,23 @@
 keep them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.placeholders import written
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
-from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import Coordination, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.payload import ReadOnce
 
 
-def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
+def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders
     filled, but for outputs and what a map's elements fill) and `onFailure`. None when the engine
     planned none of these agents.
 
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
-    opened = _opening_once(app)
+    read = ReadOnce()
     planned = [each for each in agents if _is_planned(each)]
     if not planned:
         return None
@@ -29,15 +28,15 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     on_failure = "fail_fast"
     for each in planned:
         if each.agent_uuid not in actions:
-            rules = opened(each.rules) or {}
+            rules = read(each, "rules") or {}
             on_failure = rules.get("on_failure") or on_failure
-            found[each.agent_uuid] = Agent.model_validate(opened(each.definition)).wire()
+            found[each.agent_uuid] = Agent.model_validate(read(each, "definition")).wire()
             actions[each.agent_uuid] = AgentAction.model_validate(
-                opened(each.agent_action) or {}
+                read(each, "agent_action") or {}
             ).wire()
             if fallback := rules.get("fallback"):
                 found.setdefault(fallback["agent_uuid"], Agent.model_validate(fallback).wire())
-        if (query := opened(each.query)) is not None:
+        if (query := read(each, "query")) is not None:
             subtasks.append({"agentUuid": each.agent_uuid, "subtaskQuery": written(query)})
     return {
         "agents": list(found.values()),
@@ -49,41 +48,27 @@ def snapshot(app: App, agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
 
 def _is_planned(agent: SessionAgent) -> bool:
     """Whether the engine planned it, and it is no element of a map."""
-    return agent.definition is not None and agent.map_ordinal is None
+    return agent.stored("definition") is not None and agent.map_ordinal is None
 
 
 def agent_names(
-    app: App, agents: Sequence[SessionAgent], coordinations: Mapping[str, Coordination | None]
+    agents: Sequence[SessionAgent], coordinations: Mapping[str, Coordination | None]
 ) -> list[str | None]:
     """What each agent is called, in their order: from its own definition, else from its
     coordination (by uuid) as it is now; None where it has no name. What many agents share is read
     once.
     """
-    opened = _opening_once(app)
+    read = ReadOnce()
     known = {
-        uuid: {each["agent_uuid"]: each for each in opened(found.agents) or ()}
+        uuid: {each["agent_uuid"]: each for each in read(found, "agents") or ()}
         for uuid, found in coordinations.items()
         if found is not None
     }
     return [
         (
-            opened(each.definition)
+            read(each, "definition")
             or known.get(each.coordination_uuid, {}).get(each.agent_uuid)
             or {}
         ).get("agent_name")
         for each in agents
     ]
-
-
-def _opening_once(app: App) -> Callable[[Any], Any]:
-    """Opens values, each blob once."""
-    kept: dict[str, Any] = {}
-
-    def opened(value: Any) -> Any:
-        if not isinstance(value, BlobReference):
-            return value
-        if value.key not in kept:
-            kept[value.key] = app.records.load(value)
-        return kept[value.key]
-
-    return opened

@@ -2,7 +2,7 @@
 follows, unstored.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,8 +29,8 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
-    """A completed agent and its output, and what its edges are judged by: `chosen`, `successors` as
-    stored, and which conditions are known to hold.
+    """A completed agent and its output, and what its edges are judged by: `chosen`, what answers
+    its `successors`, and which conditions are known to hold.
     """
 
     ordinal: int
@@ -38,7 +38,7 @@ class AgentOutput:
     name: str
     output: str
     chosen: Any = None
-    successors: Any = None
+    successors: Callable[[], Any] = lambda: None
     held: Held = field(default_factory=dict)
 
 
@@ -53,7 +53,13 @@ def output_of(
     name = definition.get("agent_name") or agent.agent_uuid
     chosen = app.records.load(agent.chosen)
     return AgentOutput(
-        agent.ordinal, agent.agent_uuid, name, text, chosen, agent.successors, held or {}
+        agent.ordinal,
+        agent.agent_uuid,
+        name,
+        text,
+        chosen,
+        agent.deferred("successors"),
+        held or {},
     )
 
 
@@ -112,7 +118,7 @@ def _passes(
         condition = conditions.get(source.agent_uuid)
         edge = Edge(agent.ordinal, 0, condition=condition, agent_uuid=agent.agent_uuid)
     else:
-        outgoing_edges = edges(app.records.load(source.successors))
+        outgoing_edges = edges(source.successors())
         found = next((each for each in outgoing_edges if each.ordinal == agent.map_ordinal), None)
         if found is None:
             return False

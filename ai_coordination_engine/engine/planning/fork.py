@@ -128,7 +128,7 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
 def _source(app: App, tenant: str, key: Key) -> Session:
     """The session that is forked, as it stands still. Raises `NotFound` and `Conflict`."""
     source = find(app, tenant, key)
-    is_set_back = source.restart is not None and source.status == "in_transit"
+    is_set_back = source.stored("restart") is not None and source.status == "in_transit"
     if is_set_back:  # first it is set back as a whole
         source = reconcile_session(app, tenant, *key)
     if source.plan_hash is None:
@@ -227,7 +227,7 @@ class Fork:
     ) -> dict[str, Any]:
         """What the fork has of its source, and what is its own."""
         values = {
-            **{name: self.app.records.load(getattr(self.source, name)) for name in _CARRIED},
+            **{name: getattr(self.source, name) for name in _CARRIED},
             "user_id": user_id or self.source.user_id,
             "task_query": self._task_query,
             "iteration_count": 0,
@@ -329,10 +329,10 @@ class Fork:
     def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
         """A completed agent with its results; its attempts stay where they were made."""
         key = agent_key(session, agent.ordinal)
-        results = {name: self.app.records.load(getattr(agent, name)) for name in _RESULTS}
+        results = {name: agent.read(name) for name in _RESULTS}
         return SessionAgent(
             **self._common(session, agent),
-            **{name: self._again(getattr(agent, name), share) for name in _SNAPSHOT},
+            **{name: self._again(agent, name, share) for name in _SNAPSHOT},
             **self.app.records.store(SESSION_AGENT, session.partition_key, key, results),
             state="completed",
             in_degree=0,
@@ -350,11 +350,7 @@ class Fork:
             name: share.once((name, id(each)), lambda: each)  # noqa: B023
             for name, each in self._changed(agent).items()
         }  # noqa: B023, RUF100
-        kept = {
-            name: self._again(getattr(agent, name), share)
-            for name in _SNAPSHOT
-            if name not in changed
-        }
+        kept = {name: self._again(agent, name, share) for name in _SNAPSHOT if name not in changed}
         before = [
             each for each in app.records.load(agent.predecessors) or () if each in self._present
         ]
@@ -374,11 +370,13 @@ class Fork:
             ),
         ]
 
-    def _again(self, value: Any, share: Sharing) -> Any:
+    @staticmethod
+    def _again(agent: SessionAgent, name: str, share: Sharing) -> Any:
         """A value of the source, read once however many agents hold it, or a new one."""
-        if isinstance(value, BlobReference):
-            return share.once(value.key, lambda: self.app.records.load(value))
-        return share(value)
+        stored = agent.stored(name)
+        if isinstance(stored, BlobReference):
+            return share.once(stored.key, partial(agent.read, name))
+        return share(stored)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
         """What the agent is given instead; the same objects for all agents that are given the

@@ -128,8 +128,6 @@ def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool
         raise COORDINATION.missing(coordination_key)
     if task is None:
         raise TASK.missing(task_key)
-    app.records.load_record(coordination)
-    app.records.load_record(task)
     return coordination, task, any(used)
 
 
@@ -229,7 +227,7 @@ def _session(
 
 def _pack(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
-    values = {name: getattr(session, name) for name in Session.payload_names()}
+    values = {name: session.stored(name) for name in Session.payload_names()}
     key = session.key
     for name, value in app.records.store(
         SESSION, session.partition_key, key, values, session.nonce
@@ -246,7 +244,7 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
 
     def check(old: Session) -> None:
         same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
-        is_fork = old.unconfirmed is not None and old.restart is not None
+        is_fork = old.unconfirmed is not None and old.stored("restart") is not None
         if (
             is_fork
             or old.plan_hash is None

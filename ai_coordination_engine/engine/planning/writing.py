@@ -106,7 +106,7 @@ def _is_undecided(session: Session, now: Session) -> bool:
 
 def _confirmed(session: Session, first: SessionAgent) -> Session:
     """The session as it is stored, once its first agent has confirmed it."""
-    stored = Session.from_raw_data(session.serialize())
+    stored = Session.from_raw_data(session.serialize(), session.blobs)
     tell(stored, first)
     return stored
 
@@ -165,5 +165,4 @@ def _is_confirmed(session: Session, now: Session) -> bool:
 
 def is_same(app: App, old: Session, new: Session, name: str) -> bool:
     """Whether two sessions have the same value of this attribute, wherever it lives."""
-    one, other = getattr(old, name), getattr(new, name)
-    return bool(one == other or app.records.load(one) == app.records.load(other))
+    return bool(old.stored(name) == new.stored(name) or getattr(old, name) == getattr(new, name))

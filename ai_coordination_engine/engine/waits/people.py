@@ -91,7 +91,8 @@ def _answered_before(
 ) -> SessionAgent:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
         raise SESSION_AGENT.missing(key)
-    if old.user_input is not None and old.user_input == packed and old.awaits_user is None:
+    answer = old.stored("user_input")
+    if answer is not None and answer == packed and old.awaits_user is None:
         return old
     raise Conflict(
         f"The session agent does not wait for an answer: its state is {old.state}.", state=old.state

@@ -45,7 +45,7 @@ def is_starting(session: Record) -> TypeGuard[Session]:
     if not isinstance(session, Session):
         return False
     is_reserved = session.unconfirmed is not None and session.deleting is None
-    return is_reserved and session.plan_hash is not None and session.restart is None
+    return is_reserved and session.plan_hash is not None and session.stored("restart") is None
 
 
 def tell(session: Session, first: SessionAgent | None) -> None:

@@ -134,7 +134,7 @@ def _may_have_stored(agent: SessionAgent) -> bool:
     before the agent is written, and whoever did the one may not have come to the other.
     """
     is_first = agent.attempt == 1 and agent.state == "completed"
-    is_answered = agent.user_input is not None or agent.state == "wait_for_user_input"
+    is_answered = agent.stored("user_input") is not None or agent.state == "wait_for_user_input"
     return is_answered or (bool(agent.attempt) and not is_first)
 
 

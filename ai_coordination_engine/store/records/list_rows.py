@@ -130,13 +130,13 @@ def _read(repository: Repository, known: dict[str, Any], record: Any, name: str)
     """An attribute for a filter. A session agent that a client made is described by its
     coordination, read once.
     """
-    value = repository.load(getattr(record, name))
+    value = getattr(record, name)
     if value is not None or name != "definition" or record.coordination_uuid is None:
         return value
     tenant, uuid = record.partition_key, record.coordination_uuid
     if uuid not in known:
         coordination = repository.get(COORDINATION, tenant, (tenant, uuid))
-        found = repository.load(coordination.agents) if coordination else None
+        found = coordination.agents if coordination else None
         known[uuid] = {each["agent_uuid"]: each for each in found or ()}
     return known[uuid].get(record.agent_uuid)
 

@@ -1,8 +1,8 @@
 """One generic repository for the six records: every access checks the tenant, every write is
 conditional.
 
-A record of another tenant does not exist. Attributes that were moved to a blob come back as
-`BlobReference`; `opened` reads them when somebody wants them.
+A record of another tenant does not exist. Oversize attributes are moved to blobs when they are
+written; those of the records that come back open themselves (`store.payload`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class Repository:
         self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int
     ) -> None:
         self.tables: dict[type[Record], Table[Any]] = {
-            entity.model: Table(entity.model, connection, prefix) for entity in ENTITIES
+            entity.model: Table(entity.model, connection, prefix, blobs) for entity in ENTITIES
         }
         self.tables[CounterShard] = self.tables[SessionAgent].holding(CounterShard)
         self.blobs: Blobs = blobs
@@ -197,14 +197,7 @@ class Repository:
 
     def load(self, value: Any) -> Any:
         """The value of an attribute, read from its blob when it lives there."""
-        return check_out(self.blobs, value)
-
-    def load_record(self, record: M) -> M:
-        """The record with every attribute in place."""
-        for name in record.payload_names():
-            if isinstance(value := getattr(record, name), BlobReference):
-                setattr(record, name, self.load(value))
-        return record
+        return check_out(self.blobs, value) if isinstance(value, BlobReference) else value
 
     # Writing
 
@@ -289,7 +282,7 @@ class Repository:
         except _Exists as error:
             old: M = error.old
             compared = [name for name in content if name not in ("updated_at", "updated_by")]
-            if all(content[name] == self.load(getattr(old, name)) for name in compared):
+            if all(content[name] == getattr(old, name) for name in compared):
                 return old
             raise Immutable(
                 f"This {entity.name} exists with another content; a {entity.name} never changes."

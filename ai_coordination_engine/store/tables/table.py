@@ -28,11 +28,12 @@ from pynamodb.constants import (
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, charge_write
+from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, MeteredBlobs, charge_write
 from ai_coordination_engine.store.models import M, Record
 from ai_coordination_engine.store.parent_keys import ParentKey
-from ai_coordination_engine.store.tables.batches import RawKey, get_items, write_items
+from ai_coordination_engine.store.tables.batches import RawItem, RawKey, get_items, write_items
 from ai_coordination_engine.store.tables.translation import of_the_database
 
 Other = TypeVar("Other", bound=Record)
@@ -54,11 +55,14 @@ class Table(Generic[M]):
     for load, and `Unavailable` when it fails or does not answer.
 
     The hash key of a child is stored with its tenant: another tenant's item of the same key is
-    never met here.
+    never met here. Records that are read here, or written, open their payloads from `blobs`.
     """
 
-    def __init__(self, model: type[M], connection: Connection, prefix: str) -> None:
+    def __init__(
+        self, model: type[M], connection: Connection, prefix: str, blobs: Blobs | None = None
+    ) -> None:
         self.model = model
+        self.blobs = blobs
         self.meter: Meter | None = None
         self.name = f"{prefix}-{model.Meta.table_name}"
         self._connection = connection
@@ -90,11 +94,12 @@ class Table(Generic[M]):
         return other
 
     def metered(self, meter: Meter) -> "Table[M]":
-        """The same table, its reads charged to a request; they raise `OverBudget` when that has
-        used too much.
+        """The same table, its reads (those of payloads too) charged to a request; they raise
+        `OverBudget` when that has used too much.
         """
         other = copy(self)
         other.meter = meter
+        other.blobs = MeteredBlobs(self.blobs, meter) if self.blobs is not None else None
         return other
 
     def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
@@ -115,6 +120,10 @@ class Table(Generic[M]):
         texts = {name: value["S"] for name, value in key.items() if "S" in value}
         return {**texts, self.hash_key: attribute.deserialize(texts[self.hash_key])}
 
+    def record(self, item: RawItem) -> M:
+        """The record of an item of this table."""
+        return self.model.from_raw_data(item, self.blobs)
+
     def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
         hash_value = self._stored(tenant, key)
@@ -124,7 +133,7 @@ class Table(Generic[M]):
             )
         item = answer.get(ITEM)
         self._charge([item] if item else [])
-        return self.model.from_raw_data(item) if item else None
+        return self.record(item) if item else None
 
     def get_many(
         self, tenant: str, keys: Sequence[Key], *, consistent: bool = False
@@ -140,6 +149,7 @@ class Table(Generic[M]):
         The client repeats a write whose answer was lost, and the repeat must not be taken for
         somebody else's.
         """
+        record.blobs = self.blobs
         attributes = record.serialize()
         hash_value, range_value = (
             attributes.pop(self.hash_key)["S"],
@@ -167,6 +177,8 @@ class Table(Generic[M]):
         """Write whole items, of whichever models the table holds, without a condition; at most 25 a
         request; returns when all are accepted.
         """
+        for record in records:
+            record.blobs = self.blobs
         requests = [{"PutRequest": {"Item": record.serialize()}} for record in records]
         write_items(self._connection, self.name, requests)
 
@@ -187,13 +199,13 @@ class Table(Generic[M]):
         answer = self._write(
             "UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW"
         )
-        return self.model.from_raw_data(answer[ATTRIBUTES])
+        return self.record(answer[ATTRIBUTES])
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return what it was; raises `Refused`."""
         hash_value = self._stored(tenant, key)
         answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
-        return self.model.from_raw_data(answer[ATTRIBUTES])
+        return self.record(answer[ATTRIBUTES])
 
     def query(
         self,
@@ -337,9 +349,7 @@ class Table(Generic[M]):
         with of_the_database():
             answer = self._connection.query(self.name, hash_value, limit=limit, **query)
         self._charge(answer["Items"])
-        return [self.model.from_raw_data(item) for item in answer["Items"]], answer.get(
-            LAST_EVALUATED_KEY
-        )
+        return [*map(self.record, answer["Items"])], answer.get(LAST_EVALUATED_KEY)
 
     def _charge(self, items: Sequence[Any]) -> None:
         charge_write(len(items))
@@ -434,7 +444,7 @@ class Table(Generic[M]):
             cause = error.__cause__ or error
             answer = getattr(cause, "response", {})
             item, how = answer.get("Item"), answer.get("ResponseMetadata", {})
-            old = self.model.from_raw_data(item) if item else None
+            old = self.record(item) if item else None
             raise Refused(old, again=bool(how.get("RetryAttempts"))) from None
 
 
@@ -461,7 +471,7 @@ def get_many_of(
             for item in items:
                 own, range_value = item[by_name[name].hash_key], item[by_name[name].range_key]
                 table = asked[name, own["S"], range_value["S"]]
-                record = table.model.from_raw_data(item)
+                record = table.record(item)
                 found[table][record.key] = record
     return found
 

@@ -68,7 +68,7 @@ def _condition(
         case Contains(value=element):
             return attribute.contains(valued(element, given))
         case Unchanged(field=field):
-            return same(attribute, getattr(given["seen"], field))
+            return same(attribute, given["seen"].stored(field))
         case _:
             assert_never(predicate)
 

@@ -251,7 +251,7 @@ def test_the_output_of_a_map_is_bounded(app: App, last: int, status: str) -> Non
     found = stage.agents(session.session_uuid)[1]
     if status == "completed":
         # as a JSON text: with its own quotes, and four escaped ones
-        assert len(stage.blobs.kept[found.agent_output.key]) == 8_000_000 + 2 + 4
+        assert len(stage.blobs.kept[found.stored("agent_output").key]) == 8_000_000 + 2 + 4
     else:
         assert (
             found.notes
@@ -269,7 +269,7 @@ def test_what_is_too_long_for_a_map_is_not_read_to_its_end(app: App) -> None:
     agent, elements = stage.agents(session.session_uuid)[1], stage.agents(session.session_uuid)[3:]
     assert agent.state == "failed"
     for each in elements[80:]:
-        del stage.blobs.kept[each.agent_output.key]
+        del stage.blobs.kept[each.stored("agent_output").key]
     stage.requests.clear()
     with pytest.raises(AgentFailure, match="may have 8000000 characters together"):
         gather(stage.app, agent, Budget())
@@ -291,7 +291,7 @@ def test_a_large_value_that_all_elements_share_is_one_blob(app: App) -> None:
     elements = [each for each in stage.agents(session.session_uuid) if each.map_ordinal is not None]
     assert [each.agent_output for each in elements] == ["ok"] * 3
     assert max(len(str(each.serialize())) for each in elements) < 3_000
-    (key,) = {each.rules.key for each in elements}
+    (key,) = {each.stored("rules").key for each in elements}
     of_session = session.key
     assert key.startswith(blob_prefix(SESSION, TENANT, of_session, session.nonce))
 
@@ -443,7 +443,7 @@ def test_a_wide_map_waits_for_its_elements_also_behind_many_predecessors(app: Ap
     assert (found.in_degree, len(found.unfinished)) == (5, 2)
     stage.drain()
     check_promises(stage, session)
-    assert "null" not in stage.app.records.load(the_map(stage, session).agent_output)
+    assert "null" not in the_map(stage, session).agent_output
 
 
 @pytest.mark.usefixtures("small_counter_shards")

@@ -259,9 +259,9 @@ def test_a_large_output_is_one_blob_of_the_agent_to_which_the_run_refers(app: Ap
     check_promises(stage, session)
     agent = stage.agent(session.session_uuid, "a")
     (run,) = [each for each in stage.runs(session.session_uuid) if each.agent_uuid == "a"]
-    assert isinstance(agent.agent_output, BlobReference)
+    assert isinstance(agent.stored("agent_output"), BlobReference)
     assert (run.agent_output, run.has_blobs, agent.has_blobs) == (agent.agent_output, None, True)
-    assert stage.blobs.puts == [agent.agent_output.key]
+    assert stage.blobs.puts == [agent.stored("agent_output").key]
     assert stage.runtime.requests[1].predecessors[0].output == "x" * 5000
 
 

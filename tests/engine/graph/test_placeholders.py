@@ -46,7 +46,7 @@ def test_an_output_goes_where_a_text_names_its_agent_and_is_not_repeated(app: Ap
     expected = "Output of c:\nC\n\nSun {q} at 1.10, {{rain}}, {a} {q}"
     assert inputs_of(stage, "d") == [expected]
     assert stage.runtime.requests[-1].query == expected.partition("\n\n")[2]
-    subtasks = (snapshot(stage.app, stage.agents(session.session_uuid)) or {})["subtaskQueries"]
+    subtasks = (snapshot(stage.agents(session.session_uuid)) or {})["subtaskQueries"]
     assert subtasks == [
         {"agentUuid": "d", "subtaskQuery": "{a.title} at {a.price}, {Bob}, {a} {q}"}
     ]

@@ -487,4 +487,4 @@ def test_subtasks_of_one_text_are_filled_once(stage: Stage) -> None:
     subtasks = [{"agent_uuid": "a", "subtask_query": "{text}"}] * 50
     names = stage.define({"a": ""}, subtasks=subtasks)
     session = stage.start(names, task_query=json.dumps({"text": "x" * 2_000_000}))
-    assert len({each.query.key for each in stage.agents(session.session_uuid)}) == 1
+    assert len({each.stored("query").key for each in stage.agents(session.session_uuid)}) == 1

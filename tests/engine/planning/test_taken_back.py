@@ -258,7 +258,7 @@ def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_b
     session = stage.start(names, session_uuid="mine", task_query=LARGE)
     stage.drain()
     assert stage.runtime.ran() == ["a", "b"]
-    assert stage.app.records.load(stage.session(session).task_query) == LARGE
+    assert stage.session(session).task_query == LARGE
     assert not [each for each in stage.blobs.kept if dead.nonce in each]
 
 
@@ -284,7 +284,7 @@ def test_a_start_keeps_its_large_values_beside_the_delete_of_a_session_of_its_uu
     guards.delete(stage.app.records, SESSION, TENANT, (names[0], "mine"))
     assert started[0].nonce != first.nonce
     stage.drain()
-    assert stage.app.records.load(stage.session(started[0]).task_query) == LARGE
+    assert stage.session(started[0]).task_query == LARGE
     assert not [each for each in stage.blobs.kept if first.nonce in each]
 
 
@@ -315,7 +315,7 @@ def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
 
     aws.repeats = join
     session = stage.start(names, session_uuid="mine", task_query=LARGE)
-    assert stage.app.records.load(stage.session(session).task_query) == LARGE
+    assert stage.session(session).task_query == LARGE
     stage.drain()
     assert stage.runtime.ran() == ["a", "b"]
 

@@ -78,7 +78,7 @@ class Place:
 
     def value(self) -> Any:
         found = self.records.get(self.entity, TENANT, self.key, consistent=True)
-        return self.records.load(getattr(found, self.name))
+        return getattr(found, self.name)
 
 
 def create(place: Place) -> None:
@@ -159,7 +159,7 @@ def test_what_was_stored_without_a_nonce_keeps_its_place(stage: Stage) -> None:
     place.create("short")
     table = place.records.table(TASK)
     table.update(TENANT, place.key, [table.model.nonce.remove()], table.model.nonce.exists())
-    written = getattr(place.write(), place.name)
+    written = place.write().stored(place.name)
     assert isinstance(written, BlobReference)
     assert written.key.startswith(blob_prefix(TASK, TENANT, place.key, None))
     place.delete()
