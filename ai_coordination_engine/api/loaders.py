@@ -225,16 +225,24 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
 
     async def _recorded(self, runs: list[SessionRun]) -> list[Attempt]:
         """The attempts as the runs say, which never change."""
-        loading = (self._payloads.value(each, "async_task") for each in runs)
-        return [Attempt.of(each) for each in await asyncio.gather(*loading)]
+        stored = [each.stored("async_task") for each in runs]
+        large = [
+            (run, "async_task")
+            for run, each in zip(runs, stored, strict=True)
+            if isinstance(each, BlobReference)
+        ]
+        loaded = dict(zip(map(_stored, large), await self._payloads.load_many(large), strict=True))
+        return [
+            Attempt.of(loaded[each] if isinstance(each, BlobReference) else each) for each in stored
+        ]
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):
     """The names of session agents; of those that a client made, the coordinations are read."""
 
-    def __init__(self, app: App, tenant: str, coordinations: RecordLoader[Coordination]) -> None:
+    def __init__(self, tenant: str, coordinations: RecordLoader[Coordination]) -> None:
         super().__init__(get_cache_key=_agent_key)
-        self._app, self._tenant, self._coordinations = app, tenant, coordinations
+        self._tenant, self._coordinations = tenant, coordinations
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[str | None]:
         """The name of each agent."""
@@ -329,7 +337,7 @@ class Loaders:
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
         self.payload = PayloadLoader()
         self.attempt = AttemptLoader(self.payload, self.async_task)
-        self.agent_name = AgentNameLoader(app, tenant, self.coordination)
+        self.agent_name = AgentNameLoader(tenant, self.coordination)
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 
     def of(self, entity: Entity[R]) -> RecordLoader[R]:

@@ -59,7 +59,7 @@ def conclude(
         outcome, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
     except AgentFailure as failure:
         # else a long job's output is of no use to the conditions of the edges
-        acting = action.is_set(app, agent)
+        acting = action.is_set(agent)
         log_event(
             "action failed" if acting else "attempt failed", agent, error_class=failure.error_class
         )
@@ -68,8 +68,8 @@ def conclude(
         lease_lost(app, agent, outcome.record)
         return None
     completed = outcome.record
-    text = app.records.load(completed.agent_output) if action.is_set(app, agent) else output
-    chain.outputs[edge_id(completed)] = output_of(app, completed, text, held)
+    text = completed.agent_output if action.is_set(agent) else output
+    chain.outputs[edge_id(completed)] = output_of(completed, text, held)
     return advance.hand_off(app, completed, partial(chain.has_time, app), held)
 
 
@@ -84,7 +84,7 @@ def _complete(
     held: Held | None,
 ) -> tuple[Outcome[SessionAgent], Held | None]:
     """The agent, completed after its action function has run, and which conditions hold."""
-    if action.is_set(app, agent):
+    if action.is_set(agent):
         if not agent.acting:
             acting = app.agents.act(agent, new_lease(app), pack(app, agent, values))
             if isinstance(acting, Rejected):
@@ -98,7 +98,7 @@ def _complete(
         }
         output = output if decided.output is None else decided.output
     if held is None:
-        held = check_output(edges(app.records.load(agent.successors)), output, budget)
+        held = check_output(edges(agent.successors), output, budget)
     packed = persist(app, agent, chain, partial(pack, app, agent, values))
     return persist(app, agent, chain, partial(app.agents.complete, agent, packed)), held
 
@@ -111,12 +111,12 @@ def conclude_as_recorded(
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *others]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    status, job = runs.status(app, run), run.async_task_uuid
+    status, job = runs.status(run), run.async_task_uuid
     if status == "pending":
         async_tasks.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
     if status == "failed":
-        return conclude_failed(app, agent, runs.failure(app, run))
+        return conclude_failed(app, agent, runs.failure(run))
     budget, stored = Budget(), run.stored("agent_output")
     try:
         output = maps.gather(app, agent, budget).output if stored is None else run.agent_output
@@ -138,7 +138,7 @@ def conclude_failed(
     now = app.clock.now().timestamp()
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
-    if not (retries or rules.fallback(app, agent)) or control.is_over(app, agent):
+    if not (retries or rules.fallback(agent)) or control.is_over(app, agent):
         _fail(app, agent, values)
     elif retries:
         wait = policy.wait(failures, failure.retry_after, _RANDOM)

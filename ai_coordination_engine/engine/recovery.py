@@ -108,7 +108,7 @@ class _Walk:
         below = (
             each for each in self.ended.values() if each is not first and not is_handed_off(each)
         )
-        fans = [each for each in below if len(self.app.records.load(each.successors) or ()) > 1]
+        fans = [each for each in below if len(each.read("successors") or ()) > 1]
         known = is_handed_off(first) and held == {int(each) for each in first.held_after or ()}
         return fans if known else [first, *fans]
 
@@ -133,9 +133,9 @@ def finish_outstanding(
     outgoing_edges: list[tuple[SessionAgent, Edge]] = []
     sinks: list[SessionAgent] = []
     for agent in ended:
-        if agent.state == "failed" and rules.fails_session(app, agent):
+        if agent.state == "failed" and rules.fails_session(agent):
             fail_session(app, agent)
-        elif outgoing := edges(app.records.load(agent.successors)):
+        elif outgoing := edges(agent.read("successors")):
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
@@ -164,7 +164,7 @@ def _releases(
     return [
         partial(release, app, agent, edge, outcome)
         for agent in owing.values()
-        for edge, outcome in evaluated(app, agent)
+        for edge, outcome in evaluated(agent)
         if not _is_released(agent, edge, left)
     ]
 

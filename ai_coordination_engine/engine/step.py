@@ -175,7 +175,7 @@ def _park(app: App, agent: SessionAgent) -> None:
     """The agent waits for its person; no message waits with it, but one comes when the wait runs
     out.
     """
-    within = (app.records.load(agent.agent_action) or {}).get("answer_within_seconds")
+    within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
     parked = app.agents.wait_for_user(agent, due_at).record
     if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
@@ -267,7 +267,7 @@ def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure
     the long job; None while that goes on.
     """
     if agent.acting:
-        return AgentResult(app.records.load(agent.agent_output) or "")
+        return AgentResult(agent.agent_output or "")
     if agent.async_task_uuid is None:
         return None
     try:
@@ -294,8 +294,8 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(async_tasks.wait, app, agent, started, result))
             return None
-        if not action.is_set(app, agent):
-            held = check_output(edges(app.records.load(agent.successors)), result.output, budget)
+        if not action.is_set(agent):
+            held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
         persist(
@@ -327,7 +327,7 @@ def _result(
     """
     earlier = lost_since_set_back(agent)
     try:
-        request = None if maps.is_map(app, agent) else request_of(app, agent, chain, budget)
+        request = None if maps.is_map(agent) else request_of(app, agent, chain, budget)
     except AgentFailure:  # what it needs is gone; it may have been there for an earlier attempt
         if (ended := runs.ended(app, agent, earlier)) is not None:
             return ended
@@ -387,7 +387,7 @@ def _conclude_earlier(
     """End the attempt before the one that was taken over as the run says, without calling the agent
     again.
     """
-    given_back = app.agents.give_back(agent, runs.started_at(app, run, agent.started_at))
+    given_back = app.agents.give_back(agent, runs.started_at(run, agent.started_at))
     if isinstance(given_back, Rejected):
         _lease_lost_before_call(app, agent, given_back.record)
         return None

@@ -31,7 +31,7 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     note = f"Its message is in the dead-letter queue: {reason}"
     failed = _give_up(app, agent, note)
     if failed is not None:
-        fail_for(app, failed, f"Agent {label(app, failed)}: {note}")
+        fail_for(app, failed, f"Agent {label(failed)}: {note}")
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:

@@ -28,13 +28,11 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
     if not agents or session.plan_hash is None or session.status not in OPEN_SESSION_STATUSES:
         return False
     there = {each.ordinal for each in agents}
-    joins = {each.ordinal: waited_for(app, each) - there for each in agents if _waits(each)}
+    joins = {each.ordinal: waited_for(each) - there for each in agents if _waits(each)}
     sinks = _sinks(app, session, agents) - there
     gone = _deleted(app, agents[0], sinks.union(*joins.values()))
     releases = [
-        partial(
-            release, app, _ghost(each, ordinal, each.epoch), _edge(app, each), EdgeOutcome.PASSES
-        )
+        partial(release, app, _ghost(each, ordinal, each.epoch), _edge(each), EdgeOutcome.PASSES)
         for each in agents
         for ordinal in sorted(joins.get(each.ordinal, set()) & gone)
     ]
@@ -65,9 +63,9 @@ def _waits(agent: SessionAgent) -> bool:
     return agent.mapped is None or bool(agent.elements_sent)
 
 
-def _edge(app: App, agent: SessionAgent) -> Edge:
+def _edge(agent: SessionAgent) -> Edge:
     """An edge to the agent that is as wide as the agent counts, and by which nothing arrives."""
-    return Edge(agent.ordinal, len(waited_for(app, agent)) if counter_shards.is_wide(agent) else 0)
+    return Edge(agent.ordinal, len(waited_for(agent)) if counter_shards.is_wide(agent) else 0)
 
 
 def _sinks(app: App, session: Session, agents: Sequence[SessionAgent]) -> set[int]:

@@ -66,7 +66,7 @@ def hand_off(
     The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when
     something else fails nothing is held.
     """
-    outgoing_edges = evaluated(app, agent, held)
+    outgoing_edges = evaluated(agent, held)
     if not outgoing_edges:
         finish_sink(app, agent)
         return None
@@ -84,7 +84,7 @@ def hand_off(
 
 def ended(app: App, agent: SessionAgent) -> None:
     """Everything that follows from an agent that has just ended as failed."""
-    if rules.fails_session(app, agent):
+    if rules.fails_session(agent):
         fail_session(app, agent)
     else:
         hand_off(app, agent)
@@ -101,28 +101,26 @@ def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> boo
     )
 
 
-def evaluated(
-    app: App, agent: SessionAgent, held: Held | None = None
-) -> list[tuple[Edge, EdgeOutcome]]:
+def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
     """The edges of an agent that has ended, and what its end means for each; as `hand_off`."""
-    outgoing = edges(app.records.load(agent.successors))
+    outgoing = edges(agent.successors)
     if held is None:
-        held = _held(app, agent, outgoing)
-    chosen = app.records.load(agent.chosen)
+        held = _held(agent, outgoing)
+    chosen = agent.chosen
     outcomes = evaluate(
         outgoing, agent.state, upstream_failed=bool(agent.upstream_failed), chosen=chosen, held=held
     )
     return list(zip(outgoing, outcomes, strict=True))
 
 
-def _held(app: App, agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
+def _held(agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
     """Which conditions hold, found out again. Each agent has a whole budget: what was found before
     is found again.
     """
     conditions = dict.fromkeys(edge.condition for edge in outgoing if edge.condition)
     if agent.state != "completed" or not conditions:
         return {}
-    output = app.records.load(agent.agent_output) or ""
+    output = agent.read("agent_output") or ""
     try:
         return held_again(conditions, output, Budget())
     except AgentFailure:  # completed by hand with an output that the engine would have refused
@@ -214,7 +212,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
     passes = outcome is EdgeOutcome.PASSES
     unsatisfied = not passes and edge.join == "all"
     upstream_failed = outcome is EdgeOutcome.UPSTREAM_FAILED and edge.join != "all_terminal"
-    note = _skip_note(app, agent) if unsatisfied and upstream_failed else None
+    note = _skip_note(agent) if unsatisfied and upstream_failed else None
     key = agent_key(agent, edge.ordinal)
     finish = partial(app.agents.finish_edge, agent.partition_key)
     if (counter_shard_key := counter_shard_key_of(agent, edge)) is None:
@@ -237,7 +235,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
     ).record
     if counter_shard is None or counter_shard.in_degree:
         return None
-    told = app.records.load(counter_shard.notes)
+    told = counter_shard.notes
     return finish(
         key,
         edge_id(counter_shard),
@@ -259,12 +257,8 @@ def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
     )
 
 
-def _skip_note(app: App, agent: SessionAgent) -> str:
-    note = (
-        f"Skipped: agent {label(app, agent)} failed."
-        if agent.state == "failed"
-        else app.records.load(agent.notes)
-    )
+def _skip_note(agent: SessionAgent) -> str:
+    note = f"Skipped: agent {label(agent)} failed." if agent.state == "failed" else agent.notes
     return (note or _UPSTREAM_FAILED)[:MAX_LOGS]
 
 
@@ -277,9 +271,9 @@ def _skip_on(app: App, followers: Followers) -> None:
         skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
         seen |= set(skipped)
         followers.skipped = []
-        edges_of = [(each, *edge) for each in skipped.values() for edge in evaluated(app, each)]
+        edges_of = [(each, *edge) for each in skipped.values() for edge in evaluated(each)]
         for each in skipped.values():
-            if not app.records.load(each.successors):
+            if not each.successors:
                 finish_sink(app, each)
         further = _release(app, edges_of)
         followers.ready.extend(further.ready)

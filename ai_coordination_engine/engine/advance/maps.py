@@ -54,9 +54,9 @@ class NotStarted(Exception):
         self.agent, self.message = agent, message
 
 
-def is_map(app: App, agent: SessionAgent) -> bool:
+def is_map(agent: SessionAgent) -> bool:
     """Whether the agent runs once for each element of a list."""
-    return "map" in rules.of(app, agent)
+    return "map" in rules.of(agent)
 
 
 def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
@@ -108,7 +108,7 @@ def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
         ordinals = [element_ordinal(agent.ordinal, agent.generation, index) for index in indexes]
         found = {each.ordinal: each for each in inputs.read(app, agent, ordinals)}
         for ordinal in ordinals:
-            outputs.append(_output(app, found.get(ordinal), budget))
+            outputs.append(_output(found.get(ordinal), budget))
             size += len(outputs[-1]) + 2  # two for the brackets, or for the comma before it
             if size > inputs.MAX_TEXT:
                 message = (
@@ -119,13 +119,13 @@ def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
     return AgentResult(f"[{', '.join(outputs)}]")
 
 
-def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
+def _output(element: SessionAgent | None, budget: Budget) -> str:
     """The output of an element as JSON: what is JSON as a whole stands there as it was written, but
     for the white space around it, with its type and its digits; anything else as a text.
     """
     if element is None or element.state != "completed":
         return "null"
-    text: str = app.records.load(element.agent_output) or ""
+    text: str = element.agent_output or ""
     try:
         budget.spend(documents.price(text))
         json_text.loads(text)
@@ -139,7 +139,7 @@ def _output(app: App, element: SessionAgent | None, budget: Budget) -> str:
 
 def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
     """What each element is asked, as it is stored."""
-    asks = _Asked.of(app, agent)
+    asks = _Asked.of(agent)
     asked: list[Any] = []
     left = MAX_ASKED
     for index, element in enumerate(_elements(app, agent, budget)):
@@ -155,9 +155,9 @@ def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
 
 
 def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
-    rule: Mapping[str, Any] = rules.of(app, agent)["map"]
-    ordinals: Sequence[int] = app.records.load(agent.predecessors) or ()
-    before = inputs.passing(app, agent, inputs.read_outputs(app, agent, ordinals), budget)
+    rule: Mapping[str, Any] = rules.of(agent)["map"]
+    ordinals: Sequence[int] = agent.predecessors or ()
+    before = inputs.passing(agent, inputs.read_outputs(app, agent, ordinals), budget)
     lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
     elements = [element for each in lists for element in each]
     if not lists:
@@ -216,10 +216,10 @@ class _Asked:
     strict: bool
 
     @classmethod
-    def of(cls, app: App, agent: SessionAgent) -> "_Asked":
-        given = rules.of(app, agent)
-        keys = query_keys(app.records.load(agent.task_query) or "")
-        text = app.records.load(agent.query) or ""
+    def of(cls, agent: SessionAgent) -> "_Asked":
+        given = rules.of(agent)
+        keys = query_keys(agent.task_query or "")
+        text = agent.query or ""
         return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
 
     def query(self, element: Any, index: int, budget: Budget) -> Any:
@@ -276,7 +276,7 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
         element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))
     ]
     _put_once(app, app.counter_shards.put_once, _counter_shards(agent, ordinals))
-    template = _template(app, agent, _Asked.of(app, agent).named)
+    template = _template(app, agent, _Asked.of(agent).named)
     for start in range(0, len(asked), PAGE):
         page = [
             _element(app, agent, template, ordinals[index], asked[index])
@@ -335,15 +335,15 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     which it is made of.
     """
     share = Sharing(app, agent, beside=map(agent.stored, ("predecessors", "rules")))
-    given = rules.of(app, agent)
+    given = rules.of(agent)
     kept = {
         name: value
         for name, value in given.items()
         if name in ("policy", "fallback", "on_failure", "strict")
     }
     now = app.clock.now()
-    before: Sequence[int] = app.records.load(agent.predecessors) or ()
-    action = AgentAction.model_validate(app.records.load(agent.agent_action) or {})
+    before: Sequence[int] = agent.predecessors or ()
+    action = AgentAction.model_validate(agent.agent_action or {})
     edge = Edge(agent.ordinal, agent.mapped, given["map"].get("join", "all"))
     template = {
         "partition_key": agent.partition_key,
@@ -373,7 +373,7 @@ def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]
     """The predecessors that each element hears too: all but the list itself, unless its text names
     that.
     """
-    over = rules.of(app, agent)["map"]["over"]
+    over = rules.of(agent)["map"]["over"]
     if over in named:
         return list(before)
     if len(before) == 1:

@@ -23,7 +23,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     """A sink is terminal: the session ends when it was the last (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
-    logs = _logs(app, agent) if _ends_in_failure(agent) else None
+    logs = _logs(agent) if _ends_in_failure(agent) else None
     key = agent.session_key
     if agent.sink_count == 1:
         session = _finish_only_sink(app, agent, key, logs)
@@ -47,7 +47,7 @@ def _finish_only_sink(
     if failure is not None:
         values = {"upstream_failed": True, "logs": failure}
     elif agent.state == "skipped":
-        values = {"logs": _skipped_sink(app, agent)}
+        values = {"logs": _skipped_sink(agent)}
     status = "completed" if failure is None else "failed"
     return app.sessions.finish_only_sink(
         agent.partition_key, key, edge_id(agent), status, values
@@ -73,7 +73,7 @@ def _finish_one_sink(
             edge_id(counter_shard),
             counter_shard.width,
             bool(counter_shard.upstream_failed),
-            app.records.load(counter_shard.notes),
+            counter_shard.notes,
         )
         has_result = True  # of so many, some
     session = app.sessions.finish_sink(
@@ -115,7 +115,7 @@ def fail_session(app: App, agent: SessionAgent) -> None:
     """A failed agent fails its session, and what nobody has claimed is skipped."""
     if agent.sink_count == 0:
         return  # asked outside a task: nothing ends with it
-    _fail_session(app, agent, _logs(app, agent))
+    _fail_session(app, agent, _logs(agent))
 
 
 def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
@@ -133,15 +133,15 @@ def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
         finish_ended(app, session, agent)
 
 
-def _skipped_sink(app: App, agent: SessionAgent) -> str:
+def _skipped_sink(agent: SessionAgent) -> str:
     return (
-        f"There is no result: agent {label(app, agent)} was skipped, because no condition or choice"
+        f"There is no result: agent {label(agent)} was skipped, because no condition or choice"
         " led to it."
     )
 
 
-def _logs(app: App, agent: SessionAgent) -> str:
-    note = app.records.load(agent.notes) or "no reason was given"
+def _logs(agent: SessionAgent) -> str:
+    note = agent.notes or "no reason was given"
     ending = agent.state if agent.state in ("failed", "cancelled") else "did not run"
     index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
-    return f"Agent {label(app, agent)}{index} {ending}: {note}"[:MAX_LOGS]
+    return f"Agent {label(agent)}{index} {ending}: {note}"[:MAX_LOGS]

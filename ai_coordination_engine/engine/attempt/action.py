@@ -10,9 +10,9 @@ from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailu
 from ai_coordination_engine.store.models import SessionAgent
 
 
-def is_set(app: App, agent: SessionAgent) -> bool:
+def is_set(agent: SessionAgent) -> bool:
     """Whether an action function runs on what this agent answers."""
-    return any(_function(app, agent).get(name) for name in ("module_name", "function_name"))
+    return any(_function(agent).get(name) for name in ("module_name", "function_name"))
 
 
 def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
@@ -21,16 +21,16 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
     Raises `AgentFailure`, also for successors that the agent does not have, and an output that is
     too long.
     """
-    function = _function(app, agent)
+    function = _function(agent)
     request = ActionRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
         session_agent_uuid=agent.session_agent_uuid,
         agent_uuid=agent.agent_uuid,
-        agent_name=label(app, agent),
+        agent_name=label(agent),
         output=output,
-        task_query=app.records.load(agent.task_query) or "",
-        successors=rules.of(app, agent).get("successor_uuids", ()),
+        task_query=agent.task_query or "",
+        successors=rules.of(agent).get("successor_uuids", ()),
     )
     result = app.actions.run(
         function.get("module_name") or "", function.get("function_name") or "", request
@@ -47,8 +47,8 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
     return result
 
 
-def _function(app: App, agent: SessionAgent) -> Mapping[str, Any]:
-    return (app.records.load(agent.agent_action) or {}).get("action_function") or {}
+def _function(agent: SessionAgent) -> Mapping[str, Any]:
+    return (agent.agent_action or {}).get("action_function") or {}
 
 
 def _invalid(message: str) -> AgentFailure:

@@ -97,15 +97,13 @@ def call(app: App, request: AgentRequest) -> AgentResult:
 
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
-    # read once: of a wide join they are a blob
-    agent.predecessors = app.records.load(agent.predecessors) or []
     definition = _definition(app, agent)
     runtime = _runtime(app, definition)
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)
-    before = inputs.passing(app, agent, outputs, budget)
-    _check(app, agent, before)
+    before = inputs.passing(agent, outputs, budget)
+    _check(agent, before)
     given = chain.given[edge_id(agent)] = _given(app, agent, chain, before, budget)
     return AgentRequest(
         tenant=agent.partition_key,
@@ -120,12 +118,12 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         instructions=_instructions(runtime, definition),
         input=given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text(),
         query=given.query,
-        task_query=app.records.load(agent.task_query) or "",
-        user_input=app.records.load(agent.user_input),
+        task_query=agent.task_query or "",
+        user_input=agent.user_input,
         predecessors=[
             PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before
         ],
-        input_files=app.records.load(agent.input_files) or [],
+        input_files=agent.input_files or [],
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
@@ -150,7 +148,7 @@ def _given(
     if given.missing:
         names = ", ".join(each[:200] for each in given.missing[:5])
         note = f"These placeholders found nothing in the outputs of the predecessors: {names}."
-        if rules.of(app, agent).get("strict"):
+        if rules.of(agent).get("strict"):
             raise AgentFailure(note, error_class="invalid_output")
         chain.notes[agent.ordinal] = note
     return given
@@ -170,12 +168,12 @@ def idempotency_key(agent: SessionAgent) -> str:
     return str(uuid5(NAMESPACE_URL, json.dumps(names)))
 
 
-def _check(app: App, agent: SessionAgent, before: list[AgentOutput]) -> None:
+def _check(agent: SessionAgent, before: list[AgentOutput]) -> None:
     """Raises `AgentFailure` when an output is missing that must be there, or all of them are too
     much.
     """
-    join = (app.records.load(agent.agent_action) or {}).get("join", "all")
-    if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors):
+    join = (agent.agent_action or {}).get("join", "all")
+    if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors or ()):
         raise AgentFailure(
             "The output of a predecessor is gone: its session agent was deleted or did not"
             " complete."
@@ -190,15 +188,11 @@ def _definition(app: App, agent: SessionAgent) -> Agent:
     """What the agent, or its fallback, was when its session started; for one that a client made,
     what it is now.
     """
-    stored = (
-        rules.of(app, agent)["fallback"]
-        if agent.on_fallback
-        else app.records.load(agent.definition)
-    )
+    stored = rules.of(agent)["fallback"] if agent.on_fallback else agent.definition
     if stored is None:
         key = (agent.partition_key, agent.coordination_uuid)
         coordination = app.records.get(COORDINATION, agent.partition_key, key)
-        agents = app.records.load(coordination.agents) if coordination else None
+        agents = coordination.agents if coordination else None
         stored = next(
             (each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None
         )
@@ -211,7 +205,8 @@ def _outputs(
     """The outputs of predecessors and thread, from the chain's memory and at most one batch
     read.
     """
-    wanted = dict.fromkeys([*agent.predecessors, *((agent.thread or ()) if with_thread else ())])
+    thread = (agent.thread or ()) if with_thread else ()
+    wanted = dict.fromkeys([*(agent.predecessors or ()), *thread])
     known = _remembered(agent, wanted, chain.outputs)
     missing = [ordinal for ordinal in wanted if ordinal not in known]
     return {**known, **(inputs.read_outputs(app, agent, missing) if missing else {})}

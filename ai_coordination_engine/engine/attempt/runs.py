@@ -75,34 +75,34 @@ def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) ->
         for key in keys
         if key in found and found[key].session_agent_uuid == agent.session_agent_uuid
     ]
-    completed = [run for run in mine if _is_complete(app, agent, run)]
-    others = [run for run in mine if status(app, run) in ("failed", "pending")]
+    completed = [run for run in mine if _is_complete(agent, run)]
+    others = [run for run in mine if status(run) in ("failed", "pending")]
     return next(reversed(completed or others), None)
 
 
-def _is_complete(app: App, agent: SessionAgent, run: SessionRun) -> bool:
+def _is_complete(agent: SessionAgent, run: SessionRun) -> bool:
     """Whether the run has what the agent completes with; the output of a map is read from its
     elements again.
     """
-    return status(app, run) == "completed" and (
+    return status(run) == "completed" and (
         run.stored("agent_output") is not None or agent.mapped is not None
     )
 
 
-def status(app: App, run: SessionRun) -> str | None:
+def status(run: SessionRun) -> str | None:
     """How the engine recorded the attempt; None for a run that a client wrote."""
-    return (app.records.load(run.async_task) or {}).get("status")
+    return (run.async_task or {}).get("status")
 
 
-def started_at(app: App, run: SessionRun, otherwise: float) -> float:
+def started_at(run: SessionRun, otherwise: float) -> float:
     """When the attempt began, in epoch seconds."""
-    told = app.records.load(run.async_task).get("started_at")
+    told = run.async_task.get("started_at")
     return datetime.fromisoformat(told).timestamp() if told else otherwise
 
 
-def failure(app: App, run: SessionRun) -> AgentFailure:
+def failure(run: SessionRun) -> AgentFailure:
     """How the attempt of a failed run failed."""
-    told = app.records.load(run.async_task)
+    told = run.async_task
     return AgentFailure(
         told.get("error", ""),
         retryable=bool(run.retryable),
@@ -191,7 +191,7 @@ def _run(
         partition_key=agent.partition_key,
         coordination_uuid=agent.coordination_uuid,
         session_agent_uuid=agent.session_agent_uuid,
-        agent_uuid=rules.executed_by(app, agent),
+        agent_uuid=rules.executed_by(agent),
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         updated_by="engine",
         created_at=now,

@@ -181,7 +181,7 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     while session.status not in TERMINAL_SESSION_STATUSES:
         open_to_see = [each for each in agents if edge_id(each) not in settled]
         by_ordinal = {each.ordinal: each for each in agents}
-        owing = [each for each in open_to_see if _owes(app, session, each, by_ordinal)]
+        owing = [each for each in open_to_see if _owes(session, each, by_ordinal)]
         if not owing:
             break
         settled.update(edge_id(each) for each in owing)
@@ -200,22 +200,22 @@ def _owes_its_end(session: Session) -> bool:
     return is_over and session.status in OPEN_SESSION_STATUSES
 
 
-def _owes(app: App, session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
+def _owes(session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
     """Whether an agent that has ended has left something undone that others wait for."""
     if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
         return False
-    if _must_fail_session(app, session, agent):
+    if _must_fail_session(session, agent):
         return True
-    outgoing = edges(app.records.load(agent.successors))
+    outgoing = edges(agent.read("successors"))
     if not outgoing:
         return _is_named(agent, session.open_sinks, how_many(agent.sink_count or 0))
     return any(_is_owed(agent, edge, agents.get(edge.ordinal)) for edge in outgoing)
 
 
-def _must_fail_session(app: App, session: Session, agent: SessionAgent) -> bool:
+def _must_fail_session(session: Session, agent: SessionAgent) -> bool:
     """Whether the agent has failed since the session was last set back, and fails it."""
     is_of_this_epoch = (agent.epoch or 0) >= (session.epoch or 0)
-    return agent.state == "failed" and is_of_this_epoch and rules.fails_session(app, agent)
+    return agent.state == "failed" and is_of_this_epoch and rules.fails_session(agent)
 
 
 def _is_owed(agent: SessionAgent, edge: Edge, after: SessionAgent | None) -> bool:

@@ -38,7 +38,7 @@ def go_on(app: App, session: Session) -> Session:
     """Set back what the session's `restart` says, and let the session go on; the session as it is
     then.
     """
-    start = (app.records.load(session.restart) or {}).get("from")
+    start = (session.restart or {}).get("from")
     while True:
         scene = Scene(app, agents_of(app, session), session.epoch, start)
         if not (calls := scene.calls()):
@@ -50,17 +50,16 @@ def go_on(app: App, session: Session) -> Session:
     ]
     app.records.parallel.run([*refills] or [lambda: None])
     watch_at = app.clock.now().timestamp() + app.settings.watch_seconds
-    early = ends_early(app, [each for each in scene.agents if each.state in OPEN_AGENT_STATES])
+    early = ends_early([each for each in scene.agents if each.state in OPEN_AGENT_STATES])
     sinks = scene.open_sinks()
     restarted = app.sessions.restarted(session, sinks, scene.sink_count, watch_at, early=early)
     return restarted.record or session  # also where somebody else was faster
 
 
-def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int]:
+def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
     """The ordinals of the agent `start` and of all that follow from it."""
     after = {
-        each.ordinal: [edge.ordinal for edge in edges(app.records.load(each.successors))]
-        for each in agents
+        each.ordinal: [edge.ordinal for edge in edges(each.read("successors"))] for each in agents
     }
     found, frontier = {start}, [start]
     while frontier:
@@ -70,12 +69,12 @@ def descendants(app: App, agents: Iterable[SessionAgent], start: int) -> set[int
     return found
 
 
-def ends_early(app: App, to_run: Sequence[SessionAgent]) -> bool:
+def ends_early(to_run: Sequence[SessionAgent]) -> bool:
     """Whether a session in which these agents are open may end before them: what one of them leads
     to has ended, for its result is kept, or was deleted.
     """
     there = {each.ordinal for each in to_run}
-    outgoing_edges = (edge for each in to_run for edge in edges(app.records.load(each.successors)))
+    outgoing_edges = (edge for each in to_run for edge in edges(each.read("successors")))
     return any(edge.ordinal not in there for edge in outgoing_edges)
 
 
@@ -88,22 +87,22 @@ def is_kept(agent: SessionAgent) -> bool:
     )
 
 
-def counter_shard_count(app: App, agent: SessionAgent) -> int:
+def counter_shard_count(agent: SessionAgent) -> int:
     """The counter shards of a planned agent: as many as its predecessors take it to have, some of
     which may be deleted.
     """
-    join: str = (app.records.load(agent.agent_action) or {}).get("join", "all")
-    return how_many(len(app.records.load(agent.predecessors) or ()), join)
+    join: str = (agent.agent_action or {}).get("join", "all")
+    return how_many(len(agent.read("predecessors") or ()), join)
 
 
 def as_planned(
-    app: App, agent: SessionAgent, before: Sequence[int], epoch: int | None = None
+    agent: SessionAgent, before: Sequence[int], epoch: int | None = None
 ) -> dict[str, Any]:
     """What a planned agent, or an element, begins with that waits for these (ordinals); None is no
     value.
     """
-    action: Mapping[str, Any] = app.records.load(agent.agent_action) or {}
-    count = counter_shard_count(app, agent) if agent.map_ordinal is None else 0
+    action: Mapping[str, Any] = agent.agent_action or {}
+    count = counter_shard_count(agent) if agent.map_ordinal is None else 0
     counted = action.get("join") in COUNTED and bool(before)
     return {
         "state": "initial",
@@ -222,7 +221,7 @@ class Scene:
 
     @cached_property
     def _again(self) -> set[int]:
-        return set() if self.start is None else descendants(self.app, self.agents, self.start)
+        return set() if self.start is None else descendants(self.agents, self.start)
 
     @cached_property
     def _planned(self) -> set[int]:
@@ -254,11 +253,7 @@ class Scene:
         """Whether a running attempt goes on. A map's is short, and an element's counts as long as
         its list does.
         """
-        if (
-            agent.state != "executing"
-            or agent.ordinal in self._again
-            or "map" in rules.of(self.app, agent)
-        ):
+        if agent.state != "executing" or agent.ordinal in self._again or "map" in rules.of(agent):
             return False
         if agent.map_ordinal is None:
             return True
@@ -270,7 +265,7 @@ class Scene:
         """
         if not is_kept(agent) or (agent.map_ordinal is not None and not self._is_current(agent)):
             return False
-        outgoing = edges(self.app.records.load(agent.successors))
+        outgoing = edges(agent.read("successors"))
         after = [
             each for edge in outgoing if (each := self._by_ordinal.get(edge.ordinal)) is not None
         ]
@@ -306,7 +301,7 @@ class Scene:
         before = self._before(agent)
         if self._stays_expanded(agent):
             return {"state": "pending", **_waiting_for(before, how_many(agent.mapped), self.epoch)}
-        values = as_planned(self.app, agent, before, self.epoch)
+        values = as_planned(agent, before, self.epoch)
         return {**values, "mapped": None, "elements_sent": None}
 
     def _counter_shards(self, agent: SessionAgent) -> list[CounterShard]:
@@ -344,7 +339,7 @@ class Scene:
             return how_many(agent.mapped)
         if agent.map_ordinal is not None:
             return 0
-        return counter_shard_count(self.app, agent)
+        return counter_shard_count(agent)
 
     def _before(self, agent: SessionAgent) -> list[int]:
         """Whom the agent waits for; nobody waits for a deleted one."""
@@ -358,7 +353,7 @@ class Scene:
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _predecessors(self, agent: SessionAgent) -> list[int]:
-        ordinals: Sequence[int] = self.app.records.load(agent.predecessors) or ()
+        ordinals: Sequence[int] = agent.read("predecessors") or ()
         return [each for each in ordinals if each in self._by_ordinal]
 
     def _name(self, ordinal: int) -> int:

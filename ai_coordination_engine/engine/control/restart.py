@@ -80,13 +80,13 @@ def _restart(
     restart = {"from": agent.ordinal if agent else None}
     session = find(app, tenant, key)
     if not request.was_carried_out(session):
-        if _is_under_way(app, session, restart):
+        if _is_under_way(session, restart):
             outcome = app.sessions.note(session, request)
         else:
             _check(session, agent)
             outcome = _set_back(app, session, request, restart)
         if isinstance(outcome, Rejected):
-            _explain(app, key, outcome.record, restart)
+            _explain(key, outcome.record, restart)
     return reconcile_session(app, tenant, *key)
 
 
@@ -106,8 +106,8 @@ def _set_back(
     return app.sessions.set_back(session, request, packed, sinks, watch_at)
 
 
-def _is_under_way(app: App, session: Session, restart: dict[str, Any]) -> bool:
-    return bool(session.status == "in_transit" and app.records.load(session.restart) == restart)
+def _is_under_way(session: Session, restart: dict[str, Any]) -> bool:
+    return bool(session.status == "in_transit" and session.restart == restart)
 
 
 def _check(session: Session, agent: SessionAgent | None) -> None:
@@ -130,11 +130,11 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
         )
 
 
-def _explain(app: App, key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
+def _explain(key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
     """Raises unless somebody else has just made the same request."""
     if old is None:
         raise SESSION.missing(key)
-    if not _is_under_way(app, old, restart):
+    if not _is_under_way(old, restart):
         raise Conflict(
             "Somebody else has just controlled this session; look at it and try again.",
             status=old.status,

@@ -43,15 +43,15 @@ class AgentOutput:
 
 
 def output_of(
-    app: App, agent: SessionAgent, output: str | None = None, held: Held | None = None
+    agent: SessionAgent, output: str | None = None, held: Held | None = None
 ) -> AgentOutput:
     """The output of a completed agent; `output` spares reading it, `held` evaluating its conditions
     again.
     """
-    definition = app.records.load(agent.definition) or {}
-    text = output if output is not None else app.records.load(agent.agent_output) or ""
+    definition = agent.definition or {}
+    text = output if output is not None else agent.agent_output or ""
     name = definition.get("agent_name") or agent.agent_uuid
-    chosen = app.records.load(agent.chosen)
+    chosen = agent.chosen
     return AgentOutput(
         agent.ordinal,
         agent.agent_uuid,
@@ -68,7 +68,7 @@ def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[in
     100.
     """
     return {
-        each.ordinal: output_of(app, each)
+        each.ordinal: output_of(each)
         for each in read(app, of, ordinals)
         if each.state == "completed"
     }
@@ -86,26 +86,25 @@ def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAge
 
 
 def passing(
-    app: App, agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget
+    agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget
 ) -> list[AgentOutput]:
     """The outputs of the predecessors that pass to this agent, in the order of the predecessors.
 
     An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the
     budget is used up.
     """
-    before: Sequence[int] = app.records.load(agent.predecessors) or ()
+    before: Sequence[int] = agent.predecessors or ()
     conditions = None
     if agent.map_ordinal is None:
-        conditions = (app.records.load(agent.agent_action) or {}).get("conditions") or {}
+        conditions = (agent.agent_action or {}).get("conditions") or {}
     return [
         outputs[each]
         for each in before
-        if each in outputs and _passes(app, outputs[each], agent, conditions, budget)
+        if each in outputs and _passes(outputs[each], agent, conditions, budget)
     ]
 
 
 def _passes(
-    app: App,
     source: AgentOutput,
     agent: SessionAgent,
     conditions: Mapping[str, str] | None,
@@ -157,28 +156,28 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
     Raises `AgentFailure` when the outputs that placeholders name are too long together, or the
     budget is used up.
     """
-    asked = app.records.load(agent.query)
+    asked = agent.query
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
     try:
         query, missing = (
-            render(asked, outputs, budget=budget) if asked else (_task_query(app, agent), [])
+            render(asked, outputs, budget=budget) if asked else (_task_query(agent), [])
         )
     except BadUserInput as error:
         raise AgentFailure(error.message, error_class="invalid_output") from error
-    named, thread = named_agents(asked), set(app.records.load(agent.thread) or ())
+    named, thread = named_agents(asked), set(agent.thread or ())
     rest = [
         (each.name, each.output, each.ordinal in thread)
         for each in before
         if each.agent_uuid not in named
     ]
     task_first = app.settings.task_position == "first"
-    return Given(query, missing, rest, app.records.load(agent.user_input), task_first)
+    return Given(query, missing, rest, agent.user_input, task_first)
 
 
-def _task_query(app: App, agent: SessionAgent) -> str:
-    return app.records.load(agent.task_query) or ""
+def _task_query(agent: SessionAgent) -> str:
+    return agent.task_query or ""
 
 
 def given(
@@ -195,15 +194,15 @@ def given(
     for group in by_session.values():
         wanted: dict[int, None] = {}
         for agent in group:
-            wanted.update(dict.fromkeys(app.records.load(agent.predecessors) or ()))
+            wanted.update(dict.fromkeys(agent.predecessors or ()))
         outputs = {
-            each.ordinal: output_of(app, each)
+            each.ordinal: output_of(each)
             for each in group
             if each.ordinal in wanted and each.state == "completed"
         }
         outputs |= read_outputs(app, group[0], [each for each in wanted if each not in outputs])
         for agent in group:
-            before = passing(app, agent, outputs, budget)
+            before = passing(agent, outputs, budget)
             answers[agent.session_agent_uuid] = composed(app, agent, before, budget).text(
                 on_thread=on_thread
             )
@@ -243,7 +242,7 @@ def counter_shard_family(agent: SessionAgent) -> int:
     )
 
 
-def label(app: App, agent: SessionAgent) -> str:
+def label(agent: SessionAgent) -> str:
     """What people call the agent."""
-    definition: Mapping[str, Any] = app.records.load(agent.definition) or {}
+    definition: Mapping[str, Any] = agent.definition or {}
     return definition.get("agent_name") or agent.agent_uuid

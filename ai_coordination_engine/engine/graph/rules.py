@@ -14,16 +14,16 @@ from ai_coordination_engine.engine.graph.edge_outcomes import edges, tolerated
 from ai_coordination_engine.store.models import SessionAgent
 
 
-def of(app: App, agent: SessionAgent) -> Mapping[str, Any]:
+def of(agent: SessionAgent) -> Mapping[str, Any]:
     """All of them."""
-    return app.records.load(agent.rules) or {}
+    return agent.rules or {}
 
 
 def policy(app: App, agent: SessionAgent) -> Policy:
     """How often the agent is tried, or its fallback when that is its turn: its own words first,
     then the settings.
     """
-    given = _given_policy(app, agent)
+    given = _given_policy(agent)
     settings = app.settings
     longest = float(given.get("max_backoff_seconds", settings.max_backoff_seconds))
     return Policy(
@@ -38,33 +38,33 @@ def policy(app: App, agent: SessionAgent) -> Policy:
 def timeout(app: App, agent: SessionAgent) -> float:
     """How long an attempt may take, in seconds."""
     limit = app.settings.agent_timeout_seconds
-    return min(float(_given_policy(app, agent).get("timeout_seconds", limit)), limit)
+    return min(float(_given_policy(agent).get("timeout_seconds", limit)), limit)
 
 
 def heartbeat(app: App, agent: SessionAgent) -> float:
     """Within how many seconds a long job must be heard of."""
-    return float(_given_policy(app, agent).get("heartbeat_seconds", app.settings.heartbeat_seconds))
+    return float(_given_policy(agent).get("heartbeat_seconds", app.settings.heartbeat_seconds))
 
 
-def fallback(app: App, agent: SessionAgent) -> Mapping[str, Any] | None:
+def fallback(agent: SessionAgent) -> Mapping[str, Any] | None:
     """The agent that runs when the attempts are used up, unless it has its turn already."""
-    return None if agent.on_fallback else of(app, agent).get("fallback")
+    return None if agent.on_fallback else of(agent).get("fallback")
 
 
-def executed_by(app: App, agent: SessionAgent) -> str:
+def executed_by(agent: SessionAgent) -> str:
     """The uuid of the agent that runs: the session agent's own, or its fallback's."""
-    return of(app, agent)["fallback"]["agent_uuid"] if agent.on_fallback else agent.agent_uuid
+    return of(agent)["fallback"]["agent_uuid"] if agent.on_fallback else agent.agent_uuid
 
 
-def fails_session(app: App, agent: SessionAgent) -> bool:
+def fails_session(agent: SessionAgent) -> bool:
     """Whether a failure of this agent ends the session at once."""
-    if of(app, agent).get("on_failure") == "continue":
+    if of(agent).get("on_failure") == "continue":
         return False
-    return not tolerated(edges(app.records.load(agent.successors)))
+    return not tolerated(edges(agent.successors))
 
 
-def _given_policy(app: App, agent: SessionAgent) -> Mapping[str, Any]:
-    found = of(app, agent)
+def _given_policy(agent: SessionAgent) -> Mapping[str, Any]:
+    found = of(agent)
     if agent.on_fallback:
         return found["fallback"].get("policy") or {}
     return found.get("policy") or {}

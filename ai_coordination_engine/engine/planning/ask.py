@@ -63,7 +63,7 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     )
     if coordination is None:
         raise COORDINATION.missing((tenant, question.coordination_uuid))
-    agent = _choose(parse_agents(app.records.load(coordination.agents)), question.agent_uuid)
+    agent = _choose(parse_agents(coordination.agents), question.agent_uuid)
     session = _session(app, tenant, question)
     asked = _write_agent(app, tenant, question, session, agent)
     app.queue.send([wake(asked)])

@@ -32,7 +32,7 @@ from ai_coordination_engine.engine.planning.writing import Planned, reserve, wri
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.payload import BlobReference, ReadOnce
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.records.session_status import status_key
@@ -213,7 +213,7 @@ class Fork:
             nonce=nonce,
             open_sinks=_open_sinks(sinks),
             open_sink_count=len(sinks),
-            early=source.early or ends_early(self.app, self._fresh_ones(kept)) or None,
+            early=source.early or ends_early(self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
             control_keys={request.digest},
             by_status=status_key(source.partition_key, key[1], packed["status"]),
@@ -248,7 +248,7 @@ class Fork:
     def _kept(self) -> set[int]:
         """The ordinals of what is taken over: completed, and not after the point of the fork."""
         start = self.changes.start
-        again = set() if start is None else descendants(self.app, self.agents, start)
+        again = set() if start is None else descendants(self.agents, start)
         kept = {
             each.ordinal: each
             for each in self.agents
@@ -273,13 +273,11 @@ class Fork:
     @property
     def _task_query(self) -> str:
         changed = self.changes.task_query
-        return (
-            changed if changed is not None else self.app.records.load(self.source.task_query) or ""
-        )
+        return changed if changed is not None else self.source.task_query or ""
 
     def _subtask_queries(self) -> Any:
         """The subtasks of the source, with the changed one in its place."""
-        subtasks = [dict(each) for each in self.app.records.load(self.source.subtask_queries) or ()]
+        subtasks = [dict(each) for each in self.source.subtask_queries or ()]
         if self.changes.subtask_query is None:
             return subtasks or None
         agent = next(each for each in self.agents if each.ordinal == self.changes.start)
@@ -305,7 +303,7 @@ class Fork:
     # Its agents
 
     def _records(self, session: Session) -> list[Planned]:
-        kept = set(self.app.records.load(session.restart)["kept"])
+        kept = set(session.restart["kept"])
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
         if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
@@ -344,23 +342,21 @@ class Fork:
 
     def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[Planned]:
         """An agent that is to run, and the counter shards of a wide join."""
-        app, key = self.app, agent_key(session, agent.ordinal)
+        key = agent_key(session, agent.ordinal)
         # called at once
         changed = {
             name: share.once((name, id(each)), lambda: each)  # noqa: B023
             for name, each in self._changed(agent).items()
         }  # noqa: B023, RUF100
         kept = {name: self._again(agent, name, share) for name in _SNAPSHOT if name not in changed}
-        before = [
-            each for each in app.records.load(agent.predecessors) or () if each in self._present
-        ]
+        before = [each for each in agent.read("predecessors") or () if each in self._present]
         made = SessionAgent(
             **self._common(session, agent),
             **kept,
             **changed,
-            **as_planned(app, agent, before),
+            **as_planned(agent, before),
         )
-        count = counter_shard_count(app, agent)
+        count = counter_shard_count(agent)
         spread = counter_shards.spread(before, count) if count else {}
         return [
             made,
@@ -399,9 +395,9 @@ class Fork:
         take.
         """
         described = self._agents[agent.agent_uuid]
-        action = AgentAction.model_validate(self.app.records.load(agent.agent_action) or {})
+        action = AgentAction.model_validate(agent.agent_action or {})
         subtask = self._filling(text, described, action)
-        if (self.app.records.load(agent.rules) or {}).get("strict"):
+        if (agent.rules or {}).get("strict"):
             refuse_missing([(described.label, subtask)])
         return subtask.text
 
@@ -409,7 +405,7 @@ class Fork:
     def _subtasks(self) -> dict[int, str | None]:
         """The subtasks of the source as they were written, by the ordinals of their agents."""
         own: dict[str, list[str | None]] = defaultdict(list)
-        for each in self.app.records.load(self.source.subtask_queries) or ():
+        for each in self.source.subtask_queries or ():
             own[each["agent_uuid"]].append(each.get("subtask_query"))
         left = {uuid: iter(texts) for uuid, texts in own.items()}
         planned = [
@@ -428,9 +424,9 @@ class Fork:
     @cached_property
     def _agents(self) -> dict[str, Agent]:
         planned = [each for each in self.agents if each.map_ordinal is None]
+        read = ReadOnce()
         described = [
-            self.app.records.load(each.definition) or {"agent_uuid": each.agent_uuid}
-            for each in planned
+            read(each, "definition") or {"agent_uuid": each.agent_uuid} for each in planned
         ]
         return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
 
@@ -447,7 +443,7 @@ class Fork:
             "sink_count": agent.sink_count,
             "lease_seconds": agent.lease_seconds,
             "thread_uuid": agent.thread_uuid if root is None else agent_key(session, root)[1],
-            "thread": self.app.records.load(agent.thread),
+            "thread": agent.thread,
             "created_at": session.created_at,
             "updated_at": session.created_at,
             "updated_by": session.updated_by,

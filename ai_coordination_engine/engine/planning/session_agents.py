@@ -107,14 +107,14 @@ def session_agents(
     written, when all of them together are too large.
     """
     share = Sharing(app, session)
-    input_files = app.records.load(session.input_files)
+    input_files = session.input_files
     common = {
         "partition_key": session.partition_key,
         "coordination_uuid": session.coordination_uuid,
         "created_at": session.created_at,
         "updated_at": session.created_at,
         "updated_by": session.updated_by,
-        "task_query": share(app.records.load(session.task_query) or None),
+        "task_query": share(session.task_query or None),
         "input_files": share(input_files),
     }
     sinks = len(planned.sinks())

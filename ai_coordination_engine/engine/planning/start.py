@@ -90,7 +90,7 @@ def execute_procedure(
         return _looked_after(app, stored)
     if stored is not session:  # an equal start has written it, and may have died
         stored.incarnation = session.nonce
-        subtasks = fill_subtasks(planned, app.records.load(stored.task_query) or "")
+        subtasks = fill_subtasks(planned, stored.task_query or "")
         agents = session_agents(app, stored, planned, subtasks)
     first, *others = agents
     beside: list[Planned] = [*session_counter_shards(stored, planned), *others]
@@ -248,7 +248,7 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
         if (
             is_fork
             or old.plan_hash is None
-            or any(not is_same(app, old, session, name) for name in same)
+            or any(not is_same(old, session, name) for name in same)
         ):
             raise Conflict("This sessionUuid stands for another session; choose a new one.")
         if old.unconfirmed is not None and old.plan_hash != session.plan_hash:

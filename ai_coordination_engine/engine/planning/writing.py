@@ -163,6 +163,6 @@ def _is_confirmed(session: Session, now: Session) -> bool:
     return now.nonce == session.nonce and now.unconfirmed is None
 
 
-def is_same(app: App, old: Session, new: Session, name: str) -> bool:
+def is_same(old: Session, new: Session, name: str) -> bool:
     """Whether two sessions have the same value of this attribute, wherever it lives."""
     return bool(old.stored(name) == new.stored(name) or getattr(old, name) == getattr(new, name))

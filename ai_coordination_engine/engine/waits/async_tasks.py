@@ -78,7 +78,7 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
             "Nothing is known of the long job any more.", retryable=True, error_class="lost"
         )
     if job.status != "pending":
-        return _result(app, job)
+        return _result(job)
     is_due = agent.due_at <= app.clock.now().timestamp()
     if is_due and isinstance(app.agents.defer(agent, job.deadline), Applied):
         timers.wake_at(app, agent, job.deadline)
@@ -96,13 +96,13 @@ def _job_of(app: App, agent: SessionAgent) -> Job | None:
     return job if is_in_time else app.jobs.expire(job).record
 
 
-def _result(app: App, job: Job) -> AgentResult:
+def _result(job: Job) -> AgentResult:
     """What an ended job has answered. Raises `AgentFailure`."""
     if job.status == "failed":
-        raise AgentFailure(app.records.load(job.notes) or "The long job failed.", retryable=True)
+        raise AgentFailure(job.notes or "The long job failed.", retryable=True)
     if job.status == "expired":
         raise AgentFailure(_expired(job), retryable=True, error_class="timeout")
-    return AgentResult(app.records.load(job.agent_output) or "", job.usage or {})
+    return AgentResult(job.agent_output or "", job.usage or {})
 
 
 def states(
@@ -114,7 +114,7 @@ def states(
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.jobs.get_many(tenant, known, consistent=consistent)
-    return {uuid: _state(app, job) for uuid, job in found.items()}
+    return {uuid: _state(job) for uuid, job in found.items()}
 
 
 # The job's side
@@ -151,7 +151,7 @@ def complete_async_task(
         now = app.jobs.end(job, status, packed, digest).record
     if now is None or (now.status, now.digest) != (status, digest):
         is_same_end = now is not None and now.digest == _digest(
-            status, {**values, "usage": app.records.load(now.usage)}
+            status, {**values, "usage": now.usage}
         )
         if not is_same_end or usage is not None:  # a repetition need not say the usage again
             raise _ended(now, async_task_uuid, other_usage=is_same_end)
@@ -238,12 +238,12 @@ def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) 
     )
 
 
-def _state(app: App, job: Job) -> dict[str, Any]:
+def _state(job: Job) -> dict[str, Any]:
     details = {"status": job.status, "ended_at": job.ended_at, "usage": job.usage}
     if job.status == "pending":
         details["heartbeat_until"] = datetime.fromtimestamp(job.deadline, UTC).isoformat()
     if job.status == "failed":
-        details |= {"error": app.records.load(job.notes), "error_class": "error"}
+        details |= {"error": job.notes, "error_class": "error"}
     if job.status == "expired":
         details |= {"error": _expired(job), "error_class": "timeout"}
     return {name: value for name, value in details.items() if value is not None}

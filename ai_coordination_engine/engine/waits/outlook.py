@@ -54,7 +54,7 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
         case Phase.READY | Phase.ASKING | Phase.BACKOFF | Phase.ACTION_DUE | Phase.MAP_EXPANDING:
             seen.times.append(later)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            if missing := _missing(app, agent, is_open):
+            if missing := _missing(agent, is_open):
                 seen.missing.append(
                     f"{agent.agent_uuid} ({agent.session_agent_uuid}) waits for {missing}"
                 )
@@ -64,21 +64,21 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
             assert_never(never)
 
 
-def _missing(app: App, agent: SessionAgent, is_open: set[int]) -> str:
+def _missing(agent: SessionAgent, is_open: set[int]) -> str:
     """Whom the agent waits for though none of them is open; nothing when it waits for those that
     are.
     """
     if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
-        before = waited_for(app, agent)
+        before = waited_for(agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"
-    before = waited_for(app, agent)
+    before = waited_for(agent)
     ended = ", ".join(map(str, sorted(before - is_open)[:_NAMED]))
     if ended:
         return f"the agents {ended} (by ordinal), which have ended or are gone"
     return "" if before else "nobody"
 
 
-def waited_for(app: App, agent: SessionAgent) -> set[int]:
+def waited_for(agent: SessionAgent) -> set[int]:
     """The ordinals of those that the agent waits for; of a wide join's, all that it may."""
     if not counter_shards.is_wide(agent):
         return {ordinal_of(int(each)) for each in agent.unfinished or ()}
@@ -86,4 +86,4 @@ def waited_for(app: App, agent: SessionAgent) -> set[int]:
         return {
             element_ordinal(agent.ordinal, agent.generation, index) for index in range(agent.mapped)
         }
-    return set(app.records.load(agent.predecessors) or ())
+    return set(agent.read("predecessors") or ())

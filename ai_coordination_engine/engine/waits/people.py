@@ -34,7 +34,7 @@ def execute_for_user_input(
     waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if waiting is None:
         raise SESSION_AGENT.missing(key)
-    schema = _action(app, waiting).get("answer_schema")
+    schema = _action(waiting).get("answer_schema")
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
     packed = app.records.store(
@@ -56,7 +56,7 @@ def expire(app: App, agent: SessionAgent) -> None:
     """The time for an answer is over: the agent goes on with the default one, or fails without; it
     may be repeated.
     """
-    action = _action(app, agent)
+    action = _action(agent)
     key = agent.key
     if (default := action.get("default_answer")) is not None:
         _answer_by_default(app, agent, key, default)
@@ -82,8 +82,8 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
         app.queue.send([wake(agent)])
 
 
-def _action(app: App, agent: SessionAgent) -> dict[str, Any]:
-    return app.records.load(agent.agent_action) or {}
+def _action(agent: SessionAgent) -> dict[str, Any]:
+    return agent.agent_action or {}
 
 
 def _answered_before(

@@ -131,7 +131,7 @@ def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
     if agent is None:
         return letter
     try:
-        name, notes = label(app, agent), app.records.load(agent.notes) or ""
+        name, notes = label(agent), agent.notes or ""
     except Exception:  # the letter says enough without them
         logger.exception(
             "could not read the agent of a dead letter", extra={"message_id": letter.message_id}

@@ -22,7 +22,7 @@ from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import CounterShard, M, Record, Session, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference, check_in, check_out
+from ai_coordination_engine.store.payload import BlobReference, check_in
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
@@ -194,10 +194,6 @@ class Repository:
         budget.
         """
         return self.meter.counting() if self.meter is not None else nullcontext()
-
-    def load(self, value: Any) -> Any:
-        """The value of an attribute, read from its blob when it lives there."""
-        return check_out(self.blobs, value) if isinstance(value, BlobReference) else value
 
     # Writing
 

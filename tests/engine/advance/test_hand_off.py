@@ -279,7 +279,7 @@ def test_a_chain_remembers_what_it_ran_by_the_epoch(stage: Stage) -> None:
     chain = Chain(None, None)
     work_one(stage)
     chain.outputs[edge_id(stage.agent(session.session_uuid, "a"))] = output_of(
-        stage.app, stage.agent(session.session_uuid, "a")
+        stage.agent(session.session_uuid, "a")
     )
     cancel(stage, session)
     rerun(stage, session, "a")
