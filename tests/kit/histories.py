@@ -317,7 +317,10 @@ class History:
         return self._database.tables[f"{self._stage.app.settings.table_prefix}-{name}"]
 
     def _read(self, model: type[R], item: dict[str, Any]) -> R:
-        _, record = known = self._known.get(id(item)) or (item, model.from_raw_data(item))
+        _, record = known = self._known.get(id(item)) or (
+            item,
+            model.from_raw_data(item, self._stage.blobs),
+        )
         self._known[id(item)] = known
         return record  # type: ignore[return-value]
 

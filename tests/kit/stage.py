@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
@@ -283,6 +284,15 @@ class Stage:
         return [record.serialize() for record in records]
 
 
+def _with(records: Repository, blobs: FakeBlobs) -> Repository:
+    """The same records on the same connection; their payloads are in these blobs."""
+    other = copy(records)
+    other.blobs, other.tables = blobs, {model: copy(each) for model, each in records.tables.items()}
+    for each in other.tables.values():
+        each.blobs = blobs
+    return other
+
+
 def stage_of(
     app: App,
     *,
@@ -317,7 +327,15 @@ def stage_of(
         databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
     )
     stage = Stage(
-        fake, clock, queue, runtime, blobs, actions, boundary, app.records, database=database
+        fake,
+        clock,
+        queue,
+        runtime,
+        blobs,
+        actions,
+        boundary,
+        _with(app.records, blobs),
+        database=database,
     )
 
     looks = threading.local()

@@ -33,6 +33,6 @@ def or_repeated(outcome: Outcome[M], **written: object) -> Outcome[M]:
     written before: its answer was lost on the way, and the client has repeated it.
     """
     record = outcome.record
-    if record is None or any(getattr(record, name) != value for name, value in written.items()):
+    if record is None or any(record.stored(name) != value for name, value in written.items()):
         return outcome
     return Applied(record)

@@ -267,7 +267,7 @@ def test_large_input_counts_once_however_many_agents_are_given_it(
     monkeypatch.setattr(sharing, "MAX_WRITTEN", 100_000)
     forked = fork_from(stage, session, **given)
     for name in given if "input_files" in given else ("task_query", "query"):
-        assert len({getattr(each, name).key for each in stage.agents(forked.session_uuid)}) == 1
+        assert len({each.stored(name) for each in stage.agents(forked.session_uuid)}) == 1
 
 
 def test_a_fork_whose_query_fills_too_much_is_refused_before_anything_is_written(
