@@ -162,7 +162,7 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
         outputs.setdefault(each.agent_uuid, []).append(each.output)
     try:
         query, missing = (
-            render(asked, outputs, budget=budget) if asked else (_task_query(agent), [])
+            render(asked, outputs, budget=budget) if asked else (agent.task_query or "", [])
         )
     except BadUserInput as error:
         raise AgentFailure(error.message, error_class="invalid_output") from error
@@ -174,10 +174,6 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
     ]
     task_first = app.settings.task_position == "first"
     return Given(query, missing, rest, agent.user_input, task_first)
-
-
-def _task_query(agent: SessionAgent) -> str:
-    return agent.task_query or ""
 
 
 def given(
