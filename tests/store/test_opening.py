@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.meter import BLOB, BLOB_KB, Meter
 from ai_coordination_engine.store.models import Task
 from ai_coordination_engine.store.payload import BlobReference, ReadOnce
 from ai_coordination_engine.store.records.entities import TASK
-from ai_coordination_engine.store.tables.meter import BLOB, BLOB_KB, Meter
 from ai_coordination_engine.store.tables.table import Refused, Table
 from tests.kit.stage import TENANT, Stage, stage_of
 

@@ -47,7 +47,7 @@ def test_a_join_and_its_counter_shard_are_read_in_one_request_each_as_what_it_is
     shard = found[CounterShard][SHARD]
     assert type(shard) is CounterShard
     assert (shard.ordinal, shard.epoch, shard.unfinished, shard.in_degree) == (3, 1, {7, 8}, 2)
-    assert (shard.upstream_failed, app.records.load(shard.notes)) == (True, "why")
+    assert (shard.upstream_failed, shard.notes) == (True, "why")
 
 
 def test_an_edge_is_removed_from_a_counter_shard_once(app: App) -> None:
