@@ -397,7 +397,7 @@ MUTANTS = (
         "store/transitions/sessions.py",
         "rows.AGENTS_END_BY, session, Session.agents_ended.set(begun), *look",
         "rows.AGENTS_END_BY, session, Session.agents_ended.set(begun)",
-        ("engine/advance/test_proportion.py",),
+        TRANSITIONS,
     ),
 )
 

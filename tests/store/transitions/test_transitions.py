@@ -18,6 +18,7 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.attempts import Lease
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected, applied
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
+from ai_coordination_engine.store.transitions.sessions import SOON
 from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
@@ -634,3 +635,19 @@ def test_a_session_of_another_start_under_the_key_is_not_controlled(agents: Agen
     seen = Session(*key, partition_key=TENANT, status="dispatched", nonce="n")
     for write in (agents.sessions.cancel, agents.sessions.pause):
         rejected(agents, key, partial(write, seen, ControlRequest("ann"), 60), SESSION)
+
+
+def test_one_turn_of_the_end_of_a_sessions_agents_wins_and_the_sweep_looks_after_it(
+    agents: Agents,
+) -> None:
+    key = agents.session(1, status="failed")
+    seen = agents.store.records.table(SESSION).get(TENANT, key, consistent=True)
+    turn = partial(agents.sessions.agents_end_by, seen, None)
+    now = agents.store.app.clock.now().timestamp()
+    session = after(turn(3, "z"))
+    assert session.agents_ended == [0, None, 3, "z"]
+    assert now + SOON <= session.watch_at < now + 2 * SOON
+    assert after(turn(3, "z")).watch_at == session.watch_at
+    rejected(agents, key, partial(turn, 4, "z"), SESSION)
+    agents.sessions.agents_ended(after(turn(3, "z")), [], now)
+    rejected(agents, key, partial(turn, 3, "z"), SESSION)
