@@ -103,7 +103,7 @@ def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> boo
 
 def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
     """The edges of an agent that has ended, and what its end means for each; as `hand_off`."""
-    outgoing = edges(agent.successors)
+    outgoing = edges(agent.read("successors"))
     if held is None:
         held = _held(agent, outgoing)
     chosen = agent.chosen
@@ -271,11 +271,13 @@ def _skip_on(app: App, followers: Followers) -> None:
         skipped = {each.ordinal: each for each in followers.skipped if each.ordinal not in seen}
         seen |= set(skipped)
         followers.skipped = []
-        edges_of = [(each, *edge) for each in skipped.values() for edge in evaluated(each)]
-        for each in skipped.values():
-            if not each.successors:
+        evaluated_edges = [(each, evaluated(each)) for each in skipped.values()]
+        for each, outgoing in evaluated_edges:
+            if not outgoing:
                 finish_sink(app, each)
-        further = _release(app, edges_of)
+        further = _release(
+            app, [(each, *edge) for each, outgoing in evaluated_edges for edge in outgoing]
+        )
         followers.ready.extend(further.ready)
         followers.skipped.extend(further.skipped)
     followers.ready = list({each.ordinal: each for each in followers.ready}.values())

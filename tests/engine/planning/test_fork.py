@@ -10,7 +10,8 @@ from ai_coordination_engine.domain import budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import sharing
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.models import Record, Session
+from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
@@ -154,6 +155,28 @@ def test_large_values_are_copied_below_the_new_session(app: App) -> None:
     }
     assert stage.agent(forked.session_uuid, "a").agent_output == "x" * 1000
     assert stage.runtime.requests[0].task_query == "q" * 9000
+
+
+def test_setting_back_and_forking_keep_no_large_value_of_all_the_agents_they_read(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of(app, inline_limit=256)
+    stage.runtime.behaviours["a"] = lambda request: json.dumps({"text": "x" * 1000})
+    few, condition = MANY[:12], f"text != `{'y' * 400}`"
+    actions = {name: {"conditions": {"a": condition}} for name in few}
+    session = done(stage, {"a": "", **dict.fromkeys(few, "a")}, actions=actions)
+    assert isinstance(stage.agent(session.session_uuid, "a").stored("successors"), BlobReference)
+    opened, kept = Record.opened, set()
+
+    def note(record: Record, name: str) -> Any:
+        if isinstance(record.stored(name), BlobReference):
+            kept.add(name)
+        return opened(record, name)
+
+    monkeypatch.setattr(Record, "opened", note)
+    rerun(stage, session, "m007")
+    fork_from(stage, session, "m008")
+    assert kept.isdisjoint({"agent_output", "successors", "predecessors"})
 
 
 def test_the_same_order_makes_one_session(stage: Stage) -> None:
