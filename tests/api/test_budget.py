@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store import meter
 from ai_coordination_engine.store.records import lists
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
@@ -17,7 +18,6 @@ from ai_coordination_engine.store.records.entities import (
     Entity,
 )
 from ai_coordination_engine.store.records.session_status import status_key
-from ai_coordination_engine.store.tables import meter
 from benchmarks.harness.api import Api, Calls
 from tests.kit.api import data
 from tests.kit.records import TASK, World

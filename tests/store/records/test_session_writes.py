@@ -11,12 +11,12 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store import meter as metering
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import lists
 from ai_coordination_engine.store.records.entities import COORDINATION as COORDINATIONS
 from ai_coordination_engine.store.records.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.records.lists import read_page
-from ai_coordination_engine.store.tables import meter as metering
 from benchmarks import sessions
 from benchmarks.backends import FUNCTIONS
 from benchmarks.harness.api import Api, Calls, Worker
