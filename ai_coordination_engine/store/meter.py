@@ -22,7 +22,7 @@ WRITING = 250  # a request to the database in the course of a write
 BLOB = 100  # a value that lives in a blob and is read
 ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
-COUNTED = 7  # a record that is only counted
+COUNTED = 4  # a record that is only counted
 # a list of the root: without its parent it is looked for among all of the tenant's records
 LIST = 5_000
 MAX_PAGE = 1_200  # records that one Query reads, at most

@@ -390,10 +390,33 @@ def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
         assert 299 <= one <= 380  # of either shard a few more than half
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ai_coordination_engine.api.crud.LIST", 0)  # paid sooner or later
-            less = meter.Budget(cost=2_000 + 2 * one * meter.COUNTED)
+            less = meter.Budget(cost=1_200 + 2 * one * meter.COUNTED)
             patch.setattr(meter, "Budget", lambda given=less: given)
             counted.clear()
             six = " ".join(f"a{n}: {query}" for n in range(6))
             assert "it costs more than" in refusal(api.send(f"{{ {six} }}"))
         assert sum(counted) < 3 * one + 20, query
     events.unregister("after-call.dynamodb.Query", count)
+
+
+def test_the_total_of_a_long_list_in_shards_is_counted_little_further_than_it_is_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = session_of(api, 0)
+    put(api, SESSION, [(session["c"], f"s{n}", {"status": "completed"}) for n in range(600)])
+    monkeypatch.setattr(lists, "MAX_COUNTED", 200)
+    counted: list[int] = []
+
+    def count(parsed: Any, **_: Any) -> None:
+        counted.append(parsed["ScannedCount"])
+
+    events = api.app.records.table(SESSION)._connection.client.meta.events
+    events.register("after-call.dynamodb.Query", count)
+    answer = api.send(
+        f'{{ sessionList(coordinationUuid: "{session["c"]}", limit: 1) {{ total }} }}'
+    )
+    events.unregister("after-call.dynamodb.Query", count)
+    assert answer["data"] == {"sessionList": {"total": 200}}
+    told = "sessions: total is at least 200; beyond that nothing is counted"
+    assert answer["extensions"]["warnings"] == [told]
+    assert counted == [2, 2, 129, 129]  # of either shard its half, and four standard deviations

@@ -26,6 +26,7 @@ from ai_coordination_engine.store.records.list_rows import (
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables import shards
 from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.shards import share
 from ai_coordination_engine.store.tables.table import Table
 
 DEFAULT_LIMIT = 50
@@ -219,9 +220,10 @@ class _List:
 
     def _counted(self) -> tuple[int, bool]:
         """How many rows a plain list has, up to `MAX_COUNTED`, and whether these are all."""
-        every = range(self._table.shards if self._partition is not None else 1)
+        many = self._table.shards if self._partition is not None else 1
+        most = share(MAX_COUNTED, many)
         found = self.repository.parallel.run(
-            [partial(self._count, MAX_COUNTED, shard) for shard in every]
+            [partial(self._count, most, shard) for shard in range(many)]
         )
         counted = sum(count for count, _ in found)
         return min(counted, MAX_COUNTED), counted <= MAX_COUNTED and all(

@@ -34,7 +34,7 @@ def rows(
     """The rows after a range key, of which `size` are wanted; the first page of each shard is read
     at the same time.
     """
-    limit = None if size is None else _share(size, table.shards)
+    limit = None if size is None else share(size, table.shards)
     read = partial(table.query, tenant, hash_value, limit=limit, forward=not newest)
 
     def going_on(shard: int, page: list[M], start: RawKey | None) -> Iterator[M]:
@@ -89,7 +89,7 @@ def skip(
         tenant,
         hash_value,
         condition,
-        _share(count, table.shards),
+        share(count, table.shards),
         forward=not newest,
     )
     merged = heapq.merge(*(keys(shard=shard) for shard in range(table.shards)), reverse=newest)
@@ -116,7 +116,7 @@ def _first_pages(
     return pages
 
 
-def _share(wanted: int, shards: int) -> int:
+def share(wanted: int, shards: int) -> int:
     """How many rows to read of each shard: its part, and four standard deviations more, so that a
     second request is rare.
     """

@@ -99,7 +99,7 @@ def test_pages_go_over_all_shards_in_order(
     store: Store, tenant: str, limit: int, share: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if share is not None:  # a shard has more of what is wanted than was read of it
-        monkeypatch.setattr(shards, "_share", lambda wanted, shards: share)
+        monkeypatch.setattr(shards, "share", lambda wanted, shards: share)
     found: list[str] = []
     cursor = None
     while cursor or not found:
@@ -186,5 +186,5 @@ def test_a_session_of_an_earlier_layout_is_told(stored: str) -> None:
     ("wanted", "read"), [(1, 1), (2, 2), (11, 11), (51, 40), (201, 129), (1001, 564)]
 )
 def test_little_more_is_read_of_a_shard_than_its_part(wanted: int, read: int) -> None:
-    assert shards._share(wanted, 2) == read
-    assert shards._share(wanted, 1) == wanted
+    assert shards.share(wanted, 2) == read
+    assert shards.share(wanted, 1) == wanted
