@@ -198,9 +198,8 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
     look = partial(control.is_over, app, agent), partial(runs.ended, app, agent, attempts)
     over, run = app.records.parallel.pair(*look)
-    if over:
-        control.give_up(app, agent)  # nobody waits for the result any more, and attempts cost money
-        return None
+    if over:  # nobody waits for the result any more, and attempts cost money
+        return _abandon(app, agent, lease, chain)
     if (why := why_hopeless(agent, run)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
     if died_in_a_row(agent) + (agent.resumed or 0) >= SUSPECT:
@@ -226,6 +225,12 @@ def _or_dispatch(
     return _dispatch(app, held.record, lease, chain) if held.record is not None else None
 
 
+def _abandon(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
+    """End an agent of a session that has ended, unless somebody was faster."""
+    abandoned = ending.abandon(app, agent)
+    return _or_dispatch(app, abandoned, lease, chain) if isinstance(abandoned, Rejected) else None
+
+
 def _dead_letter(
     app: App, agent: SessionAgent, lease: Lease, chain: Chain, why: str
 ) -> SessionAgent | None:
@@ -245,9 +250,8 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         chain.run_alone()
     result = _earlier_result(app, agent)
     if result is None:
-        if control.is_over(app, agent):  # whoever parked it may have died before it saw that
-            control.give_up(app, agent)
-        return None
+        # whoever parked it may have died before it saw that
+        return _abandon(app, agent, lease, chain) if control.is_over(app, agent) else None
     if (why := why_not_resumed(agent)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
     resumed = app.agents.resume_attempt(agent, lease)

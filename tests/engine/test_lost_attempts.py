@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.errors import NotFound, Unavailable
@@ -19,6 +20,7 @@ from ai_coordination_engine.ports import (
 )
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.attempts import ERROR
+from ai_coordination_engine.store.transitions.outcome import Applied
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash
 from tests.kit.fakes import failing
@@ -40,6 +42,57 @@ def lost(stage: Stage, agents: str, times: int) -> Session:
 
 def crash(request: AgentRequest) -> str:
     raise Crash
+
+
+def renewing(stage: Stage, session: Session, write: int) -> None:
+    """The worker of agent a lives, and takes its lease anew just before that write of another."""
+    writes = 0
+
+    def reach(name: str) -> None:
+        nonlocal writes
+        writes += name in ("PutItem", "UpdateItem")
+        if writes == write:
+            stage.boundary.reach = lambda name: None
+            agent = stage.agent(session.session_uuid, "a")
+            assert isinstance(stage.app.agents.renew(agent, new_lease(stage.app)), Applied)
+
+    stage.boundary.reach = reach
+
+
+def test_an_attempt_whose_worker_is_faster_than_who_ends_it_with_its_session_is_not_lost(
+    app: App,
+) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": "", "b": ""}))
+    stage.runtime.behaviours.update({"a": crash, "b": failing("no")})
+    of_a, of_b = stage.queue.waiting
+    with pytest.raises(Crash):
+        run_step(stage.app, of_a.wake)
+    run_step(stage.app, of_b.wake)
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    renewing(stage, session, write=2)  # a refused claim, then the end
+    with pytest.raises(Busy):
+        run_step(stage.app, of_a.wake)
+    agent = stage.agent(session.session_uuid, "a")
+    assert (stage.session(session).status, agent.state, agent.attempt) == ("failed", "executing", 1)
+    assert stage.attempts(session) == [(1, "failed", "error")]
+    stage.clock.advance(stage.app.settings.lease_seconds + 1)
+    run_step(stage.app, of_a.wake)
+    assert stage.states(session.session_uuid) == {"a": "skipped", "b": "failed"}
+    assert stage.attempts(session) == [(1, "failed", "error"), (1, "lost", "lost")]
+
+
+def test_an_attempt_whose_worker_is_faster_than_its_dead_letter_is_not_lost(app: App) -> None:
+    stage = stage_of(app)
+    session = lost(stage, "a", 1)
+    (message,) = stage.queue.waiting
+    renewing(stage, session, write=1)
+    poison(stage.app, message.wake, "it is poison")
+    assert stage.agent(session.session_uuid, "a").state == "executing"
+    assert stage.attempts(session) == []
+    stage.runtime.behaviours["a"] = lambda request: "well"
+    stage.drain()
+    check_promises(stage, session)
 
 
 def test_what_kills_its_worker_each_time_fails_after_five_attempts(app: App) -> None:

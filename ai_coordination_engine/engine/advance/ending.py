@@ -15,7 +15,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost
-from ai_coordination_engine.store.transitions.outcome import Applied
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 
 MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
 _MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
@@ -265,12 +265,14 @@ def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> Non
     _end_all(app, session, agents, _Turn())
 
 
-def give_up(app: App, agent: SessionAgent) -> None:
-    """End an agent whose worker died in a session that has ended; its attempts are recorded as
-    lost.
+def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
+    """End an agent whose worker died in a session that has ended, and then record its attempts as
+    lost: while it is open, its worker may live and have a result.
     """
-    app.agents.abandon(agent, agent.epoch or 0)
-    record_lost(app, agent, state="skipped")
+    abandoned = app.agents.abandon(agent, agent.epoch or 0)
+    if isinstance(abandoned, Applied):
+        record_lost(app, abandoned.record)
+    return abandoned
 
 
 def _to_end(app: App, session: Session, rows: Iterable[SessionAgent]) -> list[SessionAgent]:
@@ -315,12 +317,11 @@ def _record_all_lost(app: App, agents: Iterable[SessionAgent]) -> None:
         app.records.parallel.run([partial(record_lost, app, each) for each in owing])
 
 
-def record_lost(app: App, agent: SessionAgent, state: str | None = None) -> None:
+def record_lost(app: App, agent: SessionAgent) -> None:
     """Record the attempts of an ended agent that may have left no run."""
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    agent.state = state or agent.state
     app.agents.close(agent)
 
 

@@ -7,7 +7,7 @@ from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.sinks import fail_for
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
-from ai_coordination_engine.engine.attempt.leases import ExpiringOnError
+from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.graph.inputs import label
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
@@ -28,10 +28,23 @@ def poison(app: App, wake: Wake, reason: str) -> None:
         return
     if agent.lease_until is not None and agent.lease_until >= app.lost_before():
         return
+    held = _fenced(app, agent)
+    if held is None:
+        return
     note = f"Its message is in the dead-letter queue: {reason}"
-    failed = _give_up(app, agent, note)
-    if failed is not None:
-        fail_for(app, failed, f"Agent {label(failed)}: {note}")
+    with ExpiringOnError(app, held, died=True):
+        failed = _give_up(app, held, note)
+        if failed is not None:
+            fail_for(app, failed, f"Agent {label(failed)}: {note}")
+
+
+def _fenced(app: App, agent: SessionAgent) -> SessionAgent | None:
+    """The agent, whose worker ends nothing any more: no attempt is recorded as lost before. None:
+    somebody was faster.
+    """
+    if agent.state != "executing" or agent.lease_until is None:
+        return agent
+    return applied(app.agents.fence(agent, new_lease(app)))
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:

@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine.advance.ending import end_agents, give_up
+from ai_coordination_engine.engine.advance.ending import end_agents
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
 from ai_coordination_engine.engine.waits import timers
@@ -30,7 +30,6 @@ __all__ = [
     "agent_ended",
     "agent_ends",
     "cancel_session",
-    "give_up",
     "is_needed",
     "is_over",
     "over",
