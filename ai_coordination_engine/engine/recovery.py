@@ -139,15 +139,25 @@ def finish_outstanding(
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
-    keys = {agent_key(agent, edge.ordinal) for agent, edge in outgoing_edges}
-    of_joins = {counter_shard_key_of(agent, edge) for agent, edge in outgoing_edges}
-    of_sinks = {sink_counter_shard_key_of(agent) for agent in sinks}
-    left = _read(app, session, keys, {key for key in of_joins | of_sinks if key is not None})
+    left = _left(app, session, outgoing_edges, sinks)
     for agent in sinks:
         if _owes_as_sink(session, agent, left):
             finish_sink(app, agent)
     calls = [*_releases(app, outgoing_edges, left), *_skips(app, outgoing_edges, left)]
     return _latest(app.records.parallel.run(calls) if calls else [])
+
+
+def _left(
+    app: App,
+    session: Session,
+    outgoing_edges: Sequence[tuple[SessionAgent, Edge]],
+    sinks: Sequence[SessionAgent],
+) -> Left:
+    """What these edges and sinks lead to, as it is now."""
+    keys = {agent_key(agent, edge.ordinal) for agent, edge in outgoing_edges}
+    of_joins = {counter_shard_key_of(agent, edge) for agent, edge in outgoing_edges}
+    of_sinks = {sink_counter_shard_key_of(agent) for agent in sinks}
+    return _read(app, session, keys, {key for key in of_joins | of_sinks if key is not None})
 
 
 def _releases(

@@ -334,6 +334,10 @@ class Table(Generic[M]):
 
         return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
 
+    def stored_key(self, item: RawItem) -> Key:
+        """The key of an item as it is stored."""
+        return item[self.hash_key]["S"], item[self.range_key]["S"]
+
     def _stored(self, tenant: str, key: Key) -> str:
         """The stored hash key of an item of this tenant."""
         return self._partition(tenant, key[0], self._above.shard_of(key[1]) if self._above else 0)
@@ -455,25 +459,33 @@ def get_many_of(
     database; one request per 100 keys, and one more where DynamoDB leaves some over.
     """
     found: dict[Table[Any], dict[Key, Any]] = {table: {} for table in wanted}
-    by_name = {table.name: table for table in wanted}
-    # one table may hold items of several models
-    asked: dict[tuple[str, str, str], Table[Any]] = {}
-    for table, keys in wanted.items():
-        asked |= {(table.name, table._stored(tenant, key), key[1]): table for key in keys}
+    asked = _by_stored_key(tenant, wanted)
     raw_keys = [
-        (name, {by_name[name].hash_key: {"S": own}, by_name[name].range_key: {"S": range_value}})
-        for name, own, range_value in asked
+        (name, {table.hash_key: {"S": own}, table.range_key: {"S": range_value}})
+        for (name, own, range_value), table in asked.items()
     ]
-    first = next(iter(wanted))
+    first, by_name = next(iter(wanted)), {table.name: table for table in wanted}
     for answer in get_items(first._connection, raw_keys, consistent=consistent):
-        first._charge([item for items in answer.values() for item in items])
-        for name, items in answer.items():
-            for item in items:
-                own, range_value = item[by_name[name].hash_key], item[by_name[name].range_key]
-                table = asked[name, own["S"], range_value["S"]]
-                record = table.record(item)
-                found[table][record.key] = record
+        items = [(name, item) for name, items in answer.items() for item in items]
+        first._charge([item for _, item in items])
+        for name, item in items:
+            table = asked[name, *by_name[name].stored_key(item)]
+            record = table.record(item)
+            found[table][record.key] = record
     return found
+
+
+def _by_stored_key(
+    tenant: str, wanted: Mapping[Table[Any], Sequence[Key]]
+) -> dict[tuple[str, str, str], Table[Any]]:
+    """Which of the tables has asked for an item, by its table's name and stored key: one of DynamoDB
+    may hold items of several models.
+    """
+    return {
+        (table.name, table._stored(tenant, key), key[1]): table
+        for table, keys in wanted.items()
+        for key in keys
+    }
 
 
 def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
