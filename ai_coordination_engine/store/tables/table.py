@@ -478,8 +478,8 @@ def get_many_of(
 def _by_stored_key(
     tenant: str, wanted: Mapping[Table[Any], Sequence[Key]]
 ) -> dict[tuple[str, str, str], Table[Any]]:
-    """Which of the tables has asked for an item, by its table's name and stored key: one of DynamoDB
-    may hold items of several models.
+    """Which of the tables has asked for an item, by its name and the stored key: one of the
+    database may hold items of several models.
     """
     return {
         (table.name, table._stored(tenant, key), key[1]): table
