@@ -38,7 +38,8 @@ from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
 from ai_coordination_engine.engine.planning.session_agents import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
-from ai_coordination_engine.store.models import Coordination, Record
+from ai_coordination_engine.store.models import Coordination
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions.attempts import times_by_hand
 
 MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times

@@ -11,7 +11,7 @@ from typing import TypeVar
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.meter import Budget, Meter
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 
 T = TypeVar("T")
 

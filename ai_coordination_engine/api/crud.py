@@ -28,7 +28,7 @@ from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import LIST
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records import guards, lists
 from ai_coordination_engine.store.records.entities import COORDINATION, Entity
 

@@ -17,13 +17,9 @@ from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import (
-    Coordination,
-    Record,
-    SessionAgent,
-    SessionRun,
-)
+from ai_coordination_engine.store.models import Coordination, SessionAgent, SessionRun
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,

@@ -12,7 +12,7 @@ import graphene
 from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.crud import Resource, find, key_names
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import ENTITIES
 
 _SEPARATOR = "\x1f"  # in no uuid: those are printable

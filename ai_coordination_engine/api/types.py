@@ -30,7 +30,6 @@ from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.graph.keys import agent_key
 from ai_coordination_engine.store.models import (
     Coordination,
-    Record,
     Session,
     SessionAgent,
     SessionRun,
@@ -38,6 +37,7 @@ from ai_coordination_engine.store.models import (
     TaskSchedule,
 )
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.begun import may_have_begun, status_of
 
 Out = Callable[[Any], object]

@@ -29,7 +29,8 @@ from ai_coordination_engine.entrypoints.aws.sweep import Sweep
 from ai_coordination_engine.entrypoints.aws.worker import build_handler as build_worker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import Database

@@ -14,12 +14,12 @@ from ai_coordination_engine.errors import HasDependents
 from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import (
     Coordination,
-    Record,
     Session,
     SessionRun,
     Task,
     TaskSchedule,
 )
+from ai_coordination_engine.store.record import Record
 from tests.kit.by_hand import deleted, emptied, written
 from tests.kit.controls import (
     cancel,

@@ -29,7 +29,8 @@ from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
-from ai_coordination_engine.store.models import ParentKey, Record, Session, SessionAgent
+from ai_coordination_engine.store.models import ParentKey, Session, SessionAgent
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions import session_watches
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row
 from benchmarks.harness.memory.database import Table

@@ -12,7 +12,7 @@ import pytest
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,

@@ -34,7 +34,8 @@ from ai_coordination_engine.engine.graph.keys import (
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
-from ai_coordination_engine.store.models import CounterShard, M, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, SessionAgent
+from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards

@@ -13,7 +13,8 @@ from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import Record, Session, SessionAgent
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records import guards, marks
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
 

@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 
 from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Record, Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.record import Record
 
 _AT_ONCE = 100  # rows whose first agents are read in one request
 

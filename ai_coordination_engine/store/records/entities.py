@@ -12,13 +12,13 @@ from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store.models import (
     Coordination,
     CounterShard,
-    M,
     Session,
     SessionAgent,
     SessionRun,
     Task,
     TaskSchedule,
 )
+from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records import session_status
 
 Read = Callable[[str], Any]

@@ -12,7 +12,8 @@ from typing import Any
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import M, Record, Session, SessionAgent
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.record import M, Record
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import Entity

@@ -21,8 +21,9 @@ from ai_coordination_engine.errors import Conflict, Immutable, NotFound
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
-from ai_coordination_engine.store.models import CounterShard, M, Record, Session, SessionAgent
+from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, check_in
+from ai_coordination_engine.store.record import M, Record
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity

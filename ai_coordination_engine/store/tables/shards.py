@@ -12,7 +12,7 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
-from ai_coordination_engine.store.models import M
+from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.batches import RawKey
 from ai_coordination_engine.store.tables.table import Table

@@ -31,8 +31,8 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, MeteredBlobs, charge_write
-from ai_coordination_engine.store.models import M, Record
 from ai_coordination_engine.store.parent_keys import ParentKey
+from ai_coordination_engine.store.record import M, Record
 from ai_coordination_engine.store.tables.batches import RawItem, RawKey, get_items, write_items
 from ai_coordination_engine.store.tables.translation import of_the_database
 

@@ -11,9 +11,10 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import IntegerAttribute, Record, SessionAgent
+from ai_coordination_engine.store.models import IntegerAttribute, SessionAgent
 from ai_coordination_engine.store.parent_keys import ParentKey, internal
 from ai_coordination_engine.store.payload import Payload
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION_RUN
 from ai_coordination_engine.store.records.repository import Repository, visible
 from ai_coordination_engine.store.tables.table import Refused

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic
 
-from ai_coordination_engine.store.models import M
+from ai_coordination_engine.store.record import M
 
 
 @dataclass(frozen=True, slots=True)

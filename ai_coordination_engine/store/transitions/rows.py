@@ -23,7 +23,7 @@ from ai_coordination_engine.domain.predicates import (
     UpTo,
     valued,
 )
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 
 
 def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Any:

@@ -10,8 +10,9 @@ from ai_coordination_engine.domain import budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import sharing
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import Record, Session
+from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun

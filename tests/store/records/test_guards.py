@@ -16,7 +16,7 @@ import pytest
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.errors import Conflict, CoordinationError
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     SESSION,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ai_coordination_engine.errors import Conflict, CoordinationError, HasDependents, NotFound
-from ai_coordination_engine.store.models import Record
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, TASK, Entity
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Killed, Process, Work, every_death, some_schedules

@@ -13,7 +13,8 @@ from ai_coordination_engine import backend
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, RECORD, Budget, Meter, OverBudget
-from ai_coordination_engine.store.models import Record, SessionRun, Task
+from ai_coordination_engine.store.models import SessionRun, Task
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.table import Table, get_many_of
 
 Taken = Callable[[int, int], int]
