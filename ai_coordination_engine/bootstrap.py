@@ -29,6 +29,7 @@ from ai_coordination_engine.ports import AllowList, Secrets
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.table import Table
 
 # then a message whose step raises each time becomes a dead letter; as in template.yaml
@@ -108,7 +109,7 @@ def create_tables(settings: Settings) -> list[str]:
     return [
         table.name
         for table in (Table(model, connection, settings.table_prefix) for model in MODELS)
-        if table.create()
+        if create(table)
     ]
 
 

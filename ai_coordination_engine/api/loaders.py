@@ -31,7 +31,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.records.repository import AT_ONCE, visible
+from ai_coordination_engine.store.records.reads import AT_ONCE, visible
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")

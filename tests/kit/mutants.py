@@ -373,7 +373,7 @@ MUTANTS = (
     ),
     Mutant(
         "blobs do not lie below a record's nonce",
-        "store/records/repository.py",
+        "store/records/blob_places.py",
         'return f"{place}/" if nonce is None else f"{place}+{nonce}/"',
         'return f"{place}/"',
         ("store/records/test_recreated.py",),

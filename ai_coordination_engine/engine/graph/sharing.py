@@ -10,8 +10,8 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import TooCostly
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, blob_of, to_json
+from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import SESSION
-from ai_coordination_engine.store.records.repository import blob_prefix
 
 INLINE_LIMIT = 4096  # bytes of a value that many session agents repeat
 # bytes of all that one start, one fork or one map writes for its session agents

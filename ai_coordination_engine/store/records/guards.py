@@ -16,8 +16,10 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import M, Record
 from ai_coordination_engine.store.records import marks
 from ai_coordination_engine.store.records.begun import is_starting
+from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import Entity
-from ai_coordination_engine.store.records.repository import Repository, blob_prefix, is_below
+from ai_coordination_engine.store.records.reads import is_below
+from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards, starts

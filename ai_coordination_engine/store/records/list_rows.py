@@ -18,7 +18,8 @@ from ai_coordination_engine.store.records.entities import (
     SESSION_AGENT,
     Entity,
 )
-from ai_coordination_engine.store.records.repository import Repository, visible
+from ai_coordination_engine.store.records.reads import visible
+from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
 from ai_coordination_engine.store.tables import shards
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT

@@ -334,6 +334,11 @@ class Table(Generic[M]):
 
         return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
 
+    @property
+    def client(self) -> Any:
+        """The client of the database, for what is done with whole tables."""
+        return self._connection.client
+
     def stored_key(self, item: RawItem) -> Key:
         """The key of an item as it is stored."""
         return item[self.hash_key]["S"], item[self.range_key]["S"]
@@ -368,58 +373,6 @@ class Table(Generic[M]):
         charge_write()
         if self.meter is not None:
             self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
-
-    def create(self) -> bool:
-        """Create the table, on demand; False when it exists, which then gets the indexes that it
-        lacks.
-        """
-        schema = self.model._get_schema()
-        request = {
-            "TableName": self.name,
-            "BillingMode": "PAY_PER_REQUEST",
-            "KeySchema": _hash_first(schema["key_schema"]),
-            "AttributeDefinitions": schema["attribute_definitions"],
-        }
-        indexes = [
-            {
-                "IndexName": each["index_name"],
-                "KeySchema": _hash_first(each["key_schema"]),
-                "Projection": each["projection"],
-            }
-            for each in schema["global_secondary_indexes"]
-        ]
-        if indexes:
-            request["GlobalSecondaryIndexes"] = indexes
-        client: Any = self._connection.client
-        try:
-            client.create_table(**request)
-        except client.exceptions.ResourceInUseException:
-            self._add_indexes(schema["attribute_definitions"], indexes)
-            return False
-        self._wait()
-        return True
-
-    def _add_indexes(self, definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]) -> None:
-        """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon
-        DynamoDB API").
-        """
-        client: Any = self._connection.client
-        described = client.describe_table(TableName=self.name)["Table"].get(
-            "GlobalSecondaryIndexes", ()
-        )
-        known = {each["IndexName"] for each in described}
-        for index in indexes:
-            if index["IndexName"] not in known:
-                client.update_table(
-                    TableName=self.name,
-                    AttributeDefinitions=definitions,
-                    GlobalSecondaryIndexUpdates=[{"Create": index}],
-                )
-                self._wait()
-
-    def _wait(self) -> None:
-        client: Any = self._connection.client
-        client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 1})
 
     def _write(
         self,
@@ -486,8 +439,3 @@ def _by_stored_key(
         for table, keys in wanted.items()
         for key in keys
     }
-
-
-def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
-    """The order that DynamoDB insists on; PynamoDB has the names in alphabetical order."""
-    return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")

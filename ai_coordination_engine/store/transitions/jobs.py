@@ -16,7 +16,8 @@ from ai_coordination_engine.store.parent_keys import ParentKey, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION_RUN
-from ai_coordination_engine.store.records.repository import Repository, visible
+from ai_coordination_engine.store.records.reads import visible
+from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.outcome import (
     Applied,

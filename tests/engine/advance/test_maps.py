@@ -15,8 +15,8 @@ from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, element_ordin
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from ai_coordination_engine.store.records.repository import blob_prefix
 from ai_coordination_engine.store.transitions import counter_shards
 from tests.kit.controls import pause, put_right, resume, retry, sweep_after
 from tests.kit.crashes import Crash

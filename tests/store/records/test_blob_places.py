@@ -5,8 +5,8 @@ from itertools import pairwise, permutations
 import pytest
 
 from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import ENTITIES, Entity
-from ai_coordination_engine.store.records.repository import blob_prefix
 
 LONGEST = ["x" * 256, "%" * 256, "😀" * 64, "ß" * 128, "/" * 256]
 TENANT = "😀" * 128 + "#" + "😀" * 128

@@ -17,6 +17,7 @@ from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import guards
+from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     ENTITIES,
@@ -24,7 +25,6 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.records.repository import blob_prefix
 from tests.kit.crashes import Crash, tripping
 from tests.kit.stage import TENANT, Stage, stage_of
 

@@ -1,0 +1,189 @@
+"""Reading records: every access checks the tenant; a record of another tenant does not exist."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from typing import Any, Self, TypeVar
+
+from pynamodb.connection import Connection
+
+from ai_coordination_engine.ports import Blobs, Clock
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import Meter, MeteredBlobs
+from ai_coordination_engine.store.models import CounterShard, SessionAgent
+from ai_coordination_engine.store.record import M, Record
+from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
+from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
+from ai_coordination_engine.store.tables.parallel import Parallel
+from ai_coordination_engine.store.tables.table import Table, get_many_of
+
+T = TypeVar("T")
+AT_ONCE = BATCH_GET_LIMIT
+"""Records that one request reads."""
+
+
+class Reads:
+    """Reads records of all six entities. Thread-safe."""
+
+    def __init__(
+        self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int
+    ) -> None:
+        self.tables: dict[type[Record], Table[Any]] = {
+            entity.model: Table(entity.model, connection, prefix, blobs) for entity in ENTITIES
+        }
+        self.tables[CounterShard] = self.tables[SessionAgent].holding(CounterShard)
+        self.blobs: Blobs = blobs
+        self.clock = clock
+        self.parallel = Parallel()
+        self._inline_limit = inline_limit
+        self.meter: Meter | None = None
+        self._known: KnownStarts | None = None
+
+    def metered(self, meter: Meter) -> Self:
+        """The same records, every read of them charged to a request; reads raise `OverBudget`.
+
+        What the request reads of a session's agents and runs also tells that its start is
+        confirmed.
+        """
+        other = copy(self)
+        other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
+        other.blobs = MeteredBlobs(self.blobs, meter)
+        other.meter = meter
+        other._known = KnownStarts()
+        return other
+
+    def table(self, entity: Entity[M]) -> Table[M]:
+        """The table that holds the entity."""
+        return self.tables[entity.model]
+
+    def get(
+        self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = False
+    ) -> M | None:
+        """The record under `key`, or None when there is none for this tenant. One GetItem."""
+        found = self.table(entity).get(tenant, key, consistent=consistent)
+        if found is not None:
+            self.look_at_starts([found], consistent=consistent)
+        return self.seen(visible(found, tenant))
+
+    def get_many(
+        self, entity: Entity[M], tenant: str, keys: Sequence[Key], *, consistent: bool = False
+    ) -> dict[Key, M]:
+        """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
+        return self.get_many_of(tenant, {entity.model: keys}, consistent=consistent)[entity.model]
+
+    def get_many_of(
+        self,
+        tenant: str,
+        wanted: Mapping[type[Record], Sequence[Key]],
+        *,
+        consistent: bool = False,
+    ) -> dict[type[Record], dict[Key, Any]]:
+        """The records that exist for this tenant among the keys of each entity's model. One
+        BatchGetItem per 100 keys, of whatever entities.
+        """
+        tables = {self.tables[model]: keys for model, keys in wanted.items()}
+        read = get_many_of(tenant, tables, consistent=consistent)
+        rows = [record for found in read.values() for record in found.values()]
+        self.look_at_starts(rows, consistent=consistent)
+        return {
+            table.model: {
+                key: self.seen(record) for key, record in found.items() if visible(record, tenant)
+            }
+            for table, found in read.items()
+        }
+
+    def get_stored(
+        self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = True
+    ) -> M | None:
+        """The record under `key` as it stands there, confirmed or not. One GetItem."""
+        return self.table(entity).get(tenant, key, consistent=consistent)
+
+    def children(
+        self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = False
+    ) -> Iterator[M]:
+        """Every visible record of an entity below a parent, in order of creation. One Query a
+        megabyte.
+        """
+        rows = self.stored_children(entity, tenant, parent_key, consistent=consistent)
+        return (self.seen(record) for record in rows if visible(record, tenant))
+
+    def stored_children(
+        self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = True
+    ) -> Iterator[M]:
+        """Every record of an entity below a parent as it stands there, confirmed or not, in order
+        of creation. One Query a megabyte.
+        """
+        rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
+        return (record for record in rows if is_below(record, entity, parent_key))
+
+    def is_any_below(self, entity: Entity[Any], tenant: str, parent_uuid: str) -> bool:
+        """Whether there is any record of an entity under the uuid of a parent, whichever parent's,
+        confirmed or not. One Query of one item.
+        """
+        return bool(self.table(entity).query(tenant, parent_uuid, limit=1, consistent=True)[0])
+
+    def page_of_children(
+        self,
+        entity: Entity[M],
+        tenant: str,
+        parent_key: Key,
+        after: str | None,
+        limit: int | None,
+    ) -> tuple[list[M], str | None]:
+        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid
+        to go on from, None at the end. One Query.
+        """
+        table = self.table(entity)
+        start = table.after(tenant, parent_key[1], after) if after is not None else None
+        rows, last = table.query(tenant, parent_key[1], after=start, limit=limit, consistent=True)
+        mine = [
+            each for each in rows if visible(each, tenant) and is_below(each, entity, parent_key)
+        ]
+        return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
+
+    def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
+        """See of sessions, which belong to one tenant, whether their starts are confirmed: then
+        they show no reservation. One BatchGetItem per 100 of which neither their rows tell nor what
+        the request has read; no call where there are none.
+        """
+        starting = [each for each in records if is_starting(each)]
+        if (known := self._known) is not None:
+            with_first = not consistent
+            starting = [each for each in starting if not known.tell(each, with_first=with_first)]
+        if starting:
+            agents = self.tables[SessionAgent]
+            tenant = starting[0].partition_key
+            found = agents.get_many(
+                tenant, [first_key(each) for each in starting], consistent=consistent
+            )
+            for each in starting:
+                tell(each, found.get(first_key(each)))
+
+    def seen(self, record: T) -> T:
+        """The record, which people see; what a session's agent or run tells of its start is
+        remembered for the request.
+        """
+        if self._known is not None:
+            self._known.see(record)
+        return record
+
+    def counting(self) -> AbstractContextManager[None]:
+        """What a count of many records is made in: a request makes one at a time, within its
+        budget.
+        """
+        return self.meter.counting() if self.meter is not None else nullcontext()
+
+
+def visible(record: M | None, tenant: str) -> M | None:
+    """The record when this tenant may see it, else None."""
+    if record is None or record.partition_key != tenant or record.unconfirmed is not None:
+        return None
+    return record
+
+
+def is_below(record: Any, entity: Entity[Any], parent_key: Key) -> bool:
+    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may
+    share the uuid.
+    """
+    return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]
