@@ -12,6 +12,7 @@ from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.advance.hand_off import (
     counter_shard_key_of,
@@ -24,12 +25,10 @@ from ai_coordination_engine.engine.advance.sinks import (
     finish_sink,
     sink_counter_shard_key_of,
 )
-from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import App, Busy, wake
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, is_handed_off
-from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION

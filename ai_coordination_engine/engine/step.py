@@ -14,12 +14,18 @@ from typing import Literal, assert_never
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
 from ai_coordination_engine.engine import recovery
-from ai_coordination_engine.engine.advance import ending, maps
+from ai_coordination_engine.engine.advance import ending, long_jobs, maps, timers
+from ai_coordination_engine.engine.advance.conclusion import (
+    conclude,
+    conclude_as_recorded,
+    conclude_failed,
+    log_event,
+    pack,
+)
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import action, runs
-from ai_coordination_engine.engine.attempt.busy import Busy
 from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
@@ -29,16 +35,7 @@ from ai_coordination_engine.engine.attempt.tries import (
     why_hopeless,
     why_not_resumed,
 )
-from ai_coordination_engine.engine.conclusion import (
-    conclude,
-    conclude_as_recorded,
-    conclude_failed,
-    log_event,
-    pack,
-)
-from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
-from ai_coordination_engine.engine.waits import async_tasks, timers
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -149,7 +146,7 @@ def _dispatch_paused(
     attempt is ended.
     """
     is_lost = agent.state == "executing" and agent.lease_until is not None
-    return _take_over(app, agent, lease, chain) if is_lost and control.is_over(app, agent) else None
+    return _take_over(app, agent, lease, chain) if is_lost and ending.is_over(app, agent) else None
 
 
 def _dispatch_ended(app: App, agent: SessionAgent) -> None:
@@ -196,7 +193,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     already.
     """
     attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
-    look = partial(control.is_over, app, agent), partial(runs.ended, app, agent, attempts)
+    look = partial(ending.is_over, app, agent), partial(runs.ended, app, agent, attempts)
     over, run = app.records.parallel.pair(*look)
     if over:  # nobody waits for the result any more, and attempts cost money
         return _abandon(app, agent, lease, chain)
@@ -251,7 +248,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     result = _earlier_result(app, agent)
     if result is None:
         # whoever parked it may have died before it saw that
-        return _abandon(app, agent, lease, chain) if control.is_over(app, agent) else None
+        return _abandon(app, agent, lease, chain) if ending.is_over(app, agent) else None
     if (why := why_not_resumed(agent)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
     resumed = app.agents.resume_attempt(agent, lease)
@@ -275,7 +272,7 @@ def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure
     if agent.async_task_uuid is None:
         return None
     try:
-        return async_tasks.look(app, agent)
+        return long_jobs.look(app, agent)
     except AgentFailure as failure:
         return failure
 
@@ -296,7 +293,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             return _conclude_earlier(app, agent, result, chain)
         if result.async_task_uuid is not None:
             log_event("attempt goes on elsewhere", agent)
-            persist(app, agent, chain, partial(async_tasks.wait, app, agent, started, result))
+            persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ai_coordination_engine.backend import passing
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake

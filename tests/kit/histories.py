@@ -19,7 +19,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine import conclusion
+from ai_coordination_engine.engine.advance import conclusion
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile, restart
@@ -187,6 +187,8 @@ class History:
         session, agents = self._session, self.agents(self._session)
         key = f"{self.trouble.seed}"
         planned = [each for each in agents if each.map_ordinal is None]
+        if not planned:  # all of them were deleted
+            return
         agent = self.random.choice(planned)
         status = self._now().status
         retry = partial(

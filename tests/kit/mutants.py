@@ -132,7 +132,7 @@ MUTANTS = (
         "domain/lifecycle/agents.py",
         ' & (absent("not_before") | UpTo("not_before", NOW))',
         "",
-        (*TRANSITIONS, "engine/test_conclusion.py"),
+        (*TRANSITIONS, "engine/advance/test_conclusion.py"),
     ),
     Mutant(
         "a paused agent is claimed",

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
+from ai_coordination_engine.domain.statuses import (
+    OPEN_AGENT_STATES,
+    TERMINAL_AGENT_STATES,
+    TERMINAL_SESSION_STATUSES,
+)
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, counts
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards, marks
-from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 
@@ -263,6 +267,20 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
     """End these agents of a session that has ended, where nobody holds them."""
     _end_all(app, session, agents, _Turn())
+
+
+def is_over(app: App, agent: SessionAgent) -> bool:
+    """Whether the agent's session has ended, and the agent with it: what was asked outside a task
+    outlives that.
+    """
+    return over(app, agent) is not None
+
+
+def over(app: App, agent: SessionAgent) -> Session | None:
+    """The agent's session when it has ended, and the agent with it."""
+    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
+    ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
+    return session if session is not None and session.status in ends else None
 
 
 def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:

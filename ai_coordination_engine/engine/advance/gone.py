@@ -12,7 +12,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, EdgeOutcome
 from ai_coordination_engine.engine.graph.keys import agent_key, ordinal_of
-from ai_coordination_engine.engine.waits.outlook import waited_for
+from ai_coordination_engine.engine.graph.outlook import waited_for
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import COUNTER_SHARDS
 from ai_coordination_engine.store.transitions import counter_shards

@@ -17,9 +17,9 @@ from ai_coordination_engine.domain.placeholders import fill, named_agents, parts
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import AgentAction
+from ai_coordination_engine.engine.advance import ending
 from ai_coordination_engine.engine.advance.ending import end_those
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge
 from ai_coordination_engine.engine.graph.keys import (
@@ -269,7 +269,7 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
     Whoever ends the session later finds that the map waits. One that had ended before took it for
     an attempt.
     """
-    session = control.over(app, agent)
+    session = ending.over(app, agent)
     if session is not None:
         end_those(app, session, [agent])
         return

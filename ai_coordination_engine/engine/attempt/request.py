@@ -10,8 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
-from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id, edge_id_of

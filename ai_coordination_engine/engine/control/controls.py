@@ -14,10 +14,10 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
+from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import end_agents
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
-from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -31,8 +31,6 @@ __all__ = [
     "agent_ends",
     "cancel_session",
     "is_needed",
-    "is_over",
-    "over",
     "pause_session",
     "resume_session",
     "session_ended",
@@ -132,20 +130,6 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
     """An agent was ended by hand: a worker finishes what follows from it."""
     if agent.ordinal is not None:
         app.queue.send([wake(agent)])
-
-
-def is_over(app: App, agent: SessionAgent) -> bool:
-    """Whether the agent's session has ended, and the agent with it: what was asked outside a task
-    outlives that.
-    """
-    return over(app, agent) is not None
-
-
-def over(app: App, agent: SessionAgent) -> Session | None:
-    """The agent's session when it has ended, and the agent with it."""
-    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
-    ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
-    return session if session is not None and session.status in ends else None
 
 
 def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:

@@ -26,14 +26,13 @@ from ai_coordination_engine.engine.advance.ending import (
 )
 from ai_coordination_engine.engine.advance.gone import release_gone
 from ai_coordination_engine.engine.advance.sinks import end_session
-from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.control.reset import go_on
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id, ordinal_of
+from ai_coordination_engine.engine.graph.outlook import outlook
 from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outstanding
-from ai_coordination_engine.engine.waits.outlook import outlook
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store.keys import Key

@@ -4,10 +4,10 @@ from typing import Any
 
 from ai_coordination_engine.domain.answers import check_answer
 from ai_coordination_engine.engine.advance import hand_off as advance
+from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
-from ai_coordination_engine.engine.waits import timers
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent

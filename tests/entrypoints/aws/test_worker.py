@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import EndpointConnectionError
 
 from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.entrypoints.aws import worker as module
 from ai_coordination_engine.entrypoints.aws.worker import Worker
 from ai_coordination_engine.entrypoints.deliveries import Deliveries

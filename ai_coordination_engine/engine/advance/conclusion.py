@@ -4,20 +4,18 @@ from functools import partial
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.engine.advance import ending, long_jobs, maps, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
-from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import action, runs
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain
-from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output, edges
 from ai_coordination_engine.engine.graph.inputs import output_of
 from ai_coordination_engine.engine.graph.keys import edge_id
-from ai_coordination_engine.engine.waits import async_tasks, timers
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -113,7 +111,7 @@ def conclude_as_recorded(
         runs.record_lost(app, agent, attempt, run_uuid)
     status, job = runs.status(run), run.async_task_uuid
     if status == "pending":
-        async_tasks.park(app, agent, job, app.jobs.get(agent.partition_key, job))
+        long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
     if status == "failed":
         return conclude_failed(app, agent, runs.failure(run))
@@ -138,7 +136,7 @@ def conclude_failed(
     now = app.clock.now().timestamp()
     values: dict[str, object] = {"notes": failure.message, "failures": failures}
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
-    if not (retries or rules.fallback(agent)) or control.is_over(app, agent):
+    if not (retries or rules.fallback(agent)) or ending.is_over(app, agent):
         _fail(app, agent, values)
     elif retries:
         wait = policy.wait(failures, failure.retry_after, _RANDOM)
