@@ -47,6 +47,8 @@ _NOT_SET_BACK = absent("restart")
 _OWN = unchanged("nonce")  # its blobs are no other's
 NOTHING_LASTS = absent("outlived", "pause_token", "strays")
 """Nothing outlives its end: no question, no pause of an agent, no agents that do not count."""
+NOT_KEPT = NOTHING_LASTS & absent("watch_kept_until")
+"""Nobody has asked the sweep to look after it, whatever it sees."""
 NOTHING_LEFT = NOTHING_LASTS & absent("early")
 """No agent is open either, once its sinks have ended."""
 _ENDS = (*WATCH, *RESERVATION)
@@ -157,7 +159,7 @@ AGENTS_ENDED_FOR_GOOD = StatusTransition(
     "its agents are ended, too, and nothing in it needs the sweep",
     TERMINAL_SESSION_STATUSES,
     None,
-    _AS_SEEN & unchanged("watch_at") & NOTHING_LASTS,
+    _AS_SEEN & unchanged("watch_at") & NOT_KEPT,
     WATCH,
 )
 AGENTS_END_BY = StatusTransition(

@@ -98,8 +98,9 @@ def end_agents(
         return None
     until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
     if not _ended_by_itself(session):
-        later = app.clock.now().timestamp() + app.settings.lease_seconds
-        app.sessions.agents_ended(session, begun.held_with(app, turn), max(until, later) + 1)
+        held, later = begun.held_with(app, turn), app.clock.now().timestamp()
+        look_at = max(until, later + app.settings.lease_seconds) + 1
+        app.sessions.agents_ended(session, held, look_at, is_over=not held and turn.is_over())
     return until
 
 
@@ -148,6 +149,10 @@ class _Turn:
     rows: list[SessionAgent] = field(default_factory=list)
     after: str | None = None
     has_grown: bool = False
+
+    def is_over(self) -> bool:
+        """Whether none of them is open, not even a question, or owes a run."""
+        return not any(each.state in OPEN_AGENT_STATES or owes_runs(each) for each in self.rows)
 
 
 def _turn(app: App, session: Session, after: str | None) -> _Turn:

@@ -92,10 +92,17 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
         failed = self._write_at(rows.FAIL, tenant, key, *actions, epoch=epoch)
         return or_repeated(failed, status=rows.FAIL.target)
 
-    def agents_ended(self, session: Session, held: Sequence[int] | None, look_at: float) -> None:
+    def agents_ended(
+        self,
+        session: Session,
+        held: Sequence[int] | None,
+        look_at: float,
+        *,
+        is_over: bool = False,
+    ) -> None:
         """The agents of an ended session are ended, but for attempts of these (ordinals) that
         others hold. None: the sweep looks at all of them once more, at `look_at` (epoch seconds) or
-        sooner.
+        sooner. `is_over`: nothing is open or held, and the sweep need not look.
         """
         done = [session.epoch or 0, held]
         if session.agents_ended == done:
@@ -103,7 +110,7 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
         row, look = rows.AGENTS_ENDED, list[Action]()
         if held is None:
             look = watching(session.partition_key, session.key, look_at)
-        elif session.watch_at is not None and holds(rows.NOTHING_LASTS, session, {}):
+        elif is_over and session.watch_at is not None and holds(rows.NOT_KEPT, session, {}):
             row = rows.AGENTS_ENDED_FOR_GOOD
         self._write(row, session, Session.agents_ended.set(done), *look)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.api import resources
+from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App
@@ -270,3 +272,62 @@ def end_session(stage: Stage, session: Session, fails: Wake, how: str) -> None:
             session.partition_key, key, [Session.status.set("failed")], None
         )
         session_ended(stage.app, ended)
+
+
+# The message of what is still open is lost, and the sweep ends it
+
+
+def by_hand(stage: Stage, session: Session, status: str) -> None:
+    coordination_uuid, session_uuid = session.key
+    given = {"status": status, "updated_by": "ann", "coordination_uuid": coordination_uuid}
+    resource = resources.SESSION
+    resource.write(Context(stage.app, TENANT), resource, {**given, "session_uuid": session_uuid})
+
+
+def swept(stage: Stage, session: Session) -> list[tuple[str, str, str]]:
+    """The agents with their states and what became of their attempts, some sweeps later."""
+    for _ in range(4):
+        sweep_after(stage, stage.app.settings.watch_seconds + stage.app.settings.lease_seconds)
+        stage.drain()
+    assert stage.session(session).watch_at is None
+    runs = {each.agent_uuid: each.async_task["status"] for each in stage.runs(session.session_uuid)}
+    agents = stage.agents(session.session_uuid)
+    return [(each.agent_uuid, each.state, runs.get(each.agent_uuid, "")) for each in agents]
+
+
+@pytest.mark.parametrize("end", ["cancelled by hand", "cancelled", "failed"])
+def test_an_attempt_whose_worker_dies_in_an_ended_session_is_recorded_though_its_message_is_lost(
+    end: str, stage: Stage
+) -> None:
+    session = started(stage, {"a": "", "b": ""})
+
+    def begin(request: AgentRequest) -> str:
+        if end == "failed":
+            work_now(stage)  # the other agent fails the session
+        elif end == "cancelled":
+            cancel(stage, session)
+        else:
+            by_hand(stage, session, "cancelled")
+        raise Crash
+
+    stage.runtime.behaviours.update({"a": begin, "b": failing("no")})
+    message = stage.queue.receive()
+    assert message is not None
+    with pytest.raises(Crash):
+        run_step(stage.app, message.wake)
+    ended = [("a", "skipped", "lost"), ("b", "failed", "failed")]
+    cancelled = [("a", "cancelled", "lost"), ("b", "cancelled", "")]
+    assert swept(stage, session) == (ended if end == "failed" else cancelled)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_question_whose_message_is_lost_is_answered_in_a_session_that_was_ended_by_hand(
+    status: str, stage: Stage
+) -> None:
+    session = started(stage, {"a": ""}, actions={"a": {"user_in_the_loop": "x"}})
+    stage.drain()
+    question = Question(session.coordination_uuid, "q", session_uuid=session.session_uuid)
+    ask(stage.app, TENANT, question)
+    stage.queue.receive()
+    by_hand(stage, session, status)
+    assert swept(stage, session)[-1][1:] == ("completed", "completed")
