@@ -5,7 +5,7 @@ named. Pure.
 import codecs
 import re
 
-_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+_BOMS = (  # byte order marks; UTF-32 first: its little-endian one begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -56,9 +56,9 @@ def decode(data: bytes, content_type: str = "") -> str:
     Raises `Undecodable` for a charset that is not known, and for bytes that it does not have: no
     letter is guessed.
     """
-    for mark, name in _MARKS:
-        if data.startswith(mark):
-            return _decoded(data[len(mark) :], name, name.upper())
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            return _decoded(data[len(bom) :], name, name.upper())
     charset = charset_of(content_type) or "UTF-8"
     return _decoded(data, _codec(charset), charset)
 
@@ -71,7 +71,7 @@ def charset_of(content_type: str) -> str | None:
     return next((each.strip() for each in found.groups() if each), None) if found else None
 
 
-def without_mark(text: str) -> str:
+def without_bom(text: str) -> str:
     """A text without the byte order mark that it may begin with."""
     return text.removeprefix("\ufeff")
 

@@ -48,7 +48,7 @@ _TOKENS = {
 counted.
 """
 # fmt: off
-_MARKS = {
+_POSITIONS = {
     "after", "before", "bos", "change", "class", "cls", "continuation", "continue", "cursor",
     "delta", "end", "eos", "eot", "first", "idempotency", "image", "iterator", "last", "list",
     "marker", "mask", "max", "min", "new", "next", "offset", "page", "pagination", "paging",
@@ -80,7 +80,7 @@ def is_secret_name(name: str) -> bool:
     if last.removesuffix("s").endswith(_ALWAYS) or last.endswith(_GLUED):
         return True
     if last == "token":
-        return owner not in _MARKS
+        return owner not in _POSITIONS
     if last == "tokens":
         return owner in _TOKENS
     if last in ("key", "keys"):

@@ -1,4 +1,4 @@
-"""What every record of the store has: its marks, its key, and payloads that open themselves."""
+"""What every record of the store has: its key, its reservation and tombstone, and its payloads."""
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -23,8 +23,8 @@ def _key_names(model: "type[Record]") -> tuple[str, str]:
 
 
 class Record(Model):
-    """What every record has. `unconfirmed` (then `confirmed`) and `deleting` are the marks of
-    promise P1; `has_blobs` says that blobs may exist below the record's prefix.
+    """What every record has. `unconfirmed` (then `confirmed`) is its reservation and `deleting` its
+    tombstone (promise P1); `has_blobs` says that blobs may exist below the record's prefix.
 
     Payloads open themselves, once the table that the record was read from, or is written to, has
     bound its blobs. Thread-safe; a value may be read twice where two threads ask for it at once.

@@ -522,9 +522,11 @@ def a_start_dies_behind_its_messages(cloud: Cloud) -> None:
     session = cloud.run({"a": "", "b": "a"})
     forget(cloud, cloud.agents(session)[0])  # which would confirm it
     key = cast(Any, tuple(session.values()))
-    mark = Session.unconfirmed.set("0")
+    reservation = Session.unconfirmed.set("0")
     watched = [Session.watch.set("00"), Session.watch_at.set(0)]
-    cloud.app.records.table(SESSION).update(TENANT, key, [mark, *watched], Session.status.exists())
+    cloud.app.records.table(SESSION).update(
+        TENANT, key, [reservation, *watched], Session.status.exists()
+    )
     cloud.sweep()
     assert cloud.agents(session) == []
 
@@ -540,9 +542,12 @@ def writers_die_below_one_another(cloud: Cloud) -> None:
     cloud.send("insertUpdateSessionRun", **session, runUuid="dead", **given)
     for entity, key in ((SESSION, session), (TASK, task)):
         table = cloud.app.records.table(entity)
-        mark = table.model.unconfirmed.set("0")
+        reservation = table.model.unconfirmed.set("0")
         table.update(
-            TENANT, cast(Any, tuple(key.values())), [mark], table.model.partition_key == TENANT
+            TENANT,
+            cast(Any, tuple(key.values())),
+            [reservation],
+            table.model.partition_key == TENANT,
         )
     cloud.send("deleteCoordination", **above)
 

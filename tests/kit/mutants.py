@@ -235,10 +235,10 @@ MUTANTS = (
     Mutant(
         "a delete that died blocks for ever",
         "store/records/guards.py",
-        "owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now)))",
+        "owned & (deleting.does_not_exist() | (deleting < write_tokens.oldest_live(now)))",
         "owned & deleting.does_not_exist()",
         (
-            "store/records/test_guards_crashes.py::test_a_delete_is_taken_over_once_its_mark_ran_out",
+            "store/records/test_guards_crashes.py::test_a_delete_is_taken_over_once_its_tombstone_expired",
         ),
     ),
     Mutant(

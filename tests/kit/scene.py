@@ -23,12 +23,12 @@ from ai_coordination_engine.store.records.entities import (
     TASK_SCHEDULE,
     Entity,
 )
-from ai_coordination_engine.store.records.marks import MARK_LIFETIME
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.records.write_tokens import TOKEN_LIFETIME
 from tests.kit.dynamodb_local import Store
 from tests.kit.interleave import Work
 
-LIFETIME = MARK_LIFETIME.total_seconds() + 1
+LIFETIME = TOKEN_LIFETIME.total_seconds() + 1
 CHILDREN = (TASK, SESSION, TASK_SCHEDULE, SESSION_AGENT, SESSION_RUN)
 every_child = pytest.mark.parametrize(
     "child", CHILDREN, ids=lambda entity: entity.name.replace(" ", "_")

@@ -3,7 +3,7 @@ carry.
 """
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 
@@ -51,5 +51,5 @@ def invalid_output(message: str) -> AgentFailure:
 def _text(output: object) -> str:
     if output is None:
         return ""
-    text = without_mark(output) if isinstance(output, str) else json_text.dumps(output)
+    text = without_bom(output) if isinstance(output, str) else json_text.dumps(output)
     return text.encode("utf-8", "replace").decode()

@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, counts
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records import guards, write_tokens
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
@@ -44,7 +44,9 @@ def remove_strays(app: App, session: Session) -> None:
     rows = app.records.stored_children(SESSION_AGENT, session.partition_key, session.key)
     own = [each for each in rows if each.ordinal is not None]
     over = [
-        each for each in own if each.unconfirmed is None or not marks.is_live(each.unconfirmed, now)
+        each
+        for each in own
+        if each.unconfirmed is None or not write_tokens.is_live(each.unconfirmed, now)
     ]
     strays = [each for each in over if not counts(session, each)]
     guards.remove_many(app.records, SESSION_AGENT, session.partition_key, strays)

@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records import guards, write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
 
 _TRIES = 20
@@ -166,12 +166,12 @@ def _agent_record(
             f"The answer is for {question.receiver_email}." if question.receiver_email else None
         ),
     }
-    nonce = marks.new_nonce()
+    nonce = write_tokens.new_nonce()
     return SessionAgent(
         *key,
         partition_key=tenant,
         nonce=nonce,
-        unconfirmed=marks.new_mark(now),
+        unconfirmed=write_tokens.new_token(now),
         coordination_uuid=session.coordination_uuid,
         agent_uuid=agent.agent_uuid,
         ordinal=ordinal,

@@ -33,7 +33,7 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, ReadOnce
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.transitions import counter_shards
@@ -200,7 +200,7 @@ class Fork:
             raise Conflict(
                 "Nothing is left of the session that could be forked: its agents were deleted."
             )
-        nonce = marks.new_nonce()
+        nonce = write_tokens.new_nonce()
         packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
             packed["has_blobs"] = True  # its agents may share some
@@ -209,7 +209,7 @@ class Fork:
             partition_key=source.partition_key,
             created_at=now,
             updated_at=now,
-            unconfirmed=marks.new_mark(now),
+            unconfirmed=write_tokens.new_token(now),
             nonce=nonce,
             open_sinks=_open_sinks(sinks),
             open_sink_count=len(sinks),

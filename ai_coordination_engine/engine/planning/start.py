@@ -48,7 +48,7 @@ from ai_coordination_engine.engine.planning.writing import (
 )
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.models import Coordination, Session, Task
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.transitions.session_writes import watch_shard
@@ -212,8 +212,8 @@ def _session(
         partition_key=tenant,
         created_at=now,
         updated_at=now,
-        unconfirmed=marks.new_mark(now),
-        nonce=marks.new_nonce(),
+        unconfirmed=write_tokens.new_token(now),
+        nonce=write_tokens.new_nonce(),
         open_sinks=open_sinks(planned),
         open_sink_count=len(planned.sinks()),
         early=any(each.action.join in COUNTED for each in planned.agents) or None,

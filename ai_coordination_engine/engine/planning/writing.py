@@ -9,7 +9,7 @@ from ai_coordination_engine.engine.advance.ending import remove_strays
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
-from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records import guards, write_tokens
 from ai_coordination_engine.store.records.begun import tell
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.transitions import starts
@@ -63,7 +63,7 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
         check(old)
         if old.unconfirmed is None:
             return old
-        joined = app.sessions.join(old, marks.new_mark(app.clock.now()))
+        joined = app.sessions.join(old, write_tokens.new_token(app.clock.now()))
         if isinstance(joined, Applied):
             return joined.record  # else it has changed: look again
 
@@ -73,7 +73,7 @@ def _is_going(app: App, old: Session) -> bool:
     is for the sweep.
     """
     return old.deleting is not None and (
-        old.unconfirmed is not None or marks.is_live(old.deleting, app.clock.now())
+        old.unconfirmed is not None or write_tokens.is_live(old.deleting, app.clock.now())
     )
 
 

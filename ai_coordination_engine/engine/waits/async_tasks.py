@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine.advance import long_jobs, timers
@@ -102,7 +102,7 @@ def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[st
 
 
 def _text(result: Any) -> str:
-    return without_mark(result) if isinstance(result, str) else _json(result)
+    return without_bom(result) if isinstance(result, str) else _json(result)
 
 
 def _json(result: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.resources import as_file
 from pathlib import Path
 
-from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.entrypoints.cli.client import (
     AgentView,
     ApiError,
@@ -66,7 +66,7 @@ def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: b
 def plan_of(file: Path, query: str | None) -> RunFile:
     """The run file, with the query in place of its own; raises `RunFileError`."""
     plan = read_run_file(file)
-    return plan if query is None else replace(plan, task_query=without_mark(query))
+    return plan if query is None else replace(plan, task_query=without_bom(query))
 
 
 def run(

@@ -7,7 +7,7 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.charsets import without_mark
+from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints.run_file.yaml_core import (
     MERGE,
@@ -61,7 +61,7 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
         reader.problems.append(Problem(1, 1, f"is larger than {MAX_BYTES // 1_000_000} MB"))
         return None
     try:
-        root = yaml.compose(without_mark(text), CoreLoader)
+        root = yaml.compose(without_bom(text), CoreLoader)
     except yaml.MarkedYAMLError as error:
         reader.problems.append(_unreadable(error))
         return None

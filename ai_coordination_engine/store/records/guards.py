@@ -1,5 +1,5 @@
-"""Guarded deletes (promise P1): mark the record, look for children consistently, then delete it or
-unmark it.
+"""Guarded deletes (promise P1): write a tombstone into the record, look for its children with
+consistent reads, then delete the record or remove the tombstone.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import M, Record
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import Entity
@@ -62,7 +62,7 @@ def delete(
     if not entity.guards:
         _remove(repository, entity, tenant, key, owned, conflict)
         return
-    mark = _mark(repository, entity, tenant, key, owned)
+    tombstone = _write_tombstone(repository, entity, tenant, key, owned)
     looks = _looks(repository, entity, tenant, key)
     if not any(look.count for look in looks):
         try:
@@ -70,38 +70,42 @@ def delete(
                 f"Something was just created below this {entity.name}, or somebody else deletes it;"
                 " try again."
             )
-            _remove(repository, entity, tenant, key, table.model.deleting == mark, conflict)
+            _remove(repository, entity, tenant, key, table.model.deleting == tombstone, conflict)
         except Conflict:  # a child that has just been written calls the delete off
             looks = _looks(repository, entity, tenant, key)
             if not any(look.count for look in looks):
                 raise
         else:
             return
-    with suppress(Refused):  # somebody took it off
-        table.update(tenant, key, [table.model.deleting.remove()], table.model.deleting == mark)
+    with suppress(Refused):  # somebody has removed it
+        table.update(
+            tenant, key, [table.model.deleting.remove()], table.model.deleting == tombstone
+        )
     raise _has_dependents(entity, looks)
 
 
-def _mark(repository: Repository, entity: Entity[Any], tenant: str, key: Key, owned: Any) -> str:
+def _write_tombstone(
+    repository: Repository, entity: Entity[Any], tenant: str, key: Key, owned: Any
+) -> str:
     table, now = repository.table(entity), repository.clock.now()
     deleting = table.model.deleting
-    mark = marks.new_mark(now)
+    tombstone = write_tokens.new_token(now)
     try:
         table.update(
             tenant,
             key,
-            [deleting.set(mark)],
-            owned & (deleting.does_not_exist() | (deleting < marks.oldest_live(now))),
+            [deleting.set(tombstone)],
+            owned & (deleting.does_not_exist() | (deleting < write_tokens.oldest_live(now))),
         )
     except Refused as refused:
         old = refused.old
-        if old is None or old.deleting != mark:  # else the answer to a first try was lost
+        if old is None or old.deleting != tombstone:  # else the answer to a first try was lost
             repository.look_at_starts([old] if old is not None else [], consistent=True)
             # it has that one, and was never written since
             if isinstance(old, Session) and old.first_agent is not None:
                 raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
             _explain(old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
-    return mark
+    return tombstone
 
 
 def _remove(
@@ -115,7 +119,7 @@ def _remove(
     try:
         old = repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
-        # the answer to a first try was lost: it was there when it was marked, or may have been
+        # the answer to a first try was lost: the record got its tombstone, or was there before
         if refused.old is None and (entity.guards or refused.again):
             return
         _explain(refused.old, entity, tenant, key, conflict)
@@ -218,7 +222,7 @@ def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Ses
     over = [
         each
         for each in records
-        if each.unconfirmed is not None and not marks.is_live(each.unconfirmed, now)
+        if each.unconfirmed is not None and not write_tokens.is_live(each.unconfirmed, now)
     ]
     unsure = [each for each in over if is_starting(each)]
     asked = {id(each) for each in unsure}
@@ -232,19 +236,21 @@ def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> 
     The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in
     batches.
     """
-    if record.unconfirmed is None or marks.is_live(record.unconfirmed, repository.clock.now()):
+    if record.unconfirmed is None or write_tokens.is_live(
+        record.unconfirmed, repository.clock.now()
+    ):
         return False
-    table, key, mark = repository.table(entity), record.key, record.unconfirmed
+    table, key, reservation = repository.table(entity), record.key, record.unconfirmed
     if is_starting(record) and not starts.fence(repository, record):
         return False
     if entity.guards:  # a writer that was only slow must not confirm it while its children go
-        mark = marks.new_mark(repository.clock.now())
+        reservation = write_tokens.new_token(repository.clock.now())
         unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
         try:
             table.update(
                 tenant,
                 key,
-                [unconfirmed.set(mark), deleting.set(mark)],
+                [unconfirmed.set(reservation), deleting.set(reservation)],
                 unconfirmed == record.unconfirmed,
             )
         except Refused as refused:
@@ -252,7 +258,7 @@ def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> 
     for child in entity.guards:
         remove_many(repository, child, tenant, list(repository.stored_children(child, tenant, key)))
     remove_blobs(repository, entity, record)
-    return _forget(repository, entity, tenant, key, table.model.unconfirmed == mark)
+    return _forget(repository, entity, tenant, key, table.model.unconfirmed == reservation)
 
 
 def remove_many(

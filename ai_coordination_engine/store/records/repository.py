@@ -17,7 +17,7 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.payload import BlobReference, check_in
 from ai_coordination_engine.store.record import M, Record
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import COORDINATION, Entity
@@ -91,7 +91,7 @@ class Repository(Reads):
             raise NotFound(
                 f"There is no such {entity.name}; to create one, name its {entity.parent.name} too."
             )
-        mark, nonce = self._reserve(entity, tenant, key, parent_key)
+        reservation, nonce = self._reserve(entity, tenant, key, parent_key)
         try:
             parent = self._parent(entity, tenant, parent_key, new_child=True)
             values = {**content(parent, True), "created_at": self.clock.now()}
@@ -99,9 +99,9 @@ class Repository(Reads):
                 entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce)
             )
         except Exception:  # whatever it was, the reservation must not outlive it
-            self.release(entity, tenant, key, mark)
+            self.release(entity, tenant, key, reservation)
             raise
-        return self.confirm(entity, tenant, key, mark, actions)
+        return self.confirm(entity, tenant, key, reservation, actions)
 
     def create_once(
         self, entity: Entity[M], tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
@@ -124,32 +124,36 @@ class Repository(Reads):
 
     # The steps of promise P1
 
-    def release(self, entity: Entity[Any], tenant: str, key: Key, mark: str) -> None:
+    def release(self, entity: Entity[Any], tenant: str, key: Key, reservation: str) -> None:
         """Take an unconfirmed record back; it may be gone already."""
         table = self.table(entity)
         try:
-            table.delete(tenant, key, table.model.unconfirmed == mark)
+            table.delete(tenant, key, table.model.unconfirmed == reservation)
         except Refused:
             return
 
     def confirm(
-        self, entity: Entity[M], tenant: str, key: Key, mark: str, actions: Sequence[Action]
+        self, entity: Entity[M], tenant: str, key: Key, reservation: str, actions: Sequence[Action]
     ) -> M:
-        """Make an unconfirmed record visible; raises `Conflict` when its mark ran out and somebody
-        took it away.
+        """Make an unconfirmed record visible. Raises `Conflict` when its reservation expired and
+        somebody took it over.
         """
         table = self.table(entity)
         try:
             return table.update(
                 tenant,
                 key,
-                [*actions, table.model.unconfirmed.remove(), table.model.confirmed.set(mark)],
-                table.model.unconfirmed == mark,
+                [
+                    *actions,
+                    table.model.unconfirmed.remove(),
+                    table.model.confirmed.set(reservation),
+                ],
+                table.model.unconfirmed == reservation,
             )
         except Refused as refused:
             # the answer to a first try was lost
             old: M | None = refused.old
-            if old is not None and old.confirmed == mark:
+            if old is not None and old.confirmed == reservation:
                 return old
             raise Conflict(
                 f"Creating the {entity.name} took too long and was undone; try again."
@@ -158,8 +162,7 @@ class Repository(Reads):
     def living_parent(self, entity: Entity[M], tenant: str, key: Key) -> M | None:
         """The parent under `key` of a child that has just been written, or None when it is gone.
 
-        A delete that is under way is called off: once its mark is removed it can no longer go
-        through.
+        A delete in progress is cancelled: without its tombstone it cannot complete.
         """
         table = self.table(entity)
         record = self.get(entity, tenant, key, consistent=True)
@@ -266,7 +269,7 @@ class Repository(Reads):
         table = self.table(entity)
         now = self.clock.now()
         values = {**content(None, True), "created_at": now, "updated_at": now}
-        nonce = marks.new_nonce()
+        nonce = write_tokens.new_nonce()
         packed = self.store(entity, tenant, key, values, nonce)
         record = table.model(*key, partition_key=tenant, nonce=nonce, **packed)
         try:
@@ -278,13 +281,15 @@ class Repository(Reads):
     def _reserve(
         self, entity: Entity[M], tenant: str, key: Key, parent_key: Key
     ) -> tuple[str, str]:
-        """The mark and the nonce of the record to be."""
+        """The reservation and the nonce of the record to be."""
         table = self.table(entity)
-        mark, nonce = marks.new_mark(self.clock.now()), marks.new_nonce()
+        reservation, nonce = write_tokens.new_token(self.clock.now()), write_tokens.new_nonce()
         above: dict[str, Any] = {}
         if entity.parent is not COORDINATION:
             above = {"coordination_uuid": parent_key[0]}
-        record = table.model(*key, partition_key=tenant, unconfirmed=mark, nonce=nonce, **above)
+        record = table.model(
+            *key, partition_key=tenant, unconfirmed=reservation, nonce=nonce, **above
+        )
         try:
             table.put(record, _absent(table))
         except Refused as refused:
@@ -294,11 +299,11 @@ class Repository(Reads):
             if old.unconfirmed is None:
                 raise _Exists(old) from refused
             self._take_over(table, record, old, entity)
-        return mark, nonce
+        return reservation, nonce
 
     def _take_over(self, table: Table[M], record: M, old: Record, entity: Entity[M]) -> None:
         busy = Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
-        if marks.is_live(old.unconfirmed, self.clock.now()) or is_starting(old):
+        if write_tokens.is_live(old.unconfirmed, self.clock.now()) or is_starting(old):
             raise busy
         try:
             table.put(record, table.model.unconfirmed == old.unconfirmed)

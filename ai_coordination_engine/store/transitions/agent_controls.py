@@ -63,8 +63,8 @@ class AgentControls(AgentWrites):
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
         """Set an agent back, once an epoch; a value of None removes it.
 
-        An attempt whose run may not be recorded yet is left to the next one, marked as none that
-        was lost.
+        An attempt whose run may not be recorded yet is recorded by the next attempt, and not as
+        lost.
         """
         recorded = agent.state in ("completed", "failed") and agent.lease_until is None
         runs = None if recorded else ended_with(agent)

@@ -5,7 +5,7 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.domain.lifecycle import sessions as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import starts
@@ -32,16 +32,16 @@ class SessionStarts(SessionWrites):
         """
         return self._put(rows.RESERVE, session)
 
-    def join(self, session: Session, mark: str) -> Outcome[Session]:
+    def join(self, session: Session, reservation: str) -> Outcome[Session]:
         """Take part in a start that has written `session` and may have died, unless it has changed.
 
         Whoever confirms first wins: the agents of the others do not count, and are removed sooner
         or later.
         """
-        until = marks.ends_at(self._clock.now())
-        actions = [Session.unconfirmed.set(mark), Session.strays.set(until)]
+        until = write_tokens.expires_at(self._clock.now())
+        actions = [Session.unconfirmed.set(reservation), Session.strays.set(until)]
         joined = self._write(rows.JOIN, session, *actions)
-        return or_repeated(joined, unconfirmed=mark)
+        return or_repeated(joined, unconfirmed=reservation)
 
     def confirm(self, session: Session) -> Outcome[Session]:
         """Make a session visible whose agents, those of its `incarnation`, are all written.
@@ -65,7 +65,11 @@ class SessionStarts(SessionWrites):
         uuid that there may be agents which do not count.
         """
         due: list[Action] = watching(session.partition_key, session.key, 0)
-        ended = [Session.unconfirmed.set(marks.ENDED), Session.deleting.set(marks.ENDED), *due]
+        ended = [
+            Session.unconfirmed.set(write_tokens.EXPIRED),
+            Session.deleting.set(write_tokens.EXPIRED),
+            *due,
+        ]
         may_be_confirmed = session.incarnation is not None and is_starting(session)
         if may_be_confirmed and not starts.fence(self._repository, session):
             ended = due  # it was faster, and is confirmed
@@ -86,8 +90,8 @@ class SessionStarts(SessionWrites):
             nonce=session.nonce,
             created_at=session.created_at,
             has_blobs=session.has_blobs,
-            unconfirmed=marks.ENDED,
-            deleting=marks.ENDED,
+            unconfirmed=write_tokens.EXPIRED,
+            deleting=write_tokens.EXPIRED,
             watch=watch_shard(session.partition_key, session.session_uuid),
             watch_at=0,
         )

@@ -8,7 +8,7 @@ conditional write: so nobody has to be asked who won.
 """
 
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.begun import first_key
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.repository import Repository
@@ -33,13 +33,13 @@ def fence(repository: Repository, session: Session) -> bool:
     start is over.
     """
     tenant, key = session.partition_key, first_key(session)
-    mark = marks.new_mark(repository.clock.now())
+    reservation = write_tokens.new_token(repository.clock.now())
     fenced = SessionAgent(
         *key,
         partition_key=tenant,
         coordination_uuid=session.coordination_uuid,
         ordinal=0,
-        unconfirmed=mark,
+        unconfirmed=reservation,
     )
     try:
         repository.table(SESSION_AGENT).put(
@@ -57,4 +57,4 @@ def may_be_taken_back(repository: Repository, session: Session) -> bool:
     Nobody does so before its reservation has run out, by twice this time; clocks differ by less
     than the other half.
     """
-    return bool(repository.clock.now() - session.created_at > marks.MARK_LIFETIME / 2)
+    return bool(repository.clock.now() - session.created_at > write_tokens.TOKEN_LIFETIME / 2)

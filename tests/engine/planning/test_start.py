@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.planning import session_agents
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.records import guards, marks
+from ai_coordination_engine.store.records import guards, write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, TASK
 from benchmarks.harness.api import Api, Calls, Worker
 from tests.kit.crashes import Crash, Turns, tripping
@@ -292,7 +292,7 @@ def test_a_start_that_repeats_its_first_write_beside_an_equal_one_is_seen_once_i
     def put_twice(session: Session, condition: Any) -> None:
         """The answer to the first write is lost, and meanwhile an equal start takes part."""
         put(session, condition)
-        act.join(session, marks.new_mark(stage.clock.now()))
+        act.join(session, write_tokens.new_token(stage.clock.now()))
         put(session, condition)
 
     def die_when_agents_are_written(name: str) -> None:

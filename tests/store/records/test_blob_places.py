@@ -4,7 +4,7 @@ from itertools import pairwise, permutations
 
 import pytest
 
-from ai_coordination_engine.store.records import marks
+from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import ENTITIES, Entity
 
@@ -18,7 +18,8 @@ NAME = "coordination_description/" + "0" * 64
 @pytest.mark.parametrize("uuid", LONGEST, ids=lambda uuid: uuid[0])
 def test_a_key_has_at_most_what_s3_allows(entity: Entity, uuid: str) -> None:
     assert (
-        len((blob_prefix(entity, TENANT, (uuid, uuid), marks.new_nonce()) + NAME).encode()) <= 1024
+        len((blob_prefix(entity, TENANT, (uuid, uuid), write_tokens.new_nonce()) + NAME).encode())
+        <= 1024
     )
 
 

@@ -73,7 +73,7 @@ def test_a_second_deleter_and_a_second_creator_change_nothing_about_it(
 def test_a_pause_of_any_process_at_any_point_breaks_nothing(
     child: Entity, store: Store, processes: tuple[Process, ...]
 ) -> None:
-    """Time is one more process with one step: every mark there is runs out at that point."""
+    """Time is one more process of one step, in which reservations and tombstones expire."""
 
     def time_passes(records: Repository) -> str:
         records.table(COORDINATION).get("no", ("no", "body"))  # the call at which the step begins

@@ -47,7 +47,7 @@ def test_a_crashed_creator_leaves_nothing_to_see_and_nothing_that_stays(
 
 
 @every_child
-def test_a_crashed_create_can_be_repeated_once_its_mark_ran_out(
+def test_a_crashed_create_can_be_repeated_once_its_reservation_expired(
     child: Entity, store: Store, processes: tuple[Process, ...]
 ) -> None:
     scene = Scene.of(store, child)
@@ -90,7 +90,7 @@ def test_a_crashed_delete_keeps_nobody_from_creating(
 
 
 @every_child
-def test_a_delete_is_taken_over_once_its_mark_ran_out(
+def test_a_delete_is_taken_over_once_its_tombstone_expired(
     child: Entity, store: Store, processes: tuple[Process, ...]
 ) -> None:
     scene, slow = Scene.of(store, child), processes[0]

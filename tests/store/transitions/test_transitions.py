@@ -525,7 +525,7 @@ def after(outcome: Outcome[Session]) -> Session:
 
 
 def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents: Agents) -> None:
-    key = agents.session(1, unconfirmed="mark", nonce="n")
+    key = agents.session(1, unconfirmed="reservation", nonce="n")
     starts = {
         each: Session(*key, partition_key=TENANT, nonce="n", incarnation=each)
         for each in ("first", "second", None)
@@ -549,7 +549,7 @@ def test_a_session_is_confirmed_by_a_start_of_it_alone_and_the_first_wins(agents
 
 
 def test_a_start_that_was_taken_back_is_not_confirmed(agents: Agents) -> None:
-    key = agents.session(1, unconfirmed="mark", nonce="n")
+    key = agents.session(1, unconfirmed="reservation", nonce="n")
     start = Session(*key, partition_key=TENANT, nonce="n")
     agents.sessions.take_back(start)
     assert isinstance(agents.sessions.confirm(start), Rejected)
