@@ -15,7 +15,7 @@ from benchmarks.table import Row
 
 CROWD = 25_000
 QUIET = 20
-TURN = 100
+ROUND = 100
 SENDS = {"SendMessage", "SendMessageBatch"}
 
 
@@ -39,7 +39,7 @@ def measure() -> list[Row]:
     return [
         Row(
             f"{what}when all of the latter have had their turn",
-            f"≤ {TURN}, the first sweep",
+            f"≤ {ROUND}, the first sweep",
             f"{last}th",
             how,
         ),
@@ -51,15 +51,15 @@ def measure() -> list[Row]:
         ),
         Row(f"{what}calls a session that only waits", "≤ 8", f"{each_took:.1f}", how),
         Row(
-            f"{what}turns of {TURN} one after another",
+            f"{what}rounds of {ROUND} one after another",
             "–",
-            f"{-(-len(due) // TURN)} of one invocation",
+            f"{-(-len(due) // ROUND)} of one invocation",
             how,
         ),
         Row(
             f"{what}the same, an invocation for each shard",
             "a quarter",
-            f"{-(-largest // TURN)} of each of {len(shards)} invocations at most",
+            f"{-(-largest // ROUND)} of each of {len(shards)} invocations at most",
             how,
         ),
     ]

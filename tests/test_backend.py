@@ -173,7 +173,7 @@ QUEUE: Callable[[], SqsQueue] = lambda: SqsQueue(impatient("sqs"), "http://127.0
 BLOBS: Callable[[], S3Blobs] = lambda: S3Blobs(partial(impatient, "s3"), "bucket")  # noqa: E731
 CALLS: dict[str, Callable[[], object]] = {
     "send": lambda: QUEUE().send([Wake("t", "s", "a")]),
-    "bury": lambda: QUEUE().dead_letter(Wake("t", "s", "a")),
+    "dead_letter": lambda: QUEUE().dead_letter(Wake("t", "s", "a")),
     "postpone": lambda: QUEUE().postpone("receipt", 1),
     "put": lambda: BLOBS().put("key", b"data"),
     "get": lambda: BLOBS().get("key"),

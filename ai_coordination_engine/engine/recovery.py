@@ -78,7 +78,7 @@ class _Walk:
     app: App
     session: Session
     ended: dict[int, SessionAgent] = field(default_factory=dict)
-    # reached on several ways: the latest state counts
+    # reached by several paths: the latest state counts
     standing: dict[int, SessionAgent] = field(default_factory=dict)
 
     def down_from(self, agent: SessionAgent) -> None:

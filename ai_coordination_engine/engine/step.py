@@ -20,7 +20,7 @@ from ai_coordination_engine.engine.advance.conclusion import (
     conclude_as_recorded,
     conclude_failed,
     log_event,
-    pack,
+    store_values,
 )
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
@@ -307,9 +307,9 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
         )
         return conclude_failed(app, agent, failure)
     log_event("attempt completed", agent)
-    stored = persist(app, agent, chain, partial(pack, app, agent, {"agent_output": result.output}))[
-        "agent_output"
-    ]
+    stored = persist(
+        app, agent, chain, partial(store_values, app, agent, {"agent_output": result.output})
+    )["agent_output"]
     kept = stored if agent.mapped is None else None
     completed = partial(
         runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept

@@ -194,12 +194,12 @@ class SessionAgent(Record):
     # on a sink: how many sinks the session has; 0: asked outside a task
     sink_count = IntegerAttribute(null=True)
     counter_shards = IntegerAttribute(null=True)  # on a wide join: how many counter shards it has
-    # an edge that it needs is off
+    # an edge that it needs cannot pass
     unsatisfied = BooleanAttribute(null=True)
     upstream_failed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
     # the successors (agent uuids) that the action function chose; absent: all
     chosen = Payload(null=True)
-    # engine: what the agent is, what it is asked, on which thread, by which rules; pinned when the
+    # engine: what the agent is, what it is asked, on which thread, by which rules; copied when the
     # session starts
     definition = Payload(null=True)
     query = Payload(null=True)
@@ -266,7 +266,7 @@ class CounterShard(Record):
     unfinished = NumberSetAttribute(null=True)
     in_degree = IntegerAttribute(null=True)  # how many they are
     width = IntegerAttribute(null=True)  # for how many predecessors it stands
-    unsatisfied = BooleanAttribute(null=True)  # an edge of it that the join needs is off
+    unsatisfied = BooleanAttribute(null=True)  # an edge that the join needs cannot pass
     upstream_failed = BooleanAttribute(null=True)  # because of a failure
     notes = Payload(null=True)  # which one
 

@@ -27,7 +27,7 @@ class BlobReference:
 class HasPayloads(Protocol):
     """What a payload, and whoever reads many of them, needs of a record."""
 
-    def opened(self, name: str) -> Any:
+    def load_payload(self, name: str) -> Any:
         """The value of the payload `name`, kept by the record."""
 
     def read(self, name: str) -> Any:
@@ -53,7 +53,7 @@ class Payload(Attribute[Any]):
     @overload
     def __get__(self, instance: HasPayloads, owner: Any) -> Any: ...
     def __get__(self, instance: HasPayloads | None, owner: Any) -> Any:
-        return self if instance is None else instance.opened(self.attr_name)
+        return self if instance is None else instance.load_payload(self.attr_name)
 
     def serialize(self, value: Any) -> str:
         """JSON text, or the reference."""

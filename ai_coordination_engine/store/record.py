@@ -46,7 +46,7 @@ class Record(Model):
     nonce = UnicodeAttribute(null=True)
     # not stored: where its payloads live, None before it is stored; and those that were read
     blobs: Blobs | None = None
-    _opened: Mapping[BlobReference, Any] = MappingProxyType({})
+    _loaded: Mapping[BlobReference, Any] = MappingProxyType({})
 
     @classmethod
     def from_raw_data(cls, data: Mapping[str, Any], blobs: Blobs | None = None) -> Self:
@@ -86,14 +86,14 @@ class Record(Model):
                 }
         return item
 
-    def opened(self, name: str) -> Any:
+    def load_payload(self, name: str) -> Any:
         """The value of a payload, read from its blob at the first access and kept."""
         stored = self.stored(name)
         if not isinstance(stored, BlobReference):
             return stored
-        if stored not in self._opened:
-            self._opened = {**self._opened, stored: self.read(name)}
-        return self._opened[stored]
+        if stored not in self._loaded:
+            self._loaded = {**self._loaded, stored: self.read(name)}
+        return self._loaded[stored]
 
     def read(self, name: str) -> Any:
         """The value of a payload, not kept: for many records with large values. Reads its blob each
@@ -102,8 +102,8 @@ class Record(Model):
         stored = self.stored(name)
         if not isinstance(stored, BlobReference):
             return stored
-        if stored in self._opened:
-            return self._opened[stored]
+        if stored in self._loaded:
+            return self._loaded[stored]
         return check_out(self._bound(), stored)
 
     def deferred(self, name: str) -> Callable[[], Any]:

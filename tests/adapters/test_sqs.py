@@ -212,7 +212,7 @@ def test_postponing_a_message_that_is_gone_is_harmless(client: Any, url: str) ->
     assert received(client, url) == []
 
 
-def test_what_is_buried_is_in_the_dead_letter_queue(client: Any, url: str) -> None:
+def test_what_is_dead_lettered_is_in_the_dead_letter_queue(client: Any, url: str) -> None:
     with pytest.raises(NotFound, match="no dead-letter queue"):
         SqsQueue(client, url).dead_letter(WAKE)
     dead = client.create_queue(QueueName="dead")["QueueUrl"]

@@ -224,7 +224,7 @@ def test_a_backoff_a_lease_and_a_long_job_say_until_when(stage: Stage, client: A
     ("error", "code"),
     [(Unavailable("later"), "WAITS_FOR_BACKEND"), (ValueError("a bug"), "INTERNAL_ERROR")],
 )
-def test_an_attempt_that_was_let_go_is_held_until_no_time(
+def test_an_attempt_whose_lease_was_expired_is_held_until_no_time(
     error: Exception, code: str, stage: Stage, client: Api
 ) -> None:
     def refuse(request: AgentRequest) -> AgentResult:

@@ -115,7 +115,7 @@ def test_what_kills_its_worker_each_time_fails_after_five_attempts(app: App) -> 
     run_step(stage.app, delivery.wake)
     check_promises(stage, session, status="failed")
     assert stage.attempts(session) == [(n, "lost", "lost") for n in (1, 2, 3, 4, 5)]
-    assert stage.queue.buried == [delivery.wake]
+    assert stage.queue.dead_letters == [delivery.wake]
 
 
 def test_what_lost_two_attempts_runs_beside_nothing_else_that_did(app: App) -> None:
@@ -154,7 +154,7 @@ def test_what_a_backend_refuses_for_now_is_waited_for_and_no_death(app: App) -> 
     stage.runtime.behaviours.clear()
     stage.drain()
     check_promises(stage, session)
-    assert (stage.agent(session.session_uuid, "a").attempt, stage.queue.buried) == (13, [])
+    assert (stage.agent(session.session_uuid, "a").attempt, stage.queue.dead_letters) == (13, [])
 
 
 @pytest.mark.parametrize(("times", "state"), [(7, "completed"), (8, "failed")])
@@ -181,7 +181,7 @@ def test_an_action_function_whose_backend_refuses_is_waited_for(
     assert stage.agent(session.session_uuid, "a").state == state
 
 
-def test_an_agent_whose_message_cannot_be_buried_is_let_go(
+def test_an_agent_whose_message_cannot_be_dead_lettered_has_an_expired_lease(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = stage_of(app)
@@ -258,7 +258,10 @@ def test_attempts_that_a_person_ended_are_none_that_were_lost(app: App) -> None:
         run_step(stage.app, stage.queue.sent[0])
     stage.clock.advance(stage.app.settings.lease_seconds + 1)
     run_step(stage.app, stage.queue.sent[-1])
-    assert (stage.agent(session.session_uuid, "a").state, stage.queue.buried) == ("completed", [])
+    assert (stage.agent(session.session_uuid, "a").state, stage.queue.dead_letters) == (
+        "completed",
+        [],
+    )
 
 
 def test_a_poison_message_fails_its_agent_and_its_session(app: App) -> None:
@@ -338,7 +341,9 @@ def test_an_error_of_the_engine_is_no_death_and_the_fifth_fails_the_agent(app: A
     assert stage.session(session).status == "failed"
     classes = [error_class for _, _, error_class in stage.attempts(session)]
     assert classes == ["lost"] * 4 + ["internal"] * 4 + ["lost"] * 3 + ["internal"]
-    assert [each.session_agent_uuid for each in stage.queue.buried] == [agent.session_agent_uuid]
+    assert [each.session_agent_uuid for each in stage.queue.dead_letters] == [
+        agent.session_agent_uuid
+    ]
 
 
 @pytest.mark.parametrize("kind", ["completed", "failed", "pending", "job"])
@@ -377,4 +382,6 @@ def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(
     assert [status for _, status, _ in stage.attempts(session)] == [
         "pending" if kind == "job" else kind
     ]
-    assert [each.session_agent_uuid for each in stage.queue.buried] == [agent.session_agent_uuid]
+    assert [each.session_agent_uuid for each in stage.queue.dead_letters] == [
+        agent.session_agent_uuid
+    ]

@@ -37,7 +37,7 @@ def test_a_chain_costs_one_message_and_three_writes_an_agent(stage: Stage) -> No
     check_promises(stage, session)
 
 
-def test_a_hand_on_by_message_reads_what_the_chain_does_not_remember(stage: Stage) -> None:
+def test_a_hand_off_by_message_reads_what_the_chain_does_not_remember(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.requests.clear()
     stage.drain(deadline=stage.clock.now().timestamp() + 1)

@@ -104,7 +104,7 @@ class FakeQueue:
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
         self.waiting: list[Delivery] = []
-        self.buried: list[Wake] = []
+        self.dead_letters: list[Wake] = []
         self.refuses = False
         self._reach = reach
         self._clock = clock or FakeClock()
@@ -122,9 +122,9 @@ class FakeQueue:
             self._reach("send")
 
     def dead_letter(self, wake: Wake) -> None:
-        self._reach("bury")
-        self.buried.append(wake)
-        self._reach("bury")
+        self._reach("dead_letter")
+        self.dead_letters.append(wake)
+        self._reach("dead_letter")
 
     def receive(self, index: int = 0) -> Delivery | None:
         """Take a message out of sight; None when none is in sight."""

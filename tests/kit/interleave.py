@@ -58,7 +58,7 @@ class Process:
     def _run(self, work: Work) -> None:
         try:
             self.outcome = work(self.records)
-        except BaseException as error:  # whatever it was, the test judges it
+        except BaseException as error:  # whatever it was, the test decides
             self.outcome = error
         self.done = True
         self._stopped.release()

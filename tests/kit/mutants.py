@@ -264,7 +264,7 @@ MUTANTS = (
         ("engine/attempt/test_persistence.py",),
     ),
     Mutant(
-        "what hands on claims whatever epoch it finds",
+        "what hands off claims whatever epoch it finds",
         "domain/lifecycle/agents.py",
         '_READY & unchanged("epoch")',
         "_READY",

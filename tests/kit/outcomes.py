@@ -86,27 +86,33 @@ def _early(plan: Plan, name: str) -> set[str]:
 
 def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:
     passing = [each for each in node.before if _passes(plan, node, fates, each)]
-    off = [each for each in node.before if each not in passing]
+    unsatisfied = [each for each in node.before if each not in passing]
     if node.join == "all":
-        if off:
-            return Fate("skipped", _blame(fates, off, 1), needs=off if len(off) == 1 else ())
+        if unsatisfied:
+            return Fate(
+                "skipped",
+                _upstream_failed(fates, unsatisfied, 1),
+                needs=unsatisfied if len(unsatisfied) == 1 else (),
+            )
         return _run(plan, node, fates, node.before)
     if node.join == "all_terminal" or not node.before:
         return _run(plan, node, fates, node.before)
     least = node.quorum if node.join == "quorum" else 1
     if len(passing) >= least:
         return _run(plan, node, fates, passing if len(passing) == least else ())
-    most = len(node.before) - least + 1  # edges that are off until it is given up
-    return Fate("skipped", _blame(fates, off, most), needs=off if len(off) == most else ())
+    most = len(node.before) - least + 1  # edges that are unsatisfied until it is given up
+    return Fate(
+        "skipped",
+        _upstream_failed(fates, unsatisfied, most),
+        needs=unsatisfied if len(unsatisfied) == most else (),
+    )
 
 
-def _blame(fates: Mapping[str, Fate], off: list[str], most: int) -> set[bool]:
-    """Whether a failure is among the first `most` of these edges that go off, in whatever order
-    they do.
-    """
+def _upstream_failed(fates: Mapping[str, Fate], unsatisfied: list[str], most: int) -> set[bool]:
+    """Whether a failure is among the first `most` edges that become unsatisfied, in any order."""
     kinds = [
         {True} if fates[each].state == "failed" else set(fates[each].upstream_failed) or {False}
-        for each in off
+        for each in unsatisfied
     ]
     upstream_failed = {True} if any(True in kind for kind in kinds) else set()
     return upstream_failed | ({False} if sum(False in kind for kind in kinds) >= most else set())

@@ -100,10 +100,10 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
     outage(stage, call, hours)
     assert deliver(stage) == []
     check_promises(stage, session)
-    assert stage.queue.buried == []
+    assert stage.queue.dead_letters == []
 
 
-def test_what_cannot_even_be_let_go_was_refused_all_the_same(
+def test_what_cannot_even_expire_its_lease_was_refused_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease runs out then; refusals between such losses begin the count of deaths anew."""

@@ -30,9 +30,9 @@ class Tasks:
         self.table: Table[Task] = self.records.table(TASK)
         self.key = (str(uuid4()), "t")
         values = {"agent_actions": LARGE, "task_name": "short"}
-        packed = self.records.store(TASK, TENANT, self.key, values)
-        self.reference: BlobReference = packed["agent_actions"]
-        self.task = Task(*self.key, partition_key=TENANT, **packed)
+        stored_values = self.records.store(TASK, TENANT, self.key, values)
+        self.reference: BlobReference = stored_values["agent_actions"]
+        self.task = Task(*self.key, partition_key=TENANT, **stored_values)
         self.table.put(self.task, Task.task_uuid.does_not_exist())
 
     def get(self) -> Task:
@@ -95,7 +95,7 @@ def test_an_attribute_opens_itself_once_wherever_its_record_comes_from(
 
 def test_what_is_inline_or_absent_needs_no_blob(stage: Stage) -> None:
     task = Task("c", "t", agent_actions={"a": 1})
-    for read in (task.opened, task.read, task.stored):
+    for read in (task.load_payload, task.read, task.stored):
         assert (read("agent_actions"), read("task_description")) == ({"a": 1}, None)
     assert task.deferred("agent_actions")() == {"a": 1}
 
@@ -119,7 +119,7 @@ def test_reading_without_keeping_reads_each_time(stage: Stage) -> None:
     assert stage.blobs.gets == [tasks.reference.key] * 3
 
 
-def test_a_new_value_takes_the_place_of_what_was_opened(stage: Stage) -> None:
+def test_a_new_value_takes_the_place_of_what_was_loaded(stage: Stage) -> None:
     task = Tasks(stage).get()
     assert task.agent_actions == LARGE
     task.agent_actions = {"b": 2}

@@ -84,7 +84,7 @@ def _complete(
     """The agent, completed after its action function has run, and which conditions hold."""
     if action.is_set(agent):
         if not agent.acting:
-            acting = app.agents.act(agent, new_lease(app), pack(app, agent, values))
+            acting = app.agents.act(agent, new_lease(app), store_values(app, agent, values))
             if isinstance(acting, Rejected):
                 return acting, held
             agent = acting.record
@@ -97,8 +97,8 @@ def _complete(
         output = output if decided.output is None else decided.output
     if held is None:
         held = check_output(edges(agent.successors), output, budget)
-    packed = persist(app, agent, chain, partial(pack, app, agent, values))
-    return persist(app, agent, chain, partial(app.agents.complete, agent, packed)), held
+    stored_values = persist(app, agent, chain, partial(store_values, app, agent, values))
+    return persist(app, agent, chain, partial(app.agents.complete, agent, stored_values)), held
 
 
 def conclude_as_recorded(
@@ -148,7 +148,7 @@ def conclude_failed(
 
 
 def _fail(app: App, agent: SessionAgent, values: dict[str, object]) -> None:
-    failed = app.agents.fail(agent, pack(app, agent, values))
+    failed = app.agents.fail(agent, store_values(app, agent, values))
     if isinstance(failed, Applied):
         advance.ended(app, failed.record)
     else:
@@ -160,7 +160,7 @@ def _begin_again(
 ) -> None:
     """Another attempt at that time (epoch seconds), or of the action function alone."""
     again = app.agents.act_later if acting else app.agents.retry_later
-    later = again(agent, at, pack(app, agent, values))
+    later = again(agent, at, store_values(app, agent, values))
     if isinstance(later, Applied):
         timers.wake_at(app, later.record, at)
     else:
@@ -170,7 +170,7 @@ def _begin_again(
 # What all of them use
 
 
-def pack(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
+def store_values(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
     """`values` of an agent as they are stored."""
     key = agent.key
     return app.records.store(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)

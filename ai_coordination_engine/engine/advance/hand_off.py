@@ -247,8 +247,8 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
 
 
 def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
-    """The key of the counter shard that the agent leaves by this way; None: it leaves the successor
-    itself.
+    """The key of the counter shard that the agent leaves by this edge; None: the edge is
+    counted by the successor itself.
     """
     if not (count := counter_shards.how_many(edge.in_degree, edge.join)):
         return None

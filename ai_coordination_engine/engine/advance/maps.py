@@ -386,8 +386,8 @@ def _element(
     app: App, agent: SessionAgent, template: Mapping[str, Any], ordinal: int, query: Any
 ) -> SessionAgent:
     key = agent_key(agent, ordinal)
-    packed = app.records.store(SESSION_AGENT, agent.partition_key, key, {"query": query})
-    values = {**template, **packed, "ordinal": ordinal, "thread_uuid": key[1]}
+    stored_values = app.records.store(SESSION_AGENT, agent.partition_key, key, {"query": query})
+    values = {**template, **stored_values, "ordinal": ordinal, "thread_uuid": key[1]}
     return SessionAgent(session_uuid=key[0], session_agent_uuid=key[1], **values)
 
 

@@ -184,7 +184,9 @@ def _run(
 ) -> SessionRun:
     key = (agent.session_uuid, run_uuid)
     now = app.clock.now()
-    packed = app.records.store(SESSION_RUN, agent.partition_key, key, {"async_task": details})
+    stored_values = app.records.store(
+        SESSION_RUN, agent.partition_key, key, {"async_task": details}
+    )
     return SessionRun(
         session_uuid=agent.session_uuid,
         run_uuid=run_uuid,
@@ -197,5 +199,5 @@ def _run(
         created_at=now,
         updated_at=now,
         **values,
-        **packed,
+        **stored_values,
     )

@@ -176,7 +176,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
     until = _time(agent.lease_until)
     if agent.lease_until < scene.lost_before:
         if agent.lease_until in (REFUSED, ERROR):
-            return _let_go(agent, scene)
+            return _lease_expired(agent, scene)
         again = _watched(agent, scene.session)
         why = (
             "its worker met an error"
@@ -200,7 +200,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
     )
 
 
-def _let_go(agent: SessionAgent, scene: Scene) -> Why:
+def _lease_expired(agent: SessionAgent, scene: Scene) -> Why:
     """A backend refused something, or there was an error: the worker has expired its lease."""
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
     if agent.lease_until == ERROR:
@@ -220,7 +220,7 @@ def _let_go(agent: SessionAgent, scene: Scene) -> Why:
 
 def _standing(agent: SessionAgent, scene: Scene) -> Why:
     if agent.lease_until in (REFUSED, ERROR):
-        return _let_go(agent, scene)
+        return _lease_expired(agent, scene)
     match standing_phase(agent, scene.now):
         case Phase.WAITING_FOR_PERSON:
             return _waits_for_user(agent)

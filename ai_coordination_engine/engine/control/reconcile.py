@@ -97,7 +97,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
 
 def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
     held_until = end_agents(app, session, again=again)
-    if held_until is None:  # some are left for another turn
+    if held_until is None:  # some are left for another round
         held_until = app.clock.now().timestamp() + SOON
     questions = questions_of(app, session)
     if session.status == "cancelled":
@@ -176,14 +176,14 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     """
     agents = agents_of(app, session)
     # once is enough; that an edge is gone from a counter shard cannot be seen here
-    settled: set[int] = set()
+    finished: set[int] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
-        open_to_see = [each for each in agents if edge_id(each) not in settled]
+        open_to_see = [each for each in agents if edge_id(each) not in finished]
         by_ordinal = {each.ordinal: each for each in agents}
         owing = [each for each in open_to_see if _owes(session, each, by_ordinal)]
         if not owing:
             break
-        settled.update(edge_id(each) for each in owing)
+        finished.update(edge_id(each) for each in owing)
         finish_outstanding(app, session, owing)
         session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):

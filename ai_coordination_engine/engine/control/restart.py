@@ -99,11 +99,11 @@ def _set_back(
             "Nothing is left of the session that could run again: its agents were deleted."
         )
     key = session.key
-    packed = app.records.store(
+    stored_values = app.records.store(
         SESSION, session.partition_key, key, {"restart": restart}, session.nonce
     )
     watch_at = app.clock.now().timestamp() + SOON
-    return app.sessions.set_back(session, request, packed, sinks, watch_at)
+    return app.sessions.set_back(session, request, stored_values, sinks, watch_at)
 
 
 def _is_under_way(session: Session, restart: dict[str, Any]) -> bool:

@@ -29,7 +29,7 @@ MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agen
 
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
-    """A completed agent and its output, and what its edges are judged by: `chosen`, what answers
+    """A completed agent and its output, and what its edges are evaluated by: `chosen`, what answers
     its `successors`, and which conditions are known to hold.
     """
 

@@ -201,9 +201,9 @@ class Fork:
                 "Nothing is left of the session that could be forked: its agents were deleted."
             )
         nonce = write_tokens.new_nonce()
-        packed = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
+        stored_values = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
-            packed["has_blobs"] = True  # its agents may share some
+            stored_values["has_blobs"] = True  # its agents may share some
         return Session(
             *key,
             partition_key=source.partition_key,
@@ -216,10 +216,10 @@ class Fork:
             early=source.early or ends_early(self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
             control_keys={request.digest},
-            by_status=status_key(source.partition_key, key[1], packed["status"]),
+            by_status=status_key(source.partition_key, key[1], stored_values["status"]),
             watch=watch_shard(source.partition_key, key[1]),
             watch_at=now.timestamp() + self.app.settings.watch_seconds,
-            **packed,
+            **stored_values,
         )
 
     def _values(

@@ -84,7 +84,7 @@ def execute_procedure(
     session = _session(app, tenant, start, planned, task.subtask_queries, query)
     session.strays = 0 if is_used else None
     agents = session_agents(app, session, planned, subtasks)
-    _pack(app, session)
+    _store_large(app, session)
     stored = _write_session(app, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
         return _looked_after(app, stored)
@@ -225,7 +225,7 @@ def _session(
     )
 
 
-def _pack(app: App, session: Session) -> None:
+def _store_large(app: App, session: Session) -> None:
     """Move what is large of the session to blobs, once it is certain that it can be started."""
     values = {name: session.stored(name) for name in Session.payload_names()}
     key = session.key

@@ -60,9 +60,9 @@ def complete_async_task(
     digest = _digest(status, values)
     now: Job | None = job
     if is_pending := job.status == "pending":
-        packed = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
+        stored_values = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
-        now = app.jobs.end(job, status, packed, digest).record
+        now = app.jobs.end(job, status, stored_values, digest).record
     if now is None or (now.status, now.digest) != (status, digest):
         is_same_end = now is not None and now.digest == _digest(
             status, {**values, "usage": now.usage}

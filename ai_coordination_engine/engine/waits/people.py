@@ -37,15 +37,15 @@ def execute_for_user_input(
     schema = _action(waiting).get("answer_schema")
     if schema is not None and waiting.state == "wait_for_user_input":
         check_answer(schema, user_input)
-    packed = app.records.store(
+    stored_values = app.records.store(
         SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce
     )
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
-    answered = app.agents.answer(waiting, packed)
+    answered = app.agents.answer(waiting, stored_values)
     agent = applied(answered)
     if agent is None:
-        agent = _answered_before(tenant, key, answered.record, packed["user_input"])
+        agent = _answered_before(tenant, key, answered.record, stored_values["user_input"])
     if agent.state == "pending":
         if not is_waiting:  # but it has waited since, or this is a repetition
             timers.keep_watching(app, agent)
@@ -62,22 +62,24 @@ def expire(app: App, agent: SessionAgent) -> None:
         _answer_by_default(app, agent, key, default)
         return
     note = f"No answer came within {action.get('answer_within_seconds', 0):g} seconds."
-    packed = app.records.store(
+    stored_values = app.records.store(
         SESSION_AGENT, agent.partition_key, key, {"notes": note}, agent.nonce
     )
     for attempt, run_uuid in lost(agent):
         runs.record_lost(app, agent, attempt, run_uuid)
-    failed = app.agents.fail_waiting(agent, packed).record
+    failed = app.agents.fail_waiting(agent, stored_values).record
     if failed is not None and failed.state == "failed":
         advance.ended(app, failed)
 
 
 def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -> None:
     tenant = waiting.partition_key
-    packed = app.records.store(SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce)
+    stored_values = app.records.store(
+        SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce
+    )
     timers.keep_watching(app, waiting)
     # where the person was faster, whoever wrote their answer down may have died there
-    agent = app.agents.answer(waiting, packed, by_default=True).record
+    agent = app.agents.answer(waiting, stored_values, by_default=True).record
     if agent is not None and agent.state == "pending":
         app.queue.send([wake(agent)])
 
@@ -87,12 +89,12 @@ def _action(agent: SessionAgent) -> dict[str, Any]:
 
 
 def _answered_before(
-    tenant: str, key: tuple[str, str], old: SessionAgent | None, packed: object
+    tenant: str, key: tuple[str, str], old: SessionAgent | None, stored_values: object
 ) -> SessionAgent:
     if old is None or old.partition_key != tenant or old.unconfirmed is not None:
         raise SESSION_AGENT.missing(key)
     answer = old.stored("user_input")
-    if answer is not None and answer == packed and old.awaits_user is None:
+    if answer is not None and answer == stored_values and old.awaits_user is None:
         return old
     raise Conflict(
         f"The session agent does not wait for an answer: its state is {old.state}.", state=old.state

@@ -1,4 +1,4 @@
-"""What `ace` writes to its streams: texts of others never steer a terminal, and nothing loses a
+"""What `ace` writes to its streams: texts of others never control a terminal, and nothing loses a
 finished result.
 
 Texts come from agents, records, files and servers. Control characters (C0 but for tab and line
@@ -13,14 +13,16 @@ import sys
 from io import TextIOWrapper
 from typing import IO
 
-_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)")
+_TERMINAL_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
+)
 _BREAKING = re.compile(r"[\t\n\r\u2028\u2029]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def visible(text: str) -> str:
-    r"""The text with `\x1b` and the like in place of what would steer a terminal."""
-    return _STEERING.sub(lambda found: _escape(found[0]), text)
+    r"""The text with `\x1b` and the like in place of what would control a terminal."""
+    return _TERMINAL_CONTROLS.sub(lambda found: _escape(found[0]), text)
 
 
 def on_one_line(text: str) -> str:
@@ -29,8 +31,8 @@ def on_one_line(text: str) -> str:
 
 
 def visible_json(text: str, encoding: str) -> str:
-    """JSON that means the same, without what would steer a terminal and what the encoding lacks."""
-    text = _STEERING.sub(_json_escape, text)
+    """The same JSON without terminal controls and characters that the encoding lacks."""
+    text = _TERMINAL_CONTROLS.sub(_json_escape, text)
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -9,7 +9,7 @@ from ai_coordination_engine.entrypoints.cli.output import mute, visible
 
 
 class Terminal(Console):
-    """Shows texts as they are: no markup, no emoji codes, and nothing in them steers the terminal.
+    """Shows texts as they are: no markup, no emoji codes, no control of the terminal.
 
     When its reader has gone the command ends (standard output) or goes on in silence (standard
     error).

@@ -199,7 +199,7 @@ class LocalWorker:
             try:
                 self._work_off(message)
             except Exception:  # the message comes back when its visibility timeout ends
-                logger.exception("could not settle a message")
+                logger.exception("could not delete or return a message")
             finally:
                 with self._finished:
                     self._unfinished -= 1

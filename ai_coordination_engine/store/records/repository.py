@@ -190,7 +190,7 @@ class Repository(Reads):
 
         `nonce` is the record's.
         """
-        return self._packed(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
+        return self._stored_values(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
 
     # Inside
 
@@ -220,17 +220,17 @@ class Repository(Reads):
         self.look_at_starts([session], consistent=True)
         return session.unconfirmed is None
 
-    def _packed(
+    def _stored_values(
         self, entity: Entity[Any], values: Mapping[str, Any], prefix: Callable[[], str]
     ) -> dict[str, Any]:
         payloads = set(entity.model.payload_names())
-        packed = {
+        stored_values = {
             name: self._checked_in(prefix, name, value) if name in payloads else value
             for name, value in values.items()
         }
-        if any(isinstance(value, BlobReference) for value in packed.values()):
-            packed["has_blobs"] = True
-        return packed
+        if any(isinstance(value, BlobReference) for value in stored_values.values()):
+            stored_values["has_blobs"] = True
+        return stored_values
 
     def _checked_in(self, prefix: Callable[[], str], name: str, value: Any) -> Any:
         return check_in(self.blobs, lambda: prefix() + name, value, self._inline_limit)
@@ -259,10 +259,10 @@ class Repository(Reads):
     ) -> list[Action]:
         attributes = entity.model.get_attributes()
         values = {**values, **entity.derived(tenant, key, values), "updated_at": self.clock.now()}
-        packed = self._packed(entity, values, prefix)
+        stored_values = self._stored_values(entity, values, prefix)
         return [
             attributes[name].remove() if value is None else attributes[name].set(value)
-            for name, value in packed.items()
+            for name, value in stored_values.items()
         ]
 
     def _create_root(self, entity: Entity[M], tenant: str, key: Key, content: Content) -> M:
@@ -270,8 +270,8 @@ class Repository(Reads):
         now = self.clock.now()
         values = {**content(None, True), "created_at": now, "updated_at": now}
         nonce = write_tokens.new_nonce()
-        packed = self.store(entity, tenant, key, values, nonce)
-        record = table.model(*key, partition_key=tenant, nonce=nonce, **packed)
+        stored_values = self.store(entity, tenant, key, values, nonce)
+        record = table.model(*key, partition_key=tenant, nonce=nonce, **stored_values)
         try:
             table.put(record, _absent(table))
         except Refused as refused:

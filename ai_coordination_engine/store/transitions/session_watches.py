@@ -25,7 +25,7 @@ from ai_coordination_engine.store.transitions.session_writes import (
 
 MOST_SEEN = 10_000  # sessions of a shard that are due, of which one sweep knows
 _KEPT_SECONDS = 120.0  # a request that ends a wait takes less
-_RANDOM = Random()  # noqa: S311 (whose turn it is is no secret)
+_RANDOM = Random()  # noqa: S311 (the order is no secret)
 
 
 class SessionWatches(SessionWrites):
@@ -111,9 +111,9 @@ class SessionWatches(SessionWrites):
             [partial(look, each) for each in _RANDOM.sample([*shards], len(shards))]
         )
         of_tenants: dict[str, list[Session]] = defaultdict(list)
-        for each in _in_turns(pages):
+        for each in _interleaved(pages):
             of_tenants[each.partition_key].append(each)
-        return list(_in_turns(of_tenants.values()))
+        return list(_interleaved(of_tenants.values()))
 
     def _due(
         self, before: float, shard: int, after: RawKey | None
@@ -124,10 +124,10 @@ class SessionWatches(SessionWrites):
         )
 
 
-def _in_turns(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
+def _interleaved(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
     """The first of each row, then the second of each, and so on."""
-    for turn in zip_longest(*rows):
-        yield from (each for each in turn if each is not None)
+    for those in zip_longest(*rows):
+        yield from (each for each in those if each is not None)
 
 
 def _looked_at(*, lasting: bool) -> Transition:

@@ -202,7 +202,7 @@ def test_a_function_that_kills_its_worker_each_time_fails_its_agent(stage: Stage
     stage.drain()
     check_promises(stage, session, status="failed")
     assert stage.runtime.ran() == ["a"]
-    assert stage.queue.buried == [message.wake]
+    assert stage.queue.dead_letters == [message.wake]
     note = "Its action function began 5 times without a result; the log says why."
     assert stage.agent(session.session_uuid, "a").notes == note
 

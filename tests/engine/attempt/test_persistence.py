@@ -149,7 +149,7 @@ def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) 
     assert stage.requests["UpdateItem"] - looked <= ordinarily + 2 * seconds / lease + 1
 
 
-def test_when_the_time_runs_out_the_lease_is_let_go_and_counts_as_no_death(stage: Stage) -> None:
+def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: Stage) -> None:
     session = started(stage)
     once_answered(stage, lambda: refusing(stage, "PutItem", 10_000))
     message = stage.queue.receive()

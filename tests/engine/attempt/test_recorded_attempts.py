@@ -398,7 +398,7 @@ def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_s
         [(1, "completed")],
         1,
     )
-    assert stage.queue.buried == []
+    assert stage.queue.dead_letters == []
 
 
 # Who is late

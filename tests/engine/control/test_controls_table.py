@@ -92,9 +92,13 @@ def put_into(stage: Stage, status: str) -> Session:
     if status in ("cancelled", "in_transit"):
         cancel(stage, session)
     if status == "in_transit":
-        packed = {"restart": {"from": None}}
+        stored_values = {"restart": {"from": None}}
         stage.app.sessions.set_back(
-            stage.session(session), ControlRequest(), packed, 1, stage.clock.now().timestamp() + 60
+            stage.session(session),
+            ControlRequest(),
+            stored_values,
+            1,
+            stage.clock.now().timestamp() + 60,
         )
     elif status == "paused":
         pause(stage, session)

@@ -216,12 +216,12 @@ def test_what_is_set_back_with_all_that_waits_for_it_is_waited_for(stage: Stage)
 
 def set_back(stage: Stage, session: Session, key: str | None = None) -> None:
     """Somebody has ordered a retry and died."""
-    seen, request, packed = (
+    seen, request, stored_values = (
         stage.session(session),
         ControlRequest.of(None, key, "retry"),
         {"restart": {"from": None}},
     )
-    stage.app.sessions.set_back(seen, request, packed, 1, stage.clock.now().timestamp() + 60)
+    stage.app.sessions.set_back(seen, request, stored_values, 1, stage.clock.now().timestamp() + 60)
 
 
 def test_a_retry_that_finds_another_under_way_has_no_effect_later_either(stage: Stage) -> None:

@@ -444,7 +444,7 @@ def test_late_workers_and_old_messages_do_not_disturb_what_runs_again(  # noqa: 
     check_redelivery(stage, session)
 
 
-def test_a_hand_on_that_comes_after_a_rerun_releases_nothing(stage: Stage) -> None:
+def test_a_hand_off_that_comes_after_a_rerun_releases_nothing(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a", "c": "b"}))
     stage.drain()
     late = stage.agent(session.session_uuid, "b")

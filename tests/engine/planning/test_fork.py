@@ -167,14 +167,14 @@ def test_setting_back_and_forking_keep_no_large_value_of_all_the_agents_they_rea
     actions = {name: {"conditions": {"a": condition}} for name in few}
     session = done(stage, {"a": "", **dict.fromkeys(few, "a")}, actions=actions)
     assert isinstance(stage.agent(session.session_uuid, "a").stored("successors"), BlobReference)
-    opened, kept = Record.opened, set()
+    load, kept = Record.load_payload, set()
 
     def note(record: Record, name: str) -> Any:
         if isinstance(record.stored(name), BlobReference):
             kept.add(name)
-        return opened(record, name)
+        return load(record, name)
 
-    monkeypatch.setattr(Record, "opened", note)
+    monkeypatch.setattr(Record, "load_payload", note)
     rerun(stage, session, "m007")
     fork_from(stage, session, "m008")
     assert kept.isdisjoint({"agent_output", "successors", "predecessors"})

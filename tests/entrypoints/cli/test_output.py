@@ -1,4 +1,4 @@
-"""Texts of others never steer a terminal, and neither an encoding nor a closed pipe loses a
+"""Texts of others never control a terminal, and neither an encoding nor a closed pipe loses a
 result.
 """
 
@@ -28,11 +28,11 @@ from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 HARMLESS = "\t\n"
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 CONTROLS = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cc"]
-STEERING = [each for each in CONTROLS if each not in HARMLESS] + list(OVERRIDES)
+TERMINAL_CONTROLS = [each for each in CONTROLS if each not in HARMLESS] + list(OVERRIDES)
 
 
-@pytest.mark.parametrize("character", STEERING, ids=lambda each: f"{ord(each):04x}")
-def test_what_steers_a_terminal_is_shown_as_an_escape(character: str) -> None:
+@pytest.mark.parametrize("character", TERMINAL_CONTROLS, ids=lambda each: f"{ord(each):04x}")
+def test_what_controls_a_terminal_is_shown_as_an_escape(character: str) -> None:
     shown = visible(f"a{character}b")
     assert (
         shown
@@ -77,7 +77,7 @@ def test_json_can_be_written_in_every_encoding(
         )
         write_json(json.dumps(value, ensure_ascii=False))
     assert json.loads(wanted.getvalue()) == value
-    assert not set(wanted.getvalue()) & set(STEERING)
+    assert not set(wanted.getvalue()) & set(TERMINAL_CONTROLS)
 
 
 def shown_by(view: SessionView, **options: Any) -> str:
@@ -193,7 +193,7 @@ def test_a_log_line_is_json_in_every_encoding(encoding: str) -> None:
     text = json.dumps({"message": "热 für \x9b31m \u202e 😀"}, ensure_ascii=False)
     done = run(f"VisibleLog().write({text!a})", PYTHONIOENCODING=encoding)
     line = done.stderr.decode(encoding)
-    assert (json.loads(line), set(line) & set(STEERING)) == (json.loads(text), set())
+    assert (json.loads(line), set(line) & set(TERMINAL_CONTROLS)) == (json.loads(text), set())
 
 
 @pytest.mark.parametrize(

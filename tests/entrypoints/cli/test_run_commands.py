@@ -55,7 +55,7 @@ def nasty(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_result_steers_no_terminal_and_fits_the_encoding(nasty: Path) -> None:
+def test_a_result_controls_no_terminal_and_fits_the_encoding(nasty: Path) -> None:
     command = [*ACE, "run", str(nasty)]
     done = subprocess.run(
         command, env=ENVIRONMENT | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False
