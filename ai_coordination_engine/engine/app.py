@@ -68,8 +68,8 @@ class App:
         return Jobs(self.records)
 
     def lost_before(self) -> float:
-        """Leases that end before this (epoch seconds) have run out, or their worker is known to be
-        dead.
+        """Leases that end before this time (epoch seconds) have expired, or their worker is known
+        to be dead.
         """
         now = self.clock.now().timestamp()
         if self.alone_since is None:

@@ -1,8 +1,7 @@
-"""What a message finds that comes to an agent which has ended: its first worker may have died
-anywhere after.
+"""Recovery: finish what an ended agent owes, when its worker may have died anywhere after the end.
 
-What was done is read, in batches, and not written again: a message that returns costs what is new
-since the last time.
+What is done already is read in batches and not written again, so a redelivered message costs only
+what is new since the last time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,13 +42,12 @@ class Left:
 
 
 def recover(app: App, agent: SessionAgent) -> None:
-    """Finish what a terminal agent owes, and what follows from it: its first worker may have died
-    anywhere after.
+    """Finish what an ended agent owes, and what its end leads to.
 
-    A chain runs under the message of its first agent, so that a redelivery walks down the terminal
-    ones until it finds what stands still, and sends that. Raises `Busy` while somebody holds a
-    lease below: what is held has no message of its own when whoever ran one before it claimed it.
-    The message stands for that alone from then on, and the next redelivery begins there.
+    A chain runs under the message of its first agent. A redelivered message therefore walks down
+    the ended agents until it reaches those that have not ended, and enqueues them. Raises `Busy`
+    while a lease is held below: the worker that holds it may have no message of its own. From then
+    on the message stands for those held agents alone, and the next redelivery begins there.
     """
     session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     if session is None:
@@ -73,7 +71,7 @@ def recover(app: App, agent: SessionAgent) -> None:
 
 @dataclass
 class _Walk:
-    """From an agent that has ended down to what stands still, by ordinal."""
+    """The walk from an ended agent down to the agents that have not ended, by ordinal."""
 
     app: App
     session: Session
@@ -82,8 +80,8 @@ class _Walk:
     standing: dict[int, SessionAgent] = field(default_factory=dict)
 
     def down_from(self, agent: SessionAgent) -> None:
-        """Do what all that has ended owes. Where that was done and sent before, go on with what was
-        held then.
+        """Finish what every ended agent on the way owes. Below an agent that was handed off before,
+        go on with the agents that were held then.
         """
         frontier, self.ended[agent.ordinal] = [agent], agent
         while frontier:
@@ -101,8 +99,8 @@ class _Walk:
                     frontier.append(self.standing.pop(each.ordinal))
 
     def news(self, first: SessionAgent, held: set[int]) -> list[SessionAgent]:
-        """Where it has to be written that these are held: at the agent of the message, and at each
-        fan-out below, so that the messages of others do not send it again.
+        """The agents that must record that these are held: the agent of the message, and each
+        fan-out below it, so that the messages of others do not send them again.
         """
         below = (
             each for each in self.ended.values() if each is not first and not is_handed_off(each)
@@ -124,10 +122,11 @@ class _Walk:
 def finish_outstanding(
     app: App, session: Session, ended: Iterable[SessionAgent]
 ) -> list[SessionAgent]:
-    """Do what these agents of an open session owe, and return their successors as they are now.
+    """Finish what these ended agents of an open session owe, and return their successors as they
+    are now.
 
-    At most one BatchGetItem per 100 successors and counter shards, and the writes for what is not
-    done yet.
+    At most one BatchGetItem per 100 successors and counter shards, and one write for each edge that
+    is not released yet.
     """
     outgoing_edges: list[tuple[SessionAgent, Edge]] = []
     sinks: list[SessionAgent] = []
@@ -152,7 +151,7 @@ def _left(
     outgoing_edges: Sequence[tuple[SessionAgent, Edge]],
     sinks: Sequence[SessionAgent],
 ) -> Left:
-    """What these edges and sinks lead to, as it is now."""
+    """The successors and counter shards of these edges and sinks, as they are now."""
     keys = {agent_key(agent, edge.ordinal) for agent, edge in outgoing_edges}
     of_joins = {counter_shard_key_of(agent, edge) for agent, edge in outgoing_edges}
     of_sinks = {sink_counter_shard_key_of(agent) for agent in sinks}
@@ -162,8 +161,8 @@ def _left(
 def _releases(
     app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
 ) -> list[Callable[[], SessionAgent | None]]:
-    """The writes that release the edges which are not; each agent's conditions are evaluated
-    once.
+    """The writes that release the remaining edges. The conditions of each agent are
+    evaluated once.
     """
     owing = {
         edge_id(agent): agent
@@ -181,8 +180,8 @@ def _releases(
 def _skips(
     app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
 ) -> list[Callable[[], SessionAgent | None]]:
-    """Where an edge is released already: what skips a successor that can never run, and returns any
-    other as it is.
+    """For each edge that is released already: the call that skips its successor if that can never
+    run, and otherwise returns it unchanged.
     """
     return [
         partial(skip_stuck, app, agent, edge, left.agents.get(agent_key(agent, edge.ordinal)))
@@ -218,8 +217,8 @@ def _read(app: App, session: Session, keys: set[Key], counter_shard_keys: set[Ke
 
 
 def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
-    """Whether the edge is gone, and with the last one of a counter shard that of the counter
-    shard.
+    """Whether the edge is removed. The last edge of a counter shard also removes the shard from its
+    join.
     """
     join, counter_shard_key = (
         left.agents.get(agent_key(agent, edge.ordinal)),
@@ -248,9 +247,7 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
 
 
 def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
-    """Send what is owed to agents that have not ended; raises `Busy` when some are held by a
-    lease.
-    """
+    """Enqueue the agents that a worker can run. Raises `Busy` when some are held by a lease."""
     lost_before, now = app.lost_before(), app.clock.now().timestamp()
     runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]
     app.queue.send([wake(each) for each in runnable])
@@ -260,8 +257,8 @@ def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
 
 
 def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
-    """Whether a message sent now would find something to do; one that would later is sent with a
-    delay.
+    """Whether a message sent now has something to do. For agents that wait for a time, a delayed
+    message is sent.
     """
     match found:
         case Phase.READY | Phase.ASKING | Phase.LEASE_EXPIRED | Phase.WAITING_FOR_JOB:

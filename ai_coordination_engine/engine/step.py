@@ -1,9 +1,11 @@
-"""One step: claim a session agent, run it, record the attempt, end it, hand off; then the next of
-the chain.
+"""One step: a worker handles one message.
+
+It claims the session agent that the message names, runs it, records the attempt, ends it and hands
+off; then it goes on with the successor that it has claimed.
 
 Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The
-message is the caller's to delete when `run_step` returns: until then all that it owes can be found
-again from the agent it names (promise P4).
+caller deletes the message when `run_step` returns. Until then everything that the message owes is
+recomputed from the agent that it names (promise P4).
 """
 
 from datetime import UTC, datetime
@@ -53,12 +55,13 @@ __all__ = ["Busy", "poison", "run_step"]
 def run_step(
     app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None
 ) -> None:
-    """Do the work that `wake` may stand for, and what follows from it as long as there is time.
+    """Handle one message: run its agent, and then the successors that it claims, while there is
+    time.
 
-    `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set, what
-    follows is left to other workers. Returns when the message may be deleted: the work is done, was
-    done before, or another message stands for it. Raises `Busy` when the message must be kept for
-    later.
+    `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set,
+    successors are left to other workers. Returns when the message may be deleted: the work is done,
+    was done before, or another message stands for it. Raises `Busy` when the message must be kept
+    for later.
     """
     chain = Chain(deadline, stopping)
     try:
@@ -75,7 +78,7 @@ def run_step(
 
 
 def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
-    """The claimed agent, or None when nothing is left to do for this message."""
+    """The claimed agent, or None when this message has nothing left to do."""
     lease = new_lease(app)
     claimed = app.agents.claim(wake.tenant, wake.key, lease)
     agent = claimed.record
@@ -101,8 +104,8 @@ _Waits = Literal[
 
 
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """What a message owes that came to an agent which nobody can claim now; a successor that was
-    claimed, if any.
+    """Handle a message whose agent cannot be claimed now, by the phase of the agent. Returns a
+    successor that was claimed, if any.
     """
     found = phase(agent, lease.now, lease.lost_before)
     match found:
@@ -142,16 +145,16 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
 def _dispatch_paused(
     app: App, agent: SessionAgent, lease: Lease, chain: Chain
 ) -> SessionAgent | None:
-    """Resuming the session sends what is owed; in one that has ended nobody resumes, and a lost
-    attempt is ended.
+    """Nothing: resuming the session sends what is owed. An ended session is never resumed, so a
+    lost attempt is ended here.
     """
     is_lost = agent.state == "executing" and agent.lease_until is not None
     return _take_over(app, agent, lease, chain) if is_lost and ending.is_over(app, agent) else None
 
 
 def _dispatch_ended(app: App, agent: SessionAgent) -> None:
-    """What follows from an agent that has ended, and the runs of attempts in the middle of which
-    somebody ended it.
+    """Finish what follows from an ended agent. Record its attempts that were ended while
+    they ran.
     """
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
@@ -169,8 +172,8 @@ def _go_on_with_map(app: App, agent: SessionAgent) -> None:
 
 
 def _park(app: App, agent: SessionAgent) -> None:
-    """The agent waits for its person; no message waits with it, but one comes when the wait runs
-    out.
+    """Let the agent wait for its person. No message waits with it; one is sent for the time when
+    the wait expires.
     """
     within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
@@ -189,8 +192,8 @@ def _look_at_wait(app: App, agent: SessionAgent, now: float) -> None:
 
 
 def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """The next attempt of an agent whose worker died; the end of that one, where its run tells it
-    already.
+    """Begin the next attempt of an agent whose worker died. When the lost attempt has left a run
+    with its result, conclude from that run instead.
     """
     attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
     look = partial(ending.is_over, app, agent), partial(runs.ended, app, agent, attempts)
@@ -216,14 +219,18 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
 def _or_dispatch(
     app: App, held: Outcome[SessionAgent], lease: Lease, chain: Chain
 ) -> SessionAgent | None:
-    """The agent that is held; where somebody was faster, what the message owes to it now."""
+    """The agent when it was claimed. Otherwise another worker was faster, and the message is
+    handled anew.
+    """
     if isinstance(held, Applied):
         return held.record
     return _dispatch(app, held.record, lease, chain) if held.record is not None else None
 
 
 def _abandon(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """End an agent of a session that has ended, unless somebody was faster."""
+    """End an agent whose session has ended. When another worker was faster, handle the message
+    anew.
+    """
     abandoned = ending.abandon(app, agent)
     return _or_dispatch(app, abandoned, lease, chain) if isinstance(abandoned, Rejected) else None
 
@@ -231,7 +238,9 @@ def _abandon(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessi
 def _dead_letter(
     app: App, agent: SessionAgent, lease: Lease, chain: Chain, why: str
 ) -> SessionAgent | None:
-    """Give the agent up, unless its worker lives."""
+    """Fail the agent and keep its message in the dead-letter queue, unless its worker is still
+    alive.
+    """
     fenced = app.agents.fence(agent, lease)
     if isinstance(fenced, Rejected):
         return _or_dispatch(app, fenced, lease, chain)
@@ -240,8 +249,8 @@ def _dead_letter(
 
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """Go on with an attempt that has its result: a long job has ended, or the action function did
-    not.
+    """Go on with an attempt that has its result already: its long job has ended, or its action
+    function did not finish.
     """
     if resumptions(agent) >= SUSPECT:
         chain.run_alone()
@@ -264,8 +273,8 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
 
 
 def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure | None:
-    """What the attempt has: the answer that the action function did not end with, or what became of
-    the long job; None while that goes on.
+    """The result that the attempt has already: the answer that its action function has not finished
+    with, or how the long job ended. None while the job runs.
     """
     if agent.acting:
         return AgentResult(agent.agent_output or "")
@@ -321,10 +330,11 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
 def _result(
     app: App, agent: SessionAgent, chain: Chain, budget: Budget
 ) -> AgentResult | SessionRun | None:
-    """What the runtime answers, or the elements of a map; None when a map has been expanded.
+    """The answer of the runtime, or the outputs of a map's elements; None when a map has just been
+    expanded.
 
-    The run of an attempt that was taken over, where that has ended: nothing comes between this last
-    look and the call.
+    An attempt that took over from a lost one looks for its run once more, right before the call,
+    and returns that run when it has a result.
     """
     earlier = lost_since_set_back(agent)
     try:
@@ -343,8 +353,8 @@ def _result(
 
 
 def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
-    """What the elements of a map have answered; None when it has just been expanded, or cannot
-    be.
+    """The outputs of the elements of a map; None when it has just been expanded, or has
+    failed to.
     """
     if agent.mapped is not None:
         return maps.gather(app, agent, budget)
@@ -356,8 +366,8 @@ def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
 
 
 def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
-    """Whether the attempt still has its lease, and that for as long as it may take: what it is
-    given may have taken long to read. No call, ordinarily.
+    """Whether the attempt holds a lease that is long enough for the call. Reading the inputs may
+    have taken long; then the lease is renewed. Usually makes no call.
     """
     lease = new_lease(app)
     if (
@@ -373,9 +383,7 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
 
 
 def _lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """An attempt that has not begun is not the current one any more: it is lost, like those before
-    it.
-    """
+    """Record an attempt that lost its lease before its call as lost, with those before it."""
     if now is not None:
         for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
             runs.record_lost(app, agent, attempt, run_uuid)
@@ -385,8 +393,8 @@ def _lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | N
 def _conclude_earlier(
     app: App, agent: SessionAgent, run: SessionRun, chain: Chain
 ) -> SessionAgent | None:
-    """End the attempt before the one that was taken over as the run says, without calling the agent
-    again.
+    """Give the lease back to the earlier attempt, which has a run with a result, and conclude from
+    it. The agent is not called again.
     """
     given_back = app.agents.give_back(agent, runs.started_at(run, agent.started_at))
     if isinstance(given_back, Rejected):

@@ -1,4 +1,4 @@
-"""The end of an attempt: what it found is stored, and handed off or tried again."""
+"""The end of an attempt: store its result and hand off, or try again."""
 
 from functools import partial
 from random import Random
@@ -45,10 +45,10 @@ def conclude(
     held: Held | None = None,
     stored: object = None,
 ) -> SessionAgent | None:
-    """End an attempt that has its result, and hand off; nothing when it had lost its lease.
+    """Complete an attempt that has its result, and hand off. Does nothing when its lease is lost.
 
-    `held` says which conditions of the edges hold of the output, where they are evaluated already;
-    `stored` spares writing the output to a blob again.
+    `held` tells which conditions of the edges hold, when they are evaluated already; with `stored`
+    the output need not be written to a blob again.
     """
     values: dict[str, object] = {"agent_output": output if stored is None else stored}
     if note := chain.notes.pop(agent.ordinal, None):
@@ -81,7 +81,9 @@ def _complete(
     budget: Budget,
     held: Held | None,
 ) -> tuple[Outcome[SessionAgent], Held | None]:
-    """The agent, completed after its action function has run, and which conditions hold."""
+    """Run the action function, if there is one, and complete the agent. Returns the outcome and
+    which conditions hold.
+    """
     if action.is_set(agent):
         if not agent.acting:
             acting = app.agents.act(agent, new_lease(app), store_values(app, agent, values))
@@ -104,7 +106,7 @@ def _complete(
 def conclude_as_recorded(
     app: App, agent: SessionAgent, run: SessionRun, chain: Chain
 ) -> SessionAgent | None:
-    """End an attempt as its run says, without calling the agent again."""
+    """End an attempt as its run says. The agent is not called again."""
     log_event("attempt had ended", agent)
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *others]:
@@ -126,10 +128,11 @@ def conclude_as_recorded(
 def conclude_failed(
     app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False
 ) -> SessionAgent | None:
-    """End an attempt that failed: another one later, the fallback, or the agent has failed. Nothing
-    is claimed.
+    """End a failed attempt: schedule the next one, use the fallback, or fail the agent. Claims
+    nothing.
 
-    Where the action function failed (`acting`), that alone begins again later, on the same answer.
+    When the action function failed (`acting`), only the function is repeated later, on the same
+    answer.
     """
     policy = rules.policy(app, agent)
     failures = (agent.failures or 0) + 1
@@ -158,7 +161,7 @@ def _fail(app: App, agent: SessionAgent, values: dict[str, object]) -> None:
 def _begin_again(
     app: App, agent: SessionAgent, at: float, values: dict[str, object], *, acting: bool
 ) -> None:
-    """Another attempt at that time (epoch seconds), or of the action function alone."""
+    """Schedule the next attempt, or only the action function, for that time (epoch seconds)."""
     again = app.agents.act_later if acting else app.agents.retry_later
     later = again(agent, at, store_values(app, agent, values))
     if isinstance(later, Applied):

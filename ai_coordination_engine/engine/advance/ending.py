@@ -1,5 +1,5 @@
-"""How the agents of a session end that has ended itself: what waits is given up, what is cancelled
-is fenced, and every attempt is recorded. All of it may be repeated.
+"""How the agents of an ended session are ended: open agents are skipped, cancelled attempts are
+fenced, and every attempt is recorded. May be repeated.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,12 +62,12 @@ def questions_of(app: App, session: Session) -> list[SessionAgent]:
 
 
 def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
-    """What the message of an agent owes to a session that has ended: its agents are ended once, not
-    once a message.
+    """End the agents of an ended session when a message of one of them arrives. They are ended
+    once, not once for each message.
 
-    Returns until when (epoch seconds) attempts are held by others; 0 when there are none. Once the
-    agents are ended, those alone are read whose attempts were held then. While they are ended turn
-    by turn, the messages of one agent alone do that.
+    Returns until when (epoch seconds) others hold attempts; 0 when nobody does. After the first
+    pass, only the agents that were held then are read. While the agents are ended turn by turn, the
+    messages of one agent do that alone.
     """
     if _ended_by_itself(session):
         return 0
@@ -108,12 +108,12 @@ def end_agents(
 
 @dataclass(frozen=True)
 class _Begun:
-    """How far the end of a session's agents has come, as `Session.agents_ended` keeps it for its
+    """How many agents of an ended session are ended, as `Session.agents_ended` keeps it for its
     epoch.
 
-    `held` are the agents (ordinals) that others held when they were looked at; None: too many to be
-    named, or a map may get elements yet, and the sweep looks at all of them again. `by`: whose
-    messages (ordinal) end the next ones, those `after` this uuid.
+    `held` are the agents (ordinals) that others held when they were read; None when there are too
+    many to name, or a map may still get elements: then the sweep reads all of them again. The
+    messages of the agent `by` (ordinal) end the next ones, those `after` this uuid.
     """
 
     held: list[int] | None
@@ -241,9 +241,7 @@ def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAg
 
 
 def _first_over(turn: _Turn) -> int:
-    """The first agent of the turn that owes nothing any more, else the first of all (an
-    ordinal).
-    """
+    """The ordinal of the first agent of the turn that owes nothing, else of the first agent."""
     over = (
         each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)
     )
@@ -351,10 +349,10 @@ def record_lost(app: App, agent: SessionAgent) -> None:
 
 
 def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """The attempt that `agent` shows is no longer the current one: another one is, or somebody has
-    ended the agent, as it shows `now`. Its run is recorded, and nobody waits for its lease.
+    """Handle an attempt that is no longer the current one: another one is, or the agent was ended,
+    as it shows `now`. The run is recorded, so nobody needs to wait for the lease.
 
-    An agent that was deleted meanwhile takes the record of the attempt with it.
+    When the agent was deleted meanwhile, the run of its attempt is deleted too.
     """
     if now is None:
         runs.forget(app, agent)

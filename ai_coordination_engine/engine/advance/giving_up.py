@@ -1,5 +1,5 @@
-"""Agents that are given up: nobody works off their messages, or their attempts leave no result. The
-session follows.
+"""Agents that are given up, because their messages cannot be handled or their attempts leave no
+result. Their sessions fail.
 """
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
@@ -17,11 +17,11 @@ from ai_coordination_engine.store.transitions.outcome import applied
 
 
 def poison(app: App, wake: Wake, reason: str) -> None:
-    """A message cannot be worked off and goes to the dead-letter queue: its agent and its session
-    fail.
+    """Fail the agent, and the session, of a message that cannot be handled and goes to the
+    dead-letter queue.
 
-    Nothing happens to an agent that somebody holds, that has ended, or that was set back since the
-    message was sent. `reason` is shown to people: readable, and without secrets.
+    Leaves an agent alone that is held, that has ended, or that was set back since the message was
+    sent. `reason` is shown to people: readable, and without secrets.
     """
     agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
@@ -39,8 +39,8 @@ def poison(app: App, wake: Wake, reason: str) -> None:
 
 
 def _fenced(app: App, agent: SessionAgent) -> SessionAgent | None:
-    """The agent, whose worker ends nothing any more: no attempt is recorded as lost before. None:
-    somebody was faster.
+    """The agent, after its worker is fenced: only then may the attempt be recorded as lost. None
+    when somebody was faster.
     """
     if agent.state != "executing" or agent.lease_until is None:
         return agent
@@ -48,7 +48,7 @@ def _fenced(app: App, agent: SessionAgent) -> SessionAgent | None:
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
-    """Fail an agent whose attempts leave no result; None when it is no longer as it was read."""
+    """Fail an agent whose attempts leave no result. None when it has changed since it was read."""
     current = (
         [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
     )
@@ -58,14 +58,14 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
 
 
 def fail(app: App, agent: SessionAgent, note: str) -> None:
-    """Fail an agent that nobody runs, and what follows from it."""
+    """Fail an agent that nobody runs, and do what follows from it."""
     if (failed := _give_up(app, agent, note)) is not None:
         advance.ended(app, failed)
 
 
 def dead_letter(app: App, agent: SessionAgent, held: SessionAgent, note: str) -> None:
-    """Give up an agent that ends its workers, so that an operator finds it. `held`: the same, now
-    that its attempt is fenced.
+    """Fail an agent that keeps crashing its worker, and keep its message where an operator finds
+    it. `held` is the agent after its attempt is fenced.
     """
     with ExpiringOnError(app, held, died=True):
         if agent.state == "executing":  # the lease told how the attempt was lost

@@ -1,6 +1,4 @@
-"""Edges of session agents that were deleted: nobody else releases them. All of it may be
-repeated.
-"""
+"""Edges of deleted session agents, which nobody else releases. May be repeated."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,11 +17,11 @@ from ai_coordination_engine.store.transitions import counter_shards
 
 
 def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Take off what the agents of an open session, and itself, wait for that was deleted; whether
-    there was anything.
+    """Release the edges to which deleted agents of an open session would have led; returns whether
+    there were any.
 
-    Nobody waits for a deleted agent: whoever needs its output fails when it runs, and the session
-    fails for a sink.
+    A deleted agent is not waited for: a successor that needs its output fails when it runs, and a
+    deleted sink fails the session.
     """
     if not agents or session.plan_hash is None or session.status not in OPEN_SESSION_STATUSES:
         return False

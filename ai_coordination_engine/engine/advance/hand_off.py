@@ -1,4 +1,6 @@
-"""What follows from a terminal agent: edges go, successors wake or are skipped. May be repeated."""
+"""What follows from an ended agent: its edges are released, successors are enqueued or skipped. May
+be repeated.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +35,7 @@ _UPSTREAM_FAILED = "Skipped because of a failure before it."
 
 @dataclass
 class Followers:
-    """The successors as they are after an edge is gone: those that are ready, and those that are
-    skipped by it.
-    """
+    """Successors after their edge is released: those that are ready, and those that are skipped."""
 
     ready: list[SessionAgent] = field(default_factory=list)
     skipped: list[SessionAgent] = field(default_factory=list)
@@ -56,15 +56,15 @@ def hand_off(
     has_time: Callable[[], bool] = lambda: False,
     held: Held | None = None,
 ) -> SessionAgent | None:
-    """Release the edges that start at an agent that has ended, and return a ready successor that
-    was claimed.
+    """Release the edges of an ended agent. Returns a ready successor that was claimed for the
+    caller, if any.
 
-    That is only when the caller `has_time` to run it. Every other ready successor is enqueued, what
-    cannot run any more is skipped and what follows from that too; a sink ends its part of the
-    session. `held` says which of its conditions hold, where that is known.
+    A successor is claimed only when the caller `has_time` to run it. Every other ready successor is
+    enqueued. A successor that can never run is skipped, and so is what follows from it; a sink ends
+    its part of the session. `held` tells which conditions hold, when that is known.
 
-    The claim comes last: its lease runs from the attempt, however long the fan-out takes, and when
-    something else fails nothing is held.
+    The claim comes last: the lease then begins with the attempt, however long the fan-out takes,
+    and an error before it leaves nothing claimed.
     """
     outgoing_edges = evaluated(agent, held)
     if not outgoing_edges:
@@ -91,8 +91,8 @@ def ended(app: App, agent: SessionAgent) -> None:
 
 
 def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
-    """Whether a successor waits for this agent alone, so that its edge can go with the claim, in
-    one write.
+    """Whether the successor waits for this agent alone: then one write releases the edge and claims
+    it.
     """
     return (
         outcome is EdgeOutcome.PASSES
@@ -102,7 +102,7 @@ def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> boo
 
 
 def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
-    """The edges of an agent that has ended, and what its end means for each; as `hand_off`."""
+    """The edges of an ended agent with their outcomes; `held` as in `hand_off`."""
     outgoing = edges(agent.read("successors"))
     if held is None:
         held = _held(agent, outgoing)
@@ -114,8 +114,8 @@ def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge,
 
 
 def _held(agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
-    """Which conditions hold, found out again. Each agent has a whole budget: what was found before
-    is found again.
+    """Evaluate the conditions again. Each agent has a whole budget, so the result is the same each
+    time.
     """
     conditions = dict.fromkeys(edge.condition for edge in outgoing if edge.condition)
     if agent.state != "completed" or not conditions:
@@ -140,11 +140,11 @@ def _first_to_claim(agent: SessionAgent, ready: Sequence[SessionAgent]) -> Sessi
 
 
 def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
-    """Whether what hands off may run a ready successor itself: it needs no person, and both are of
-    one epoch.
+    """Whether the worker that hands off may run a ready successor itself: it needs no person, and
+    both have the same epoch.
 
-    Of another epoch, the agent may have been set back and have another output since; whoever gets a
-    message reads it.
+    With another epoch the agent may have been set back and have another output since; a worker that
+    gets a message reads it anew.
     """
     return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (
         agent.epoch or 0
@@ -152,7 +152,7 @@ def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
 
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
-    """None: whoever was faster has a message of its own, and so has who set it back."""
+    """None when another worker was faster, or the agent was set back: both have sent a message."""
     return applied(app.agents.claim_as_read(ready, new_lease(app)))
 
 
@@ -162,9 +162,7 @@ def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
 def _followers(
     app: App, agent: SessionAgent, evaluated: Sequence[tuple[Edge, EdgeOutcome]]
 ) -> list[SessionAgent]:
-    """Release these edges of an agent and skip what they led past; the agents that are ready
-    then.
-    """
+    """Release these edges and skip what can never run; returns the agents that are ready."""
     followers = _release(app, [(agent, edge, outcome) for edge, outcome in evaluated])
     _skip_on(app, followers)
     return followers.ready
@@ -179,11 +177,11 @@ def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]
 
 
 def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> SessionAgent | None:
-    """Take one edge off its successor; the successor as it is afterwards, None while a counter
-    shard of it is open.
+    """Release one edge. Returns the successor as it is afterwards, or None while its counter shard
+    is open.
 
-    A successor that can never run is skipped once that is certain: when too few are left of those
-    it needs, or all have ended and it needed them all.
+    A successor that can never run is skipped once that is certain: when too few of the predecessors
+    it needs are left, or all have ended and it needed them all.
     """
     return skip_stuck(app, agent, edge, _finish(app, agent, edge, outcome))
 
@@ -191,9 +189,7 @@ def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
 def skip_stuck(
     app: App, agent: SessionAgent, edge: Edge, joined: SessionAgent | None
 ) -> SessionAgent | None:
-    """The successor as it is once it is skipped where it can never run; `agent` has left it by this
-    `way`.
-    """
+    """Skip the successor when it can never run; returns it as it is afterwards."""
     if joined is not None and is_unsatisfied(joined):
         note = (
             {}
@@ -247,8 +243,8 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
 
 
 def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
-    """The key of the counter shard that the agent leaves by this edge; None: the edge is
-    counted by the successor itself.
+    """The key of the counter shard that counts the edge; None when the successor itself
+    counts it.
     """
     if not (count := counter_shards.how_many(edge.in_degree, edge.join)):
         return None
@@ -263,8 +259,8 @@ def _skip_note(agent: SessionAgent) -> str:
 
 
 def _skip_on(app: App, followers: Followers) -> None:
-    """What follows from skipped agents: skips go on until the sinks, and joins that tolerate them
-    become ready.
+    """Release the edges of skipped agents: skipping goes on to the sinks, and joins that tolerate
+    it become ready.
     """
     seen: set[int] = set()
     while followers.skipped:

@@ -1,8 +1,8 @@
 """Maps: one session agent for each element of a predecessor's list, and a join over them, which is
 the map itself.
 
-A claimed map is expanded: it waits as `pending` for its elements, which are written and enqueued
-page by page. When all have ended it is claimed again, and its output is the list of theirs.
+A claimed map is expanded: it waits as `pending` while its elements are written and enqueued page by
+page. When all have ended it is claimed again, and its output is the list of their outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,11 +61,11 @@ def is_map(agent: SessionAgent) -> bool:
 
 
 def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
-    """Turn a claimed map into the join over its elements and start them; the result at once when
-    there are none. Nothing happens when the lease was lost.
+    """Turn a claimed map into the join over its elements and start them. An empty list is the
+    result at once. Nothing happens when the lease was lost.
 
-    Raises `AgentFailure` for an output that is no list, for too many or too long elements, or one
-    expansion too many, and `NotStarted` when the map waits and has to fail.
+    Raises `AgentFailure` when the output is not a list, has too many or too long elements, or the
+    map was expanded too often, and `NotStarted` when the map waits already and has to fail.
     """
     asked = _asked(app, agent, budget)  # none may fail once the map waits for them
     if not asked:
@@ -121,8 +121,8 @@ def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
 
 
 def _output(element: SessionAgent | None, budget: Budget) -> str:
-    """The output of an element as JSON: what is JSON as a whole stands there as it was written, but
-    for the white space around it, with its type and its digits; anything else as a text.
+    """The output of an element as JSON. Valid JSON is kept as it was written, with its types and
+    digits; any other text becomes a JSON string.
     """
     if element is None or element.state != "completed":
         return "null"
@@ -208,9 +208,7 @@ def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the elements of a map are asked: its text, and where else than in them values come
-    from.
-    """
+    """The query of each element of a map: its template, and where else its values come from."""
 
     text: str
     scope: Scope
@@ -291,8 +289,8 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
 
 
 def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
-    """Whether the map still waits for these elements; else they are taken back. Paused like the map
-    where it is.
+    """Whether the map still waits for these elements. If not, they are deleted; if it is paused,
+    they are paused.
     """
     now = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
@@ -371,8 +369,8 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
 
 
 def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:
-    """The predecessors that each element hears too: all but the list itself, unless its text names
-    that.
+    """The predecessors whose outputs each element gets too: all but the list itself, unless the
+    query names it.
     """
     over = rules.of(agent)["map"]["over"]
     if over in named:
@@ -392,8 +390,8 @@ def _element(
 
 
 def _put_once(app: App, put: Callable[[M], bool], records: Sequence[M]) -> None:
-    """Write what is not there yet: an earlier worker may have written some, and they may be
-    running.
+    """Write the records that do not exist yet. An earlier worker may have written some, and they
+    may be running.
     """
     if records and not all(app.records.parallel.run([partial(put, each) for each in records])):
         message = "Another record stands under the uuid of an element of the map"

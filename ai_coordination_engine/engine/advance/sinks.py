@@ -1,6 +1,7 @@
-"""What a sink, or a failed agent, means for the session: it goes on, or ends, once (promise P6).
+"""What a sink, or a failed agent, means for the session: it goes on, or ends exactly once (promise
+P6).
 
-All of it may be repeated.
+May be repeated.
 """
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
@@ -20,7 +21,7 @@ MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
 def finish_sink(app: App, agent: SessionAgent) -> None:
-    """A sink is terminal: the session ends when it was the last (promise P6)."""
+    """Count a sink that has ended; the session ends with its last one (promise P6)."""
     if not agent.sink_count:
         return  # asked outside a task: nothing ends with it
     logs = _logs(agent) if _ends_in_failure(agent) else None
@@ -34,7 +35,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
 
 
 def _ends_in_failure(sink: SessionAgent) -> bool:
-    """Whether the session has failed by what became of this sink."""
+    """Whether this sink makes the session fail."""
     is_skipped_by_failure = sink.state == "skipped" and bool(sink.upstream_failed)
     return sink.state in ("failed", "cancelled") or is_skipped_by_failure
 
@@ -101,9 +102,7 @@ def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
 
 
 def end_session(app: App, session: Session) -> Session | None:
-    """End a session whose sinks are all terminal; its logs say so when none of them has a
-    result.
-    """
+    """End a session whose sinks have all ended; its logs tell when none of them has a result."""
     key = session.key
     if session.upstream_failed:
         return app.sessions.end_session(session.partition_key, key, "failed").record
@@ -112,14 +111,14 @@ def end_session(app: App, session: Session) -> Session | None:
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
-    """A failed agent fails its session, and what nobody has claimed is skipped."""
+    """Fail the session of a failed agent, and skip what nobody has claimed."""
     if agent.sink_count == 0:
         return  # asked outside a task: nothing ends with it
     _fail_session(app, agent, _logs(agent))
 
 
 def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
-    """The session fails with the agent, whatever its policy says."""
+    """Fail the session of an agent, whatever its failure policy is."""
     if agent.sink_count == 0:
         return
     _fail_session(app, agent, reason[:MAX_LOGS])
