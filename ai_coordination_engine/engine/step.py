@@ -55,13 +55,11 @@ __all__ = ["Busy", "poison", "run_step"]
 def run_step(
     app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None
 ) -> None:
-    """Handle one message: run its agent, and then the successors that it claims, while there is
-    time.
+    """Handle one message: run its agent, then the successors that it claims.
 
     `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set,
     successors are left to other workers. Returns when the message may be deleted: the work is done,
-    was done before, or another message stands for it. Raises `Busy` when the message must be kept
-    for later.
+    or another message stands for it. Raises `Busy` when the message must be kept for later.
     """
     chain = Chain(deadline, stopping)
     try:
@@ -104,9 +102,7 @@ _Waits = Literal[
 
 
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """Handle a message whose agent cannot be claimed now, by the phase of the agent. Returns a
-    successor that was claimed, if any.
-    """
+    """Handle a message whose agent cannot be claimed now; returns a successor that was claimed."""
     found = phase(agent, lease.now, lease.lost_before)
     match found:
         case Phase.ENDED:
@@ -153,9 +149,7 @@ def _dispatch_paused(
 
 
 def _dispatch_ended(app: App, agent: SessionAgent) -> None:
-    """Finish what follows from an ended agent. Record its attempts that were ended while
-    they ran.
-    """
+    """Finish what follows from an ended agent, and record attempts that it ended in the middle."""
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
         return

@@ -1,4 +1,6 @@
-"""The transitions of a session agent. Values that one sets beside the state are its caller's."""
+"""The transitions of a session agent. The callers add the values that a transition sets beside the
+state.
+"""
 
 from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.domain.predicates import (

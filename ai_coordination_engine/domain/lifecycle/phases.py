@@ -1,5 +1,5 @@
-"""What a session agent is doing, or what it is waiting for: derived from its attributes, in one
-place.
+"""What a session agent is doing or waiting for: its phase, derived from its attributes in this one
+module.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
 
 
 class AgentRecord(Protocol):
-    """What the phase of a session agent follows from, by the names of its record
+    """The attributes from which the phase of a session agent is derived
     (`store.models.SessionAgent`).
     """
 
@@ -161,7 +161,7 @@ def is_held(agent: AgentRecord, lost_before: float) -> bool:
 
 
 def is_satisfied(agent: AgentRecord) -> bool:
-    """Whether enough predecessors of an agent are through, in the way that its join asks for."""
+    """Whether enough predecessors have completed for the agent's join."""
     if agent.still_needed is not None:
         return bool(agent.still_needed <= 0)
     return bool(agent.in_degree == 0 and not agent.unsatisfied)
@@ -177,9 +177,7 @@ def is_unsatisfied(agent: AgentRecord) -> bool:
 
 
 def is_ready(agent: AgentRecord) -> bool:
-    """Whether an agent could be claimed, or its person asked, by whoever gets its message; perhaps
-    after a backoff.
-    """
+    """Whether a worker could claim the agent, or ask its person, perhaps after a backoff."""
     waits = agent.state in (AgentState.INITIAL, AgentState.PENDING) and agent.run_uuid is None
     if not waits or agent.paused is not None:
         return False

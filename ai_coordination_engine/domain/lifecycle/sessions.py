@@ -1,5 +1,5 @@
-"""The transitions of a session. Values that one sets beside the status are its caller's; so is when
-the sweep looks at it, and which requests of people it has seen.
+"""The transitions of a session. The callers add the values that a transition sets beside the
+status, when the sweep looks at the session, and which requests it has carried out.
 """
 
 from ai_coordination_engine.domain.lifecycle.transition import StatusTransition

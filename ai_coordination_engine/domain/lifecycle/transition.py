@@ -9,11 +9,11 @@ from ai_coordination_engine.domain.predicates import TARGET, OneOf, Predicate, V
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A row: from these states (none: whatever the state) to that one (None: it stays), if
-    `requires` holds; a state may be one that is `Given`.
+    """One transition: from these states (none: from any) to the target (None: the state stays), if
+    `requires` holds. A state may be `Given` by the caller.
 
-    What it `clears` is removed, unless the caller sets it in the same write. `by_hand`: the states
-    that a client may set by this row.
+    The attributes in `clears` are removed, unless the caller sets them in the same write.
+    `by_hand`: the states that a client may set by this row.
     """
 
     attribute: ClassVar[str] = "state"
@@ -43,7 +43,7 @@ class StatusTransition(Transition):
 
 
 def row_by_hand(rows: Iterable[Transition], state: object) -> Transition | None:
-    """The row by which a client sets this state, its target; None: no client may."""
+    """The row by which a client sets this state; None when no client may."""
     given = {TARGET.name: state}
     for row in rows:
         if state in row.by_hand:

@@ -16,8 +16,8 @@ from ai_coordination_engine.store.transitions.rows import assignments
 
 
 class AgentAttempts(AgentWrites):
-    """What is done to an agent on behalf of one attempt. Whoever holds the attempt that was read
-    may go on with it; rejected when it is no longer the current one.
+    """The transitions of an agent's attempt, for the worker that holds the attempt it has read.
+    Rejected when that is no longer the current attempt.
     """
 
     # It begins
@@ -40,17 +40,17 @@ class AgentAttempts(AgentWrites):
         )
 
     def take_over(self, old: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
-        """Take the attempt after that of `old`, whose lease ran out.
+        """Take the next attempt of `old`, whose lease expired.
 
-        `lost_runs` keeps every attempt before it: their workers may have died without a trace, one
-        after the other.
+        `lost_runs` keeps every attempt before it: several workers may have died one after another
+        without recording a run.
         """
         lost = [SessionAgent.lost_runs.set(lost_with(old))]
         return self._take(rows.TAKE_OVER, old.partition_key, old.key, lease, lost, seen=old)
 
     def give_back(self, agent: SessionAgent, started_at: float) -> Outcome[SessionAgent]:
-        """The attempt that was taken over does not begin: the one before it, whose end is known, is
-        the current one again, under the same lease.
+        """Make the attempt before this one, whose result is known, the current one again, under the
+        same lease.
         """
         *earlier, (attempt, run_uuid, *_) = agent.lost_runs
         actions = [
@@ -66,29 +66,29 @@ class AgentAttempts(AgentWrites):
     # It is held
 
     def renew(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
-        """The attempt takes from now on as long as its lease."""
+        """Renew the lease: it runs from now on."""
         return self._write(
             rows.RENEW, agent, SessionAgent.lease_until.set(until(lease)), self._now()
         )
 
     def resume_attempt(self, old: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
-        """Go on with the attempt of `old`, which has its result and whom nobody holds."""
+        """Resume the attempt of `old`, which has its result and which nobody holds."""
         return self._hold(rows.RESUME_ATTEMPT, old, lease, [SessionAgent.resumed.add(1)], "pending")
 
     def fence(
         self, old: SessionAgent, lease: Lease, *, again: bool = False
     ) -> Outcome[SessionAgent]:
-        """Hold an attempt whose lease ran out: its worker ends nothing any more.
+        """Take the expired lease of an attempt, so that its worker can no longer end it.
 
-        `again`: to go on with it.
+        `again`: the attempt is taken in order to go on with it.
         """
         return self._hold(
             rows.FENCE, old, lease, [SessionAgent.resumed.add(1)] if again else [], old.state
         )
 
     def expire_lease(self, agent: SessionAgent, ended: float = 0) -> None:
-        """The lease of an attempt that ended unexpectedly has run out now: `REFUSED` or `ERROR`,
-        where nothing died.
+        """Expire the lease now, so that a retry need not wait: the attempt met an error (`REFUSED`
+        or `ERROR`), but no worker died.
         """
         fewer = [SessionAgent.resumed.add(-1)] if agent.resumed and ended == REFUSED else []
         self._write(rows.EXPIRE_LEASE, agent, SessionAgent.lease_until.set(ended), *fewer)
@@ -96,7 +96,7 @@ class AgentAttempts(AgentWrites):
     def act(
         self, agent: SessionAgent, lease: Lease, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:
-        """The agent has answered; its action function runs under the renewed lease."""
+        """Store the answer of the agent; its action function runs under the renewed lease."""
         held = [SessionAgent.acting.set(True), SessionAgent.lease_until.set(until(lease))]
         return self._write(rows.ACT, agent, *held, *assignments(SessionAgent, values), self._now())
 
@@ -105,7 +105,7 @@ class AgentAttempts(AgentWrites):
     def wait_for_job(
         self, agent: SessionAgent, async_task_uuid: str, due_at: float
     ) -> Outcome[SessionAgent]:
-        """A long job goes on elsewhere."""
+        """Wait for a long job, which goes on without the worker."""
         actions = [
             SessionAgent.async_task_uuid.set(async_task_uuid),
             SessionAgent.due_at.set(due_at),
@@ -116,15 +116,15 @@ class AgentAttempts(AgentWrites):
         return or_repeated(parked, run_uuid=agent.run_uuid, async_task_uuid=async_task_uuid)
 
     def defer(self, agent: SessionAgent, due_at: float) -> Outcome[SessionAgent]:
-        """The long job was heard of: its deadline is later. Rejected when somebody has moved it,
-        perhaps to the same time.
+        """Move the deadline of a long job that has sent a heartbeat. Rejected when somebody has
+        moved it already, perhaps to the same time.
         """
         return self._write(rows.DEFER, agent, SessionAgent.due_at.set(due_at), self._now())
 
     def expand(
         self, agent: SessionAgent, elements: int, unfinished: Sequence[int], counter_shards: int
     ) -> Outcome[SessionAgent]:
-        """A claimed map waits for its elements now; the claim was no attempt."""
+        """Let a claimed map wait for its elements. The claim does not count as an attempt."""
         before, generation = agent.attempt - 1, (agent.generation or 0) + 1
         actions = [
             *([SessionAgent.attempt.set(before)] if before else []),
@@ -147,14 +147,14 @@ class AgentAttempts(AgentWrites):
     def act_later(
         self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:
-        """The action function failed; it may begin again at `not_before`, on the same answer."""
+        """Let the action function begin again at `not_before`, on the same answer."""
         return self._wait_until(rows.ACT_LATER, agent, not_before, values, [self._now()])
 
     # It ends
 
     def complete(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
-        """End the attempt well, with its output; what an attempt before it failed for is told by
-        its run alone.
+        """Complete the attempt with its output. The notes of an earlier failure are removed; its
+        run keeps them.
         """
         told = (
             [SessionAgent.notes.remove()]
@@ -223,7 +223,7 @@ class AgentAttempts(AgentWrites):
         values: Mapping[str, Any],
         actions: Sequence[Action],
     ) -> Outcome[SessionAgent]:
-        """Nobody holds the agent until `not_before`; it is pending until then."""
+        """Set the agent pending and give up its lease until `not_before`."""
         until_then = SessionAgent.not_before.set(not_before)
         waits = self._write(row, agent, until_then, *assignments(SessionAgent, values), *actions)
         return or_repeated(waits, state="pending", attempt=agent.attempt, not_before=not_before)

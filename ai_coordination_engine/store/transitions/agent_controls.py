@@ -1,7 +1,7 @@
-"""The transitions of a session agent whose session is controlled, or has ended: it is cancelled,
+"""The transitions of a session agent whose session is controlled or has ended: it is cancelled,
 paused, or set back.
 
-`epoch` is that of the session: in one that has begun again, what is late changes nothing.
+`epoch` is that of the session: a late write changes nothing in a session that has begun again.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ from ai_coordination_engine.store.transitions.rows import assignments
 
 
 class AgentControls(AgentWrites):
-    """What is done to an agent on behalf of its session. Where nothing is answered, whoever has to
-    know reads the agents again.
+    """The transitions of an agent that its session causes. Those that return nothing need no
+    answer: callers read the agents again.
     """
 
     # The session has ended
 
     def cancel(self, agent: SessionAgent, epoch: int) -> Outcome[SessionAgent]:
-        """End an agent of a session that was cancelled in `epoch`, also under a living lease; its
-        attempt keeps that until its run is recorded.
+        """Cancel an agent of a session that was cancelled in `epoch`, even under a live lease. The
+        attempt keeps the lease until its run is recorded.
         """
         return self._write(rows.CANCEL, agent, *self._ending(), epoch=epoch)
 
     def abandon(self, agent: SessionAgent, epoch: int) -> Outcome[SessionAgent]:
-        """Skip an agent, held by nobody, of a session that ended without it in `epoch`; a lost
-        attempt keeps its lease until its run is recorded.
+        """Skip an agent that nobody holds, after its session ended in `epoch`. A lost attempt keeps
+        its lease until its run is recorded.
         """
         # not by a condition: a retry sets it back
         by_failure = SessionAgent.upstream_failed.set(True)
         return self._write(rows.ABANDON, agent, by_failure, *self._ending(), epoch=epoch)
 
     def close(self, agent: SessionAgent) -> None:
-        """The runs of an agent that was ended are recorded."""
+        """Give up the lease of an ended agent: all its runs are recorded."""
         self._write(rows.CLOSE, agent)
 
     # The session is paused
@@ -51,17 +51,17 @@ class AgentControls(AgentWrites):
         self._write(rows.PAUSE_ELEMENT, element, SessionAgent.paused.set(token))
 
     def unpause(self, agent: SessionAgent) -> None:
-        """Take off the pause that the agent shows."""
+        """Remove the pause that the agent shows."""
         self._write(rows.UNPAUSE, agent)
 
     # The session is set back
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
-        """Take an agent along into a new epoch whose attempt goes on, or whose result is kept."""
+        """Move an agent into a new epoch as it is: its attempt goes on, or its result is kept."""
         self._write(rows.ADOPT, agent, SessionAgent.epoch.set(epoch), epoch=epoch)
 
     def reset(self, agent: SessionAgent, epoch: int, values: Mapping[str, Any]) -> None:
-        """Set an agent back, once an epoch; a value of None removes it.
+        """Set an agent back, once in each epoch; a value of None removes the attribute.
 
         An attempt whose run may not be recorded yet is recorded by the next attempt, and not as
         lost.

@@ -1,4 +1,4 @@
-"""How session agents come to be: planned, asked, or as the elements of a map."""
+"""How session agents are created: planned, asked, or as elements of a map."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,8 +13,8 @@ class AgentStarts(AgentWrites):
     """The first writes of session agents."""
 
     def writes(self, planned: Sequence[SessionAgent | CounterShard]) -> list[Callable[[], None]]:
-        """What writes the agents and counter shards of a session that nobody runs yet, without a
-        condition: one request each for 25 of them.
+        """The calls that write the agents and counter shards of a session that does not run yet:
+        one request for 25 of them, without a condition.
         """
         return [
             partial(self._agents.put_many, planned[start : start + BATCH_WRITE_LIMIT])
@@ -22,8 +22,8 @@ class AgentStarts(AgentWrites):
         ]
 
     def put_once(self, agent: SessionAgent) -> bool:
-        """Write an agent unless it stands there, whatever became of it since; False: another one
-        does.
+        """Write an agent unless it exists, whatever has become of it. False when another agent has
+        its key.
         """
         try:
             self._agents.put_new(agent)
@@ -32,7 +32,7 @@ class AgentStarts(AgentWrites):
         return True
 
     def reserve(self, agent: SessionAgent) -> bool:
-        """Write an unconfirmed agent; False: another one stands under its key."""
+        """Write an unconfirmed agent. False when another agent has its key."""
         try:
             self._agents.put(agent, SessionAgent.session_agent_uuid.does_not_exist())
         except Refused:

@@ -15,10 +15,10 @@ from ai_coordination_engine.store.models import SessionAgent
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run one attempt: `run_uuid` names it and fences every other.
+    """The right to run one attempt: `run_uuid` names the attempt, and every other one is fenced.
 
     It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for
-    `seconds`. Leases that end before `lost_before` have run out, or their worker is known to be
+    `seconds`. Leases that end before `lost_before` have expired, or their worker is known to be
     dead.
     """
 
@@ -30,7 +30,7 @@ class Lease:
 
 
 def until(lease: Lease) -> Any:
-    """When the lease runs out, as a value of an update."""
+    """When the lease expires, as a value of an update."""
     # for a while after a lone worker's start: only leases from before it end sooner
     if lease.lost_before > lease.now:
         return lease.seconds + lease.now
@@ -38,12 +38,12 @@ def until(lease: Lease) -> Any:
 
 
 def ending(now: float) -> Action:
-    """Whatever attempt there is ends now, unless it has ended before."""
+    """The update that ends the attempt now, unless it has ended before."""
     return SessionAgent.ended_at.set(SessionAgent.ended_at | now)
 
 
 def times_by_hand(state: str, now: float) -> dict[str, Any]:
-    """What a state that a client writes means for these attributes, by name; None removes one."""
+    """The values of these attributes when a client writes a state, by name; None removes one."""
     if state == "executing":
         return {"started_at": SessionAgent.started_at | now, "ended_at": None}
     if state in TERMINAL_AGENT_STATES:
@@ -93,8 +93,8 @@ def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
 
 
 def died_in_a_row(agent: SessionAgent) -> int:
-    """How many attempts died one after the other, the current one too if it is lost; a reset begins
-    anew, and so does an attempt that a backend refused: its worker lived.
+    """How many attempts in a row have died, with the current one if it is lost. A reset starts the
+    count anew, and so does an attempt that a backend refused: its worker lived.
     """
     return sum(1 for _ in takewhile(lambda lost: len(lost) == 2, reversed(lost_with(agent))))
 

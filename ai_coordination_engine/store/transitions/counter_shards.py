@@ -1,9 +1,9 @@
-"""Counter shards: the unfinished predecessors of a wide join, spread over small items, so that an
-edge costs one unit.
+"""Counter shards: the unfinished predecessors of a wide join, spread over small items, so that
+releasing an edge costs one write unit.
 
-A join of thousands would be rewritten by each of them, at a cost that grows with its width. Instead
-each predecessor leaves a counter shard of about a hundred, and the last one of a counter shard
-takes it off the join, by its whole width. A session of many sinks is counted in the same way.
+In one item, each of thousands of predecessors would rewrite the whole join. With shards, each
+predecessor is removed from a shard of about a hundred, and the last one of a shard removes the
+whole shard from the join. A session with many sinks is counted in the same way.
 """
 
 from collections import defaultdict
@@ -117,9 +117,7 @@ class CounterShards:
         upstream_failed: bool = False,
         note: str | None = None,
     ) -> Outcome[CounterShard]:
-        """Remove one named edge of those that a counter shard holds, as `SessionAgents.finish_edge`
-        does.
-        """
+        """Remove one edge from a counter shard, as `SessionAgents.finish_edge` does."""
         edge = removing(
             CounterShard,
             edge_id,
@@ -136,8 +134,8 @@ class CounterShards:
             return Rejected(refused.old)
 
     def put_once(self, counter_shard: CounterShard) -> bool:
-        """Write a counter shard unless it stands there, whatever became of it since; False: another
-        item does.
+        """Write a counter shard unless it exists, whatever has become of it. False when another
+        item has its key.
         """
         try:
             self._table.put_new(counter_shard)
@@ -146,7 +144,7 @@ class CounterShards:
         return True
 
     def refill(self, counter_shard: CounterShard, epoch: int) -> None:
-        """Write a counter shard anew, once an epoch."""
+        """Write a counter shard anew, once in each epoch."""
         counter_shard.epoch = epoch
         with suppress(Refused):
             self._table.put(

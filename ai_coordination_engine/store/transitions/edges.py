@@ -1,4 +1,6 @@
-"""Edges as they are removed from what counts them: a session agent, or a counter shard of it."""
+"""How an edge is removed from the item that counts it: a session agent, or one of its counter
+shards.
+"""
 
 from pynamodb.expressions.update import Action
 

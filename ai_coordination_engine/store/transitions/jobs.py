@@ -1,6 +1,7 @@
-"""Long jobs that run elsewhere: one internal item each, found by the uuid that the job was given.
+"""Long jobs, which run outside the engine: one internal item each, found by the uuid that the job
+was given.
 
-They live among the session runs under keys of their own, and DynamoDB removes them some time after
+The items lie among the session runs under keys of their own. DynamoDB removes them some time after
 their end (`expires_at`, "Using time to live (TTL) in DynamoDB").
 """
 
@@ -31,10 +32,10 @@ KEPT_SECONDS = 90 * 86_400
 
 
 class Job(Record):
-    """One long job: pending, then completed, failed, or expired when nothing was heard of it.
+    """One long job: pending, then completed, failed, or expired when it sent no heartbeat in time.
 
-    The output and the error are called what they are on the session agent: where they are large,
-    they are its blobs.
+    Output and error have the names that they have on the session agent; large ones are blobs of the
+    agent.
     """
 
     record_name = "async task"
@@ -79,11 +80,11 @@ class Jobs:
     def open(
         self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float
     ) -> Outcome[Job]:
-        """Write down that the agent's attempt waits for the job; rejected when that is another
-        agent's.
+        """Record that the agent's attempt waits for the job. Rejected when the job belongs to
+        another agent.
 
-        A job may outlive the attempt that began it: then the agent's next one waits for it. A write
-        that is made again, for its answer was lost, does not undo what was heard since.
+        A job may outlive the attempt that began it: then the agent's next attempt waits for it.
+        Repeating the write after its answer was lost does not undo later heartbeats.
         """
         deadline = self._now() + heartbeat_seconds
         job = Job(
@@ -114,7 +115,7 @@ class Jobs:
         return Applied(job)
 
     def end(self, job: Job, status: str, values: Mapping[str, Any], digest: str) -> Outcome[Job]:
-        """Keep how the job ended: the one write that decides. Rejected when it is no longer
+        """Record how the job ended; this one write decides. Rejected when the job is no longer
         pending.
 
         `values` are stored as those of the session agent.
@@ -124,13 +125,13 @@ class Jobs:
         return self._end(job, status, [*given, Job.digest.set(digest)], Job.status == "pending")
 
     def expire(self, job: Job) -> Outcome[Job]:
-        """Give up a job whose deadline has passed."""
+        """Expire a job whose deadline has passed."""
         is_due = (Job.status == "pending") & (Job.deadline <= self._now())
         return self._end(job, "expired", [], is_due)
 
     def heartbeat(self, job: Job) -> Outcome[Job]:
-        """The job was heard of, so that its deadline moves. Rejected when it has ended, or is too
-        late.
+        """Move the deadline of a job that has sent a heartbeat. Rejected when the job has ended, or
+        the heartbeat came too late.
         """
         now = self._now()
         deadline = now + job.heartbeat_seconds

@@ -1,4 +1,4 @@
-"""What a transition came to: it was written, or its condition did not hold."""
+"""The outcome of a transition: it was written, or its condition did not hold."""
 
 from dataclasses import dataclass
 from typing import Generic
@@ -8,14 +8,18 @@ from ai_coordination_engine.store.record import M
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[M]):
-    """The transition was written, by this call or by its first try; `record` as it is now."""
+    """The transition was written, by this call or by an earlier try of it; `record` as it
+    is now.
+    """
 
     record: M
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected(Generic[M]):
-    """The transition's condition did not hold; `record` as it stands, None where there is none."""
+    """The condition of the transition did not hold; `record` as it is stored, None when it does not
+    exist.
+    """
 
     record: M | None
 
@@ -29,8 +33,8 @@ def applied(outcome: Outcome[M]) -> M | None:
 
 
 def or_repeated(outcome: Outcome[M], **written: object) -> Outcome[M]:
-    """The same, but a rejected transition whose record has all that it would have `written` was
-    written before: its answer was lost on the way, and the client has repeated it.
+    """The outcome, with a repeated write as `Applied`. When a rejected transition's record has all
+    the values in `written`, an earlier try was written and its answer was lost.
     """
     record = outcome.record
     if record is None or any(record.stored(name) != value for name, value in written.items()):

@@ -42,7 +42,7 @@ def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any
 
 
 def row_condition(transition: Transition, model: type[Record], given: Mapping[str, Any]) -> Any:
-    """What must hold for a transition, as a condition; None: nothing."""
+    """The condition of a transition; None when nothing must hold."""
     needs = transition.condition
     return None if needs is None else condition(needs, model, given)
 

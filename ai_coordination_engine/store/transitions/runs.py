@@ -15,8 +15,8 @@ class SessionRuns:
         self._runs = repository.table(SESSION_RUN)
 
     def put_once(self, run: SessionRun) -> bool:
-        """Write the run of an attempt, which may be written already; False: a run that is not the
-        attempt's stands under its uuid.
+        """Write the run of an attempt, unless it is written already. False when another run has its
+        uuid.
         """
         try:
             self._runs.put_new(run)
@@ -25,8 +25,8 @@ class SessionRuns:
         return True
 
     def take_back(self, agent: SessionAgent, run_uuid: str) -> bool:
-        """Delete the run of an attempt of an agent that is gone; False: under this uuid the engine
-        has written none for it.
+        """Delete the run of an attempt whose agent is deleted. False when the engine has not
+        written a run for it under this uuid.
         """
         by_engine = SessionRun.confirmed.does_not_exist()
         own = by_engine & (SessionRun.session_agent_uuid == agent.session_agent_uuid)

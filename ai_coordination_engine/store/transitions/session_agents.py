@@ -1,9 +1,9 @@
-"""The state changes of session agents: each is one conditional write, named as a transition.
+"""The state changes of session agents. Each is one conditional write, named as a transition.
 
-States, conditions and what is cleared are the rows of `domain.lifecycle.agents`; here stands what
-each sets beside them. All of them may be repeated: a second try changes nothing and answers with
-what the first one left behind (promises P2, P3, P6). A transition answers an `Outcome`, or nothing
-where no caller depends on it.
+`domain.lifecycle.agents` declares the states, the conditions and what is cleared; this module adds
+the values that each sets. All of them may be repeated: a second try changes nothing and returns
+what the first one left (promises P2, P3, P6). A transition returns an `Outcome`, or nothing when no
+caller needs it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,11 +43,12 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         upstream_failed: bool = False,
         note: str | None = None,
     ) -> Outcome[SessionAgent]:
-        """Remove one named edge; rejected when it was gone.
+        """Remove one edge. Rejected when it is removed already.
 
-        `width`: how many predecessors it stands for. `arrives`: it counts for a join that needs
-        only some. `unsatisfied`: the agent needs it, and will be skipped; `note` says why, unless
-        an earlier one did. `upstream_failed`: that is because of a failure.
+        `width`: the number of predecessors that the edge stands for. `arrives`: it counts for a
+        join that needs only some of them. `unsatisfied`: the agent needs this edge and will be
+        skipped; `note` tells why, unless an earlier note does. `upstream_failed`: a failure is the
+        cause.
         """
         edge = removing(
             SessionAgent,
@@ -64,15 +65,13 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     def skip(
         self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:
-        """Skip an agent that can never run, unless somebody holds it or it was set back since
-        `epoch`.
-        """
+        """Skip an agent that can never run, unless it is held or was set back after `epoch`."""
         actions = [*assignments(SessionAgent, values), *self._ending()]
         return self._write_at(rows.SKIP, tenant, key, actions, epoch=epoch)
 
     def handed_off(self, agent: SessionAgent, held: Iterable[int]) -> None:
-        """What the end of the agent made ready was sent again: whoever comes back to it need not,
-        but for those (ordinals) that others `held` then.
+        """Record that all that the agent's end made ready was sent again. Later messages need not
+        send it, except to those (ordinals) that others `held` then.
         """
         names: set[float] = {*held}
         but = [SessionAgent.held_after.set(names)] if names else []
@@ -81,11 +80,11 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     # Its elements, of a map
 
     def elements_sent(self, agent: SessionAgent) -> None:
-        """All elements of the map's current expansion are written and enqueued."""
+        """Record that all elements of the map's current expansion are written and enqueued."""
         self._write(rows.ELEMENTS_SENT, agent, SessionAgent.elements_sent.set(True))
 
     def take_back(self, element: SessionAgent) -> Outcome[SessionAgent]:
-        """Delete an element of a map that no longer waits for it, unless it has begun."""
+        """Delete an element that its map no longer waits for, unless it has begun."""
         condition = self._condition(rows.TAKE_BACK, element.partition_key)
         try:
             self._agents.delete(element.partition_key, element.key, condition)
@@ -96,7 +95,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     # Its person
 
     def wait_for_user(self, agent: SessionAgent, due_at: float | None) -> Outcome[SessionAgent]:
-        """Park a ready agent until its person answers."""
+        """Let a ready agent wait for its person."""
         since = f"{self._clock.now().isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"
         inbox = [SessionAgent.inbox.set(agent.partition_key), SessionAgent.waits_since.set(since)]
         due = [] if due_at is None else [SessionAgent.due_at.set(due_at)]
@@ -105,14 +104,14 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     def answer(
         self, waiting: SessionAgent, values: Mapping[str, Any], *, by_default: bool = False
     ) -> Outcome[SessionAgent]:
-        """Give an agent the answer of its person that was seen waiting, or the default one unless
-        it waits longer now.
+        """Store the person's answer to an agent that was seen waiting, or the default answer unless
+        its deadline has moved.
         """
         row = rows.ANSWER_BY_DEFAULT if by_default else rows.ANSWER
         return self._write(row, waiting, *assignments(SessionAgent, values), self._now())
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
-        """The wait for a person has run out, and lost attempts are recorded."""
+        """Fail an agent whose person has not answered in time; its lost attempts are recorded."""
         return self._write(
             rows.FAIL_WAITING, agent, *assignments(SessionAgent, values), self._now()
         )
@@ -122,8 +121,8 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     def fail_poisoned(
         self, agent: SessionAgent, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:
-        """End an agent whose step cannot be worked off, if nobody has begun anything with it since
-        it was read.
+        """Fail an agent whose message cannot be handled, unless something has begun since it was
+        read.
         """
         failed = self._write(
             rows.FAIL_POISONED, agent, *assignments(SessionAgent, values), *self._ending()

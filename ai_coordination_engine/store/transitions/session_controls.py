@@ -1,8 +1,8 @@
-"""What a person asks of a session: to cancel, pause, resume it, or to set it back.
+"""The controls of a session: cancel, pause, resume, and setting it back.
 
-`epoch` says how often a session was set back (retry, rerun). Whatever ends, cancels or sets back an
-agent names the epoch that it means, so that what is late changes nothing in a session that has
-begun again.
+`epoch` counts how often a session was set back (retry, rerun). A write that ends, cancels or sets
+back an agent names the epoch that it belongs to, so a late write changes nothing in a session that
+has begun again.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ KEPT_KEYS = 50  # control requests of a session that are recognised for certain 
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """What somebody asks for: who, and the short hash by which a repetition is recognised (None: it
-    is not).
+    """A control that somebody requests: who requests it, and the short hash that recognises a
+    repetition (None: repetitions are not recognised).
     """
 
     by: str | None = None
@@ -51,8 +51,8 @@ class ControlRequest:
 
 
 class SessionControls(SessionWrites):
-    """The transitions of sessions that a person controls. Applied also when the session has seen
-    the request.
+    """The transitions of controls. Applied also when the session has carried out the request
+    before.
     """
 
     def cancel(self, seen: Session, request: ControlRequest, watch_at: float) -> Outcome[Session]:
@@ -73,9 +73,7 @@ class SessionControls(SessionWrites):
         return self._control(rows.RESUME, seen, request, *look, paused_from=before)
 
     def note(self, seen: Session, request: ControlRequest) -> Outcome[Session]:
-        """Remember a request that had nothing to do, so that its repetition has no effect on what
-        comes later.
-        """
+        """Remember a request that had nothing to do, so that its repetition has no effect later."""
         if request.digest is None or request.was_carried_out(seen):
             return Applied(seen)
         return self._control(rows.NOTE, seen, request)
@@ -88,8 +86,8 @@ class SessionControls(SessionWrites):
         sinks: int,
         watch_at: float,
     ) -> Outcome[Session]:
-        """Open an ended session again, in transit: until it is `restarted` it cannot end, for no
-        sink is named.
+        """Open an ended session again. It cannot end before it is `restarted`, because no sink is
+        named.
         """
         # they say why it failed, or has no result
         is_told = seen.status in ("failed", "completed")
@@ -111,9 +109,9 @@ class SessionControls(SessionWrites):
         *,
         early: bool,
     ) -> Outcome[Session]:
-        """All agents are set back: the session goes on until its sinks, so many, have ended.
+        """Let the session run after all its agents are set back; it ends with this number of sinks.
 
-        `early`: that may be before other agents do.
+        `early`: the session may end before other agents do.
         """
         names: set[Any] = set(open_sinks)
         actions = [

@@ -1,4 +1,4 @@
-"""How a session that is started or forked comes to be: joined, confirmed, or taken back."""
+"""How a started or forked session is written: joined, confirmed, or taken back."""
 
 from pynamodb.expressions.update import Action
 
@@ -27,16 +27,16 @@ class SessionStarts(SessionWrites):
     """The transitions of sessions that are being started or forked."""
 
     def reserve(self, session: Session) -> Outcome[Session]:
-        """Write an unconfirmed session, unless a record stands under its key. Rejected by this very
-        session, too, when it was changed since its writing, whose answer was lost.
+        """Write an unconfirmed session, unless its key is taken. Rejected by the same session, too,
+        when the first try was written and the session has changed since.
         """
         return self._put(rows.RESERVE, session)
 
     def join(self, session: Session, reservation: str) -> Outcome[Session]:
-        """Take part in a start that has written `session` and may have died, unless it has changed.
+        """Join a start that has written `session` and may have died, unless the session has
+        changed.
 
-        Whoever confirms first wins: the agents of the others do not count, and are removed sooner
-        or later.
+        The first to confirm wins. The agents of the others do not count, and are removed later.
         """
         until = write_tokens.expires_at(self._clock.now())
         actions = [Session.unconfirmed.set(reservation), Session.strays.set(until)]
@@ -44,11 +44,11 @@ class SessionStarts(SessionWrites):
         return or_repeated(joined, unconfirmed=reservation)
 
     def confirm(self, session: Session) -> Outcome[Session]:
-        """Make a session visible whose agents, those of its `incarnation`, are all written.
+        """Make a session visible after all agents of its `incarnation` are written.
 
-        Rejected: it was taken away, or an equal start was faster. This is how an equal start and a
-        fork confirm; the start that wrote the session does so by its first agent, and is fenced
-        before.
+        Rejected when it was taken back, or an equal start was faster. Joined starts and forks
+        confirm in this way. The start that wrote the session confirms with its first agent instead,
+        and is fenced first.
         """
         if is_starting(session) and not starts.fence(self._repository, session):
             return self._write(rows.CONFIRM_BEGUN, session)
@@ -58,11 +58,11 @@ class SessionStarts(SessionWrites):
         return or_repeated(confirmed, nonce=session.nonce, unconfirmed=None, incarnation=own)
 
     def take_back(self, session: Session) -> None:
-        """Give up a start: it ends its reservation and deletes nothing, the sweep removes what was
-        written below it.
+        """Give up a start. Its reservation expires; the sweep deletes what was written below it.
 
-        It puts a reservation back that was swept meanwhile, and says of another session of this
-        uuid that there may be agents which do not count.
+        When the reservation was swept already, it is written again, so that the sweep comes back.
+        When another session has this uuid, it records that agents which do not count may be left
+        below it.
         """
         due: list[Action] = watching(session.partition_key, session.key, 0)
         ended = [
@@ -105,7 +105,7 @@ class SessionStarts(SessionWrites):
         return Applied(session)
 
     def without_strays(self, session: Session) -> None:
-        """The agents that do not count were removed after the time until which somebody might write
-        some.
+        """Record that the agents which do not count are removed, and nobody can write more
+        of them.
         """
         self._write(rows.REMOVE_STRAYS, session)

@@ -32,10 +32,10 @@ class SessionWatches(SessionWrites):
     """The transitions that say when the sweep looks at a session, and what is due."""
 
     def watch(self, tenant: str, key: Key, at: float, *, lasting: bool = False) -> Outcome[Session]:
-        """Have the sweep look at an open session at `at` (epoch seconds). Rejected: it has ended,
-        or is looked at sooner anyway.
+        """Have the sweep look at an open session at `at` (epoch seconds). Rejected when the session
+        has ended, or the sweep looks sooner anyway.
 
-        `lasting`: also once it has ended, unless it is cancelled, for a question outlives it.
+        `lasting`: also after its end, unless it is cancelled, because a question outlives it.
         """
         row = _looked_at(lasting=lasting)
         later = Session.watch_at.does_not_exist() | (Session.watch_at > at)
@@ -56,9 +56,11 @@ class SessionWatches(SessionWrites):
         far: bool = False,
         early: bool = False,
     ) -> None:
-        """Somebody is about to end a wait in the session: the sweep looks at it at `at` (epoch
-        seconds) or sooner, and for two minutes it does not give that up, whatever it sees. `far`:
-        it is likely to look much later. `early`: the session may end before other agents do.
+        """Have the sweep look at the session at `at` (epoch seconds) or sooner, because a wait in
+        it is about to end. For two minutes the sweep keeps this watch, whatever it sees.
+
+        `far`: the sweep probably looks much later otherwise. `early`: the session may end before
+        other agents do.
         """
         row = _looked_at(lasting=lasting)
         kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
@@ -75,9 +77,11 @@ class SessionWatches(SessionWrites):
     def rewatch(
         self, session: Session, at: float | None, *, gives_up: bool = False
     ) -> Outcome[Session]:
-        """Have the sweep look at the session at `at` (None: no more), unless somebody wants it
-        sooner than `session` says; the row of one that was seen to be confirmed says so then. With
-        `gives_up` it stays as it is while somebody ends a wait.
+        """Have the sweep look at the session at `at` (None: not again), unless somebody wants it
+        sooner than `session` tells.
+
+        A session that was seen to be confirmed gets that into its row. With `gives_up` nothing
+        changes while somebody ends a wait.
         """
         row, actions, times = rows.LOOK_NO_MORE, list[Action](), Session.session_uuid.exists()
         if at is not None:
@@ -92,12 +96,12 @@ class SessionWatches(SessionWrites):
         return self._write(row, session, *actions, beside=times)
 
     def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
-        """Sessions of these shards that the sweep should have looked at before then (epoch
-        seconds), at most `MOST_SEEN` of each: keys, tenant, shard and `watch_at`. One Query a shard
-        and megabyte, of what is due alone.
+        """The sessions of these shards that the sweep should have looked at before then (epoch
+        seconds), at most `MOST_SEEN` of each shard: keys, tenant, shard and `watch_at`. One Query
+        per shard and megabyte, which reads only what is due.
 
-        Shards and tenants take turns, in random order: however many are due of a tenant, those of
-        others come soon.
+        Shards and tenants are interleaved in random order: however many sessions of one tenant are
+        due, those of others come soon.
         """
 
         def look(shard: int) -> list[Session]:
@@ -131,8 +135,8 @@ def _interleaved(rows: Iterable[Iterable[Session]]) -> Iterator[Session]:
 
 
 def _looked_at(*, lasting: bool) -> Transition:
-    """Whether the sweep has anything to look after in a session: it is open, or what outlives it
-    may be.
+    """The row for a session that the sweep has reason to look at: it is open, or something that
+    outlives it may be.
     """
     return rows.LOOK_AT_LASTING if lasting else rows.LOOK_AT
 

@@ -1,5 +1,5 @@
-"""Conditional writes of a session, each of which may be repeated: a second try answers with what
-the first one left.
+"""Conditional writes of a session. Each may be repeated: a second try returns what the first one
+left.
 """
 
 import zlib

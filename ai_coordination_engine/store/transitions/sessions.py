@@ -1,8 +1,8 @@
-"""The state changes of a session: each is one conditional write that may be repeated, named as a
+"""The state changes of a session. Each is one conditional write that may be repeated, named as a
 transition.
 
-Statuses, conditions and what is cleared are the rows of `domain.lifecycle.sessions`; here stands
-what each sets beside them. One that may find its condition broken answers an `Outcome`.
+`domain.lifecycle.sessions` declares the statuses, the conditions and what is cleared; this module
+adds the values that each sets. A transition whose condition may not hold returns an `Outcome`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
     def finish_only_sink(
         self, tenant: str, key: Key, sink: int, status: str, values: Mapping[str, Any]
     ) -> Outcome[Session]:
-        """The only sink is terminal: the session ends with `status`, in one write."""
+        """End a session whose only sink has ended, with `status`, in one write."""
         has_failed = status == rows.FAIL_BY_ONLY_SINK.target
         row = rows.FAIL_BY_ONLY_SINK if has_failed else rows.COMPLETE_BY_ONLY_SINK
         actions = [
@@ -53,10 +53,11 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
         has_result: bool = False,
         logs: Any = None,
     ) -> Outcome[Session]:
-        """One of several sinks (or a counter shard of them) is terminal.
+        """Remove one sink (or a counter shard of sinks) that has ended. Rejected when it is removed
+        already.
 
-        `upstream_failed`: because of a failure; `logs` says which, unless an earlier one said so.
-        `has_result`: it completed. Rejected when the sink was gone.
+        `upstream_failed`: a failure is the cause; `logs` tells which, unless an earlier one does.
+        `has_result`: the sink completed.
         """
         actions = [
             Session.open_sinks.delete([sink]),
@@ -74,8 +75,8 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
     def end_session(
         self, tenant: str, key: Key, status: str, *, logs: str | None = None
     ) -> Outcome[Session]:
-        """Every sink is terminal; `logs` says what came of it, unless somebody has said
-        something.
+        """End a session whose sinks have all ended; `logs` tells the result, unless there are logs
+        already.
         """
         row = rows.FAIL_BY_SINKS if status == rows.FAIL_BY_SINKS.target else rows.COMPLETE
         said = [Session.logs.set(Session.logs | logs)] if logs else []
@@ -84,8 +85,8 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
     def fail_session(
         self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]
     ) -> Outcome[Session]:
-        """The failure policy ends the session, unless it was set back since the `epoch` of the
-        agent that failed.
+        """Fail the session by its failure policy, unless it was set back after the `epoch` of the
+        failed agent.
         """
         # for certain, some of its agents are left
         actions = [*assignments(Session, values), *self._look_soon(tenant, key), self._now()]
@@ -129,8 +130,8 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
     def _end(
         self, row: Transition, tenant: str, key: Key, actions: Sequence[Action], **given: Any
     ) -> Outcome[Session]:
-        """End the session, and with it the watch, unless something in it may be open: then the
-        sweep looks soon, should whoever ends it die.
+        """End the session. The watch ends too, unless something in it may still be open: then the
+        sweep looks soon, in case the process dies.
         """
         done = [*actions, self._now()]
         is_over = condition(rows.NOTHING_LEFT, Session, {})

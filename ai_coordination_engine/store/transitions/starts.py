@@ -1,10 +1,9 @@
-"""How a start ends: the put of its first agent confirms it, unless somebody who takes it back was
-faster.
+"""How a start ends: writing its first agent confirms it, unless a fence was written first.
 
-The row of the session is written before the coordination is read and the other agents are; nothing
-is written in it for the confirmation, for the rows of a coordination's sessions share a partition.
-Under the key of the first agent stands either that agent or a fence, whichever came first, by one
-conditional write: so nobody has to be asked who won.
+The row of the session is written before the coordination is read and the other agents are written.
+Confirming does not write to that row again, because the rows of all sessions of a coordination
+share a partition. Either the first agent or a fence takes the key of the first agent: one
+conditional write decides who wins.
 """
 
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -16,8 +15,8 @@ from ai_coordination_engine.store.tables.table import Refused
 
 
 def confirm(repository: Repository, first: SessionAgent) -> bool:
-    """Put the first agent of a session, the others of which are written; False: a fence stands
-    there.
+    """Write the first agent of a session whose other agents are written. False when a fence was
+    written before.
     """
     try:
         repository.table(SESSION_AGENT).put_new(first)
@@ -27,10 +26,11 @@ def confirm(repository: Repository, first: SessionAgent) -> bool:
 
 
 def fence(repository: Repository, session: Session) -> bool:
-    """Keep the start that has written `session` from confirming it; False: it has done so before.
+    """Keep the start that has written `session` from confirming it. False when it is confirmed
+    already.
 
-    The fence is no agent: nobody sees or counts it. It goes with what else does not count, once the
-    start is over.
+    The fence is not an agent: nobody sees or counts it. It is removed with other items that do not
+    count, once the start is over.
     """
     tenant, key = session.partition_key, first_key(session)
     reservation = write_tokens.new_token(repository.clock.now())
@@ -51,10 +51,10 @@ def fence(repository: Repository, session: Session) -> bool:
 
 
 def may_be_taken_back(repository: Repository, session: Session) -> bool:
-    """Whether a start is so old that somebody may have taken it back, fence and all: whoever has
-    confirmed it looks.
+    """Whether a start is so old that somebody may have taken it back, fence included; then whoever
+    confirmed it must look.
 
-    Nobody does so before its reservation has run out, by twice this time; clocks differ by less
-    than the other half.
+    Nobody takes a start back before its reservation expires, after twice this time; clocks differ
+    by less than the other half.
     """
     return bool(repository.clock.now() - session.created_at > write_tokens.TOKEN_LIFETIME / 2)
