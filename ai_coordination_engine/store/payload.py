@@ -27,6 +27,8 @@ class BlobReference:
 class HasPayloads(Protocol):
     """What a payload, and whoever reads many of them, needs of a record."""
 
+    attribute_values: dict[str, Any]
+
     def load_payload(self, name: str) -> Any:
         """The value of the payload `name`, kept by the record."""
 
@@ -53,7 +55,11 @@ class Payload(Attribute[Any]):
     @overload
     def __get__(self, instance: HasPayloads, owner: Any) -> Any: ...
     def __get__(self, instance: HasPayloads | None, owner: Any) -> Any:
-        return self if instance is None else instance.load_payload(self.attr_name)
+        if instance is None:
+            return self
+        stored = instance.attribute_values.get(self.attr_name)
+        is_inline = not isinstance(stored, BlobReference)
+        return stored if is_inline else instance.load_payload(self.attr_name)
 
     def serialize(self, value: Any) -> str:
         """JSON text, or the reference."""
