@@ -1,3 +1,3 @@
-"""One attempt: its lease, what the agent is given, the action function, the run, holding what
+"""One attempt: its lease, its inputs, the action function, its run, and holding a result that
 cannot be stored yet.
 """

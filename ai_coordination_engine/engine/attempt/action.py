@@ -1,4 +1,4 @@
-"""Action functions: what runs on an agent's answer before anything follows from it."""
+"""Action functions: functions that run on an agent's answer before its successors see it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +16,10 @@ def is_set(agent: SessionAgent) -> bool:
 
 
 def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
-    """What the agent's action function makes of `output`.
+    """The output after the agent's action function.
 
-    Raises `AgentFailure`, also for successors that the agent does not have, and an output that is
-    too long.
+    Raises `AgentFailure`, also when the function names successors that the agent does not have, or
+    the output is too long.
     """
     function = _function(agent)
     request = ActionRequest(

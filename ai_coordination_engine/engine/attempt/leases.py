@@ -23,11 +23,11 @@ def new_lease(app: App) -> Lease:
 
 
 class ExpiringOnError:
-    """Expires the lease when something unexpected happens, so that the message's next try need not
-    wait for it. A process that dies cannot do so.
+    """Expires the lease when an unexpected error occurs, so that the next try of the message need
+    not wait for it. A process that dies cannot do so.
 
-    What a backend refuses for now, or does not answer, is waited for; any other error counts as
-    one. Neither is an attempt that died, unless it had `died` before.
+    When a backend refuses a request for now or does not answer, the message waits; any other error
+    counts as a failed try. Neither counts as an attempt that died, unless it had `died` before.
     """
 
     def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:

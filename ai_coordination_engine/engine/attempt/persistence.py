@@ -1,5 +1,5 @@
-"""Writing what an attempt has found, though a backend refuses it for now: the result is held, not
-asked for again.
+"""Storing the result of an attempt although a backend refuses it for now: the result is kept in
+memory, and the agent is not called again.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T]) -> T:
-    """The answer of `write`, which may be repeated: what an agent answered has cost money, so it is
-    tried again, under a renewed lease, as long as the process has time.
+    """Return the answer of `write`, which may be repeated. An agent's answer has cost money, so the
+    write is retried under a renewed lease as long as the process has time.
 
-    Raises what the backend raised last, `Throttled` or `Unavailable`, when there is none left.
+    Raises the last error of the backend, `Throttled` or `Unavailable`, when no time is left.
     """
     refusals, longest = 0, 0.0
     while True:

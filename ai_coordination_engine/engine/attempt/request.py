@@ -1,4 +1,4 @@
-"""One attempt: what the agent is given, and what its runtime answers."""
+"""One attempt: the request to the agent, and the answer of its runtime."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -32,12 +32,12 @@ _ALONE = Lock()
 
 @dataclass
 class Chain:
-    """What one call has run so far (outputs, and what agents were given), so that successors need
-    not read it back.
+    """What one call of `run_step` has run so far: outputs and inputs of agents, so that successors
+    need not read them again.
 
-    Both by the name of the agent's edges: what it gave before it was set back is not taken for what
-    it gave since. `notes` are what is odd about attempts that go on. `deadline` is the last moment
-    (epoch seconds); `stopping` is set when the process is about to end.
+    Both are kept by the name of the agent's edges, so that values from before a reset are not used
+    after it. `notes` are remarks on attempts that go on. `deadline` is the last moment (epoch
+    seconds); `stopping` is set when the process is about to end.
     """
 
     deadline: float | None
@@ -48,15 +48,15 @@ class Chain:
     alone: bool = False
 
     def run_alone(self) -> None:
-        """What comes next runs beside no other that asked for this in the process; raises `Busy`
-        while one does.
+        """Let the next attempt run alone: no other suspect runs beside it in this process, so that
+        a crash can be attributed. Raises `Busy` while another one does.
         """
         if not self.alone and not _ALONE.acquire(blocking=False):
             raise Busy(ALONE_SECONDS)
         self.alone = True
 
     def run_beside_others(self) -> None:
-        """What comes next may run beside anything."""
+        """Let the next attempt run beside others."""
         if self.alone:
             self.alone = False
             _ALONE.release()
@@ -72,7 +72,7 @@ class Chain:
         return self.deadline is None or app.clock.now().timestamp() + seconds <= self.deadline
 
     def timeout(self, app: App, limit: float) -> float:
-        """Seconds that an attempt may take which begins now, `limit` at most."""
+        """The seconds that an attempt which begins now may take, at most `limit`."""
         if self.deadline is None:
             return limit
         left = self.deadline - app.settings.lease_margin_seconds - app.clock.now().timestamp()
@@ -80,7 +80,9 @@ class Chain:
 
 
 def call(app: App, request: AgentRequest) -> AgentResult:
-    """The result of the runtime; raises `AgentFailure`, also for what cannot be handed off."""
+    """The result of the runtime. Raises `AgentFailure`, also for results that cannot be
+    handed off.
+    """
     ids = {
         "tenant": request.tenant,
         "session_uuid": request.session_uuid,
@@ -95,7 +97,7 @@ def call(app: App, request: AgentRequest) -> AgentResult:
 
 
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
-    """What the agent is given; raises `AgentFailure` for what cannot be handed in."""
+    """The request to the agent. Raises `AgentFailure` when its inputs are missing or too large."""
     definition = _definition(app, agent)
     runtime = _runtime(app, definition)
     kind = str(runtime.get("kind"))
@@ -140,8 +142,8 @@ def _instructions(runtime: Mapping[str, Any], definition: Agent) -> str:
 def _given(
     app: App, agent: SessionAgent, chain: Chain, before: list[AgentOutput], budget: Budget
 ) -> Given:
-    """What the agent is given; raises `AgentFailure` when it cannot be, or lacks what a strict task
-    asks for.
+    """The inputs of the agent. Raises `AgentFailure` when they cannot be read, or a strict task has
+    a placeholder without a value.
     """
     given = inputs.composed(app, agent, before, budget)
     if given.missing:
@@ -168,8 +170,8 @@ def idempotency_key(agent: SessionAgent) -> str:
 
 
 def _check(agent: SessionAgent, before: list[AgentOutput]) -> None:
-    """Raises `AgentFailure` when an output is missing that must be there, or all of them are too
-    much.
+    """Raises `AgentFailure` when a required output is missing, or the outputs are too large
+    together.
     """
     join = (agent.agent_action or {}).get("join", "all")
     if join == "all" and agent.map_ordinal is None and len(before) < len(agent.predecessors or ()):
@@ -184,8 +186,8 @@ def _check(agent: SessionAgent, before: list[AgentOutput]) -> None:
 
 
 def _definition(app: App, agent: SessionAgent) -> Agent:
-    """What the agent, or its fallback, was when its session started; for one that a client made,
-    what it is now.
+    """The definition of the agent, or of its fallback, from the start of the session; for an agent
+    that a client made, the current one.
     """
     stored = rules.of(agent)["fallback"] if agent.on_fallback else agent.definition
     if stored is None:

@@ -27,14 +27,14 @@ def record(
     output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
-    """Write the run of the current attempt; it may be written already. `outcome`: completed, failed
-    or pending.
+    """Write the run of the current attempt, unless it is written already. `outcome`: completed,
+    failed or pending.
 
-    A completed one keeps its `output`, as the agent stores it; a failed one its `failure`; a
-    pending one names the long job, whose state is kept elsewhere.
+    A completed run keeps its `output`, as the agent stores it; a failed run its `failure`; a
+    pending run names the long job, whose state is kept elsewhere.
 
-    Attempts before it that have left no run until now are recorded as lost: until here a late
-    result was in time.
+    Earlier attempts that have left no run are now recorded as lost; until now a late result of
+    theirs was accepted.
     """
     details: dict[str, Any] = {
         "status": outcome,
@@ -57,12 +57,12 @@ def record(
 
 
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
-    """The run that says how one of these attempts ended, so that the agent need not be called
+    """The run that tells how one of these attempts ended, so that the agent need not be called
     again.
 
-    That is the latest which completed, else the latest which failed or waits for a long job; an
-    attempt after it may have died in taking over. None: there are none, or none has left a result.
-    At most one BatchGetItem.
+    It is the latest completed run, else the latest that failed or waits for a long job; a later
+    attempt may have died while it took over. None when no attempt has left a result. At most one
+    BatchGetItem.
     """
     if not attempts:
         return None
@@ -81,8 +81,8 @@ def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) ->
 
 
 def _is_complete(agent: SessionAgent, run: SessionRun) -> bool:
-    """Whether the run has what the agent completes with; the output of a map is read from its
-    elements again.
+    """Whether the run keeps the output with which the agent completes. The output of a map is read
+    from its elements instead.
     """
     return status(run) == "completed" and (
         run.stored("agent_output") is not None or agent.mapped is not None
@@ -90,7 +90,7 @@ def _is_complete(agent: SessionAgent, run: SessionRun) -> bool:
 
 
 def status(run: SessionRun) -> str | None:
-    """How the engine recorded the attempt; None for a run that a client wrote."""
+    """The status with which the engine recorded the attempt; None for a run that a client wrote."""
     return (run.async_task or {}).get("status")
 
 
@@ -101,7 +101,7 @@ def started_at(run: SessionRun, otherwise: float) -> float:
 
 
 def failure(run: SessionRun) -> AgentFailure:
-    """How the attempt of a failed run failed."""
+    """The failure of a failed run."""
     told = run.async_task
     return AgentFailure(
         told.get("error", ""),
@@ -112,8 +112,8 @@ def failure(run: SessionRun) -> AgentFailure:
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
-    """Write the run of an attempt before this one, whose lease ran out or which met an error,
-    unless its worker did.
+    """Write the run of an earlier attempt whose lease expired or which met an error, unless its
+    worker has written it.
     """
     details = {
         "status": "lost",
@@ -130,7 +130,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
 
 
 def forget(app: App, agent: SessionAgent) -> None:
-    """Take back the run of an attempt whose agent is gone, and its output: nothing hangs below a
+    """Delete the run of an attempt whose agent is deleted, and its output: nothing stays below a
     deleted record (promise P1).
     """
     guards.remove_blobs(app.records, SESSION_AGENT, agent)
@@ -140,8 +140,8 @@ def forget(app: App, agent: SessionAgent) -> None:
 
 
 def sweep(app: App, wake: Wake) -> None:
-    """Delete what attempts of a deleted agent have left under a session that is gone too (promise
-    P1).
+    """Delete the runs and blobs that attempts of a deleted agent have left below a deleted session
+    (promise P1).
     """
     for run in app.runs.of_agent(wake.tenant, wake.session_uuid, wake.session_agent_uuid):
         if app.records.get_stored(SESSION, wake.tenant, run.session_key) is None:

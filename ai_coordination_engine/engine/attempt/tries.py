@@ -1,4 +1,4 @@
-"""How often an agent is tried whose attempts leave no result."""
+"""How often an agent is tried again whose attempts leave no result."""
 
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row, met_errors
@@ -8,8 +8,8 @@ SUSPECT = 2  # of them: it runs without other suspects beside it, so that a cras
 
 
 def why_hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
-    """Why an agent is not tried again whose attempt was lost, or whose `run` could not be
-    concluded; None: it is.
+    """Why the agent is not tried again after a lost attempt, or after a `run` that could not be
+    concluded. None when it is.
     """
     if run is not None:
         if (agent.resumed or 0) + 1 < MOST_LOST:
@@ -26,12 +26,12 @@ def why_hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
 
 
 def resumptions(agent: SessionAgent) -> int:
-    """How often the action function has begun, or the end of the long job was taken up."""
+    """How often the action function was begun, or the result of the long job was handled."""
     return (agent.resumed or 0) + bool(agent.acting)
 
 
 def why_not_resumed(agent: SessionAgent) -> str | None:
-    """Why nobody goes on with an attempt that has its result; None: somebody does."""
+    """Why an attempt that has its result is not resumed. None when it is."""
     if resumptions(agent) < MOST_LOST:
         return None
     what = "Its action function began" if agent.acting else "The end of its long job was taken up"

@@ -1,1 +1,1 @@
-"""What people do to a running session: controls, setting back, reconciling, and asking why."""
+"""Operations on a running session: controls, setting back, reconciling, and `whyNotRunning`."""

@@ -1,8 +1,7 @@
-"""What a person's writes mean for a running session: cancel, pause, resume, and records that are
-ended by hand.
+"""Controls of a running session: cancel, pause, resume, and records that a client ends.
 
-Each is one conditional write on the session, from which everything else follows by
-`reconcile_session`: a crash after it loses nothing.
+Each is one conditional write on the session. `reconcile_session` recomputes everything else from
+it, so a crash after the write loses nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Control:
-    """What a person can ask of an open session. In a status of `already` there is nothing to do."""
+    """A control of an open session. In a status of `already` there is nothing to do."""
 
     name: str
     already: Sequence[str]
@@ -58,7 +57,7 @@ class Control:
         updated_by: str | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
-        """Control a session, and do what follows from it; the session as it is then. Where there is
+        """Control a session, do what follows, and return the session as it is then. When there is
         nothing to do, or the request is repeated, it is a success without effect.
 
         Raises `NotFound`, or `Conflict` when the session has ended otherwise.
@@ -99,25 +98,24 @@ resume_session = Control("resume", _UNPAUSED, Sessions.resume)
 
 
 def session_ends(app: App, tenant: str, key: Key) -> None:
-    """A session is about to be ended by hand: should whoever does so die then, the sweep finds what
-    follows from it.
+    """Prepare the end of a session by a client: should the process die, the sweep does what
+    follows.
     """
     app.sessions.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
 
 
 def session_ended(app: App, session: Session) -> None:
-    """A session was ended by hand: its agents end as if the engine had ended it, late results
-    change nothing.
+    """End the agents of a session that a client has ended, as if the engine had ended it. Late
+    results change nothing.
     """
     if session.open_sink_count is not None:
         end_agents(app, session)
 
 
 def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
-    """An agent is about to be ended by hand: should whoever does so die then, the sweep finds what
-    follows from it.
+    """Prepare the end of an agent by a client: should the process die, the sweep does what follows.
 
-    The agent as it was, when the engine moves it and it has not ended.
+    Returns the agent as it was, when the engine moves it and it has not ended.
     """
     agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
@@ -127,7 +125,7 @@ def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
 
 
 def agent_ended(app: App, agent: SessionAgent) -> None:
-    """An agent was ended by hand: a worker finishes what follows from it."""
+    """Enqueue an agent that a client has ended: a worker does what follows."""
     if agent.ordinal is not None:
         app.queue.send([wake(agent)])
 

@@ -1,6 +1,7 @@
-"""Why a session agent is not running: in a code for programs and in words for people. Pure.
+"""Why a session agent is not running: a code for programs and words for people. Pure.
 
-The caller reads what `neighbours` and `counter_shard_keys` name and hands it to `explain`.
+The caller reads the records that `neighbours` and `counter_shard_keys` name, and passes them to
+`explain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ _PAUSED = "The session is paused; resumeSession lets it go on."
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """`until`: when it ends by itself, at the latest. `waits_for`: the first agents that must end
-    first.
+    """The reason. `until`: when it ends by itself, at the latest. `waits_for`: the first agents
+    that must end before.
     """
 
     code: str
@@ -43,11 +44,11 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is known beside the agent: its session, some agents it waits for, how many it waits for
-    in all, the time.
+    """What `explain` knows beside the agent: its session, some of the agents it waits for, how many
+    it waits for in all, and the time.
 
-    Leases that end before `lost_before` (epoch seconds) have run out. `job` is what
-    `async_tasks.states` says of the long job that it waits for.
+    Leases that end before `lost_before` (epoch seconds) have expired. `job` is the state of the
+    long job that it waits for, from `async_tasks.states`.
     """
 
     session: Session | None
@@ -90,7 +91,7 @@ def _before(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> Sequ
 
 
 def explain(agent: SessionAgent, scene: Scene) -> Why:
-    """Why the agent is not running, or that it is, or how it ended."""
+    """Why the agent is not running; or that it is running, or how it ended."""
     restarting = _restarting(scene.session)
     if agent.state in TERMINAL_AGENT_STATES:
         return _until_set_back(agent, _ended(agent, scene), restarting)
@@ -119,13 +120,13 @@ def _until_set_back(agent: SessionAgent, why: Why, restarting: Why | None) -> Wh
 
 
 def _while_paused(why: Why) -> Why:
-    """What the agent waits for, and first that somebody resumes it."""
+    """First that somebody must resume it, then what else the agent waits for."""
     message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
     return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
 
 
 def _session_ended(session: Session | None) -> Why | None:
-    """What goes for every agent that is still open in a session that has ended, or was deleted."""
+    """The reason for every open agent of a session that has ended or was deleted."""
     status = "gone" if session is None else session.status
     if session is not None and status not in TERMINAL_SESSION_STATUSES:
         return None
@@ -133,7 +134,7 @@ def _session_ended(session: Session | None) -> Why | None:
 
 
 def _restarting(session: Session | None) -> Why | None:
-    """What goes for every agent while the session is set back to run again."""
+    """The reason for every agent while the session is being set back."""
     if session is None or session.stored("restart") is None or session.status != "in_transit":
         return None
     until = _time(session.watch_at)
@@ -201,7 +202,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
 
 
 def _lease_expired(agent: SessionAgent, scene: Scene) -> Why:
-    """A backend refused something, or there was an error: the worker has expired its lease."""
+    """The lease was expired by its worker: a backend refused a request, or an error occurred."""
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
     if agent.lease_until == ERROR:
         message = (
@@ -318,7 +319,7 @@ def _predecessors(scene: Scene) -> str:
 
 
 def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetime | None]:
-    """What happens if nobody moves on: the sweep, unless a pause holds it up."""
+    """What happens if no message comes: the sweep looks, unless the session is paused."""
     if _is_paused(agent, session):
         return _PAUSED, None
     until = _time(session.watch_at) if session is not None else None

@@ -1,9 +1,8 @@
-"""Reconciling a session: every message and write that it owes is found again from what is stored,
-and made up for.
+"""Reconciling a session: every message and write that it owes is recomputed from stored state and
+sent again.
 
-All of it may be repeated at any time, beside any worker. It is what the sweep does with sessions
-that have not moved for a while, what an operator does after a disaster, and the second half of
-every control.
+It may be repeated at any time, beside any worker. The sweep does it for sessions that have not
+moved for a while, an operator after a disaster, and every control as its second half.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -59,7 +58,7 @@ def find(app: App, tenant: str, key: Key) -> Session:
 
 
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
-    """Make up for everything that the session owes, and return it as it is then. Raises
+    """Do everything that the session still owes, and return the session as it is then. Raises
     `NotFound`.
     """
     session = find(app, tenant, (coordination_uuid, session_uuid))
@@ -117,12 +116,12 @@ def sweep(
     has_time: Callable[[], bool] = lambda: False,
     hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
 ) -> int:
-    """Reconcile sessions of these shards whose time to be looked at has come, side by side: 100,
-    and as many more as it `has_time` for. Returns how many.
+    """Reconcile the sessions of these shards that are due, side by side: 100, and more while it
+    `has_time`. Returns how many.
 
     When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers
-    which have taken one. One that cannot be reconciled keeps no other waiting: what it raises is
-    raised when all have had their turn.
+    which have taken one. A session that cannot be reconciled keeps no other waiting: its error is
+    raised after the others are done.
     """
     due = app.sessions.due(app.clock.now().timestamp(), shards)
     taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
@@ -143,8 +142,8 @@ def sweep(
 
 
 def _look_after(app: App, due: Session) -> None:
-    """Put the session off first: when this raises or dies, others come before it next time. Whoever
-    does so looks.
+    """Reconcile one due session. Its next look is set first: when this raises or dies, other
+    sessions come before it next time.
     """
     later = app.clock.now().timestamp() + app.settings.watch_seconds
     taken = app.sessions.rewatch(due, later)
@@ -200,7 +199,7 @@ def _owes_its_end(session: Session) -> bool:
 
 
 def _owes(session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
-    """Whether an agent that has ended has left something undone that others wait for."""
+    """Whether an ended agent still owes something that others wait for."""
     if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
         return False
     if _must_fail_session(session, agent):
@@ -237,10 +236,10 @@ def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards
 
 
 def _pause(app: App, session: Session) -> list[SessionAgent]:
-    """Pause what has not ended in a paused session; the agents as they are then.
+    """Pause the open agents of a paused session; returns the agents as they are then.
 
-    Where the session was resumed by then, the agents are unpaused again: whoever resumed it may not
-    have seen their pauses.
+    When the session was resumed meanwhile, the agents are unpaused again: the process that resumed
+    it may not have seen their pauses.
     """
     while True:
         agents = agents_of(app, session)
@@ -267,10 +266,11 @@ def _unpause(
     agents: list[SessionAgent],
     read: Callable[[App, Session], list[SessionAgent]] = agents_of,
 ) -> list[SessionAgent]:
-    """Unpause the agents whose session is paused no more, or anew; the agents as they are then.
+    """Unpause the agents whose session is no longer paused, or is paused anew; returns the agents
+    as they are then.
 
-    A session is paused before its agents: read after them, it tells which of their pauses are not
-    its current one. One that has ended is paused no more.
+    A session is paused before its agents, so a session that is read after them tells which of their
+    pauses are old. A session that has ended is not paused.
     """
     while any(each.paused is not None for each in agents):
         now = _again(app, session)
@@ -292,11 +292,11 @@ def _enqueue_runnable(app: App, agents: list[SessionAgent]) -> None:
 def _look_again(
     app: App, session: Session, agents: list[SessionAgent], held_until: float = 0
 ) -> None:
-    """Have the sweep look at the session again, unless all that is open in it waits for a person or
+    """Have the sweep look at the session again, unless everything open in it waits for a person or
     a job.
 
-    Whoever ends such a wait asks for a look first, and that is not given up here. `held_until`
-    (epoch seconds): until then somebody holds an attempt that a lost worker would leave unrecorded.
+    The operation that ends such a wait asks for a look first, and that watch is kept. `held_until`
+    (epoch seconds): until then an attempt is held that a dead worker would leave unrecorded.
     """
     now = app.clock.now().timestamp()
     later = now + app.settings.watch_seconds

@@ -1,15 +1,15 @@
-"""Setting a session back (retry, rerun): what is to run again becomes as if it had just been
-planned.
+"""Setting a session back (retry, rerun): the agents that are to run again get the values with which
+they were planned.
 
-The session's new epoch is written first, with what is to be done. Then every agent is set back,
-once an epoch, with
-*all* its predecessors unfinished: those that keep their results release their edges once more when
- the session is
-reconciled, so that joins, conditions and counter shards are counted by the same code as ever. Edges
-are named by the epoch of the agent at which they start; late workers release old ones and change
-nothing. What is set back waits for names of the new epoch alone, so it does not matter whether an
-agent before it is set back, goes on, or keeps its result; this may change until the very write.
-Whoever finds a session in transit goes on where another one died.
+The session's new epoch is written first, with what is to be done; any worker resumes an interrupted
+reset. Then every agent is set back, once in each epoch, with *all* its predecessors unfinished.
+Agents that keep their results release their edges again when the session is reconciled, so joins,
+conditions and counter shards are counted by the same code as always.
+
+Edges are named by the epoch of the agent at which they start, so a late worker releases old edges
+and changes nothing. An agent that is set back waits only for names of the new epoch. It therefore
+does not matter whether an agent before it is set back, goes on, or keeps its result; this may
+change until the very write.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,8 +35,8 @@ from ai_coordination_engine.store.transitions.counter_shards import how_many
 
 
 def go_on(app: App, session: Session) -> Session:
-    """Set back what the session's `restart` says, and let the session go on; the session as it is
-    then.
+    """Set back the agents that the session's `restart` names, and let the session run; returns the
+    session as it is then.
     """
     start = (session.restart or {}).get("from")
     while True:
@@ -57,7 +57,7 @@ def go_on(app: App, session: Session) -> Session:
 
 
 def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
-    """The ordinals of the agent `start` and of all that follow from it."""
+    """The ordinals of the agent `start` and of all its descendants."""
     after = {
         each.ordinal: [edge.ordinal for edge in edges(each.read("successors"))] for each in agents
     }
@@ -70,8 +70,8 @@ def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
 
 
 def ends_early(to_run: Sequence[SessionAgent]) -> bool:
-    """Whether a session in which these agents are open may end before them: what one of them leads
-    to has ended, for its result is kept, or was deleted.
+    """Whether the session may end before these open agents do: an agent that one of them leads to
+    has its result already, or was deleted.
     """
     there = {each.ordinal for each in to_run}
     outgoing_edges = (edge for each in to_run for edge in edges(each.read("successors")))
@@ -98,8 +98,8 @@ def counter_shard_count(agent: SessionAgent) -> int:
 def as_planned(
     agent: SessionAgent, before: Sequence[int], epoch: int | None = None
 ) -> dict[str, Any]:
-    """What a planned agent, or an element, begins with that waits for these (ordinals); None is no
-    value.
+    """The initial values of a planned agent, or of an element, that waits for these agents
+    (ordinals). None removes a value.
     """
     action: Mapping[str, Any] = agent.agent_action or {}
     count = counter_shard_count(agent) if agent.map_ordinal is None else 0
@@ -127,10 +127,10 @@ def _waiting_for(before: Sequence[int], counter_shards: int, epoch: int | None) 
 
 @dataclass(frozen=True)
 class Scene:
-    """The agents of a session that is being set back to `epoch`, and what is to be done with each.
+    """The agents of a session that is being set back to `epoch`, and what is done with each.
 
-    `start` is the ordinal from which everything runs again, whatever became of it; None: only what
-    did not end well.
+    `start` is the ordinal from which everything runs again; None: only the agents that did not
+    complete.
     """
 
     app: App

@@ -1,5 +1,5 @@
-"""Running again: what failed in a session, one agent and all that follows from it, or what a dead
-letter stood for.
+"""Running again: the failed agents of a session, one agent and its descendants, or the session of a
+dead letter.
 """
 
 from typing import Any
@@ -131,7 +131,7 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
 
 
 def _explain(key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
-    """Raises unless somebody else has just made the same request."""
+    """Raises `Conflict`, unless the same request was just made by somebody else."""
     if old is None:
         raise SESSION.missing(key)
     if not _is_under_way(old, restart):

@@ -1,3 +1,1 @@
-"""What is read from the stored graph: keys, edges and their outcomes, rules, the inputs of an
-agent.
-"""
+"""Reading the stored graph: keys, edges and their outcomes, rules, the inputs of an agent."""

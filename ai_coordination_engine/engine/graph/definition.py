@@ -1,5 +1,5 @@
 """What a session was started with: its agents, their actions and subtasks, as its session agents
-keep them.
+store them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

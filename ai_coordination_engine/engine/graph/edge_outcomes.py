@@ -1,4 +1,4 @@
-"""What an agent that has ended means for each agent that waits for it. Pure."""
+"""What the end of an agent means for each of its successors. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,9 @@ Held = Mapping[str, bool]
 
 
 class EdgeOutcome(Enum):
-    """An edge passes, or its successor is unsatisfied; `UPSTREAM_FAILED`: because of a failure."""
+    """Whether an edge passes or leaves its successor unsatisfied; `UPSTREAM_FAILED`: unsatisfied
+    because of a failure.
+    """
 
     PASSES = "passes"
     UNSATISFIED = "unsatisfied"
@@ -28,8 +30,8 @@ class EdgeOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From an agent to a successor: the successor's ordinal, how many it waits for, its join, and
-    when the edge passes.
+    """An edge to a successor: the ordinal of the successor, the number of its predecessors, its
+    join, and the condition of the edge.
 
     `agent_uuid` is the successor's, where an action function may choose.
     """
@@ -55,15 +57,17 @@ def edges(successors: Any) -> list[Edge]:
 
 
 def tolerated(outgoing: Sequence[Edge]) -> bool:
-    """Whether every successor copes with a failure, so that it does not fail the session."""
+    """Whether every successor tolerates a failure, so that the failure does not fail the
+    session.
+    """
     return bool(outgoing) and all(edge.join in TOLERANT for edge in outgoing)
 
 
 def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
-    """Which conditions of these edges hold of the output; each is evaluated once.
+    """Which conditions of these edges hold for the output; each is evaluated once.
 
-    Raises `AgentFailure` when a condition needs JSON and the output is none, or is none that it
-    applies to, and (not retryable) when the budget is used up.
+    Raises `AgentFailure` when a condition needs JSON and the output is not valid JSON, or the
+    condition does not apply to its value; and (not retryable) when the budget is used up.
     """
     conditions = list(dict.fromkeys(edge.condition for edge in outgoing if edge.condition))
     try:
@@ -80,9 +84,9 @@ def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
 
 
 def held_again(conditions: Iterable[str], output: str, budget: Budget) -> Held:
-    """Which conditions hold of an output that was checked when its agent completed. One that does
-    not apply, after the agent was completed by hand, does not hold. Raises `AgentFailure` when the
-    budget is used up.
+    """Which conditions hold for an output that was checked when its agent completed. A condition
+    that does not apply does not hold: a client may have completed the agent. Raises `AgentFailure`
+    when the budget is used up.
     """
     held = dict.fromkeys(conditions, False)
     try:

@@ -1,5 +1,5 @@
-"""What an agent is given: its subtask and the outputs of the predecessors whose edges pass. It
-follows, unstored.
+"""The inputs of an agent: its subtask and the outputs of the predecessors whose edges pass. They
+are derived, not stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,9 +130,9 @@ def _passes(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an agent is given: what it is asked (`query`, whose placeholders in `missing` found
-    nothing), the outputs of its predecessors with their names and whether they are turns of its
-    thread, and the person's answer.
+    """The inputs of an agent: its `query` (the placeholders in `missing` have no value), the
+    outputs of its predecessors, with their names and whether they are turns of its thread, and the
+    person's answer.
     """
 
     query: str
@@ -150,11 +150,10 @@ class Given:
 
 
 def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budget: Budget) -> Given:
-    """What the agent is given after these turns. An output that a placeholder names is not repeated
-    after that.
+    """The inputs of the agent after these turns. An output that a placeholder names is not repeated
+    after the query.
 
-    Raises `AgentFailure` when the outputs that placeholders name are too long together, or the
-    budget is used up.
+    Raises `AgentFailure` when the named outputs are too long together, or the budget is used up.
     """
     asked = agent.query
     outputs: dict[str, list[str]] = {}
@@ -179,7 +178,7 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
 def given(
     app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False
 ) -> dict[str, str]:
-    """What each of these agents (of any sessions, one tenant) was given, by its uuid.
+    """The inputs of each of these agents (of any sessions of one tenant), by its uuid.
 
     Raises `AgentFailure` like `composed`.
     """

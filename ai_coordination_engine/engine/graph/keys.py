@@ -25,7 +25,9 @@ def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
 
 
 def counts(session: Session, agent: SessionAgent) -> bool:
-    """Whether the engine made the agent for this very session."""
+    """Whether the engine made the agent for this session, and not for an earlier one of the same
+    uuid.
+    """
     return (
         agent.ordinal is not None
         and agent.session_agent_uuid == agent_key(session, agent.ordinal)[1]
@@ -33,8 +35,8 @@ def counts(session: Session, agent: SessionAgent) -> bool:
 
 
 def family(ordinal: int) -> int:
-    """What tells the elements of one expansion of a map from all others: 0 for the agents of the
-    plan.
+    """The number that tells the elements of one expansion of a map from all others; 0 for planned
+    agents.
     """
     return ordinal // MAX_ELEMENTS
 
@@ -59,9 +61,10 @@ def counter_shard_number(edge_id: float) -> int:
 
 
 def edge_id(agent: SessionAgent | CounterShard) -> int:
-    """The name of the edges that start at an agent, or of that from a counter shard to its join.
+    """The name of the edges that start at an agent, or of the edge from a counter shard to its
+    join.
 
-    Setting an agent back renames them, so that a late worker who still releases the old ones
+    Setting an agent back renames its edges, so that a late worker that releases the old ones
     changes nothing.
     """
     if agent.ordinal is None:
@@ -82,5 +85,5 @@ def ordinal_of(edge_id: int) -> int:
 
 
 def is_handed_off(agent: SessionAgent) -> bool:
-    """Whether all that the end of the agent made ready was sent a second time in its epoch."""
+    """Whether everything that the agent's end made ready was sent again in its epoch."""
     return agent.handed_off == (agent.epoch or 0)

@@ -1,5 +1,5 @@
-"""What the open agents of a session wait for: when somebody should look at it again, and what
-nobody looks after.
+"""What the open agents of a session wait for: when the sweep should look again, and which waits
+nothing can end.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ _NAMED = 10  # of what is missing
 
 @dataclass
 class Outlook:
-    """When what is open should be looked at (epoch seconds), and what nobody looks after (in
+    """When the open agents should be looked at (epoch seconds), and which waits nothing can end (in
     words).
 
-    Nothing of either: all that is open waits for a person or a client, or nothing is open.
+    Both are empty when every open agent waits for a person or a client, or none is open.
     """
 
     times: list[float] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Outlook:
 
 
 def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: float) -> Outlook:
-    """The outlook of a session, once everything is done that could be done for it."""
+    """The outlook of a session after everything that can be done for it is done."""
     seen, later = Outlook(), now + app.settings.watch_seconds
     is_open = [each for each in agents if each.state in OPEN_AGENT_STATES]
     ordinals = {each.ordinal for each in is_open}
@@ -65,9 +65,7 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
 
 
 def _missing(agent: SessionAgent, is_open: set[int]) -> str:
-    """Whom the agent waits for though none of them is open; nothing when it waits for those that
-    are.
-    """
+    """The ended or deleted agents that this one waits for; empty when it waits for an open one."""
     if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
         before = waited_for(agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"

@@ -20,8 +20,8 @@ def of(agent: SessionAgent) -> Mapping[str, Any]:
 
 
 def policy(app: App, agent: SessionAgent) -> Policy:
-    """How often the agent is tried, or its fallback when that is its turn: its own words first,
-    then the settings.
+    """The retry policy of the agent, or of its fallback once that runs: its own values first, then
+    the settings.
     """
     given = _given_policy(agent)
     settings = app.settings
@@ -42,12 +42,14 @@ def timeout(app: App, agent: SessionAgent) -> float:
 
 
 def heartbeat(app: App, agent: SessionAgent) -> float:
-    """Within how many seconds a long job must be heard of."""
+    """The seconds within which a long job must send a heartbeat."""
     return float(_given_policy(agent).get("heartbeat_seconds", app.settings.heartbeat_seconds))
 
 
 def fallback(agent: SessionAgent) -> Mapping[str, Any] | None:
-    """The agent that runs when the attempts are used up, unless it has its turn already."""
+    """The agent that runs when the attempts are used up; None when there is none, or it runs
+    already.
+    """
     return None if agent.on_fallback else of(agent).get("fallback")
 
 

@@ -19,13 +19,13 @@ MAX_WRITTEN = 64_000_000
 
 
 class Sharing:
-    """Checks values in, however many agents of the session (named by itself, or by one of them)
-    hold each.
+    """Stores each value once, however many agents of the session hold it (named by itself, or by
+    one of them).
 
-    Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: what stands
-    in the items counts for each of them, what goes to a blob each time that it is made. `write`
-    stores the blobs; `session.has_blobs` says that there are some. An agent tells their place by
-    what it shares itself (`beside`), if that is large.
+    Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: values in
+    items count once for each item, blobs each time they are made. `write` stores the blobs;
+    `session.has_blobs` says that there are some. An agent names the place of its blobs by a shared
+    value of its own (`beside`), if that is large.
     """
 
     def __init__(

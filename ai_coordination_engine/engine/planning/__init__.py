@@ -1,1 +1,1 @@
-"""How sessions come to be: starts, forks, questions."""
+"""How sessions are created: starts, forks, questions."""

@@ -1,5 +1,5 @@
-"""Asking one agent, outside a task: a session agent of its own, on a thread that goes on from
-question to question.
+"""Asking one agent outside a task: each question gets a session agent of its own, on a thread that
+continues from question to question.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asks. Without `agent_uuid` the triage agent, or the first, is asked; old threads
-    end.
+    """A question of a user. Without `agent_uuid` the triage agent, or the first agent, is asked. A
+    thread that is too old is not continued.
     """
 
     coordination_uuid: str
@@ -191,11 +191,11 @@ def _agent_record(
 def _thread(
     question: Question, earlier: Sequence[SessionAgent], app: App
 ) -> tuple[str | None, list[int]]:
-    """The thread that the question goes on with (None: it opens one) and the ordinals of its turns,
+    """The thread that the question continues (None: a new one), and the ordinals of its turns,
     oldest first.
 
-    A name that this session has not seen becomes a new thread's. A turn that is not answered yet is
-    heard if it is answered when this question's agent runs.
+    A name that this session does not know becomes a new thread. A turn without an answer yet is
+    included if it has one when the agent of this question runs.
     """
     known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
     turns = [each for each in known if each.thread_uuid == question.thread_uuid]

@@ -1,8 +1,8 @@
-"""Forking: a new session from a point of another one. What completed before that point is taken
-over with its results, the rest is as if it had just been planned, perhaps with other input.
+"""Forking: a new session from a point of another one. Agents that completed before that point are
+copied with their results; the others are as newly planned, perhaps with other input.
 
-It is written in the order of a start: the session, which nobody sees yet and which says what it
-takes over; its agents; then it is confirmed, and everything else follows by reconciling it.
+It is written in the order of a start: first the session, which is invisible and records what it
+copies, then its agents. Then it is confirmed, and reconciling does everything else.
 """
 
 from collections import defaultdict
@@ -89,12 +89,12 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Start a session that takes over what completed in another, but for one agent and all that
-    follows from it.
+    """Start a session that copies what completed in another one, except one agent and its
+    descendants.
 
-    Changed input applies to what runs. Idempotent with a `new_session_uuid` or an idempotency key.
-    Raises `NotFound`, `BadUserInput`, or `Conflict` when the new session's uuid stands for another
-    session.
+    Changed input applies to the agents that run. Idempotent with a `new_session_uuid` or an
+    idempotency key. Raises `NotFound`, `BadUserInput`, or `Conflict` when the new session's uuid
+    belongs to another session.
     """
     source = _source(app, tenant, (coordination_uuid, session_uuid))
     agents = [each for each in agents_of(app, source) if each.sink_count != 0]

@@ -1,1 +1,1 @@
-"""What stands still and is woken later: people, long jobs, timers, and the outlook of a session."""
+"""Waits that are ended from outside or by time: people, long jobs, timers."""

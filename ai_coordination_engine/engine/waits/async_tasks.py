@@ -1,4 +1,4 @@
-"""Long jobs as those see them who do them: what became of a job, how it ends, and its heartbeat.
+"""Long jobs from the side of those who do them: their state, their end, and their heartbeat.
 
 `engine.advance.long_jobs` has the side of the agents that wait.
 """
@@ -25,9 +25,9 @@ from ai_coordination_engine.store.transitions.outcome import Rejected
 def states(
     app: App, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """What became of these long jobs, by uuid: `status`, and where there are any `ended_at`,
-    `usage`, `error`, `error_class`, `heartbeat_until`. Session runs never change; this is what has
-    happened since.
+    """The current state of these long jobs, by uuid: `status`, and where known `ended_at`, `usage`,
+    `error`, `error_class`, `heartbeat_until`. Session runs never change; later events of a job are
+    found here.
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.jobs.get_many(tenant, known, consistent=consistent)
@@ -46,10 +46,10 @@ def complete_async_task(
     """End a long job with its `result` (a text, or any JSON) or its `error`, and wake the agent
     that waits for it.
 
-    The same again, with its usage or without, is a success that changes nothing. Raises `NotFound`;
-    `Conflict` when the job has ended otherwise; `BadUserInput` for neither or both, or more than
-    `MAX_TEXT` characters. A job whose agent waits no longer (it was cancelled, or tries again) ends
-    all the same, and nothing follows.
+    Repeating the request, with or without its usage, is a success without effect. Raises
+    `NotFound`; `Conflict` when the job has ended otherwise; `BadUserInput` for neither or both, or
+    more than `MAX_TEXT` characters. When the agent no longer waits (it was cancelled, or is tried
+    again), the job ends without further effect.
     """
     status, values = _ending(result, error, usage)
     job = _find(app, tenant, async_task_uuid)
@@ -75,9 +75,7 @@ def complete_async_task(
 
 
 def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
-    """A long job is still at work: its deadline begins anew. Raises `NotFound`, or `Conflict` when
-    it has ended.
-    """
+    """Renew the deadline of a long job. Raises `NotFound`, or `Conflict` when it has ended."""
     heard_of = app.jobs.heartbeat(_find(app, tenant, async_task_uuid))
     if isinstance(heard_of, Rejected):
         raise _ended(heard_of.record, async_task_uuid)

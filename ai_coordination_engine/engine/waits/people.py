@@ -1,4 +1,4 @@
-"""What ends the wait for a person: an answer, or the time that they have for it."""
+"""How the wait for a person ends: by an answer, or when its time is over."""
 
 from typing import Any
 
@@ -53,8 +53,8 @@ def execute_for_user_input(
 
 
 def expire(app: App, agent: SessionAgent) -> None:
-    """The time for an answer is over: the agent goes on with the default one, or fails without; it
-    may be repeated.
+    """End a wait without an answer: the agent gets the default answer, or fails. May be
+    repeated.
     """
     action = _action(agent)
     key = agent.key

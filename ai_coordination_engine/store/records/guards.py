@@ -30,8 +30,8 @@ _LOOK = 25  # children read at once: one decides, and more than so many are not 
 
 @dataclass(frozen=True)
 class _Look:
-    """How many children stand in the way, whether these are all, and reservations of crashed
-    writers among them.
+    """The children that prevent a delete: how many, whether these are all, and the reservations of
+    crashed writers among them.
     """
 
     count: int
@@ -128,8 +128,8 @@ def _remove(
 
 
 def remove_blobs(repository: Repository, entity: Entity[M], record: M) -> None:
-    """Delete what a record that is gone, or going, may have stored in blobs: those of no other,
-    whatever its key.
+    """Delete the blobs of a record that is deleted or about to be. Blobs of other records are never
+    touched, whatever their keys.
     """
     if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
         prefix = blob_prefix(entity, record.partition_key, record.key, record.nonce)
@@ -137,8 +137,8 @@ def remove_blobs(repository: Repository, entity: Entity[M], record: M) -> None:
 
 
 def _may_have_stored(agent: SessionAgent) -> bool:
-    """Whether an output or an answer may lie below an agent that does not say so: they are stored
-    before the agent is written, and whoever did the one may not have come to the other.
+    """Whether an agent may have blobs that its record does not show. Outputs and answers are stored
+    before the agent is written, and a crash may come between.
     """
     is_first = agent.attempt == 1 and agent.state == "completed"
     is_answered = agent.stored("user_input") is not None or agent.state == "wait_for_user_input"
@@ -152,8 +152,8 @@ def _explain(old: Any, entity: Entity[Any], tenant: str, key: Key, conflict: str
 
 
 def _looks(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -> list[_Look]:
-    """A look at each kind of children; reservations of crashed writers are swept aside where
-    nothing else is.
+    """Look for each kind of children. When only reservations of crashed writers are found, they are
+    swept.
     """
     while True:
         looks = _look_at_all(repository, entity, tenant, key)
@@ -195,7 +195,7 @@ def _merged(looks: Sequence[_Look]) -> _Look:
 def _look(
     repository: Repository, child: Entity[Any], tenant: str, parent_key: Key, shard: int
 ) -> _Look:
-    """The children in a shard that stand in the way, or may, counted until there are `_LOOK`."""
+    """The children in a shard that prevent the delete, or may, counted up to `_LOOK`."""
     table, now = repository.table(child), repository.clock.now()
     counted, dead, starting, after = 0, list[Record](), list[Session](), None
     while True:
@@ -216,8 +216,8 @@ def _look(
 
 
 def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Session]]:
-    """Which of these are reservations whose time is over; and of which sessions their first agents
-    must be asked whether they are.
+    """Which of these records are expired reservations; and for which sessions the first agent must
+    be read to know.
     """
     over = [
         each
@@ -230,11 +230,11 @@ def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Ses
 
 
 def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> bool:
-    """Whether the record is gone: the reservation of a writer that crashed or gave up, and first
-    what hung below it.
+    """Delete the expired reservation of a writer, after everything below it. Returns whether the
+    record is gone.
 
-    The only deleter of what is unconfirmed; it may die anywhere, and be repeated. It deletes in
-    batches.
+    Only this function deletes unconfirmed records. It may die anywhere and be repeated; it deletes
+    in batches.
     """
     if record.unconfirmed is None or write_tokens.is_live(
         record.unconfirmed, repository.clock.now()
@@ -264,8 +264,8 @@ def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> 
 def remove_many(
     repository: Repository, entity: Entity[M], tenant: str, records: Sequence[M]
 ) -> None:
-    """Delete records that nobody counts or sees, 25 a request: first what is found through them
-    alone.
+    """Delete records that are not counted or visible, 25 a request. Items that are found only
+    through them are deleted first.
     """
     table = repository.table(entity)
     keys = [each.key for each in records]

@@ -1,8 +1,8 @@
 """One generic repository for the six records: every access checks the tenant, every write is
 conditional.
 
-A record of another tenant does not exist. Oversize attributes are moved to blobs when they are
-written; those of the records that come back open themselves (`store.payload`).
+A record of another tenant does not exist. Oversize attributes are written to blobs; the records
+that are returned load them on access (`store.payload`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,9 +49,9 @@ class Repository(Reads):
     ) -> M:
         """Update the record under `key`, or create it when there is none.
 
-        `parent_key` is None when the caller did not say enough to create; `condition` must hold for
-        an update, and `conflict` says what it means when it does not. Raises `NotFound`,
-        `Conflict`.
+        `parent_key` is None when the caller did not name a parent; without it nothing is created.
+        `condition` must hold for an update; `conflict` is the message when it does not. Raises
+        `NotFound`, `Conflict`.
         """
         parent = (
             self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
@@ -83,7 +83,7 @@ class Repository(Reads):
         """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent,
         fill).
 
-        Until it is filled the record is invisible; it holds its parent's delete back all the same.
+        Before it is filled the record is invisible, but it prevents the delete of its parent.
         """
         if entity.parent is None:
             return self._create_root(entity, tenant, key, content)
@@ -106,8 +106,8 @@ class Repository(Reads):
     def create_once(
         self, entity: Entity[M], tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
     ) -> M:
-        """Create an immutable record; the same content again is a success, another one raises
-        `Immutable`.
+        """Create an immutable record. Repeating it with the same content is a success; other
+        content raises `Immutable`.
         """
         try:
             return self.create(
@@ -125,7 +125,7 @@ class Repository(Reads):
     # The steps of promise P1
 
     def release(self, entity: Entity[Any], tenant: str, key: Key, reservation: str) -> None:
-        """Take an unconfirmed record back; it may be gone already."""
+        """Delete an unconfirmed record; it may be gone already."""
         table = self.table(entity)
         try:
             table.delete(tenant, key, table.model.unconfirmed == reservation)
@@ -160,7 +160,7 @@ class Repository(Reads):
             ) from refused
 
     def living_parent(self, entity: Entity[M], tenant: str, key: Key) -> M | None:
-        """The parent under `key` of a child that has just been written, or None when it is gone.
+        """The parent of a child that has just been written, or None when the parent is deleted.
 
         A delete in progress is cancelled: without its tombstone it cannot complete.
         """
@@ -333,8 +333,8 @@ class Repository(Reads):
 
 
 class _Place:
-    """Where the large values of an update go: below the very record that it is written to, which is
-    read for them unless it is `known`.
+    """Where the large values of an update go: below the record that is updated. The record is read
+    for that unless it is `known`.
     """
 
     def __init__(
@@ -361,8 +361,8 @@ class _Place:
         return condition & same(self._entity.model.nonce, self._record.nonce)
 
     def was_left(self, now: Record | None) -> bool:
-        """Whether the record was deleted meanwhile; it never comes back, so that what was put below
-        it is removed.
+        """Whether the record was deleted meanwhile. It never comes back, so blobs that were put
+        below it are removed.
         """
         seen = self._record
         if seen is None or (now is not None and now.nonce == seen.nonce):

@@ -1,9 +1,9 @@
-"""The sparse index of sessions by status: a list of the few that failed must not read the many that
+"""The sparse index of sessions by status: listing the few that failed must not read the many that
 completed.
 
 Its hash key is the tenant, the status and one of some shards, so that starts and ends of one tenant
-do not meet in one partition. What is `completed` is not in it: lists of that find it wherever they
-look.
+do not meet in one partition. `completed` sessions are not in the index; lists of them are read from
+the sessions.
 """
 
 import zlib

@@ -18,7 +18,7 @@ def new_token(now: datetime) -> str:
 
 
 def new_nonce() -> str:
-    """What tells a record from every other that ever stood, or will stand, under its key."""
+    """A value that tells a record from all others that have, had or will have its key."""
     return secrets.token_hex(8)
 
 
