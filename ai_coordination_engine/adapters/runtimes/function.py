@@ -71,7 +71,8 @@ class FunctionRuntime:
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:
-            raise invalid_output(f"{called} failed: {reason_of(error)}") from error
+            why = f"{called} failed: {reason_of(error)}, in what it returned"
+            raise invalid_output(why) from error
 
 
 def _result(returned: object) -> AgentResult:

@@ -25,6 +25,7 @@ from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, R
 
 _LOGGED = (
     "partition_key",
+    "coordination_uuid",
     "session_uuid",
     "session_agent_uuid",
     "agent_uuid",

@@ -199,6 +199,7 @@ def test_what_is_not_json_is_a_failure(
         allowed("returned"), agent_request(runtime={"name": "returned"}, input=expression)
     )
     assert failure.message.startswith(f"the function 'returned' failed: {raised}: ")
+    assert failure.message.endswith(", in what it returned")
     assert (failure.error_class, failure.retryable) == ("invalid_output", True)
 
 
@@ -208,7 +209,8 @@ def test_a_function_may_leave_its_answer_to_a_long_job(agent_request: Requests) 
     failure = failure_of(allowed("job"), agent_request(runtime={"name": "job"}, input=""))
     assert (
         failure.message
-        == "the function 'job' failed: ValueError: asyncTaskUuid must have 1 to 256 bytes"
+        == "the function 'job' failed: ValueError: asyncTaskUuid must have 1 to 256 bytes,"
+        " in what it returned"
     )
     assert failure.error_class == "invalid_output"
 

@@ -36,6 +36,19 @@ def test_a_failure_that_may_pass_is_tried_again_until_the_attempts_are_used_up(a
     assert stage.agent(session.session_uuid, "a").notes == "busy"
 
 
+def test_the_log_of_a_failure_names_all_that_a_query_for_its_session_needs(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage, session = run_one(app, failing("busy"))
+    (record,) = [each for each in caplog.records if each.message == "attempt failed"]
+    agent = stage.agent(session.session_uuid, "a")
+    named = ("partition_key", "coordination_uuid", "session_uuid", "session_agent_uuid")
+    assert {name: record.__dict__[name] for name in named} == {
+        name: getattr(agent, name) for name in named
+    }
+    assert record.__dict__["coordination_uuid"] == session.coordination_uuid
+
+
 def test_notes_of_a_success_hold_no_earlier_failure_but_its_run_does(app: App) -> None:
     stage, session = run_one(app, failing("busy", 2, retryable=True), attempts=3)
     check_promises(stage, session)
