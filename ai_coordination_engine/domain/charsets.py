@@ -12,7 +12,7 @@ _BOMS = (  # byte order marks; UTF-32 first: its little-endian one begins with t
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What these labels mean to whoever sends them: the Encoding Standard (encoding.spec.whatwg.org),
+# What these labels mean to those who send them: the Encoding Standard (encoding.spec.whatwg.org),
 # "Names and labels".
 _MEANT = {
     "iso8859-1": "cp1252",

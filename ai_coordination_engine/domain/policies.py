@@ -20,7 +20,7 @@ what was asked, an answer that cannot be used, raised by the agent itself, no an
 allowed by the settings.
 """
 
-LONGEST_RETRY_AFTER = 86_400.0  # seconds; whoever asks for more is asked again after a day
+LONGEST_RETRY_AFTER = 86_400.0  # seconds; a longer wait is cut to a day
 # of the wait, taken off at random, so that those who failed together do not return together
 JITTER = 0.25
 

@@ -126,7 +126,7 @@ class Policy(Shape):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        """A null would look like a value to whoever merges policies."""
+        """A null would look like a value when policies are merged."""
         for name in type(self).model_fields:
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{to_camel(name)} is null; leave it out")

@@ -271,7 +271,7 @@ def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
         case Phase.BACKOFF:
             timers.wake_at(app, agent, agent.not_before)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            pass  # whoever ends the last of them sends a message, or skips it
+            pass  # the end of the last of them sends a message, or skips this one
         case Phase.EXECUTING | Phase.ACTING | Phase.PAUSED | Phase.BY_HAND | Phase.ENDED:
             pass
         case never:

@@ -131,7 +131,7 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
         case Phase.MAP_EXPANDING:
             _go_on_with_map(app, agent)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            pass  # whoever ends the last of them sends a message, or skips it
+            pass  # the end of the last of them sends a message, or skips this one
         case Phase.READY | Phase.BY_HAND:
             pass  # another tenant's message, or a client's own agent
         case never:
@@ -250,7 +250,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         chain.run_alone()
     result = _earlier_result(app, agent)
     if result is None:
-        # whoever parked it may have died before it saw that
+        # the worker that parked it may have died before it saw that
         return _abandon(app, agent, lease, chain) if ending.is_over(app, agent) else None
     if (why := why_not_resumed(agent)) is not None:
         return _dead_letter(app, agent, lease, chain, why)

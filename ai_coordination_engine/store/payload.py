@@ -25,7 +25,7 @@ class BlobReference:
 
 
 class HasPayloads(Protocol):
-    """What a payload, and whoever reads many of them, needs of a record."""
+    """What a payload, and a reader of many payloads, needs of a record."""
 
     attribute_values: dict[str, Any]
 

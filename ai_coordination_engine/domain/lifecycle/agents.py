@@ -32,7 +32,7 @@ WAIT = ("inbox", "waits_since", "due_at")
 ELSEWHERE = ("async_task_uuid", "acting", "resumed")
 """An attempt that goes on without its worker: in a long job, or in its action function."""
 STANDING = (*WAIT, *ELSEWHERE, "not_before")
-"""Why an agent does not run, though its turn has come."""
+"""Why an agent does not run although its predecessors have ended."""
 LEASE = ("lease_until", "lease_token")
 ATTEMPT = (*LEASE, *ELSEWHERE, "due_at")
 TIMES = ("started_at", "ended_at")
@@ -47,7 +47,7 @@ _UNHELD = (INITIAL, PENDING, WAITING)
 SATISFIED = (absent("still_needed") & equals("in_degree", 0) & absent("unsatisfied")) | UpTo(
     "still_needed", 0
 )
-"""Enough predecessors are through."""
+"""Enough predecessors have completed."""
 _NOTHING_ELSE = absent("run_uuid", "awaits_user", "paused")
 _READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", NOW))
 _BY_HOLDER = unchanged("run_uuid", "lease_token") & Exists("lease_until")
@@ -90,7 +90,7 @@ CLAIM = Transition(
 )
 CLAIM_AS_READ = Transition(
     "claim_as_read",
-    "who made it ready takes its attempt",
+    "the worker that made it ready takes its next attempt",
     (INITIAL, PENDING),
     EXECUTING,
     _READY & unchanged("epoch"),
@@ -98,7 +98,7 @@ CLAIM_AS_READ = Transition(
 )
 FINISH_LAST_EDGE_AND_CLAIM = Transition(
     "finish_last_edge_and_claim",
-    "the only predecessor ends, and its worker takes the attempt, in one write",
+    "its only predecessor has ended, and the same worker takes the attempt, in one write",
     (INITIAL,),
     EXECUTING,
     Contains("unfinished", EDGE) & equals("in_degree", 1) & absent("unsatisfied") & _NOTHING_ELSE,
@@ -114,7 +114,7 @@ TAKE_OVER = Transition(
 )
 GIVE_BACK = Transition(
     "give_back",
-    "the attempt before has a result: it is the current one again",
+    "the attempt before this one has a result and becomes the current one again",
     _HELD,
     None,
     _BY_HOLDER,
@@ -123,23 +123,25 @@ GIVE_BACK = Transition(
 RENEW = Transition("renew", "the lease runs from now on", _HELD, None, _BY_HOLDER)
 FENCE = Transition(
     "fence",
-    "an expired lease is taken: its worker ends nothing any more",
+    "an expired lease is taken, so that its worker can no longer end the attempt",
     OPEN_AGENT_STATES,
     None,
     unchanged("state", "run_uuid") & _EXPIRED & absent("paused"),
 )
 RESUME_ATTEMPT = Transition(
     "resume_attempt",
-    "a worker goes on with an attempt that has its result",
+    "a worker resumes an attempt that has its result",
     (PENDING,),
     None,
     unchanged("run_uuid") & absent("paused") & (absent("lease_until") | _EXPIRED),
     ("not_before",),
 )
 EXPIRE_LEASE = Transition(
-    "expire_lease", "the holder met an error: the lease has expired now", _HELD, None, _BY_HOLDER
+    "expire_lease", "the holder met an error and expires its lease now", _HELD, None, _BY_HOLDER
 )
-ACT = Transition("act", "it has answered: its action function begins", _HELD, PENDING, _BY_HOLDER)
+ACT = Transition(
+    "act", "it has answered, and its action function begins", _HELD, PENDING, _BY_HOLDER
+)
 ACT_LATER = Transition(
     "act_later",
     "its action function failed and begins again later",
@@ -165,11 +167,11 @@ WAIT_FOR_JOB = Transition(
     ("lease_until",),
 )
 DEFER = Transition(
-    "defer", "the long job was heard of", _ANY, None, unchanged("async_task_uuid", "due_at")
+    "defer", "its long job has sent a heartbeat", _ANY, None, unchanged("async_task_uuid", "due_at")
 )
 EXPAND = Transition(
     "expand",
-    "a map waits for its elements; the claim was no attempt",
+    "a map begins to wait for its elements; the claim does not count as an attempt",
     _HELD,
     PENDING,
     _BY_HOLDER,
@@ -190,12 +192,14 @@ TAKE_BACK = Transition(
     absent("lease_until", "attempt"),
 )
 COMPLETE = Transition(
-    "complete", "its attempt ends well", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS
+    "complete", "its attempt has succeeded", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS
 )
-FAIL = Transition("fail", "its attempt fails for good", _HELD, FAILED, _BY_HOLDER, _ENDS)
+FAIL = Transition(
+    "fail", "its attempt has failed, and no other follows", _HELD, FAILED, _BY_HOLDER, _ENDS
+)
 FAIL_POISONED = Transition(
     "fail_poisoned",
-    "nobody can work off its message, and nobody has begun anything since it was read",
+    "its message cannot be handled, and nothing has begun since it was read",
     OPEN_AGENT_STATES,
     FAILED,
     unchanged("state", "epoch", "run_uuid", *LEASE),
@@ -229,7 +233,7 @@ ANSWER = Transition(
 )
 ANSWER_BY_DEFAULT = Transition(
     "answer_by_default",
-    "no answer came, and there is a default one",
+    "no answer came in time; the default answer is used",
     (WAITING,),
     PENDING,
     equals("partition_key", TENANT) & unchanged("nonce", "due_at"),
@@ -237,7 +241,7 @@ ANSWER_BY_DEFAULT = Transition(
 )
 FAIL_WAITING = Transition(
     "fail_waiting",
-    "no answer came, and there is no default one",
+    "no answer came in time, and there is no default answer",
     (WAITING,),
     FAILED,
     unchanged("due_at"),
@@ -253,7 +257,7 @@ CANCEL = Transition(
 )
 ABANDON = Transition(
     "abandon",
-    "its session has ended without it, and nobody holds it",
+    "its session has ended, and nobody holds it",
     OPEN_AGENT_STATES,
     AgentState.SKIPPED,
     _UNTIL_EPOCH & unchanged("run_uuid", "lease_until"),
@@ -261,7 +265,7 @@ ABANDON = Transition(
 )
 CLOSE = Transition(
     "close",
-    "the runs of an agent that was ended are recorded",
+    "it was ended, and its runs are recorded now",
     TERMINAL_AGENT_STATES,
     None,
     unchanged("state", "run_uuid", "epoch"),
@@ -280,11 +284,11 @@ PAUSE_ELEMENT = Transition(
     "pause_element", "its map is paused", _UNHELD, None, absent("lease_until")
 )
 UNPAUSE = Transition(
-    "unpause", "its session is not paused any more", _ANY, None, unchanged("paused"), ("paused",)
+    "unpause", "its session is no longer paused", _ANY, None, unchanged("paused"), ("paused",)
 )
 ADOPT = Transition(
     "adopt",
-    "its session is set back; it is taken along as it is",
+    "its session is set back, and it is kept as it is",
     _ANY,
     None,
     unchanged("state", "run_uuid") & _BEFORE_EPOCH,
@@ -299,7 +303,7 @@ RESET = Transition(
 )
 REFILL = Transition(
     "refill",
-    "the session is set back: a counter shard is written anew, once an epoch",
+    "its session is set back, and a counter shard is written anew, once in each epoch",
     _ANY,
     None,
     _BEFORE_EPOCH,
@@ -315,8 +319,7 @@ OPEN_BY_HAND = Transition(
 )
 END_BY_HAND = Transition(
     "end_by_hand",
-    "a client ends it; the attempt that may be running ends nothing, and its run is still to be"
-    " recorded",
+    "a client ends it; a running attempt can no longer end it, and its run is still to be recorded",
     (*OPEN_AGENT_STATES, TARGET),
     TARGET,
     None,

@@ -31,27 +31,25 @@ class Phase(StrEnum):
 
 
 MEANINGS: Mapping[Phase, str] = {
-    Phase.WAITING_FOR_PREDECESSORS: "some predecessors that it needs have not ended",
-    Phase.UNSATISFIED: "it can never run; whoever sees that skips it",
-    Phase.READY: "whoever gets its message claims it",
-    Phase.ASKING: "its turn has come; whoever gets its message asks its person",
+    Phase.WAITING_FOR_PREDECESSORS: "it waits for predecessors that have not ended",
+    Phase.UNSATISFIED: "it can never run; the next worker that reads it skips it",
+    Phase.READY: "it can run; the worker that gets its message claims it",
+    Phase.ASKING: "it can run and needs a person; its next message asks them",
     Phase.BACKOFF: "its attempt, or its action function, failed; the next begins at `not_before`",
     Phase.EXECUTING: "a worker holds the lease of its attempt",
     Phase.ACTING: "it has answered, and a worker holds the lease of its action function",
-    Phase.ACTION_DUE: "it has answered, and nobody runs its action function; its message does",
+    Phase.ACTION_DUE: "it has answered, but its action function does not run; its message runs it",
     Phase.LEASE_EXPIRED: (
-        "the worker of its attempt died, or a backend refused it; its message takes over"
+        "the worker of its attempt died, or a backend refused a request; its message takes over"
     ),
-    Phase.WAITING_FOR_JOB: (
-        "its attempt goes on elsewhere until `completeAsyncTask`, or until no heartbeat comes"
-    ),
+    Phase.WAITING_FOR_JOB: ("it waits for `completeAsyncTask`, as long as heartbeats come in time"),
     Phase.MAP_EXPANDING: (
-        "it is a map whose elements are not all written and enqueued; its message goes on"
+        "it is a map whose elements are not all written and enqueued; its message continues that"
     ),
-    Phase.WAITING_FOR_ELEMENTS: "it is a map, and some of its elements have not ended",
+    Phase.WAITING_FOR_ELEMENTS: "it is a map that waits for its elements",
     Phase.WAITING_FOR_PERSON: "it is in an inbox until `executeForUserInput`, or until `due_at`",
-    Phase.PAUSED: "the session is paused; nothing begins",
-    Phase.BY_HAND: "a client says that it runs; the engine holds no lease",
+    Phase.PAUSED: "its session is paused; it does not run",
+    Phase.BY_HAND: "a client has set it to `executing`; no worker holds a lease",
     Phase.ENDED: "its state is final",
 }
 

@@ -25,7 +25,7 @@ from ai_coordination_engine.domain.statuses import (
 # What transitions clear. An attribute that is new belongs into one of these.
 
 RESERVATION = ("unconfirmed",)
-"""Whoever has seen agents of a session begin or end says that its start is confirmed."""
+"""A write that has seen agents of a session begin or end also confirms its start."""
 WATCH = ("watch", "watch_at")
 PAUSED = ("pause_token", "paused_from")
 SINKS = ("upstream_failed", "has_result", "open_sinks")
@@ -56,18 +56,18 @@ _ENDS = (*WATCH, *RESERVATION)
 # Its start
 
 RESERVE = StatusTransition(
-    "reserve", "a start, or a fork, writes it unconfirmed", _ANY, None, absent("session_uuid")
+    "reserve", "a start or a fork writes it unconfirmed", _ANY, None, absent("session_uuid")
 )
 JOIN = StatusTransition(
     "join",
-    "an equal start takes part in one that may have died",
+    "an equal start joins one that may have died",
     _ANY,
     None,
     unchanged("unconfirmed"),
 )
 CONFIRM_BEGUN = StatusTransition(
     "confirm_begun",
-    "its first agent has confirmed it: its own row says so, too",
+    "its first agent has confirmed it, and its own row now says so too",
     _ANY,
     None,
     _SAME_RECORD & absent("incarnation"),
@@ -75,7 +75,7 @@ CONFIRM_BEGUN = StatusTransition(
 )
 CONFIRM = StatusTransition(
     "confirm",
-    "its agents are all written, by an equal start or a fork: it becomes visible",
+    "an equal start or a fork has written all its agents, and it becomes visible",
     _ANY,
     None,
     Exists("unconfirmed") & _SAME_RECORD & absent("deleting"),
@@ -83,21 +83,21 @@ CONFIRM = StatusTransition(
 )
 TAKE_BACK = StatusTransition(
     "take_back",
-    "a start is given up: its reservation ends, unless its first agent was faster",
+    "a start is given up: its reservation expires, unless its first agent was written before",
     _ANY,
     None,
     _SAME_RECORD & Exists("unconfirmed"),
 )
 PUT_BACK = StatusTransition(
     "put_back",
-    "a start is given up that was swept meanwhile: its reservation is there again, and has ended",
+    "a start is given up after it was swept: its reservation is written again, expired",
     _ANY,
     None,
     absent("session_uuid"),
 )
 LEAVE_STRAYS = StatusTransition(
     "leave_strays",
-    "a start is given up whose key another session has: there may be agents that do not count",
+    "a start is given up, and another session has its key: agents that do not count may be left",
     _ANY,
     None,
     _SAME_RECORD,
@@ -152,11 +152,11 @@ FAIL = StatusTransition(
     RESERVATION,
 )
 AGENTS_ENDED = StatusTransition(
-    "agents_ended", "its agents are ended, too", TERMINAL_SESSION_STATUSES, None, _AS_SEEN
+    "agents_ended", "its agents are ended too", TERMINAL_SESSION_STATUSES, None, _AS_SEEN
 )
 AGENTS_ENDED_FOR_GOOD = StatusTransition(
     "agents_ended_for_good",
-    "its agents are ended, too, and nothing in it needs the sweep",
+    "its agents are ended too, and nothing in it needs the sweep",
     TERMINAL_SESSION_STATUSES,
     None,
     _AS_SEEN & unchanged("watch_at") & NOT_KEPT,
@@ -190,7 +190,7 @@ PAUSE = StatusTransition(
 )
 RESUME = StatusTransition(
     "resume",
-    "a person lets it go on, with the status that it had",
+    "a person resumes it, with the status that it had",
     (PAUSED_STATUS,),
     Given("paused_from"),
     unchanged("paused_from", "nonce"),
@@ -198,7 +198,7 @@ RESUME = StatusTransition(
 )
 NOTE = StatusTransition(
     "note",
-    "it remembers a request that had nothing to do",
+    "a request that had nothing to do is remembered",
     _ANY,
     None,
     unchanged("status", "epoch", "nonce"),
@@ -214,7 +214,7 @@ SET_BACK = StatusTransition(
 )
 RESTARTED = StatusTransition(
     "restarted",
-    "its agents are set back: it goes on",
+    "its agents are set back, and it runs again",
     (IN_TRANSIT,),
     SessionStatus.IN_PROGRESS,
     Exists("restart") & unchanged("epoch", "nonce"),
@@ -233,16 +233,16 @@ SET_BY_HAND = StatusTransition(
 # When the sweep looks at it
 
 LOOK_AT = StatusTransition(
-    "look_at", "the sweep looks at it, or sooner", OPEN_SESSION_STATUSES, None
+    "look_at", "the sweep is to look at it then or sooner", OPEN_SESSION_STATUSES, None
 )
 LOOK_AT_LASTING = StatusTransition(
     "look_at_lasting",
-    "the sweep looks at it, or sooner, also once it has ended: a question outlives it",
+    "the sweep is to look at it then or sooner, even after its end: a question outlives it",
     (*OPEN_SESSION_STATUSES, *_ENDED_LASTING),
     None,
 )
 LOOK_AGAIN = StatusTransition(
-    "look_again", "the sweep looks at it next", _ANY, None, Exists("session_uuid")
+    "look_again", "the sweep is to look at it next", _ANY, None, Exists("session_uuid")
 )
 LOOK_NO_MORE = StatusTransition(
     "look_no_more",

@@ -131,7 +131,7 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
 
 
 def _explain(key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
-    """Raises `Conflict`, unless the same request was just made by somebody else."""
+    """Raises `NotFound` or `Conflict`, unless somebody else has just made the same request."""
     if old is None:
         raise SESSION.missing(key)
     if not _is_under_way(old, restart):

@@ -65,7 +65,9 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
 
 
 def _missing(agent: SessionAgent, is_open: set[int]) -> str:
-    """The ended or deleted agents that this one waits for; empty when it waits for an open one."""
+    """In words: the ended or deleted predecessors that the agent still waits for, or "nobody".
+    Empty when its wait can end.
+    """
     if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
         before = waited_for(agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"

@@ -78,7 +78,7 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
         SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce
     )
     timers.keep_watching(app, waiting)
-    # where the person was faster, whoever wrote their answer down may have died there
+    # when the person was faster, the process that stored their answer may have died there
     agent = app.agents.answer(waiting, stored_values, by_default=True).record
     if agent is not None and agent.state == "pending":
         app.queue.send([wake(agent)])

@@ -88,7 +88,7 @@ def serving(
         app = replace(
             bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list
         )
-        if data_dir:  # locked by this process: whoever held a lease before it started is dead
+        if data_dir:  # locked by this process: every earlier holder of a lease is dead
             app = replace(app, alone_since=app.clock.now().timestamp())
         app, worker = LocalWorker.of(app)
         worker.start()
