@@ -6,6 +6,8 @@ camelCase. Keys that the schema does not know are data: kept and returned byte f
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from math import isfinite
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -267,15 +269,27 @@ def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
         return adapter.validate_python(value)
     except ValidationError as error:
         problems = "; ".join(
-            f"{_path(name, problem['loc'])}: {_words(problem['type'], problem['msg'])}"
+            f"{_path(name, problem['loc'])}: {_words(problem)}"
             for problem in error.errors(include_url=False)[:5]
         )
         raise BadUserInput(f"{problems}.") from error
 
 
-def _words(kind: str, message: str) -> str:
+def _words(problem: Mapping[str, Any]) -> str:
     """What is wrong in words of JSON; the library's are those of Python."""
-    return _WRONG.get(kind) or _PREAMBLE.sub(lambda found: "must " if found[1] else "", message)
+    wrong = _WRONG.get(problem["type"])
+    if wrong is None:
+        return _PREAMBLE.sub(lambda found: "must " if found[1] else "", problem["msg"])
+    if problem["type"] != "missing":
+        return wrong
+    return wrong + _misspelt(str(problem["loc"][-1]), problem["input"])
+
+
+def _misspelt(missing: str, given: object) -> str:
+    """Words on the key that was given in place of the missing one, if one of the first is close."""
+    keys = [str(key)[:100] for key in islice(given, 20)] if isinstance(given, dict) else []
+    close = get_close_matches(missing, keys, n=1)
+    return f'; the key "{close[0]}" is not read' if close else ""
 
 
 def _path(name: str, location: tuple[int | str, ...]) -> str:

@@ -243,6 +243,12 @@ def test_a_message_does_not_repeat_a_secret() -> None:
         ("a", r"^agents: "),
         ([None], r"^agents\[0\]: "),
         ([{}], r"^agents\[0\].agentUuid: is needed\.$"),
+        ([{"name": "a"}], r"^agents\[0\].agentUuid: is needed\.$"),
+        (
+            [{"agentUUid": "a"}],
+            r'^agents\[0\].agentUuid: is needed; the key "agentUUid" is not read\.$',
+        ),
+        ([{"agent": "a"}], r'^agents\[0\].agentUuid: is needed; the key "agent" is not read\.$'),
         ([{"agentUuid": ""}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": "x" * 257}], r"^agents\[0\].agentUuid: "),
         ([{"agentUuid": 5}], r"^agents\[0\].agentUuid: "),
