@@ -48,9 +48,11 @@ class Found:
 
     def is_exact(self, expected: "Outcomes") -> bool:
         """Whether each agent has ended as its plan says: what a fork takes over may have ended
-        after a failure.
+        after a failure, also of elements of a map, which it leaves behind.
         """
-        is_plain = {state for each in expected.states.values() for state in each} == {"completed"}
+        planned = {state for each in expected.states.values() for state in each}
+        elements = {state for each in expected.elements.values() for state in each}
+        is_plain = planned | elements == {"completed"}
         controlled = self.again or self.cut or self.deleted
         return expected.exact and not controlled and (is_plain or not self.is_fork)
 
