@@ -3,6 +3,7 @@ section 5.7).
 """
 
 import hashlib
+import json
 import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -45,6 +46,13 @@ def new_uuid(now: datetime) -> str:
     microseconds = (now - _EPOCH) // timedelta(microseconds=1)
     milliseconds, rest = divmod(microseconds, 1000)
     return _uuid7(milliseconds, (rest * 2**12 // 1000) << 62 | secrets.randbits(62))
+
+
+def derived_uuid(instant: datetime, *names: str) -> str:
+    """The uuid of what the names stand for, at `instant`: the same names give the same one."""
+    digest = hashlib.sha256(json.dumps(names).encode()).digest()
+    milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
+    return _uuid7(milliseconds, int.from_bytes(digest[:10], "big") >> 6)
 
 
 def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:

@@ -20,6 +20,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write,
     write_error,
 )
+from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
 from ai_coordination_engine.settings import Settings, keep_loopback_from_proxies, unknown_variables
 
 # A command imports what carries it out when it runs, so that help is quick: moto and uvicorn take
@@ -60,6 +61,7 @@ app.command(examples)
 app.command(tables)
 app.command(dlq)
 app.command(schema)
+app.command(schedule)
 
 
 @app.command

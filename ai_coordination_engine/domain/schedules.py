@@ -1,0 +1,161 @@
+"""When a schedule fires: its times within its window, which of those that were missed are made up
+for, and the uuid of the session that each of them starts. Pure.
+
+All instants are aware; those that are answered are in UTC. Nothing fires before 1970 or after 2199.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR
+from ai_coordination_engine.domain.ids import derived_uuid
+from ai_coordination_engine.domain.schedule_expressions import Times, parse
+from ai_coordination_engine.domain.timezones import zone_named
+from ai_coordination_engine.errors import BadUserInput
+
+DEFAULT_TIMEZONE = "UTC"
+CATCHUP_WINDOW = 60  # seconds, where a schedule does not say
+MAX_CATCHUP_WINDOW = 366 * 86_400  # seconds
+MAX_JITTER = 86_400  # seconds
+MAX_UPCOMING = 100  # times of one request
+MAX_BACKFILL = 1_000  # times of one request
+
+_TICK = timedelta(microseconds=1)
+_BEGINNING = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_END = datetime(LAST_YEAR, 12, 31, 23, 59, tzinfo=UTC)
+
+
+class ScheduleKey(NamedTuple):
+    """What tells a schedule from all others: clients may use a uuid again, below another task."""
+
+    partition_key: str
+    task_uuid: str
+    schedule_uuid: str
+
+
+class CatchUp(NamedTuple):
+    """What is to be done after an outage: the next time to fire, overdue or not (None: there is
+    none left), and how many before it are missed for good.
+    """
+
+    following: datetime | None
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """The times of a schedule, from `start_at` to `end_at`, both included."""
+
+    times: Times
+    zone: ZoneInfo
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+
+    @classmethod
+    def of(
+        cls,
+        schedule: str,
+        *,
+        created_at: datetime,
+        timezone: str | None = None,
+        start_at: datetime | None = None,
+        end_at: datetime | None = None,
+    ) -> "Timetable":
+        """The timetable of a record. A rate counts from `start_at`, else from the second of
+        `created_at`; times before that count too, for a backfill. Raises `BadUserInput`.
+        """
+        zone = zone_named(DEFAULT_TIMEZONE if timezone is None else timezone)
+        if start_at and end_at and end_at < start_at:
+            raise BadUserInput(
+                f"endAt {end_at.isoformat()} is before startAt {start_at.isoformat()}."
+            )
+        origin = start_at or created_at.replace(microsecond=0)
+        return cls(parse(schedule, zone, origin.astimezone(UTC)), zone, start_at, end_at)
+
+    def after(self, instant: datetime) -> Iterator[datetime]:
+        """The times after `instant`, in order, each once."""
+        for each in self.times.after(self._from(instant)):
+            if each > self._until(_END):
+                return
+            yield each
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first time after `instant`."""
+        return next(self.after(instant), None)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """How many times are after `after` and not after `until`.
+
+        Bounded work: a step a day of the calendar, however often the schedule fires.
+        """
+        first, last = self._from(after), self._until(until)
+        return self.times.count(first, last) if first < last else 0
+
+    def upcoming(self, instant: datetime, limit: int) -> list[str]:
+        """The next times after `instant`, ISO 8601 with the zone's offset; at most
+        `MAX_UPCOMING`.
+        """
+        times = islice(self.after(instant), max(0, min(limit, MAX_UPCOMING)))
+        return [each.astimezone(self.zone).isoformat() for each in times]
+
+    def catch_up(self, after: datetime, now: datetime, window_seconds: int) -> CatchUp:
+        """What to fire next when the times up to `after` are dealt with: those that have been due
+        for longer than the window are missed.
+
+        This is for what nothing was sent for: with a window of 0 a message that comes a second
+        late would be missed, too.
+        """
+        since = max(after, now - timedelta(seconds=window_seconds) - _TICK)
+        return CatchUp(self.next_after(since), self.count(after, since))
+
+    def backfill(self, first: datetime, last: datetime, now: datetime) -> list[datetime]:
+        """The times from `first` to `last`, both included. Raises `BadUserInput` when that is not
+        in the past, or too much for one request.
+        """
+        if not first <= last <= now:
+            raise BadUserInput(
+                "from and to name a range of the past; from is not after to, and to is not in the"
+                " future."
+            )
+        number = self.count(first - _TICK, last)
+        if number > MAX_BACKFILL:
+            raise BadUserInput(
+                f"The range has {number} times; a backfill takes at most {MAX_BACKFILL}. Choose a"
+                " shorter range."
+            )
+        return list(islice(self.after(first - _TICK), number))
+
+    def _from(self, instant: datetime) -> datetime:
+        instant = max(instant, _BEGINNING)
+        before_start = max(self.start_at or _BEGINNING, _BEGINNING) - _TICK
+        return min(max(instant, before_start), _END).astimezone(UTC)
+
+    def _until(self, instant: datetime) -> datetime:
+        return min(instant, self.end_at or _END, _END).astimezone(UTC)
+
+
+def jittered(key: ScheduleKey, nominal: datetime, jitter_seconds: int) -> datetime:
+    """When a nominal time fires: up to `jitter_seconds` later, always the same for that time."""
+    digest = hashlib.sha256("\n".join([*key, _written(nominal)]).encode()).digest()
+    return nominal + timedelta(seconds=int.from_bytes(digest[:8], "big") % (jitter_seconds + 1))
+
+
+def session_uuid_of(key: ScheduleKey, nominal: datetime) -> str:
+    """The uuid of the session that a nominal time starts: whoever fires it again finds it."""
+    return derived_uuid(nominal, *key, _written(nominal))
+
+
+def _written(nominal: datetime) -> str:
+    return nominal.astimezone(UTC).isoformat()
+
+
+def check_number(name: str, value: int, least: int, most: int) -> int:
+    """`value` when it is within the limits; raises `BadUserInput` that names them."""
+    if not least <= value <= most:
+        raise BadUserInput(f"{name} is {value}; it takes {least} to {most}.")
+    return value

@@ -1,0 +1,33 @@
+"""`ace schedule preview`: when a schedule would fire."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from ai_coordination_engine.domain.schedules import DEFAULT_TIMEZONE, MAX_UPCOMING, Timetable
+from ai_coordination_engine.entrypoints.cli.output import write
+
+schedule = App(name="schedule", help="Schedules: expressions of when a task starts.")
+
+
+@schedule.command
+def preview(
+    expression: Annotated[
+        str, Parameter(help='Such as "0 9 * * MON-FRI", "cron(0 9 ? * 2-6 *)" or "rate(1 day)".')
+    ],
+    *,
+    timezone: Annotated[
+        str, Parameter(help="IANA name of the time zone, such as Europe/Berlin.")
+    ] = DEFAULT_TIMEZONE,
+    limit: Annotated[
+        int, Parameter(help="How many times to print.", validator=Number(gte=1, lte=MAX_UPCOMING))
+    ] = 10,
+) -> None:
+    """Print the next times of an expression, with the offset of the time zone. A rate counts from
+    now.
+    """
+    now = datetime.now(UTC)
+    times = Timetable.of(expression, timezone=timezone, created_at=now).upcoming(now, limit)
+    write("\n".join(times) or "It does not fire any more.")
