@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ai_coordination_engine.domain.schedules import (
@@ -417,6 +417,7 @@ CHANGES = st.sampled_from(
 )
 
 
+@example("30 2 * * *", (BERLIN, at("2026-10-25T01:00")), 0, 1)  # the second 02:07 to 03:07
 @given(CRONS, CHANGES, st.integers(-36, 36), st.integers(1, 72))
 def test_counting_agrees_with_going_through_a_change_of_the_clock(
     schedule: str, change: tuple[str, datetime], hours: int, length: int

@@ -50,22 +50,6 @@ def test_help_loads_nothing_heavy() -> None:
     assert heavy & set(loaded) == set()
 
 
-def test_a_schedule_is_previewed_with_the_offset_of_its_zone() -> None:
-    done = ace("schedule", "preview", "cron(0 9 1 1 ? 2190-2199)", "--timezone", "Europe/Berlin")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == [f"{year}-01-01T09:00:00+01:00" for year in range(2190, 2200)]
-    one = ace("schedule", "preview", "at(2190-07-01T09:00)", "--limit", "1")
-    assert one.stdout == "2190-07-01T09:00:00+00:00\n"
-    over = ace("schedule", "preview", "at(1990-07-01T09:00)")
-    assert (over.returncode, over.stdout) == (0, "It does not fire any more.\n")
-
-
-def test_a_wrong_schedule_is_wrong_input() -> None:
-    done = ace("schedule", "preview", "61 9 * * *")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("schedule '61 9 * * *': the minute is '61'; it takes 0-59")
-
-
 def test_version() -> None:
     from ai_coordination_engine import __version__
 
