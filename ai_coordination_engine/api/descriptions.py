@@ -131,7 +131,14 @@ FIELDS: Mapping[str, str] = {
     ),
     # Schedules
     "schedule": "When it fires: an expression such as `rate(1 day)`.",
-    "TaskScheduleType.status": "One of initial, active, paused, completed.",
+    "TaskScheduleType.status": (
+        "One of initial, active, paused, completed. It fires while it is active."
+    ),
+    "TaskScheduleType.taskQuery": (
+        "What its sessions are asked: a text, or a JSON object; null: the task's own."
+    ),
+    "TaskScheduleType.inputFiles": "Files or references that its sessions hand to their agents.",
+    "TaskScheduleType.userId": "On whose behalf its sessions start; null when nobody was named.",
     # Sessions
     "SessionType.status": (
         "One of initial, dispatched, in_progress, active, in_transit, paused, completed, failed, "
@@ -272,7 +279,12 @@ ARGUMENTS: Mapping[str, str] = {
     "insertUpdateTaskSchedule.coordinationUuid": (
         "The coordination of the task; needed to create a schedule."
     ),
-    "insertUpdateTaskSchedule.status": "One of initial, active, paused, completed.",
+    "insertUpdateTaskSchedule.status": (
+        "One of initial (default), active, paused, completed. It fires while it is active."
+    ),
+    "insertUpdateTaskSchedule.taskQuery": (
+        "What its sessions are asked; left out, the task's `initialTaskQuery`."
+    ),
     "insertUpdateSession.taskUuid": "The task to which the session belongs.",
     "insertUpdateSession.status": "One of the statuses of a session. A final one never changes.",
     "insertUpdateSessionAgent.coordinationUuid": (

@@ -22,6 +22,8 @@ from ai_coordination_engine.store.records import entities
 _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
+    Kind.FLAG: graphene.Boolean,
+    Kind.MOMENT: graphene.DateTime,
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: lambda **given: graphene.List(JSONCamelCase, **given),
 }

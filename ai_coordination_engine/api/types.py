@@ -100,6 +100,8 @@ def part_id() -> graphene.Field:
 _PLAIN: Mapping[Kind, object] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
+    Kind.FLAG: graphene.Boolean,
+    Kind.MOMENT: graphene.DateTime,
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: graphene.List(JSONCamelCase),
 }

@@ -16,6 +16,8 @@ class Kind(Enum):
 
     TEXT = "a text"
     WHOLE = "a whole number"
+    FLAG = "true or false"
+    MOMENT = "a moment"
     JSON = "any JSON"
     JSON_LIST = "a list of any JSON"
 
@@ -76,6 +78,47 @@ TASK_SCHEDULE = (
     Field("schedule_uuid"),
     Field("coordination_uuid", filter=Filter.EQUALS),
     Field("schedule", plain=True, never_empty=True),
+    Field(
+        "timezone",
+        plain=True,
+        never_empty=True,
+        words="The IANA name of the zone in which its times are local; `UTC` by default.",
+    ),
+    Field(
+        "start_at",
+        Kind.MOMENT,
+        words="It fires from then on, in whole seconds; also what a rate counts from.",
+    ),
+    Field("end_at", Kind.MOMENT, words="It does not fire after that."),
+    Field(
+        "jitter_seconds",
+        Kind.WHOLE,
+        words="Each time fires up to so many seconds later: 0 (default) to 86,400.",
+    ),
+    Field(
+        "overlap_policy",
+        words="What becomes of a time that comes while a session of it has not ended: `skip`"
+        " (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`.",
+    ),
+    Field(
+        "catchup_window_seconds",
+        Kind.WHOLE,
+        words="Times that were missed are made up for when they are no older: 60 by default; 0:"
+        " never.",
+    ),
+    Field(
+        "max_runs",
+        Kind.WHOLE,
+        words="It is `completed` after so many sessions; no limit by default.",
+    ),
+    Field(
+        "pause_on_failure",
+        Kind.FLAG,
+        words="Whether it is `paused` when a session of it fails; false by default.",
+    ),
+    Field("task_query"),
+    Field("input_files", Kind.JSON_LIST),
+    Field("user_id", plain=True),
     Field("status", filter=Filter.ONE_OF, filtered_as="statuses"),
     UPDATED_BY,
 )

@@ -35,6 +35,17 @@ class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
         projection = AllProjection()
 
 
+class TaskSchedulesToFire(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """Active schedules by the time at which they fire next; sparse."""
+
+    fire = UnicodeAttribute(hash_key=True)
+    fire_at = NumberAttribute(range_key=True)
+
+    class Meta:
+        index_name = "to_fire"
+        projection = IncludeProjection(["partition_key", "next_fire_at", "revision"])
+
+
 class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
     """All sessions of a tenant, in order of creation: one write for each, for what changes of a row
     is not in it.

@@ -21,6 +21,7 @@ from ai_coordination_engine.store.indexes import (
     SessionsToWatch,
     TasksByTenant,
     TaskSchedulesByTenant,
+    TaskSchedulesToFire,
 )
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
 from ai_coordination_engine.store.payload import Payload
@@ -86,8 +87,41 @@ class TaskSchedule(Record):
     schedule_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
     schedule = UnicodeAttribute(null=True)
+    timezone = UnicodeAttribute(null=True)
+    start_at = UTCDateTimeAttribute(null=True)
+    end_at = UTCDateTimeAttribute(null=True)
+    jitter_seconds = IntegerAttribute(null=True)
+    overlap_policy = UnicodeAttribute(null=True)
+    catchup_window_seconds = IntegerAttribute(null=True)
+    max_runs = IntegerAttribute(null=True)
+    pause_on_failure = BooleanAttribute(null=True)
+    # what its sessions start with
+    task_query = Payload(null=True)
+    input_files = Payload(null=True)
+    user_id = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
     by_tenant = TaskSchedulesByTenant()
+    # engine: the next nominal time and, jitter included, when it fires (epoch seconds); absent: it
+    # is not active
+    next_fire_at = NumberAttribute(null=True)
+    fire_at = NumberAttribute(null=True)
+    fire = UnicodeAttribute(null=True)
+    to_fire = TaskSchedulesToFire()
+    # changes with every edit of when it fires: a message that was sent before is void
+    revision = UnicodeAttribute(null=True)
+    # engine: the latest nominal time that started a session (epoch seconds), and what became of all
+    last_fire_at = NumberAttribute(null=True)
+    run_count = IntegerAttribute(null=True)
+    skipped_count = IntegerAttribute(null=True)
+    missed_count = IntegerAttribute(null=True)
+    # engine: nominal times (epoch seconds) that wait until nothing runs, at most `MAX_BUFFERED`
+    buffered = NumberSetAttribute(null=True)
+    # engine: the sessions that it started and that may still run; the latest that it started
+    running = UnicodeSetAttribute(null=True)
+    recent = UnicodeSetAttribute(null=True)
+    # engine: why its latest time did not start a session: {code, message, until}, `until` in epoch
+    # seconds
+    why = Payload(null=True)
 
 
 class Session(Record):

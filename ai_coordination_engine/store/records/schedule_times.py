@@ -1,0 +1,60 @@
+"""The times of a task schedule as its record has them, and the sparse index of what fires next.
+
+The index has some shards, of which a tenant's schedules take a few: many schedules of one tenant
+share a shard with few of others.
+"""
+
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ai_coordination_engine.domain.schedules import ScheduleKey, Timetable, jittered
+from ai_coordination_engine.store.models import TaskSchedule
+
+SHARDS = 16
+_OF_A_TENANT = 4
+NEVER: Mapping[str, None] = {"next_fire_at": None, "fire_at": None, "fire": None}
+"""What is written to a schedule that does not fire."""
+
+
+def schedule_key(schedule: TaskSchedule) -> ScheduleKey:
+    """What tells the schedule from all others."""
+    return ScheduleKey(schedule.partition_key, schedule.task_uuid, schedule.schedule_uuid)
+
+
+def timetable(schedule: TaskSchedule) -> Timetable:
+    """The times of a stored schedule. Raises `BadUserInput` where its expression or its zone is
+    not one, which versions before took.
+    """
+    return Timetable.of(
+        schedule.schedule or "",
+        created_at=schedule.created_at,
+        timezone=schedule.timezone,
+        start_at=schedule.start_at,
+        end_at=schedule.end_at,
+    )
+
+
+def fire_shard(key: ScheduleKey) -> str:
+    """The hash key of the index under which the schedule is found."""
+    which = zlib.crc32(key.schedule_uuid.encode()) % _OF_A_TENANT
+    return f"{zlib.crc32(f'{which} {key.partition_key}'.encode()) % SHARDS:02d}"
+
+
+def firing_at(
+    key: ScheduleKey, nominal: datetime | None, jitter_seconds: int | None
+) -> Mapping[str, Any]:
+    """What is written to a schedule that fires for this nominal time next; None: no more."""
+    if nominal is None:
+        return NEVER
+    return {
+        "next_fire_at": nominal.timestamp(),
+        "fire_at": jittered(key, nominal, jitter_seconds or 0).timestamp(),
+        "fire": fire_shard(key),
+    }
+
+
+def nominal_time(seconds: float) -> datetime:
+    """The nominal time of a number that is stored."""
+    return datetime.fromtimestamp(seconds, UTC)
