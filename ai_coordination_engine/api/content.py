@@ -239,15 +239,6 @@ def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
             return  # a start will say so, unless it brings a smaller query
 
 
-def task_schedule(
-    context: Context, given: Arguments, parent: Record | None, new: bool
-) -> dict[str, object]:
-    """A new schedule is `initial`."""
-    values = {"status": "initial", **given} if new else dict(given)
-    _check_word(values, "status", statuses.SCHEDULE_STATUSES)
-    return values
-
-
 def session(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
@@ -294,10 +285,10 @@ def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
     return values
 
 
-def session_run(
+def as_given(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
-    """A run as it is given."""
+    """A record as it is given."""
     return dict(given)
 
 

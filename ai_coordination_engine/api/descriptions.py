@@ -130,7 +130,6 @@ FIELDS: Mapping[str, str] = {
         " (`strict`)."
     ),
     # Schedules
-    "schedule": "When it fires: an expression such as `rate(1 day)`.",
     "TaskScheduleType.status": (
         "One of initial, active, paused, completed. It fires while it is active."
     ),
@@ -139,6 +138,7 @@ FIELDS: Mapping[str, str] = {
     ),
     "TaskScheduleType.inputFiles": "Files or references that its sessions hand to their agents.",
     "TaskScheduleType.userId": "On whose behalf its sessions start; null when nobody was named.",
+    "schedule": "When it fires: an expression such as `0 9 * * MON-FRI` or `rate(1 day)`.",
     # Sessions
     "SessionType.status": (
         "One of initial, dispatched, in_progress, active, in_transit, paused, completed, failed, "
@@ -245,6 +245,8 @@ ARGUMENTS: Mapping[str, str] = {
     ),
     "limit": "How many records a page has: 1 to 1,000, 50 by default.",
     "cursor": "The `nextCursor` of the page before, with the same filters.",
+    "upcoming.limit": "How many: 1 to 100, 10 by default.",
+    "sessions.limit": "How many: 1 to 25, 10 by default.",
     # Everywhere
     "updatedBy": "Who does it: a name for the record, at most 4,096 bytes.",
     "idempotencyKey": (

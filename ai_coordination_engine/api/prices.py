@@ -31,6 +31,7 @@ from graphql import (
 from graphql.language import BooleanValueNode, InlineFragmentNode
 
 from ai_coordination_engine.api.execution import OBJECT
+from ai_coordination_engine.api.scheduled import SHOWN
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.store.meter import ADVICE, CALL, LIST, RECORD
 from ai_coordination_engine.store.records.lists import DEFAULT_LIMIT, MAX_LIMIT
@@ -44,6 +45,8 @@ PRICES: Mapping[str, int] = {
     "Query.askOperationHub": START,
     "Query.__schema": 2 * START,
     "Query.__type": WRITE,
+    "TaskScheduleType.upcoming": 50,
+    "TaskScheduleType.whyNotFired": RECORD,
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,
@@ -53,6 +56,8 @@ PRICES: Mapping[str, int] = {
 """Units of fields that cost more than their kind; what is below them comes on top."""
 SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
 """Records of nested lists that are known to be short."""
+LIMITS: Mapping[str, int] = {"TaskScheduleType.sessions": SHOWN}
+"""Records of lists without a `limit`, where it is not that of the lists of the root."""
 FILTERED = 1_000  # a list that has to look for what passes its filters
 TOTAL = 5_000  # counting a list
 _PRICE = "price"
@@ -155,7 +160,8 @@ class _Expected:
         if not is_composite_type(named):
             return FIELD + (price or _own_of_leaf(name, page))
         own = price if price is not None else self._own(node, field, parent, page)
-        limit = self._limit(node) if "limit" in field.args else None
+        default = LIMITS.get(full_name, DEFAULT_LIMIT)
+        limit = self._limit(node, default) if "limit" in field.args else None
         if not is_list_of_objects(field.type):
             return FIELD + own + OBJECT + self.selections(node.selection_set, named, limit)
         size = limit or page or SIZES.get(full_name, CHILDREN)
@@ -182,12 +188,12 @@ class _Expected:
             return LIST + (FILTERED if names - _PAGING else 0)
         return CALL if is_list_of_objects(field.type) else NESTED
 
-    def _limit(self, node: FieldNode) -> int:
+    def _limit(self, node: FieldNode, default: int) -> int:
         """The records that a list asks for."""
         value = next((each.value for each in node.arguments if each.name.value == "limit"), None)
         limit = self._value(value)
         if value is None or limit is None:
-            return DEFAULT_LIMIT
+            return default
         if isinstance(limit, bool) or not isinstance(limit, int | float):
             return 1  # execution refuses any other
         return int(limit) if 0 < limit <= MAX_LIMIT else 1

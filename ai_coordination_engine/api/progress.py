@@ -17,13 +17,13 @@ from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.counter_shards import is_wide
 
 
-def moment(name: str) -> graphene.Field:
+def moment(name: str, description: str | None = None) -> graphene.Field:
     """A field over an attribute that holds epoch seconds."""
 
     def resolve(record: object, info: GraphQLResolveInfo) -> datetime | None:
         return _at(getattr(record, name))
 
-    return graphene.Field(graphene.DateTime, resolver=resolve)
+    return graphene.Field(graphene.DateTime, resolver=resolve, description=description)
 
 
 def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:

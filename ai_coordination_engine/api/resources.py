@@ -7,13 +7,13 @@ from operator import and_
 
 import graphene
 
-from ai_coordination_engine.api import content, types
+from ai_coordination_engine.api import content, task_schedules, types
 from ai_coordination_engine.api.content import Arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
-from ai_coordination_engine.domain.lifecycle import agents, schedules, sessions
+from ai_coordination_engine.domain.lifecycle import agents, sessions
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine.control import controls as control
@@ -97,10 +97,6 @@ def _session_agent_update(given: Arguments) -> Guard:
     """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
     state = row_by_hand(agents.AGENT_TRANSITIONS, given.get("state"))
     return _guard(state, agents.COUNT_BY_HAND if "in_degree" in given else None)
-
-
-def _task_schedule_update(given: Arguments) -> Guard:
-    return _guard(row_by_hand(schedules.SCHEDULE_TRANSITIONS, given.get("status")))
 
 
 def _session_agent_delete(context: Context, given: Arguments) -> Guard:
@@ -187,10 +183,9 @@ TASK_SCHEDULE = Resource(
     type=types.TaskScheduleType,
     arguments=_arguments(records.TASK_SCHEDULE),
     list_arguments=_filters(records.TASK_SCHEDULE),
-    content=content.task_schedule,
+    content=content.as_given,
     words={"statuses": statuses.SCHEDULE_STATUSES},
-    write=insert_update,
-    update_condition=_task_schedule_update,
+    write=task_schedules.write,
 )
 SESSION = Resource(
     entity=entities.SESSION,
@@ -225,7 +220,7 @@ SESSION_RUN = Resource(
     list_arguments=_filters(
         records.SESSION_RUN, first=("session_uuid", "coordination_uuid", "agent_uuid")
     ),
-    content=content.session_run,
+    content=content.as_given,
     words={},
     write=insert_once,
     delete_arguments={"coordination_uuid": graphene.String()},

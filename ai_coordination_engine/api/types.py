@@ -8,6 +8,7 @@ import graphene
 from graphql import GraphQLResolveInfo
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api import scheduled
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.nodes import Node
 from ai_coordination_engine.api.progress import (
@@ -203,6 +204,7 @@ class TaskScheduleType(graphene.ObjectType):
     schedule = graphene.String()
     status = graphene.String(required=True)
     vars().update(other_fields(records.TASK_SCHEDULE, TaskSchedule, vars()))
+    vars().update(scheduled.fields(lambda: SessionType))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)

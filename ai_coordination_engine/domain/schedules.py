@@ -24,6 +24,7 @@ MAX_CATCHUP_WINDOW = 366 * 86_400  # seconds
 MAX_JITTER = 86_400  # seconds
 MAX_UPCOMING = 100  # times of one request
 MAX_BACKFILL = 1_000  # times of one request
+MAX_RECENT = 25  # sessions that a schedule remembers
 
 _TICK = timedelta(microseconds=1)
 _BEGINNING = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
@@ -61,20 +62,20 @@ class Timetable:
         cls,
         schedule: str,
         *,
-        created_at: datetime,
+        counts_from: datetime,
         timezone: str | None = None,
         start_at: datetime | None = None,
         end_at: datetime | None = None,
     ) -> "Timetable":
         """The timetable of a record. A rate counts from `start_at`, else from the second of
-        `created_at`; times before that count too, for a backfill. Raises `BadUserInput`.
+        `counts_from`; times before that count too, for a backfill. Raises `BadUserInput`.
         """
         zone = zone_named(DEFAULT_TIMEZONE if timezone is None else timezone)
         if start_at and end_at and end_at < start_at:
             raise BadUserInput(
                 f"endAt {end_at.isoformat()} is before startAt {start_at.isoformat()}."
             )
-        origin = start_at or created_at.replace(microsecond=0)
+        origin = start_at or counts_from.replace(microsecond=0)
         return cls(parse(schedule, zone, origin.astimezone(UTC)), zone, start_at, end_at)
 
     def after(self, instant: datetime) -> Iterator[datetime]:

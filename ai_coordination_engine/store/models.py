@@ -101,6 +101,9 @@ class TaskSchedule(Record):
     user_id = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
     by_tenant = TaskSchedulesByTenant()
+    # engine: when its expression was set (epoch seconds; absent: when it was created): what a rate
+    # counts from where there is no `start_at`
+    counts_from = NumberAttribute(null=True)
     # engine: the next nominal time and, jitter included, when it fires (epoch seconds); absent: it
     # is not active
     next_fire_at = NumberAttribute(null=True)

@@ -31,7 +31,7 @@ def at(text: str) -> datetime:
 
 
 def timetable(schedule: str, timezone: str | None = None, **window: datetime) -> Timetable:
-    return Timetable.of(schedule, timezone=timezone, created_at=THURSDAY, **window)
+    return Timetable.of(schedule, timezone=timezone, counts_from=THURSDAY, **window)
 
 
 def times(table: Timetable, after: datetime, number: int) -> list[str]:
@@ -270,7 +270,7 @@ def test_a_window_includes_both_its_ends() -> None:
 def test_a_rate_counts_from_its_start_or_else_from_the_second_of_its_creation() -> None:
     started = timetable("rate(7 hours)", start_at=at("2026-12-01T10:30"))
     assert times(started, THURSDAY, 2) == ["2026-12-01T10:30", "2026-12-01T17:30"]
-    created = Timetable.of("rate(7 hours)", created_at=THURSDAY.replace(second=3, microsecond=9))
+    created = Timetable.of("rate(7 hours)", counts_from=THURSDAY.replace(second=3, microsecond=9))
     assert created.next_after(THURSDAY) == THURSDAY.replace(second=3)
     assert created.next_after(THURSDAY.replace(second=3, microsecond=9)) == at(
         "2026-11-26T19:00:03"

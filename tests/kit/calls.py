@@ -155,7 +155,7 @@ def _delete_task(stage: Stage, session: Session) -> None:
 
 def _schedule(stage: Stage, session: Session) -> None:
     names = {"coordination_uuid": session.coordination_uuid, "task_uuid": session.task_uuid}
-    given = {"schedule": "every day", "updated_by": "ann", "schedule_uuid": session.session_uuid}
+    given = {"schedule": "rate(1 day)", "updated_by": "ann", "schedule_uuid": session.session_uuid}
     written(stage, resources.TASK_SCHEDULE, **names, **given)
 
 

@@ -29,5 +29,5 @@ def preview(
     now.
     """
     now = datetime.now(UTC)
-    times = Timetable.of(expression, timezone=timezone, created_at=now).upcoming(now, limit)
+    times = Timetable.of(expression, timezone=timezone, counts_from=now).upcoming(now, limit)
     write("\n".join(times) or "It does not fire any more.")

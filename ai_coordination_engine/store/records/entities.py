@@ -19,7 +19,7 @@ from ai_coordination_engine.store.models import (
     TaskSchedule,
 )
 from ai_coordination_engine.store.record import M
-from ai_coordination_engine.store.records import session_status
+from ai_coordination_engine.store.records import schedule_times, session_status
 
 Read = Callable[[str], Any]
 """Reads an attribute of a record, from its blob when it lives there."""
@@ -107,6 +107,7 @@ TASK_SCHEDULE = Entity(
     TaskSchedule,
     parent=TASK,
     by_tenant=True,
+    derived=schedule_times.derived,
     filters=_filters(records.TASK_SCHEDULE),
 )
 SESSION = Entity(

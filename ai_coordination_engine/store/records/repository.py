@@ -51,7 +51,7 @@ class Repository(Reads):
 
         `parent_key` is None when the caller did not name a parent; without it nothing is created.
         `condition` must hold for an update; `conflict` is the message when it does not. Raises
-        `NotFound`, `Conflict`.
+        `NotFound`, `Conflict`, and `Changed` where the condition does not hold.
         """
         parent = (
             self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
@@ -329,7 +329,7 @@ class Repository(Reads):
             raise entity.missing(key)
         if old.unconfirmed is not None:
             raise Conflict(f"Somebody else is creating this {entity.name}; try again in a moment.")
-        raise Conflict(conflict)
+        raise Changed(conflict, old)
 
 
 class _Place:
@@ -370,6 +370,14 @@ class _Place:
         if seen.nonce is not None:
             self._records.blobs.delete_all(self())
         return True
+
+
+class Changed(Conflict):
+    """A record does not meet the condition of a change; `old` is how it stands."""
+
+    def __init__(self, message: str, old: Any) -> None:
+        super().__init__(message)
+        self.old = old
 
 
 class _Exists(Conflict):

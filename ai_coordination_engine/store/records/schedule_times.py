@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ai_coordination_engine.domain.schedules import ScheduleKey, Timetable, jittered
+from ai_coordination_engine.domain.schedules import MAX_RECENT, ScheduleKey, Timetable, jittered
+from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import TaskSchedule
 
 SHARDS = 16
@@ -29,11 +30,18 @@ def timetable(schedule: TaskSchedule) -> Timetable:
     """
     return Timetable.of(
         schedule.schedule or "",
-        created_at=schedule.created_at,
+        counts_from=counts_from(schedule),
         timezone=schedule.timezone,
         start_at=schedule.start_at,
         end_at=schedule.end_at,
     )
+
+
+def counts_from(schedule: TaskSchedule) -> datetime:
+    """When its expression was set: what a rate counts from where there is no `start_at`."""
+    if schedule.counts_from is None:
+        return schedule.created_at
+    return nominal_time(schedule.counts_from)
 
 
 def fire_shard(key: ScheduleKey) -> str:
@@ -58,3 +66,19 @@ def firing_at(
 def nominal_time(seconds: float) -> datetime:
     """The nominal time of a number that is stored."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def remembered(schedule: TaskSchedule, *session_uuids: str) -> set[str]:
+    """The sessions that a schedule remembers once it has started these: the latest of them."""
+    return {*sorted({*(schedule.recent or ()), *session_uuids})[-MAX_RECENT:]}
+
+
+def derived(tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written beside `values` of a schedule: where the index has it. Who sets when it fires
+    next says its jitter too.
+    """
+    if "next_fire_at" not in values:
+        return {}
+    seconds = values["next_fire_at"]
+    nominal = None if seconds is None else nominal_time(seconds)
+    return {**firing_at(ScheduleKey(tenant, *key), nominal, values.get("jitter_seconds"))}

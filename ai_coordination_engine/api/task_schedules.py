@@ -1,0 +1,111 @@
+"""Writing a task schedule: its fields are checked, and say when it fires next."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ai_coordination_engine.api.content import Arguments
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.crud import Resource, insert_update
+from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR
+from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES
+from ai_coordination_engine.domain.schedules import MAX_CATCHUP_WINDOW, MAX_JITTER, check_number
+from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_word
+from ai_coordination_engine.engine.scheduling.edits import NOTHING_LEFT, Edit
+from ai_coordination_engine.errors import BadUserInput, Conflict
+from ai_coordination_engine.store.models import Record, TaskSchedule
+from ai_coordination_engine.store.records.repository import Changed
+
+_TRIES = 5  # of an edit beside other edits
+_MAX_RUNS = 2**31 - 1
+_MOMENTS = (("start_at", "startAt"), ("end_at", "endAt"))
+_NUMBERS = (
+    ("jitter_seconds", "jitterSeconds", 0, MAX_JITTER),
+    ("catchup_window_seconds", "catchupWindowSeconds", 0, MAX_CATCHUP_WINDOW),
+    ("max_runs", "maxRuns", 1, _MAX_RUNS),
+)
+
+
+def checked(given: Arguments) -> dict[str, Any]:
+    """The fields in the form that is stored, each checked by itself."""
+    values = dict(given)
+    if "status" in values:
+        if values["status"] is None:
+            raise BadUserInput(
+                f"status cannot be null; it takes one of: {', '.join(SCHEDULE_STATUSES)}."
+            )
+        check_word("status", values["status"], SCHEDULE_STATUSES)
+    if values.get("overlap_policy") is not None:
+        check_word("overlapPolicy", values["overlap_policy"], OVERLAP_POLICIES)
+    for name, wire, least, most in _NUMBERS:
+        if values.get(name) is not None:
+            check_number(wire, values[name], least, most)
+    for name, wire in _MOMENTS:
+        if values.get(name) is not None:
+            values[name] = _moment(wire, values[name])
+    return values
+
+
+def _moment(wire: str, value: datetime) -> datetime:
+    if value.utcoffset() is None:
+        raise BadUserInput(
+            f"{wire} {value.isoformat()} has no offset from UTC; write {value.isoformat()}Z, or for"
+            f" example {value.isoformat()}+01:00."
+        )
+    if not FIRST_YEAR < value.year <= LAST_YEAR:
+        raise BadUserInput(f"{wire} is in {value.year}; it takes {FIRST_YEAR + 1} to {LAST_YEAR}.")
+    return value.astimezone(UTC).replace(microsecond=0)
+
+
+def write(context: Context, resource: Resource, given: Arguments) -> TaskSchedule:
+    """Create the schedule, or update what is given of it; when it fires next is written with it.
+
+    An update that gives all that its times depend on is one call; else the first one, refused,
+    tells how the schedule stands.
+    """
+    values, now = checked(given), context.app.clock.now()
+    seen: TaskSchedule | None = None
+    for _ in range(_TRIES):
+        is_new: list[bool] = []
+        try:
+            schedule: TaskSchedule = insert_update(
+                context, _edited(resource, seen, now, is_new), values
+            )
+        except Changed as changed:
+            seen = changed.old
+            continue
+        _warn(context, schedule, values, is_new=any(is_new))
+        return schedule
+    raise Conflict("The schedule is being changed concurrently; retry.")
+
+
+def _edited(
+    resource: Resource, seen: TaskSchedule | None, now: datetime, is_new: list[bool]
+) -> Resource:
+    """The resource that writes an edit of the schedule as it was `seen`."""
+
+    def content(
+        context: Context, given: Arguments, parent: Record | None, new: bool
+    ) -> Mapping[str, object]:
+        is_new.append(new)
+        given = {"status": "initial", **given} if new else given
+        return Edit(given, None if new else seen, now).values()
+
+    return replace(
+        resource,
+        content=content,
+        update_condition=lambda given: (Edit(given, seen, now).condition, ""),
+    )
+
+
+def _warn(context: Context, schedule: TaskSchedule, given: Arguments, *, is_new: bool) -> None:
+    if is_new and schedule.status == "initial":
+        context.warn(
+            "The schedule is initial: it does not fire yet. insertUpdateTaskSchedule with the"
+            " status active starts it."
+        )
+    if schedule.status == "active" and not schedule.schedule:
+        context.warn("The schedule is active, but has no expression: it does not fire.")
+    if given.get("status") == "active" and schedule.status == "completed":
+        context.warn(NOTHING_LEFT)
