@@ -45,7 +45,7 @@ PRICES: Mapping[str, int] = {
     "Query.askOperationHub": START,
     "Query.__schema": 2 * START,
     "Query.__type": WRITE,
-    "TaskScheduleType.upcoming": 50,
+    "TaskScheduleType.upcoming": RECORD,
     "TaskScheduleType.whyNotFired": RECORD,
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
