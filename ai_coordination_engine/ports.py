@@ -30,6 +30,33 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class Fire:
+    """A message that says "this time of a schedule has come": delivered at least once, in any
+    order.
+
+    It counts while the schedule has this `revision`, which changes with every edit, and the
+    `nominal` time (epoch seconds) is still to be dealt with. `sent_at` (epoch seconds) tells a time
+    that was missed from a message that is late: the first is made up for within the schedule's
+    window only.
+    """
+
+    tenant: str
+    task_uuid: str
+    schedule_uuid: str
+    nominal: int
+    revision: str
+    sent_at: float
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The key of the schedule."""
+        return self.task_uuid, self.schedule_uuid
+
+
+QueueMessage = Wake | Fire
+
+
+@dataclass(frozen=True, slots=True)
 class PredecessorOutput:
     """What one predecessor produced."""
 
@@ -190,9 +217,9 @@ class AllowList(Protocol):
 
 
 class Queue(Protocol):
-    """Carries wake-ups. Returns only when every message has been accepted."""
+    """Carries messages. Returns only when every one has been accepted."""
 
-    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Enqueue all of them, in batches, to be seen after `delay` seconds (900 at most; more is
         cut).
 

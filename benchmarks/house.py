@@ -15,7 +15,7 @@ from typing import Any
 
 import grimp
 
-from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.adapters.sqs import message_from_body
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.observability import configure
 from benchmarks import backends, sessions
@@ -79,7 +79,7 @@ def walks() -> Iterator[Row]:
         for _ in range(2):  # what is loaded once is loaded then
             made.start()
             (message,) = worker.receive()
-            wake, deadline = wake_from_body(message["Body"]), time.time() + 1
+            wake, deadline = message_from_body(message["Body"]), time.time() + 1
             step = Walk().follow(partial(run_step, app, wake, deadline=deadline))
             worker.delete(message)
             worker.drain()

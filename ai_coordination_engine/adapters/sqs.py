@@ -1,4 +1,4 @@
-"""Wake-ups on SQS: sent in batches, read from a message's body, kept for later."""
+"""Messages on SQS: sent in batches, read from their bodies, kept for later."""
 
 import hashlib
 import json
@@ -6,14 +6,22 @@ import math
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
 
 from ai_coordination_engine.backend import FIRST_PAUSE, pause, translated
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.ports import Fire, QueueMessage, Wake
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,7 +38,7 @@ _GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class _Body(BaseModel):
-    """A wake-up as it travels; `v` changes when a reader of the old form would misread the new
+    """A message as it travels; `v` changes when a reader of the old form would misread the new
     one.
     """
 
@@ -38,21 +46,49 @@ class _Body(BaseModel):
 
     v: Literal[1] = 1
     tenant: str = Field(min_length=1)
+
+
+class _WakeBody(_Body):
     session_uuid: str = Field(min_length=1)
     session_agent_uuid: str = Field(min_length=1)
     # none: the agent was never set back, or an earlier version sent this
     epoch: int | None = Field(None, ge=0)
 
+    def message(self) -> Wake:
+        return Wake(self.tenant, self.session_uuid, self.session_agent_uuid, self.epoch or 0)
 
-def body_of(wake: Wake) -> str:
-    """The message body of `wake`: compact JSON."""
-    body = _Body(
-        tenant=wake.tenant,
-        session_uuid=wake.session_uuid,
-        session_agent_uuid=wake.session_agent_uuid,
-        epoch=wake.epoch or None,
+
+class _FireBody(_Body):
+    task_uuid: str = Field(min_length=1)
+    schedule_uuid: str = Field(min_length=1)
+    nominal: int
+    revision: str = Field(min_length=1)
+    sent_at: float = Field(allow_inf_nan=False)
+
+    def message(self) -> Fire:
+        return Fire(**{name: value for name, value in self if name != "v"})
+
+
+def _kind(body: Any) -> str:
+    return "fire" if isinstance(body, dict) and "schedule_uuid" in body else "wake"
+
+
+_BODY: TypeAdapter[_WakeBody | _FireBody] = TypeAdapter(
+    Annotated[
+        Annotated[_WakeBody, Tag("wake")] | Annotated[_FireBody, Tag("fire")],
+        Discriminator(_kind),
+    ]
+)
+
+
+def body_of(message: QueueMessage) -> str:
+    """The body of a message: compact JSON."""
+    fields = {name: getattr(message, name) for name in message.__slots__}
+    if isinstance(message, Fire):
+        return _FireBody(**fields).model_dump_json()
+    return _WakeBody(**{**fields, "epoch": message.epoch or None}).model_dump_json(
+        exclude_none=True
     )
-    return body.model_dump_json(exclude_none=True)
 
 
 def group_of(tenant: str) -> str:
@@ -62,16 +98,15 @@ def group_of(tenant: str) -> str:
     return tenant if _GROUP.fullmatch(tenant) else hashlib.sha256(tenant.encode()).hexdigest()
 
 
-def wake_from_body(body: str) -> Wake:
-    """The wake-up in a message's body; raises `BadUserInput` for a body that can never be one."""
+def message_from_body(body: str) -> QueueMessage:
+    """The message in a body; raises `BadUserInput` for a body that can never be one."""
     try:
-        read = _Body.model_validate_json(body)
+        return _BODY.validate_json(body).message()
     except ValidationError as error:
         reasons = "; ".join(
-            f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()
+            f"{'.'.join(map(str, e['loc'][1:]))} {e['msg']}".strip() for e in error.errors()
         )
-        raise BadUserInput(f"the message is no wake-up: {reasons}") from error
-    return Wake(read.tenant, read.session_uuid, read.session_agent_uuid, read.epoch or 0)
+        raise BadUserInput(f"the message is none of the engine's: {reasons}") from error
 
 
 class SqsQueue:
@@ -85,7 +120,7 @@ class SqsQueue:
         # Its threads start with the first send of more than one batch.
         self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
 
-    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at
         most).
 
@@ -93,7 +128,7 @@ class SqsQueue:
         answer.
         """
         seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
-        batches = [wakes[start : start + BATCH] for start in range(0, len(wakes), BATCH)]
+        batches = [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
         if len(batches) == 1:
             self._send_batch(batches[0], seconds)
             return
@@ -125,11 +160,9 @@ class SqsQueue:
                 "QueueUrl"
             ]
 
-    def read(self, body: str) -> Wake:
-        """The wake-up in the body of a received message; raises `BadUserInput` for a body that can
-        never be one.
-        """
-        return wake_from_body(body)
+    def read(self, body: str) -> QueueMessage:
+        """The message in a received body; raises `BadUserInput` for one that can never be one."""
+        return message_from_body(body)
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Keep a received message, hidden for `seconds` from now. A message that is gone is no
@@ -149,14 +182,14 @@ class SqsQueue:
             }:
                 raise
 
-    def _send_batch(self, wakes: Sequence[Wake], seconds: int) -> None:
+    def _send_batch(self, messages: Sequence[QueueMessage], seconds: int) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {
                 "Id": str(number),
-                "MessageBody": body_of(wake),
-                "MessageGroupId": group_of(wake.tenant),
+                "MessageBody": body_of(message),
+                "MessageGroupId": group_of(message.tenant),
             }
-            for number, wake in enumerate(wakes)
+            for number, message in enumerate(messages)
         ]
         for entry in entries if seconds else ():
             entry["DelaySeconds"] = seconds
@@ -168,7 +201,8 @@ class SqsQueue:
             if not refused:
                 return
         raise Throttled(
-            f"the queue refused {len(refused)} of {len(wakes)} messages; try again after a moment"
+            f"the queue refused {len(refused)} of {len(messages)} messages; try again after a"
+            " moment"
         )
 
     def _refused(

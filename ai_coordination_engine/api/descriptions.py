@@ -348,6 +348,20 @@ ARGUMENTS: Mapping[str, str] = {
         "What the job used: an object of numbers and short texts such as `inputTokens`, `model`."
     ),
     "reconcileSession.idempotencyKey": "Accepted and not needed: reconciling again is harmless.",
+    # Schedules
+    "runTaskSchedule.idempotencyKey": (
+        "The client's name for this call (1 to 256 printable characters): the same again answers"
+        " the same session."
+    ),
+    "backfillTaskSchedule.idempotencyKey": (
+        "Accepted and not needed: a time of the schedule has one session."
+    ),
+    "backfillTaskSchedule.from": "The beginning of the range, included; in the past.",
+    "backfillTaskSchedule.to": "The end of the range, included; in the past.",
+    "backfillTaskSchedule.overlapPolicy": (
+        "What becomes of the times beside each other and what runs: `allow_all` (default) starts a"
+        " session for each."
+    ),
 }
 
 FILTERS: Mapping[str, str] = {

@@ -7,6 +7,7 @@ words that many share).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
@@ -24,6 +25,7 @@ _SCALARS: Mapping[object, Callable[..., object]] = {
     str: graphene.String,
     int: graphene.Int,
     bool: graphene.Boolean,
+    datetime: graphene.DateTime,
     Sequence: lambda **given: graphene.List(JSONCamelCase, **given),
     Mapping: JSONCamelCase,
 }
@@ -54,7 +56,7 @@ class Operation(Generic[R]):
         hints = get_type_hints(self.request, include_extras=True)
         own = self.request.__annotations__
         return {
-            each.name: _argument(hints[each.name], required=each.default is MISSING)
+            each.name: _argument(each.name, hints[each.name], required=each.default is MISSING)
             for each in sorted(fields(self.request), key=lambda each: each.name not in own)  # type: ignore[arg-type]
         }
 
@@ -98,10 +100,12 @@ def of_success(
     )
 
 
-def _argument(hint: object, *, required: bool) -> object:
+def _argument(name: str, hint: object, *, required: bool) -> object:
+    """`from_` is called `from`: a word of Python's own cannot be a field."""
     words = None
+    named = {"name": name[:-1]} if name.endswith("_") else {}
     if get_origin(hint) is Annotated:
         hint, words, *_ = get_args(hint)
     if get_origin(hint) is UnionType:
         (hint,) = (each for each in get_args(hint) if each is not NoneType)
-    return _SCALARS[get_origin(hint) or hint](required=required, description=words)
+    return _SCALARS[get_origin(hint) or hint](required=required, description=words, **named)

@@ -11,6 +11,7 @@ from graphql import GraphQLResolveInfo
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.operation import Operation, of_session, of_success
 from ai_coordination_engine.api.prices import START, WRITE
+from ai_coordination_engine.api.schedule_operations import SCHEDULE_OPERATIONS
 from ai_coordination_engine.api.types import (
     AskOperationHubType,
     ProcedureTaskSessionType,
@@ -306,6 +307,7 @@ OPERATIONS = (
         lambda done: done,
         2 * WRITE,
     ),
+    *SCHEDULE_OPERATIONS,
     of_success(
         "heartbeatAsyncTask",
         HeartbeatRequest,

@@ -12,6 +12,7 @@ from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES
 from ai_coordination_engine.domain.schedules import MAX_CATCHUP_WINDOW, MAX_JITTER, check_number
 from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_word
+from ai_coordination_engine.engine.scheduling.due import send_next
 from ai_coordination_engine.engine.scheduling.edits import NOTHING_LEFT, Edit
 from ai_coordination_engine.errors import BadUserInput, Conflict
 from ai_coordination_engine.store.models import Record, TaskSchedule
@@ -75,6 +76,7 @@ def write(context: Context, resource: Resource, given: Arguments) -> TaskSchedul
         except Changed as changed:
             seen = changed.old
             continue
+        send_next(context.app, schedule)
         _warn(context, schedule, values, is_new=any(is_new))
         return schedule
     raise Conflict("The schedule is being changed concurrently; retry.")

@@ -18,6 +18,7 @@ from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.transitions.counter_shards import CounterShards
 from ai_coordination_engine.store.transitions.jobs import Jobs
 from ai_coordination_engine.store.transitions.runs import SessionRuns
+from ai_coordination_engine.store.transitions.schedules import Schedules
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
 from ai_coordination_engine.store.transitions.sessions import Sessions
 
@@ -66,6 +67,11 @@ class App:
     def jobs(self) -> Jobs:
         """The long jobs."""
         return Jobs(self.records)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The transitions of task schedules, and what is due of them."""
+        return Schedules(self.records)
 
     def lost_before(self) -> float:
         """Leases that end before this time (epoch seconds) have expired, or their worker is known

@@ -43,7 +43,7 @@ class TaskSchedulesToFire(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped
 
     class Meta:
         index_name = "to_fire"
-        projection = IncludeProjection(["partition_key", "next_fire_at", "revision"])
+        projection = IncludeProjection(["partition_key", "next_fire_at", "buffered", "revision"])
 
 
 class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]

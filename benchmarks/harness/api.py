@@ -6,14 +6,15 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.adapters.sqs import message_from_body
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.engine.step import Busy
+from ai_coordination_engine.engine.work import work_off
 
 DOCUMENTS = Documents(SCHEMA.graphql_schema)
 
@@ -79,7 +80,7 @@ class Worker:
         while messages := self.receive():
             for message in messages:
                 try:
-                    run_step(self.app, wake_from_body(message["Body"]))
+                    work_off(self.app, message_from_body(message["Body"]))
                 except Busy:
                     continue
                 self.delete(message)

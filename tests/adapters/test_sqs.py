@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, wake_from_body
+from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, message_from_body
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Wake
 
@@ -56,7 +56,7 @@ class Recorder:
 def received(client: Any, url: str) -> list[Wake]:
     found = []
     while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        found += [wake_from_body(message["Body"]) for message in messages]
+        found += [message_from_body(message["Body"]) for message in messages]
     return found
 
 
@@ -87,7 +87,7 @@ def test_body_is_compact_versioned_json() -> None:
     "wake", [WAKE, Wake("ü" * 128, "\N{ROCKET}", '"'), Wake("a", "s", "sa", epoch=3)]
 )
 def test_wake_survives_the_queue(wake: Wake) -> None:
-    assert wake_from_body(body_of(wake)) == wake
+    assert message_from_body(body_of(wake)) == wake
 
 
 def test_the_epoch_of_what_was_set_back_travels_along() -> None:
@@ -97,14 +97,14 @@ def test_the_epoch_of_what_was_set_back_travels_along() -> None:
 
 def test_a_message_of_an_earlier_version_has_no_epoch() -> None:
     assert (
-        wake_from_body('{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}').epoch
+        message_from_body('{"v":1,"tenant":"a","session_uuid":"s","session_agent_uuid":"sa"}').epoch
         == 0
     )
 
 
 def test_reader_accepts_keys_of_a_later_writer() -> None:
     body = json.loads(body_of(WAKE)) | {"trace": "x"}
-    assert wake_from_body(json.dumps(body)) == WAKE
+    assert message_from_body(json.dumps(body)) == WAKE
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_reader_accepts_keys_of_a_later_writer() -> None:
     ids=lambda body: body[:20] or "empty",
 )
 def test_poison_body_is_bad_user_input(body: str) -> None:
-    with pytest.raises(BadUserInput, match="no wake-up"):
-        wake_from_body(body)
+    with pytest.raises(BadUserInput, match="none of the engine's"):
+        message_from_body(body)
 
 
 def test_every_wake_arrives_once(client: Any, url: str) -> None:

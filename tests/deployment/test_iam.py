@@ -23,6 +23,7 @@ from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.control.reconcile import sweep
+from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.aws import sweep as sweeping
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.aws.sweep import Sweep
@@ -74,7 +75,7 @@ class Cloud:
         self.sqs = bootstrap.client("sqs")
         self._api = build_handler(self.app, self.runner)
         self._worker = build_worker(self.app)
-        self._sweep = Sweep(partial(sweep, self.app)).handle
+        self._sweep = Sweep(partial(sweep, self.app), partial(send_due, self.app)).handle
 
     def send(self, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
         """What the API answers to one field."""

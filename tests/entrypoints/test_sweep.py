@@ -50,18 +50,18 @@ class FakeSweep:
 
 def test_the_function_sweeps_until_nothing_is_left() -> None:
     sweep = FakeSweep(25, 3)
-    assert Sweep(sweep).handle({}, FakeContext(55)) == {"sessions": 28, "shards": 0}
+    assert Sweep(sweep, int).handle({}, FakeContext(55)) == {"sessions": 28, "shards": 0}
     assert sweep.calls == 3
 
 
 def test_the_function_begins_no_round_that_it_may_not_end() -> None:
     sweep = FakeSweep(*[1] * 100)
-    assert Sweep(sweep).handle({}, FakeContext(20)) == {"sessions": 5, "shards": 0}
+    assert Sweep(sweep, int).handle({}, FakeContext(20)) == {"sessions": 5, "shards": 0}
 
 
 def test_an_invocation_for_a_shard_sweeps_that_and_hands_out_nothing() -> None:
     sweep = FakeSweep(7)
-    assert Sweep(sweep).handle({"shard": 3}, FakeContext(55)) == {"sessions": 7, "shards": 0}
+    assert Sweep(sweep, int).handle({"shard": 3}, FakeContext(55)) == {"sessions": 7, "shards": 0}
     assert {**sweep.given, "has_time": None} == {"shards": [3], "has_time": None}
 
 
@@ -78,7 +78,10 @@ def test_shards_are_handed_out_and_what_cannot_be_stays(caplog: pytest.LogCaptur
         return 100
 
     with caplog.at_level(logging.CRITICAL):
-        assert Sweep(sweep, invoke).handle({}, FakeContext(55)) == {"sessions": 100, "shards": 2}
+        assert Sweep(sweep, int, invoke).handle({}, FakeContext(55)) == {
+            "sessions": 100,
+            "shards": 2,
+        }
     assert invoked == [("SweepFunction", 1), ("SweepFunction", 3)]
 
 
@@ -90,7 +93,7 @@ def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sweep = FakeSweep(1, 2, error=ConnectionError("no table"))
-    timer = LocalSweep(sweep, seconds=0.01)
+    timer = LocalSweep(sweep, int, seconds=0.01)
     with caplog.at_level(logging.CRITICAL):
         timer.start()
         assert sweep.done.wait(5)
@@ -103,7 +106,7 @@ def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(
 
 def test_the_timer_waits_before_it_begins() -> None:
     sweep = FakeSweep()
-    timer = LocalSweep(sweep, seconds=3600)
+    timer = LocalSweep(sweep, int, seconds=3600)
     timer.start()
     timer.stop(5)
     assert sweep.calls == 0

@@ -16,6 +16,8 @@ from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,
+    Fire,
+    QueueMessage,
     SecretUnavailable,
     Wake,
 )
@@ -90,7 +92,7 @@ class FakeSecrets:
 class Delivery:
     """A message on the queue, in sight from `visible_at` (epoch seconds) on."""
 
-    wake: Wake
+    wake: Any  # a `QueueMessage`
     deleted: bool = False
     visible_at: float = 0
     received: int = 0
@@ -98,11 +100,12 @@ class Delivery:
 
 class FakeQueue:
     """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever
-    accepted.
+    accepted, `fires` every time of a schedule.
     """
 
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
+        self.fires: list[Fire] = []
         self.waiting: list[Delivery] = []
         self.dead_letters: list[Wake] = []
         self.refuses = False
@@ -110,15 +113,18 @@ class FakeQueue:
         self._clock = clock or FakeClock()
         self._lock = threading.Lock()
 
-    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         visible_at = self._clock.now().timestamp() + min(delay, LONGEST_DELAY)
-        for wake in wakes:
+        for message in messages:
             self._reach("send")
             if self.refuses:
                 raise Throttled("the queue refuses")
             with self._lock:
-                self.sent.append(wake)
-                self.waiting.append(Delivery(wake, visible_at=visible_at))
+                if isinstance(message, Fire):
+                    self.fires.append(message)
+                else:
+                    self.sent.append(message)
+                self.waiting.append(Delivery(message, visible_at=visible_at))
             self._reach("send")
 
     def dead_letter(self, wake: Wake) -> None:
@@ -145,9 +151,9 @@ class FakeQueue:
             times = [each.visible_at - now for each in self.waiting if each.visible_at > now]
         return min(times, default=None)
 
-    def read(self, body: Any) -> Wake:
-        """The wake-up in a body, which is one here."""
-        assert isinstance(body, Wake)
+    def read(self, body: Any) -> QueueMessage:
+        """The message in a body, which is one here."""
+        assert isinstance(body, QueueMessage)
         return body
 
     def put_back(self, delivery: Delivery, seconds: float = 0) -> None:

@@ -24,7 +24,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile, restart
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
-from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.engine.work import poison, work_off
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
@@ -265,7 +265,7 @@ class History:
             if self.happens("duplicate", self.trouble.duplicates):
                 queue.put_back(Delivery(delivery.wake))
             now = app.clock.now().timestamp()
-            work = partial(run_step, app, deadline=now + 31 if self.trouble.deadline else None)
+            work = partial(work_off, app, deadline=now + 31 if self.trouble.deadline else None)
             message = deliveries.Delivery(delivery.wake, "a message", delivery.received)  # type: ignore[arg-type]
             try:
                 seconds = consumer.work_off(message, work)

@@ -13,7 +13,8 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
-from ai_coordination_engine.engine.step import Busy, run_step
+from ai_coordination_engine.engine.step import Busy
+from ai_coordination_engine.engine.work import work_off
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
@@ -113,6 +114,7 @@ class Stage:
         self.boundary.reach = lambda name: None
         self.app.records.parallel = OneByOne(order)
         self.queue.sent.clear()
+        self.queue.fires.clear()
         self.queue.waiting.clear()
         self.runtime.requests.clear()
         self.runtime.repeated.clear()
@@ -177,7 +179,7 @@ class Stage:
         crashes = 0
         while delivery := self._receive():
             try:
-                run_step(self.app, delivery.wake, deadline=deadline)
+                work_off(self.app, delivery.wake, deadline=deadline)
                 self.queue.delete(delivery)
             except Busy as busy:
                 self.queue.put_back(delivery)

@@ -1,5 +1,4 @@
-"""The Lambda function behind the queue: each message of a batch is one wake-up, all run at the same
-time.
+"""The Lambda function behind the queue: the messages of a batch are worked off at the same time.
 
 Its handler is `ai_coordination_engine.entrypoints.aws.worker.handler`.
 """
@@ -22,10 +21,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.bootstrap import build_app
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.engine.work import poison, work_off
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery, Messages
 from ai_coordination_engine.observability import configure, logger
-from ai_coordination_engine.ports import Clock, Wake
+from ai_coordination_engine.ports import Clock, QueueMessage
 from ai_coordination_engine.settings import Settings
 
 LONGEST_BACKOFF = 900.0
@@ -34,10 +33,10 @@ Handler = Callable[[dict[str, object], LambdaContext], PartialItemFailureRespons
 
 
 class Step(Protocol):
-    """What to do for a wake-up."""
+    """What to do for a message."""
 
-    def __call__(self, wake: Wake, *, deadline: float) -> None:
-        """Work off `wake` before `deadline` (epoch seconds); raises `Busy` to be called again
+    def __call__(self, message: QueueMessage, *, deadline: float) -> None:
+        """Work it off before `deadline` (epoch seconds); raises `Busy` to be called again
         later.
         """
 
@@ -90,7 +89,7 @@ def build_handler(app: App) -> Handler:
     messages = cast(Messages, app.queue)  # in Lambda the queue is SQS
     deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
     pool = ThreadPoolExecutor(app.settings.worker_concurrency, thread_name_prefix="ace-step")
-    return Worker(partial(run_step, app), deliveries, app.clock, pool).handle
+    return Worker(partial(work_off, app), deliveries, app.clock, pool).handle
 
 
 def __getattr__(name: str) -> Handler:

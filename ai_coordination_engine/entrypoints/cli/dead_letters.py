@@ -10,10 +10,11 @@ from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.graph.inputs import label
+from ai_coordination_engine.engine.scheduling import by_hand
 from ai_coordination_engine.entrypoints.deliveries import Messages
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.ports import Fire, QueueMessage, Wake
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 
 HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
@@ -23,7 +24,7 @@ _MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up. `wake` is None when its body is no wake-up; `problem` says why.
+    """A message that was given up. `message` is None when its body is none; `problem` says why.
 
     `agent` and `notes` are what its session agent is called and says of its end, where that was
     looked up.
@@ -32,7 +33,7 @@ class DeadLetter:
     message_id: str
     receipt: str
     sent: datetime
-    wake: Wake | None
+    message: QueueMessage | None
     problem: str = ""
     agent: str = ""
     notes: str = ""
@@ -41,26 +42,29 @@ class DeadLetter:
     def line(self) -> str:
         """The letter for people."""
         head = f"{self.message_id}  {self.sent:%Y-%m-%d %H:%M:%SZ}  "
-        if self.wake is None:
+        if self.message is None:
             return head + f"unreadable ({self.problem})"
-        agent = (
-            f"{self.agent} ({self.wake.session_agent_uuid})"
-            if self.agent
-            else self.wake.session_agent_uuid
-        )
         problem = f" ({self.problem})" if self.problem else ""
         notes = f": {self.notes}" if self.notes else ""
-        return (
-            f"{head}tenant {self.wake.tenant}, session {self.wake.session_uuid}, agent"
-            f" {agent}{problem}{notes}"
-        )
+        return f"{head}tenant {self.message.tenant}, {self._about(self.message)}{problem}{notes}"
+
+    def _about(self, message: QueueMessage) -> str:
+        if isinstance(message, Fire):
+            time = datetime.fromtimestamp(message.nominal, UTC)
+            return (
+                f"task {message.task_uuid}, schedule {message.schedule_uuid}, its time"
+                f" {time:%Y-%m-%d %H:%M:%SZ}"
+            )
+        uuid = message.session_agent_uuid
+        agent = f"{self.agent} ({uuid})" if self.agent else uuid
+        return f"session {message.session_uuid}, agent {agent}"
 
 
 class DeadLetters:
-    """The letters of the queue at `url`; `read` turns a body into a wake-up."""
+    """The letters of the queue at `url`; `read` turns a body into a message."""
 
     def __init__(
-        self, sqs: Any, url: str, read: Callable[[str], Wake], wait_seconds: int = 1
+        self, sqs: Any, url: str, read: Callable[[str], QueueMessage], wait_seconds: int = 1
     ) -> None:
         self._sqs = sqs
         self._wait_seconds = wait_seconds
@@ -108,12 +112,12 @@ class DeadLetters:
 
     def _letter(self, message: JSONObject) -> DeadLetter:
         sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-        wake, problem = None, ""
+        read, problem = None, ""
         try:
-            wake = self._read(message["Body"])
+            read = self._read(message["Body"])
         except BadUserInput as error:
             problem = error.message
-        return DeadLetter(message["MessageId"], message["ReceiptHandle"], sent, wake, problem)
+        return DeadLetter(message["MessageId"], message["ReceiptHandle"], sent, read, problem)
 
 
 def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
@@ -125,9 +129,10 @@ def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
 
 
 def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
-    wake = letter.wake
-    key = wake.key if wake else None
-    agent = app.records.get(SESSION_AGENT, wake.tenant, key) if wake and key else None
+    wake = letter.message
+    if not isinstance(wake, Wake):
+        return letter
+    agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key)
     if agent is None:
         return letter
     try:
@@ -147,32 +152,36 @@ def _plain(text: str) -> str:
 
 def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
     """Bring every letter back and say of each what was done: its session goes on, and its message
-    is sent again.
+    is sent again; or the session of its time is started.
 
     What cannot be read, or brought back for now, stays, and `problem` of the letter says why.
     """
     kept: list[DeadLetter] = []
     for letter in letters.all():
-        if letter.wake is None:
+        if letter.message is None:
             kept.append(letter)
             yield letter, ""
             continue
         try:
-            revived = restart.revive(app, letter.wake)
-            app.queue.send([letter.wake])
+            done = _bring_back(app, letter.message)
         except Exception as error:  # the others may fare better
             logger.exception("could not redrive", extra={"message_id": letter.message_id})
             kept.append(letter)
             yield replace(letter, problem=f"{type(error).__name__}: {error}"), ""
             continue
         letters.delete(letter)
-        yield (
-            letter,
-            (
-                "its session goes on"
-                if revived
-                else "sent again; its session had nothing to make up for"
-            ),
-        )
+        yield letter, done
     for letter in kept:
         letters.put_back(letter)
+
+
+def _bring_back(app: App, message: QueueMessage) -> str:
+    if isinstance(message, Fire):
+        time = datetime.fromtimestamp(message.nominal, UTC)
+        fired = by_hand.backfill(app, message.tenant, message.key, time, time)
+        return "its session is started" if fired.sessions else "its schedule has no such time now"
+    revived = restart.revive(app, message)
+    app.queue.send([message])
+    return (
+        "its session goes on" if revived else "sent again; its session had nothing to make up for"
+    )

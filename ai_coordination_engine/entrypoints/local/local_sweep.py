@@ -9,16 +9,22 @@ EVERY_SECONDS = 15.0
 
 
 class LocalSweep:
-    """Calls `sweep`, as `reconcile.sweep`, every so often until it is stopped."""
+    """Calls `send_due`, and `sweep` as `reconcile.sweep`, every so often until it is stopped."""
 
-    def __init__(self, sweep: Callable[..., int], seconds: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        sweep: Callable[..., int],
+        send_due: Callable[[], int],
+        seconds: float = EVERY_SECONDS,
+    ) -> None:
         self._sweep = sweep
+        self._send_due = send_due
         self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ace-sweep", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first time is one period from now."""
+        """Begin: what is due now, and the rest one period from now."""
         self._thread.start()
 
     def stop(self, grace: float) -> None:
@@ -27,13 +33,21 @@ class LocalSweep:
         self._thread.join(grace)
 
     def _run(self) -> None:
+        self._try(self._send_due)
         while not self._stopping.wait(self._seconds):
-            try:
-                while self._has_time() and self._sweep(has_time=self._has_time):
-                    pass  # until nothing is left
-            except Exception:  # the next time may do better
-                if not self._stopping.is_set():
-                    logger.exception("could not sweep")
+            self._try(self._send_due)
+            self._try(self._sweep_all)
+
+    def _sweep_all(self) -> None:
+        while self._has_time() and self._sweep(has_time=self._has_time):
+            pass  # until nothing is left
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception:  # the next time may do better
+            if not self._stopping.is_set():
+                logger.exception("could not sweep")
 
     def _has_time(self) -> bool:
         return not self._stopping.is_set()

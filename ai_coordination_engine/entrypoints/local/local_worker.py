@@ -11,11 +11,11 @@ from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.engine.work import poison, work_off
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Queue, Wake
+from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 
 MOST_AT_ONCE = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 LONGEST_POLL = 20  # seconds, likewise
@@ -24,9 +24,9 @@ AFTER_AN_ERROR = 1.0  # seconds until the queue is asked again
 
 
 class Step(Protocol):
-    """Works off one wake-up; raises `Busy` to be called again later."""
+    """Works off one message; raises `Busy` to be called again later."""
 
-    def __call__(self, wake: Wake) -> None: ...  # noqa: D102
+    def __call__(self, message: QueueMessage) -> None: ...  # noqa: D102
 
 
 class Messages(deliveries.Messages, Protocol):
@@ -59,13 +59,13 @@ class SqsMessages:
         )
         return cast(list[JSONObject], answer.get("Messages", []))
 
-    def read(self, body: str) -> Wake:
+    def read(self, body: str) -> QueueMessage:
         """As the queue itself reads it."""
         return self.queue.read(body)
 
-    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """As the queue itself sends."""
-        self.queue.send(wakes, delay=delay)
+        self.queue.send(messages, delay=delay)
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Change the message's visibility."""
@@ -85,10 +85,10 @@ class RingingQueue:
     queue: Queue
     bell: threading.Event
 
-    def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Enqueue all of them; delayed ones are left to the long poll."""
-        self.queue.send(wakes, delay=delay)
-        if wakes and delay <= 0:
+        self.queue.send(messages, delay=delay)
+        if messages and delay <= 0:
             self.bell.set()
 
     def dead_letter(self, wake: Wake) -> None:
@@ -108,7 +108,7 @@ class LocalWorker:
         step: Step,
         messages: Messages,
         concurrency: int,
-        poison: Callable[[Wake, str], None],
+        poison: Callable[[QueueMessage, str], None],
         bell: threading.Event | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class LocalWorker:
         messages = SqsMessages(sqs, app.settings.queue_url, cast(deliveries.Messages, app.queue))
         bell, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=RingingQueue(app.queue, bell))
-        step = partial(run_step, app, stopping=stopping)
+        step = partial(work_off, app, stopping=stopping)
         concurrency = app.settings.worker_concurrency
         return app, cls(step, messages, concurrency, partial(poison, app), bell, stopping)
 

@@ -22,6 +22,7 @@ from pydantic import SecretStr, ValidationError
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
+from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.cli.output import VisibleLog
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
@@ -93,7 +94,7 @@ def serving(
         app, worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
-        sweep = LocalSweep(partial(reconcile.sweep, app))
+        sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))

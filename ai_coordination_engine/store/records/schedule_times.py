@@ -1,7 +1,7 @@
 """The times of a task schedule as its record has them, and the sparse index of what fires next.
 
-The index has some shards, of which a tenant's schedules take a few: many schedules of one tenant
-share a shard with few of others.
+The index has few shards, for the sweep reads each every minute: a schedule is written there once a
+time.
 """
 
 import zlib
@@ -13,8 +13,7 @@ from ai_coordination_engine.domain.schedules import MAX_RECENT, ScheduleKey, Tim
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import TaskSchedule
 
-SHARDS = 16
-_OF_A_TENANT = 4
+SHARDS = 2
 NEVER: Mapping[str, None] = {"next_fire_at": None, "fire_at": None, "fire": None}
 """What is written to a schedule that does not fire."""
 
@@ -46,8 +45,7 @@ def counts_from(schedule: TaskSchedule) -> datetime:
 
 def fire_shard(key: ScheduleKey) -> str:
     """The hash key of the index under which the schedule is found."""
-    which = zlib.crc32(key.schedule_uuid.encode()) % _OF_A_TENANT
-    return f"{zlib.crc32(f'{which} {key.partition_key}'.encode()) % SHARDS:02d}"
+    return f"{zlib.crc32(key.schedule_uuid.encode()) % SHARDS:02d}"
 
 
 def firing_at(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.sqs import wake_from_body
+from ai_coordination_engine.adapters.sqs import message_from_body
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.store.records.entities import SESSION as SESSIONS
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
@@ -131,7 +131,7 @@ def test_what_an_agent_ended_by_hand_waited_for_ends_with_the_session(
     found = session(api, "c")
     assert (found["status"], states(found)) == ("completed", ["skipped", "skipped", "completed"])
     for message in first:
-        run_step(api.app, wake_from_body(message["Body"]))
+        run_step(api.app, message_from_body(message["Body"]))
     assert session(api, "c") == {**found, "sessionRuns": []}
 
 

@@ -8,7 +8,7 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import EndpointConnectionError
 
-from ai_coordination_engine.adapters.sqs import body_of, wake_from_body
+from ai_coordination_engine.adapters.sqs import body_of, message_from_body
 from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.entrypoints.aws import worker as module
 from ai_coordination_engine.entrypoints.aws.worker import Worker
@@ -38,7 +38,7 @@ class FakeMessages:
         self.sent: list[tuple[str, float]] = []
 
     def read(self, body: str) -> Wake:
-        return wake_from_body(body)
+        return message_from_body(body)
 
     def postpone(self, receipt: str, seconds: float) -> None:
         self.postponed[receipt] = seconds

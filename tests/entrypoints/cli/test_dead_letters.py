@@ -128,7 +128,8 @@ def letters(app: App) -> DeadLetters:
 def bodies(app: App) -> list[str]:
     """What is in the dead-letter queue."""
     return [
-        letter.wake.session_uuid if letter.wake else "?" for letter in listed(app, letters(app))
+        letter.message.session_uuid if letter.message else "?"
+        for letter in listed(app, letters(app))
     ]
 
 
@@ -166,7 +167,10 @@ def test_a_dead_letter_that_is_brought_back_completes_its_session(
     session = start(api)
     work(broken(app))
     ((letter, done),) = list(redrive(app, letters(app)))
-    assert (letter.wake and letter.wake.session_uuid, done) == (session[1], "its session goes on")
+    assert (letter.message and letter.message.session_uuid, done) == (
+        session[1],
+        "its session goes on",
+    )
     work(app)
     assert seen(api, session) == ("completed", ["completed", "completed"])
     assert bodies(app) == []
@@ -194,8 +198,8 @@ def test_what_cannot_be_read_becomes_a_dead_letter_at_once_and_stays_one(app: Ap
     sqs.send_message(QueueUrl=app.settings.queue_url, MessageBody="{")
     assert work(app) == MAX_RECEIVES
     ((letter, done),) = list(redrive(app, letters(app)))
-    assert (letter.wake, done) == (None, "")
-    assert letter.problem.startswith("the message is no wake-up")
+    assert (letter.message, done) == (None, "")
+    assert letter.problem.startswith("the message is none of the engine")
     assert bodies(app) == ["?"]
 
 

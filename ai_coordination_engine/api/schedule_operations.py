@@ -1,0 +1,93 @@
+"""The operations of a schedule beside CRUD: to fire now, and for the times of a past range."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import graphene
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.operation import Operation
+from ai_coordination_engine.api.prices import START
+from ai_coordination_engine.api.types import SessionType, TaskScheduleType
+from ai_coordination_engine.engine.scheduling import by_hand
+from ai_coordination_engine.engine.scheduling.by_hand import Fired
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Which schedule, who asks, and the key by which a repetition is recognised."""
+
+    task_uuid: str
+    schedule_uuid: str
+    updated_by: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackfillRequest(RunRequest):
+    """For which times a schedule fires again. The key is not needed: a time has one session."""
+
+    from_: datetime
+    to: datetime
+    overlap_policy: str | None = None
+
+
+def _run(context: Context, given: RunRequest) -> Fired:
+    key = (given.task_uuid, given.schedule_uuid)
+    return by_hand.run_now(
+        context.app,
+        context.tenant,
+        key,
+        by=given.updated_by,
+        idempotency_key=given.idempotency_key,
+    )
+
+
+def _backfill(context: Context, given: BackfillRequest) -> Fired:
+    return by_hand.backfill(
+        context.app,
+        context.tenant,
+        (given.task_uuid, given.schedule_uuid),
+        _aware(given.from_),
+        _aware(given.to),
+        policy=given.overlap_policy,
+        by=given.updated_by,
+    )
+
+
+def _aware(moment: datetime) -> datetime:
+    """A moment without an offset is in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_OUTPUT: Mapping[str, object] = {
+    "task_schedule": graphene.Field(TaskScheduleType),
+    "sessions": graphene.List(SessionType, description="Those of these times, as they are then."),
+}
+
+
+def _answer(fired: Fired) -> dict[str, object]:
+    return {"task_schedule": fired.schedule, "sessions": fired.sessions}
+
+
+RUN = Operation(
+    "runTaskSchedule",
+    RunRequest,
+    _run,
+    "Start a session of a schedule now, whatever its status and its overlap policy.",
+    _OUTPUT,
+    _answer,
+    START,
+)
+BACKFILL = Operation(
+    "backfillTaskSchedule",
+    BackfillRequest,
+    _backfill,
+    "Start a session for each time of a schedule in a past range, unless it has one: 1,000 times at"
+    " most.",
+    _OUTPUT,
+    _answer,
+    10 * START,
+)
+SCHEDULE_OPERATIONS = (RUN, BACKFILL)

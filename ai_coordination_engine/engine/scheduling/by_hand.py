@@ -1,0 +1,132 @@
+"""What a person asks of a schedule, whatever its status: to fire now, or for each time of a past
+range.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from ai_coordination_engine.domain.ids import derived_uuid
+from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES, Firing, OverlapPolicy, firing
+from ai_coordination_engine.domain.schedules import session_uuid_of
+from ai_coordination_engine.domain.statuses import check_word
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control.controls import cancel_session
+from ai_coordination_engine.engine.scheduling.earlier import is_open
+from ai_coordination_engine.engine.scheduling.starting import count_started, start_session
+from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.models import Session, TaskSchedule
+from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
+from ai_coordination_engine.store.records.schedule_times import (
+    nominal_time,
+    schedule_key,
+    timetable,
+)
+
+
+@dataclass(frozen=True)
+class Fired:
+    """The schedule as it is then, and the sessions."""
+
+    schedule: TaskSchedule
+    sessions: Sequence[Session]
+
+
+def run_now(
+    app: App, tenant: str, key: Key, *, by: str | None = None, idempotency_key: str | None = None
+) -> Fired:
+    """Start a session of a schedule now, whatever its overlap policy; the same idempotency key
+    again finds it. Raises `NotFound`, and `BadUserInput` where the task cannot start.
+    """
+    schedule = _find(app, tenant, key)
+    now, own = app.clock.now(), schedule_key(schedule)
+    uuid = (
+        session_uuid_of(own, now)
+        if idempotency_key is None
+        else derived_uuid(schedule.created_at, *own, "run", idempotency_key)
+    )
+    session = start_session(app, schedule, uuid)
+    counted = count_started(app, schedule, {int(now.timestamp()): uuid}, by=by)
+    return Fired(counted or schedule, [session])
+
+
+@dataclass
+class _Plan:
+    """What a backfill does with each of its times."""
+
+    started: list[int] = field(default_factory=list)
+    buffered: list[int] = field(default_factory=list)
+    skipped: int = 0
+    cancels: bool = False
+
+
+def backfill(
+    app: App,
+    tenant: str,
+    key: Key,
+    first: datetime,
+    last: datetime,
+    *,
+    policy: str | None = None,
+    by: str | None = None,
+) -> Fired:
+    """Start a session for each time of a past range, both ends included, unless it has one; 1,000
+    at most. Where the policy cancels what runs, only the last one is started.
+
+    Raises `NotFound`, and `BadUserInput` for a wrong range or policy, or where the task cannot
+    start.
+    """
+    word = check_word("overlapPolicy", policy or OverlapPolicy.ALLOW_ALL, OVERLAP_POLICIES)
+    schedule = _find(app, tenant, key)
+    now = app.clock.now()
+    times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]
+    running = [each for each in app.schedules.sessions(schedule) if is_open(each)]
+    plan = _planned(OverlapPolicy(word), times, len(running), len(schedule.buffered or ()))
+    sessions = _start_all(app, schedule, plan.started)
+    for each in running if plan.cancels else ():
+        with suppress(Conflict, NotFound):  # it has ended
+            cancel_session(app, tenant, *each.key)
+    news = {time: each.session_uuid for time, each in sessions.items() if each.created_at >= now}
+    counted = count_started(
+        app, schedule, news, skipped=plan.skipped, buffered=set(plan.buffered), by=by
+    )
+    return Fired(counted or schedule, [sessions[time] for time in plan.started])
+
+
+def _planned(policy: OverlapPolicy, times: Sequence[int], running: int, buffered: int) -> _Plan:
+    plan = _Plan()
+    for time in times:
+        waiting = buffered + len(plan.buffered)
+        match firing(policy, running=running + len(plan.started), buffered=waiting):
+            case Firing.START:
+                plan.started.append(time)
+            case Firing.CANCEL_AND_START:
+                plan.started, plan.cancels = [time], True
+            case Firing.BUFFER:
+                plan.buffered.append(time)
+            case Firing.SKIP:
+                plan.skipped += 1
+    return plan
+
+
+def _start_all(app: App, schedule: TaskSchedule, times: Sequence[int]) -> dict[int, Session]:
+    """The sessions of these times, started side by side."""
+    own = schedule_key(schedule)
+    started: dict[int, Session] = {}
+
+    def start(time: int) -> None:
+        uuid = session_uuid_of(own, nominal_time(time))
+        started[time] = start_session(app, schedule, uuid)
+
+    app.records.parallel.beside([partial(start, time) for time in times])
+    return started
+
+
+def _find(app: App, tenant: str, key: Key) -> TaskSchedule:
+    schedule = app.records.get(TASK_SCHEDULE, tenant, key, consistent=True)
+    if schedule is None:
+        raise TASK_SCHEDULE.missing(key)
+    return schedule

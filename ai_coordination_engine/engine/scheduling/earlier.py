@@ -1,0 +1,47 @@
+"""The sessions that a schedule has started before: whether they still run, and whether one has
+failed.
+"""
+
+from dataclasses import dataclass
+
+from ai_coordination_engine.domain.overlaps import OverlapPolicy
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.models import Session, TaskSchedule
+
+_FAILED = ("failed", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Sessions of a schedule that had not ended when it was looked at last. A paused one runs, one
+    that was deleted does not. `running`: the uuids of those that run, or that nobody needs to know
+    of.
+    """
+
+    open: tuple[Session, ...] = ()
+    running: frozenset[str] = frozenset()
+    failed: str | None = None
+
+
+def policy_of(schedule: TaskSchedule) -> OverlapPolicy:
+    """Its overlap policy, or the default."""
+    return OverlapPolicy(schedule.overlap_policy or OverlapPolicy.SKIP)
+
+
+def look_at_earlier(app: App, schedule: TaskSchedule) -> Earlier:
+    """What its earlier sessions do now: one BatchGetItem; no call where it has none, or does
+    whatever they do.
+    """
+    if policy_of(schedule) is OverlapPolicy.ALLOW_ALL and not schedule.pause_on_failure:
+        return Earlier(running=frozenset(schedule.running or ()))
+    found = app.schedules.sessions(schedule)
+    still_open = tuple(each for each in found if is_open(each))
+    failed = (each.session_uuid for each in found if each.status in _FAILED)
+    running = frozenset(each.session_uuid for each in still_open)
+    return Earlier(still_open, running, max(failed, default=None))
+
+
+def is_open(session: Session) -> bool:
+    """Whether a stored session has not ended, and its start was not given up."""
+    return session.status in OPEN_SESSION_STATUSES and session.deleting is None

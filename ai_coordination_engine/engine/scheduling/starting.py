@@ -1,0 +1,58 @@
+"""Starting a session of a schedule, under a uuid that finds it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.planning.start import Start, execute_procedure
+from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.store.models import Session, TaskSchedule
+from ai_coordination_engine.store.records.entities import SESSION
+from ai_coordination_engine.store.transitions.outcome import Applied
+from ai_coordination_engine.store.transitions.schedules import Dealt
+
+
+def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Session:
+    """The session of this uuid, started unless it was before, with whatever it started.
+
+    Raises `NotFound` and `BadUserInput` where the task cannot start, `Conflict` where another start
+    of the session is under way, or has died a moment ago.
+    """
+    start = Start(
+        schedule.coordination_uuid,
+        schedule.task_uuid,
+        task_query=schedule.task_query,
+        user_id=schedule.user_id,
+        session_uuid=session_uuid,
+        input_files=schedule.input_files,
+    )
+    tenant = schedule.partition_key
+    try:
+        return execute_procedure(app, tenant, start)
+    except Conflict:
+        key = (schedule.coordination_uuid, session_uuid)
+        session = app.records.get(SESSION, tenant, key, consistent=True)
+        if session is None:
+            raise
+        return session
+
+
+def count_started(
+    app: App,
+    schedule: TaskSchedule | None,
+    started: Mapping[int, str],
+    **beside: Any,
+) -> TaskSchedule | None:
+    """Count sessions that were started beside the schedule's next time, unless they are among its
+    latest; the schedule as it is then, None when it was deleted. `beside`: what else to say of
+    `Dealt`.
+    """
+    while schedule is not None:
+        known = schedule.recent or set()
+        news = {nominal: uuid for nominal, uuid in started.items() if uuid not in known}
+        dealt = Dealt(started=news, running=schedule.running or (), **beside)
+        outcome = app.schedules.count(schedule, dealt)
+        if isinstance(outcome, Applied):
+            return outcome.record
+        schedule = outcome.record
+    return None
