@@ -62,7 +62,7 @@ class _FireBody(_Body):
     task_uuid: str = Field(min_length=1)
     schedule_uuid: str = Field(min_length=1)
     nominal: int
-    revision: str = Field(min_length=1)
+    revision: str
     sent_at: float = Field(allow_inf_nan=False)
 
     def message(self) -> Fire:

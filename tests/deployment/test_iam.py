@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
@@ -290,6 +291,34 @@ def plans_run(cloud: Cloud) -> None:
     cloud.lose_messages()
 
 
+def schedules_fire(cloud: Cloud) -> None:
+    """By themselves, also where the session before them is cancelled for it, and by hand."""
+    task = cloud.define({"a": "", "b": "a", "c": "b"}, a={"userInTheLoop": "ann"})
+    schedule = {"taskUuid": task["taskUuid"], "scheduleUuid": "fires"}
+    given = {"schedule": "rate(1 minute)", "status": "active", "overlapPolicy": "cancel_other"}
+    cloud.send(
+        "insertUpdateTaskSchedule",
+        **task,
+        **given,
+        scheduleUuid="fires",
+        taskQuery=LONG,
+        updatedBy="me",
+    )
+    for _ in range(3):
+        cloud.sweep(60)
+        cloud.clock.shift(61)
+        cloud.work()
+    counted = "{ taskSchedule { runCount sessions { status } } }"
+    ran = cloud.send("runTaskSchedule", counted, **schedule)["taskSchedule"]
+    assert ran["runCount"] >= 4
+    assert "cancelled" in {each["status"] for each in ran["sessions"]}
+    now = cloud.app.clock.now()
+    past = {"from": (now - timedelta(minutes=2)).isoformat(), "to": now.isoformat()}
+    assert cloud.send("backfillTaskSchedule", counted, **schedule, **past)["taskSchedule"]
+    cloud.send("deleteTaskSchedule", **schedule)
+    cloud.lose_messages()
+
+
 def records_come_and_go(cloud: Cloud) -> None:
     coordination = cloud.send(
         "insertUpdateCoordination", agents=[{"agentUuid": "a", "x": LONG}], updatedBy="me"
@@ -555,6 +584,7 @@ def writers_die_below_one_another(cloud: Cloud) -> None:
 
 HISTORIES = (
     plans_run,
+    schedules_fire,
     records_come_and_go,
     long_jobs_end,
     questions_are_answered,

@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.scheduling.earlier import is_open
 from ai_coordination_engine.engine.scheduling.starting import count_started, start_session
-from ai_coordination_engine.errors import Conflict, NotFound
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
@@ -85,6 +85,11 @@ def backfill(
     times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]
     running = [each for each in app.schedules.sessions(schedule) if is_open(each)]
     plan = _planned(OverlapPolicy(word), times, len(running), len(schedule.buffered or ()))
+    if plan.buffered and schedule.status != "active":
+        raise BadUserInput(
+            f"overlapPolicy {word} lets times wait, and this schedule is {schedule.status}: only"
+            " one that is active looks at them. Take allow_all, or activate it first."
+        )
     sessions = _start_all(app, schedule, plan.started)
     for each in running if plan.cancels else ():
         with suppress(Conflict, NotFound):  # it has ended

@@ -15,17 +15,21 @@ from ai_coordination_engine.ports import Fire
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.schedule_times import nominal_time, schedule_key
 
-HORIZON = 75.0  # seconds: until the sweep comes again, and a quarter of that
+SWEPT_EVERY = 60.0  # seconds
+_TO_SPARE = 1.25  # of that: the sweep is not always on time
+HORIZON = SWEPT_EVERY * _TO_SPARE
 _AT_ONCE = 500  # messages that are sent with one delay: sending many takes time
 
 
-def send_due(app: App) -> int:
-    """Send every time that is due within the coming minute; how many. A time that is buffered is
-    always due: the message has somebody look whether its schedule still runs.
+def send_due(app: App, every: float = SWEPT_EVERY) -> int:
+    """Send every time that is due before this comes again, `every` so many seconds; how many. A
+    time that is buffered is always due: the message has somebody look whether its schedule still
+    runs.
 
     A delay is whole seconds, so that those are counted from the beginning of one.
     """
-    due = app.schedules.due(app.clock.now().timestamp() + HORIZON)
+    found = app.schedules.due(app.clock.now().timestamp() + every * _TO_SPARE)
+    due = [each for each in found if each.buffered or each.next_fire_at is not None]
     if any(each.fire_at > app.clock.now().timestamp() for each in due):
         app.clock.wait(-app.clock.now().timestamp() % 1, None)
     sent_at = app.clock.now().timestamp()
@@ -63,7 +67,7 @@ def _fire(schedule: TaskSchedule, nominal: float, sent_at: float) -> Fire:
         schedule.task_uuid,
         schedule.schedule_uuid,
         nominal=int(nominal),
-        revision=schedule.revision,
+        revision=schedule.revision or "",
         sent_at=sent_at,
     )
 

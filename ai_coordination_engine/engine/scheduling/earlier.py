@@ -30,10 +30,11 @@ def policy_of(schedule: TaskSchedule) -> OverlapPolicy:
 
 
 def look_at_earlier(app: App, schedule: TaskSchedule) -> Earlier:
-    """What its earlier sessions do now: one BatchGetItem; no call where it has none, or does
+    """What its earlier sessions do now: one BatchGetItem; no call where it has none, or fires
     whatever they do.
     """
-    if policy_of(schedule) is OverlapPolicy.ALLOW_ALL and not schedule.pause_on_failure:
+    waits = schedule.pause_on_failure or schedule.buffered
+    if policy_of(schedule) is OverlapPolicy.ALLOW_ALL and not waits:
         return Earlier(running=frozenset(schedule.running or ()))
     found = app.schedules.sessions(schedule)
     still_open = tuple(each for each in found if is_open(each))

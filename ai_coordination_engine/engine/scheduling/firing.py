@@ -54,7 +54,8 @@ def fire(app: App, message: Fire) -> None:
             send_next(app, schedule)
             return
         if isinstance(outcome, Applied):
-            within = HORIZON if schedule.buffered else SOON
+            waits = schedule.buffered or outcome.record.buffered
+            within = HORIZON if waits else SOON  # the sweep sends what is buffered alone
             send_next(app, outcome.record, within, message.sent_at)
             return
 
@@ -72,7 +73,9 @@ def give_up(app: App, message: Fire, reason: str) -> None:
 def _find(app: App, message: Fire) -> TaskSchedule | None:
     """The schedule of a message whose time is still to be dealt with."""
     schedule = app.records.get(TASK_SCHEDULE, message.tenant, message.key, consistent=True)
-    if schedule is None or schedule.status != "active" or schedule.revision != message.revision:
+    if schedule is None or schedule.status != "active":
+        return None
+    if (schedule.revision or "") != message.revision:
         return None
     waits = {schedule.next_fire_at, *(schedule.buffered or ())}
     return schedule if message.nominal in waits else None

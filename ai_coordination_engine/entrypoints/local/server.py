@@ -28,7 +28,7 @@ from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
-from ai_coordination_engine.entrypoints.local.local_sweep import LocalSweep
+from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -94,7 +94,7 @@ def serving(
         app, worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
-        sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app))
+        sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))
