@@ -62,6 +62,14 @@ class OneOf(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
+class Differs(_Operators):
+    """The attribute has another value than this one."""
+
+    field: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class UpTo(_Operators):
     """The attribute is at most this number."""
 
@@ -114,7 +122,8 @@ class AnyOf(_Operators):
         object.__setattr__(self, "parts", parts)
 
 
-Predicate = Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged | AllOf | AnyOf
+_OfOne = Exists | Absent | OneOf | Differs | UpTo | Below | Contains
+Predicate = _OfOne | Unchanged | AllOf | AnyOf
 
 
 def _parts(kind: type[Any], predicate: Any) -> tuple[Any, ...]:
@@ -152,14 +161,14 @@ def holds(predicate: Predicate, item: Any, given: Mapping[str, object]) -> bool:
             return any(holds(each, item, given) for each in parts)
         case Unchanged(field=field):
             return bool(getattr(item, field) == getattr(given["seen"], field))
-        case Exists() | Absent() | OneOf() | UpTo() | Below() | Contains():
+        case Exists() | Absent() | OneOf() | Differs() | UpTo() | Below() | Contains():
             return _holds(predicate, getattr(item, predicate.field), given)
         case _:
             assert_never(predicate)
 
 
 def _holds(
-    predicate: Exists | Absent | OneOf | UpTo | Below | Contains,
+    predicate: _OfOne,
     value: Any,
     given: Mapping[str, object],
 ) -> bool:
@@ -172,6 +181,8 @@ def _holds(
             return True
         case OneOf(values=values):
             return value in [valued(each, given) for each in values]
+        case Differs(value=other):
+            return bool(value != valued(other, given))
         case UpTo(value=most):
             return bool(value <= valued(most, given))
         case Below(value=most):
@@ -198,7 +209,8 @@ def told(predicate: Predicate) -> str:
         case OneOf(field=field, values=values):
             return f"`{field}` is {' or '.join(map(named, values))}"
         case (
-            UpTo(field=field, value=value)
+            Differs(field=field, value=value)
+            | UpTo(field=field, value=value)
             | Below(field=field, value=value)
             | Contains(field=field, value=value)
         ):
@@ -213,7 +225,7 @@ def _joined(word: str, parts: tuple[Predicate, ...], *, bracketed: type[AllOf | 
     )
 
 
-_SIGNS: Mapping[type[Any], str] = {UpTo: "≤", Below: "<", Contains: "has"}
+_SIGNS: Mapping[type[Any], str] = {Differs: "≠", UpTo: "≤", Below: "<", Contains: "has"}
 
 
 def named(value: Value) -> str:

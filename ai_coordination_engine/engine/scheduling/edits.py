@@ -7,7 +7,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.lifecycle.schedules import DUE, SCHEDULE_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
-from ai_coordination_engine.domain.predicates import OneOf, Predicate, absent, equals
+from ai_coordination_engine.domain.predicates import Differs, OneOf, Predicate, absent, equals
 from ai_coordination_engine.domain.schedules import Timetable
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.marks import new_nonce
@@ -49,8 +49,12 @@ class Edit:
         assumed = [name for name in _DECIDING if name not in self.given]
         if self.given.get("max_runs") is not None:
             assumed.append("run_count")
-        stopped: Predicate = OneOf("status", _STOPPED)
-        return stopped & absent(*assumed) if assumed else stopped
+        needs: Predicate = OneOf("status", _STOPPED)
+        if assumed:
+            needs &= absent(*assumed)
+        if self.given.get("schedule") is not None:  # else a rate goes on to count as it did
+            needs &= absent("schedule") | Differs("schedule", self.given["schedule"])
+        return needs
 
     def values(self) -> dict[str, Any]:
         """What is written; raises `BadUserInput` for what is wrong, by itself or beside what is

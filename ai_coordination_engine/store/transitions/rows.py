@@ -2,9 +2,9 @@
 database's terms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from operator import and_, or_
+from operator import and_, le, lt, or_
 from typing import Any, assert_never
 
 from pynamodb.expressions.update import Action
@@ -16,6 +16,7 @@ from ai_coordination_engine.domain.predicates import (
     AnyOf,
     Below,
     Contains,
+    Differs,
     Exists,
     OneOf,
     Predicate,
@@ -35,7 +36,9 @@ def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any
             return reduce(and_, (condition(each, model, given) for each in parts))
         case AnyOf(parts=parts):
             return reduce(or_, (condition(each, model, given) for each in parts))
-        case Exists() | Absent() | OneOf() | UpTo() | Below() | Contains() | Unchanged():
+        case (
+            Exists() | Absent() | OneOf() | Differs() | UpTo() | Below() | Contains() | Unchanged()
+        ):
             return _condition(predicate, model.get_attributes()[predicate.field], given)
         case _:
             assert_never(predicate)
@@ -47,8 +50,16 @@ def row_condition(transition: Transition, model: type[Record], given: Mapping[st
     return None if needs is None else condition(needs, model, given)
 
 
+_COMPARISONS: Mapping[type[Any], Callable[[Any, Any], Any]] = {
+    Differs: lambda attribute, value: attribute.exists() & (attribute != value),
+    UpTo: le,
+    Below: lt,
+    Contains: lambda attribute, value: attribute.contains(value),
+}
+
+
 def _condition(
-    predicate: Exists | Absent | OneOf | UpTo | Below | Contains | Unchanged,
+    predicate: Exists | Absent | OneOf | Differs | UpTo | Below | Contains | Unchanged,
     attribute: Any,
     given: Mapping[str, Any],
 ) -> Any:
@@ -61,12 +72,8 @@ def _condition(
             return attribute == valued(value, given)
         case OneOf(values=values):
             return attribute.is_in(*(valued(each, given) for each in values))
-        case UpTo(value=most):
-            return attribute <= valued(most, given)
-        case Below(value=most):
-            return attribute < valued(most, given)
-        case Contains(value=element):
-            return attribute.contains(valued(element, given))
+        case Differs(value=value) | UpTo(value=value) | Below(value=value) | Contains(value=value):
+            return _COMPARISONS[type(predicate)](attribute, valued(value, given))
         case Unchanged(field=field):
             return same(attribute, given["seen"].stored(field))
         case _:
