@@ -10,6 +10,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.operation import Operation
 from ai_coordination_engine.api.prices import START
 from ai_coordination_engine.api.types import SessionType, TaskScheduleType
+from ai_coordination_engine.domain.overlaps import OverlapPolicy
 from ai_coordination_engine.engine.scheduling import by_hand
 from ai_coordination_engine.engine.scheduling.by_hand import Fired
 
@@ -51,7 +52,7 @@ def _backfill(context: Context, given: BackfillRequest) -> Fired:
         (given.task_uuid, given.schedule_uuid),
         _aware(given.from_),
         _aware(given.to),
-        policy=given.overlap_policy,
+        policy=OverlapPolicy.ALLOW_ALL if given.overlap_policy is None else given.overlap_policy,
         by=given.updated_by,
     )
 
@@ -88,6 +89,6 @@ BACKFILL = Operation(
     " most.",
     _OUTPUT,
     _answer,
-    10 * START,
+    3 * START,
 )
 SCHEDULE_OPERATIONS = (RUN, BACKFILL)

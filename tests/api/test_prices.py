@@ -20,6 +20,8 @@ STARTS = (
     "retrySession",
     "rerunSessionAgent",
     "reconcileSession",
+    "runTaskSchedule",
+    "backfillTaskSchedule",
 )
 TEXT = ': "x"'
 

@@ -175,6 +175,11 @@ ADDED_MUTATIONS = {
     ),
     "completeAsyncTask": ("asyncTaskUuid! result error usage", "ok sessionAgent"),
     "heartbeatAsyncTask": ("asyncTaskUuid!", "ok"),
+    "runTaskSchedule": (f"taskUuid! scheduleUuid! {CONTROLLED}", "taskSchedule sessions"),
+    "backfillTaskSchedule": (
+        f"taskUuid! scheduleUuid! from! to! overlapPolicy {CONTROLLED}",
+        "taskSchedule sessions",
+    ),
 }
 ASK = (
     "coordinationUuid! userQuery! userId agentUuid sessionUuid inputFiles receiverEmail threadUuid"

@@ -147,7 +147,8 @@ def items(app: App) -> dict[str, list[str]]:
 
 def valid(field: str, world: Item, *, new: bool = False) -> dict[str, Any]:
     """Arguments with which the field succeeds; `new` creates what is written."""
-    needed = {"userQuery": "q", "userInput": "yes"}
+    past = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+    needed = {"userQuery": "q", "userInput": "yes", **past}
     if field in WRITES:
         case = WRITES[field]
         made = {**{name: world[name] for name in {*case.parents, *case.keys}}, **case.required}

@@ -70,7 +70,7 @@ def backfill(
     first: datetime,
     last: datetime,
     *,
-    policy: str | None = None,
+    policy: str = OverlapPolicy.ALLOW_ALL,
     by: str | None = None,
 ) -> Fired:
     """Start a session for each time of a past range, both ends included, unless it has one; 1,000
@@ -79,7 +79,7 @@ def backfill(
     Raises `NotFound`, and `BadUserInput` for a wrong range or policy, or where the task cannot
     start.
     """
-    word = check_word("overlapPolicy", policy or OverlapPolicy.ALLOW_ALL, OVERLAP_POLICIES)
+    word = check_word("overlapPolicy", policy, OVERLAP_POLICIES)
     schedule = _find(app, tenant, key)
     now = app.clock.now()
     times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]

@@ -179,8 +179,7 @@ def _dealt_with(
         waits = schedule.next_fire_at
         following = None if waits is None else nominal_time(waits)
         return _advance(app, schedule, following, replace(dealt, unbuffered=nominal))
-    following = timetable(schedule).next_after(nominal_time(nominal))
-    return _advance(app, schedule, following, dealt)
+    return _advance(app, schedule, timetable(schedule).next_after(nominal_time(nominal)), dealt)
 
 
 def _advance(

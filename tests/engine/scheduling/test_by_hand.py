@@ -106,7 +106,6 @@ def test_a_backfill_starts_a_session_for_each_time_once(
 @pytest.mark.parametrize(
     ("policy", "started", "buffered", "expected"),
     [
-        (None, [0, 1, 2], [], (3, 0, 0)),
         ("allow_all", [0, 1, 2], [], (3, 0, 0)),
         ("skip", [0], [], (1, 2, 0)),
         ("buffer_one", [0], [1], (1, 1, 0)),
@@ -117,7 +116,7 @@ def test_a_backfill_starts_a_session_for_each_time_once(
 def test_a_backfill_has_its_own_overlap_policy(
     stage: Stage,
     task: tuple[str, str],
-    policy: str | None,
+    policy: str,
     started: list[int],
     buffered: list[int],
     expected: tuple[int, int, int],
