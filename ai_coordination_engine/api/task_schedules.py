@@ -15,7 +15,8 @@ from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_word
 from ai_coordination_engine.engine.scheduling.due import send_next
 from ai_coordination_engine.engine.scheduling.edits import NOTHING_LEFT, Edit
 from ai_coordination_engine.errors import BadUserInput, Conflict
-from ai_coordination_engine.store.models import Record, TaskSchedule
+from ai_coordination_engine.store.models import TaskSchedule
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.repository import Changed
 
 _TRIES = 5  # of an edit beside other edits

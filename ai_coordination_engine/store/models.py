@@ -11,6 +11,7 @@ from pynamodb.attributes import (
     NumberSetAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
+    UTCDateTimeAttribute,
 )
 from pynamodb.constants import NUMBER
 

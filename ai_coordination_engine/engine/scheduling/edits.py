@@ -10,8 +10,8 @@ from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
 from ai_coordination_engine.domain.predicates import Differs, OneOf, Predicate, absent, equals
 from ai_coordination_engine.domain.schedules import Timetable
 from ai_coordination_engine.store.models import TaskSchedule
-from ai_coordination_engine.store.records.marks import new_nonce
 from ai_coordination_engine.store.records.schedule_times import nominal_time
+from ai_coordination_engine.store.records.write_tokens import new_nonce
 
 _TIMES = ("schedule", "timezone", "start_at", "end_at")
 _DECIDING = (*_TIMES, "jitter_seconds", "max_runs")

@@ -20,8 +20,7 @@ from datetime import datetime, timedelta
 from ai_coordination_engine.domain.not_fired import NotFired, why
 from ai_coordination_engine.domain.overlaps import Firing, firing
 from ai_coordination_engine.domain.schedules import CATCHUP_WINDOW, CatchUp, session_uuid_of
-from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt.busy import Busy
+from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.scheduling.due import HORIZON, send_next
 from ai_coordination_engine.engine.scheduling.earlier import Earlier, look_at_earlier, policy_of
