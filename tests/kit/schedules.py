@@ -69,6 +69,11 @@ def fire_next(stage: Stage, schedule: TaskSchedule) -> TaskSchedule:
     return as_is(stage, schedule)
 
 
+def work(stage: Stage) -> None:
+    """A worker works off what is in sight."""
+    stage.drain(until=stage.clock.now().timestamp())
+
+
 def uuid_at(schedule: TaskSchedule, time: float) -> str:
     """The uuid of the session of a nominal time."""
     return session_uuid_of(schedule_key(schedule), nominal_time(time))
@@ -107,7 +112,7 @@ def minutes(stage: Stage, count: int = 1) -> None:
     for _ in range(count):
         until = stage.clock.now().timestamp() + 60
         send_due(stage.app)
-        stage.drain()
+        stage.drain(until=until)
         stage.clock.advance(max(until - stage.clock.now().timestamp(), 0))
 
 

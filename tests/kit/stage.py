@@ -170,14 +170,14 @@ class Stage:
 
     # Working
 
-    def drain(self, *, deadline: float | None = None) -> int:
-        """One worker empties the queue; a crash kills it and redelivers its message, `Busy` lets
-        the lease run out.
+    def drain(self, *, deadline: float | None = None, until: float | None = None) -> int:
+        """One worker empties the queue, but for what comes into sight after `until` (epoch
+        seconds); a crash kills it and redelivers its message, `Busy` lets the lease run out.
 
         Answers how often it crashed.
         """
         crashes = 0
-        while delivery := self._receive():
+        while delivery := self._receive(until):
             try:
                 work_off(self.app, delivery.wake, deadline=deadline)
                 self.queue.delete(delivery)
@@ -190,12 +190,14 @@ class Stage:
                 self.queue.put_back(delivery)
         return crashes
 
-    def _receive(self) -> Delivery | None:
+    def _receive(self, until: float | None) -> Delivery | None:
         """The next message; when only delayed ones are left, the time is advanced to the first of
         them.
         """
         delivery = self.queue.receive()
         if delivery is None and (seconds := self.queue.next_visible_in()) is not None:
+            if until is not None and self.clock.now().timestamp() + seconds > until:
+                return None
             self.clock.advance(seconds + 0.001)  # floats and microseconds differ
             delivery = self.queue.receive()
         return delivery

@@ -21,6 +21,7 @@ from tests.kit.schedules import (
     sessions,
     times,
     uuid_at,
+    work,
 )
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -49,7 +50,7 @@ def test_a_schedule_fires_now_whatever_it_does(
         stage.clock.advance(1)
         fired = run_now(stage.app, TENANT, schedule.key, by="ann")
         assert counts(fired.schedule) == (number, 0, 0)
-    stage.drain()
+    work(stage)
     assert [each.task_query for each in sessions(stage, schedule)] == ["now", "now"]
     now = as_is(stage, schedule)
     assert (now.status, now.next_fire_at, now.fire_at) == (
@@ -136,7 +137,7 @@ def test_what_a_backfill_has_buffered_starts_when_nothing_runs(stage: Stage) -> 
     task = stage.define({"a": ""})
     schedule = scheduled(stage, task, "10,30,50 * * * *")
     backfill(stage.app, TENANT, schedule.key, *last_hour(stage), policy="buffer_all")
-    stage.drain()
+    work(stage)
     minutes(stage, 3)
     assert times(stage, schedule) == ["08:10", "08:30", "08:50"]
     now = as_is(stage, schedule)

@@ -24,6 +24,7 @@ from tests.kit.schedules import (
     scheduled,
     sessions,
     uuid_at,
+    work,
 )
 from tests.kit.stage import Stage, stage_of
 
@@ -76,13 +77,13 @@ def test_times_beside_a_session_that_has_not_ended(
 ) -> None:
     schedule = scheduled(stage, task, "rate(1 minute)", overlap_policy=policy)
     fire_next(stage, schedule)
-    stage.drain()
+    work(stage)
     (session,) = sessions(stage, schedule)
     if before == "paused":
         pause(stage, session)
     for _ in range(2):
         now = fire_next(stage, schedule)
-        stage.drain()
+        work(stage)
     assert (counts(now), code(now)) == (expected, said)
     first = schedule.next_fire_at
     assert sorted(now.buffered or ()) == [first + 60 * number for number in buffered]
