@@ -24,6 +24,7 @@ STARTS = (
     "backfillTaskSchedule",
 )
 TEXT = ': "x"'
+TEXTS = {"String!": TEXT, "DateTime!": ': "2026-11-02T09:00:00Z"'}
 
 
 def cost(source: str, name: str | None = None, **variables: Any) -> int:
@@ -170,11 +171,11 @@ def test_cycles_multiply() -> None:
 @pytest.mark.parametrize("name", ROOTS["mutation"].fields)
 def test_a_request_has_at_most_twelve_starts_and_a_hundred_writes(name: str) -> None:
     arguments = [
-        each
-        for each, field in ROOTS["mutation"].fields[name].args.items()
-        if str(field.type)[-1] == "!"
+        each + TEXTS[str(argument.type)]
+        for each, argument in ROOTS["mutation"].fields[name].args.items()
+        if str(argument.type)[-1] == "!"
     ]
-    field = f"{name}({', '.join(each + TEXT for each in arguments)}) {{ __typename }}"
+    field = f"{name}({', '.join(arguments)}) {{ __typename }}"
     most = 12 if name in STARTS else 100
     assert cost(f"mutation {{ {field} }}") >= (8 * WRITE if most == 12 else WRITE)
     assert accepted(f"mutation {{ {times(5, field)} }}")

@@ -32,6 +32,9 @@ SPECIAL = {
     "sessionAgents": "[SessionAgentType]",
     "sessionRuns": "[SessionRunType]",
     "procedureTaskSession": "ProcedureTaskSessionType",
+    "sessions": "[SessionType]",
+    "from": "DateTime",
+    "to": "DateTime",
     "id": "ID",
 }
 """Types by name; what is not named here is a `String`."""

@@ -3,7 +3,6 @@ range.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -13,10 +12,13 @@ from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES, Firing, Ove
 from ai_coordination_engine.domain.schedules import session_uuid_of
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.scheduling.earlier import is_open
-from ai_coordination_engine.engine.scheduling.starting import count_started, start_session
-from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.engine.scheduling.starting import (
+    cancel_all,
+    count_started,
+    start_session,
+)
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
@@ -62,6 +64,14 @@ class _Plan:
     skipped: int = 0
     cancels: bool = False
 
+    def check(self, schedule: TaskSchedule) -> None:
+        """Raises `BadUserInput` where times would wait and nobody would look at them."""
+        if self.buffered and schedule.status != "active":
+            raise BadUserInput(
+                f"overlapPolicy lets times wait, and this schedule is {schedule.status}: only one"
+                " that is active looks at them. Take allow_all, or activate it first."
+            )
+
 
 def backfill(
     app: App,
@@ -85,15 +95,10 @@ def backfill(
     times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]
     running = [each for each in app.schedules.sessions(schedule) if is_open(each)]
     plan = _planned(OverlapPolicy(word), times, len(running), len(schedule.buffered or ()))
-    if plan.buffered and schedule.status != "active":
-        raise BadUserInput(
-            f"overlapPolicy {word} lets times wait, and this schedule is {schedule.status}: only"
-            " one that is active looks at them. Take allow_all, or activate it first."
-        )
+    plan.check(schedule)
     sessions = _start_all(app, schedule, plan.started)
-    for each in running if plan.cancels else ():
-        with suppress(Conflict, NotFound):  # it has ended
-            cancel_session(app, tenant, *each.key)
+    if plan.cancels:
+        cancel_all(app, running)
     news = {time: each.session_uuid for time, each in sessions.items() if each.created_at >= now}
     counted = count_started(
         app, schedule, news, skipped=plan.skipped, buffered=set(plan.buffered), by=by

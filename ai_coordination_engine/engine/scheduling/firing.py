@@ -13,7 +13,6 @@ starts when nothing runs.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,10 +20,13 @@ from ai_coordination_engine.domain.not_fired import NotFired, why
 from ai_coordination_engine.domain.overlaps import Firing, firing
 from ai_coordination_engine.domain.schedules import CATCHUP_WINDOW, CatchUp, session_uuid_of
 from ai_coordination_engine.engine.app import App, Busy
-from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.scheduling.due import HORIZON, send_next
 from ai_coordination_engine.engine.scheduling.earlier import Earlier, look_at_earlier, policy_of
-from ai_coordination_engine.engine.scheduling.starting import count_started, start_session
+from ai_coordination_engine.engine.scheduling.starting import (
+    cancel_all,
+    count_started,
+    start_session,
+)
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import Fire
 from ai_coordination_engine.store.models import Session, TaskSchedule
@@ -149,9 +151,7 @@ def _start(
             return _pause(app, schedule, dealt, reason)
         told = why(NotFired.TASK_INVALID, reason)
         return _dealt_with(app, schedule, nominal, replace(dealt, why=told))
-    for each in cancels:
-        with suppress(Conflict, NotFound):  # it has ended
-            cancel_session(app, each.partition_key, *each.key)
+    cancel_all(app, cancels)
     running = () if cancels else dealt.running
     started = replace(dealt, started={nominal: uuid}, running=running)
     outcome = _dealt_with(app, schedule, nominal, started)

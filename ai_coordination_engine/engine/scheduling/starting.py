@@ -1,11 +1,13 @@
 """Starting a session of a schedule, under a uuid that finds it again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
-from ai_coordination_engine.errors import Conflict
+from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.transitions.outcome import Applied
@@ -35,6 +37,13 @@ def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Sessio
         if session is None:
             raise
         return session
+
+
+def cancel_all(app: App, sessions: Iterable[Session]) -> None:
+    """Cancel sessions, unless they have ended."""
+    for each in sessions:
+        with suppress(Conflict, NotFound):
+            cancel_session(app, each.partition_key, *each.key)
 
 
 def count_started(
