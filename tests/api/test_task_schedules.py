@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.ports import Fire
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE as SCHEDULES
+from ai_coordination_engine.store.records.schedule_times import SHARDS
 from benchmarks.harness.api import Api
 from tests.kit.api import data, document, error
 from tests.kit.records import SESSION, TASK_SCHEDULE, World
@@ -204,7 +206,7 @@ def test_an_active_schedule_has_its_next_time_and_others_have_none(
     nominal, fire_at, shard = due(stored(client, stage, world))
     assert nominal == at("2026-11-03T08:00:00+00:00")
     assert nominal <= fire_at <= nominal + 600
-    assert shard in {f"{number:02d}" for number in range(16)}
+    assert shard in {f"{number:02d}" for number in range(SHARDS)}
     assert why(client, world)["code"] == "NOT_YET"
     for status in ("paused", "initial", "completed"):
         assert put(client, world, status=status)["nextFireAt"] is None
@@ -239,6 +241,21 @@ def test_an_edit_of_an_active_schedule_moves_its_next_time_and_voids_messages(
     assert stored(client, stage, world).revision not in (None, revision)
 
 
+def test_a_time_before_the_sweep_comes_is_sent_at_once(
+    client: Api, stage: Stage, world: World
+) -> None:
+    put(client, world, **WEEKDAYS)
+    assert stage.queue.sent == []
+    put(client, world, schedule="* * * * *")
+    (sent,) = stage.queue.sent
+    assert isinstance(sent, Fire)
+    assert (sent.key, sent.nominal, sent.revision) == (
+        (world["taskUuid"], world["scheduleUuid"]),
+        at("2026-11-02T09:01:00+00:00"),
+        stored(client, stage, world).revision,
+    )
+
+
 def test_an_edit_that_changes_no_time_leaves_alone_what_is_due(
     client: Api, stage: Stage, world: World
 ) -> None:
@@ -254,6 +271,24 @@ def test_an_edit_that_changes_no_time_leaves_alone_what_is_due(
     assert jittered.next_fire_at == before.next_fire_at
     assert jittered.fire_at > before.fire_at
     assert jittered.revision != before.revision
+
+
+def test_what_is_buffered_is_dropped_by_new_times_alone(
+    client: Api, stage: Stage, world: World
+) -> None:
+    put(client, world, **WEEKDAYS)
+    waits = at("2026-11-02T08:00:00+00:00")
+    store(client, stage, world, buffered={waits}, fire_at=waits)
+    put(client, world, jitterSeconds=3600)
+    kept = stored(client, stage, world)
+    assert (kept.buffered, kept.fire_at, kept.jitter_seconds) == ({waits}, waits, 3600)
+    put(client, world, schedule="0 10 * * *")
+    moved = stored(client, stage, world)
+    assert moved.buffered is None
+    assert moved.fire_at >= moved.next_fire_at == at("2026-11-03T09:00:00+00:00")
+    store(client, stage, world, buffered={waits})
+    put(client, world, status="paused")
+    assert stored(client, stage, world).buffered is None
 
 
 def test_a_time_while_it_was_paused_is_not_made_up_for(

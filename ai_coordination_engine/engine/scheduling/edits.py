@@ -7,6 +7,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.lifecycle.schedules import DUE, SCHEDULE_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
+from ai_coordination_engine.domain.not_fired import NotFired, why
 from ai_coordination_engine.domain.predicates import Differs, OneOf, Predicate, absent, equals
 from ai_coordination_engine.domain.schedules import Timetable
 from ai_coordination_engine.store.models import TaskSchedule
@@ -20,7 +21,7 @@ NOTHING_LEFT = "No time is left: the schedule is completed."
 _COMPLETED: dict[str, Any] = {
     **dict.fromkeys((*DUE, "buffered")),
     "status": "completed",
-    "why": {"code": "ENDED", "message": NOTHING_LEFT},
+    "why": why(NotFired.ENDED, NOTHING_LEFT),
 }
 
 
@@ -82,9 +83,9 @@ class Edit:
     def _keeps(self) -> bool:
         """Whether it is active and stays so at the same times: one that is due stays due."""
         seen = self.seen
-        if seen is None or seen.status != "active" or seen.next_fire_at is None:
+        if seen is None or not (seen.next_fire_at or seen.buffered):
             return False
-        stays = self._merged("status") == "active"
+        stays = seen.status == self._merged("status") == "active"
         return stays and not any(map(self._changes, _TIMES))
 
     def _cleared(self) -> dict[str, str | None]:
@@ -110,15 +111,17 @@ class Edit:
         """When an active schedule fires next, or that it is completed."""
         jitter = {"jitter_seconds": self._merged("jitter_seconds")}
         if times is None:
-            return dict.fromkeys((*DUE, "why"))
+            return dict.fromkeys((*DUE, "buffered", "why"))
         if not self._runs_left:
             return _COMPLETED
-        if self._keeps and self.seen is not None:
-            return {**jitter, "next_fire_at": self.seen.next_fire_at}
+        if self._keeps and self.seen is not None:  # what is buffered is looked at all the time
+            due = {"next_fire_at": self.seen.next_fire_at}
+            return {} if self.seen.buffered else {**jitter, **due}
         following = times.next_after(self.now)
         if following is None:
             return _COMPLETED
-        return {**jitter, "next_fire_at": following.timestamp(), "why": None}
+        fires = {"next_fire_at": following.timestamp(), "buffered": None, "why": None}
+        return {**jitter, **fires}
 
     @property
     def _runs_left(self) -> bool:
