@@ -92,7 +92,7 @@ def test_a_backfill_starts_a_session_for_each_time_once(
     schedule = scheduled(stage, task, "*/20 * * * *", overlap_policy="allow_all")
     first = fire_next(stage, schedule)
     stage.clock.advance(600)
-    began, ends = stage.clock.now() - timedelta(minutes=50), stage.clock.now()
+    began, ends = stage.clock.now() - timedelta(minutes=45), stage.clock.now()
     for _ in range(2):
         fired = backfill(stage.app, TENANT, schedule.key, began, ends)
         at = schedule.next_fire_at
