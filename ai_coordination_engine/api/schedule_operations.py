@@ -89,6 +89,6 @@ BACKFILL = Operation(
     " most.",
     _OUTPUT,
     _answer,
-    3 * START,
+    2 * START,
 )
 SCHEDULE_OPERATIONS = (RUN, BACKFILL)
