@@ -14,7 +14,10 @@ from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_RUN, Case, W
 # appended to the owner's tenant, so that a prefix is no key either
 STRANGERS = ("", "#part", "2", " ")
 every_record = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-EXTRA: dict[str, Any] = {"userQuery": "q", "userInput": "yes", "updatedBy": "eve", "taskName": "t"}
+EXTRA: dict[str, Any] = {
+    **{"userQuery": "q", "userInput": "yes", "updatedBy": "eve", "taskName": "t"},
+    **{"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
+}
 
 
 @pytest.fixture
