@@ -36,10 +36,10 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 
 # Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
 test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the whole suite
-	$(BIN)/pytest -n 2 --dist loadgroup --durations 15 $(ARGS)
+	$(BIN)/pytest -n 2 --durations 15 $(ARGS)
 
 cover: install ## run the suite and print what it covers (about twice the time)
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 2 --cov --cov-report=term $(ARGS)
 
 mutants: install ## try deliberate faults of the engine: the tests must notice each (half an hour; ARGS="a word of its name")
 	@$(BIN)/python -m tests.kit.mutants $(ARGS)

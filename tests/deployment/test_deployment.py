@@ -25,7 +25,6 @@ from tests.kit.node import needs_node
 
 pytestmark = [
     pytest.mark.deployment,
-    pytest.mark.xdist_group("deployment"),
     pytest.mark.skipif(
         not emulator.PYTHON.exists() and not os.environ.get("CI"),
         reason="needs the emulator's environment: make test creates it",

@@ -19,8 +19,6 @@ from ai_coordination_engine.settings import Settings
 from tests.examples import scripts
 from tests.kit.node import needs_node
 
-pytestmark = pytest.mark.xdist_group("examples")
-
 RUN_FILES = {
     "approval": ["approval.yaml"],
     "chapters": ["chapters.yaml"],

@@ -11,8 +11,6 @@ import pytest
 
 from tests.install.conftest import EVERYTHING, ROOT, Installed, linked
 
-pytestmark = pytest.mark.xdist_group("installed")
-
 NAMES = "ActionRequest, ActionResult, AgentFailure, AgentRequest, AgentResult, PredecessorOutput"
 INSTALL = 'Install what the command line needs: pip install "ai-coordination-engine[local]"\n'
 EXAMPLES = ROOT / "ai_coordination_engine/entrypoints/cli/examples"

@@ -112,10 +112,7 @@ class Store:
     scope="module",
     params=[
         "moto",
-        pytest.param(
-            "dynamodb_local",
-            marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")],
-        ),
+        pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local),
     ],
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:

@@ -326,7 +326,6 @@ def table_of_two_keys(client: Any, name: str) -> None:
 
 
 @pytest.mark.dynamodb_local
-@pytest.mark.xdist_group("dynamodb_local")
 @pytest.mark.parametrize("seed", range(6))
 def test_random_operations_are_answered_alike(
     dynamodb_local: str, monkeypatch: pytest.MonkeyPatch, seed: int

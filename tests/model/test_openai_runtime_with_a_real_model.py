@@ -10,7 +10,7 @@ from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 
 Ask = Callable[..., AgentResult]
 

@@ -25,7 +25,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
 )
 
-pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
+pytestmark = pytest.mark.model
 
 TENANT = "acme"
 RUNTIME = {"kind": "openai", "temperature": 0, "max_tokens": 48}

@@ -40,10 +40,7 @@ THREADS = 16
     scope="module",
     params=[
         "memory",
-        pytest.param(
-            "dynamodb_local",
-            marks=[pytest.mark.dynamodb_local, pytest.mark.xdist_group("dynamodb_local")],
-        ),
+        pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local),
     ],
 )
 def store_app(request: pytest.FixtureRequest) -> Iterator[App]:
