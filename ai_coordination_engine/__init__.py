@@ -1,9 +1,9 @@
-"""A service that runs several AI agents on one job and keeps track of all of it.
+"""Run several AI agents on one job, in the order of their dependencies.
 
-What functions of one's own need is here: an agent function takes an `AgentRequest` and returns
-text, anything that JSON can hold, or an `AgentResult`; an action function takes an `ActionRequest`
-and may return an `ActionResult`. Both raise `AgentFailure`. Importing this package loads nothing
-but the standard library.
+This package exports what agent functions and action functions need. An agent function takes an
+`AgentRequest` and returns a text, a value that JSON can hold, or an `AgentResult`. An action
+function takes an `ActionRequest` and may return an `ActionResult`. Both raise `AgentFailure` when
+they fail. Importing the package imports nothing outside the standard library.
 """
 
 from ai_coordination_engine.ports import (

@@ -1,4 +1,7 @@
-"""The one place where settings become adapters and adapters become an `App`."""
+"""Create the `App` and its adapters from `Settings`.
+
+The entrypoints call this module once per process. No other module imports `adapters`.
+"""
 
 import json
 from functools import partial
@@ -32,15 +35,15 @@ from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.table import Table
 
-# then a message whose step raises each time becomes a dead letter; as in template.yaml
+# Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
 MAX_RECEIVES = 10
 
 
 def build_app(settings: Settings) -> App:
-    """The application that `settings` describe. Clients are made here, once a process; S3 and
-    secrets at first use.
+    """Create the application for `settings`.
 
-    Raises `BadUserInput` for a default runtime of an unknown kind.
+    The DynamoDB and SQS clients are created here; those of S3 and Secrets Manager when they are
+    first used. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
     kind = settings.default_runtime["kind"]
     if kind not in KINDS:
@@ -66,7 +69,7 @@ def build_app(settings: Settings) -> App:
 
 
 def allow_list(settings: Settings) -> AllowList:
-    """What `settings` allow, for a process whose workers have the same settings."""
+    """Return the allow-list of `settings`, for a process whose workers use the same settings."""
     actions = AllowedActionFunctions(settings.action_functions)
     return SettingsAllowList(
         RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime
@@ -74,13 +77,15 @@ def allow_list(settings: Settings) -> AllowList:
 
 
 def secrets_manager() -> Secrets:
-    """What reads the secrets that settings name; its client is made when the first is read."""
+    """Return the reader of secrets; it creates its client when it reads the first secret."""
     return SecretsManager()
 
 
 def connect() -> Connection:
-    """One connection for all tables, its client made now: botocore does not make clients
-    thread-safely.
+    """Create the one connection that all tables share.
+
+    The client is created here rather than at its first use, because botocore does not create
+    clients thread-safely.
     """
     connection = Connection(
         region=aws_region(),
@@ -94,7 +99,7 @@ def connect() -> Connection:
 
 
 def client(service: str, session: Any = None, *, read_seconds: float = READ_SECONDS) -> Any:
-    """A botocore client; the standard AWS variables say where and as whom."""
+    """Create a botocore client; region and credentials come from the standard AWS variables."""
     config = client_config(read_seconds=read_seconds)
     return (session or botocore.session.get_session()).create_client(
         service, aws_region(), config=config
@@ -102,8 +107,9 @@ def client(service: str, session: Any = None, *, read_seconds: float = READ_SECO
 
 
 def create_tables(settings: Settings) -> list[str]:
-    """Create the tables that do not exist yet, and return their names. In the cloud the template
-    does it.
+    """Create the tables that do not exist yet and return their names.
+
+    Used locally and in tests; on AWS the CloudFormation template creates the tables.
     """
     connection = connect()
     return [
@@ -114,14 +120,15 @@ def create_tables(settings: Settings) -> list[str]:
 
 
 def dead_letter_queue(settings: Settings) -> str:
-    """The URL of the queue that takes what the queue of `settings` gives up on; raises `NotFound`
-    when it has none.
+    """Return the URL of the dead-letter queue that belongs to `settings.queue_url`.
+
+    Raises `NotFound` when the queue has none.
     """
     return SqsQueue(client("sqs"), settings.queue_url).dead_letter_url()
 
 
 def _create_queue(settings: Settings) -> str:
-    """The URL of the queue, created with its dead-letter queue if need be."""
+    """Create the queue and its dead-letter queue, if they do not exist; return its URL."""
     sqs = client("sqs")
     name = f"{settings.table_prefix}-wake"
     dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
@@ -139,7 +146,7 @@ def _create_queue(settings: Settings) -> str:
 
 
 def create_queue_and_bucket(settings: Settings) -> Settings:
-    """Settings completed by a queue and a bucket, created where they name none."""
+    """Create the queue and the bucket that `settings` do not name; return complete settings."""
     changes: dict[str, Any] = {}
     if not settings.queue_url:
         changes["queue_url"] = _create_queue(settings)

@@ -1,15 +1,16 @@
-"""The one tree of errors: every error that a caller may see carries its wire code.
+"""The errors that a caller may see, each with the `code` that goes over the wire.
 
-Codes follow the contract's section "Errors"; whatever is not a `CoordinationError` is `INTERNAL` on
-the wire.
+The codes are those of the contract, section "Errors". Any other exception reaches the caller as
+`INTERNAL`. Every layer raises these errors; `api.formatting` turns them into responses.
 """
 
 from typing import Any, ClassVar
 
 
 class CoordinationError(Exception):
-    """An error whose message may be shown to the caller, with the wire `code` and optional
-    `extensions`.
+    """An error whose `message` may be shown to the caller.
+
+    `extensions` holds further values for the error's `extensions` on the wire, beside `code`.
     """
 
     code: ClassVar[str] = "INTERNAL"
@@ -21,62 +22,68 @@ class CoordinationError(Exception):
 
 
 class BadUserInput(CoordinationError):
-    """The request cannot be carried out as it stands; the message says what to change."""
+    """The request is not valid; the message says what to change."""
 
     code = "BAD_USER_INPUT"
 
 
 class TooCostly(BadUserInput):
-    """An expression or a schema takes more than the budget of its step allows, or a start writes
-    more; the message says which.
+    """The input is valid but takes more work than is allowed; the message names the limit.
+
+    Raised for an expression or a JSON schema that exceeds the budget of its step, and for a start
+    that writes too much.
     """
 
 
 class NotFound(CoordinationError):
-    """The record that a mutation names does not exist for this tenant."""
+    """A record that the mutation names does not exist for this tenant."""
 
     code = "NOT_FOUND"
 
 
 class HasDependents(CoordinationError):
-    """A guarded delete met children; `extensions["dependents"]` counts them by record name."""
+    """The record cannot be deleted because it has children.
+
+    `extensions["dependents"]` maps the name of each kind of child to the number of children.
+    """
 
     code = "HAS_DEPENDENTS"
 
 
 class Immutable(CoordinationError):
-    """A session run exists already with another content."""
+    """The session run exists already, with different content."""
 
     code = "IMMUTABLE"
 
 
 class Conflict(CoordinationError):
-    """Another writer was first, or the record's state does not allow the change."""
+    """Another writer changed the record first, or the record's state does not allow the change."""
 
     code = "CONFLICT"
 
 
 class Unauthenticated(CoordinationError):
-    """The request carries no credentials that the server accepts."""
+    """The request has no credentials that the server accepts."""
 
     code = "UNAUTHENTICATED"
 
 
 class Forbidden(CoordinationError):
-    """The credentials are good but do not allow this tenant or operation."""
+    """The credentials are valid but do not allow this tenant or operation."""
 
     code = "FORBIDDEN"
 
 
 class TooComplex(CoordinationError):
-    """The document is larger, deeper or wider than the server's limits."""
+    """The GraphQL document or the request is larger, deeper or wider than the limits allow."""
 
     code = "TOO_COMPLEX"
 
 
 class Throttled(CoordinationError):
-    """The backend refuses more work for now; try again after a moment, as `extensions["retryable"]`
-    says.
+    """The backend accepts no more work at the moment; the caller may retry after a short wait.
+
+    `extensions["retryable"]` is always true.
     """
 
     code = "THROTTLED"
@@ -86,16 +93,15 @@ class Throttled(CoordinationError):
 
 
 class Unavailable(Throttled):
-    """The backend cannot be reached, does not answer in time or fails; what was asked may or may
-    not have happened.
+    """The backend failed, timed out or could not be reached; the change may or may not have been
+    made.
     """
 
 
 class PersistedQueryNotSupported(CoordinationError):
-    """The request has the hash of a document and no document; the client then sends the document,
-    too.
+    """The request has the hash of a document but no document; the client then sends the document.
 
-    Code and message are those that Apollo's protocol of automatic persisted queries asks for.
+    Code and message are those of Apollo's automatic persisted queries protocol.
     """
 
     code = "PERSISTED_QUERY_NOT_SUPPORTED"

@@ -1,7 +1,7 @@
-"""The log, the metrics and the tracer that every room shares; cheap to import, and without secrets.
+"""The logger, the metrics and the tracer of the process, used by every layer.
 
-Secrets are pydantic's `SecretStr` from `settings` on, events and request bodies are never logged,
-and no traceback carries local variables.
+The module is cheap to import. It keeps secrets out of the log: settings hold secrets as pydantic's
+`SecretStr`, events and request bodies are never logged, and tracebacks contain no local variables.
 """
 
 import sys
@@ -13,20 +13,20 @@ from opentelemetry import trace
 SERVICE = "ai-coordination-engine"
 
 logger = Logger(service=SERVICE, level="INFO", stream=sys.stderr)
-"""Structured log: one JSON object a line on stderr, so that the command line's output stays its
-own.
-"""
+"""The structured log: one JSON object per line on stderr. stdout is left to the command line."""
 
 metrics = Metrics(namespace="AICoordinationEngine", service=SERVICE)
-"""CloudWatch metrics in the embedded metric format; a handler flushes them."""
+"""CloudWatch metrics in the embedded metric format. Each Lambda handler flushes them."""
 
 tracer = trace.get_tracer("ai_coordination_engine")
-"""OpenTelemetry's tracer: without an SDK in the process every span is a no-op."""
+"""The OpenTelemetry tracer. Its spans do nothing unless the process configures an SDK."""
 
 
 def attempt_span(agent_name: str, **ids: str) -> AbstractContextManager[object]:
-    """A span around one attempt of an agent, named as OpenTelemetry's conventions for generative AI
-    have it; `ids` say which attempt it is. What an agent is given or answers is no part of it.
+    """Open a span around one attempt of an agent.
+
+    Names follow OpenTelemetry's conventions for generative AI. `ids` become attributes `ace.<name>`
+    that identify the attempt. The span contains neither the agent's input nor its output.
     """
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent_name}
     attributes |= {f"ace.{name}": value for name, value in ids.items()}
@@ -34,5 +34,5 @@ def attempt_span(agent_name: str, **ids: str) -> AbstractContextManager[object]:
 
 
 def configure(log_level: str) -> None:
-    """Set the level of the log, as the settings name it (`DEBUG`, `INFO`, `WARNING`…)."""
+    """Set the log level to a name such as `DEBUG`, `INFO` or `WARNING`, in any case."""
     logger.setLevel(log_level.upper())

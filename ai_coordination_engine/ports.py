@@ -1,5 +1,7 @@
-"""What the engine needs from the world, as protocols; `adapters` implement them, tests fake
-them.
+"""Protocols for everything outside the engine: queue, agent runtimes, blobs, secrets, clock.
+
+The engine calls them. `adapters` implements them; the tests have one fake for each. The dataclasses
+in this module are the messages and requests that cross these boundaries.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +13,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """A message that says "this session agent may have work": delivered at least once, in any
-    order.
+    """A queue message: this session agent may have work to do.
 
-    `epoch` says how often the agent had been set back when the message was sent: a dead letter
-    means the agent as it was then.
+    Delivered at least once, in any order. `epoch` is the agent's count of resets when the message
+    was sent. If the message becomes a dead letter, it applies only to the agent at that epoch.
     """
 
     tenant: str
@@ -25,19 +26,19 @@ class Wake:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The key of the session agent."""
+        """The key of the session agent: session uuid, session agent uuid."""
         return self.session_uuid, self.session_agent_uuid
 
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """A message that says "this time of a schedule has come": delivered at least once, in any
-    order.
+    """A queue message: a time of a task schedule has come.
 
-    It counts while the schedule has this `revision`, which changes with every edit, and the
-    `nominal` time (epoch seconds) is still to be dealt with. `sent_at` (epoch seconds) tells a time
-    that was missed from a message that is late: the first is made up for within the schedule's
-    window only.
+    Delivered at least once, in any order. `nominal` is the scheduled time in epoch seconds. The
+    message is ignored when the schedule's `revision` has changed (every edit changes it) or when
+    `nominal` has been handled. `sent_at` (epoch seconds) distinguishes a time that was missed from
+    a message that was delivered late: only a missed time is subject to the schedule's catch-up
+    window.
     """
 
     tenant: str
@@ -49,7 +50,7 @@ class Fire:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The key of the schedule."""
+        """The key of the schedule: task uuid, schedule uuid."""
         return self.task_uuid, self.schedule_uuid
 
 
@@ -58,7 +59,7 @@ QueueMessage = Wake | Fire
 
 @dataclass(frozen=True, slots=True)
 class PredecessorOutput:
-    """What one predecessor produced."""
+    """The output of one predecessor."""
 
     agent_uuid: str
     agent_name: str
@@ -67,7 +68,7 @@ class PredecessorOutput:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a thread; `role` is `user` or `assistant`."""
+    """One message of a thread; `role` is `user` or `assistant`."""
 
     role: str
     content: str
@@ -75,15 +76,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
-    """One attempt of one agent, complete: a runtime needs nothing else.
+    """All that a runtime needs to run one attempt of one agent.
 
-    `runtime` is the agent's `runtime` object (snake_case keys, `kind` always present);
-    `instructions` its standing orders (`agent_description` when the runtime names none); `input`
-    the composed text: the subtask or the task query, then the predecessors' outputs, then the
-    person's answer. `thread` holds earlier turns, oldest first. `timeout_seconds` is what is left
-    for this attempt. `run_uuid` names the attempt; `idempotency_key` is the same for all attempts
-    of the agent, until somebody has it run again. The engine gives every field; the defaults are
-    for tests of agent functions.
+    - `runtime`: the agent's `runtime` object, keys in snake_case; `kind` is always present.
+    - `instructions`: the runtime's `instructions`, or else the agent's description.
+    - `input`: the composed text: the subtask or the task query, the predecessors' outputs, and the
+      person's answer.
+    - `thread`: the earlier messages of the thread, oldest first.
+    - `timeout_seconds`: the time that is left for this attempt.
+    - `run_uuid`: identifies the attempt.
+    - `idempotency_key`: the same for all attempts of the agent, until the agent is run again on
+      request.
+
+    The engine sets every field. The defaults exist for tests of agent functions.
     """
 
     tenant: str = ""
@@ -109,12 +114,13 @@ class AgentRequest:
 
 @dataclass(frozen=True, slots=True)
 class AgentResult:
-    """What an attempt produced. `usage`: what the runtime counted, e.g. `input_tokens`,
-    `output_tokens`, `model`.
+    """The result of an attempt.
 
-    With an `async_task_uuid` the answer is "pending": a long job goes on elsewhere, and
-    `completeAsyncTask` brings its output. It must be heard of within `heartbeat_seconds` (None: the
-    policy's, or the setting's).
+    `usage` holds what the runtime counted, for example `input_tokens`, `output_tokens` and `model`.
+
+    When `async_task_uuid` is set, the result is still pending: a long job goes on elsewhere and
+    reports its output with `completeAsyncTask`. The job must send a heartbeat within
+    `heartbeat_seconds`; None means the value of the agent's policy, or else of the setting.
     """
 
     output: str
@@ -124,12 +130,15 @@ class AgentResult:
 
 
 class AgentFailure(Exception):
-    """An attempt failed. The message is shown in the session agent's notes: readable, and without
-    secrets. Half surrogates in it (of names of files, say), which UTF-8 cannot carry, become `?`.
+    """An attempt failed.
 
-    `retryable` says whether the same request may succeed later, `retry_after` (seconds) when the
-    other side said so. `error_class` is what a policy's `retryOn` names: one of
-    `domain.policies.ERROR_CLASSES`.
+    The message appears in the session agent's `notes`, so it must be readable and contain no
+    secrets. Characters that UTF-8 cannot encode (lone surrogates, for example from file names)
+    become `?`.
+
+    `retryable` says whether the same request may succeed later. `retry_after` is the wait in
+    seconds that the other side asked for. `error_class` is one of `domain.policies.ERROR_CLASSES`;
+    a policy's `retryOn` refers to it.
     """
 
     def __init__(
@@ -149,8 +158,10 @@ class AgentFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """What an action function is given: the agent's answer, and the agents (uuids) that wait for
-    it. The engine gives every field; the defaults are for tests of action functions.
+    """The request to an action function.
+
+    `output` is the agent's output; `successors` are the uuids of the agents that wait for it. The
+    engine sets every field. The defaults exist for tests of action functions.
     """
 
     tenant: str = ""
@@ -165,8 +176,10 @@ class ActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What an action function decides: another output (None: as it was), the successors to go on
-    with (None: all).
+    """The decision of an action function.
+
+    `output` replaces the agent's output; None keeps it. `successors` are the agent uuids that
+    continue; None means all of them.
     """
 
     output: str | None = None
@@ -174,79 +187,89 @@ class ActionResult:
 
 
 class AgentRuntime(Protocol):
-    """Executes agents of one kind. Thread-safe: one instance serves all attempts of a process."""
+    """Runs agents of one kind. Thread-safe: one instance serves all attempts of a process."""
 
     def run(self, request: AgentRequest) -> AgentResult:
         """Run one attempt to its end within `request.timeout_seconds`; raises `AgentFailure`."""
 
 
 class Runtimes(Protocol):
-    """Finds the runtime of a kind, loading it when it is first needed."""
+    """Finds the runtime of a kind and loads it on first use."""
 
     def find(self, kind: str) -> AgentRuntime:
-        """The runtime for `kind`; raises `AgentFailure` (not retryable) that names the known
+        """Return the runtime for `kind`.
+
+        Raises `AgentFailure` (not retryable) for an unknown kind; the message lists the known
         kinds.
         """
 
     def wants_thread(self, kind: str) -> bool:
-        """Whether runtimes of this kind use `AgentRequest.thread`, so that it is worth reading."""
+        """Return whether runtimes of this kind use `AgentRequest.thread`; if not, none is read."""
 
 
 class ActionFunctions(Protocol):
-    """Runs the functions that the operator allows after an agent has answered."""
+    """Runs action functions that the operator allows, after an agent has produced its output."""
 
     def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
-        """Run the function of that name; raises `AgentFailure`, also when it is not allowed."""
+        """Run the named function; raises `AgentFailure` when it fails or is not allowed."""
 
 
 class AllowList(Protocol):
-    """What the settings of the workers allow, asked before anything runs. An answer names the
-    setting to change.
+    """Checks a runtime or an action function against the workers' settings before anything runs.
+
+    Each reason that it returns names the setting to change.
     """
 
     def of_runtime(self, runtime: Mapping[str, Any] | None) -> str | None:
-        """Why an agent with this runtime fails (None: with the default one), or None when it does
-        not.
+        """Return why an agent with this runtime would fail, or None if it would not.
+
+        A `runtime` of None stands for the default runtime.
         """
 
     def of_action(self, module_name: str, function_name: str) -> str | None:
-        """Why this action function does not run, or None when it does."""
+        """Return why this action function would not run, or None if it would."""
 
     def problems(self) -> Iterator[str]:
-        """A line for each setting that cannot work, whatever records name."""
+        """Yield a line for each setting that can never work, whatever the records contain."""
 
 
 class Queue(Protocol):
-    """Carries messages. Returns only when every one has been accepted."""
+    """Sends messages to the workers."""
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
-        """Enqueue all of them, in batches, to be seen after `delay` seconds (900 at most; more is
-        cut).
+        """Send all messages, in batches; return when the queue has accepted every one.
 
-        Raises `Throttled` when the queue refuses some after retries.
+        The messages become visible after `delay` seconds (at most 900; larger values are cut).
+        Raises `Throttled` when the queue still refuses some after retries.
         """
 
     def dead_letter(self, wake: Wake) -> None:
-        """Put a wake-up among the dead letters, where an operator finds it; raises `NotFound` where
-        there is no such queue.
+        """Send a wake-up to the dead-letter queue, where an operator can find it.
+
+        Raises `NotFound` when there is no such queue.
         """
 
 
 class Blobs(Protocol):
-    """Keeps values that are too large for an item, under immutable keys."""
+    """Stores values that are too large for a DynamoDB item. A key is written once and never
+    changed.
+    """
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data`; storing the same key again is harmless."""
+        """Store `data` under `key`; storing the same key again has no effect."""
 
     def get(self, key: str) -> bytes:
-        """The bytes stored under `key`; raises `KeyError` when there are none."""
+        """Return the bytes stored under `key`; raises `KeyError` when there are none."""
 
     def delete_all(self, prefix: str) -> None:
-        """Remove every key that begins with `prefix`; there may be none."""
+        """Delete every key that begins with `prefix`, if any."""
 
 
 class SecretUnavailable(Exception):
-    """A secret cannot be read. The message names the reason and never the secret's value."""
+    """A secret cannot be read. The message says why and never contains the secret's value.
+
+    `retryable` says whether a later attempt may succeed.
+    """
 
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
@@ -254,21 +277,22 @@ class SecretUnavailable(Exception):
 
 
 class Secrets(Protocol):
-    """Reads secrets by reference, when they are needed. Thread-safe."""
+    """Reads secrets by name when they are needed. Thread-safe."""
 
     def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
-        """The text of the secret called `name` (an ARN or a name), or the one before its last
-        rotation.
+        """Return the text of the secret `name` (an ARN or a name).
 
-        It may be some minutes old, or `max_age` seconds at most. Raises `SecretUnavailable`.
+        With `previous`, return the value before the last rotation. The value may come from a cache:
+        it is at most `max_age` seconds old, or some minutes when that is None. Raises
+        `SecretUnavailable`.
         """
 
 
 class Clock(Protocol):
-    """The time."""
+    """Tells the time and waits."""
 
     def now(self) -> datetime:
-        """The current time, aware, in UTC."""
+        """Return the current time in UTC, timezone-aware."""
 
     def wait(self, seconds: float, until: Event | None) -> None:
-        """Return after so many seconds, or as soon as `until` is set."""
+        """Return after `seconds`, or as soon as `until` is set."""

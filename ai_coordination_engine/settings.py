@@ -1,4 +1,7 @@
-"""Settings: read once from the environment, validated, frozen. `os.environ` lives here alone."""
+"""The settings, read once from the environment, validated and immutable.
+
+The entrypoints create `Settings` and pass it on. Only this module reads `os.environ`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +19,9 @@ _PREFIX = "ACE_"
 
 
 class OpenAIEndpoint(BaseModel):
-    """An OpenAI-compatible endpoint that agents may name in `runtime.endpoint`.
+    """An OpenAI-compatible endpoint that an agent can name in `runtime.endpoint`.
 
-    `api_key_secret` names a Secrets Manager secret (an ARN or a name) and is read when the first
+    `api_key_secret` is the ARN or name of a secret in Secrets Manager. It is read when the first
     agent needs it.
     """
 
@@ -41,11 +44,11 @@ class OpenAIEndpoint(BaseModel):
 
 
 class Settings(BaseSettings):
-    """Everything that an operator can set, each from the environment variable `ACE_<NAME>`.
+    """The settings that an operator can set, each by the environment variable `ACE_<NAME>`.
 
-    Structured values are JSON. AWS itself is configured by the standard variables (`AWS_REGION`,
-    `AWS_ENDPOINT_URL`…). Raises pydantic's `ValidationError`, which names the variable and what it
-    takes.
+    Structured values are JSON. AWS clients use the standard variables (`AWS_REGION`,
+    `AWS_ENDPOINT_URL`, …). Raises pydantic's `ValidationError`, which names the variable and the
+    accepted values.
     """
 
     model_config = SettingsConfigDict(
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
     )
 
     table_prefix: str = Field(
-        "ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the six table names"
+        "ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the table names"
     )
     queue_url: str = Field("", description="URL of the SQS queue that carries wake-ups")
     bucket: str = Field("", description="S3 bucket for values that are too large for an item")
@@ -62,25 +65,28 @@ class Settings(BaseSettings):
     )
 
     auth: Literal["jwt", "iam", "local"] = Field(
-        "jwt", description="how a tenant is proven; `local` trusts the path"
+        "jwt",
+        description="how callers prove their tenant; `local` takes the tenant from the path",
     )
     tenant_claim: str = Field(
-        "tenant", description="claim of the JWT that carries the allowed tenants"
+        "tenant", description="claim of the JWT that lists the allowed tenants"
     )
     iam_tenants: dict[str, list[str]] = Field({}, description="IAM principal ARN → allowed tenants")
     cors_origins: list[str] = Field(
-        [], description="origins that browsers may call from; none when empty"
+        [], description="origins of web pages that may call the API; none when empty"
     )
 
     default_runtime: dict[str, object] = Field(
-        {"kind": "function", "name": "echo"}, description="runtime of an agent that names none"
+        {"kind": "function", "name": "echo"}, description="runtime of agents without `runtime`"
     )
     functions: dict[str, str] = Field(
-        {}, description="allow-list: function name → `package.module:attribute`"
+        {}, description="allowed agent functions: name → `package.module:attribute`"
     )
-    http_allowed_urls: list[str] = Field([], description="URL prefixes that `http` agents may call")
+    http_allowed_urls: list[str] = Field(
+        [], description="prefixes of the URLs that `http` agents may call"
+    )
     http_signing_key: SecretStr | None = Field(
-        None, description="key of the HMAC signature on `http` agent requests"
+        None, description="HMAC key that signs the requests of `http` agents"
     )
     http_signing_key_secret: str | None = Field(
         None, description="ARN or name of the secret that holds that key, read at run time"
@@ -96,46 +102,50 @@ class Settings(BaseSettings):
     task_position: Literal["last", "first"] = Field(
         "last",
         description=(
-            "where an agent's input holds the task: after the outputs of its predecessors, or"
-            " before"
+            "position of the task in an agent's input: after the outputs of its predecessors"
+            " (`last`) or before (`first`)"
         ),
     )
     agent_timeout_seconds: float = Field(
-        120, gt=0, le=840, description="how long one attempt of an agent may take"
+        120, gt=0, le=840, description="timeout of one attempt of an agent"
     )
     agent_attempts: int = Field(
-        3, ge=1, le=100, description="attempts of an agent whose failures may be retried"
+        3, ge=1, le=100, description="most attempts of an agent, retries included"
     )
     backoff_seconds: float = Field(
-        1, ge=0, le=900, description="wait before the second attempt; then it doubles"
+        1, ge=0, le=900, description="wait before the second attempt; it doubles with each one"
     )
     max_backoff_seconds: float = Field(
-        60, ge=0, le=900, description="longest wait between two attempts"
+        60, ge=0, le=900, description="upper limit of the wait between two attempts"
     )
     heartbeat_seconds: float = Field(
         3600, ge=1, le=2_592_000, description="a long job must send a heartbeat within this time"
     )
     action_functions: dict[str, str] = Field(
-        {}, description="allow-list: `module.function` of an action → `package.module:attribute`"
+        {},
+        description="allowed action functions: `module.function` → `package.module:attribute`",
     )
     webhook_key: SecretStr | None = Field(
-        None, description="master key of the signatures on `/async-tasks`"
+        None, description="master key for the signatures on requests to `/async-tasks`"
     )
     webhook_key_secret: str | None = Field(
         None, description="ARN or name of the secret that holds that key, read at run time"
     )
     watch_seconds: float = Field(
-        900, ge=10, le=86_400, description="the sweep looks after sessions that take longer"
+        900,
+        ge=10,
+        le=86_400,
+        description="the sweep checks sessions that have not changed for this long",
     )
     lease_margin_seconds: float = Field(
-        15, gt=0, le=300, description="added to the timeout to get the lease"
+        15, gt=0, le=300, description="time beyond the timeout that a lease lasts"
     )
     worker_concurrency: int = Field(
-        16, ge=1, le=256, description="steps that one worker process runs at once"
+        16, ge=1, le=256, description="steps that one worker process runs concurrently"
     )
     log_level: str = Field(
         "INFO",
-        description="level of the structured log on stderr; unset, `ace` shows `WARNING` and above",
+        description="level of the log on stderr; when unset, `ace` shows `WARNING` and above",
     )
 
     @field_validator("default_runtime")
@@ -158,7 +168,7 @@ class Settings(BaseSettings):
         for prefix in prefixes:
             parts = urlsplit(prefix)
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"{prefix!r} is no URL prefix; it begins with https:// and a host")
+                raise ValueError(f"{prefix!r} must be a URL that begins with https:// and a host")
             if "@" in parts.netloc or parts.query or parts.fragment:
                 raise ValueError(
                     f"the prefix for {parts.hostname} must have no credentials, query or fragment"
@@ -167,14 +177,17 @@ class Settings(BaseSettings):
 
     @cached_property
     def lease_seconds(self) -> float:
-        """How long a claim holds, in seconds: the attempt's timeout and a margin for writing its
-        result.
+        """How long a lease lasts, in seconds: the timeout of an attempt plus the margin to write
+        its result.
         """
         return self.agent_timeout_seconds + self.lease_margin_seconds
 
 
 def unknown_variables() -> Iterator[tuple[str, str | None]]:
-    """The variables `ACE_…` that are no setting, each with the setting that may have been meant."""
+    """Yield each environment variable `ACE_…` that is not a setting, with the most similar setting.
+
+    The second value is None when no setting is similar.
+    """
     known = [_PREFIX + name.upper() for name in Settings.model_fields]
     for name in sorted(os.environ):
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
@@ -183,8 +196,10 @@ def unknown_variables() -> Iterator[tuple[str, str | None]]:
 
 @dataclass(frozen=True)
 class Proxies:
-    """The proxies of the environment: (scheme, variable) in the order in which they count, the URL
-    of each variable, and the entries of NO_PROXY.
+    """The proxies of the environment.
+
+    `variables` holds pairs (scheme, variable name) in order of precedence; `urls` the URL of each
+    variable; `bypassed` the entries of `NO_PROXY`.
     """
 
     variables: list[tuple[str, str]]
@@ -193,8 +208,8 @@ class Proxies:
 
 
 def proxies() -> Proxies:
-    """What `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say; the names in lower case
-    win.
+    """Read `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`; lower-case names take
+    precedence.
     """
     variables, urls = [], {}
     for scheme in ("http", "https", "all"):
@@ -207,8 +222,8 @@ def proxies() -> Proxies:
 
 
 def keep_loopback_from_proxies() -> None:
-    """Add loopback to `NO_PROXY`, for the AWS libraries: whatever proxy there is, it is not for
-    this machine.
+    """Add the loopback addresses to `NO_PROXY`, so that AWS libraries reach local services
+    directly.
     """
     for name in [each for each in _proxy_names("no") if each in os.environ] or ["NO_PROXY"]:
         entries = os.environ.get(name, "").split(",")
@@ -222,7 +237,8 @@ def _proxy_names(scheme: str) -> tuple[str, str]:
 
 
 def aws_region() -> str | None:
-    """The region of `AWS_REGION`, which Lambda sets and botocore does not read; None leaves
-    botocore's own order.
+    """Return the value of `AWS_REGION`, or None to let botocore find the region its own way.
+
+    Lambda sets `AWS_REGION`, which botocore does not read.
     """
     return os.environ.get("AWS_REGION") or None
