@@ -1,38 +1,44 @@
-"""Action functions: run after an agent has answered, found by name in an allow-list."""
+"""Run action functions: functions that are called with an agent's output.
+
+The engine calls `AllowedActionFunctions` after an agent with an `actionFunction` has answered.
+"""
 
 from collections.abc import Mapping
 
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
 
 
 class AllowedActionFunctions:
-    """`ports.ActionFunctions` over `module.function` → `package.module:attribute`. Thread-safe.
+    """Implements `ports.ActionFunctions`; `allowed` maps `module.function` to
+    `package.module:attribute`.
 
-    A function takes an `ActionRequest` and returns None (the output stays), text or anything that
-    JSON can hold (the new output), or an `ActionResult`. What it may raise, and what of it is tried
-    again, `allowed.foreign` says.
+    A function takes an `ActionRequest`. It returns None (the output stays), a new output (a text or
+    a value that JSON can hold), or an `ActionResult`. `allowed.function_errors` documents which
+    exceptions are retried. Thread-safe.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
         self.functions = AllowedFunctions(allowed)
 
     def run(self, module_name: str, function_name: str, request: ActionRequest) -> ActionResult:
-        """Run the function of that name; raises `AgentFailure`, also when it is not allowed."""
+        """Run the named function; raises `AgentFailure` when it fails or is not allowed."""
         name = self.check(module_name, function_name)
         function = self.functions.find(name, f"the action function {name!r}")
-        with foreign("the action function raised"):
+        with function_errors("the action function raised"):
             returned = function(request)
         try:
             return _result(returned)
         except (ValueError, TypeError, RecursionError) as error:
             raise invalid_output(
-                f"the action function returned something that is no JSON: {reason_of(error)}"
+                f"the action function returned a value that is not valid JSON: {reason_of(error)}"
             ) from error
 
     def check(self, module_name: str, function_name: str) -> str:
-        """The name under which the function is allowed; raises `AgentFailure` when it is not."""
+        """Return the function's name in the allow-list; raises `AgentFailure` when it is not
+        allowed.
+        """
         name = f"{module_name}.{function_name}"
         if name not in self.functions.names:
             raise AgentFailure(

@@ -1,4 +1,8 @@
-"""What the settings of the workers allow, asked before anything runs."""
+"""Check runtimes and action functions against the settings before anything runs.
+
+`bootstrap.allow_list` creates the list. The API, `ace run` and the start of a server use it to warn
+early.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +16,9 @@ _DEFAULT, _ACTIONS = "ACE_DEFAULT_RUNTIME", "ACE_ACTION_FUNCTIONS"
 
 
 class SettingsAllowList:
-    """`ports.AllowList` over the runtimes and the action functions of this process. Thread-safe."""
+    """Implements `ports.AllowList` with the runtimes and action functions of this process.
+    Thread-safe.
+    """
 
     def __init__(
         self,
@@ -25,7 +31,7 @@ class SettingsAllowList:
         self._default = default_runtime
 
     def of_runtime(self, runtime: Mapping[str, object] | None) -> str | None:
-        """Why attempts with this runtime fail, and the setting to change."""
+        """Return why attempts with this runtime would fail and which setting to change, or None."""
         named = runtime or self._default
         kind = KINDS.get(str(named.get("kind")))
         setting = kind.setting if runtime and kind else _DEFAULT
@@ -36,7 +42,7 @@ class SettingsAllowList:
         return None
 
     def of_action(self, module_name: str, function_name: str) -> str | None:
-        """Why this action function does not run, and the setting to change."""
+        """Return why this action function would not run and which setting to change, or None."""
         try:
             self._actions.check(module_name, function_name)
         except AgentFailure as failure:
@@ -44,7 +50,9 @@ class SettingsAllowList:
         return None
 
     def problems(self) -> Iterator[str]:
-        """A line for each setting that cannot work; functions that load are loaded now."""
+        """Yield a line for each setting that cannot work; imports the functions that can be
+        imported.
+        """
         functions = self._runtimes.find("function")
         if isinstance(functions, FunctionRuntime):
             yield from (f"ACE_FUNCTIONS: {each}" for each in functions.functions.unloadable())

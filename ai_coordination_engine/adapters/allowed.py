@@ -1,5 +1,7 @@
-"""Functions that the operator allows: found by a name in the settings, loaded when one is first
-called.
+"""Load the Python functions that the operator allows, and report their errors.
+
+Used by `function` agents and by action functions. A function is found by its name in the settings
+and imported when it is first called.
 """
 
 import pkgutil
@@ -19,17 +21,17 @@ _ENTRY_POINT = "entry_point:"
 _MESSAGE_LIMIT = 1000
 _PACKAGES = {"site-packages", "dist-packages"}
 Function = Callable[[Any], object]
-"""Foreign code; what it is given is an `AgentRequest` or an `ActionRequest`."""
-_OURS, _STANDARD = Path(__file__).parents[1], Path(threading.__file__).parent
-_MAY_PASS = ("timeout", "rate_limit", "unavailable", "invalid_output")
+"""A function of the operator; its argument is an `AgentRequest` or an `ActionRequest`."""
+_THIS_PACKAGE, _STANDARD_LIBRARY = Path(__file__).parents[1], Path(threading.__file__).parent
+_RETRYABLE = ("timeout", "rate_limit", "unavailable", "invalid_output")
 
 
 class AllowedFunctions:
-    """The functions of an allow-list, and built-in ones that it does not replace. Thread-safe.
+    """The functions of an allow-list, plus built-in functions with other names. Thread-safe.
 
     `allowed` maps a name to `package.module:attribute`, or to `entry_point:NAME` for an installed
-    entry point of the group `ai_coordination_engine.functions`. A record only chooses a name:
-    nothing else is imported.
+    entry point of the group `ai_coordination_engine.functions`. Records can only choose among these
+    names, so nothing else is imported.
     """
 
     def __init__(
@@ -42,16 +44,18 @@ class AllowedFunctions:
 
     @property
     def names(self) -> list[str]:
-        """The names that may be called, in order."""
+        """The names that may be called, sorted."""
         return sorted({*self._functions, *self._allowed})
 
     def find(self, name: str, called: str) -> Function:
-        """The function of an allowed name, known to people as `called`; raises `AgentFailure` when
-        it does not load.
+        """Return the function of an allowed name.
+
+        Raises `AgentFailure` when the function cannot be imported; `called` names the function in
+        the message.
         """
         try:
             return self._loaded(name)
-        # foreign code may raise anything, and Ctrl-C is the main thread's
+        # An import may raise anything. Ctrl-C is not lost: it is raised in the main thread.
         except BaseException as error:
             logger.warning("cannot load a function", exc_info=error)
             raise AgentFailure(
@@ -59,7 +63,9 @@ class AllowedFunctions:
             ) from error
 
     def unloadable(self) -> Iterator[str]:
-        """A line for each allowed function that does not load; the others are loaded now."""
+        """Yield a line for each allowed function that cannot be imported; imports all the
+        others.
+        """
         for name, target in self._allowed.items():
             try:
                 self._loaded(name)
@@ -73,21 +79,21 @@ class AllowedFunctions:
 
 
 @contextmanager
-def foreign(what: str) -> Iterator[None]:
-    """Whatever foreign code raises in the context is raised as `AgentFailure`; `what` says what
-    went wrong.
+def function_errors(what: str) -> Iterator[None]:
+    """Turn every exception of an operator's function into an `AgentFailure`; `what` begins its
+    message.
 
-    An `AgentFailure` of its own stays, tried again when its class says that it may pass. A
-    `TimeoutError` is of the class `timeout`; anything else is final.
+    An `AgentFailure` is passed on; it becomes retryable when its class is one that may pass. A
+    `TimeoutError` gets the class `timeout` and is retryable. All other exceptions are final.
     """
     try:
         yield
     except AgentFailure as failure:
-        failure.retryable = failure.retryable or failure.error_class in _MAY_PASS
+        failure.retryable = failure.retryable or failure.error_class in _RETRYABLE
         raise
-    # foreign code may raise anything, and Ctrl-C is the main thread's
+    # A function may raise anything. Ctrl-C is not lost: it is raised in the main thread.
     except BaseException as error:
-        logger.warning("a function raised", exc_info=error)  # the traceback is for this log alone
+        logger.warning("a function raised", exc_info=error)  # the caller gets no traceback
         late = isinstance(error, TimeoutError)
         message = f"{what}: {reason_of(error)}"
         raise AgentFailure(
@@ -96,10 +102,10 @@ def foreign(what: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What foreign code raised, for people, and where in it: `KeyError: 'x' at my_agents.py:10 in
-    boom`.
+    """Describe an exception of an operator's function: `KeyError: 'x' at my_agents.py:10
+    in boom`.
     """
-    while isinstance(error, BaseExceptionGroup):  # of a task group: the first of them
+    while isinstance(error, BaseExceptionGroup):  # a task group raises them
         error = error.exceptions[0]
     place = _place(error)
     return f"{type(error).__name__}: {_words(error)}"[:_MESSAGE_LIMIT].rstrip(": ") + (
@@ -110,13 +116,15 @@ def reason_of(error: BaseException) -> str:
 def _words(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # its own `__str__` is foreign code, too
+    except Exception:  # `__str__` may raise, too
         return ""
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of the operator's own code, without its directory; else where a package's
-    code was called.
+    """Return the place of the error as `file.py:10 in function`, without a directory.
+
+    This is the innermost frame of the operator's own code, or else the outermost frame of an
+    installed package. Empty when there is neither.
     """
     lines = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
     frames = [
@@ -124,10 +132,12 @@ def _place(error: BaseException) -> str:
         for code, line in lines
         if code.co_filename[:7] != "<frozen"
     ]
-    others = [each for each in frames if not each[0].is_relative_to(_OURS)]
+    others = [each for each in frames if not each[0].is_relative_to(_THIS_PACKAGE)]
     of_packages = [each for each in others if _PACKAGES & {*each[0].parts}]
     own = [
-        each for each in others if each not in of_packages and not each[0].is_relative_to(_STANDARD)
+        each
+        for each in others
+        if each not in of_packages and not each[0].is_relative_to(_STANDARD_LIBRARY)
     ]
     for file, line, function in own[-1:] or of_packages[:1]:
         return f"{file.name}:{line} in {function}"
@@ -140,9 +150,7 @@ def _load(target: str) -> Function:
     else:
         found = entry_points(group=ENTRY_POINT_GROUP, name=target.removeprefix(_ENTRY_POINT))
         if len(found) != 1:
-            raise LookupError(
-                f"{len(found)} installed packages offer the entry point, instead of one"
-            )
+            raise LookupError(f"{len(found)} installed packages provide this entry point; one must")
         (point,) = found
         function = point.load()
     if not callable(function):

@@ -1,16 +1,16 @@
-"""The system's clock."""
+"""The clock of the operating system."""
 
 from datetime import UTC, datetime
 from threading import Event
 
 
 class SystemClock:
-    """`ports.Clock` of the machine that runs it."""
+    """Implements `ports.Clock` with the clock of this machine."""
 
     def now(self) -> datetime:
-        """The current time, aware, in UTC."""
+        """Return the current time in UTC, timezone-aware."""
         return datetime.now(UTC)
 
     def wait(self, seconds: float, until: Event | None) -> None:
-        """Return after so many seconds, or as soon as `until` is set."""
+        """Return after `seconds`, or as soon as `until` is set."""
         (until or Event()).wait(seconds)

@@ -1,4 +1,4 @@
-"""Large values in S3."""
+"""Store values in S3 that are too large for a DynamoDB item; the store calls it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 
 class S3Blobs:
-    """`ports.Blobs` in one bucket. Thread-safe; the client is made on first use, since most
-    requests need none.
+    """Implements `ports.Blobs` in one bucket. Thread-safe.
 
-    Every method raises `Throttled` when S3 asks to slow down, `Unavailable` when it fails or does
-    not answer.
+    The client is created on first use, because most requests need none. Every method raises
+    `Throttled` when S3 throttles the request, and `Unavailable` when S3 fails or times out.
     """
 
     def __init__(self, make_client: "Callable[[], S3Client]", bucket: str) -> None:
@@ -34,12 +33,12 @@ class S3Blobs:
             self._client().put_object(Bucket=self._bucket, Key=key, Body=data)
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`; raises `KeyError` when there are none."""
+        """Return the bytes stored under `key`; raises `KeyError` when there are none."""
         with _translated(key):
             return self._client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete_all(self, prefix: str) -> None:
-        """Remove every key that begins with `prefix`."""
+        """Delete every key that begins with `prefix`."""
         pages = (
             self._client()
             .get_paginator("list_objects_v2")
@@ -54,7 +53,7 @@ class S3Blobs:
                     answer = self._client().delete_objects(
                         Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True}
                     )
-                    for refused in answer.get("Errors", ()):  # within an accepted request
+                    for refused in answer.get("Errors", ()):  # the request itself succeeded
                         raise ClientError(
                             {"Error": {"Code": refused.get("Code", "")}}, "DeleteObjects"
                         )
@@ -68,7 +67,7 @@ class S3Blobs:
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Errors of S3 as ours; what we have no word for stays as it is."""
+    """Translate errors of S3 into those of this package; pass on all others unchanged."""
     try:
         with translated("the storage of large values"):
             yield

@@ -1,4 +1,4 @@
-"""Secrets by reference: settings name a secret, this reads it when it is first needed."""
+"""Read the secrets that settings name from AWS Secrets Manager."""
 
 import threading
 import time
@@ -23,10 +23,10 @@ _FINAL_CODES = {
 
 
 class SecretsManager:
-    """Secrets from AWS Secrets Manager, each kept in memory for `keep_seconds` so that a rotation
-    is noticed.
+    """Implements `ports.Secrets`. Keeps each value in memory for `keep_seconds`. Thread-safe.
 
-    The client is made with the first read, since most processes need no secret.
+    A rotated secret is therefore noticed after `keep_seconds` at most. The client is created on
+    first use, because most processes need no secret.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class SecretsManager:
         self._client: Any = None
 
     def value(self, name: str, *, previous: bool = False, max_age: float | None = None) -> str:
-        """As `ports.Secrets` says; without a `max_age` the text is at most `keep_seconds` old.
+        """Return the text of a secret, at most `keep_seconds` or `max_age` seconds old.
 
-        The one before is AWSPREVIOUS (AWS Secrets Manager user guide, "What's in a Secrets Manager
-        secret?").
+        `previous` reads the stage AWSPREVIOUS (AWS Secrets Manager user guide, "What's in a Secrets
+        Manager secret?"). Raises `SecretUnavailable`.
         """
         stage = "AWSPREVIOUS" if previous else "AWSCURRENT"
         oldest = self._keep_seconds if max_age is None else min(max_age, self._keep_seconds)
-        # held while reading: agents that start together need one call, not one each
+        # Held while reading, so that agents that start together cause one call.
         with self._lock:
             read_at, text = self._kept.get((name, stage), (float("-inf"), ""))
             if self._now() - read_at >= oldest:

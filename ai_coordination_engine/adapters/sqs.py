@@ -1,4 +1,7 @@
-"""Messages on SQS: sent in batches, read from their bodies, kept for later."""
+"""Send the engine's messages over SQS and read them from received bodies.
+
+The engine sends through `SqsQueue`; the workers read, postpone and dead-letter with it.
+"""
 
 import hashlib
 import json
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 BATCH = 10  # entries of one SendMessageBatch (Amazon SQS API reference)
-# of entries that SQS refuses inside an accepted request; whole requests are the client's to retry
+# For entries that SQS refuses within an accepted request; botocore retries whole requests.
 ATTEMPTS = 4
 LONGEST_WAIT = 43_200  # seconds, the visibility timeout's maximum
 LONGEST_DELAY = 900  # seconds, of a new message (Amazon SQS API reference)
@@ -38,8 +41,9 @@ _GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class _Body(BaseModel):
-    """A message as it travels; `v` changes when a reader of the old form would misread the new
-    one.
+    """The JSON body of a message.
+
+    `v` changes only when a reader of the old form would misread the new one.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -51,7 +55,7 @@ class _Body(BaseModel):
 class _WakeBody(_Body):
     session_uuid: str = Field(min_length=1)
     session_agent_uuid: str = Field(min_length=1)
-    # none: the agent was never set back, or an earlier version sent this
+    # None: the agent was never reset, or the sender is of a version without epochs.
     epoch: int | None = Field(None, ge=0)
 
     def message(self) -> Wake:
@@ -82,7 +86,7 @@ _BODY: TypeAdapter[_WakeBody | _FireBody] = TypeAdapter(
 
 
 def body_of(message: QueueMessage) -> str:
-    """The body of a message: compact JSON."""
+    """Return the body of a message: compact JSON."""
     fields = {name: getattr(message, name) for name in message.__slots__}
     if isinstance(message, Fire):
         return _FireBody(**fields).model_dump_json()
@@ -92,25 +96,27 @@ def body_of(message: QueueMessage) -> str:
 
 
 def group_of(tenant: str) -> str:
-    """The message group of a tenant: a standard queue delivers fairly among groups (Amazon SQS
-    developer guide, "Fair queues"). An id that SQS does not take as it is stands as its SHA-256.
+    """Return the message group of a tenant; a tenant that is no valid group id becomes its SHA-256.
+
+    A standard queue delivers fairly among message groups (Amazon SQS developer guide, "Fair
+    queues").
     """
     return tenant if _GROUP.fullmatch(tenant) else hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def message_from_body(body: str) -> QueueMessage:
-    """The message in a body; raises `BadUserInput` for a body that can never be one."""
+    """Return the message in a body; raises `BadUserInput` when the body is not a valid message."""
     try:
         return _BODY.validate_json(body).message()
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(map(str, e['loc'][1:]))} {e['msg']}".strip() for e in error.errors()
         )
-        raise BadUserInput(f"the message is none of the engine's: {reasons}") from error
+        raise BadUserInput(f"the body is not a message of the engine: {reasons}") from error
 
 
 class SqsQueue:
-    """`ports.Queue` on one SQS standard queue, and what a consumer of that queue needs.
+    """Implements `ports.Queue` on an SQS standard queue, and what its consumers need.
     Thread-safe.
     """
 
@@ -121,11 +127,10 @@ class SqsQueue:
         self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
-        """Enqueue all of them, batches at the same time, to be seen after `delay` seconds (900 at
-        most).
+        """Send all messages, batches in parallel, visible after `delay` seconds (900 at most).
 
-        Raises `Throttled` when SQS keeps refusing some, `Unavailable` when it fails or does not
-        answer.
+        Raises `Throttled` when SQS still refuses some after retries, and `Unavailable` when SQS
+        fails or times out.
         """
         seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
         batches = [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
@@ -144,9 +149,7 @@ class SqsQueue:
             )
 
     def dead_letter_url(self) -> str:
-        """The URL of the queue that takes what this one gives up on; raises `NotFound` when it has
-        none.
-        """
+        """Return the URL of this queue's dead-letter queue; raises `NotFound` when it has none."""
         with translated("the queue"):
             asked = self._client.get_queue_attributes(
                 QueueUrl=self._url, AttributeNames=["RedrivePolicy"]
@@ -161,12 +164,15 @@ class SqsQueue:
             ]
 
     def read(self, body: str) -> QueueMessage:
-        """The message in a received body; raises `BadUserInput` for one that can never be one."""
+        """Return the message in a received body; raises `BadUserInput` when it is not a valid
+        message.
+        """
         return message_from_body(body)
 
     def postpone(self, receipt: str, seconds: float) -> None:
-        """Keep a received message, hidden for `seconds` from now. A message that is gone is no
-        error.
+        """Keep a received message in the queue and hide it for `seconds` from now.
+
+        Does nothing when the message no longer exists.
         """
         wait = min(max(math.ceil(seconds), 0), LONGEST_WAIT)
         try:

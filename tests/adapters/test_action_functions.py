@@ -77,7 +77,9 @@ def test_a_function_sees_the_answer_and_who_waits_for_it() -> None:
 def test_what_is_no_json_is_a_failure(monkeypatch: pytest.MonkeyPatch, returned: Any) -> None:
     monkeypatch.setitem(RETURNED, "writer", returned)
     failure = failure_of("act")
-    assert failure.message.startswith("the action function returned something that is no JSON: ")
+    assert failure.message.startswith(
+        "the action function returned a value that is not valid JSON: "
+    )
     assert failure.error_class == "invalid_output"
 
 

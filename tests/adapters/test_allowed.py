@@ -1,4 +1,4 @@
-"""What foreign code raises, and what is asked of the settings beforehand."""
+"""What functions of the operator raise, and what is asked of the settings beforehand."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.observability import logger
@@ -38,7 +38,7 @@ def odd(request: ActionRequest) -> Any:
         ("busy", "the shop is full", "rate_limit"),
         (
             "odd",
-            "the action function returned something that is no JSON: TypeError: Object",
+            "the action function returned a value that is not valid JSON: TypeError: Object",
             "invalid_output",
         ),
     ],
@@ -145,7 +145,7 @@ class Speechless(Exception):
     ],
 )
 def test_whatever_is_raised_becomes_words_that_can_be_stored(error: Exception, words: str) -> None:
-    with pytest.raises(AgentFailure) as failure, foreign("f failed"):
+    with pytest.raises(AgentFailure) as failure, function_errors("f failed"):
         raise error
     assert failure.value.message.startswith(words)
     assert str(failure.value).encode().decode() == failure.value.message

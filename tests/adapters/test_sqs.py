@@ -124,7 +124,7 @@ def test_reader_accepts_keys_of_a_later_writer() -> None:
     ids=lambda body: body[:20] or "empty",
 )
 def test_poison_body_is_bad_user_input(body: str) -> None:
-    with pytest.raises(BadUserInput, match="none of the engine's"):
+    with pytest.raises(BadUserInput, match="not a message of the engine"):
         message_from_body(body)
 
 

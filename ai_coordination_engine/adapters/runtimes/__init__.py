@@ -1,8 +1,8 @@
-"""Agent runtimes: one module for each kind of `domain.runtimes.KINDS`, loaded when the first agent
-of the kind runs.
+"""Agent runtimes: one module for each kind in `domain.runtimes.KINDS`.
 
-Such a module offers `load(settings, secrets)`, which returns a `Runtime`. httpx alone costs 50 ms
-of a cold start that a function agent does not need.
+A module provides `load(settings, secrets)`, which returns a `Runtime`. It is imported when the
+first agent of its kind runs: httpx alone adds 50 ms to a cold start, and function agents do not
+need it.
 """
 
 import threading
@@ -16,16 +16,16 @@ from ai_coordination_engine.settings import Settings
 
 
 class Runtime(AgentRuntime, Protocol):
-    """A runtime that can be asked beforehand."""
+    """A runtime that can also check an agent's settings without running it."""
 
     def check(self, runtime: Mapping[str, object]) -> object:
-        """Raises `AgentFailure` when the settings do not allow what the agent's `runtime` names;
-        calls nobody.
+        """Raise `AgentFailure` when the settings do not allow this `runtime` object; calls no
+        service.
         """
 
 
 class RuntimeRegistry:
-    """The runtimes that `settings` allow; implements `ports.Runtimes`. Thread-safe."""
+    """Implements `ports.Runtimes` with the runtimes that `settings` allow. Thread-safe."""
 
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self._settings = settings
@@ -34,8 +34,9 @@ class RuntimeRegistry:
         self._loaded: dict[str, Runtime] = {}
 
     def find(self, kind: str) -> Runtime:
-        """The one runtime for `kind`, loaded now if need be; raises `AgentFailure` naming the known
-        kinds.
+        """Return the only runtime for `kind`, and load it on first use.
+
+        Raises `AgentFailure` for an unknown kind; the message lists the known kinds.
         """
         found = _kind(kind)
         if found is None:
@@ -43,19 +44,19 @@ class RuntimeRegistry:
             raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:
-                # a key of `KINDS`, nothing that a record makes up
+                # Safe to import: `kind` is a key of `KINDS`, not free text of a record.
                 module = import_module(f"{__name__}.{kind}")
                 self._loaded[kind] = module.load(self._settings, self._secrets)
             return self._loaded[kind]
 
     def wants_thread(self, kind: str) -> bool:
-        """Whether agents of `kind` use the thread, answered without loading; an unknown kind does
-        not.
+        """Return whether runtimes of `kind` use the thread; loads nothing. False for an unknown
+        kind.
         """
         found = _kind(kind)
         return found is not None and found.wants_thread
 
 
 def _kind(kind: object) -> KindSpec | None:
-    # A record may hold anything there, a list included, which no dict can look up.
+    # A record may hold any JSON here; a list could not be looked up.
     return KINDS.get(kind) if isinstance(kind, str) else None

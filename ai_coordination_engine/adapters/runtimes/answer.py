@@ -1,5 +1,6 @@
-"""Turns what an agent answered into an `AgentResult` that every store and every client can
-carry.
+"""Turn an agent's answer into an `AgentResult` that can be stored and sent to clients.
+
+The runtimes and `action_functions` call it.
 """
 
 from ai_coordination_engine.domain import json_text
@@ -12,19 +13,21 @@ _LONGEST_HEARTBEAT = 2_592_000  # seconds, 30 days, as the setting
 
 
 def answer(output: object, usage: object = None) -> AgentResult:
-    """The result for `output`: text as it is, nothing for None, anything else as JSON.
+    """Return the result for `output`: a text as it is, an empty text for None, other values as
+    JSON.
 
-    Of `usage` only numbers and short texts are kept, under snake_case names. Half surrogates of a
-    text, which UTF-8 cannot carry, become `?`; those of JSON are escaped, and its numbers keep the
-    digits that were written. A byte order mark at the beginning, which is no letter, is taken off.
-    Raises `ValueError` or `TypeError` if it is no JSON.
+    `usage` is reduced to numbers and short texts with snake_case names. A byte order mark at the
+    beginning is removed. Lone surrogates, which UTF-8 cannot encode, become `?` in a text and are
+    escaped in JSON. Numbers in JSON keep all their digits. Raises `ValueError` or `TypeError` when
+    JSON cannot hold the output.
     """
     return AgentResult(_text(output), plain_usage(usage))
 
 
 def pending(async_task_uuid: object, heartbeat_seconds: object = None) -> AgentResult:
-    """The result that says: the output comes later, from the long job of this uuid. Raises
-    `ValueError`.
+    """Return the result of a long job whose output comes later; raises `ValueError`.
+
+    `async_task_uuid` identifies the job. `heartbeat_seconds` is a number or None.
     """
     if not isinstance(async_task_uuid, str) or not async_task_uuid.isprintable():
         raise ValueError("asyncTaskUuid must be printable text")
@@ -42,8 +45,8 @@ def pending(async_task_uuid: object, heartbeat_seconds: object = None) -> AgentR
 
 
 def invalid_output(message: str) -> AgentFailure:
-    """The failure that says: the answer cannot be used, and another attempt may bring a better
-    one.
+    """Return the failure for an answer that cannot be used; retryable, since the next may be
+    better.
     """
     return AgentFailure(message, retryable=True, error_class="invalid_output")
 

@@ -1,4 +1,4 @@
-"""The functions that every server offers: `{"kind": "function", "name": "echo"}`."""
+"""The built-in agent functions, for example `{"kind": "function", "name": "echo"}`."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,25 +6,26 @@ from ai_coordination_engine.ports import AgentFailure, AgentRequest
 
 
 def echo(request: AgentRequest) -> str:
-    """The input, unchanged."""
+    """Return the input unchanged."""
     return request.input
 
 
 def upper(request: AgentRequest) -> str:
-    """The input in capital letters."""
+    """Return the input in upper case."""
     return request.input.upper()
 
 
 def word_count(request: AgentRequest) -> Mapping[str, int]:
-    """How many words the input has, as `{"words": n}`."""
+    """Return the number of words in the input, as `{"words": n}`."""
     return {"words": len(request.input.split())}
 
 
 def answer(request: AgentRequest) -> str:
-    """What the person answered, as it is; needs an agent that waits for one."""
+    """Return the person's answer unchanged; the agent must ask a person."""
     if request.user_input is None:
         raise AgentFailure(
-            "the function answer gives a person's answer, but nobody is asked: set userInTheLoop"
+            "the function answer returns a person's answer, but the agent asks no person: set"
+            " userInTheLoop"
         )
     return request.user_input
 

@@ -1,4 +1,7 @@
-"""Reads a chat completion: the text of the answer, or why there is none."""
+"""Read the response of a chat completions endpoint: the answer, or why there is none.
+
+`openai` agents call it.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,11 +26,11 @@ _CUT_SHORT = "length"
 Fields = Mapping[str, object]
 
 
-def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dict[str, object]]:
-    """The text of the first choice, and the usage. Raises `AgentFailure`.
+def read_completion(reply: Reply, question: Fields, service: str) -> tuple[str, dict[str, object]]:
+    """Return the text of the first choice and the usage; raises `AgentFailure`.
 
-    Parts of a content are joined; what the model thought is not its answer. A refusal, of the model
-    or of a content filter, is final: the same question would be paid for, and refused, again.
+    Text parts are joined; reasoning parts are left out. A refusal by the model or by a content
+    filter is final, because asking again would cost as much and be refused again.
     """
     body = _json(reply.text)
     fields = body if isinstance(body, dict) else {}
@@ -35,7 +38,7 @@ def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dic
     reason = _finish_reason(choice)
     message = _message(choice, reason)
     if choice is None or message is None or _failed(fields, choice):
-        raise _no_completion(body, choice, reply, whom)
+        raise _no_completion(body, choice, reply, service)
     content = _content(message.get("content"))
     _check_answered(content, message, reason, wants_json="response_format" in question)
     usage = _usage(fields, question)
@@ -45,10 +48,9 @@ def read_completion(reply: Reply, question: Fields, whom: str) -> tuple[str, dic
 
 
 def _check_answered(content: str, message: Fields, reason: str, *, wants_json: bool) -> None:
-    """Raises `AgentFailure` for a refusal, for nothing, and for half of a JSON document: that is
-    none.
+    """Raise `AgentFailure` for a refusal, an empty answer, or a JSON answer that was cut off.
 
-    Half of a text may do, and the record says that it is half.
+    A plain text that was cut off is accepted; its usage says so in `finish_reason`.
     """
     if refusal := _refusal(message, reason):
         raise AgentFailure(f"the model refused: {refusal}", error_class="invalid_output")
@@ -58,7 +60,7 @@ def _check_answered(content: str, message: Fields, reason: str, *, wants_json: b
             "the model reached its token limit before it had answered: raise `runtime.max_tokens`"
         )
     if is_empty:
-        raise invalid_output(_nothing(message, reason))
+        raise invalid_output(_no_answer(message, reason))
 
 
 def _finish_reason(choice: Fields | None) -> str:
@@ -79,7 +81,7 @@ def _choice(body: Fields) -> Fields | None:
 
 
 def _message(choice: Fields | None, reason: str) -> Fields | None:
-    """The message of a choice; what a content filter stopped may have none."""
+    """Return the message of a choice; an empty one when a content filter removed it."""
     message = choice.get("message") if choice else None
     if message is None and reason.lower() in _FILTERED:
         return {}
@@ -87,16 +89,16 @@ def _message(choice: Fields | None, reason: str) -> Fields | None:
 
 
 def _failed(body: Fields, choice: Fields) -> bool:
-    """Whether the service broke off: some answer an error beside a choice, or in it."""
+    """Whether the response reports an error, at the top or in the choice."""
     return bool(body.get("error") or choice.get("error"))
 
 
-def _no_completion(body: object, choice: Fields | None, reply: Reply, whom: str) -> AgentFailure:
+def _no_completion(body: object, choice: Fields | None, reply: Reply, service: str) -> AgentFailure:
     document = error_in(choice if choice and choice.get("error") else body)
     error_class = document.error_class or "invalid_output"
     words = document.words or title_of(reply.text)
     return AgentFailure(
-        f"{whom} answered something that is no chat completion{': ' if words else ''}{words}",
+        f"the answer of {service} is not a chat completion{': ' if words else ''}{words}",
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,
@@ -126,20 +128,20 @@ def _refusal(message: Fields, reason: str) -> str:
     )
     said = [part.get("refusal") for part in (message, *parts)]
     words = " ".join(one_line(each) for each in said if isinstance(each, str) and each.strip())
-    return words or ("the content filter stopped it" if reason.lower() in _FILTERED else "")
+    return words or ("a content filter blocked it" if reason.lower() in _FILTERED else "")
 
 
-def _nothing(message: Fields, reason: str) -> str:
+def _no_answer(message: Fields, reason: str) -> str:
     if tools := sorted(set(_tools(message))):
         names = one_line(", ".join(tools))
         return (
-            "the model asked for tools, which an `openai` agent does not offer, and answered"
-            f" nothing: {names}"
+            "the model called tools, which an `openai` agent does not offer, and gave no answer:"
+            f" {names}"
         )
     thought = any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
     if thought or (isinstance(message.get("content"), list) and message["content"]):
-        return f"the model thought and answered nothing (finish_reason: {reason})"
-    return f"the model answered nothing (finish_reason: {reason})"
+        return f"the model reasoned but gave no answer (finish_reason: {reason})"
+    return f"the model gave no answer (finish_reason: {reason})"
 
 
 def _tools(message: Fields) -> Iterator[str]:

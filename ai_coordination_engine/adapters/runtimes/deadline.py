@@ -1,4 +1,4 @@
-"""The deadline of one attempt, kept whatever the attempt is waiting for."""
+"""Enforce the deadline of one attempt, whatever the attempt is waiting for."""
 
 import contextvars
 import threading
@@ -10,18 +10,18 @@ T = TypeVar("T")
 
 
 class DeadlinePassed(Exception):
-    """The call was not done in time. It may still be running: Python cannot stop a thread."""
+    """The call did not finish in time. It may still be running: Python cannot stop a thread."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"did not finish within {max(seconds, 0):.3g} s")
 
 
 def run_within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises; `DeadlinePassed` once `seconds` are over, or when there are
-    none.
+    """Return or raise what `call` does; raises `DeadlinePassed` after `seconds`, or at once if not
+    positive.
 
-    The call runs in a daemon thread (an executor's thread would keep the process from ending) and
-    sees the caller's context variables, so that its log lines carry the same ids.
+    The call runs in a daemon thread, since an executor's thread would keep the process from
+    exiting. The thread has the caller's context variables, so its log lines carry the same ids.
     """
     if seconds <= 0:
         raise DeadlinePassed(seconds)
@@ -35,8 +35,7 @@ def run_within(seconds: float, call: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=work, name="agent-attempt", daemon=True).start()
-    # Not `future.result(seconds)`: its TimeoutError could not be told from one that the call itself
-    # raised.
+    # `future.result(seconds)` would raise a TimeoutError that looks like one of the call itself.
     if not wait([future], timeout=seconds).done:
         raise DeadlinePassed(seconds)
     return future.result()

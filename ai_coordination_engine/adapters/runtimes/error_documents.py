@@ -1,8 +1,8 @@
-"""What the error of another service says: its words for people, and of which class it is.
+"""Extract the message and the error class from an error response of another service.
 
-Reads the documents of OpenAI, Azure, Anthropic, Gemini (a list), Mistral, vLLM, Ollama, llama.cpp,
-LiteLLM, FastAPI (422), Spring and NestJS, AWS, GraphQL, JSON-RPC, JSON:API, OAuth, and of RFC 9457
-("Problem Details").
+The HTTP runtimes call it. It reads the documents of OpenAI, Azure, Anthropic, Gemini (a list),
+Mistral, vLLM, Ollama, llama.cpp, LiteLLM, FastAPI (422), Spring and NestJS, AWS, GraphQL, JSON-RPC,
+JSON:API, OAuth, and of RFC 9457 ("Problem Details").
 """
 
 import html
@@ -41,8 +41,8 @@ _CODES = (
     "extensions",
 )
 
-# Words in codes, without what is no letter; the first that is found counts.
-_BY_WORD = (
+# The class of an error by parts of its codes (only letters are compared); the first match counts.
+_CLASSES_BY_CODE = (
     (
         "invalid_request",
         ("insufficientquota", "insufficientbalance", "billing", "creditbalance", "paymentrequired"),
@@ -68,14 +68,17 @@ _BY_WORD = (
     ),
     ("invalid_request", ("badrequest", "unsupported", "precondition", "outofrange")),
 )
-_OVER_ITS_STATUS = 3  # of them: a used-up account is a 429, too, and AWS throttles with 400
+# The first rows override the HTTP status: a used-up account is a 429, and AWS throttles with 400.
+_ROWS_OVER_STATUS = 3
 _BY_STATUS = {408: "timeout", 409: "unavailable", 425: "unavailable", 429: "rate_limit"}
-_PASSES = ("timeout", "rate_limit", "unavailable")
+_RETRYABLE = ("timeout", "rate_limit", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorDocument:
-    """`words` are one line, maybe empty; `error_class` is None where no code says it."""
+    """`words` is the message in one line, possibly empty; `error_class` is None if no code tells
+    it.
+    """
 
     words: str
     error_class: str | None
@@ -83,40 +86,36 @@ class ErrorDocument:
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.error_class in _PASSES
+        return self.error_class in _RETRYABLE
 
 
 def read_error(text: str, status: int) -> ErrorDocument:
-    """What the body of an answer says whose HTTP `status` is an error; its class follows from
-    both.
-    """
+    """Read the body of a response whose HTTP `status` is an error; both decide the class."""
     body = _json(text)
     return ErrorDocument(_line(_shown(text, body)), _class_of(body, status))
 
 
 def error_in(body: object) -> ErrorDocument:
-    """What a JSON body says whose status said success, but which is not the answer that it should
-    be.
-    """
-    # not plain texts
+    """Read the error in a JSON body that came with a successful status but is no valid answer."""
+    # Texts in a list are part of an answer, not of an error.
     errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body
     return ErrorDocument(_line(_words(errors)), _class_of(errors, None))
 
 
 def title_of(text: str) -> str:
-    """What a page of HTML says that came instead of an answer: of a proxy, or of a server's
-    console. Else nothing.
-    """
+    """Return the text of an HTML page, such as a proxy's error page; empty for anything else."""
     return _line(_page(text)) if _is_page(text) else ""
 
 
 def one_line(text: str) -> str:
-    """A text for people, cut: one line without control characters."""
+    """Return a text as one line without control characters, cut to `WORDS_LIMIT`."""
     return _line(text)
 
 
 def _shown(text: str, body: object) -> str:
-    """The words of the body of an error: of JSON, of a page of HTML, or the text itself."""
+    """Return the message in the body of an error: from JSON, from an HTML page, or the
+    text itself.
+    """
     if body is not None:
         return _words(body)
     return _page(text) if _is_page(text) else text
@@ -157,20 +156,20 @@ def _words_of_object(value: Mapping[str, object], depth: int) -> str:
 
 
 def _location(error: Mapping[str, object]) -> str | None:
-    """Where a request is wrong, as FastAPI says it."""
+    """Return the place of the invalid value in a FastAPI error, for example `body.items.0`."""
     location = error.get("loc") if "msg" in error else None
     return ".".join(str(each) for each in location[:10]) if isinstance(location, list) else None
 
 
 def _said_by_provider(error: Mapping[str, object]) -> str:
-    """What the provider behind OpenRouter said."""
+    """Return the message of the provider behind OpenRouter."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     return raw if isinstance(raw, str) else ""
 
 
 def _page(text: str) -> str:
-    """The title of a page of HTML, or else what it shows."""
+    """Return the title of an HTML page, or else its visible text."""
     text = text[:_READ_LIMIT]
     text = re.sub(
         r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", " ", text, flags=re.DOTALL | re.IGNORECASE
@@ -197,24 +196,24 @@ def _class_of(body: object, status: int | None) -> str | None:
     number = status or next(
         (int(each) for each in codes if re.fullmatch("[45][0-9][0-9]", each)), None
     )
-    if number is not None and rank >= _OVER_ITS_STATUS:
+    if number is not None and rank >= _ROWS_OVER_STATUS:
         return _BY_STATUS.get(number) or ("unavailable" if number >= 500 else "invalid_request")
-    return _BY_WORD[rank][0] if rank < len(_BY_WORD) else None
+    return _CLASSES_BY_CODE[rank][0] if rank < len(_CLASSES_BY_CODE) else None
 
 
 def _rank(codes: list[str]) -> int:
-    """The first row of `_BY_WORD` that has a word of the codes; the number of rows when none
-    has.
+    """Return the index of the first row of `_CLASSES_BY_CODE` that matches; their number if none
+    does.
     """
     words = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
-    for rank, (_, parts) in enumerate(_BY_WORD):
+    for rank, (_, parts) in enumerate(_CLASSES_BY_CODE):
         if any(part in words for part in parts):
             return rank
-    return len(_BY_WORD)
+    return len(_CLASSES_BY_CODE)
 
 
 def _codes(body: object, depth: int = _DEPTH) -> Iterator[object]:
-    """The codes of an error, the innermost first."""
+    """Yield the codes of an error, the innermost first."""
     if isinstance(body, list):
         body = body[0] if body else None
     if not isinstance(body, dict) or not depth:
@@ -231,6 +230,6 @@ def _own_codes(error: Mapping[str, object], depth: int) -> Iterator[object]:
             yield value
         elif name == "extensions":
             yield from _codes(value, depth - 1)
-    code = error.get("error")  # of OAuth; elsewhere it is a sentence
+    code = error.get("error")  # a code in OAuth; elsewhere a sentence
     if isinstance(code, str) and " " not in code:
         yield code

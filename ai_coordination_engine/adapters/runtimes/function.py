@@ -1,10 +1,10 @@
-"""Agents that are Python functions: built-in ones, and those that the operator allows by name."""
+"""Run agents that are Python functions: built-in ones and those that the operator allows."""
 
 import asyncio
 import inspect
 from collections.abc import Mapping
 
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, foreign, reason_of
+from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
@@ -14,29 +14,28 @@ from ai_coordination_engine.settings import Settings
 
 
 def load(settings: Settings, _: Secrets) -> "FunctionRuntime":
-    """The runtime that the settings allow."""
+    """Create the runtime from the settings."""
     return FunctionRuntime(settings.functions)
 
 
 class FunctionRuntime:
-    """Runs the function that `runtime.name` names: a key of `allowed` (see `AllowedFunctions`), or
-    a built-in one.
+    """Runs the function that `runtime.name` names: a name in `allowed`, or a built-in function.
 
-    A function takes an `AgentRequest` (whose thread is empty) and returns text, an `AgentResult` or
-    anything that JSON can hold; it may be a coroutine function. Its own settings are further keys
-    of `runtime`. What it may raise, and what of it is tried again, `allowed.foreign` says. An
-    `AgentResult` with an `async_task_uuid` says that a long job goes on elsewhere.
+    A function takes an `AgentRequest` (with an empty thread) and returns a text, a value that JSON
+    can hold, or an `AgentResult`. It may be a coroutine function. It can read further keys of
+    `runtime` as its own settings. An `AgentResult` with an `async_task_uuid` means that a long job
+    goes on elsewhere. `allowed.function_errors` documents which exceptions are retried.
 
-    When the time is up the attempt fails on time, but a function cannot be stopped (Python has no
-    way to; a coroutine is) and runs on in its thread. A retry would run beside it, so that failure
-    is not retryable: only a policy whose `retryOn` names `timeout` asks for it.
+    An attempt that exceeds its timeout fails in time, but Python cannot stop a function: it runs on
+    in its thread (a coroutine is cancelled). A retry would run beside it, so this failure is not
+    retryable unless a policy's `retryOn` names `timeout`.
     """
 
     def __init__(self, allowed: Mapping[str, str]) -> None:
         self.functions = AllowedFunctions(allowed, FUNCTIONS)
 
     def run(self, request: AgentRequest) -> AgentResult:
-        """Call the function and turn what it returns into a result; raises `AgentFailure`."""
+        """Call the function and return its result; raises `AgentFailure`."""
         name = self.check(request.runtime)
         try:
             return run_within(request.timeout_seconds, lambda: self._call(name, request))
@@ -44,9 +43,7 @@ class FunctionRuntime:
             raise AgentFailure(f"the function {name!r} {error}", error_class="timeout") from error
 
     def check(self, runtime: Mapping[str, object]) -> str:
-        """The name of the function that `runtime` names; raises `AgentFailure` when it is not
-        offered.
-        """
+        """Return the function's name; raises `AgentFailure` when there is no such function."""
         name, names = runtime.get("name"), self.functions.names
         if not isinstance(name, str) or name not in names:
             called = "a function without a name" if name is None else f"the function {name!r:.100}"
@@ -57,15 +54,14 @@ class FunctionRuntime:
     def _call(self, name: str, request: AgentRequest) -> AgentResult:
         called = f"the function {name!r}"
         function = self.functions.find(name, called)
-        with foreign(f"{called} failed"):
+        with function_errors(f"{called} failed"):
             returned = function(request)
             if inspect.iscoroutine(returned):
-                # Cancelled a moment after the attempt has failed, so that one of the two reports
-                # the time.
+                # Cancel it a second after the deadline, so that `run_within` reports the timeout.
                 returned = asyncio.run(asyncio.wait_for(returned, request.timeout_seconds + 1))
         if returned is None:
             logger.warning(
-                "a function returned None: its output is empty; return a text",
+                "a function returned None, so its output is empty; return a text",
                 extra={"function": name},
             )
         try:

@@ -1,4 +1,4 @@
-"""Agents that are HTTP services: a signed POST of JSON to a URL that the operator allows."""
+"""Run agents that are HTTP services: a signed POST of JSON to a URL that the operator allows."""
 
 import hashlib
 import hmac
@@ -15,19 +15,19 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
-from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, hiding
+from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, redacting
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import Settings
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
 SIGNATURE_HEADER = "X-Ace-Signature"
-# a step `.` or `..`, with either slash or a path parameter
+# A path segment `.` or `..`, between slashes, backslashes or before a path parameter.
 _DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")
 
 
 def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
-    """The runtime that the settings allow."""
+    """Create the runtime from the settings."""
     key, secret = settings.http_signing_key, settings.http_signing_key_secret
     signing_key: Callable[[], str] | None = None
     if secret:
@@ -38,20 +38,21 @@ def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
 
 
 class HttpRuntime:
-    """Posts the attempt to `runtime.url`, which must lie under one of `allowed_urls`, and reads the
-    answer.
+    """Posts the attempt to `runtime.url`, which must be under one of `allowed_urls`.
 
-    The body is the JSON of `payload`, the answer `{"output": …, "usage": {…}}` (usage optional) or
-    text; or, for a long job, `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter optional),
-    whose output comes later. 202 is always a long job. What says that it is JSON must be one of
-    these, what says that it is something else is text, and what says nothing is read as one of
-    these where it is one. `Idempotency-Key` is the same for all attempts of an agent: a service
-    that sees one twice may answer what it answered before. `X-Ace-Run` is the attempt's own.
+    Request: the JSON of `payload`. `Idempotency-Key` is the same for all attempts of an agent, so
+    that a service can repeat its earlier answer. `X-Ace-Run` identifies the attempt.
 
-    With a signing key, `X-Ace-Timestamp` holds Unix seconds and `X-Ace-Signature` `v1=` and the
-    hexadecimal HMAC-SHA256, by that key (UTF-8), of the timestamp, a dot and the body's bytes. A
-    receiver computes the same over the bytes it got, compares in constant time, and refuses a
-    timestamp some minutes from its own.
+    Response: `{"output": …, "usage": {…}}` (`usage` is optional) or a plain text. For a long job,
+    `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter is optional); its output comes later.
+    A response with status 202 must be a long job. A response with a JSON content type must be one
+    of these objects. Another content type means plain text. Without a content type, the body is
+    read as such an object if it is one, and otherwise as text.
+
+    Signature, with a signing key: `X-Ace-Timestamp` holds Unix seconds. `X-Ace-Signature` is `v1=`
+    and the hexadecimal HMAC-SHA256, under that key (UTF-8), of the timestamp, a dot and the bytes
+    of the body. A receiver computes the same over the bytes that it received, compares in constant
+    time, and refuses a timestamp that differs from its clock by some minutes.
     """
 
     def __init__(
@@ -68,8 +69,8 @@ class HttpRuntime:
         self._now = now
 
     def run(self, request: AgentRequest) -> AgentResult:
-        """Post the attempt and read its answer; raises `AgentFailure`, retryable as `Web.post`
-        says.
+        """Post the attempt and return its result; raises `AgentFailure`, retryable as in
+        `Web.post`.
         """
         url = self.check(request.runtime)
         body = json_text.dumps(payload(request), ascii_only=True).encode()
@@ -82,15 +83,17 @@ class HttpRuntime:
                 TIMESTAMP_HEADER: timestamp,
                 SIGNATURE_HEADER: sign(key.encode(), timestamp, body),
             }
-        whom = f"the agent at {url.host}"
-        with hiding([key]):
+        service = f"the agent at {url.host}"
+        with redacting([key]):
             reply = self._web.post(
-                str(url), body, headers, seconds=request.timeout_seconds, whom=whom
+                str(url), body, headers, seconds=request.timeout_seconds, service=service
             )
-            return _read(reply, whom)
+            return _read(reply, service)
 
     def check(self, runtime: Mapping[str, object]) -> httpx.URL:
-        """The URL that `runtime` names; raises `AgentFailure` when it is unfit or not allowed."""
+        """Return the URL in `runtime`; raises `AgentFailure` when it is not valid or not
+        allowed.
+        """
         text = runtime.get("url")
         url = _parsed(text) if isinstance(text, str) else None
         if url is None:
@@ -109,7 +112,7 @@ class HttpRuntime:
 
 
 def payload(request: AgentRequest) -> dict[str, object]:
-    """What an `http` agent receives: the whole attempt but its runtime, in camelCase."""
+    """Return the body of the request in camelCase: the whole attempt except its `runtime`."""
     return {
         "tenant": request.tenant,
         "sessionUuid": request.session_uuid,
@@ -135,19 +138,20 @@ def payload(request: AgentRequest) -> dict[str, object]:
 
 
 def sign(key: bytes, timestamp: str, body: bytes) -> str:
-    """The value of the signature header for `body` sent at `timestamp` (Unix seconds as text)."""
+    """Return the value of the signature header; `timestamp` is Unix seconds as text."""
     return "v1=" + hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def _parsed(text: str) -> httpx.URL | None:
-    """`text` as the client itself reads it (a second parser might see another host); None if it is
-    unfit.
+    """Return the URL as the HTTP client parses it, or None if it is not acceptable.
+
+    Another parser could find another host in the same text.
     """
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
         return None
-    # Servers differ in how often they decode a path: look at what the most eager one would see.
+    # Some servers decode a path more than once, so decode it until nothing changes.
     path = text.partition("?")[0]
     while path != (once_more := unquote(path)):
         path = once_more
@@ -164,38 +168,40 @@ def _is_under(url: httpx.URL, prefix: httpx.URL) -> bool:
 
 
 def _path(url: httpx.URL) -> bytes:
-    """The path as it is sent: decoded, an escaped slash would pass for a boundary."""
+    """Return the path as it is sent. In a decoded path, an escaped slash would look like a
+    separator.
+    """
     return url.raw_path.partition(b"?")[0]
 
 
-def _read(reply: Reply, whom: str) -> AgentResult:
+def _read(reply: Reply, service: str) -> AgentResult:
     says_json = "json" in reply.content_type.lower()
     says_other = bool(reply.content_type) and not says_json
     is_accepted = reply.status == HTTPStatus.ACCEPTED
     if says_other and not is_accepted:
-        return answer(_present(reply, whom))
+        return answer(_present(reply, service))
     body = _json(reply.text)
     fields = body if isinstance(body, dict) else {}
     if fields.get("asyncTaskUuid") is not None:
-        return _pending(fields, whom)
+        return _pending(fields, service)
     if is_accepted:
         message = (
-            f'{whom} answered 202, which takes {{"asyncTaskUuid": "…"}} of a long job; send an'
-            " output with 200"
+            f'{service} answered 202 without {{"asyncTaskUuid": "…"}} of a long job; send an output'
+            " with 200"
         )
         raise invalid_output(message)
     if fields.get("output") is not None:
-        return _answered(fields, whom)
+        return _answered(fields, service)
     if not says_json and "output" not in fields:
-        return answer(_present(reply, whom))
-    raise _unusable(body, reply, whom)
+        return answer(_present(reply, service))
+    raise _unusable(body, reply, service)
 
 
-def _answered(body: Mapping[str, object], whom: str) -> AgentResult:
+def _answered(body: Mapping[str, object], service: str) -> AgentResult:
     try:
         return answer(body["output"], body.get("usage"))
-    except ValueError as error:  # what has more digits than Python calculates with
-        raise invalid_output(f"{whom} answered something that is not JSON") from error
+    except ValueError as error:  # a number with more digits than Python converts
+        raise invalid_output(f"{service} answered with a body that is not valid JSON") from error
 
 
 def _json(text: str) -> object:
@@ -205,17 +211,23 @@ def _json(text: str) -> object:
         return None
 
 
-def _present(reply: Reply, whom: str) -> str:
-    """The text of an answer; a body that is missing is none, while `{"output": ""}` is one."""
+def _present(reply: Reply, service: str) -> str:
+    """Return the text of the answer; an empty body is an error, while `{"output": ""}` is an
+    answer.
+    """
     if not reply.text:
-        raise invalid_output(f"{whom} answered {reply.status} with an empty body; send an output")
+        raise invalid_output(
+            f"{service} answered {reply.status} with an empty body; send an output"
+        )
     return reply.text
 
 
-def _unusable(body: object, reply: Reply, whom: str) -> AgentFailure:
-    """Why there is no output; an error that the body names says of which class."""
+def _unusable(body: object, reply: Reply, service: str) -> AgentFailure:
+    """Return the failure for an answer without an output; its class follows from an error in the
+    body.
+    """
     if body is None:
-        return invalid_output(f"{whom} answered something that is not JSON")
+        return invalid_output(f"{service} answered with a body that is not valid JSON")
     problem = (
         "an `output` of null"
         if isinstance(body, dict) and "output" in body
@@ -224,15 +236,15 @@ def _unusable(body: object, reply: Reply, whom: str) -> AgentFailure:
     document = error_in(body)
     error_class = document.error_class or "invalid_output"
     return AgentFailure(
-        f"{whom} answered {problem}{': ' if document.words else ''}{document.words}",
+        f"{service} answered {problem}{': ' if document.words else ''}{document.words}",
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,
     )
 
 
-def _pending(body: Mapping[str, object], whom: str) -> AgentResult:
+def _pending(body: Mapping[str, object], service: str) -> AgentResult:
     try:
         return pending(body["asyncTaskUuid"], body.get("heartbeatSeconds"))
     except ValueError as error:
-        raise invalid_output(f"{whom} answered: {error}") from error
+        raise invalid_output(f"{service} answered: {error}") from error

@@ -1,4 +1,6 @@
-"""Keys of the settings, read from their secret when an attempt needs them."""
+"""Read a key from its secret at the time of an attempt; the `http` and `openai` runtimes
+call it.
+"""
 
 from collections.abc import Callable
 
@@ -6,8 +8,9 @@ from ai_coordination_engine.ports import AgentFailure, SecretUnavailable
 
 
 def read_key(read: Callable[[], str], what: str) -> str:
-    """What `read` answers; raises `AgentFailure`, which names the key as `what`, when it cannot be
-    read.
+    """Return what `read` returns; raises `AgentFailure` when the key cannot be read.
+
+    `what` names the key in the message. The failure is retryable when reading the secret is.
     """
     try:
         return read()

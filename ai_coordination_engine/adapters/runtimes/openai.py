@@ -1,4 +1,4 @@
-"""Agents that are language models behind an OpenAI-compatible chat completions endpoint."""
+"""Run agents that are language models behind an OpenAI-compatible chat completions endpoint."""
 
 import json
 import re
@@ -10,30 +10,29 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Web, attempt_headers, hiding
+from ai_coordination_engine.adapters.runtimes.web import Web, attempt_headers, redacting
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
-# Where a request goes and who pays for it is the operator's decision, never a record's.
-_OPERATORS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
+# Keys that a record must not set: the operator decides where requests go and who pays for them.
+_OPERATOR_KEYS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
 _PATH = "/chat/completions"
 _SECRET = re.compile("key|token|secret|sig|password|auth|credential|code", re.IGNORECASE)
 
 
 def load(settings: Settings, secrets: Secrets) -> "OpenAIRuntime":
-    """The runtime that the settings allow."""
+    """Create the runtime from the settings."""
     return OpenAIRuntime(settings.openai_endpoints, secrets)
 
 
 class OpenAIRuntime:
-    """Asks the model `runtime.model` at the endpoint that `runtime.endpoint` names, or else at
-    `default`.
+    """Asks the model `runtime.model` at the endpoint `runtime.endpoint`, or at `default`.
 
-    Address and key come from `endpoints`, names mapped to settings. Instructions become the system
-    message, followed by the thread and the input. `usage` has `input_tokens`, `output_tokens`,
-    `total_tokens` and the `model`; a text that the token limit cut short is kept, with
-    `finish_reason: length` beside the counts.
+    URL and key come from the settings: `endpoints` maps names to them. The instructions become the
+    system message; the thread and the input follow. `usage` has `input_tokens`, `output_tokens`,
+    `total_tokens` and `model`. A text that was cut off at the token limit is kept, with
+    `finish_reason: length` in `usage`.
     """
 
     def __init__(
@@ -44,35 +43,37 @@ class OpenAIRuntime:
         self._web = web or Web()
 
     def run(self, request: AgentRequest) -> AgentResult:
-        """Ask once and read the answer; raises `AgentFailure`, whose message never holds the
+        """Ask once and return the result; raises `AgentFailure`, whose message never contains the
         key.
         """
         ends = time.monotonic() + request.timeout_seconds
         name, endpoint = self.check(request.runtime)
-        whom = f"the model endpoint {name!r}"
+        service = f"the model endpoint {name!r}"
         question = _question(request, endpoint)
-        key = self._key(endpoint, whom)
-        with hiding([key, *_secrets(endpoint.base_url)]):
+        key = self._key(endpoint, service)
+        with redacting([key, *_secrets(endpoint.base_url)]):
             reply = self._web.post(
                 _address(endpoint.base_url),
                 json.dumps(question).encode(),
                 attempt_headers(request) | ({"Authorization": f"Bearer {key}"} if key else {}),
                 seconds=ends - time.monotonic(),
-                whom=whom,
+                service=service,
             )
-            content, usage = read_completion(reply, question, whom)
+            content, usage = read_completion(reply, question, service)
             return answer(content, usage)
 
     def check(self, runtime: Mapping[str, object]) -> tuple[str, OpenAIEndpoint]:
-        """The name and the settings of the endpoint for `runtime`; raises `AgentFailure` when there
-        is none.
+        """Return the name and settings of the endpoint; raises `AgentFailure` when it is not
+        configured.
         """
         if refused := [
-            key for key in runtime if key.replace("_", "").replace("-", "").lower() in _OPERATORS
+            key
+            for key in runtime
+            if key.replace("_", "").replace("-", "").lower() in _OPERATOR_KEYS
         ]:
             raise AgentFailure(
-                f"`runtime.{refused[0]}` does not belong in a record: addresses and keys are"
-                " settings, and `runtime.endpoint` names one of them",
+                f"`runtime.{refused[0]}` is not allowed in a record: set addresses and keys in"
+                " ACE_OPENAI_ENDPOINTS and name the endpoint in `runtime.endpoint`",
                 error_class="not_allowed",
             )
         name = runtime.get("endpoint") or "default"
@@ -82,19 +83,19 @@ class OpenAIRuntime:
             raise AgentFailure(message, error_class="not_allowed")
         return name, self._endpoints[name]
 
-    def _key(self, endpoint: OpenAIEndpoint, whom: str) -> str:
-        """The API key, or nothing for an endpoint that needs none (a model server on this
-        machine).
+    def _key(self, endpoint: OpenAIEndpoint, service: str) -> str:
+        """Return the API key; empty for an endpoint that needs none, such as a local
+        model server.
         """
         key = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
         if not key and endpoint.api_key_secret:
             key = read_key(
-                partial(self._secrets.value, endpoint.api_key_secret), f"the key of {whom}"
+                partial(self._secrets.value, endpoint.api_key_secret), f"the key of {service}"
             )
         key = key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise AgentFailure(
-                f"the key of {whom} is not one line of plain text", error_class="not_allowed"
+                f"the key of {service} is not one line of plain text", error_class="not_allowed"
             )
         return key
 
@@ -102,7 +103,7 @@ class OpenAIRuntime:
 def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, object]:
     model = request.runtime.get("model") or endpoint.model
     if not isinstance(model, str):
-        message = "`runtime.model` must name a model, since the endpoint has no default one"
+        message = "`runtime.model` must name a model: the endpoint has no default model"
         raise AgentFailure(message, error_class="invalid_request")
     system = [{"role": "system", "content": request.instructions}] if request.instructions else []
     turns = [{"role": each.role, "content": each.content} for each in request.thread]
@@ -119,12 +120,12 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
 
 
 def _address(base_url: str) -> str:
-    """Where completions are asked for: the path goes before a query, and is not added twice."""
+    """Return the URL for completions; the path is added before the query, and only once."""
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH
     return urlunsplit(parts._replace(path=path))
 
 
 def _secrets(base_url: str) -> Iterator[str]:
-    """What the query of the address holds that no message may show."""
+    """Yield the values in the URL's query that messages must not show."""
     return (value for name, value in parse_qsl(urlsplit(base_url).query) if _SECRET.search(name))

@@ -1,5 +1,7 @@
-"""The proxies of the environment, chosen for each request: one that a host does not need cannot
-break its calls.
+"""Choose the HTTP proxy of the environment for each request.
+
+Proxies are set up only when a request needs them, so an invalid proxy does not break other
+requests.
 """
 
 import ipaddress
@@ -10,17 +12,16 @@ import httpx
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.settings import Proxies
 
-# No connection outlives its request: Lambda freezes between two, and one that died meanwhile
-# would fail an attempt that a handshake would have saved.
+# Connections are not reused: Lambda freezes between requests, and a connection that broke
+# meanwhile would fail the next attempt.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _PORTS = {"http": 80, "https": 443}
 
 
 class ProxiedTransport(httpx.BaseTransport):
-    """Sends a request directly, or through the proxy that `proxies` name for its URL; loopback is
-    always direct.
+    """Sends each request directly or through the proxy for its URL; to loopback always directly.
 
-    A proxy that is wanted and cannot be used is an `AgentFailure` that names its variable.
+    Raises `AgentFailure`, naming the environment variable, when the proxy cannot be used.
     Thread-safe.
     """
 
@@ -28,15 +29,15 @@ class ProxiedTransport(httpx.BaseTransport):
         self._proxies = proxies
         self._direct = httpx.HTTPTransport(limits=_LIMITS)
         self._lock = threading.Lock()
-        self._through: dict[str, httpx.HTTPTransport] = {}
+        self._transports: dict[str, httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer to a request, on the way that its URL takes."""
+        """Send the request and return the response."""
         variable = self.variable(request.url)
         return (self._proxied(variable) if variable else self._direct).handle_request(request)
 
     def variable(self, url: httpx.URL) -> str | None:
-        """The variable whose proxy the URL takes; None when it takes none."""
+        """Return the environment variable whose proxy applies to the URL, or None."""
         if is_loopback(url.host) or any(_covers(each, url) for each in self._proxies.bypassed):
             return None
         return next(
@@ -46,10 +47,10 @@ class ProxiedTransport(httpx.BaseTransport):
 
     def _proxied(self, variable: str) -> httpx.HTTPTransport:
         with self._lock:
-            if variable not in self._through:
+            if variable not in self._transports:
                 try:
                     proxy = httpx.Proxy(self._proxies.urls[variable].get_secret_value())
-                    self._through[variable] = httpx.HTTPTransport(proxy=proxy, limits=_LIMITS)
+                    self._transports[variable] = httpx.HTTPTransport(proxy=proxy, limits=_LIMITS)
                 except (ImportError, ValueError, httpx.InvalidURL) as error:
                     reason = (
                         "SOCKS needs the Python package `socksio`"
@@ -57,15 +58,15 @@ class ProxiedTransport(httpx.BaseTransport):
                         else "it is not the URL of an HTTP or SOCKS5 proxy"
                     )
                     message = (
-                        f"the proxy of {variable} cannot be used: {reason}; NO_PROXY lists the"
-                        " hosts without one"
+                        f"the proxy of {variable} cannot be used: {reason}; list hosts that need"
+                        " no proxy in NO_PROXY"
                     )
                     raise AgentFailure(message, error_class="not_allowed") from error
-            return self._through[variable]
+            return self._transports[variable]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its address or as `localhost`."""
+    """Whether a host is this machine: `localhost` or a loopback address."""
     address = _address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
@@ -80,8 +81,10 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _covers(entry: str, url: httpx.URL) -> bool:
-    """Whether an entry of NO_PROXY covers the URL: `*`, a host and those below it, an address, a
-    network in CIDR notation; each but the last with a port, if need be.
+    """Whether an entry of NO_PROXY covers the URL.
+
+    An entry is `*`, a host (which includes its subdomains), an address, or a network in CIDR
+    notation. All but a network may have a port.
     """
     if entry == "*":
         return True
@@ -107,5 +110,5 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 
 
 def _is_within(host: str, domain: str) -> bool:
-    """Whether a host is this domain, or lies below it; nothing lies below none."""
+    """Whether `host` is `domain` or one of its subdomains; never for an empty domain."""
     return host == domain or (bool(domain) and host.endswith(f".{domain}"))

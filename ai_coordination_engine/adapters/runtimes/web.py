@@ -1,4 +1,4 @@
-"""One bounded POST: what `http` and `openai` agents have in common."""
+"""Send one POST with a deadline and size limits; the `http` and `openai` runtimes share it."""
 
 import re
 import time
@@ -21,9 +21,9 @@ from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.settings import proxies
 
 ANSWER_LIMIT = 5_000_000  # bytes, decompressed
-LONGEST_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
-_ERROR_LIMIT = 64_000  # bytes that are read of an error's body
-# What repeating the same request cannot mend.
+LONGEST_RETRY_AFTER = 86_400.0  # seconds; longer waits are cut to a day
+_ERROR_LIMIT = 64_000  # bytes of an error's body that are read
+# Errors that a retry cannot fix.
 _FINAL_ERRORS = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
@@ -36,8 +36,9 @@ _COMPRESSED = ("gzip", "x-gzip", "deflate")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer; `text` is decoded by its byte order mark or charset. `retry_after`:
-    seconds, or None.
+    """A successful response.
+
+    `text` is decoded by its byte order mark or charset. `retry_after` is in seconds, or None.
     """
 
     content_type: str
@@ -47,8 +48,8 @@ class Reply:
 
 
 def attempt_headers(request: AgentRequest) -> dict[str, str]:
-    """`Idempotency-Key` for what is attempted, the same for every attempt, and `X-Ace-Run` for this
-    one.
+    """Return `Idempotency-Key`, the same for all attempts of an agent, and `X-Ace-Run` of this
+    attempt.
     """
     return {
         "Idempotency-Key": request.idempotency_key or request.run_uuid,
@@ -57,55 +58,54 @@ def attempt_headers(request: AgentRequest) -> dict[str, str]:
 
 
 class Web:
-    """Posts JSON: follows no redirect, keeps no cookie, reads `ANSWER_LIMIT` bytes at most.
+    """Posts JSON. Follows no redirects, keeps no cookies, reads `ANSWER_LIMIT` bytes at most.
     Thread-safe.
     """
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._ways = ProxiedTransport(proxies()) if transport is None else None
+        self._proxied = ProxiedTransport(proxies()) if transport is None else None
         self._client = httpx.Client(
-            transport=transport or self._ways,
+            transport=transport or self._proxied,
             trust_env=False,
-            # One client serves all tenants: a cookie of one must not travel with the request of
-            # another.
+            # One client serves all tenants, so it must not send the cookies of one for another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, whom: str
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, service: str
     ) -> Reply:
-        """The reply to `body`, complete within `seconds`; `whom` names the other side in messages.
+        """Send `body` and return the complete response within `seconds`.
 
-        Raises `AgentFailure`: retryable for a connection that fails, a time that is over, 408, 409,
-        425, 429, 5xx (with the `Retry-After` of RFC 9110 section 10.2.3) and an answer that cannot
-        be used, final for any other status. What an error's body says goes into the message, and
-        where it names a class that the status does not have (a used-up account is a 429), into the
-        class.
+        `service` names the other side in messages. Raises `AgentFailure`. Retryable are connection
+        errors, timeouts, the statuses 408, 409, 425, 429 and 5xx (with the `Retry-After` of RFC
+        9110 section 10.2.3), and responses that cannot be read. Other statuses are final. The
+        message quotes the error in the body. A class in the body overrides that of the status: a
+        used-up account is a 429, but not a rate limit.
         """
         try:
-            return run_within(seconds, lambda: self._post(url, body, headers, seconds, whom))
+            return run_within(seconds, lambda: self._post(url, body, headers, seconds, service))
         except (DeadlinePassed, httpx.TimeoutException) as error:
-            message = f"{whom} did not answer within {max(seconds, 0):.3g} s"
+            message = f"{service} did not answer within {max(seconds, 0):.3g} s"
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
-        # no name of a host that could be looked up
+        # httpx raises these for a host name that cannot be encoded.
         except (httpx.InvalidURL, UnicodeError) as error:
             raise AgentFailure(
-                f"{whom} has an invalid URL", error_class="invalid_request"
+                f"{service} has an invalid URL", error_class="invalid_request"
             ) from error
         except httpx.RequestError as error:
             final = isinstance(error, _FINAL_ERRORS)
             raise AgentFailure(
-                f"{whom} cannot be reached{self._through(url)}: {_reason(error)}",
+                f"{service} cannot be reached{self._through(url)}: {_reason(error)}",
                 retryable=not final,
                 error_class="invalid_request" if final else "unavailable",
             ) from error
 
     def _through(self, url: str) -> str:
-        variable = self._ways.variable(httpx.URL(url)) if self._ways else None
+        variable = self._proxied.variable(httpx.URL(url)) if self._proxied else None
         return f" through the proxy of {variable}" if variable else ""
 
     def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, whom: str
+        self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, service: str
     ) -> Reply:
         ends = time.monotonic() + seconds
         sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
@@ -113,51 +113,53 @@ class Web:
             "POST", url, content=body, headers=sent, timeout=seconds
         ) as response:
             if not response.is_success:
-                raise _refused(response, whom, ends)
+                raise _refused(response, service, ends)
             try:
                 data = _read(response, _parts(response), ends)
                 text = decode(data, response.headers.get("Content-Type", ""))
             except _Unusable as error:
-                raise invalid_output(f"{whom} answered {error}") from error
+                raise invalid_output(f"{service} answered with {error}") from error
             except Undecodable as error:
-                raise invalid_output(f"the answer of {whom} {error}") from error
-        again = _retry_after(response.headers)
-        return Reply(response.headers.get("Content-Type", ""), text, response.status_code, again)
+                raise invalid_output(f"the answer of {service} {error}") from error
+        wait = _retry_after(response.headers)
+        return Reply(response.headers.get("Content-Type", ""), text, response.status_code, wait)
 
 
 @contextmanager
-def hiding(secrets: Iterable[str]) -> Iterator[None]:
-    """An `AgentFailure` raised in the context holds `***` in place of each secret: services quote
-    what they refuse.
+def redacting(secrets: Iterable[str]) -> Iterator[None]:
+    """Replace each secret by `***` in the message of an `AgentFailure` that the context raises.
+
+    Services may quote parts of the request that they refuse.
     """
     try:
         yield
     except AgentFailure as failure:
         for secret in filter(None, secrets):
-            failure.message = _hidden(failure.message, secret)
+            failure.message = _redacted(failure.message, secret)
         failure.args = (failure.message,)
         raise
 
 
-def _hidden(message: str, secret: str) -> str:
+def _redacted(message: str, secret: str) -> str:
     message = message.replace(secret, "***")
-    # what a limit cut in two
+    # A length limit may have cut the secret at the end of the message.
     cut = next((n for n in range(len(secret), 5, -1) if message.endswith(secret[:n])), 0)
     return message[: len(message) - cut] + ("***" if cut else "")
 
 
 class _Unusable(Exception):
-    """The body cannot be read; the message says what was answered."""
+    """The body cannot be read; the message completes "… answered with"."""
 
 
 def _parts(response: httpx.Response) -> Iterable[bytes]:
-    """The body as it is sent; a transport of a test may have read it already."""
+    """Return the body in chunks as received; a test's transport may have read it already."""
     return [response.content] if response.is_stream_consumed else response.iter_raw()
 
 
 def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> bytes:
-    """The body, decompressed; raises `_Unusable`, and `DeadlinePassed` after `ends` (nobody waits
-    any longer).
+    """Return the decompressed body.
+
+    Raises `_Unusable`, or `DeadlinePassed` after `ends`, when the caller has stopped waiting.
     """
     inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
     data = bytearray()
@@ -171,7 +173,7 @@ def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> byte
     if inflate and data:
         ends_well = inflate.eof and not inflate.unused_data
         if not ends_well:
-            raise _Unusable("what does not decode")
+            raise _Unusable("a body that cannot be decompressed")
     return bytes(data)
 
 
@@ -179,23 +181,23 @@ def _inflated(inflate: "zlib._Decompress", part: bytes, room: int) -> bytes:
     try:
         return inflate.decompress(part, room)
     except zlib.error as error:
-        raise _Unusable("what does not decode") from error
+        raise _Unusable("a body that cannot be decompressed") from error
 
 
 def _is_compressed(response: httpx.Response) -> bool:
-    """Whether the body is compressed; raises `_Unusable` for any other encoding."""
+    """Whether the body is compressed; raises `_Unusable` for an unknown encoding."""
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in _UNCOMPRESSED:
         return False
-    if coding not in _COMPRESSED:  # a list of them may be a bomb in a bomb
-        raise _Unusable(f"in the encoding {coding[:40]!r}, which was not asked for")
+    if coding not in _COMPRESSED:  # nested compression could hide a decompression bomb
+        raise _Unusable(f"the encoding {coding[:40]!r}, which was not requested")
     return True
 
 
-def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
+def _refused(response: httpx.Response, service: str, ends: float) -> AgentFailure:
     status = response.status_code
     if response.has_redirect_location:
-        message = f"{whom} answered {status}, a redirect, which is not followed"
+        message = f"{service} answered {status}, a redirect, which is not followed"
         return AgentFailure(message, error_class="invalid_request")
     document = read_error(_words(response, ends), status)
     place = (
@@ -204,7 +206,7 @@ def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
         else ""
     )
     return AgentFailure(
-        f"{whom} answered {status}{place}{': ' if document.words else ''}{document.words}",
+        f"{service} answered {status}{place}{': ' if document.words else ''}{document.words}",
         retryable=document.retryable,
         retry_after=_retry_after(response.headers),
         error_class=document.error_class or "invalid_request",
@@ -212,8 +214,8 @@ def _refused(response: httpx.Response, whom: str, ends: float) -> AgentFailure:
 
 
 def _words(response: httpx.Response, ends: float) -> str:
-    """The body of an error, or its beginning; nothing when it cannot be read, for the status says
-    enough.
+    """Return the beginning of an error's body; empty if it cannot be read, since the status
+    suffices.
     """
     data = bytearray()
     try:
@@ -229,15 +231,19 @@ def _words(response: httpx.Response, ends: float) -> str:
 
 
 def _reason(error: httpx.RequestError) -> str:
-    """Only an operating system's message is quoted: others may quote a header."""
+    """Describe a connection error. Only messages of the operating system are quoted; others may
+    quote a header.
+    """
     if isinstance(error, httpx.RemoteProtocolError):
-        return "it broke off, or does not speak HTTP"
+        return "it closed the connection, or does not speak HTTP"
     return str(error) if isinstance(error, httpx.NetworkError) else type(error).__name__
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds from now, by `retry-after-ms`, or `Retry-After` as a number or a date; None for
-    neither.
+    """Return the seconds from now that `retry-after-ms` or `Retry-After` (a number or a date) ask
+    for.
+
+    None when neither is present or valid.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()

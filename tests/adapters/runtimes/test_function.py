@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP, foreign
+from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP, function_errors
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
@@ -111,7 +111,7 @@ def test_the_output_of_answer_is_what_the_person_said(agent_request: Requests) -
     )
     assert runtime.run(request) == AgentResult('{"a": 1.10}\n')
     failure = failure_of(runtime, agent_request(runtime={"name": "answer"}, user_input=None))
-    assert "nobody is asked: set userInTheLoop" in failure.message
+    assert "asks no person: set userInTheLoop" in failure.message
     assert not failure.retryable
 
 
@@ -179,7 +179,7 @@ def test_a_function_that_returns_nothing_is_warned_of(
     told: list[str] = []
     monkeypatch.setattr(logger, "warning", lambda message, **_: told.append(message))
     allowed("returned").run(agent_request(runtime={"name": "returned"}, input=expression))
-    assert told == ["a function returned None: its output is empty; return a text"] * warnings
+    assert told == ["a function returned None, so its output is empty; return a text"] * warnings
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,10 @@ def test_the_function_that_the_readme_shows_says_when_to_come_back(agent_request
     )
     names: dict[str, Any] = {}
     exec(block, names)  # noqa: S102
-    with pytest.raises(AgentFailure, match=r"^the shop is full$") as failure, foreign("order"):
+    with (
+        pytest.raises(AgentFailure, match=r"^the shop is full$") as failure,
+        function_errors("order"),
+    ):
         names["order"](agent_request())
     assert (failure.value.error_class, failure.value.retryable, failure.value.retry_after) == (
         "rate_limit",
@@ -341,7 +344,7 @@ def test_no_time_left_starts_nothing(agent_request: Requests, seconds: float) ->
         (f"{__name__}:not_a_function", "TypeError: it is set to int, which cannot be called"),
         (
             "entry_point:nobody",
-            "LookupError: 0 installed packages offer the entry point, instead of one",
+            "LookupError: 0 installed packages provide this entry point; one must",
         ),
     ],
 )

@@ -121,10 +121,10 @@ def test_any_other_answer_is_the_output_itself(
     [
         ({"result": "fine"}, "answered JSON without `output` or `asyncTaskUuid`"),
         (["output"], "answered JSON without `output` or `asyncTaskUuid`"),
-        (b'{"output": ', "answered something that is not JSON"),
-        (b"", "answered something that is not JSON"),
-        (b"[" * 200_000, "answered something that is not JSON"),
-        (b'{"output": {"a": NaN}}', "answered something that is not JSON"),
+        (b'{"output": ', "answered with a body that is not valid JSON"),
+        (b"", "answered with a body that is not valid JSON"),
+        (b"[" * 200_000, "answered with a body that is not valid JSON"),
+        (b'{"output": {"a": NaN}}', "answered with a body that is not valid JSON"),
     ],
 )
 def test_a_json_answer_of_another_shape_is_a_failure_that_may_pass(
@@ -505,7 +505,7 @@ def test_202_without_a_long_job_is_a_failure_that_says_what_to_send(
     failure = failure_of(runtime, calling())
     assert (
         failure.message
-        == 'the agent at 127.0.0.1 answered 202, which takes {"asyncTaskUuid": "…"} of a long job;'
+        == 'the agent at 127.0.0.1 answered 202 without {"asyncTaskUuid": "…"} of a long job;'
         " send an output with 200"
     )
     assert (failure.error_class, failure.retryable) == ("invalid_output", True)

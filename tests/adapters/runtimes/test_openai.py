@@ -115,10 +115,7 @@ def test_no_model_is_a_readable_failure(
     agent_request: Requests, dead_url: str, model: object
 ) -> None:
     failure = failure_of(runtime_at(dead_url), agent_request(runtime={"model": model}))
-    assert (
-        failure.message
-        == "`runtime.model` must name a model, since the endpoint has no default one"
-    )
+    assert failure.message == "`runtime.model` must name a model: the endpoint has no default model"
 
 
 def test_an_agent_names_its_endpoint(server: Any, agent_request: Requests, dead_url: str) -> None:
@@ -147,9 +144,8 @@ def test_a_record_with_an_address_or_a_key_is_refused(
 ) -> None:
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m", key: KEY}))
     assert (
-        failure.message
-        == f"`runtime.{key}` does not belong in a record: addresses and keys are settings, "
-        "and `runtime.endpoint` names one of them"
+        failure.message == f"`runtime.{key}` is not allowed in a record: set addresses and keys in "
+        "ACE_OPENAI_ENDPOINTS and name the endpoint in `runtime.endpoint`"
     )
     assert server.received == []
 
@@ -231,11 +227,11 @@ def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: R
 @pytest.mark.parametrize(
     ("answered", "message"),
     [
-        (completion(""), "the model answered nothing (finish_reason: stop)"),
-        (completion(" \n"), "the model answered nothing (finish_reason: stop)"),
+        (completion(""), "the model gave no answer (finish_reason: stop)"),
+        (completion(" \n"), "the model gave no answer (finish_reason: stop)"),
         (
             completion(None, finish_reason="tool_calls"),
-            "the model answered nothing (finish_reason: tool_calls)",
+            "the model gave no answer (finish_reason: tool_calls)",
         ),
         (
             completion(
@@ -244,24 +240,24 @@ def test_a_model_that_takes_too_long_fails_on_time(server: Any, agent_request: R
                 message={"tool_calls": [call("web.search"), call("a")]},
             ),
             (
-                "the model asked for tools, which an `openai` agent does not offer, and answered"
-                " nothing: a, web.search"
+                "the model called tools, which an `openai` agent does not offer, and gave no"
+                " answer: a, web.search"
             ),
         ),
         (
             completion(None, message={"function_call": {"name": "lookup", "arguments": "{}"}}),
             (
-                "the model asked for tools, which an `openai` agent does not offer, and answered"
-                " nothing: lookup"
+                "the model called tools, which an `openai` agent does not offer, and gave no"
+                " answer: lookup"
             ),
         ),
         (
             completion("", message={"reasoning_content": "Let me think."}),
-            "the model thought and answered nothing (finish_reason: stop)",
+            "the model reasoned but gave no answer (finish_reason: stop)",
         ),
         (
             completion([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]),
-            "the model thought and answered nothing (finish_reason: stop)",
+            "the model reasoned but gave no answer (finish_reason: stop)",
         ),
         (
             completion("", finish_reason="length"),
@@ -290,16 +286,16 @@ def test_an_answer_without_content_is_a_failure_that_may_pass(
             completion([{"type": "text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]),
             "No.",
         ),
-        (completion("", finish_reason="content_filter"), "the content filter stopped it"),
-        (completion("Half of", finish_reason="content_filter"), "the content filter stopped it"),
-        (completion("", finish_reason="SAFETY"), "the content filter stopped it"),
+        (completion("", finish_reason="content_filter"), "a content filter blocked it"),
+        (completion("Half of", finish_reason="content_filter"), "a content filter blocked it"),
+        (completion("", finish_reason="SAFETY"), "a content filter blocked it"),
         (
             {"choices": [{"index": 0, "finish_reason": "content_filter"}]},
-            "the content filter stopped it",
+            "a content filter blocked it",
         ),
         (
             {"choices": [{"message": None, "finish_reason": "safety"}]},
-            "the content filter stopped it",
+            "a content filter blocked it",
         ),
     ],
 )
@@ -406,7 +402,7 @@ def test_an_error_in_a_successful_answer_keeps_its_words_and_its_class(
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
     assert (
         failure.message
-        == f"the model endpoint 'default' answered something that is no chat completion: {words}"
+        == f"the answer of the model endpoint 'default' is not a chat completion: {words}"
     )
     assert (failure.error_class, failure.retryable, failure.retry_after) == (
         error_class,
@@ -513,17 +509,14 @@ def test_what_is_no_chat_completion_is_a_failure_that_may_pass(
 ) -> None:
     server.answers(answered)
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert (
-        failure.message
-        == "the model endpoint 'default' answered something that is no chat completion"
-    )
+    assert failure.message == "the answer of the model endpoint 'default' is not a chat completion"
     assert failure.retryable
 
 
 def test_a_page_instead_of_a_completion_is_named(server: Any, agent_request: Requests) -> None:
     server.answers(b"<!doctype html><title>Open\nConsole</title><p>Welcome")
     failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
-    assert failure.message.endswith("answered something that is no chat completion: Open Console")
+    assert failure.message.endswith("is not a chat completion: Open Console")
 
 
 @pytest.mark.parametrize(

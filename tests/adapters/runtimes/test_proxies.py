@@ -26,7 +26,7 @@ def way(url: str) -> str | None:
 
 def failure_of(url: str) -> AgentFailure:
     with pytest.raises(AgentFailure) as failure:
-        Web().post(url, b"{}", {}, seconds=5, whom="it")
+        Web().post(url, b"{}", {}, seconds=5, service="it")
     return failure.value
 
 
@@ -40,7 +40,7 @@ def test_a_proxy_does_not_matter_on_loopback(
         monkeypatch.setenv(name, url)
     monkeypatch.setenv("NO_PROXY", "[::1],::1/128,:,,*.x,]")
     server.answers(b"direct")
-    assert Web().post(server.url, b"{}", {}, seconds=5, whom="it").text == "direct"
+    assert Web().post(server.url, b"{}", {}, seconds=5, service="it").text == "direct"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,8 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
     failure = failure_of("https://a.example/")
     assert (
         failure.message
-        == f"the proxy of ALL_PROXY cannot be used: {reason}; NO_PROXY lists the hosts without one"
+        == f"the proxy of ALL_PROXY cannot be used: {reason}; list hosts that need no proxy in"
+        " NO_PROXY"
     )
     assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
@@ -141,7 +142,9 @@ def test_a_proxy_that_is_not_there_is_named_by_its_variable(
 def test_a_proxy_that_is_wanted_is_asked(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.url)
     server.answers(b"by the proxy")
-    assert Web().post("http://a.example/x", b"{}", {}, seconds=5, whom="it").text == "by the proxy"
+    assert (
+        Web().post("http://a.example/x", b"{}", {}, seconds=5, service="it").text == "by the proxy"
+    )
     assert [each.path for each in server.received] == ["http://a.example/x"]
 
 

@@ -7,12 +7,12 @@ import httpx
 import pytest
 import time_machine
 
-from ai_coordination_engine.adapters.runtimes.web import ANSWER_LIMIT, Reply, Web, hiding
+from ai_coordination_engine.adapters.runtimes.web import ANSWER_LIMIT, Reply, Web, redacting
 from ai_coordination_engine.ports import AgentFailure
 
 
 def post(web: Web, url: str = "http://127.0.0.1:1/") -> Reply:
-    return web.post(url, b"{}", {}, seconds=5, whom="it")
+    return web.post(url, b"{}", {}, seconds=5, service="it")
 
 
 def failure_of(web: Web, url: str = "http://127.0.0.1:1/") -> AgentFailure:
@@ -30,7 +30,7 @@ def test_a_larger_answer_is_a_failure_that_may_pass(server: Any) -> None:
     server.answers(b"x" * (ANSWER_LIMIT + 1))
     failure = failure_of(Web(), server.url)
     assert (failure.message, failure.error_class) == (
-        "it answered more than 5 MB",
+        "it answered with more than 5 MB",
         "invalid_output",
     )
     assert failure.retryable
@@ -101,7 +101,7 @@ def test_nobody_there_is_unavailable_and_too_slow_a_timeout(server: Any, dead_ur
     assert failure_of(Web(), dead_url).error_class == "unavailable"
     server.answers(b"late", silent=True)
     with pytest.raises(AgentFailure) as failure:
-        Web().post(server.url, b"{}", {}, seconds=0.1, whom="it")
+        Web().post(server.url, b"{}", {}, seconds=0.1, service="it")
     assert (failure.value.error_class, failure.value.retryable) == ("timeout", True)
 
 
@@ -154,16 +154,20 @@ def packed(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("body", "coding", "message"),
     [
-        (b"no gzip", "gzip", "it answered what does not decode"),
-        (packed(b"abc")[:-1], "gzip", "it answered what does not decode"),
-        (packed(b"abc") + packed(b"def"), "gzip", "it answered what does not decode"),
-        (packed(b"x" * (ANSWER_LIMIT + 1)), "gzip", "it answered more than 5 MB"),
+        (b"no gzip", "gzip", "it answered with a body that cannot be decompressed"),
+        (packed(b"abc")[:-1], "gzip", "it answered with a body that cannot be decompressed"),
+        (
+            packed(b"abc") + packed(b"def"),
+            "gzip",
+            "it answered with a body that cannot be decompressed",
+        ),
+        (packed(b"x" * (ANSWER_LIMIT + 1)), "gzip", "it answered with more than 5 MB"),
         (
             packed(packed(b"abc")),
             "gzip, gzip",
-            "it answered in the encoding 'gzip, gzip', which was not asked for",
+            "it answered with the encoding 'gzip, gzip', which was not requested",
         ),
-        (b"abc", "br", "it answered in the encoding 'br', which was not asked for"),
+        (b"abc", "br", "it answered with the encoding 'br', which was not requested"),
     ],
 )
 def test_a_body_that_does_not_decode_or_is_a_bomb_is_a_failure_that_may_pass(
@@ -197,7 +201,9 @@ def test_a_body_may_be_compressed_though_nobody_asked(
 def test_an_answer_that_breaks_off_may_pass(server: Any) -> None:
     server.answers(b"abc", headers={"Content-Length": "4"})
     failure = failure_of(Web(), server.url)
-    assert failure.message == "it cannot be reached: it broke off, or does not speak HTTP"
+    assert (
+        failure.message == "it cannot be reached: it closed the connection, or does not speak HTTP"
+    )
     assert (failure.error_class, failure.retryable) == ("unavailable", True)
 
 
@@ -258,7 +264,7 @@ def test_a_body_that_cannot_be_read_is_a_failure_and_never_other_letters(
 
 def test_a_secret_is_hidden_even_where_a_limit_cuts_it() -> None:
     secret = "sk-very-secret-0123456789"
-    with pytest.raises(AgentFailure) as failure, hiding(["", secret]):
+    with pytest.raises(AgentFailure) as failure, redacting(["", secret]):
         raise AgentFailure(f"wrong key {secret}, key {secret[:9]}")
     assert (failure.value.message, str(failure.value)) == (
         "wrong key ***, key ***",
