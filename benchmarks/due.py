@@ -45,7 +45,7 @@ def measure() -> list[Row]:
         ),
         Row(
             f"{what}requests that find all of them",
-            "16 shards, by megabytes",
+            "8 shards, by megabytes",
             f"{queries} Query",
             how,
         ),

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -102,6 +103,23 @@ def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(
     calls = sweep.calls
     threading.Event().wait(0.05)
     assert sweep.calls == calls
+
+
+def test_the_timer_comes_at_the_beginning_of_its_period() -> None:
+    came: list[float] = []
+    two = threading.Semaphore(0)
+
+    def send_due() -> int:
+        came.append(time.time() % 0.5)
+        two.release()
+        return 0
+
+    timer = LocalSweep(FakeSweep(), send_due, seconds=0.5)
+    timer.start()
+    assert two.acquire(timeout=5)
+    assert two.acquire(timeout=5)
+    timer.stop(5)
+    assert 0 < came[1] < 0.2
 
 
 def test_the_timer_waits_before_it_begins() -> None:

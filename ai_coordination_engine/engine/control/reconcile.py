@@ -40,7 +40,6 @@ from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 from ai_coordination_engine.store.transitions.outcome import Rejected
-from ai_coordination_engine.store.transitions.session_writes import SHARDS
 from ai_coordination_engine.store.transitions.sessions import SOON
 
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
@@ -111,13 +110,13 @@ def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
 
 def sweep(
     app: App,
-    shards: Sequence[int] = range(SHARDS),
+    shards: Sequence[int] | None = None,
     *,
     has_time: Callable[[], bool] = lambda: False,
     hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
 ) -> int:
-    """Reconcile the sessions of these shards that are due, side by side: 100, and more while it
-    `has_time`. Returns how many.
+    """Reconcile the sessions of these shards (None: of those whose turn it is) that are due, side
+    by side: 100, and more while it `has_time`. Returns how many.
 
     When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers
     which have taken one. A session that cannot be reconciled keeps no other waiting: its error is

@@ -26,12 +26,11 @@ def send_due(app: App, every: float = SWEPT_EVERY) -> int:
     time that is buffered is always due: the message has somebody look whether its schedule still
     runs.
 
-    A delay is whole seconds, so that those are counted from the beginning of one.
+    A delay is whole seconds, so that a time fires less than a second late; and at once where this
+    is called at the beginning of a second.
     """
     found = app.schedules.due(app.clock.now().timestamp() + every * _TO_SPARE)
     due = [each for each in found if each.buffered or each.next_fire_at is not None]
-    if any(each.fire_at > app.clock.now().timestamp() for each in due):
-        app.clock.wait(-app.clock.now().timestamp() % 1, None)
     sent_at = app.clock.now().timestamp()
     _send(app, [(each.fire_at, _fire(each, earliest(each), sent_at)) for each in due])
     return len(due)

@@ -1,11 +1,13 @@
 """The sweep on one machine: a timer on a thread of its own."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from ai_coordination_engine.observability import logger
 
 EVERY_SECONDS = 15.0
+_PAST = 0.01  # seconds: a clock that is set meanwhile makes a wait end a little early
 
 
 class LocalSweep:
@@ -24,7 +26,7 @@ class LocalSweep:
         self._thread = threading.Thread(target=self._run, name="ace-sweep", daemon=True)
 
     def start(self) -> None:
-        """Begin: what is due now, and the rest one period from now."""
+        """Begin: what is due now, and the rest within one period."""
         self._thread.start()
 
     def stop(self, grace: float) -> None:
@@ -34,9 +36,15 @@ class LocalSweep:
 
     def _run(self) -> None:
         self._try(self._send_due)
-        while not self._stopping.wait(self._seconds):
+        while not self._stopping.wait(self._until_the_next()):
             self._try(self._send_due)
             self._try(self._sweep_all)
+
+    def _until_the_next(self) -> float:
+        """The seconds until the clock shows the beginning of the next period, and with that of a
+        second: what is sent then with a delay of whole seconds arrives on time.
+        """
+        return self._seconds - (time.time() - _PAST) % self._seconds
 
     def _sweep_all(self) -> None:
         while self._has_time() and self._sweep(has_time=self._has_time):

@@ -17,8 +17,8 @@ from ai_coordination_engine.store.tables.batches import RawKey
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (
-    SHARDS,
     SessionWrites,
+    shards_at,
     watch_shard,
     watching,
 )
@@ -95,10 +95,10 @@ class SessionWatches(SessionWrites):
             times &= ~(Session.watch_kept_until > self._clock.now().timestamp())
         return self._write(row, session, *actions, beside=times)
 
-    def due(self, before: float, shards: Sequence[int] = range(SHARDS)) -> list[Session]:
-        """The sessions of these shards that the sweep should have looked at before then (epoch
-        seconds), at most `MOST_SEEN` of each shard: keys, tenant, shard and `watch_at`. One Query
-        per shard and megabyte, which reads only what is due.
+    def due(self, before: float, shards: Sequence[int] | None = None) -> list[Session]:
+        """The sessions of these shards (None: of those whose turn it is) that the sweep should have
+        looked at before then (epoch seconds), at most `MOST_SEEN` of each shard: keys, tenant,
+        shard and `watch_at`. One Query per shard and megabyte, which reads only what is due.
 
         Shards and tenants are interleaved in random order: however many sessions of one tenant are
         due, those of others come soon.
@@ -111,8 +111,9 @@ class SessionWatches(SessionWrites):
                 found += more
             return found
 
+        looked_at = shards_at(before) if shards is None else [*shards]
         pages = self._repository.parallel.run(
-            [partial(look, each) for each in _RANDOM.sample([*shards], len(shards))]
+            [partial(look, each) for each in _RANDOM.sample(looked_at, len(looked_at))]
         )
         of_tenants: dict[str, list[Session]] = defaultdict(list)
         for each in _interleaved(pages):

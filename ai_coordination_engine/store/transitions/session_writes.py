@@ -18,14 +18,23 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.rows import row_condition, update
 
-SHARDS = 16  # of the index of sessions that the sweep looks at: starts of all tenants meet there
-_OF_A_TENANT = 4  # of these: however many sessions a tenant has, few others share all of its shards
+SHARDS = 7  # of the index of sessions that the sweep looks at; a prime number
+_FORMER = range(SHARDS, 16)  # further shards, in which earlier versions have stored sessions
+_OF_A_TENANT = 3  # shards: however many sessions a tenant has, others have shards of their own
 
 
 def watch_shard(tenant: str, session_uuid: str) -> str:
     """The hash key of the sweep's index under which a session is watched."""
     which = zlib.crc32(session_uuid.encode()) % _OF_A_TENANT
-    return f"{zlib.crc32(f'{which} {tenant}'.encode()) % SHARDS:02d}"
+    step, first = divmod(zlib.crc32(tenant.encode()), SHARDS)
+    return f"{(first + which * (1 + step % (SHARDS - 1))) % SHARDS:02d}"
+
+
+def shards_at(now: float) -> list[int]:
+    """The shards at which the sweep looks then (epoch seconds): all, and in turn, one a minute,
+    those of earlier versions. Whoever sets when a session is looked at takes it out of these.
+    """
+    return [*range(SHARDS), _FORMER[int(now // 60) % len(_FORMER)]]
 
 
 class SessionWrites:

@@ -9,6 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
+from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound, Throttled
@@ -108,7 +109,7 @@ def test_the_sweep_leaves_alone_what_only_waits(stage: Stage) -> None:
     assert stage.session(session).watch_at is None
     stage.requests.clear()
     assert sweep_after(stage, 100_000) == 0
-    assert stage.requests == {"Query": 16}
+    assert stage.requests == {"Query": SHARDS + 1}
     uuid = stage.agent(session.session_uuid, "b").session_agent_uuid
     execute_for_user_input(stage.app, TENANT, session.session_uuid, uuid, "yes")
     stage.drain()
@@ -230,7 +231,7 @@ def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
     assert sweep_after(stage, stage.app.settings.watch_seconds + 1) == 1
     seen = Counter(calls[::2])  # each is heard of before and after it
     assert seen == {
-        "Query": SHARDS + 1,
+        "Query": SHARDS + 2,
         "UpdateItem": 2,
         "BatchGetItem": 1,
         "GetItem": 1,
@@ -251,12 +252,35 @@ def test_a_tenant_with_very_many_sessions_does_not_delay_another(stage: Stage) -
                 Session.session_uuid.does_not_exist(),
             )
     # others may have what is left
-    assert len({watch_shard("crowd", str(number)) for number in range(500)}) <= 4
+    assert len({watch_shard("crowd", str(number)) for number in range(500)}) == 3
     stage.requests.clear()
     found = stage.app.sessions.due(now)
     assert Counter(each.partition_key for each in found[:6]) == {"crowd": 3, "quiet": 3}
     assert len(found) == 503
-    assert stage.requests == {"Query": SHARDS}
+    assert stage.requests == {"Query": SHARDS + 1}
+
+
+def test_what_an_earlier_version_has_stored_is_looked_after_within_nine_minutes(
+    stage: Stage,
+) -> None:
+    """There were sixteen shards; when it is looked after it moves into one of today's."""
+    sessions = [stage.start(stage.define({"a": ""})) for _ in range(16)]
+    table = stage.looking.table(SESSION)
+    for shard, each in enumerate(sessions):
+        table.update(TENANT, each.key, [Session.watch.set(f"{shard:02d}")], None)
+    stage.clock.advance(stage.app.settings.watch_seconds + 1)
+    assert reconcile.sweep(stage.app) == SHARDS + 1
+    found = [sweep_after(stage, 60) for _ in range(8)]
+    assert found == [1] * 8
+    watched = {stage.session(each).watch for each in sessions}
+    assert watched == {watch_shard(TENANT, each.session_uuid) for each in sessions}
+    assert watched <= {f"{shard:02d}" for shard in range(SHARDS)}
+
+
+def test_a_minute_in_which_nothing_is_due_takes_ten_queries(stage: Stage) -> None:
+    stage.requests.clear()
+    assert (send_due(stage.app), reconcile.sweep(stage.app)) == (0, 0)
+    assert stage.requests == {"Query": 10}
 
 
 def test_much_that_is_due_is_handed_out_by_shards_and_looked_after_once(
