@@ -1,11 +1,11 @@
-"""Answers of people: an action may declare a JSON Schema for them. Pure."""
+"""Check a person's answer against the `answerSchema` of an action. Pure."""
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import MAX_WORK, Budget
 from ai_coordination_engine.domain.json_text import NotJSON
 from ai_coordination_engine.errors import BadUserInput
 
-# Cold start: few tasks declare a schema, so what reads it is imported when one is there.
+# Cold start: few tasks have a schema, so `json_schema` is imported when the first one is checked.
 # ruff: noqa: PLC0415
 
 MAX_ANSWER = 256 * 1024
@@ -13,8 +13,8 @@ MAX_ANSWER_WORK = MAX_WORK // 2
 
 
 def check_schema(schema: object, budget: Budget) -> None:
-    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is
-    not allowed, and `TooCostly` when the budget is used up.
+    """Raise `BadUserInput` if `schema` is not a JSON Schema, is too large or uses a forbidden
+    keyword; `TooCostly` when the budget is used up.
     """
     from ai_coordination_engine.domain import json_schema
 
@@ -22,11 +22,10 @@ def check_schema(schema: object, budget: Budget) -> None:
 
 
 def check_answer(schema: object, text: str, budget: Budget | None = None) -> None:
-    """Raises `BadUserInput` when a person's answer does not conform. Without a budget it has
-    `MAX_ANSWER_WORK`.
+    """Raise `BadUserInput` if a person's answer does not conform to `schema`.
 
-    An answer that is JSON counts as the JSON value, or as the text that it is, whichever conforms;
-    any other as a text.
+    An answer that is JSON conforms if its value does, or if its text does as a string. Any other
+    answer is a string. Without a budget, the limit is `MAX_ANSWER_WORK`.
     """
     from ai_coordination_engine.domain import json_schema
 

@@ -1,4 +1,7 @@
-"""How an attempt went, typed: read from the free-form details that a session run keeps."""
+"""Typed details of one attempt, read from the free-form JSON that a session run stores.
+
+Used by the API for the field `attempt` of a session run.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +12,11 @@ from ai_coordination_engine.domain.usage import MAX_COUNT, token_counts, whole_n
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The details of an attempt; what is missing, or is not of its type, is None. Times are in UTC.
+    """The details of one attempt.
 
-    `status` is completed, failed, lost, pending (a long job goes on) or expired (it was not heard
-    of in time).
+    A detail that is missing, or has the wrong type, is None. Times are in UTC. `status` is
+    completed, failed, lost, pending (a long job is running) or expired (a long job sent no
+    heartbeat in time).
     """
 
     details: Mapping[str, object] | None = None
@@ -29,9 +33,7 @@ class Attempt:
 
     @classmethod
     def of(cls, details: object) -> "Attempt":
-        """The attempt of a run that keeps these details; one of nothing for a run that keeps
-        none.
-        """
+        """Read the stored details of a run. Without details, every field is None."""
         if not isinstance(details, Mapping):
             return cls()
         usage = details.get("usage")

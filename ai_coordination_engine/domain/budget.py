@@ -1,12 +1,11 @@
-"""What the expressions of one step, or of one request, may cost together. Pure.
+"""Limit the work that tenants' expressions and schemas may cause in one step or request. Pure.
 
-A unit is about a tenth of a microsecond of CPU, or ten bytes of memory. Prices depend on what is
-given and on nothing else, so that the same work costs the same on every machine, at every
-repetition.
+A unit is about 0.1 microseconds of CPU time, or ten bytes of memory. A price depends only on the
+input, so that the same work costs the same on every machine and each time it is repeated.
 """
 
 MAX_WORK = 20_000_000
-"""About two seconds."""
+"""The units of one step or request: about two seconds."""
 
 
 class Spent(Exception):
@@ -14,7 +13,7 @@ class Spent(Exception):
 
 
 class Budget:
-    """What is still left to spend."""
+    """The units that are left; `MAX_WORK` at first, if no number is given."""
 
     __slots__ = ("left",)
 
@@ -22,11 +21,11 @@ class Budget:
         self.left = MAX_WORK if units is None else units
 
     def spend(self, units: int) -> None:
-        """Take `units` off; raises `Spent` when less was left."""
+        """Subtract `units`; raise `Spent` if fewer were left."""
         self.left -= units
         self.require(0)
 
     def require(self, units: int) -> None:
-        """Raises `Spent` when less than `units` is left."""
+        """Raise `Spent` if fewer than `units` are left; subtract nothing."""
         if units > self.left:
             raise Spent

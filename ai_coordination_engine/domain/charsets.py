@@ -1,5 +1,6 @@
-"""Text from bytes that come from outside: by their byte order mark, or else by the charset that was
-named. Pure.
+"""Decode bytes from outside to text. Pure.
+
+Run files, HTTP requests and the answers of HTTP agents are decoded here.
 """
 
 import codecs
@@ -12,8 +13,8 @@ _BOMS = (  # byte order marks; UTF-32 first: its little-endian one begins with t
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What these labels mean to those who send them: the Encoding Standard (encoding.spec.whatwg.org),
-# "Names and labels".
+# The codecs that senders mean by these labels. Source: the Encoding Standard
+# (encoding.spec.whatwg.org), "Names and labels".
 _MEANT = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -26,8 +27,8 @@ _MEANT = {
     "utf-16": "utf-16-le",
     "utf-32": "utf-32-le",
 }
-# Python calls these text, and none is a charset: escapes, the names of hosts, and what a filter
-# reads otherwise.
+# Text codecs of Python that are not charsets: escapes, host names, and UTF-7, which hides text
+# from filters.
 _NO_CHARSETS = {
     "utf-7",
     "unicode-escape",
@@ -44,17 +45,14 @@ _CHARSET = re.compile(r""";\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^;,\s]*))""
 
 
 class Undecodable(ValueError):
-    """The bytes are no text in the charset that they claim; the message goes on after the name of
-    the text.
-    """
+    """The bytes are not text in the charset that was named. The message completes "<name> …"."""
 
 
 def decode(data: bytes, content_type: str = "") -> str:
-    """The text of `data`: a byte order mark wins (and is taken off), then the charset of
-    `content_type`, then UTF-8.
+    """Decode `data`: by its byte order mark, else by the charset of `content_type`, else as UTF-8.
 
-    Raises `Undecodable` for a charset that is not known, and for bytes that it does not have: no
-    letter is guessed.
+    The byte order mark is removed. Raises `Undecodable` for an unknown charset, and for bytes that
+    are invalid in it: nothing is replaced.
     """
     for bom, name in _BOMS:
         if data.startswith(bom):
@@ -64,22 +62,23 @@ def decode(data: bytes, content_type: str = "") -> str:
 
 
 def charset_of(content_type: str) -> str | None:
-    """The charset that a Content-Type names (RFC 9110, "Media Type"), as it is written; None when
-    it names none.
+    """The charset in a Content-Type, as written; None if there is none.
+
+    Source: RFC 9110, "Media Type".
     """
     found = _CHARSET.search(content_type)
     return next((each.strip() for each in found.groups() if each), None) if found else None
 
 
 def without_bom(text: str) -> str:
-    """A text without the byte order mark that it may begin with."""
+    """The text without a byte order mark at its start."""
     return text.removeprefix("\ufeff")
 
 
 def _codec(charset: str) -> str:
     try:
         name = codecs.lookup(charset).name if _NAME.fullmatch(charset) else ""
-        # raises LookupError for what does not make text of bytes
+        # raises LookupError for a codec that does not decode bytes to text
         b"x".decode(name or "undefined", "ignore")
     except (LookupError, UnicodeError):
         name = ""

@@ -1,8 +1,8 @@
-"""JMESPath over an agent's output: the conditions of edges, the elements of a map. Pure.
+"""Check and evaluate JMESPath expressions on an agent's output. Pure.
 
-The specification is jmespath.org/specification.html. An expression comes from a tenant and runs in
-a process that serves others too, so that its length, how long it runs, and what it may make of a
-value, are bounded.
+The conditions of edges, the elements of a map and placeholders with a path use this. Source:
+jmespath.org/specification.html. Expressions come from tenants who share the process, so three
+things are bounded: their length, their running time and the size of what they create.
 """
 
 import json
@@ -27,14 +27,15 @@ MAX_LENGTH = 1_000
 MAX_COPIES = 64
 """How many times an expression may put a value into its result: `[@, @] | [@, @]` is 4."""
 COMPILED = 30
-"""What a character of an expression costs."""
+"""The price of one character of an expression, in units of a `Budget`."""
 _BY_EXPRESSION = ("map", "max_by", "min_by", "sort_by")  # the functions that take an expression
 _PREAMBLE = re.compile("^(invalid|bad) jmespath expression: ", re.IGNORECASE)
 
 
 class _Parser(Parser):  # type: ignore[misc]  # the library is untyped
-    """Keeps nothing: the library would keep 512 parsed expressions of any size. Literals keep their
-    digits.
+    """A parser without the library's cache, which keeps 512 expressions of any size.
+
+    Numbers in literals keep their digits.
     """
 
     _CACHE: ClassVar[dict[str, object]] = {}
@@ -53,8 +54,9 @@ class _Parser(Parser):  # type: ignore[misc]  # the library is untyped
 
 
 def check(expression: str, budget: Budget) -> None:
-    """Raises `BadUserInput` for an expression that does not parse, is too long or repeats values
-    too often.
+    """Raise `BadUserInput` if the expression is invalid, too long or repeats values too often.
+
+    Raises `TooCostly` when the budget is used up.
     """
     with _priced(
         expression, budget, "comes after more expressions and schemas than can be checked at once"
@@ -63,8 +65,10 @@ def check(expression: str, budget: Budget) -> None:
 
 
 def value_for(expression: str, output: str, budget: Budget) -> object:
-    """The JSON value of the output that the expression is asked of; raises `json_text.NotJSON`, and
-    `TooCostly`.
+    """Read an output as JSON, in order to evaluate `expression` on it.
+
+    Raises `json_text.NotJSON` if it is not JSON, and `TooCostly` when the budget is used up; that
+    message names the expression.
     """
     try:
         return documents.read(output, budget)
@@ -75,8 +79,7 @@ def value_for(expression: str, output: str, budget: Budget) -> object:
 
 
 def holds(expression: str, value: object, budget: Budget) -> bool:
-    """Whether the expression is true of a JSON value as JMESPath sees it: null, false, "", [] and
-    {} are not.
+    """Whether the expression's result is true in JMESPath: not null, false, "", [] or {}.
 
     Raises like `select`.
     """
@@ -85,10 +88,10 @@ def holds(expression: str, value: object, budget: Budget) -> bool:
 
 
 def select(expression: str, value: object, budget: Budget) -> object:
-    """What the expression finds in a JSON value, None for nothing.
+    """Evaluate the expression on a JSON value; None if it finds nothing.
 
-    Raises `BadUserInput` when it does not apply (a function is given what it does not take), and
-    `TooCostly` when the budget is used up.
+    Raises `BadUserInput` if it does not apply to the value (for example, a function gets an
+    argument of a wrong type), and `TooCostly` when the budget is used up.
     """
     with _priced(expression, budget, "takes too long, or makes too much, of so large a value"):
         compiled = _compiled(expression)
@@ -98,7 +101,7 @@ def select(expression: str, value: object, budget: Budget) -> object:
             raise BadUserInput(
                 f"{_cut(expression)} meets a value that is nested too deeply."
             ) from error
-        # all of the library's
+        # every error that the library raises
         except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError) as error:
             raise BadUserInput(
                 f"{_cut(expression)} does not apply to the value: {_cut(str(error))}."
@@ -107,8 +110,9 @@ def select(expression: str, value: object, budget: Budget) -> object:
 
 @contextmanager
 def _priced(expression: str, budget: Budget, too_much: str) -> Iterator[None]:
-    """Pays for reading the expression, whether or not it was read before; says so when the budget
-    is used up.
+    """Charge the parsing of the expression, cached or not, and translate `Spent` to `TooCostly`.
+
+    `too_much` completes the error message after the expression.
     """
     try:
         budget.spend(COMPILED * min(len(expression), MAX_LENGTH))
@@ -152,8 +156,9 @@ def _compiled(expression: str) -> Any:
 
 
 def _copies(node: Node) -> int:
-    """At most how many times one value can stand in the result: what multi-selects and merges
-    write, multiplied.
+    """An upper bound of how often one value occurs in the result.
+
+    It is the product of the number of entries of each multi-select and `merge`.
     """
     children = [each for each in node["children"] if isinstance(each, dict)]
     within = prod(_copies(each) for each in children)
@@ -166,14 +171,14 @@ def _calls(node: Node, *names: str) -> bool:
 
 
 def _is_stray(node: Node, parent: Node) -> bool:
-    """Whether an expression stands where it would be a value, which JSON does not know."""
+    """Whether `&expression` is used outside the functions that take one: it is not a JSON value."""
     if node["type"] == "expref" and not _calls(parent, *_BY_EXPRESSION):
         return True
     return any(_is_stray(each, node) for each in node["children"] if isinstance(each, dict))
 
 
 def _functions(node: Node) -> set[str]:
-    """The names of the functions that are called."""
+    """The names of the functions that the expression calls."""
     own = {node["value"]} if node["type"] == "function_expression" else set()
     return own.union(*(_functions(each) for each in node["children"] if isinstance(each, dict)))
 
@@ -195,7 +200,7 @@ def _is_json(value: object) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The library's message without its preamble and the drawing of where it stopped."""
+    """The library's error message, without its preamble and the picture of the position."""
     return _cut(_PREAMBLE.sub("", str(error).partition("\n")[0]).rstrip(".:"))
 
 

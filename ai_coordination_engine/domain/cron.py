@@ -1,8 +1,8 @@
-"""Cron expressions, Unix's and AWS's: what they mean, and their local times. Pure.
+"""The local times of a cron expression, of Unix or AWS. Pure.
 
-The library `cronsim` reads the fields and knows which days match. It does not iterate for us: it
-leaves out what falls into a gap of `*/15 2 * * *` or `0 */2 * * *`, knows no years, and cannot
-count.
+The library `cronsim` parses the fields and decides which days match. This module iterates over the
+times itself, for three reasons: `cronsim` skips times that fall into a gap of the clock, has no
+year field, and cannot count.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,10 +21,11 @@ _HOUR = 60  # minutes
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """An expression: the times of a day on which it fires, and on which days that is.
+    """A cron expression: the days on which it fires, and the times of each such day.
 
-    `interval` is the longest time between two of them within an hour, when the expression is one
-    that goes on through a change of the clock: every hour, or with a step of minutes.
+    `interval` is the longest time between two neighbouring minutes of an hour. It is set only if
+    the expression means an interval: it fires in every hour, or its minutes have a step. It is None
+    if the expression means fixed times of the day.
     """
 
     days: CronSim
@@ -36,9 +37,7 @@ class Cron:
 
     @classmethod
     def of(cls, fields: Fields) -> "Cron":
-        """The meaning of fields that are right each for itself; raises `BadUserInput` when they
-        never fire together.
-        """
+        """The expression with these fields; raises `BadUserInput` if it never fires."""
         sim = fields.parsed()
         made = sim and cls._of(sim, fields)
         if made and next(made.local_times(datetime(FIRST_YEAR, 1, 1)), None):
@@ -62,26 +61,30 @@ class Cron:
             interval=timedelta(minutes=pause) if hourly or fields.steps_by_minutes else None,
         )
 
-    def goes_on(self, shift: timedelta) -> bool:
-        """Whether it goes on through a change of the clock by `shift`: its interval is no
-        longer.
+    def fires_during_shift(self, shift: timedelta) -> bool:
+        """Whether it keeps its interval while the clock is changed by `shift`.
+
+        True if it means an interval, and that is not longer than `shift`.
         """
         return self.interval is not None and self.interval <= shift
 
     def local_times(self, start: datetime) -> Iterator[datetime]:
-        """The local times from `start` on, in order, to the end of `LAST_YEAR`; without a zone."""
+        """The local times from `start` to the end of `LAST_YEAR`, in order, without a zone."""
         skipped = bisect_left(self.times, start.time())
         for day in self._days(start.date(), date(LAST_YEAR, 12, 31)):
             times = self.times[skipped:] if day == start.date() else self.times
             yield from (datetime.combine(day, each) for each in times)
 
     def count(self, after: datetime, until: datetime) -> int:
-        """How many local times are after `after` and not after `until`; takes a step a day."""
+        """The number of local times later than `after` and not later than `until`.
+
+        The work is one step for each day.
+        """
         days = sum(1 for _ in self._days(after.date(), until.date() - _DAY))
         return days * len(self.times) + self._passed(until) - self._passed(after)
 
     def _passed(self, local: datetime) -> int:
-        """How many times of its day have come by then."""
+        """The number of times of this day up to `local`, which is included."""
         day = local.date()
         return bisect_right(self.times, local.time()) if day in self._days(day, day) else 0
 

@@ -1,8 +1,9 @@
-"""The fields of a cron expression: read one by one, so that an error names the one that is wrong.
-Pure.
+"""Parse the fields of a cron expression. Pure.
 
-Five fields are Unix's (crontab(5)). The six of `cron(…)` are AWS's ("Schedule types in EventBridge
-Scheduler"): its weekdays count from 1, one of the two days is `?`, and the last field is the year.
+Each field is checked on its own, so that an error names the field that is wrong. An expression of
+five fields follows Unix (crontab(5)). The six fields of `cron(…)` follow AWS ("Schedule types in
+EventBridge Scheduler"): weekdays count from 1, exactly one of the two day fields is `?`, and the
+last field is the year.
 """
 
 import re
@@ -15,7 +16,7 @@ from cronsim import CronSim, CronSimError
 
 from ai_coordination_engine.errors import BadUserInput
 
-FIRST_YEAR, LAST_YEAR = 1970, 2199  # AWS's, and the horizon of all schedules
+FIRST_YEAR, LAST_YEAR = 1970, 2199  # the limits of AWS; they apply to every schedule
 YEARS = frozenset(range(FIRST_YEAR, LAST_YEAR + 1))
 
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -38,7 +39,7 @@ class _Field(NamedTuple):
     name: str
     takes: str
     longest_step: int
-    alone: str = ""  # an expression of this field alone
+    alone: str = ""  # a template: an expression in which only this field is not `*`
 
 
 _OF_A_MONTH = "{}L (the last Friday of the month) or {}#2 (the second Monday)"
@@ -68,7 +69,7 @@ _AWS = (
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An expression whose fields are right, each for itself: `unix` is how `cronsim` takes it."""
+    """An expression in which each field is valid; `unix` is the form that `cronsim` takes."""
 
     text: str
     unix: str
@@ -76,12 +77,12 @@ class Fields:
 
     @property
     def steps_by_minutes(self) -> bool:
-        """Whether the minutes are an interval rather than times of the clock."""
+        """Whether the minutes are an interval (`*`, `*/15`) and not fixed minutes (`0,30`)."""
         minutes = self.unix.split()[0]
         return minutes.startswith("*") or "/" in minutes
 
     def parsed(self) -> CronSim | None:
-        """What the library makes of it; None when no month has such a day."""
+        """The parsed expression; None if no month has such a day."""
         try:
             return CronSim(self.unix, datetime(FIRST_YEAR, 1, 1))
         except CronSimError:
@@ -89,7 +90,7 @@ class Fields:
 
 
 def unix_fields(text: str) -> Fields:
-    """The fields of `0 9 * * MON-FRI` or `@daily`; raises `BadUserInput`."""
+    """Parse a Unix expression such as `0 9 * * MON-FRI` or `@daily`. Raises `BadUserInput`."""
     if text.startswith("@") and text.lower() not in _NICKNAMES:
         raise wrong(text, f"a name is one of {', '.join(_NICKNAMES)}; for an interval, rate(…)")
     given = _NICKNAMES.get(text.lower(), text).upper().split()
@@ -105,9 +106,7 @@ def unix_fields(text: str) -> Fields:
 
 
 def aws_fields(text: str, inner: str) -> Fields:
-    """The fields of `cron(…)`, of which `inner` stands between the brackets; raises
-    `BadUserInput`.
-    """
+    """Parse an AWS expression, `cron(inner)`; `text` is the whole of it. Raises `BadUserInput`."""
     given = inner.upper().split()
     _check_count(text, given, _AWS)
     *others, day, month, weekday, year = given
@@ -121,7 +120,7 @@ def aws_fields(text: str, inner: str) -> Fields:
 
 
 def wrong(text: str, why: str) -> BadUserInput:
-    """The error of an expression."""
+    """The error for an invalid expression; `why` says what is wrong with it."""
     return BadUserInput(f"schedule {text[:100]!r}: {why}.")
 
 
@@ -141,9 +140,7 @@ def _not_taken(text: str, field: _Field, value: str) -> BadUserInput:
 
 
 def _check(text: str, field: _Field, value: str, shown: str) -> None:
-    """Raises `BadUserInput` unless the library takes this value of the field; `shown` is how the
-    user wrote it.
-    """
+    """Raise `BadUserInput` if the library rejects this value; `shown` is what the user wrote."""
     for term in value.split(","):
         _check_term(text, field, term, shown)
     try:
@@ -153,9 +150,7 @@ def _check(text: str, field: _Field, value: str, shown: str) -> None:
 
 
 def _check_term(text: str, field: _Field, term: str, shown: str) -> None:
-    """Raises `BadUserInput` for what the library takes and means otherwise, or refuses without a
-    reason.
-    """
+    """Raise `BadUserInput` for a term that the library misreads, or rejects without a reason."""
     if field.name == "day of month" and "W" in term and term != "LW":
         why = f"the day of month is {shown!r}: W, the nearest weekday, is not supported"
         raise wrong(text, why)
@@ -168,7 +163,7 @@ def _check_term(text: str, field: _Field, term: str, shown: str) -> None:
 
 
 def _weekdays(text: str, field: _Field, value: str, *, first: int) -> str:
-    """The days of the week as `cronsim` takes them; `first` is the number of Sunday."""
+    """The weekdays in the form that `cronsim` takes; `first` is the user's number of Sunday."""
     terms = [_weekday_term(term, first) for term in value.split(",")]
     if None in terms:
         raise _not_taken(text, field, value)
@@ -178,7 +173,7 @@ def _weekdays(text: str, field: _Field, value: str, *, first: int) -> str:
 
 
 def _weekday_term(term: str, first: int) -> str | None:
-    """Days of the week with Unix's numbers; None for what is wrong."""
+    """One term of the weekdays, with Unix's numbers; None if it is invalid."""
     if term.startswith("*"):
         return term
     if term == "L" and first:
@@ -191,7 +186,10 @@ def _weekday_term(term: str, first: int) -> str | None:
 
 
 def _range_of_weekdays(start: str, end: str | None, step: str, first: int) -> str | None:
-    """A range, which may end with Sunday; a step from a single day ends with Saturday."""
+    """A range of weekdays, which may end on Sunday; None if it is invalid.
+
+    A single day with a step (`MON/2`) goes on until Saturday.
+    """
     begin, last = _weekday(start, first), _weekday(end or start, first)
     if begin is None or last is None:
         return None
@@ -218,7 +216,7 @@ def _years(text: str, field: _Field, value: str) -> frozenset[int]:
 
 
 def _some_years(term: str) -> range:
-    """The years of a term; none for what is wrong."""
+    """The years of one term; empty if the term is invalid."""
     found = _YEARS.fullmatch(term)
     if not found:
         return range(0)

@@ -1,7 +1,7 @@
-"""The JSON that a model answers, out of what it puts around it. Pure.
+"""Find the JSON document in a model's output. Pure.
 
-Only where JSON is needed (conditions, maps): an output itself is stored as it came. All of it takes
-a time that grows with the length of the text.
+Conditions, maps and placeholders with a path need JSON; the output itself is stored unchanged. The
+time is linear in the length of the text.
 """
 
 import json
@@ -12,11 +12,12 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.json_text import NotJSON, bare
 
-SHOWN = 80  # characters of an output that is not JSON
-_ODD = 7  # what a letter or a dot of a number costs more: such numbers are read one by one
-_WRITTEN = 4  # each value
-_FENCED = 20  # what is between two fences, whatever it is
-_TRIED = 20  # a brace or bracket that does not begin a document
+SHOWN = 80  # characters of an output that an error message quotes
+# prices in units of a `Budget`
+_ODD = 7  # each number with a dot or an exponent: the parser reads it in Python, not in C
+_WRITTEN = 4  # each value that was written
+_FENCED = 20  # each fenced block
+_TRIED = 20  # each brace or bracket that does not begin a document
 _THOUGHTS = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
 _THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _LANGUAGE = re.compile(r"json\w*", re.IGNORECASE)
@@ -25,8 +26,10 @@ _TWO = "holds more than one JSON document"
 
 
 class _Lineless(str):
-    """A text whose lines nobody counts: the library counts them for the words of each error, from
-    the beginning.
+    """A text that finds no line breaks in itself.
+
+    `json` counts the lines before each error, from the start of the text. With many errors that
+    takes quadratic time.
     """
 
     __slots__ = ()
@@ -39,14 +42,20 @@ class _Lineless(str):
 
 
 def read(text: str, budget: Budget) -> object:
-    """The JSON value of a model's output: the text itself, or the one document in it.
+    """The JSON value of a model's output: the whole text, or the single document in it.
 
-    First goes what a model thought: `<think>…</think>` (or `<thinking>`) at the beginning, several
-    times or without an end, and all before a `</think>` that nobody opened. What is left may be
-    JSON. Else it is the one fenced block (three backticks, `json` behind them or nothing) that is
-    JSON. Else the one object or list in the text; those within another are its own, and what begins
-    like one and breaks off is none. Numbers and texts are never taken out of prose. Raises `Spent`,
-    and `NotJSON` whose words go on from "The output …".
+    Steps, in this order:
+
+    1. If the whole text is JSON, that is the value.
+    2. The model's thoughts are removed: `<think>…</think>` (or `<thinking>`) blocks at the start,
+       also one without an end, and all text before a `</think>` that has no start.
+    3. If the rest is JSON, or exactly one fenced block in it is (three backticks, followed by
+       `json` or nothing), that is the value.
+    4. Else the value is the only object or list in the text. Nested ones do not count, nor does one
+       that breaks off. Numbers and strings are never taken from prose.
+
+    Raises `NotJSON`, whose message completes "The output …", and `Spent` when the budget is used
+    up.
     """
     budget.spend(price(text))
     try:
@@ -64,26 +73,27 @@ def read(text: str, budget: Budget) -> object:
 
 
 def quoted(text: str) -> str:
-    """How an output begins, as messages quote it."""
+    """The first `SHOWN` characters of an output, as error messages quote it."""
     return json_text.dumps(bare(text)[:SHOWN])
 
 
 def price(text: str) -> int:
-    """What it costs to read a JSON text."""
+    """The price of parsing a JSON text, in units of a `Budget`."""
     odd = text.count(".") + text.count("e") + text.count("E")
-    if "-0" in text:  # then every number is read by itself
+    if "-0" in text:  # then the parser reads every number in Python
         odd += text.count(",")
     return len(text) // 2 + _ODD * odd
 
 
 def price_of_writing(text: str) -> int:
-    """What it cost to write a JSON text."""
+    """The price of serializing a value to this JSON text, in units of a `Budget`."""
     return len(text) // 8 + _WRITTEN * (text.count(",") + text.count("[") + text.count("{"))
 
 
 def _answers(text: str) -> Iterator[str]:
-    """What follows a model's thoughts; the text as a whole, too, where it is not certain that they
-    are thoughts.
+    """The text without the model's thoughts.
+
+    If only a closing tag is there, the whole text comes second: the tag may be part of the answer.
     """
     place = 0
     while opened := _THOUGHTS.match(text, place):
@@ -97,7 +107,7 @@ def _answers(text: str) -> Iterator[str]:
 
 
 def _fenced(text: str, budget: Budget) -> list[object]:
-    """The first two documents that are all of the text, or all of a fenced block."""
+    """The JSON documents that fill the whole text or a whole fenced block; at most two."""
     found: list[object] = []
     blocks = text.split("```")
     for block in (text, *blocks[1::2]):
@@ -114,9 +124,7 @@ def _fenced(text: str, budget: Budget) -> list[object]:
 
 
 def _in_prose(text: str, budget: Budget) -> list[object]:
-    """The first two objects or lists in the text. It goes on behind what was read, so that nothing
-    is read twice.
-    """
+    """The objects and lists in the text; at most two. No part of the text is parsed twice."""
     found: list[object] = []
     constants: list[str] = []
     decoder = json_text.decoder(constants.append)

@@ -1,7 +1,7 @@
-"""The graph of a session: who takes part, who waits for whom, and on which thread. Pure.
+"""Plan the graph of a session: its agents, the edges between them, and their threads. Pure.
 
-Every session agent has an *ordinal*; ordinals follow a topological order, so predecessors have
-smaller ones.
+Each session agent has an *ordinal*. Ordinals follow a topological order: a predecessor has a
+smaller ordinal than its successors. `engine.planning` calls `plan` when a session starts.
 """
 
 from collections import defaultdict, deque
@@ -14,18 +14,17 @@ from ai_coordination_engine.errors import BadUserInput
 
 MAX_AGENTS = 10_000
 MAX_EDGES = 100_000
-MAX_COUNTED = 1_000  # predecessors of a join that needs only some of them
+MAX_COUNTED = 1_000  # predecessors of a join "any" or "quorum"
 MAX_THREAD_TURNS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedAgent:
-    """One session agent to be: its agent, what it is asked (None: the task query), its edges and
-    its thread.
+    """A session agent that is planned, but not stored yet.
 
-    `predecessors` and `successors` are ordinals. `thread` lists the ordinals whose turns come
-    before this one on the same thread, oldest first; `thread_root` is the ordinal that opened the
-    thread (its own, when it opens one).
+    `subtask_query`: None means the task query. `predecessors` and `successors` are ordinals.
+    `thread`: the ordinals of the earlier agents on the same thread, oldest first. `thread_root`:
+    the ordinal of the first agent on the thread; its own, if it is the first.
     """
 
     ordinal: int
@@ -39,7 +38,7 @@ class PlannedAgent:
 
 
 def check_actions(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
-    """Raises `BadUserInput` when a predecessor is not an agent of the coordination, or that names a
+    """Raise `BadUserInput` for a predecessor that is not an agent of the coordination, and for a
     cycle.
     """
     known = {agent.agent_uuid for agent in agents}
@@ -58,8 +57,9 @@ def check_actions(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -
 
 
 def find_cycle(predecessors: Mapping[str, Sequence[str]]) -> list[str]:
-    """A cycle as the agents on it in the order of execution, the first again at the end; empty when
-    there is none.
+    """The agents on a cycle, in the order of execution; the first agent is repeated at the end.
+
+    Empty if there is no cycle.
     """
     done: set[str] = set()
     for start in predecessors:
@@ -88,9 +88,9 @@ def plan(
 ) -> list[PlannedAgent]:
     """The session agents of a task, in topological order.
 
-    An agent takes part when it has a subtask, an action, or is waited for; when nobody is named,
-    every agent of type `task` does. Several subtasks of one agent are several session agents, and a
-    successor waits for all of them. Raises `BadUserInput` for what cannot be run.
+    An agent takes part if it has a subtask or an action, or is a predecessor. If no agent does,
+    every agent of type `task` takes part. Each subtask of an agent becomes one session agent, and a
+    successor waits for all of them. Raises `BadUserInput` for a task that cannot be run.
     """
     check_actions(agents, actions)
     by_uuid = {agent.agent_uuid: agent for agent in agents}
@@ -109,7 +109,7 @@ def plan(
         raise BadUserInput(
             f"The task has {len(rows)} subtasks to run; a session takes at most {MAX_AGENTS}."
         )
-    return _wire(rows, ordinals, by_uuid, actions)
+    return _with_edges(rows, ordinals, by_uuid, actions)
 
 
 def _participants(
@@ -152,7 +152,7 @@ def _topological(agent_uuids: Sequence[str], actions: Mapping[str, AgentAction])
     return order
 
 
-def _wire(
+def _with_edges(
     rows: Sequence[tuple[int, str, str | None]],
     ordinals: Mapping[str, Sequence[int]],
     by_uuid: Mapping[str, Agent],
@@ -206,7 +206,7 @@ def _check_number_of_edges(
     ordinals: Mapping[str, Sequence[int]],
     waited_for: Mapping[str, Sequence[str]],
 ) -> None:
-    """Before any edge is made: there may be too many to hold them."""
+    """Runs before the edges are built: too many would not fit into memory."""
     edges = sum(len(ordinals[name]) for _, uuid, _ in rows for name in set(waited_for[uuid]))
     if edges > MAX_EDGES:
         raise BadUserInput(
@@ -232,8 +232,9 @@ def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequen
 def _thread_parent(
     action: AgentAction, predecessors: Sequence[int], planned: Sequence[PlannedAgent]
 ) -> PlannedAgent | None:
-    """On the primary path an agent goes on with the thread of its first predecessor that is on that
-    path too.
+    """The agent whose thread this agent continues, if both are on the primary path.
+
+    It is the first predecessor that is on the primary path; None if there is none.
     """
     if not action.primary_path:
         return None

@@ -1,5 +1,7 @@
-"""Identifiers: version 7 uuids, so that a range key is also the order of creation (RFC 9562,
-section 5.7).
+"""Create and check identifiers.
+
+New identifiers are version 7 uuids (RFC 9562, section 5.7), so that records sort by their time of
+creation.
 """
 
 import hashlib
@@ -15,17 +17,18 @@ _TAIL_BITS = 42  # 12 (rand_a) + 62 (rand_b) - 32 (ordinal)
 
 
 def is_id(text: str) -> bool:
-    """Whether clients may use this as an id: plain text of 1 to 256 bytes, compared without Unicode
-    normalization.
+    """Whether a client may use this text as an id: printable, 1 to 256 bytes.
+
+    Ids are compared byte by byte, without Unicode normalization.
     """
     return is_plain(text) and 1 <= len(text.encode()) <= MAX_ID
 
 
 def is_plain(text: str) -> bool:
-    """Whether all characters are printable and there is no space at the ends.
+    """Whether all characters are printable and no space is at the start or the end.
 
-    Control, format (zero-width, bidirectional), private and unassigned characters are not
-    printable, nor is any white space but the space (`str.isprintable`).
+    Not printable are control, format (zero-width, bidirectional), private and unassigned
+    characters, and every white space except the space (`str.isprintable`).
     """
     return text.isprintable() and text == text.strip()
 
@@ -40,8 +43,9 @@ def _uuid7(milliseconds: int, random_74_bits: int) -> str:
 
 
 def new_uuid(now: datetime) -> str:
-    """A fresh version 7 uuid for the instant `now`, in order down to the microsecond (RFC 9562,
-    6.2, method 3).
+    """A new version 7 uuid for the time `now`; uuids sort by time to the microsecond.
+
+    Source: RFC 9562, section 6.2, method 3.
     """
     microseconds = (now - _EPOCH) // timedelta(microseconds=1)
     milliseconds, rest = divmod(microseconds, 1000)
@@ -49,18 +53,17 @@ def new_uuid(now: datetime) -> str:
 
 
 def derived_uuid(instant: datetime, *names: str) -> str:
-    """The uuid of what the names stand for, at `instant`: the same names give the same one."""
+    """A version 7 uuid computed from `instant` and `names`: equal arguments give an equal uuid."""
     digest = hashlib.sha256(json.dumps(names).encode()).digest()
     milliseconds = (instant - _EPOCH) // timedelta(milliseconds=1)
     return _uuid7(milliseconds, int.from_bytes(digest[:10], "big") >> 6)
 
 
 def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:
-    """The uuid of the session agent `ordinal` of a session created at `now`: derived, so that a
-    retry finds it again.
+    """The uuid of the session agent `ordinal` of a session created at `now`.
 
-    Uuids of one session sort by `ordinal` (0 … 2**32 - 1) and follow the session's time of
-    creation.
+    It is computed from the arguments, so that a repeated start uses the same uuid. The uuids of one
+    session sort by `ordinal` (0 … 2**32 - 1); sessions sort by their time of creation.
     """
     tail = int.from_bytes(hashlib.sha256(parent_uuid.encode()).digest()[:8], "big") >> (
         64 - _TAIL_BITS
@@ -69,8 +72,9 @@ def child_uuid(parent_uuid: str, ordinal: int, now: datetime) -> str:
 
 
 def sibling_uuid(uuid: str, ordinal: int) -> str:
-    """The uuid of the session agent `ordinal` in the session of another one, whose uuid
-    `child_uuid` made.
+    """The uuid of the session agent `ordinal` in the session of the session agent `uuid`.
+
+    `uuid` must come from `child_uuid`.
     """
     value = UUID(uuid).int
     tail = value & (2**_TAIL_BITS - 1)

@@ -1,10 +1,9 @@
-"""JSON Schemas of tenants: checked when they are stored, and again when a value is checked against
-one. Pure.
+"""Check JSON Schemas of tenants, and values against them, within a budget. Pure.
 
-Draft 2020-12 (json-schema.org) unless `$schema` names draft 6, 7 or 2019-09. A schema comes from a
-tenant and runs in a process that serves others too: it may not fetch anything, nor use regular
-expressions (some take for ever), and what it takes is paid from a budget. None of this is left to
-what was checked when a schema was stored.
+Source: JSON Schema draft 2020-12 (json-schema.org), unless `$schema` names draft 6, 7 or 2019-09.
+Schemas come from tenants who share the process. So a schema may not fetch anything or use regular
+expressions (some never end), and each step is charged to a budget. All of this is checked when a
+schema is stored, and again each time it is used. `domain.answers` is the caller.
 """
 
 import json
@@ -24,14 +23,15 @@ from ai_coordination_engine.domain.shown import Shown
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_SCHEMA = 32 * 1024
-_PROBE = MAX_WORK // 10  # more than a schema of the largest size has keywords
-_ERRORS = 20  # of which the most relevant is told
-_SUBSCHEMA = 2_000  # to check one against the schema of schemas
-_KEYWORD = 100
-_ENTRY = 30  # of what a keyword is given, and of what it goes through
-_COMPARED = 10  # a value in what is compared, or looked through
-_REFERENCE = 200
-_NODE = 20  # of a schema that is searched for an anchor
+_PROBE = MAX_WORK // 10  # the budget to check one schema; the largest schema needs less
+_ERRORS = 20  # errors that are collected; the most relevant one is reported
+# prices in units of a `Budget`
+_SUBSCHEMA = 2_000  # to check a schema against the metaschema
+_KEYWORD = 100  # to evaluate a keyword
+_ENTRY = 30  # each entry of a keyword's value, and of the instance if the keyword iterates over it
+_COMPARED = 10  # each value inside values that are compared
+_REFERENCE = 200  # to follow a reference
+_NODE = 20  # each value of a schema that is searched for an anchor
 _GO_THROUGH = (
     "items",
     "additionalItems",
@@ -51,16 +51,14 @@ _UNBOUNDED = (
 _REFERENCES = ("$ref", "$recursiveRef")
 _DIALECTS = ("draft/2020-12", "draft/2019-09", "draft-07", "draft-06")
 Keyword = Callable[[Any, Any, Any, Any], object]
-"""What checks a keyword: the validator, the keyword's value, the instance and the schema → errors,
-or None.
-"""
-# what a schema that is none leads to
+"""The check of a keyword: (validator, the keyword's value, instance, schema) → errors, or None."""
+# errors that the library raises for an invalid schema
 _UNFIT = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
 
 
 def check(schema: object, budget: Budget) -> None:
-    """Raises `BadUserInput` for what is no JSON Schema, or one that is too large or uses what is
-    not allowed, and `TooCostly` when the budget is used up.
+    """Raise `BadUserInput` if `schema` is not a JSON Schema, is too large or uses a forbidden
+    keyword; `TooCostly` when the budget is used up.
     """
     try:
         if not isinstance(schema, dict):
@@ -77,8 +75,9 @@ def check(schema: object, budget: Budget) -> None:
 
 
 def problems(schema: object, values: Sequence[object], budget: Budget) -> list[str | None]:
-    """What is wrong with each value, None where it conforms; raises `BadUserInput` for an unfit
-    schema.
+    """What is wrong with each value; None for a value that conforms.
+
+    Raises `BadUserInput` if the schema cannot be used, or checking takes too long.
     """
     try:
         _allowed(schema)
@@ -108,7 +107,9 @@ def _problem(schema: Any, value: object, budget: Budget) -> str | None:
 
 
 def _allowed(schema: object) -> str:
-    """The text of a schema that holds nothing which is not allowed; raises `BadUserInput`."""
+    """The JSON text of a schema; raises `BadUserInput` if it is too large or has a forbidden
+    keyword.
+    """
     text = json.dumps(schema)
     if (size := len(text)) > MAX_SCHEMA:
         raise BadUserInput(f"a JSON Schema takes at most {MAX_SCHEMA} bytes; this has {size}.")
@@ -117,7 +118,7 @@ def _allowed(schema: object) -> str:
 
 
 def _check_keywords(value: object, *, root: bool = False) -> None:
-    """What is a keyword wherever it stands: a reference may make a schema of any part."""
+    """Check all objects in the schema: a `$ref` can turn any part of it into a schema."""
     if isinstance(value, list):
         for each in value:
             _check_keywords(each)
@@ -144,12 +145,15 @@ def _check_own_keywords(schema: Mapping[str, object], *, root: bool) -> None:
 
 
 def _uses_unbounded(schema: Mapping[str, object], name: str) -> bool:
-    """Whether a keyword is used; `pattern` with anything but a text is the name of a property."""
+    """Whether a forbidden keyword is used.
+
+    `pattern` with a value that is not a string is the name of a property, not a keyword.
+    """
     return isinstance(schema.get(name), str) if name == "pattern" else name in schema
 
 
 def _check_dialect(dialect: object, *, root: bool) -> None:
-    """Below the top it may be the name of a property."""
+    """Check `$schema`. Below the root, a value that is not a string makes it a property's name."""
     is_text = isinstance(dialect, str)
     is_known = isinstance(dialect, str) and any(each in dialect for each in _DIALECTS)
     is_wrong = not is_known if root else is_text
@@ -158,7 +162,7 @@ def _check_dialect(dialect: object, *, root: bool) -> None:
 
 
 def _subschemas(value: object) -> int:
-    """At least how many schemas there are in a schema."""
+    """An upper bound of the number of schemas in a schema: each object and each boolean."""
     within: Iterable[object] = ()
     if isinstance(value, list):
         within = value
@@ -169,8 +173,9 @@ def _subschemas(value: object) -> int:
 
 @lru_cache(128)
 def _checked(text: str) -> int:
-    """What it takes to look at a schema; raises `BadUserInput` when it is none, or refers to what
-    is none.
+    """The price of checking a schema, given as JSON text; cached.
+
+    Raises `BadUserInput` if it is not a JSON Schema, or refers to a part that is not one.
     """
     schema = json.loads(text)
     budget = Budget(_PROBE)
@@ -183,9 +188,9 @@ def _checked(text: str) -> int:
         for reference in dict.fromkeys(_references(schema)):
             part = resolver.lookup(reference).contents
             budget.spend(_REFERENCE + _SUBSCHEMA * _subschemas(part) // 10)
-            # it may be no schema where it stands
+            # `check_schema` above skips parts that are schemas only because a `$ref` names them
             validator.check_schema(Shown.of(part), format_checker=None)
-        list(validator.iter_errors(""))  # what refers to itself without an end shows at once
+        list(validator.iter_errors(""))  # finds references that form an endless loop
     except SchemaError as error:
         raise BadUserInput(
             f"it is no JSON Schema: at {error.json_path}, {_cut(error.message)}."
@@ -221,7 +226,7 @@ def _references(value: object) -> Iterator[str]:
 
 
 def _validator(schema: Mapping[str, object], budget: Budget) -> Any:
-    """A validator that pays for every keyword, fetches nothing and runs no regular expression."""
+    """A validator that charges each keyword, fetches nothing and runs no regular expression."""
     dialect = validators.validator_for(schema, default=Draft202012Validator)
     size = _values(schema)
 
@@ -240,15 +245,14 @@ def _validator(schema: Mapping[str, object], budget: Budget) -> Any:
     bounded = validators.extend(
         dialect, {name: paid(name, keyword) for name, keyword in keywords.items()}
     )
-    # with a `$schema` the library would go back to its own class wherever the schema refers to its
-    # top
+    # With a `$schema`, a reference to the root would make the library use its own validator class.
     top = Shown.of({name: value for name, value in schema.items() if name != "$schema"})
     return bounded(top, registry=Registry())
 
 
 def _price(name: str, value: object, instance: object, size: int) -> int:
-    """What a keyword costs: more for each entry of its value, and of the instance where it goes
-    through it.
+    """The price of evaluating a keyword: by the entries of its value, and of the instance if the
+    keyword iterates over it.
     """
     price = _KEYWORD + (_ENTRY * len(value) if isinstance(value, list | dict) else 0)
     if name in _GO_THROUGH and isinstance(instance, list | dict):
@@ -258,13 +262,13 @@ def _price(name: str, value: object, instance: object, size: int) -> int:
     if name == "uniqueItems" and isinstance(instance, list):
         price += _COMPARED * _values(instance)
     if name in _REFERENCES:
-        # a path is followed, an anchor searched for
+        # a path is followed step by step; an anchor is searched in the whole schema
         price += _REFERENCE + _NODE * (str(value).count("/") or size)
     return price
 
 
 def _values(value: object) -> int:
-    """How many values there are in a value; a long text counts like several."""
+    """The number of values inside a value; each 64 characters of a text count as one more."""
     count, rest = 0, [value]
     while rest:
         each = rest.pop()
@@ -288,20 +292,20 @@ def _refuse(*_: object) -> NoReturn:
 def _unique_items(
     validator: object, wanted: object, instance: object, whole: object
 ) -> Iterator[ValidationError]:
-    """`uniqueItems` in a time that grows with the number of items, not with its square."""
+    """Check `uniqueItems` in linear time; the library needs quadratic time."""
     if wanted and isinstance(instance, list) and len(set(map(_same, instance))) < len(instance):
         yield ValidationError("the list has non-unique elements")
 
 
 def _same(value: object) -> tuple[bool, object]:
-    """What is equal for equal JSON values alone: true is not 1, and a list is not its text."""
+    """A hashable key that is equal only for equal JSON values: true differs from 1."""
     if isinstance(value, list | dict):
         return True, (json.dumps(_plain(value), sort_keys=True),)
     return isinstance(value, bool), value
 
 
 def _plain(value: object) -> object:
-    """1.0 and 1 are the same number."""
+    """A copy in which whole floats are ints: 1.0 and 1 are the same JSON number."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, dict):
@@ -310,6 +314,6 @@ def _plain(value: object) -> object:
 
 
 def _cut(text: str) -> str:
-    """The library begins with the value, which may be long, and ends with what is wrong with it."""
+    """Cut the middle of a long message: the library puts the value first and the problem last."""
     text = text.rstrip(".")
     return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"

@@ -1,9 +1,7 @@
-"""JSON as text and back, with the digits that were written: `19.90`, `1e3`, `-0` and `1e400` stay
-what they are. Pure.
+"""Parse and write JSON so that numbers keep their digits: `19.90`, `1e3`, `-0`, `1e400`. Pure.
 
-RFC 8259, and nothing else: `NaN` and `Infinity` are not JSON, neither on the way in nor on the way
-out. White space and byte order marks around the text do not count; of a key that is given twice the
-last value counts.
+Source: RFC 8259. `NaN` and `Infinity` are refused when reading and when writing. White space and
+byte order marks around the text are ignored. If a key is given twice, the last value counts.
 """
 
 import json
@@ -13,23 +11,24 @@ from math import isfinite
 from typing import Any
 
 JSONObject = dict[str, Any]
-"""An object whose keys its reader knows; what stands below them is checked where it is read."""
+"""A JSON object of a known form. Its values are checked where they are read."""
 _MINUS_ZERO = re.compile(r"-0(?![.\deE])")
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class NotJSON(ValueError):
-    """A text is not JSON, or a value is none that JSON can hold."""
+    """The text is not JSON, or JSON cannot represent the value."""
 
 
 class TooLong(ValueError):
-    """The text of a value would be longer than it may be."""
+    """The JSON text of a value is longer than the limit."""
 
 
 class Number(float):
-    """A number whose digits Python would not write again: to calculate with it is a float (1e400:
-    infinity), its `text` is what was written.
+    """A number whose original digits Python would not reproduce.
+
+    `text` holds the digits. In calculations it is a float (`1e400` is infinity).
     """
 
     __slots__ = ("text",)
@@ -51,15 +50,14 @@ def _written(text: str) -> Number:
 
 
 def bare(text: str) -> str:
-    """The text without the white space and byte order marks around it."""
+    """The text without white space and byte order marks at its ends."""
     return text.strip().strip("\ufeff").strip()
 
 
 def loads(text: str) -> object:
-    """The value of a JSON text; a number is an int, a float, or a `Number` where these would lose
-    its digits.
+    """Parse a JSON text. A number is an int, a float, or a `Number` if these would lose its digits.
 
-    Raises `NotJSON`, also for a text that is nested too deeply to be read.
+    Raises `NotJSON`, also for a text that is nested too deeply.
     """
     text = bare(text)
     try:
@@ -78,7 +76,7 @@ def loads(text: str) -> object:
 
 
 def number(text: str) -> int | float | None:
-    """The number that a text is, as JSON writes numbers; None for any other text."""
+    """Parse a JSON number; None if the text is not one."""
     if not _DIGITS.fullmatch(text):
         return None
     return _integer(text) if text.lstrip("-").isdigit() else to_float(text)
@@ -87,12 +85,11 @@ def number(text: str) -> int | float | None:
 def dumps(
     value: object, *, compact: bool = False, ascii_only: bool = False, limit: int | None = None
 ) -> str:
-    """The JSON text of a value in one line, with `", "` and `": "` unless it is `compact`; half
-    surrogates are escaped, so that the text is always UTF-8.
+    """Write a value as JSON in one line, with `", "` and `": "` unless `compact`.
 
-    Takes what `json.dumps` takes, at any depth. Raises `NotJSON` for what JSON cannot hold,
-    `TooLong` as soon as there are more than `limit` characters, `TypeError` for what is no such
-    value at all.
+    Takes the values that `json.dumps` takes, nested to any depth. Lone surrogates are escaped, so
+    that the text is valid UTF-8. Raises `NotJSON` for a value that JSON cannot represent, `TooLong`
+    as soon as the text exceeds `limit` characters, and `TypeError` for an object of another type.
     """
     try:
         return "".join(_bounded(_pieces(value, compact, _ascii if ascii_only else _quoted), limit))
@@ -105,11 +102,10 @@ def dumps(
 
 
 def encode(value: object) -> str:
-    """The compact JSON text of a value for those who read doubles: `dumps`, quicker where no digits
-    have to be kept.
+    """Write a value as compact JSON for a reader whose numbers are doubles.
 
-    Raises `NotJSON` also for a number that is too large for a double, and for a value that is
-    nested too deeply.
+    Faster than `dumps` if no number has to keep its digits. Raises `NotJSON` like `dumps`, also for
+    a number that is too large for a double and for a value that is nested too deeply.
     """
     try:
         if _keeps_digits(value):
@@ -122,7 +118,7 @@ def encode(value: object) -> str:
 
 
 def _keeps_digits(value: Any) -> bool:
-    """Whether there is a `Number` in it; each of them must be finite."""
+    """Whether `value` contains a `Number`. Raises `NotJSON` for one that is not finite."""
     found, left = False, [value]
     while left:
         each = left.pop()
@@ -143,9 +139,7 @@ def _refuse(name: str) -> object:
 
 
 def to_float(text: str) -> float:
-    """The number of a JSON text with a fraction or an exponent; a `parse_float` of the library's
-    readers.
-    """
+    """Parse a number with a fraction or an exponent; pass it to `json` as `parse_float`."""
     value = float(text)
     return value if repr(value) == text else _written(text)
 
@@ -162,8 +156,10 @@ def _reason(error: Exception) -> str:
 
 
 def decoder(constant: Callable[[str], object] = _refuse) -> json.JSONDecoder:
-    """Reads every number as `loads` does, where only a part of a text is JSON (`raw_decode`); `NaN`
-    and the like go to `constant`.
+    """A decoder that reads numbers like `loads`, for `raw_decode` on a text that only begins with
+    JSON.
+
+    `constant` is called with `NaN`, `Infinity` or `-Infinity`; by default it raises `NotJSON`.
     """
     return json.JSONDecoder(parse_float=to_float, parse_int=_integer, parse_constant=constant)
 
@@ -201,7 +197,7 @@ def _bounded(pieces: Iterator[str], limit: int | None) -> Iterator[str]:
 
 
 def _pieces(value: object, compact: bool, quoted: Callable[[str], str]) -> Iterator[str]:
-    """Without recursion: a value may be nested more deeply than Python calls."""
+    """The parts of the JSON text. Not recursive: a value may be nested deeper than calls may."""
     comma, colon = (",", ":") if compact else (", ", ": ")
     unfinished: list[tuple[Iterator[tuple[str, object]], str, int]] = []
     within: set[int] = set()  # the ids of the parts that are unfinished

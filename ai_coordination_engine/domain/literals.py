@@ -1,5 +1,6 @@
-"""JMESPath's literals: how they are read, and expressions that lack the backticks around them.
-Pure.
+"""Read JMESPath literals, and warn about literals that lack their backticks. Pure.
+
+`conditions` parses expressions with this lexer; the API adds the warnings to a task that is saved.
 """
 
 import json
@@ -13,16 +14,18 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.shapes import AgentAction
 
 _COMPARATORS = ("eq", "ne", "lt", "lte", "gt", "gte")
-# what follows a field that is looked into, or a function
-_GOES_ON = ("dot", "lbracket", "flatten", "filter", "lparen")
+# a token after a name that makes the name a path or a function call
+_PATH_OR_CALL = ("dot", "lbracket", "flatten", "filter", "lparen")
 _LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null"}  # in any case
 _BARE_NUMBER = re.compile(r"(?:[=!<>]=?|&&|\|\|)\s*-?\.?\d")
 _DECODER = json_text.decoder(float)
 
 
 class Lexer(lexer.Lexer):  # type: ignore[misc]  # the library is untyped
-    """Reads literals with the digits of their numbers. What is not JSON between backticks is a text
-    (JEP-12), which the library accepts with a warning.
+    """A lexer that keeps the digits of numbers in literals.
+
+    Text between backticks that is not JSON is a string (JEP-12). The library does the same, but
+    with a warning.
     """
 
     def _consume_literal(self) -> dict[str, object]:
@@ -43,17 +46,16 @@ def _literal(text: str) -> object:
 
 
 def literal_hint(expression: str) -> str:
-    """A hint behind the message of an expression that does not parse, when it compares with a bare
-    number.
-    """
+    """The end of a syntax error's message: a hint if a number lacks its backticks, else empty."""
     return (
         "; a number takes backticks, as in score < `8`" if _BARE_NUMBER.search(expression) else ""
     )
 
 
 def bare_literals(expression: str) -> Iterator[str]:
-    """Words on each side of a comparison that is a field, but looks like a literal. The expression
-    may be any text.
+    """A warning for each side of a comparison that looks like a literal but names a field.
+
+    `expression` may be any text; one with invalid tokens gives no warnings.
     """
     try:
         tokens: list[Mapping[str, object]] = list(Lexer().tokenize(expression))
@@ -62,12 +64,12 @@ def bare_literals(expression: str) -> Iterator[str]:
     for index, token in enumerate(tokens):
         if token["type"] in _COMPARATORS:
             if index and (index == 1 or tokens[index - 2]["type"] != "dot"):
-                yield from _words(tokens[index - 1])
-            if index + 2 < len(tokens) and tokens[index + 2]["type"] not in _GOES_ON:
-                yield from _words(tokens[index + 1])
+                yield from _warnings(tokens[index - 1])
+            if index + 2 < len(tokens) and tokens[index + 2]["type"] not in _PATH_OR_CALL:
+                yield from _warnings(tokens[index + 1])
 
 
-def _words(token: Mapping[str, object]) -> Iterator[str]:
+def _warnings(token: Mapping[str, object]) -> Iterator[str]:
     value = str(token["value"])[:100]
     literal = _LITERALS.get(value.lower())
     if token["type"] == "unquoted_identifier" and literal:
@@ -80,7 +82,7 @@ def _words(token: Mapping[str, object]) -> Iterator[str]:
 
 
 def odd_conditions(actions: Mapping[str, AgentAction]) -> Iterator[str]:
-    """Words on the expressions of each action that compare with what is no literal."""
+    """A warning for each expression in `actions` that compares with a literal without backticks."""
     for agent_uuid, action in actions.items():
         places: Sequence[tuple[str, str | None]] = [
             *(
@@ -90,7 +92,6 @@ def odd_conditions(actions: Mapping[str, AgentAction]) -> Iterator[str]:
             ("map.items", action.map.items if action.map else None),
         ]
         for place, expression in places:
-            for words in dict.fromkeys(bare_literals(expression or "")):
-                yield (
-                    f"agentActions.{agent_uuid[:100]}.{place}: {(expression or '')[:200]} {words}."
-                )
+            for warning in dict.fromkeys(bare_literals(expression or "")):
+                place_of_action = f"agentActions.{agent_uuid[:100]}.{place}"
+                yield f"{place_of_action}: {(expression or '')[:200]} {warning}."

@@ -1,4 +1,7 @@
-"""Why the latest time of a schedule did not start a session. Pure."""
+"""Why a schedule did not start a session at its latest time. Pure.
+
+The engine stores the reason in the schedule; the API answers it as `whyNotFired`.
+"""
 
 from enum import StrEnum
 from typing import Any
@@ -7,7 +10,7 @@ _LONGEST = 500  # characters of a message
 
 
 class NotFired(StrEnum):
-    """The codes of `whyNotFired` that a schedule keeps."""
+    """The codes of `whyNotFired` that are stored in a schedule."""
 
     OVERLAP_SKIPPED = "OVERLAP_SKIPPED"
     OVERLAP_BUFFERED = "OVERLAP_BUFFERED"
@@ -18,5 +21,5 @@ class NotFired(StrEnum):
 
 
 def why(code: NotFired, message: str) -> dict[str, Any]:
-    """The reason as a schedule keeps it."""
+    """The reason as it is stored in a schedule; a long message is cut."""
     return {"code": str(code), "message": message[:_LONGEST]}

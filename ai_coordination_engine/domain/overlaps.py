@@ -1,4 +1,7 @@
-"""What a schedule does when its time comes while an earlier session of it still runs. Pure."""
+"""Decide what happens when a schedule is due while an earlier session of it still runs. Pure.
+
+`engine.scheduling.firing` asks for each time that is due.
+"""
 
 from enum import StrEnum
 
@@ -6,7 +9,7 @@ MAX_BUFFERED = 100  # times
 
 
 class OverlapPolicy(StrEnum):
-    """What becomes of a time that comes too early."""
+    """The values of `overlapPolicy`: what to do with a time while an earlier session runs."""
 
     SKIP = "skip"
     BUFFER_ONE = "buffer_one"
@@ -21,7 +24,7 @@ _BUFFERED = {OverlapPolicy.BUFFER_ONE: 1, OverlapPolicy.BUFFER_ALL: MAX_BUFFERED
 
 
 class Firing(StrEnum):
-    """What to do with a time."""
+    """What to do with a time that is due."""
 
     START = "start"
     SKIP = "skip"
@@ -30,10 +33,11 @@ class Firing(StrEnum):
 
 
 def firing(policy: OverlapPolicy, *, running: int, buffered: int) -> Firing:
-    """What to do with a time that has come, beside the sessions of the schedule that have not ended
-    (a paused one has not) and the times that wait for that.
+    """What to do with a time that is due.
 
-    A buffered time goes first: where some wait, a new one waits behind them even if nothing runs.
+    `running`: the number of the schedule's sessions that have not ended; a paused one counts.
+    `buffered`: the number of times that wait for a session to end. Buffered times go first: a new
+    time waits behind them, even if no session runs.
     """
     room = _BUFFERED.get(policy)
     if room is not None and (running or buffered):

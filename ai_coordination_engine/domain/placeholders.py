@@ -1,19 +1,17 @@
-"""Placeholders: `{name}` and `{name.path}` in a text are filled once, each from one defined place.
-Pure.
+"""Fill the placeholders `{name}` and `{name.path}` in a text. Pure.
 
-The places are the layers of a `Scope`, nearest first, then the outputs of predecessors, which are
-filled when the agent runs: until then a text that names one is a list of parts. What is filled in
-is never looked at again.
+A name is looked up in the layers of a `Scope`, then among the predecessors. Values of layers are
+filled in at once. Outputs of predecessors are filled in when the agent runs; until then the text is
+stored as a list of parts. Text that was filled in is never searched for placeholders.
 
-- A name is a text without braces that a layer or a predecessor has, in any script, whatever its
-  Unicode normal form;
-  without a letter (`{3}`) it is none. Behind its first dot a JMESPath reaches into the value, or
-  such names do.
-- What looks like a name (letters, digits, `_`, `-`, dots), or is that of an agent which is no
-  predecessor, and has no
-  value stays as it is, and is told.
-- `{{` is a literal brace, and so is the `}}` that belongs to it. Any other brace is text: JSON and
-  code stay whole.
+- A name is any text without braces that a layer or a predecessor has. Any script and any Unicode
+  normal form will do, but it needs a letter: `{3}` is plain text.
+- After the first dot that follows a name comes a path into the value: a JMESPath, or plain names.
+- A placeholder without a value stays in the text and is reported as missing. This holds for texts
+  that look like a name (letters, digits, `_`, `-`, dots), and for names of agents that are not
+  predecessors.
+- `{{` is a literal brace, and so is the matching `}}`. All other braces are plain text, so JSON and
+  code stay intact.
 """
 
 import re
@@ -30,13 +28,13 @@ from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
-MAX_PATHS = 1_000  # placeholders of one text that reach into a value
+MAX_PATHS = 1_000  # placeholders with a path in one text
 _MAX_NAME = 1_000
-_A_BRACE, _A_NAME = 7, 30  # units of the budget: a brace in the text, and one with a name behind it
+_A_BRACE, _A_NAME = 7, 30  # prices in units of a `Budget`: a brace; a brace followed by a name
 _MAX_DOTS = _MAX_DEPTH = 8
 _BRACE = re.compile(r"[{}]")
 _PLAIN = re.compile(rf"\{{([^{{}}\n]{{1,{_MAX_NAME}}})\}}")
-# any script, `_` and `-`: no other ASCII sign, no white space
+# letters of any script, digits, `_` and `-`: no other ASCII punctuation, no white space
 _WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"
 _LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
 _STEPS = re.compile(rf"\[\d+\]|({_WORD})")
@@ -45,8 +43,9 @@ _QUOTES = "'\"`"
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """Where the output of a predecessor goes, or what `path` finds in it; `written` is the
-    placeholder.
+    """A placeholder for the output of a predecessor, or for what `path` finds in it.
+
+    `written`: the placeholder as it stands in the text.
     """
 
     agent_uuid: str
@@ -54,7 +53,7 @@ class OutputPart:
     written: str
 
     def stored(self) -> list[str | None]:
-        """As it is stored."""
+        """The part as it is stored."""
         return [self.agent_uuid, self.path, self.written]
 
 
@@ -63,10 +62,10 @@ Part = str | OutputPart
 
 @dataclass
 class Filled:
-    """A text whose placeholders are filled but for the outputs of predecessors.
+    """A text in which all placeholders are filled, except the outputs of predecessors.
 
-    `missing` are the placeholders without a value, `clashes` the names that a layer and a
-    predecessor have, `layers` the indexes of the layers that were used.
+    `missing`: the placeholders without a value. `clashes`: the names that both a layer and a
+    predecessor have. `layers`: the indexes of the layers whose values were used.
     """
 
     parts: list[Part]
@@ -75,32 +74,32 @@ class Filled:
     layers: set[int]
 
     def stored(self) -> object:
-        """A text, or the list of its parts when it waits for outputs."""
+        """The stored form: a text, or a list of parts if outputs are still needed."""
         if not any(isinstance(each, OutputPart) for each in self.parts):
             return "".join(str(each) for each in self.parts)
         return [each if isinstance(each, str) else each.stored() for each in self.parts]
 
 
 def parts_of(stored: object) -> list[Part]:
-    """The parts of what `Filled.stored` answered."""
+    """The parts of a text that `Filled.stored` returned."""
     parts: list[Any] = stored if isinstance(stored, list) else [stored or ""]
     return [each if isinstance(each, str) else OutputPart(*each) for each in parts]
 
 
 def written(stored: object) -> object:
-    """A stored text as people read it: what it still waits for as it was written."""
+    """A stored text as it is shown to people: the remaining placeholders as they were written."""
     if not isinstance(stored, list):
         return stored
     return "".join(each if isinstance(each, str) else each.written for each in parts_of(stored))
 
 
 def named_agents(stored: object) -> set[str]:
-    """The uuids of the predecessors whose outputs the text waits for."""
+    """The uuids of the predecessors whose outputs a stored text needs."""
     return {each.agent_uuid for each in parts_of(stored) if isinstance(each, OutputPart)}
 
 
 def query_keys(task_query: str) -> Mapping[str, object]:
-    """The keys of a task query that is a JSON object; none of any other."""
+    """The keys of a task query that is a JSON object; empty for any other text."""
     try:
         value = json_text.loads(task_query)
     except ValueError:
@@ -111,11 +110,11 @@ def query_keys(task_query: str) -> Mapping[str, object]:
 def fill(
     text: str, scope: Scope, *, limit: int = MAX_FILLED, budget: Budget | None = None
 ) -> Filled:
-    """The text with its placeholders filled. Texts are put in as they are, other values as JSON,
-    with their digits.
+    """Fill the placeholders of a text.
 
-    Raises `BadUserInput` when the values have more than `limit` characters together. The paths of
-    one text share a budget, the step's where it is given.
+    A string is inserted unchanged, any other value as JSON that keeps the digits of its numbers.
+    Raises `BadUserInput` if the values have more than `limit` characters in total, and `TooCostly`
+    when `budget` is used up; without one, the text has a budget of its own.
     """
     return _Filling(text, scope, limit, budget or Budget()).run()
 
@@ -127,43 +126,44 @@ def render(
     limit: int = MAX_FILLED,
     budget: Budget | None = None,
 ) -> tuple[str, list[str]]:
-    """A stored text with the outputs of predecessors (by agent uuid) filled in, and the
-    placeholders without a value.
+    """Fill the outputs of predecessors, by agent uuid, into a stored text.
 
-    Several outputs of one agent are put one below the other; where nothing is found, nothing is
-    put. Raises `BadUserInput` like `fill`.
+    Returns the text and the placeholders without a value; these are removed from the text. Several
+    outputs of one agent are separated by an empty line. Raises like `fill`.
     """
     texts: list[str] = []
     missing: list[str] = []
-    room, read = _Room(limit), _Read(budget or Budget())
+    room, parsed = _Room(limit), _ParsedOutputs(budget or Budget())
     for part in parts_of(stored):
         if isinstance(part, str):
             texts.append(part)
             continue
-        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, read))
+        found = list(_found(part.path, outputs.get(part.agent_uuid, ()), room, parsed))
         if not found:
             missing.append(part.written)
         texts.append("\n\n".join(found))
     return "".join(texts), missing
 
 
-def _found(path: str | None, outputs: Sequence[str], room: "_Room", read: "_Read") -> Iterator[str]:
+def _found(
+    path: str | None, outputs: Sequence[str], room: "_Room", parsed: "_ParsedOutputs"
+) -> Iterator[str]:
     for output in outputs:
         if path is None:
             yield room.take(output)
-        elif (value := read.value(path, output)) is not None:
+        elif (value := parsed.value(path, output)) is not None:
             yield room.take(value)
 
 
-class _Read:
-    """Outputs as JSON, each of which is read once, however many paths go into it."""
+class _ParsedOutputs:
+    """Outputs as JSON; each is parsed once, however many paths read it."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._known: dict[str, tuple[object, ...]] = {}  # nothing in it: no JSON
+        self._known: dict[str, tuple[object, ...]] = {}  # an empty tuple: not JSON
 
     def value(self, path: str, output: str) -> object:
-        """What a path finds in an output; None for nothing."""
+        """What a path finds in an output; None if it finds nothing."""
         if output not in self._known:
             try:
                 self._known[output] = (value_for(path, output, self._budget),)
@@ -173,7 +173,7 @@ class _Read:
 
 
 def _within(path: str, value: object, budget: Budget) -> object:
-    """What a path finds in a value; None for nothing, and where it does not apply."""
+    """What a path finds in a value; None if it finds nothing or does not apply to the value."""
     try:
         return select(path, value, budget)
     except TooCostly:
@@ -183,13 +183,13 @@ def _within(path: str, value: object, budget: Budget) -> object:
 
 
 class _Room:
-    """How many characters may still be filled in."""
+    """The number of characters that may still be filled in."""
 
     def __init__(self, limit: int) -> None:
         self._limit = self._left = limit
 
     def take(self, value: object) -> str:
-        """The value as a text; raises `BadUserInput` when it does not fit any more."""
+        """The value as a text; raises `BadUserInput` if it has more characters than are left."""
         try:
             text = value if isinstance(value, str) else json_text.dumps(value, limit=self._left)
         except json_text.TooLong as error:
@@ -207,7 +207,7 @@ class _Room:
 
 
 class _Filling:
-    """One pass over a text."""
+    """The state of filling one text, in one pass."""
 
     def __init__(self, text: str, scope: Scope, limit: int, budget: Budget) -> None:
         self._text = text
@@ -217,7 +217,7 @@ class _Filling:
         self._paths = 0
         self._names: dict[str, bool] = {}
         self._pieces: list[Part] = []
-        # of each open `{{` its place, in pieces and text; None: one `{`
+        # for each open `{{` its index in the pieces and in the text; None for an open `{`
         self._open: list[tuple[int, int] | None] = []
         self._filled = Filled([], [], [], set())
 
@@ -255,8 +255,10 @@ class _Filling:
         return start + 1
 
     def _closed(self, start: int) -> int:
-        """A `{{` that a single brace closes was none, unless it keeps a name from being filled: its
-        braces are text.
+        """Handle a closing brace; return the position after it.
+
+        A `{{` that is closed by a single `}` is plain text: both of its braces stay. The exception
+        is `{{name}`, which stays `{name}`.
         """
         doubled = self._open[-1] if self._open else None
         if doubled is not None and self._text.startswith("}}", start):
@@ -274,7 +276,7 @@ class _Filling:
     # A placeholder
 
     def _placeholder(self, start: int) -> int | None:
-        """Put what stands for the placeholder that begins here; its end, None when none does."""
+        """Fill the placeholder that begins at `start`; return its end, or None if there is none."""
         plain = _PLAIN.match(self._text, start)
         self._budget.spend(_A_NAME if plain else 0)
         if plain and self._known(plain[1]):
@@ -310,7 +312,7 @@ class _Filling:
         return None
 
     def _is_name(self, text: str) -> bool:
-        """Whether a text between braces is meant as a name, known or not."""
+        """Whether a text between braces counts as a name, with or without a value."""
         if len(text) > _MAX_NAME:
             return False
         name = normalize("NFC", text)
@@ -340,7 +342,7 @@ class _Filling:
     def _fill_from(
         self, holders: Sequence[int], name: str, path: str | None, placeholder: str
     ) -> None:
-        """The nearest layer counts; with a path, the nearest in which it finds something."""
+        """Use the first layer with the name; with a path, the first in which it finds a value."""
         for index in holders:
             value = self._scope.layers[index][name]
             if path is not None and (value := _within(path, value, self._budget)) is None:
@@ -369,8 +371,9 @@ def _has_letter(text: str) -> bool:
 
 
 def _quoted(path: str) -> str:
-    """A path of names that JMESPath takes in quotes alone (`first-name`, `größe`), in these; any
-    other as it is.
+    """The path with quotes around names that need them in JMESPath (`first-name`, `größe`).
+
+    A path that is not made of plain names is returned unchanged.
     """
     if (path.isascii() and "-" not in path) or not _LIKE_A_NAME.fullmatch(path):
         return path
@@ -378,7 +381,10 @@ def _quoted(path: str) -> str:
 
 
 def _end_of_path(text: str, start: int) -> int | None:
-    """Where the brace stands that closes a placeholder whose JMESPath begins at `start`."""
+    """The position of the brace that closes a placeholder whose path begins at `start`.
+
+    None if there is none.
+    """
     quote, depth = "", 0
     position = start
     while position < min(len(text), start + _MAX_NAME):

@@ -1,4 +1,4 @@
-"""What happens when an attempt fails: try again after a backoff, fall back, or fail. Pure."""
+"""The retry policy of an agent: whether and when a failed attempt is tried again. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,23 @@ ERROR_CLASSES = (
     "lost",
     "not_allowed",
 )
-"""How failures are told apart: too slow, refused for load, not reachable or broken, refused for
-what was asked, an answer that cannot be used, raised by the agent itself, no answer at all, not
-allowed by the settings.
+"""The classes of errors. In this order: too slow; refused because of load; not reachable or broken;
+the request is refused; the output cannot be used; the agent raised an error; the worker died;
+forbidden by the settings.
 """
 
-LONGEST_RETRY_AFTER = 86_400.0  # seconds; a longer wait is cut to a day
-# of the wait, taken off at random, so that those who failed together do not return together
+LONGEST_RETRY_AFTER = 86_400.0  # seconds; a longer `Retry-After` is cut to a day
+# A random part of up to this share is taken off a wait, so that agents that failed at the same time
+# do not all retry at the same time.
 JITTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How often an agent is tried and how long apart; seconds. `retry_on` None: whatever says it
-    may succeed later.
+    """How often an agent is tried, and how long it waits between attempts (seconds).
+
+    `retry_on`: the classes of errors that are tried again; None: every error that is marked as
+    retryable.
     """
 
     attempts: int
@@ -38,13 +41,15 @@ class Policy:
     retry_on: Sequence[str] | None = None
 
     def retries(self, failures: int, *, retryable: bool, error_class: str) -> bool:
-        """Whether another attempt follows the failed one, the `failures`-th."""
+        """Whether another attempt follows after `failures` failed attempts."""
         wanted = retryable if self.retry_on is None else error_class in self.retry_on
         return wanted and failures < self.attempts
 
     def wait(self, failures: int, retry_after: float | None, random: Random) -> float:
-        """Seconds until the next attempt after `failures` failed ones: exponential with jitter, but
-        never sooner than the other side asked for.
+        """Seconds until the next attempt, after `failures` failed ones.
+
+        The wait grows exponentially, with jitter. It is never shorter than `retry_after`, which the
+        server of the agent asked for, up to `LONGEST_RETRY_AFTER`.
         """
         exponential = min(
             self.backoff_seconds * self.backoff_factor ** min(failures - 1, 64),

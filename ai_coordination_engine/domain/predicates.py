@@ -1,8 +1,9 @@
-"""Predicates over the attributes of an item: data with two readings.
+"""Predicates over the attributes of a record, as data. Pure.
 
-`holds` evaluates a predicate here; `store.conditions` compiles the same predicate to a condition of
-the database. An attribute that is absent is `None` here. Comparisons with an absent attribute are
-false, as in DynamoDB ("Condition and filter expressions", Amazon DynamoDB Developer Guide).
+`holds` evaluates a predicate in Python; `store.transitions.rows` compiles it to a condition of
+the database. An absent attribute is None in Python. A comparison with an absent attribute is false,
+as in DynamoDB ("Condition and filter expressions", Amazon DynamoDB Developer Guide). The rows of
+`domain.lifecycle` are written with these predicates.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, assert_never
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value that is known when the predicate is evaluated, by its name (`now`, `epoch`, …)."""
+    """A parameter: its value is looked up by name (`now`, `epoch`, …) during evaluation."""
 
     name: str
 
@@ -63,7 +64,7 @@ class OneOf(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Differs(_Operators):
-    """The attribute has another value than this one."""
+    """The attribute has a value other than this one."""
 
     field: str
     value: Value
@@ -95,8 +96,9 @@ class Contains(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Unchanged(_Operators):
-    """The attribute is as it was when the item was read (given as `seen`), also absent if it
-    was.
+    """The attribute has the value of the item that was read before (given as `seen`).
+
+    If it was absent then, it must be absent now.
     """
 
     field: str
@@ -141,18 +143,19 @@ def equals(field: str, value: Value) -> Predicate:
 
 
 def unchanged(*fields: str) -> Predicate:
-    """These attributes are as they were when the item was read."""
+    """These attributes have the values of the item that was read before."""
     return AllOf(*map(Unchanged, fields)) if len(fields) > 1 else Unchanged(fields[0])
 
 
 def valued(value: Value, given: Mapping[str, object]) -> object:
-    """The constant, or what is given under the name."""
+    """The constant itself, or the value of the parameter."""
     return given[value.name] if isinstance(value, Given) else value
 
 
 def holds(predicate: Predicate, item: Any, given: Mapping[str, object]) -> bool:
-    """Whether the predicate holds for an item; `given` has what its `Given`s name, and the item
-    `seen`.
+    """Whether the predicate holds for an item.
+
+    `given`: the values of the parameters by name, and the item that was read before as `seen`.
     """
     match predicate:
         case AllOf(parts=parts):
@@ -193,8 +196,8 @@ def _holds(
             assert_never(predicate)
 
 
-def told(predicate: Predicate) -> str:
-    """The predicate in words, for the documentation."""
+def described(predicate: Predicate) -> str:
+    """The predicate in words, for `docs/states.md`."""
     match predicate:
         case AllOf(parts=parts):
             return _joined("and", parts, bracketed=AnyOf)
@@ -207,27 +210,27 @@ def told(predicate: Predicate) -> str:
         case Unchanged(field=field):
             return f"`{field}` unchanged"
         case OneOf(field=field, values=values):
-            return f"`{field}` is {' or '.join(map(named, values))}"
+            return f"`{field}` is {' or '.join(map(value_in_words, values))}"
         case (
             Differs(field=field, value=value)
             | UpTo(field=field, value=value)
             | Below(field=field, value=value)
             | Contains(field=field, value=value)
         ):
-            return f"`{field}` {_SIGNS[type(predicate)]} {named(value)}"
+            return f"`{field}` {_SIGNS[type(predicate)]} {value_in_words(value)}"
         case _:
             assert_never(predicate)
 
 
 def _joined(word: str, parts: tuple[Predicate, ...], *, bracketed: type[AllOf | AnyOf]) -> str:
     return f" {word} ".join(
-        f"({told(each)})" if isinstance(each, bracketed) else told(each) for each in parts
+        f"({described(each)})" if isinstance(each, bracketed) else described(each) for each in parts
     )
 
 
 _SIGNS: Mapping[type[Any], str] = {Differs: "≠", UpTo: "≤", Below: "<", Contains: "has"}
 
 
-def named(value: Value) -> str:
-    """A value in words, for the documentation."""
+def value_in_words(value: Value) -> str:
+    """A constant, or the name of a parameter, for `docs/states.md`."""
     return value.name if isinstance(value, Given) else str(value)

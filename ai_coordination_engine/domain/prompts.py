@@ -1,6 +1,4 @@
-"""The text that an agent is given: the outputs of its predecessors, its task, the person's answer.
-Pure.
-"""
+"""Build an agent's input from its predecessors' outputs, its task and a person's answer. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +8,7 @@ from ai_coordination_engine.domain.placeholders import Filled, fill
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.errors import BadUserInput
 
-MAX_ELEMENT = 1_000_000  # characters of what one element of a map is asked
+MAX_ELEMENT = 1_000_000  # characters of the text that one element of a map is asked
 
 
 def compose_input(
@@ -20,8 +18,9 @@ def compose_input(
     *,
     task_first: bool = False,
 ) -> str:
-    """The agent's input: each predecessor's (name, output), then its query (`task_first`: before
-    them), then the person's answer.
+    """Build an agent's input: the predecessors' outputs, then its query, then the person's answer.
+
+    `predecessors`: pairs of name and output. `task_first`: the query comes before the outputs.
     """
     outputs = [f"Output of {name}:\n{output}" for name, output in predecessors]
     task = [query] if query else []
@@ -34,11 +33,12 @@ def compose_input(
 def fill_element(
     text: str, element: object, index: int, scope: Scope, budget: Budget | None = None
 ) -> Filled:
-    """What one element of a map is asked: the element's own keys, `item` and `index`, and then
-    `scope`, fill `text`.
+    """Fill `text` for one element of a map.
 
-    A text that names none of the first three is followed by the element. Raises `BadUserInput` when
-    it has more than `MAX_ELEMENT` characters, or one that UTF-8 does not know.
+    Names are looked up in the keys of the element, then in `item` (the element) and `index`, then
+    in `scope`. If the text uses neither the keys nor `item` nor `index`, the element is appended.
+    Raises `BadUserInput` for a result of more than `MAX_ELEMENT` characters, or one that UTF-8
+    cannot encode.
     """
     own = element if isinstance(element, dict) else {}
     filled = fill(

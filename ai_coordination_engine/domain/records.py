@@ -1,9 +1,9 @@
-"""The fields of the six records that clients see, each declared once.
+"""The fields of the six records that clients can read or write. Each field is declared once, here.
 
-From a row follow the arguments of `insertUpdate…` and of the list, the filter in the store, the
-limits of the text, the field of the answer's type, and whether a fork takes the value over. The
-attribute itself is declared in `store.models`; what the engine alone uses stands there and nowhere
-else.
+A declaration determines: the arguments of `insertUpdate…` and of the list, the filter in the store,
+the limits on the text, the field in the GraphQL type, and whether a fork copies the value. The
+stored attribute is declared in `store.models`. Attributes that only the engine uses are declared
+in `store.models` alone.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a field holds."""
+    """The type of a field's value."""
 
     TEXT = "a text"
     WHOLE = "a whole number"
@@ -23,7 +23,7 @@ class Kind(Enum):
 
 
 class Filter(Enum):
-    """How an argument of a list narrows it down."""
+    """How the argument of a list selects records."""
 
     PARENT = "those below this parent"
     EQUALS = "those whose value is this one"
@@ -33,12 +33,13 @@ class Filter(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """A field. `needed`: every write names it. `filter`, `filtered_as`: the argument of the list,
-    where there is one.
+    """One field of a record.
 
-    `plain`: a text of at most `MAX_PLAIN` bytes; `never_empty`: of one character that is no space
-    at least. `carried`: a fork of a session has the value of its source. `words`: what it is, for
-    the schema, where `api.descriptions` does not say so.
+    `needed`: every write must give it. `filter`: how a list is filtered by it, if at all;
+    `filtered_as`: the name of that argument, if it differs from the field's. `plain`: a text of at
+    most `MAX_PLAIN` bytes. `never_empty`: it has at least one character that is not a space.
+    `carried`: a fork of a session copies the value. `words`: its description in the schema, if
+    `api.descriptions` has none.
     """
 
     name: str
@@ -82,39 +83,39 @@ TASK_SCHEDULE = (
         "timezone",
         plain=True,
         never_empty=True,
-        words="The IANA name of the zone in which its times are local; `UTC` by default.",
+        words="The IANA name of the schedule's time zone; `UTC` by default.",
     ),
     Field(
         "start_at",
         Kind.MOMENT,
-        words="It fires from then on, in whole seconds; also what a rate counts from.",
+        words="The schedule does not fire before this time (whole seconds). A rate counts from it.",
     ),
-    Field("end_at", Kind.MOMENT, words="It does not fire after that."),
+    Field("end_at", Kind.MOMENT, words="The schedule does not fire after this time."),
     Field(
         "jitter_seconds",
         Kind.WHOLE,
-        words="Each time fires up to so many seconds later: 0 (default) to 86,400.",
+        words="Each firing is delayed by up to this many seconds: 0 (default) to 86,400.",
     ),
     Field(
         "overlap_policy",
-        words="What becomes of a time that comes while a session of it has not ended: `skip`"
-        " (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`.",
+        words="What happens if an earlier session of the schedule has not ended when it is due:"
+        " `skip` (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`.",
     ),
     Field(
         "catchup_window_seconds",
         Kind.WHOLE,
-        words="Times that were missed are made up for when they are no older: 60 by default; 0:"
-        " never.",
+        words="A missed time still fires if it is at most this many seconds old: 60 by default;"
+        " 0: missed times never fire.",
     ),
     Field(
         "max_runs",
         Kind.WHOLE,
-        words="It is `completed` after so many sessions; no limit by default.",
+        words="The schedule is `completed` after this many sessions; no limit by default.",
     ),
     Field(
         "pause_on_failure",
         Kind.FLAG,
-        words="Whether it is `paused` when a session of it fails; false by default.",
+        words="Whether the schedule is `paused` when one of its sessions fails; false by default.",
     ),
     Field("task_query"),
     Field("input_files", Kind.JSON_LIST),
@@ -165,12 +166,12 @@ MAX_PLAIN = 4096
 
 
 def filters(record: tuple[Field, ...]) -> Iterator[tuple[str, Field]]:
-    """The fields by which a list is narrowed down, by the names of the arguments."""
+    """The fields by which a list can be filtered, each with the name of its argument."""
     return ((each.filtered_as or each.name, each) for each in record if each.filter is not None)
 
 
 def carried(record: tuple[Field, ...]) -> list[str]:
-    """What a fork takes over from its source."""
+    """The names of the fields that a fork copies from its source."""
     return [each.name for each in record if each.carried]
 
 

@@ -1,4 +1,8 @@
-"""What the actions of a task must agree on, beyond their shapes. Pure."""
+"""Check that the keys of an agent's action fit together. Pure.
+
+`domain.shapes` checks the type of each key. This module checks their values and combinations when
+a task is saved, when a session starts, and when the action of a session agent is set by hand.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +23,10 @@ _OF_A_PERSON = ("answer_schema", "answer_within_seconds", "default_answer")
 
 @dataclass(frozen=True)
 class _Rules:
-    """Of whom an action is, and where messages say that it stands; `known` are the agents of the
-    coordination (None: nobody knows them here).
+    """The context of one action's check.
+
+    `place` is the action's path in error messages. `known` are the uuids of the coordination's
+    agents; None if they are not known.
     """
 
     agent_uuid: str
@@ -29,13 +35,13 @@ class _Rules:
     budget: Budget
 
     def wrong(self, key: str, what: str) -> BadUserInput:
-        """That a key cannot work, and what to do."""
+        """The error for a key; `what` says what is wrong and what to do."""
         return BadUserInput(f"{self.place}.{key} {what}")
 
-    def within(self, key: str, check: Callable[..., None], *given: object) -> None:
-        """Call a check whose words do not say what is checked."""
+    def run_check(self, key: str, check: Callable[..., None], *arguments: object) -> None:
+        """Call `check` and put the path of `key` in front of its error's message."""
         try:
-            check(*given)
+            check(*arguments)
         except BadUserInput as error:
             raise type(error)(f"{self.place}.{key}: {error.message}") from error
 
@@ -44,10 +50,10 @@ _Check = Callable[[_Rules, AgentAction], None]
 
 
 def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
-    """Raises `BadUserInput`, which names `agentActions.<agent>.<key>` and what to do, for rules
-    that cannot work.
+    """Raise `BadUserInput` if the actions of a task cannot work.
 
-    Predecessors and cycles are `graph.check_actions`.
+    The message names `agentActions.<agent>.<key>` and says what to do. Unknown predecessors and
+    cycles are found by `graph.check_actions`.
     """
     known = {agent.agent_uuid for agent in agents}
     budget = Budget()
@@ -56,7 +62,9 @@ def check_rules(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> 
 
 
 def check_action(agent_uuid: str, action: AgentAction) -> None:
-    """The same for the action of one session agent, whose coordination is not asked; it names
+    """Raise `BadUserInput` if the action of one session agent cannot work.
+
+    The coordination is not read, so a fallback is not compared with its agents. The message names
     `agentAction.<key>`.
     """
     _check(_Rules(agent_uuid, "agentAction", None, Budget()), action)
@@ -68,7 +76,7 @@ def _check(rules: _Rules, action: AgentAction) -> None:
 
 
 def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
-    """Words on the keys of each action that have no effect, because nobody is asked."""
+    """A warning for each action with keys for a person's answer that asks no person."""
     for agent_uuid, action in actions.items():
         idle = [to_camel(key) for key in _OF_A_PERSON if getattr(action, key) is not None]
         if idle and not action.user_in_the_loop:
@@ -81,8 +89,9 @@ def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
 def unasked(
     agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: Collection[str]
 ) -> Iterator[str]:
-    """Words on each agent of `asked` (uuids) whose output is to be a person's answer, but who has
-    nobody to ask.
+    """A warning for each agent that outputs a person's answer, but whose action asks no person.
+
+    `asked`: the uuids of the agents that take part.
     """
     for agent in agents:
         runtime = agent.runtime.stored() if agent.runtime else {}
@@ -118,7 +127,7 @@ def _join(rules: _Rules, action: AgentAction) -> None:
         )
     if action.quorum < 1:
         raise rules.wrong("quorum", "must be 1 or more.")
-    # how many there are is seen when a session starts: an agent may have several subtasks
+    # The number of predecessors is checked when a session starts: each may have several subtasks.
     if not action.predecessors:
         raise rules.wrong("quorum", "needs predecessors; the agent has none.")
 
@@ -129,7 +138,7 @@ def _conditions(rules: _Rules, action: AgentAction) -> None:
         key = f"conditions.{predecessor[:100]}"
         if predecessor not in predecessors:
             raise rules.wrong(key, "is no predecessor of this agent; name one of its predecessors.")
-        rules.within(key, conditions.check, expression, rules.budget)
+        rules.run_check(key, conditions.check, expression, rules.budget)
 
 
 def _map(rules: _Rules, action: AgentAction) -> None:
@@ -144,7 +153,7 @@ def _map(rules: _Rules, action: AgentAction) -> None:
             "map", "and userInTheLoop exclude each other; let another agent wait for the person."
         )
     if action.map.items is not None:
-        rules.within("map.items", conditions.check, action.map.items, rules.budget)
+        rules.run_check("map.items", conditions.check, action.map.items, rules.budget)
 
 
 def _fallback(rules: _Rules, action: AgentAction) -> None:
@@ -167,7 +176,7 @@ def _answer(rules: _Rules, action: AgentAction) -> None:
         action.answer_within_seconds,
     )
     if schema is not None:
-        rules.within("answerSchema", check_schema, schema, rules.budget)
+        rules.run_check("answerSchema", check_schema, schema, rules.budget)
     if within is not None and not 1 <= within <= MAX_ANSWER_SECONDS:
         raise rules.wrong("answerWithinSeconds", f"must be from 1 to {MAX_ANSWER_SECONDS}.")
     if default is None:
@@ -177,7 +186,7 @@ def _answer(rules: _Rules, action: AgentAction) -> None:
             "defaultAnswer", "is empty; leave it out, and an expired wait fails the agent."
         )
     if schema is not None:
-        rules.within("defaultAnswer", check_answer, schema, default, rules.budget)
+        rules.run_check("defaultAnswer", check_answer, schema, default, rules.budget)
 
 
 _CHECKS: tuple[_Check, ...] = (_predecessors, _join, _conditions, _map, _fallback, _answer)

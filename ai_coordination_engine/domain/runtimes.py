@@ -1,8 +1,7 @@
-"""The kinds of runtimes, each one declaration: which keys of a `runtime` it reads, and what the
-engine must know of it.
+"""The kinds of agent runtimes, each with the keys that it reads. Pure.
 
-A new kind is a `KindSpec` here and the module `adapters.runtimes.<kind>`, which is loaded when its
-first agent runs.
+To add a kind, declare a `KindSpec` here and write the module `adapters.runtimes.<kind>`, which is
+imported when its first agent runs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ MODEL_PARAMETERS = (
     "frequency_penalty",
     "reasoning_effort",
     "response_format",
-    # of the API reference's "Create chat completion", beside the first ten
+    # OpenAI API reference, "Create chat completion", beside the first ten
     "logit_bias",
     "logprobs",
     "top_logprobs",
@@ -35,7 +34,7 @@ MODEL_PARAMETERS = (
     "user",
     "verbosity",
     "web_search_options",
-    # of vLLM, Ollama, llama.cpp and OpenRouter
+    # vLLM, Ollama, llama.cpp and OpenRouter
     "top_k",
     "min_p",
     "top_a",
@@ -71,16 +70,17 @@ MODEL_PARAMETERS = (
     "provider",
     "transforms",
 )
-"""What a record may set of a chat completion; it is sent as it is."""
+"""The parameters of a chat completion that a record may set; they are sent unchanged."""
 
 
 @dataclass(frozen=True)
 class KindSpec:
-    """A kind of runtime. `setting` is the allow-list of what its agents may name.
+    """A kind of runtime.
 
-    `reads`: the keys beside `kind`. `passes_on`: any other key goes to the agent. `wants_thread`:
-    it is given the earlier turns, which costs a read. `whole_input`: the input tells all, since
-    whoever gets it may not look at the thread.
+    `setting`: the setting with the functions, URLs or endpoints that agents may use. `reads`: the
+    keys that it reads beside `kind`. `passes_on`: all other keys go to the agent. `wants_thread`:
+    it gets the earlier turns of its thread, which costs a read. `whole_input`: the input repeats
+    what is in the thread, because the agent may ignore the thread.
     """
 
     setting: str
@@ -110,7 +110,7 @@ _WHY = {
 
 
 def check_kind(kind: str) -> str:
-    """`kind` when it is known; raises `ValueError` that lists the known ones."""
+    """Return `kind` if it is known; else raise `ValueError` that lists the known kinds."""
     if kind not in KINDS:
         *some, last = [repr(each) for each in KINDS]
         raise ValueError(f"must be {', '.join(some)} or {last}")
@@ -118,12 +118,12 @@ def check_kind(kind: str) -> str:
 
 
 def input_is_whole(kind: str) -> bool:
-    """Whether what is in the thread is in the input too."""
+    """Whether the input of an agent of this kind repeats what is in its thread."""
     return kind in KINDS and KINDS[kind].whole_input
 
 
 def idle_settings(place: str, runtime: Mapping[str, object]) -> Iterator[str]:
-    """Words on each key of a stored runtime that nothing reads; `place` is where it stands."""
+    """A warning for each key of a stored runtime that has no effect; `place` is its path."""
     kind = KINDS.get(str(runtime.get("kind")))
     if kind is None:
         return

@@ -1,5 +1,6 @@
-"""What the expression of a schedule means: a cron expression, a rate or a single time, in its zone.
-Pure.
+"""Parse the expression of a schedule: `cron(…)` or a Unix cron line, `rate(…)`, or `at(…)`. Pure.
+
+`domain.schedules.Timetable` is the caller. It limits the times to the schedule's window.
 """
 
 import re
@@ -31,13 +32,16 @@ _AT = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})
 
 
 class Times(Protocol):
-    """An expression in its zone."""
+    """The times of an expression in a time zone."""
 
     def after(self, instant: datetime) -> Iterator[datetime]:
-        """The times after it, in order."""
+        """The times later than `instant`, in order."""
 
     def count(self, after: datetime, until: datetime) -> int:
-        """How many times are after the one and not after the other; the work is bounded."""
+        """The number of times later than `after` and not later than `until`.
+
+        The work is bounded: at most one step for each day in between.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,12 @@ class _CronTimes:
                 yield each
 
     def _merged(self, instant: datetime) -> Iterator[datetime]:
-        """The times from a little before `instant` on; what several local times fall on comes
-        several times. Those that the clock shows a second time come after all of the first.
+        """The times from a little before `instant` on; an instant may come more than once.
+
+        When the clock is put back, an hour is shown twice: its second times come after all of its
+        first times.
         """
-        # In the first pass of an hour that comes twice, the whole second pass is still to come.
+        # During the first pass of a repeated hour, the whole second pass is still to come.
         back = offset(instant - _DAY, self.zone) - offset(instant + _DAY, self.zone)
         start = local_time(instant, self.zone) - max(back, timedelta())
         again: list[datetime] = []
@@ -64,15 +70,15 @@ class _CronTimes:
             found = moments(local, self.zone)
             while again and again[0] < found.at:
                 yield again.pop(0)
-            goes_on = bool(found.shift) and self.cron.goes_on(found.shift)
-            if found.again and goes_on:
+            is_interval = bool(found.shift) and self.cron.fires_during_shift(found.shift)
+            if found.again and is_interval:
                 again.append(found.again)
-            if found.exists or not (self.cron.hourly and goes_on):
+            if found.exists or not (self.cron.hourly and is_interval):
                 yield found.at
         yield from again
 
     def count(self, after: datetime, until: datetime) -> int:
-        """A step a day; only days around a change of the clock are gone through."""
+        """Count by whole days; only days near a change of the clock are iterated over."""
         days = -((after - until) // _DAY)
         offsets = [offset(after + (day - 1) * _DAY, self.zone) for day in range(days + 3)]
         calm = [len(set(offsets[day : day + 4])) == 1 for day in range(days)]
@@ -118,8 +124,9 @@ class _OneTime:
 
 
 def parse(text: str, zone: ZoneInfo, origin: datetime) -> Times:
-    """The times of an expression; a rate counts from `origin`. Raises `BadUserInput` that names the
-    field that is wrong and what it takes.
+    """Parse an expression; a rate counts from `origin`.
+
+    Raises `BadUserInput`, which names the invalid field and what it accepts.
     """
     text = text.strip()
     if len(text) > MAX_EXPRESSION:

@@ -1,7 +1,7 @@
-"""When a schedule fires: its times within its window, which of those that were missed are made up
-for, and the uuid of the session that each of them starts. Pure.
+"""When a schedule fires, which missed times still fire, and the uuid of each session. Pure.
 
-All instants are aware; those that are answered are in UTC. Nothing fires before 1970 or after 2199.
+Arguments are datetimes with a time zone; results are in UTC. Nothing fires before 1970 or after
+2199. `engine.scheduling` is the caller.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _END = datetime(LAST_YEAR, 12, 31, 23, 59, tzinfo=UTC)
 
 
 class ScheduleKey(NamedTuple):
-    """What tells a schedule from all others: clients may use a uuid again, below another task."""
+    """The unique key of a schedule. Its uuid alone is not: another task may use the same one."""
 
     partition_key: str
     task_uuid: str
@@ -40,8 +40,10 @@ class ScheduleKey(NamedTuple):
 
 
 class CatchUp(NamedTuple):
-    """What is to be done after an outage: the next time to fire, overdue or not (None: there is
-    none left), and how many before it are missed for good.
+    """What to do after an outage.
+
+    `following`: the next time to fire, which may be overdue; None if there is none. `missed`: the
+    number of times before it that are too old to fire.
     """
 
     following: datetime | None
@@ -67,8 +69,10 @@ class Timetable:
         start_at: datetime | None = None,
         end_at: datetime | None = None,
     ) -> "Timetable":
-        """The timetable of a record. A rate counts from `start_at`, else from the second of
-        `counts_from`; times before that count too, for a backfill. Raises `BadUserInput`.
+        """The timetable of a schedule record. Raises `BadUserInput`.
+
+        A rate counts from `start_at`, else from `counts_from`, cut to the second. A backfill may
+        use times before that.
         """
         zone = zone_named(DEFAULT_TIMEZONE if timezone is None else timezone)
         if start_at and end_at and end_at < start_at:
@@ -79,44 +83,46 @@ class Timetable:
         return cls(parse(schedule, zone, origin.astimezone(UTC)), zone, start_at, end_at)
 
     def after(self, instant: datetime) -> Iterator[datetime]:
-        """The times after `instant`, in order, each once."""
+        """The times later than `instant`, in order, each once."""
         for each in self.times.after(self._from(instant)):
             if each > self._until(_END):
                 return
             yield each
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first time after `instant`."""
+        """The first time later than `instant`; None if there is none."""
         return next(self.after(instant), None)
 
     def count(self, after: datetime, until: datetime) -> int:
-        """How many times are after `after` and not after `until`.
+        """The number of times later than `after` and not later than `until`.
 
-        Bounded work: a step a day of the calendar, however often the schedule fires.
+        The work is at most one step for each day, however often the schedule fires.
         """
         first, last = self._from(after), self._until(until)
         return self.times.count(first, last) if first < last else 0
 
     def upcoming(self, instant: datetime, limit: int) -> list[str]:
-        """The next times after `instant`, ISO 8601 with the zone's offset; at most
-        `MAX_UPCOMING`.
+        """The next times after `instant`, at most `limit` and at most `MAX_UPCOMING`.
+
+        ISO 8601 with the offset of the schedule's zone.
         """
         times = islice(self.after(instant), max(0, min(limit, MAX_UPCOMING)))
         return [each.astimezone(self.zone).isoformat() for each in times]
 
     def catch_up(self, after: datetime, now: datetime, window_seconds: int) -> CatchUp:
-        """What to fire next when the times up to `after` are dealt with: those that have been due
-        for longer than the window are missed.
+        """What to fire next when all times up to `after` are done.
 
-        This is for what nothing was sent for: with a window of 0 a message that comes a second
-        late would be missed, too.
+        Times that have been due for more than `window_seconds` are missed. Call this only for times
+        for which no message was sent: with a window of 0, a message that is one second late would
+        count as missed.
         """
         since = max(after, now - timedelta(seconds=window_seconds) - _TICK)
         return CatchUp(self.next_after(since), self.count(after, since))
 
     def backfill(self, first: datetime, last: datetime, now: datetime) -> list[datetime]:
-        """The times from `first` to `last`, both included. Raises `BadUserInput` when that is not
-        in the past, or too much for one request.
+        """The times from `first` to `last`, both included.
+
+        Raises `BadUserInput` if the range is not in the past or has more than `MAX_BACKFILL` times.
         """
         if not first <= last <= now:
             raise BadUserInput(
@@ -141,13 +147,19 @@ class Timetable:
 
 
 def jittered(key: ScheduleKey, nominal: datetime, jitter_seconds: int) -> datetime:
-    """When a nominal time fires: up to `jitter_seconds` later, always the same for that time."""
+    """When a nominal time fires: up to `jitter_seconds` later.
+
+    The delay is computed from the key and the time, so that it is the same on each call.
+    """
     digest = hashlib.sha256("\n".join([*key, _written(nominal)]).encode()).digest()
     return nominal + timedelta(seconds=int.from_bytes(digest[:8], "big") % (jitter_seconds + 1))
 
 
 def session_uuid_of(key: ScheduleKey, nominal: datetime) -> str:
-    """The uuid of the session that a nominal time starts: whoever fires it again finds it."""
+    """The uuid of the session that a nominal time starts.
+
+    It is computed from the key and the time, so that firing twice finds the same session.
+    """
     return derived_uuid(nominal, *key, _written(nominal))
 
 
@@ -156,7 +168,7 @@ def _written(nominal: datetime) -> str:
 
 
 def check_number(name: str, value: int, least: int, most: int) -> int:
-    """`value` when it is within the limits; raises `BadUserInput` that names them."""
+    """Return `value` if it is within the limits; else raise `BadUserInput` that names them."""
     if not least <= value <= most:
         raise BadUserInput(f"{name} is {value}; it takes {least} to {most}.")
     return value

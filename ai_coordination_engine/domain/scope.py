@@ -1,4 +1,8 @@
-"""Where the values of placeholders come from, by name. Pure."""
+"""The names that a placeholder can use, and their values. Pure.
+
+`domain.placeholders` looks names up in a `Scope`, which `engine.planning` and
+`engine.advance.maps` build.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,37 +14,40 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Scope:
-    """Where values come from: `layers`, nearest first, then `agents`, the names and uuids of the
-    predecessors. `others` are names that are meant where they stand, and have no value.
+    """The values of placeholders by name.
+
+    `layers` are searched first, in order; then `agents`, the names and uuids of the predecessors
+    (→ uuid). `others` are the names of all other agents: a placeholder that uses one is reported
+    as a placeholder without a value, not left as plain text.
     """
 
     layers: Sequence[Mapping[str, object]]
-    agents: Mapping[str, str] = field(default_factory=dict)  # → their uuid
+    agents: Mapping[str, str] = field(default_factory=dict)
     others: frozenset[str] = frozenset()
 
     @classmethod
     def of(
         cls, layers: Sequence[Mapping[str, object]], agents: Mapping[str, str] | None = None
     ) -> "Scope":
-        """A scope in which names are found whatever their Unicode normal form."""
+        """A scope that also finds a name in the Unicode normal form NFC."""
         return cls([_normal(each) for each in layers], _normal(agents or {}))
 
     def with_agents(self, agents: Mapping[str, str], others: Collection[str] = ()) -> "Scope":
-        """The scope with these predecessors, and the names of `others`."""
+        """A copy with these predecessors and these names of other agents."""
         return Scope(
             self.layers, _normal(agents), frozenset(normalize("NFC", each) for each in others)
         )
 
     def with_nothing(self) -> "Scope":
-        """The predecessors alone."""
+        """A copy with the predecessors only."""
         return Scope([], self.agents)
 
     def within(self, *layers: Mapping[str, object]) -> "Scope":
-        """The scope with nearer layers."""
+        """A copy in which `layers` are searched before the others."""
         return Scope([*map(_normal, layers), *self.layers], self.agents, self.others)
 
     def has(self, name: str) -> bool:
-        """Whether anything has this name."""
+        """Whether a layer or a predecessor has this name."""
         return name in self.agents or any(name in layer for layer in self.layers)
 
 

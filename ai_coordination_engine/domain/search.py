@@ -1,7 +1,7 @@
-"""One search of a JMESPath in a JSON value: every step, and all that it makes, is paid from a
-budget. Pure.
+"""Evaluate a JMESPath expression on a JSON value within a budget. Pure.
 
-The library evaluates; what this adds is prices, and numbers that keep their digits.
+The `jmespath` library evaluates. This module charges each step and each value that is created to
+the budget, and keeps the digits of numbers. `domain.conditions` is the caller.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +15,13 @@ from jmespath.visitor import TreeInterpreter
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 
-STEP = 8
-# what is made, by the memory that it takes
+# prices in units of a `Budget`
+STEP = 8  # each node that is visited
+# each part of a value that is created, by the memory that it takes
 _CHARACTER, _LIST, _ELEMENT, _OBJECT, _KEY = 2, 20, 2, 40, 16
-_COMPARED = 2  # each value in what is compared
-_LOOKED_AT = 5  # each element of a list that a text, a list or an object is looked for in
-_ORDERED = 2  # each element in a sort, times the logarithm of their number
+_COMPARED = 2  # each value inside two values that are compared
+_LOOKED_AT = 5  # each element of a list that `contains` searches
+_ORDERED = 2  # each element that is sorted, times the logarithm of their number
 _MAKERS = (
     "multi_select",
     "flatten",
@@ -42,7 +43,7 @@ _CHEAP = (
     "to_number",
     "type",
 )
-"""The functions whose time does not grow with what they are given."""
+"""The functions whose time does not grow with the size of their arguments."""
 _KINDS: Mapping[type, str] = {
     list: "array",
     dict: "object",
@@ -55,15 +56,13 @@ _KINDS: Mapping[type, str] = {
 }
 _ORDERABLE = {"number", "string"}
 Node = Mapping[str, Any]
-"""A node of an expression, as the library parses it: its `type`, and mostly its `value` and its
-`children`.
-"""
+"""A node of a parsed expression: its `type`, and usually a `value` and `children`."""
 Visit = Callable[[Node, object], object]
 
 
 class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is untyped
-    """Searches with `budget`; raises `Spent` when it is used up, and whatever the library
-    raises.
+    """Evaluates a parsed expression. Raises `Spent` when `budget` is used up, and the library's
+    errors.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -72,7 +71,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         super().__init__(Options(custom_functions=_Functions(budget)))
 
     def visit(self, node: Node, value: object) -> object:
-        """The value of a node."""
+        """Evaluate a node on `value`."""
         budget = self._budget
         budget.left -= STEP  # in place: this is called a million times a second
         if budget.left < 0:
@@ -84,11 +83,14 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         return found(node, value)
 
     def visit_field(self, node: Node, value: object) -> object:
-        """The member of an object; of anything else none, without an error that is caught again."""
+        """Evaluate a field: the member of an object; None for any other value.
+
+        The library raises and catches an error for other values, which is slow.
+        """
         return value.get(node["value"]) if isinstance(value, dict) else None
 
     def visit_value_projection(self, node: Node, value: object) -> object:
-        """What is found in each value of an object."""
+        """Evaluate `*` on an object: the results for its values that are not null."""
         base = self.visit(node["children"][0], value)
         if not isinstance(base, dict):
             return None
@@ -96,9 +98,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         return [each for each in found if each is not None]
 
     def visit_flatten(self, node: Node, value: object) -> object:
-        """The lists within a list, as one: of the same lists, repeated, it may be a very long
-        one.
-        """
+        """Evaluate `[]`: join the lists in a list. The size is checked before the list is built."""
         base = self.visit(node["children"][0], value)
         if isinstance(base, list):
             self._budget.spend(len(base))
@@ -108,7 +108,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         return super().visit_flatten({"children": [{"type": "literal", "value": base}]}, value)
 
     def visit_comparator(self, node: Node, value: object) -> object:
-        """Whether two values compare: what is equal to the end is looked at to the end."""
+        """Evaluate a comparison. Equal values are compared to their end, so they cost most."""
         left, right = [self.visit(each, value) for each in node["children"]]
         if isinstance(left, str | list | dict):
             self._budget.spend(_to_compare(left, right, self._budget.left))
@@ -131,15 +131,16 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
 
 
 class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
-    """The functions of the specification; those that make more than they are given ask first
-    whether it fits.
+    """The functions of the specification.
+
+    A function whose result can be larger than its arguments checks the budget first.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
     def call_function(self, function_name: str, resolved_args: list[object]) -> object:
-        """What the function answers; looking at what it is given is paid first."""
+        """Call a function; reading its arguments is charged first."""
         if function_name not in _CHEAP:
             self._budget.spend(sum(map(_size, resolved_args)))
         found = super().call_function(function_name, resolved_args)
@@ -198,7 +199,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
     def _spend_on_order(self, values: list[object]) -> None:
         self._budget.spend(_ORDERED * len(values) * len(values).bit_length() // 4)
 
-    # The library looks at the names of Python's types; a number that keeps its digits has another.
+    # The library checks the names of Python types, and does not know `json_text.Number`.
 
     def _type_check_single(self, current: Any, types: list[str], function_name: str) -> None:
         within = {outer: inner for outer, _, inner in (each.partition("-") for each in types)}
@@ -243,7 +244,7 @@ def _kind(value: object) -> str:
 
 
 def _short(value: object) -> object:
-    """What a message shows of a value, however large it is."""
+    """The value as an error message shows it, cut if it is long."""
     if isinstance(value, str):
         return value if len(value) <= 100 else f"{value[:100]}…"
     return f"<{_kind(value)}>" if isinstance(value, list | dict) else value
@@ -264,8 +265,9 @@ def _cost(made: object) -> int:
 
 
 def _to_compare(left: object, right: object, limit: int) -> int:
-    """What it costs to compare two values: as much as the smaller has within, when they begin
-    alike.
+    """The price of comparing two values, at most about `limit`.
+
+    Values of different types or lengths cost nothing: they differ at first sight.
     """
     if isinstance(left, str) and isinstance(right, str):
         return min(len(left), len(right)) // 64

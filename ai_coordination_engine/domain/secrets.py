@@ -1,5 +1,6 @@
-"""Which keys and values of a record look like secrets, which belong in the server's settings.
-Pure.
+"""Refuse secrets in records: they belong in the server's settings. Pure.
+
+`domain.shapes` calls `refuse_secrets` for the keys of a `runtime` that it does not know.
 """
 
 import re
@@ -29,7 +30,7 @@ _KEYS = {
     "master",
     "auth",
 }
-"""The keys that open something; a partition key and a sort key do not."""
+"""Words before "key" that make it a secret, as in `api_key`. A `sort_key` is not a secret."""
 _TOKENS = {
     "access",
     "api",
@@ -44,8 +45,8 @@ _TOKENS = {
     "refresh",
     "security",
 }
-"""Whose tokens, in the plural, are secrets; any other tokens are pieces of a text, and are
-counted.
+"""Words before "tokens" that make them secrets, as in `access_tokens`. In any other name, such as
+`max_tokens`, tokens are pieces of a text.
 """
 # fmt: off
 _POSITIONS = {
@@ -56,9 +57,9 @@ _POSITIONS = {
     "special", "start", "stop", "sync", "unk", "unknown", "word",
 }
 # fmt: on
-"""Whose token is a place in a list or in a text."""
+"""Words before "token" that make it a position or a piece of text (`page_token`), not a secret."""
 _DESCRIBE = ("properties", "$defs", "definitions")
-"""Below these a JSON Schema has names with what they stand for."""
+"""The keywords of a JSON Schema whose keys are names that the schema's author chose."""
 _GLUED = (
     "apikey",
     "accesskey",
@@ -73,8 +74,9 @@ _USERINFO = re.compile(r"^\s*[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key with this name holds a secret, or says where to send one. Words count, not
-    their parts.
+    """Whether a key with this name holds a secret, or the base URL to which one would be sent.
+
+    Whole words are compared, not parts of words.
     """
     owner, last = _last_two(name)
     if last.removesuffix("s").endswith(_ALWAYS) or last.endswith(_GLUED):
@@ -89,17 +91,16 @@ def is_secret_name(name: str) -> bool:
 
 
 def _last_two(name: str) -> tuple[str, str]:
-    """The last two words of a name, without digits at their ends; empty where there are fewer."""
+    """The last two words of a name, without digits at their ends; "" for a word that is missing."""
     words = [word.rstrip("0123456789") for word in words_of(name)]
     *_, owner, last = ["", "", *filter(None, words)]
     return owner, last
 
 
 def refuse_secrets(values: Mapping[str, object]) -> None:
-    """Raises `ValueError` for a key that names a secret or an endpoint, or a URL that holds
-    credentials.
+    """Raise `ValueError` for a key that names a secret or an endpoint, or a URL with credentials.
 
-    It looks at every level, into lists too.
+    All levels are checked, also those inside lists.
     """
     for place, key, value in _entries(values):
         if isinstance(value, str) and _USERINFO.match(value):
@@ -111,8 +112,10 @@ def refuse_secrets(values: Mapping[str, object]) -> None:
 
 
 def _entries(values: Mapping[str, object]) -> Iterator[tuple[str, str | None, object]]:
-    """Every value with its place and its key (None in a list). What a JSON Schema describes is not
-    named by it.
+    """Every value in `values` with its path and its key (None for an element of a list).
+
+    The key is also None for a property that a JSON Schema describes: `properties.password` is a
+    schema, not a password.
     """
     rest: list[tuple[str, object]] = [("", values)]
     while rest:

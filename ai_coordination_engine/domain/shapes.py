@@ -1,7 +1,7 @@
-"""The shapes inside the JSON (contract): agents, subtask queries, agent actions.
+"""Parse the JSON values of the contract: agents, subtask queries, agent actions.
 
-Keys of the schema come in camelCase or snake_case, are stored in snake_case and go out in
-camelCase. Keys that the schema does not know are data: kept and returned byte for byte.
+Known keys are accepted in camelCase or snake_case, stored in snake_case and returned in camelCase.
+Unknown keys are data: they are stored and returned unchanged.
 """
 
 import re
@@ -48,7 +48,7 @@ _WRONG = {
 
 
 class Shape(BaseModel):
-    """A JSON object with some keys of the schema and any others."""
+    """A JSON object with known keys (the model's fields) and any others."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True
@@ -57,7 +57,7 @@ class Shape(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_spelled_once(cls, value: object) -> object:
-        """A key in both spellings would be two values of one field."""
+        """Raise `ValueError` if a key is given in both spellings: the field has one value."""
         if not isinstance(value, dict):
             return value
         for name, setting in cls.model_fields.items():
@@ -66,16 +66,16 @@ class Shape(BaseModel):
         return value
 
     def stored(self) -> dict[str, object]:
-        """The object as it is stored: what was given, in snake_case."""
+        """The given keys in snake_case, as they are stored."""
         return self.model_dump(exclude_unset=True)
 
     def wire(self) -> dict[str, object]:
-        """The object as it goes out: what was given, in camelCase."""
+        """The given keys in camelCase, as clients get them."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
 class Runtime(Shape):
-    """How an agent is executed; the keys beside `kind` belong to the runtime of that kind."""
+    """How an agent is executed; the runtime of that `kind` reads the other keys."""
 
     kind: Annotated[str, AfterValidator(check_kind)]
     max_tokens: int | None = None
@@ -88,13 +88,13 @@ class Runtime(Shape):
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
-        """Endpoints and keys are the server's settings: a record never stores them."""
+        """Raise `ValueError` for endpoints and API keys: they belong in the server's settings."""
         refuse_secrets(self.__pydantic_extra__ or {})
         return self
 
 
 def _number(value: object) -> object:
-    """A number as it was given: JSON's `true` is none, and neither is what JSON cannot hold."""
+    """Return a number unchanged; raise `ValueError` for a bool, NaN, infinity or another type."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or (isinstance(value, float) and not isfinite(value)):
         raise ValueError("must be a number")
@@ -114,9 +114,7 @@ Whole = Annotated[int, Field(strict=True)]
 
 
 class Policy(Shape):
-    """What happens when an attempt of an agent fails; what is not given the server's settings say.
-    Seconds.
-    """
+    """Retries and time limits of an agent, in seconds. Missing keys fall back to the settings."""
 
     attempts: Annotated[Whole, Field(ge=1, le=100)] | None = None
     backoff_seconds: Annotated[Number, Field(ge=0, le=900)] | None = None
@@ -127,8 +125,8 @@ class Policy(Shape):
     heartbeat_seconds: Annotated[Number, Field(ge=1, le=2_592_000)] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        """A null would look like a value when policies are merged."""
+    def _has_no_null(self) -> Self:
+        """Raise `ValueError` for a null: it would replace a value when policies are merged."""
         for name in type(self).model_fields:
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{to_camel(name)} is null; leave it out")
@@ -153,27 +151,28 @@ class Agent(Shape):
 
     @property
     def label(self) -> str:
-        """What people call the agent: its name, else its uuid."""
+        """The agent's name, else its uuid; for messages."""
         return self.agent_name or self.agent_uuid
 
 
 class SubtaskQuery(Shape):
-    """What one agent is asked to do; an agent may have several."""
+    """A query for one agent; an agent may have several."""
 
     agent_uuid: str = Field(min_length=1, max_length=256)
     subtask_query: str | None = None
 
 
 class ActionFunction(Shape):
-    """The function that runs on an agent's output, by name."""
+    """The name of the function that runs on an agent's output."""
 
     module_name: str | None = None
     function_name: str | None = None
 
 
 class MapRule(Shape):
-    """One session agent for each element of a list: the output of the predecessor `over`, or
-    `items` (a JMESPath) of it.
+    """Runs the agent once for each element of a list.
+
+    The list is the output of the predecessor `over`, or what `items` (a JMESPath) finds in it.
     """
 
     over: str = Field(min_length=1, max_length=256)
@@ -182,8 +181,9 @@ class MapRule(Shape):
 
 
 class AgentAction(Shape):
-    """Whom an agent waits for, and what happens around it. Whether its keys agree is
-    `rules.check_rules`.
+    """The action of an agent: its predecessors, its join, its person, its failure policy.
+
+    `rules.check_rules` checks whether its keys fit together.
     """
 
     predecessors: list[str] = []
@@ -201,9 +201,7 @@ class AgentAction(Shape):
     default_answer: str | None = None
 
     def complete(self) -> dict[str, object]:
-        """The action as it is stored, with the defaults of the contract filled in for what was not
-        given.
-        """
+        """The stored form of the action, with the contract's defaults for missing keys."""
         return {
             "primary_path": self.primary_path,
             "user_in_the_loop": self.user_in_the_loop,
@@ -214,7 +212,7 @@ class AgentAction(Shape):
 
 
 class Usage(Shape):
-    """What an attempt used, in whatever form its runtime counted it."""
+    """The usage of an attempt, in the form that its runtime reports."""
 
     input_tokens: object = None
     output_tokens: object = None
@@ -222,7 +220,7 @@ class Usage(Shape):
 
 
 class AsyncTask(Shape):
-    """How an attempt went: the details of a session run."""
+    """The details of an attempt, stored in a session run."""
 
     status: object = None
     attempt: object = None
@@ -235,9 +233,9 @@ class AsyncTask(Shape):
 
 
 def unknown_keys(shapes: Iterable[tuple[str, Shape]]) -> Iterator[str]:
-    """Words on each key that the schema does not know; every shape comes with its place.
+    """A warning for each unknown key. `shapes`: pairs of the path for messages and the shape.
 
-    Such keys are kept. Those of a runtime are none: they belong to it.
+    The keys of a runtime are skipped: `runtimes.idle_settings` checks them.
     """
     for place, shape in shapes:
         settings = type(shape).model_fields
@@ -269,14 +267,14 @@ def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
         return adapter.validate_python(value)
     except ValidationError as error:
         problems = "; ".join(
-            f"{_path(name, problem['loc'])}: {_words(problem)}"
+            f"{_path(name, problem['loc'])}: {_message(problem)}"
             for problem in error.errors(include_url=False)[:5]
         )
         raise BadUserInput(f"{problems}.") from error
 
 
-def _words(problem: Mapping[str, Any]) -> str:
-    """What is wrong in words of JSON; the library's are those of Python."""
+def _message(problem: Mapping[str, Any]) -> str:
+    """What is wrong, in terms of JSON; the library's messages name Python types."""
     wrong = _WRONG.get(problem["type"])
     if wrong is None:
         return _PREAMBLE.sub(lambda found: "must " if found[1] else "", problem["msg"])
@@ -286,7 +284,10 @@ def _words(problem: Mapping[str, Any]) -> str:
 
 
 def _misspelt(missing: str, given: object) -> str:
-    """Words on the key that was given in place of the missing one, if one of the first is close."""
+    """The end of a message: a given key that resembles the missing one, or empty.
+
+    Only the first 20 given keys are compared.
+    """
     keys = [str(key)[:100] for key in islice(given, 20)] if isinstance(given, dict) else []
     close = get_close_matches(missing, keys, n=1)
     return f'; the key "{close[0]}" is not read' if close else ""
@@ -299,8 +300,9 @@ def _path(name: str, location: tuple[int | str, ...]) -> str:
 
 
 def parse_agents(value: object) -> list[Agent]:
-    """The agents of a coordination; raises `BadUserInput` for a wrong shape or an agent uuid given
-    twice.
+    """Parse the agents of a coordination.
+
+    Raises `BadUserInput` for a wrong shape, and for an agent uuid that is given twice.
     """
     agents = _parse(_AGENTS, "agents", value or [])
     seen: set[str] = set()
@@ -312,25 +314,25 @@ def parse_agents(value: object) -> list[Agent]:
 
 
 def parse_subtask_queries(value: object) -> list[SubtaskQuery]:
-    """The subtask queries of a task; raises `BadUserInput`."""
+    """Parse the subtask queries of a task. Raises `BadUserInput`."""
     return _parse(_SUBTASKS, "subtaskQueries", value or [])
 
 
 def parse_agent_actions(value: object) -> dict[str, AgentAction]:
-    """The actions of a task by agent uuid (a key that is data); raises `BadUserInput`."""
+    """Parse the actions of a task, by agent uuid. Raises `BadUserInput`."""
     return _parse(_ACTIONS, "agentActions", value or {})
 
 
 def parse_agent_action(value: object) -> AgentAction:
-    """One agent's action; raises `BadUserInput`."""
+    """Parse the action of one agent. Raises `BadUserInput`."""
     return _parse(_ACTION, "agentAction", value or {})
 
 
 def stored_list(shapes: Sequence[Shape]) -> list[dict[str, object]]:
-    """A list of shapes as it is stored."""
+    """The stored form of a list of shapes."""
     return [shape.stored() for shape in shapes]
 
 
 def stored_map(shapes: Mapping[str, Shape]) -> dict[str, dict[str, object]]:
-    """Shapes by a key that is data, as they are stored."""
+    """The stored form of shapes by key; the keys are data and stay unchanged."""
     return {key: shape.stored() for key, shape in shapes.items()}

@@ -1,17 +1,19 @@
-"""JSON values that messages show in short, however large they are: a library that quotes them need
-not be held back.
+"""JSON values whose `repr` is short, however large they are. Pure.
+
+`jsonschema` quotes whole values in its error messages; `domain.json_schema` passes it these values
+instead.
 """
 
-_ROOM = 120  # characters of a text, or of all that is shown of a list or an object
+_ROOM = 120  # characters shown of a text, and of a list or an object
 _LEVELS = 3
 
 
 class Shown:
-    """Makes such values: equal to the plain ones, and of their types."""
+    """Makes values with a short `repr` that are equal to the plain ones and have their types."""
 
     @staticmethod
     def of(value: object) -> object:
-        """The value, with everything in it shown in short."""
+        """A copy of the value in which every text, list and object has a short `repr`."""
         if isinstance(value, str):
             return _Text(value)
         if isinstance(value, list):

@@ -1,5 +1,7 @@
-"""The accepted statuses and states (contract, section "Rules that clients rely on") and which of
-them are final.
+"""The accepted statuses and states of records, and which of them are final.
+
+Source: the contract, section "Rules that clients rely on". Used by the store, the engine and the
+API.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from ai_coordination_engine.errors import BadUserInput
 
 
 class SessionStatus(StrEnum):
-    """What a session is doing."""
+    """The status of a session."""
 
     INITIAL = "initial"
     DISPATCHED = "dispatched"
@@ -24,9 +26,7 @@ class SessionStatus(StrEnum):
 
 
 class AgentState(StrEnum):
-    """What a session agent is doing; what a `pending` one is pending on is its
-    `lifecycle.Phase`.
-    """
+    """The state of a session agent. `lifecycle.Phase` says what a `pending` agent waits for."""
 
     INITIAL = "initial"
     PENDING = "pending"
@@ -39,7 +39,7 @@ class AgentState(StrEnum):
 
 
 class ScheduleStatus(StrEnum):
-    """Whether a schedule fires."""
+    """The status of a task schedule. It fires only while it is `active`."""
 
     INITIAL = "initial"
     ACTIVE = "active"
@@ -60,7 +60,7 @@ OPEN_AGENT_STATES = tuple(state for state in AGENT_STATES if state not in TERMIN
 
 
 def check_word(name: str, value: str, accepted: Sequence[str]) -> str:
-    """`value` when it is one of `accepted`; raises `BadUserInput` that lists them."""
+    """Return `value` if it is one of `accepted`; else raise `BadUserInput` that lists them."""
     if value not in accepted:
         raise BadUserInput(
             f"{name} {value[:100]!r} is unknown; it takes one of: {', '.join(accepted)}."

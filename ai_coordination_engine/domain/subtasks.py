@@ -1,5 +1,7 @@
-"""The subtasks of a task with their placeholders filled, as far as they can be before anything
-runs. Pure.
+"""Fill the placeholders of subtasks when a session is planned. Pure.
+
+The keys of the task query are filled in now; outputs of predecessors are filled in when the agent
+runs. `engine.planning` calls this.
 """
 
 from collections import Counter
@@ -13,14 +15,16 @@ from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.errors import BadUserInput
 
 PLACEHOLDERS = ("warn", "strict")
-"""What a placeholder without a value is: a warning, or an error."""
+"""The settings of a task: a placeholder without a value gives a warning, or is an error."""
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Subtask:
-    """What an agent is asked: `text` as it is stored (of a map: as it was written), and what is
-    wrong with it.
+    """The filled subtask of one agent.
+
+    `text` has its stored form (`placeholders.Filled.stored`); the text of a map is not filled yet.
+    `missing` are the placeholders without a value, as written.
     """
 
     text: object
@@ -28,9 +32,10 @@ class Subtask:
     warnings: tuple[str, ...] = ()
 
 
-def names_of(action: AgentAction, agents: Mapping[str, Agent]) -> dict[str, str]:
-    """The uuids of an agent's predecessors by what a placeholder may call them: a uuid, or a name
-    that only one has.
+def predecessor_names(action: AgentAction, agents: Mapping[str, Agent]) -> dict[str, str]:
+    """The names by which placeholders can refer to an agent's predecessors → the uuids.
+
+    A uuid is always such a name; an agent's name is one if no other predecessor has it.
     """
     found = {uuid: uuid for uuid in action.predecessors}
     names = {uuid: agents[uuid].agent_name for uuid in action.predecessors if uuid in agents}
@@ -49,18 +54,18 @@ def fill_subtask(
     query: Scope,
     budget: Budget | None = None,
 ) -> Subtask:
-    """What `agent` is asked: `text` with the keys of the query filled in; it may still wait for
-    outputs.
+    """Fill the keys of the query into the subtask of `agent`; outputs are filled in later.
 
-    A map's text stays as it was written, since the keys of its elements go first. Raises
-    `BadUserInput` like `placeholders.fill`.
+    The text of a map is left unchanged: the keys of its elements have precedence, and they are not
+    known yet. Raises `BadUserInput` like `placeholders.fill`.
     """
     if "{" not in text or action.map is not None:
         return Subtask(text)
     others = {
         name for each in agents.values() for name in (each.agent_uuid, each.agent_name) if name
     }
-    filled = fill(text, query.with_agents(names_of(action, agents), others), budget=budget)
+    predecessors = predecessor_names(action, agents)
+    filled = fill(text, query.with_agents(predecessors, others), budget=budget)
     return Subtask(
         filled.stored(),
         tuple(dict.fromkeys(filled.missing)),
@@ -87,8 +92,9 @@ def _warnings(filled: Filled, agent: Agent, others: Collection[str], query: Scop
 
 
 def refuse_missing(subtasks: Iterable[tuple[str, Subtask]]) -> None:
-    """Raises `BadUserInput` that names the placeholders without a value; each subtask comes with
-    its agent's label.
+    """Raise `BadUserInput` that lists the placeholders without a value, if there are any.
+
+    `subtasks`: pairs of the agent's label and its subtask.
     """
     missing = [
         f"{name[:200]} of agent {label[:100]}" for label, each in subtasks for name in each.missing

@@ -1,6 +1,4 @@
-"""How long the text of a JSON value is, without writing it: a value may repeat a part many times;
-and which word was meant. Pure.
-"""
+"""Measure JSON values, suggest similar words and split names into words. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,9 +9,10 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def size_of(value: object, limit: int) -> int:
-    """At least how many characters the JSON text of `value` has; it stops counting above `limit`.
+    """A lower bound of the number of characters in the JSON text of `value`.
 
-    The text is longer by what must be escaped, and by its spaces.
+    Counting stops above `limit`. Escapes and spaces are not counted. The text is never built: a
+    value may contain the same part many times.
     """
     size, rest = 0, [value]
     while rest and size <= limit:
@@ -34,13 +33,11 @@ def size_of(value: object, limit: int) -> int:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A suggestion to be put behind a message, when one of the known words is close."""
+    """The end of an error message: a suggestion if `word` resembles a known word, else empty."""
     close = get_close_matches(word, list(known), n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case, however they are joined: `apiKey`, `API_KEY` and `api-key`
-    have the same.
-    """
+    """The words of a name in lower case: `apiKey`, `API_KEY` and `api-key` give the same list."""
     return [word for word in _BETWEEN_WORDS.split(_HUMP.sub(" ", name).lower()) if word]

@@ -1,6 +1,6 @@
-"""Time zones by their IANA name, and the instants of local times. Pure.
+"""Find time zones by their IANA name, and convert local times to instants. Pure.
 
-The rules are those of the distribution `tzdata`, not the machine's: all machines agree.
+The rules come from the package `tzdata`, not from the machine, so that all machines agree.
 """
 
 from bisect import bisect_left
@@ -18,8 +18,11 @@ from ai_coordination_engine.errors import BadUserInput
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """When a local time is: `at` is its first instant, or the end of the gap that it falls into;
-    `again` its second one; `shift` how far the clock is put forward or back there.
+    """The instants (UTC) at which a clock shows a local time.
+
+    `at`: the first instant. If the clock skips the time, it is the end of the gap. `again`: the
+    second instant, if the clock is put back and shows the time twice. `shift`: how far the clock is
+    put forward or back there; zero for an ordinary time.
     """
 
     at: datetime
@@ -28,19 +31,19 @@ class Moments:
 
     @property
     def exists(self) -> bool:
-        """Whether the clock shows that time."""
+        """Whether the clock shows the time; false in a gap."""
         return self.again is not None or not self.shift
 
 
 @cache
 def _names() -> dict[str, str]:
-    """The names, by their lower case."""
+    """The IANA names by their lower-case form."""
     names = files(tzdata).joinpath("zones").read_text(encoding="ascii").split()
     return {name.lower(): name for name in names}
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """The zone; raises `BadUserInput` when `name` is not exactly an IANA name."""
+    """The zone with this name; raises `BadUserInput` if it is not exactly an IANA name."""
     names = _names()
     if names.get(name.lower()) == name:
         return _loaded(name)
@@ -59,20 +62,20 @@ def _loaded(name: str) -> ZoneInfo:
 
 
 def local_time(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What the clock shows then, without the zone."""
+    """The local time of an instant, without the zone."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
 def offset(instant: datetime, zone: ZoneInfo) -> timedelta:
-    """How far the zone is ahead of UTC then."""
+    """How far the zone is ahead of UTC at an instant."""
     return instant.astimezone(zone).utcoffset() or timedelta()
 
 
 def moments(local: datetime, zone: ZoneInfo) -> Moments:
-    """When the clock shows `local` (without a zone), in UTC.
+    """The instants at which the clock of `zone` shows `local`, which has no zone.
 
-    `fold` 0 takes the offset before a transition and 1 the one after it (PEP 495), so that within a
-    gap the first is the later one.
+    Source: PEP 495. `fold=0` uses the offset before a transition, `fold=1` the one after it. Within
+    a gap, `fold=0` therefore gives the later instant.
     """
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
@@ -81,7 +84,7 @@ def moments(local: datetime, zone: ZoneInfo) -> Moments:
 
 
 def _transition(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    """The instant between the two from which the later one's offset holds, to the second."""
+    """The second between two instants at which the offset changes to that of `after`."""
     new = offset(after, zone)
     seconds = range(int((after - before).total_seconds()))
     passed = bisect_left(

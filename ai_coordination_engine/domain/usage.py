@@ -1,4 +1,4 @@
-"""What an attempt used, as far as it can be kept."""
+"""The usage (tokens, model, cost) that a runtime reports, reduced to what a run can store. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def plain_usage(usage: object) -> dict[str, object]:
-    """Of `usage` only numbers and short texts, 20 at most, under snake_case names; nothing of what
-    is no object.
+    """The numbers and short texts in `usage`, at most 20, under snake_case names.
+
+    Empty if `usage` is not an object.
     """
     if not isinstance(usage, Mapping):
         return {}
@@ -30,10 +31,10 @@ def plain_usage(usage: object) -> dict[str, object]:
 
 
 def token_counts(usage: object) -> dict[str, int]:
-    """Of `usage` the whole numbers `input_tokens`, `output_tokens` and `total_tokens`, each only
-    where it is known.
+    """The counts `input_tokens`, `output_tokens` and `total_tokens` in `usage`, if they are known.
 
-    The total is added up when only it is missing. What is more than `MAX_COUNT` is left out.
+    If only the total is missing, it is the sum of the two others. A count above `MAX_COUNT` is
+    left out.
     """
     given = usage if isinstance(usage, Mapping) else {}
     counts = {
@@ -51,9 +52,7 @@ def token_counts(usage: object) -> dict[str, int]:
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number of 0 or more, also one that JSON wrote with a fraction of zero; None for
-    anything else.
-    """
+    """The value as an int if it is a whole number ≥ 0 (`5` or `5.0`); else None."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
@@ -62,10 +61,10 @@ def whole_number(value: object) -> int | None:
 def _is_plain(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= _TEXT
-    # Within what a JSON reader holds exactly; not a number and infinity fail the comparison.
+    # Every JSON reader holds integers below 2**53 exactly. NaN and infinity fail the comparison.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
 def _utf8(text: str) -> str:
-    """Half surrogates, which JSON can carry and UTF-8 cannot, become `?`."""
+    """Replace lone surrogates by `?`: JSON can hold them, UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()

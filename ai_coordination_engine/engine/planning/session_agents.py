@@ -10,7 +10,12 @@ from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.placeholders import parts_of, query_keys
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
-from ai_coordination_engine.domain.subtasks import Subtask, fill_subtask, names_of, refuse_missing
+from ai_coordination_engine.domain.subtasks import (
+    Subtask,
+    fill_subtask,
+    predecessor_names,
+    refuse_missing,
+)
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
 from ai_coordination_engine.engine.graph.keys import agent_key
@@ -226,7 +231,7 @@ def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
         "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
         "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
         "map": action.map.stored() if action.map else None,
-        "names": names_of(action, planned.by_uuid) if action.map else None,
+        "names": predecessor_names(action, planned.by_uuid) if action.map else None,
         "strict": planned.placeholders == "strict",
         "successor_uuids": (
             list(dict.fromkeys(after)) if action.action_function.function_name else None
