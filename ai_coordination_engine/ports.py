@@ -87,6 +87,10 @@ class AgentRequest:
     - `run_uuid`: identifies the attempt.
     - `idempotency_key`: the same for all attempts of the agent, until the agent is run again on
       request.
+    - `output_schema`: the JSON Schema to which the answer must conform, or None for any text. The
+      instructions contain it too.
+    - `correction`: what was wrong with the previous answer when the agent is asked once more. The
+      input ends with it.
 
     The engine sets every field. The defaults exist for tests of agent functions.
     """
@@ -110,6 +114,8 @@ class AgentRequest:
     thread: Sequence[Message] = ()
     timeout_seconds: float = 60.0
     idempotency_key: str = ""
+    output_schema: Mapping[str, Any] | None = None
+    correction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

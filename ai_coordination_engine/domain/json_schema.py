@@ -98,6 +98,22 @@ def problems(schema: object, values: Sequence[object], budget: Budget) -> list[s
         ) from error
 
 
+def violations(schema: Mapping[str, Any], value: object, budget: Budget) -> list[str]:
+    """What is wrong with a value, each after the JSON Pointer of its place (RFC 6901; the whole
+    value: `/`); the first 20. The schema is the engine's own. Raises `Spent`.
+    """
+    try:
+        errors = islice(_validator(schema, budget).iter_errors(Shown.of(value)), _ERRORS)
+        return [f"at {_pointer(each)}, {_cut(each.message)}" for each in errors]
+    except RecursionError:
+        return ["at /, it is nested too deeply"]
+
+
+def _pointer(error: ValidationError) -> str:
+    steps = (str(each).replace("~", "~0").replace("/", "~1") for each in error.absolute_path)
+    return _cut("/" + "/".join(steps))
+
+
 def _problem(schema: Any, value: object, budget: Budget) -> str | None:
     error = best_match(islice(_validator(schema, budget).iter_errors(Shown.of(value)), _ERRORS))
     return None if error is None else f"at {_cut(error.json_path)}, {_cut(error.message)}"

@@ -27,7 +27,7 @@ from ai_coordination_engine.engine.advance.conclusion import (
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App, Busy
-from ai_coordination_engine.engine.attempt import action, runs
+from ai_coordination_engine.engine.attempt import action, runs, structured
 from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
@@ -287,7 +287,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = datetime.fromtimestamp(agent.started_at, UTC)
     log_event("attempt started", agent)
-    budget, held = Budget(), None
+    budget, held, usage = Budget(), None, None
     try:
         result = _result(app, agent, chain, budget)
         if result is None:
@@ -298,6 +298,8 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
+        usage = result.usage
+        structured.read(agent, result.output, budget)
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
@@ -306,7 +308,9 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             app,
             agent,
             chain,
-            partial(runs.record, app, agent, started, outcome="failed", failure=failure),
+            partial(
+                runs.record, app, agent, started, outcome="failed", usage=usage, failure=failure
+            ),
         )
         return conclude_failed(app, agent, failure)
     log_event("attempt completed", agent)

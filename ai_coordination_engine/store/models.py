@@ -264,6 +264,9 @@ class SessionAgent(Record):
     # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch
     # seconds)
     failures = IntegerAttribute(null=True)
+    # engine: how often its answer was not what the schema asks, and what was wrong with the latest
+    corrections = IntegerAttribute(null=True)
+    correction = Payload(null=True)
     on_fallback = BooleanAttribute(null=True)
     not_before = NumberAttribute(null=True)
     # engine: why it stands still. `due_at` (epoch seconds) ends the wait for a person or a long job

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -88,7 +89,7 @@ class HttpRuntime:
             reply = self._web.post(
                 str(url), body, headers, seconds=request.timeout_seconds, service=service
             )
-            return _read(reply, service)
+            return _read(reply, service, request.output_schema or {})
 
     def check(self, runtime: Mapping[str, object]) -> httpx.URL:
         """Return the URL in `runtime`; raises `AgentFailure` when it is not valid or not
@@ -113,6 +114,7 @@ class HttpRuntime:
 
 def payload(request: AgentRequest) -> dict[str, object]:
     """Return the body of the request in camelCase: the whole attempt except its `runtime`."""
+    structured = {"outputSchema": request.output_schema, "correction": request.correction}
     return {
         "tenant": request.tenant,
         "sessionUuid": request.session_uuid,
@@ -134,6 +136,7 @@ def payload(request: AgentRequest) -> dict[str, object]:
         "threadUuid": request.thread_uuid,
         "thread": [{"role": each.role, "content": each.content} for each in request.thread],
         "timeoutSeconds": request.timeout_seconds,
+        **(structured if request.output_schema is not None else {}),
     }
 
 
@@ -174,14 +177,14 @@ def _path(url: httpx.URL) -> bytes:
     return url.raw_path.partition(b"?")[0]
 
 
-def _read(reply: Reply, service: str) -> AgentResult:
+def _read(reply: Reply, service: str, schema: Mapping[str, Any]) -> AgentResult:
     says_json = "json" in reply.content_type.lower()
     says_other = bool(reply.content_type) and not says_json
     is_accepted = reply.status == HTTPStatus.ACCEPTED
     if says_other and not is_accepted:
         return answer(_present(reply, service))
     body = _json(reply.text)
-    fields = body if isinstance(body, dict) else {}
+    fields = _fields(body, schema)
     if fields.get("asyncTaskUuid") is not None:
         return _pending(fields, service)
     if is_accepted:
@@ -195,6 +198,15 @@ def _read(reply: Reply, service: str) -> AgentResult:
     if not says_json and "output" not in fields:
         return answer(_present(reply, service))
     raise _unusable(body, reply, service)
+
+
+def _fields(body: object, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keys of a body; an object with properties of the requested `schema` is the output
+    itself.
+    """
+    fields = body if isinstance(body, dict) else {}
+    is_output = any(name in fields for name in schema.get("properties", ()))
+    return {"output": fields} if is_output and "output" not in fields else fields
 
 
 def _answered(body: Mapping[str, object], service: str) -> AgentResult:

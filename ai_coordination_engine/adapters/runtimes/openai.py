@@ -115,8 +115,20 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
     return {
         "model": model,
         "messages": [*system, *turns, {"role": "user", "content": request.input}],
+        **_format(request),
         **chosen,
     }
+
+
+def _format(request: AgentRequest) -> dict[str, object]:
+    """The form that the engine needs (API reference: "Structured outputs"). What the record says of
+    `response_format` comes before: there are endpoints that take no schema.
+    """
+    schema = request.output_schema
+    if schema is None:
+        return {}
+    shape = {"name": schema.get("title") or "answer", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
 
 
 def _address(base_url: str) -> str:

@@ -76,6 +76,8 @@ SET_BACK = (
     "agent_output",
     "user_input",
     "failures",
+    "corrections",
+    "correction",
     "on_fallback",
 )
 """What an agent has of the attempts before it was set back."""

@@ -8,7 +8,7 @@ from ai_coordination_engine.engine.advance import ending, long_jobs, maps, timer
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import action, runs
+from ai_coordination_engine.engine.attempt import action, runs, structured
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain
@@ -98,6 +98,8 @@ def _complete(
             **({} if decided.successors is None else {"chosen": list(decided.successors)}),
         }
         output = output if decided.output is None else decided.output
+    else:
+        structured.read(agent, output, budget)  # what a long job has answered, too
     if held is None:
         held = check_output(edges(agent.successors), output, budget)
     stored_values = persist(app, agent, chain, partial(store_values, app, agent, values))
@@ -135,20 +137,35 @@ def conclude_failed(
     When the action function failed (`acting`), only the function is repeated later, on the same
     answer.
     """
-    policy = rules.policy(app, agent)
-    failures = (agent.failures or 0) + 1
+    wait, values = _next_attempt(app, agent, failure, acting=acting)
     now = app.clock.now().timestamp()
-    values: dict[str, object] = {"notes": failure.message, "failures": failures}
-    retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
-    if not (retries or rules.fallback(agent)) or ending.is_over(app, agent):
+    if (wait is None and not rules.fallback(agent)) or ending.is_over(app, agent):
         _fail(app, agent, values)
-    elif retries:
-        wait = policy.wait(failures, failure.retry_after, _RANDOM)
+    elif wait is not None:
         _begin_again(app, agent, now + wait, values, acting=acting)
     else:
-        on_fallback = {**values, "failures": 0, "on_fallback": True}
-        _begin_again(app, agent, now, on_fallback, acting=False)
+        anew = {"failures": 0, "corrections": None, "correction": None}
+        _begin_again(app, agent, now, {**values, **anew, "on_fallback": True}, acting=False)
     return None
+
+
+def _next_attempt(
+    app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool
+) -> tuple[float | None, dict[str, object]]:
+    """After how many seconds the agent is tried again (None: it is not), and what is stored of the
+    failure.
+
+    An agent whose answer was unfit is asked again at once, whatever its policy says.
+    """
+    asked_again = None if acting else structured.may_be_asked_again(agent, failure)
+    if asked_again is not None:
+        corrections = (agent.corrections or 0) + 1
+        unfit = {"correction": failure.message, "corrections": corrections}
+        return 0 if asked_again else None, {"notes": failure.message, **unfit}
+    policy, failures = rules.policy(app, agent), (agent.failures or 0) + 1
+    retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
+    wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else None
+    return wait, {"notes": failure.message, "failures": failures}
 
 
 def _fail(app: App, agent: SessionAgent, values: dict[str, object]) -> None:

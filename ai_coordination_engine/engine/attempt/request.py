@@ -10,7 +10,9 @@ from uuid import NAMESPACE_URL, uuid5
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.domain.structured import Structured, correction
 from ai_coordination_engine.engine.app import App, Busy
+from ai_coordination_engine.engine.attempt import structured
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id, edge_id_of
@@ -106,6 +108,8 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     before = inputs.passing(agent, outputs, budget)
     _check(agent, before)
     given = chain.given[edge_id(agent)] = _given(app, agent, chain, before, budget)
+    wanted, unfit = structured.of(agent), agent.correction
+    text = given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text()
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -116,8 +120,8 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         agent_uuid=definition.agent_uuid,
         agent_name=definition.label,
         runtime=runtime,
-        instructions=_instructions(runtime, definition),
-        input=given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text(),
+        instructions=_instructions(runtime, definition, wanted),
+        input=f"{text}\n\n{correction(unfit)}" if unfit else text,
         query=given.query,
         task_query=agent.task_query or "",
         user_input=agent.user_input,
@@ -128,6 +132,8 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
+        output_schema=wanted.schema if wanted is not None else None,
+        correction=unfit,
     )
 
 
@@ -135,8 +141,10 @@ def _runtime(app: App, definition: Agent) -> Mapping[str, Any]:
     return definition.runtime.stored() if definition.runtime else app.settings.default_runtime
 
 
-def _instructions(runtime: Mapping[str, Any], definition: Agent) -> str:
-    return str(runtime.get("instructions") or definition.agent_description or "")
+def _instructions(runtime: Mapping[str, Any], definition: Agent, wanted: Structured | None) -> str:
+    """The agent's own, and what it has to answer, where that is not any text."""
+    own = str(runtime.get("instructions") or definition.agent_description or "")
+    return "\n\n".join(filter(None, (own, wanted.instructions()))) if wanted is not None else own
 
 
 def _given(
@@ -156,8 +164,8 @@ def _given(
 
 
 def idempotency_key(agent: SessionAgent) -> str:
-    """The same for all attempts of an agent, until it is set back or its fallback takes its
-    place.
+    """The same for all attempts of an agent, until it is set back, its fallback takes its place, or
+    it is asked again because of what it answered.
     """
     names = (
         agent.partition_key,
@@ -165,6 +173,7 @@ def idempotency_key(agent: SessionAgent) -> str:
         agent.session_agent_uuid,
         agent.set_back,
         agent.on_fallback,
+        *([agent.corrections] if agent.corrections else []),
     )
     return str(uuid5(NAMESPACE_URL, json.dumps(names)))
 

@@ -158,7 +158,7 @@ class AgentAttempts(AgentWrites):
         """
         told = (
             [SessionAgent.notes.remove()]
-            if agent.failures is not None and "notes" not in values
+            if (agent.failures is not None or agent.corrections) and "notes" not in values
             else []
         )
         return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *told)

@@ -82,6 +82,28 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(
     }
 
 
+SCHEMA = {"title": "pick", "type": "object", "properties": {"who": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("answered", [{"who": "ann"}, {"output": {"who": "ann"}}])
+def test_a_service_is_told_the_schema_and_answers_the_json_itself_or_as_its_output(
+    server: Any, runtime: HttpRuntime, calling: Requests, answered: Any
+) -> None:
+    server.answers(answered)
+    result = runtime.run(calling(output_schema=SCHEMA, correction="at /who, it is missing"))
+    assert result == AgentResult('{"who": "ann"}')
+    sent = server.received[0].json()
+    assert (sent["outputSchema"], sent["correction"]) == (SCHEMA, "at /who, it is missing")
+
+
+def test_a_json_body_without_what_the_schema_names_is_no_answer(
+    server: Any, runtime: HttpRuntime, calling: Requests
+) -> None:
+    server.answers({"error": "down"})
+    with pytest.raises(AgentFailure, match="JSON without `output`"):
+        runtime.run(calling(output_schema=SCHEMA))
+
+
 @pytest.mark.parametrize(
     ("answered", "result"),
     [

@@ -104,6 +104,22 @@ def test_a_record_sets_the_models_parameters_and_nothing_else(
     }
 
 
+def test_a_schema_is_asked_for_unless_the_record_says_another_form(
+    server: Any, agent_request: Requests
+) -> None:
+    schema = {"title": "pick", "type": "object"}
+    for own in ({}, {"response_format": {"type": "json_object"}}):
+        server.answers(completion())
+        runtime_at(server.url).run(
+            agent_request(runtime={"model": "small", **own}, output_schema=schema)
+        )
+    asked = {"name": "pick", "strict": True, "schema": schema}
+    assert [each.json()["response_format"] for each in server.received] == [
+        {"type": "json_schema", "json_schema": asked},
+        {"type": "json_object"},
+    ]
+
+
 def test_an_endpoint_may_have_a_model_of_its_own(server: Any, agent_request: Requests) -> None:
     server.answers(completion())
     runtime_at(server.url, model="house").run(agent_request())
