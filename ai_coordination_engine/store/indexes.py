@@ -1,4 +1,4 @@
-"""The global indexes of the tables of the six records."""
+"""The global secondary indexes of the tables; `store.models` declares which table has which."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
 
 
 class TaskSchedulesToFire(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Active schedules by the time at which they fire next; sparse."""
+    """Active schedules, by the time at which they fire next; sparse. The sweep reads it."""
 
     fire = UnicodeAttribute(hash_key=True)
     fire_at = NumberAttribute(range_key=True)
@@ -47,8 +47,9 @@ class TaskSchedulesToFire(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped
 
 
 class SessionsByTenant(_ByTenant):  # type: ignore[no-untyped-call]
-    """All sessions of a tenant, in order of creation: one write for each, for what changes of a row
-    is not in it.
+    """All sessions of a tenant, in order of creation.
+
+    It has keys only, so that updates of a session do not write to it.
     """
 
     session_uuid = UnicodeAttribute(range_key=True)
@@ -72,7 +73,7 @@ class SessionsByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-ca
 
 
 class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Open sessions by the time at which the sweep looks at them; sparse."""
+    """Open sessions, by the time at which the sweep looks at them; sparse."""
 
     watch = UnicodeAttribute(hash_key=True)
     watch_at = NumberAttribute(range_key=True)
@@ -83,9 +84,7 @@ class SessionsToWatch(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-cal
 
 
 class Inbox(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Session agents that wait for a person, by tenant, in the order in which they began to wait;
-    sparse.
-    """
+    """Session agents that wait for a person, by tenant and by when they began to wait; sparse."""
 
     inbox = UnicodeAttribute(hash_key=True)
     waits_since = UnicodeAttribute(range_key=True)

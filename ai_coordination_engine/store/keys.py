@@ -1,4 +1,6 @@
-"""The key of a record."""
+"""The type of a record's key."""
 
 Key = tuple[str, str]
-"""The bare hash and range key of an item; of a child, its parent's uuid and its own."""
+"""The hash and range key of an item, without tenant and shard. For a child: its parent's uuid and
+its own.
+"""

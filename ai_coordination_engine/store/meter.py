@@ -1,8 +1,7 @@
-"""What one request may use, and what it has used: reads of the store are charged where they are
-made.
+"""Measure what one GraphQL request costs, and stop it when it exceeds its budget.
 
-A unit of cost is about 10 µs of CPU, measured with the embedded AWS in the same process;
-`docs/limits.md` has the price list.
+Each read of the store is charged where it is made. A unit of cost is about 10 µs of CPU time,
+measured with the embedded AWS in the same process; `docs/limits.md` has the price list.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,23 +17,21 @@ from ai_coordination_engine.ports import Blobs
 
 CALL = 100  # a request to the database
 RECORD = 25  # a record that is read
-WRITING = 250  # a request to the database in the course of a write
-BLOB = 100  # a value that lives in a blob and is read
+WRITING = 250  # a request to the database during a mutation
+BLOB = 100  # a value that is read from a blob
 ROW_KB = 2  # a kilobyte of records
 BLOB_KB = 0.5  # a kilobyte of a blob
-COUNTED = 4  # a record that is only counted
-# a list of the root: without its parent it is looked for among all of the tenant's records
+COUNTED = 4  # a record that is counted but not read
+# a list at the root of the query: it may have to look through all of the tenant's records
 LIST = 5_000
 MAX_PAGE = 1_200  # records that one Query reads, at most
-# Queries of one request that run at the same time must not go far beyond its budget together
+# a Query may use this fraction of the budget that is left: others may run at the same time
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one request may use: units of cost, bytes read from the store, bytes of the answer,
-    seconds.
-    """
+    """The limits of one request: cost (units), bytes read, bytes of the response, seconds."""
 
     cost: int = 150_000
     read: int = 40_000_000
@@ -42,19 +39,20 @@ class Budget:
     seconds: float = 120.0
 
 
-# where a process has one request at a time, which its gateway gives up after 30 s
+# for a process with one request at a time (Lambda); API Gateway ends a request after 30 s
 ALONE = Budget(seconds=25)
-# a record of four large texts comes back from the mutation that writes one of them
+# bytes; a mutation that writes one large text returns a record that may have four
 MUTATION_ANSWER = 25_000_000
 
 
 class OverBudget(TooComplex):
-    """The request has used more than its budget; nothing more is read or resolved for it."""
+    """The request has exceeded its budget; it reads and resolves nothing more."""
 
 
 class Meter:
-    """What one request has used. Threads count without a lock: a few units may get lost, the end
-    does not.
+    """The cost of one request so far.
+
+    Threads add to it without a lock: a few units may get lost, but an exceeded budget is noticed.
     """
 
     def __init__(self, budget: Budget | None = None) -> None:
@@ -68,7 +66,7 @@ class Meter:
         self._deadline = monotonic() + self.budget.seconds
 
     def add(self, cost: float = 0, *, read: int = 0, answer: int = 0) -> bool:
-        """Count what has been done; whether the request may go on."""
+        """Add a cost; return whether the request is still within its budget."""
         self.cost += cost
         self.read += read
         self.answer += answer
@@ -76,26 +74,22 @@ class Meter:
         return self.refusal is None
 
     def spend(self, cost: float = 0, *, read: int = 0) -> None:
-        """Count what has been done; raises `OverBudget` when that is more than the request may
-        use.
-        """
+        """Add a cost; raise `OverBudget` if the request has exceeded its budget."""
         if not self.add(cost, read=read):
             assert self.refusal is not None
             raise OverBudget(self.refusal.message)
 
     def may_write(self) -> bool:
-        """Whether another write may begin: what is left after reading pays for all of them."""
+        """Whether another write may begin: reads and writes so far are within the budget."""
         left = replace(self.budget, cost=self.budget.cost - int(self.written))
         self.refusal = self.refusal or self._refusal(left)
         return self.refusal is None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Charges this request for what the database is asked for meanwhile, by this thread or for
-        it.
+        """Charge this request for the calls to the database that this block makes or starts.
 
-        A write is never stopped, and its answer never refused for what it cost; the next one may
-        be.
+        A write that has begun is never stopped. If it exceeds the budget, the next one is refused.
         """
         token = _WRITING.set(self)
         try:
@@ -105,34 +99,37 @@ class Meter:
 
     @property
     def half_spent(self) -> bool:
-        """Whether a list that has read enough rows should end its page, for what else the request
-        asks for.
+        """Whether half of the budget is used up. A list then ends its page early, to leave some
+        budget for the rest of the request.
         """
         return self.cost > self.budget.cost / 2 or self.read > self.budget.read / 2
 
     def page(self, limit: int | None) -> int:
-        """How many records the next Query may read."""
+        """The number of records that the next Query may read; `limit` is what the caller wants."""
         left = int((self.budget.cost - self.cost) / RECORD / _AT_ONCE)
         return min(limit or MAX_PAGE, max(left, 25), MAX_PAGE)
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """One count of the request at a time, for each may take all that is left, and only its
-        answer tells. Raises `OverBudget` when nothing is.
+        """Let one count of the request run at a time: each may use all of the budget that is left.
+
+        Raises `OverBudget` if nothing is left.
         """
         with self._counting:
             self.spend()
             yield
 
     def countable(self, most: int, at_once: int = 1) -> int:
-        """How many of at most `most` records the next Query may count, beside others: as many as
-        the request has left, and one, with which it goes beyond.
+        """The number of records that the next Query may count, at most `most`.
+
+        It is what the budget pays for, if `at_once` Queries run at once, plus one: with that one
+        the request exceeds its budget, and so is stopped.
         """
         left = int((self.budget.cost - self.cost) / COUNTED / at_once)
         return min(most, max(left, 0) + 1)
 
     def rows(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Charge one request to DynamoDB and the items that it returned; raises `OverBudget`."""
+        """Charge one request to DynamoDB and its items; raise `OverBudget` if it is too much."""
         sizes = [sum(len(value.get("S", "")) for value in item.values()) for item in items]
         self.spend(CALL + RECORD * len(sizes) + sum(sizes) * ROW_KB / 1000, read=sum(sizes))
 
@@ -154,8 +151,9 @@ _WRITING: ContextVar[Meter | None] = ContextVar("_WRITING", default=None)
 
 
 def charge_write(records: int = 1) -> None:
-    """Charge one request to the database, with so many records, to the request whose write it is
-    part of, if any.
+    """Charge a call to the database with `records` records to the request that is writing, if any.
+
+    See `Meter.writing`.
     """
     if (meter := _WRITING.get()) is not None:
         meter.written += WRITING + RECORD * max(records - 1, 0)
@@ -166,27 +164,25 @@ ADVICE = (
     " and runs of a large session by sessionAgentList and sessionRunList, fewer aliases and fewer"
     " large texts"
 )
-"""What to do about `TOO_COMPLEX`."""
+"""The advice in the message of the error `TOO_COMPLEX`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeteredBlobs:
-    """Blobs whose reading is charged to a request."""
+    """Blobs whose reads are charged to a request."""
 
     blobs: Blobs
     meter: Meter
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`; raises `OverBudget` when the request has none left, before or
-        afterwards.
-        """
+        """The bytes under `key`; raises `OverBudget` before or after reading."""
         self.meter.spend(BLOB)
         data = self.blobs.get(key)
         self.meter.spend(len(data) * BLOB_KB / 1000, read=len(data))
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data`; writes are paid for before a request begins."""
+        """Store `data`. Not charged here: the price of a mutation includes it."""
         self.blobs.put(key, data)
 
     def delete_all(self, prefix: str) -> None:

@@ -1,7 +1,7 @@
-"""The six records as PynamoDB models: keys as DESIGN fixes them, attributes, no behaviour.
+"""The six records as PynamoDB models: keys and attributes, no behaviour.
 
 `Meta.table_name` is the part after the prefix; `Table` adds the prefix. Attributes below a comment
-"engine" never reach the wire. `partition_key` is the tenant that owns the item.
+"engine" are never shown to clients. `partition_key` is the tenant that owns the item.
 """
 
 from pynamodb.attributes import (
@@ -35,16 +35,16 @@ class IntegerAttribute(Attribute[int]):
     attr_type = NUMBER
 
     def serialize(self, value: int) -> str:
-        """Digits."""
+        """The number as decimal digits."""
         return str(int(value))
 
     def deserialize(self, value: str) -> int:
-        """The number."""
+        """The number from its digits."""
         return int(value)
 
 
 class Coordination(Record):
-    """Who the agents are."""
+    """The agents that can work together."""
 
     class Meta:
         table_name = "coordinations"
@@ -59,7 +59,7 @@ class Coordination(Record):
 
 
 class Task(Record):
-    """What the agents do and who waits for whom."""
+    """A piece of work for the agents of a coordination: queries, and the edges between agents."""
 
     class Meta:
         table_name = "tasks"
@@ -78,7 +78,7 @@ class Task(Record):
 
 
 class TaskSchedule(Record):
-    """When a task starts."""
+    """The times at which a task starts, and what happened at the past ones."""
 
     class Meta:
         table_name = "task_schedules"
@@ -96,46 +96,47 @@ class TaskSchedule(Record):
     catchup_window_seconds = IntegerAttribute(null=True)
     max_runs = IntegerAttribute(null=True)
     pause_on_failure = BooleanAttribute(null=True)
-    # what its sessions start with
+    # given to the sessions that it starts
     task_query = Payload(null=True)
     input_files = Payload(null=True)
     user_id = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
     by_tenant = TaskSchedulesByTenant()
-    # engine: when its expression was set (epoch seconds; absent: when it was created): what a rate
-    # counts from where there is no `start_at`
+    # engine: when its expression was set (epoch seconds; absent: when it was created). A rate
+    # counts from it if there is no `start_at`
     counts_from = NumberAttribute(null=True)
-    # engine: the next nominal time and, jitter included, when it fires (epoch seconds); absent: it
-    # is not active
+    # engine: the next nominal time, and that time with jitter (epoch seconds); absent if it is not
+    # active
     next_fire_at = NumberAttribute(null=True)
     fire_at = NumberAttribute(null=True)
     fire = UnicodeAttribute(null=True)
     to_fire = TaskSchedulesToFire()
-    # changes with every edit of when it fires: a message that was sent before is void
+    # changes with each edit of its times, which makes messages that were sent before void
     revision = UnicodeAttribute(null=True)
-    # engine: the latest nominal time that started a session (epoch seconds), and what became of all
+    # engine: the latest nominal time that started a session (epoch seconds), and counts of all
+    # times
     last_fire_at = NumberAttribute(null=True)
     run_count = IntegerAttribute(null=True)
     skipped_count = IntegerAttribute(null=True)
     missed_count = IntegerAttribute(null=True)
-    # engine: nominal times (epoch seconds) that wait until nothing runs, at most `MAX_BUFFERED`
+    # engine: nominal times (epoch seconds) that wait for its sessions to end; at most
+    # `MAX_BUFFERED`
     buffered = NumberSetAttribute(null=True)
-    # engine: the sessions that it started and that may still run; the latest that it started
+    # engine: its sessions that may still run, and the latest sessions that it started
     running = UnicodeSetAttribute(null=True)
     recent = UnicodeSetAttribute(null=True)
-    # engine: why its latest time did not start a session: {code, message, until}, `until` in epoch
-    # seconds
+    # engine: why its latest time did not start a session: {code, message, until (epoch seconds)}
     why = Payload(null=True)
 
 
 class Session(Record):
-    """One execution."""
+    """One execution of a coordination."""
 
     class Meta:
         table_name = "sessions"
 
     record_name = "session"
-    # not stored: its agent 0, where that was read with it
+    # not stored: its agent 0, if that was read together with the session
     first_agent: "SessionAgent | None" = None
     coordination_uuid = ShardedParentKey(hash_key=True)
     session_uuid = UnicodeAttribute(range_key=True)
@@ -150,41 +151,41 @@ class Session(Record):
     by_tenant = SessionsByTenant()
     by_status = UnicodeAttribute(null=True)
     of_status = SessionsByStatus()
-    # engine: the sinks (or counter shards of them) that are not terminal yet, and the number of
-    # sinks in them
+    # engine: the ordinals of the sinks (or of their counter shards) that are not terminal yet, and
+    # the number of sinks that these stand for
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
-    plan_hash = UnicodeAttribute(null=True)  # what the session was planned from
-    # whose agents count (absent: those of `nonce`): several starts of one uuid write agents, one
-    # confirms the session
+    plan_hash = UnicodeAttribute(null=True)  # a hash of what the session was planned from
+    # the start whose agents count (absent: the one of `nonce`). Several starts with the same uuid
+    # may write agents; one of them confirms the session
     incarnation = UnicodeAttribute(null=True)
-    # there may be agents that do not count: until then (epoch seconds) somebody may write some; the
-    # sweep removes them
+    # agents that do not count may be written until this time (epoch seconds); then the sweep
+    # removes them. Absent: there are none
     strays = NumberAttribute(null=True)
     # a sink failed, or was skipped because of a failure
     upstream_failed = BooleanAttribute(null=True)
-    has_result = BooleanAttribute(null=True)  # one of several sinks has completed
+    has_result = BooleanAttribute(null=True)  # at least one of its sinks has completed
     early = BooleanAttribute(null=True)  # its sinks may end before other agents do
-    # engine: controls. `pause_token` names the current pause, `restart` the reset that is under way
+    # engine: controls. `pause_token` names the current pause, `restart` the reset in progress
     pause_token = UnicodeAttribute(null=True)
     paused_from = UnicodeAttribute(null=True)
     restart = Payload(null=True)
-    epoch = IntegerAttribute(null=True)  # how often the session was set back (retry, rerun)
-    # once it has ended and its agents were ended: [epoch, those (ordinals) whose attempts others
-    # held; null: many] while they are ended turn by turn: [epoch, null, the ordinal of the agent
-    # whose messages do that]
+    epoch = IntegerAttribute(null=True)  # how often the session was reset (retry, rerun)
+    # once its agents were ended: [epoch, ordinals of the agents whose attempts workers held (null:
+    # too many to list)]; while they are being ended in batches: [epoch, null, the ordinal of the
+    # agent whose messages continue that]
     agents_ended = Payload(null=True)
-    # the latest control requests that were carried out
+    # the idempotency keys of the latest control requests that were carried out
     control_keys = UnicodeSetAttribute(null=True)
-    # those before them, once they were many
+    # the keys before those, when `control_keys` became too long
     older_control_keys = UnicodeSetAttribute(null=True)
-    # engine: when the sweep looks at the session next (epoch seconds); absent: never, it has ended
-    # or only waits
+    # engine: when the sweep looks at the session next (epoch seconds); absent: never, because the
+    # session has ended or only waits for a person or a job
     watch = UnicodeAttribute(null=True)
     watch_at = NumberAttribute(null=True)
-    # a wait is being ended: until then it is not given up
+    # the watch is kept at least until this time, because a wait is being ended
     watch_kept_until = NumberAttribute(null=True)
-    outlived = BooleanAttribute(null=True)  # a question in it is watched, also once it has ended
+    outlived = BooleanAttribute(null=True)  # a question in it stays watched after the session ended
     to_watch = SessionsToWatch()
 
 
@@ -214,31 +215,32 @@ class SessionAgent(Record):
     in_degree = IntegerAttribute(null=True)
     state = UnicodeAttribute(null=True)
     notes = Payload(null=True)
-    # engine: the unfinished predecessors (or counter shards of them) as ordinals; `in_degree` is
-    # the number of predecessors
+    # engine: its place in the graph
     ordinal = IntegerAttribute(null=True)
-    # how often the agent was set back; its edges are named by it
+    # how often the agent was reset; part of the ids of its edges
     epoch = IntegerAttribute(null=True)
-    # the epoch in which all that it made ready was sent again, but for those (ordinals) that others
-    # held then
+    # the epoch in which all successors that it made ready were enqueued again, except those
+    # (ordinals) in `held_after`, which workers held at that time
     handed_off = IntegerAttribute(null=True)
     held_after = NumberSetAttribute(null=True)
+    # the ordinals of its unfinished predecessors (or of their counter shards); `in_degree` is the
+    # number of unfinished predecessors
     unfinished = NumberSetAttribute(null=True)
-    # join any or quorum: how many predecessors it still needs
+    # join "any" or "quorum": how many more predecessors must complete
     still_needed = IntegerAttribute(null=True)
     predecessors = Payload(null=True)
-    # [[ordinal, its in_degree, its join, its condition], …]; the last two if not plain
+    # [[ordinal, its in_degree, its join, its condition], …]; the last two only if they are not the
+    # defaults
     successors = Payload(null=True)
-    # on a sink: how many sinks the session has; 0: asked outside a task
+    # on a sink: how many sinks the session has; 0: the agent was added outside the task
     sink_count = IntegerAttribute(null=True)
     counter_shards = IntegerAttribute(null=True)  # on a wide join: how many counter shards it has
-    # an edge that it needs cannot pass
+    # a predecessor that it needs did not complete, or a condition was false: it can never run
     unsatisfied = BooleanAttribute(null=True)
-    upstream_failed = BooleanAttribute(null=True)  # skipped because of a failure, or about to be
+    upstream_failed = BooleanAttribute(null=True)  # it is, or will be, skipped because of a failure
     # the successors (agent uuids) that the action function chose; absent: all
     chosen = Payload(null=True)
-    # engine: what the agent is, what it is asked, on which thread, by which rules; copied when the
-    # session starts
+    # engine: the agent's definition, query, thread and rules; copied when the session starts
     definition = Payload(null=True)
     query = Payload(null=True)
     task_query = Payload(null=True)
@@ -246,44 +248,44 @@ class SessionAgent(Record):
     thread_uuid = UnicodeAttribute(null=True)
     thread = Payload(null=True)
     rules = Payload(null=True)
-    # engine: the lease. `run_uuid` names the current attempt and fences the others
+    # engine: the lease. `run_uuid` is the run of the current attempt; results of others are fenced
     attempt = IntegerAttribute(null=True)
     run_uuid = UnicodeAttribute(null=True)
-    # the uuid that the run of its first attempt was promised, until it begins
+    # the uuid that is reserved for the run of its first attempt, until that begins
     first_run = UnicodeAttribute(null=True)
-    lost_runs = Payload(null=True)  # earlier attempts and their runs, to be recorded by the next
-    set_back = IntegerAttribute(null=True)  # the epoch in which it was set back; absent: never
-    # how long a claim holds; absent: as the settings say
+    lost_runs = Payload(null=True)  # runs of lost attempts, which the next attempt records
+    set_back = IntegerAttribute(null=True)  # the epoch in which it was reset; absent: never
+    # the length of its lease; absent: the settings decide
     lease_seconds = NumberAttribute(null=True)
     lease_until = NumberAttribute(null=True)
     lease_token = UnicodeAttribute(null=True)
-    # engine: when the latest attempt began and ended (epoch seconds); what never began has no end
-    # either
+    # engine: when the latest attempt began and ended (epoch seconds); both absent if none began
     started_at = NumberAttribute(null=True)
     ended_at = NumberAttribute(null=True)
-    # engine: failed attempts, of the agent or of its fallback, and the end of the backoff (epoch
-    # seconds)
+    # engine: the number of failed attempts (of the agent, or of its fallback once that runs), and
+    # the end of the backoff (epoch seconds)
     failures = IntegerAttribute(null=True)
     # engine: how often its answer was not what the schema asks, and what was wrong with the latest
     corrections = IntegerAttribute(null=True)
     correction = Payload(null=True)
     on_fallback = BooleanAttribute(null=True)
     not_before = NumberAttribute(null=True)
-    # engine: why it stands still. `due_at` (epoch seconds) ends the wait for a person or a long job
+    # engine: what it waits for. The wait for a person or a long job ends at `due_at` (epoch
+    # seconds)
     awaits_user = UnicodeAttribute(null=True)
     async_task_uuid = UnicodeAttribute(null=True)
     due_at = NumberAttribute(null=True)
     acting = BooleanAttribute(null=True)  # the agent has answered, its action function runs
-    resumed = IntegerAttribute(null=True)  # how often somebody went on with this attempt
+    resumed = IntegerAttribute(null=True)  # how often a worker has taken this attempt over
     paused = UnicodeAttribute(null=True)
     inbox = UnicodeAttribute(null=True)
     waits_since = UnicodeAttribute(null=True)
     waiting = Inbox()
-    # engine: a map's number of elements once it is expanded; and of which map an element is
+    # engine: on a map: the number of its elements, once it is expanded
     mapped = IntegerAttribute(null=True)
     generation = IntegerAttribute(null=True)  # how often it was expanded
     elements_sent = BooleanAttribute(null=True)  # all elements are written and enqueued
-    map_ordinal = IntegerAttribute(null=True)
+    map_ordinal = IntegerAttribute(null=True)  # on an element: the ordinal of its map
 
     @property
     def session_key(self) -> tuple[str, str]:
@@ -292,8 +294,9 @@ class SessionAgent(Record):
 
 
 class CounterShard(Record):
-    """The unfinished edges that one counter shard of a wide join, or of a session's many sinks,
-    holds: an internal item beside the session agents (`store.transitions.counter_shards`).
+    """One counter shard: a part of the unfinished edges of a wide join, or of a session's sinks.
+
+    It is an internal item in the table of session agents (`store.transitions.counter_shards`).
     """
 
     record_name = "counter shard"
@@ -301,25 +304,25 @@ class CounterShard(Record):
     session_uuid = ParentKey(hash_key=True)
     session_agent_uuid = UnicodeAttribute(range_key=True)
     coordination_uuid = UnicodeAttribute(null=True)
-    # names, with `epoch`, the edge from it to the join, or the sink that it is for the session
+    # with `epoch`, the id of its edge to the join, or of the sink that it stands for in the session
     ordinal = IntegerAttribute(null=True)
     epoch = IntegerAttribute(null=True)
     unfinished = NumberSetAttribute(null=True)
-    in_degree = IntegerAttribute(null=True)  # how many they are
-    width = IntegerAttribute(null=True)  # for how many predecessors it stands
-    unsatisfied = BooleanAttribute(null=True)  # an edge that the join needs cannot pass
-    upstream_failed = BooleanAttribute(null=True)  # because of a failure
-    notes = Payload(null=True)  # which one
+    in_degree = IntegerAttribute(null=True)  # the number of its unfinished edges
+    width = IntegerAttribute(null=True)  # the number of predecessors that it stands for
+    unsatisfied = BooleanAttribute(null=True)  # an edge that the join needs did not pass
+    upstream_failed = BooleanAttribute(null=True)  # it did not pass because of a failure
+    notes = Payload(null=True)  # which edge that is
 
 
 class SessionRun(Record):
-    """One attempt, immutable."""
+    """One attempt of a session agent; never changed."""
 
     class Meta:
         table_name = "session_runs"
 
     record_name = "session run"
-    # by a client
+    # compared for runs that a client writes
     identity = (
         "partition_key",
         "coordination_uuid",
@@ -335,10 +338,10 @@ class SessionRun(Record):
     agent_uuid = UnicodeAttribute(null=True)
     async_task_uuid = UnicodeAttribute(null=True)
     async_task = Payload(null=True)
-    # engine: what the agent of the attempt is concluded from when its worker dies; a blob is the
-    # session agent's own
+    # engine: the result of the attempt, for the case that its worker dies before it updates the
+    # session agent. A blob belongs to the session agent
     agent_output = Payload(null=True)
-    # a failure that may pass, and after how many seconds the other side says
+    # whether the failure may be tried again, and after how many seconds, if the server said so
     retryable = BooleanAttribute(null=True)
     retry_after = NumberAttribute(null=True)
 

@@ -1,5 +1,6 @@
-"""The stored hash keys of child tables: the parent's uuid, its tenant, and where one partition is
-too slow a shard.
+"""The stored hash keys of child tables: tenant, parent's uuid, and a shard for busy parents.
+
+`store.models` declares them; `store.tables` computes the stored values.
 """
 
 import zlib
@@ -7,35 +8,35 @@ from typing import ClassVar
 
 from pynamodb.attributes import UnicodeAttribute
 
-SEPARATOR = " "  # of a tenant from the uuid
+SEPARATOR = " "  # between the tenant and the uuid
 _EARLIER = (
     "The table holds items of an earlier layout: create the tables anew, with another prefix."
 )
 
 
 class ParentKey(UnicodeAttribute):
-    """The uuid of the parent, as the hash key of a child table.
+    """The parent's uuid as the hash key of a child table.
 
-    The stored value begins with the tenant and a space (`acme#eu brief/one-page`), so that tenants
-    never share a partition; here and on the wire it is the bare uuid. A space of the tenant is
-    escaped, and no uuid begins with one: after a second space come internal items (`internal`), and
+    The attribute's value is the bare uuid. The stored value is the tenant, a space and the uuid
+    (`acme#eu brief/one-page`), so that tenants never share a partition. A space in the tenant is
+    escaped. A uuid never begins with a space, so two spaces mark internal items (`internal`) and
     shards (`ShardedParentKey`).
     """
 
     shards: ClassVar[int] = 1
 
     @classmethod
-    def stored(cls, tenant: str, uuid: str, shard: int = 0) -> str:  # there is one
-        """The value that is stored for a parent's uuid."""
+    def stored(cls, tenant: str, uuid: str, shard: int = 0) -> str:
+        """The stored value for a parent's uuid; `shard` is always 0 here."""
         return f"{_escaped(tenant)}{SEPARATOR}{uuid}"
 
     @classmethod
     def shard_of(cls, uuid: str) -> int:
-        """The shard in which the child of this uuid lies."""
+        """The shard of the child with this uuid."""
         return zlib.crc32(uuid.encode()) % cls.shards
 
     def deserialize(self, value: str) -> str:
-        """The bare uuid; raises `ValueError` for an item that a version before 0.1.0 has stored."""
+        """The bare uuid; raises `ValueError` for an item of a version before 0.1.0."""
         _, separator, uuid = value.partition(SEPARATOR)
         if not separator:
             raise ValueError(_EARLIER)
@@ -43,24 +44,21 @@ class ParentKey(UnicodeAttribute):
 
 
 class ShardedParentKey(ParentKey):
-    """The same for children that are so many that one partition does not take their writes:
-    `acme#eu  1 brief`.
+    """A `ParentKey` for parents with more writes of children than one partition takes.
 
-    The shard follows from the child's uuid, so that a child is found by its key; whoever looks for
-    all children of a parent looks in each.
+    A stored value is `acme#eu  1 brief`, where 1 is the shard. The shard is computed from the
+    child's uuid, so a read by key needs one request. A list of all children reads every shard.
     """
 
     shards = 2
 
     @classmethod
     def stored(cls, tenant: str, uuid: str, shard: int = 0) -> str:
-        """The value that is stored for a parent's uuid in one of the shards."""
+        """The stored value for a parent's uuid in a shard."""
         return SEPARATOR.join((_escaped(tenant), "", str(shard), uuid))
 
     def deserialize(self, value: str) -> str:
-        """The bare uuid; raises `ValueError` for an item that was stored before there were
-        shards.
-        """
+        """The bare uuid; raises `ValueError` for an item of a version without shards."""
         _, _, rest = value.partition(SEPARATOR)
         if not rest.startswith(SEPARATOR):
             raise ValueError(_EARLIER)
@@ -72,5 +70,5 @@ def _escaped(tenant: str) -> str:
 
 
 def internal(*parts: object) -> str:
-    """The hash key of items that are not records: no uuid of a client begins with a space."""
+    """The hash key of an internal item; it begins with a space, which no client's uuid does."""
     return SEPARATOR + SEPARATOR.join(map(str, parts))

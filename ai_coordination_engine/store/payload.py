@@ -1,5 +1,7 @@
-"""Values of any size in an item: JSON inline, or a reference to a blob (the claim-check pattern,
-promise P8). They open themselves: an attribute of a record answers the value, wherever it lives.
+"""Attributes that hold JSON values of any size: inline, or as a reference to a blob.
+
+This is the claim-check pattern (promise P8): a large value is stored as a blob. Reading the
+attribute of a record returns the value in both cases.
 """
 
 import hashlib
@@ -19,33 +21,33 @@ _REFERENCE = "@blob:"  # never the start of a JSON text
 
 @dataclass(frozen=True, slots=True)
 class BlobReference:
-    """A value that was moved to a blob under `key`."""
+    """A reference to a value that is stored as the blob `key`."""
 
     key: str
 
 
 class HasPayloads(Protocol):
-    """What a payload, and a reader of many payloads, needs of a record."""
+    """The part of a record that `Payload` and `ReadOnce` use."""
 
     attribute_values: dict[str, Any]
 
     def load_payload(self, name: str) -> Any:
-        """The value of the payload `name`, kept by the record."""
+        """The value of the payload `name`; the record keeps it."""
 
     def read(self, name: str) -> Any:
-        """The value, not kept."""
+        """The value of the payload `name`; it is not kept."""
 
     def stored(self, name: str) -> Any:
-        """The value that is stored inline, or a `BlobReference`."""
+        """The inline value of the payload `name`, or a `BlobReference`."""
 
 
 class Payload(Attribute[Any]):
-    """Any JSON value, stored as its JSON text (digits and keys stay as they are) or as a
-    `BlobReference`.
+    """An attribute with any JSON value, stored as JSON text or as a `BlobReference`.
 
-    Reading the attribute of a record answers the value: what lives in a blob is read at the first
-    access and kept as long as the record. `Record.stored` answers what is stored, `Record.read`
-    reads without keeping, `ReadOnce` reads what many records share. Raises what `Blobs.get` raises.
+    Keys and the digits of numbers stay unchanged. Reading the attribute returns the value: a blob
+    is read at the first access, and its value is kept as long as the record. `Record.stored`
+    returns the stored form, `Record.read` reads without keeping, `ReadOnce` reads blobs that many
+    records share. Raises the errors of `Blobs.get`.
     """
 
     attr_type = STRING
@@ -62,7 +64,7 @@ class Payload(Attribute[Any]):
         return stored if is_inline else instance.load_payload(self.attr_name)
 
     def serialize(self, value: Any) -> str:
-        """JSON text, or the reference."""
+        """The stored text: JSON, or the key of the blob after a prefix."""
         return _REFERENCE + value.key if isinstance(value, BlobReference) else to_json(value)
 
     def deserialize(self, value: str) -> Any:
@@ -73,9 +75,7 @@ class Payload(Attribute[Any]):
 
 
 def to_json(value: Any) -> str:
-    """The compact JSON text of `value`; raises `BadUserInput` for what JSON or UTF-8 cannot
-    express.
-    """
+    """The compact JSON text of `value`; raises `BadUserInput` if JSON or UTF-8 cannot hold it."""
     try:
         text = json_text.encode(value)
         text.encode()
@@ -87,11 +87,10 @@ def to_json(value: Any) -> str:
 
 
 def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: int) -> Any:
-    """`value` itself when its JSON has at most `inline_limit` bytes, else a reference to a blob
-    that now holds it.
+    """Store `value` as a blob if its JSON has more than `inline_limit` bytes.
 
-    The key is made of the content, so that writing again is harmless and a blob never changes;
-    `prefix` is asked for what is large alone.
+    Returns the value itself, or the `BlobReference`. The blob's key is a hash of the content: a
+    blob never changes, and a repeated write is harmless. `prefix` is called only for a large value.
     """
     if value is None or isinstance(value, BlobReference):
         return value
@@ -104,17 +103,17 @@ def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: 
 
 
 def blob_of(prefix: str, data: bytes) -> BlobReference:
-    """The reference to a blob of this content."""
+    """The reference to the blob with this content under `prefix`."""
     return BlobReference(f"{prefix}/{hashlib.sha256(data).hexdigest()}")
 
 
 def check_out(blobs: Blobs, reference: BlobReference) -> Any:
-    """The value behind a reference."""
+    """Read the value behind a reference."""
     return json_text.loads(blobs.get(reference.key).decode())
 
 
 class ReadOnce:
-    """Reads payloads of many records, each blob once; not one of the records keeps a value."""
+    """Reads payloads of many records, each blob once. The records do not keep the values."""
 
     def __init__(self) -> None:
         self._read: dict[BlobReference, Any] = {}

@@ -1,4 +1,7 @@
-"""What every record of the store has: its key, its reservation and tombstone, and its payloads."""
+"""The base class of all stored records: key, reservation, tombstone and payloads.
+
+`store.models` derives the six records from it.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -15,7 +18,7 @@ from ai_coordination_engine.store.payload import BlobReference, Payload, check_o
 
 @cache
 def _key_names(model: "type[Record]") -> tuple[str, str]:
-    """The attributes that hold the hash and the range key of a model."""
+    """The names of the hash key and the range key attribute of a model."""
     attributes = model.get_attributes().items()
     (hash_key,) = (name for name, attribute in attributes if attribute.is_hash_key)
     (range_key,) = (name for name, attribute in attributes if attribute.is_range_key)
@@ -23,15 +26,16 @@ def _key_names(model: "type[Record]") -> tuple[str, str]:
 
 
 class Record(Model):
-    """What every record has. `unconfirmed` (then `confirmed`) is its reservation and `deleting` its
-    tombstone (promise P1); `has_blobs` says that blobs may exist below the record's prefix.
+    """A stored record.
 
-    Payloads open themselves, once the table that the record was read from, or is written to, has
-    bound its blobs. Thread-safe; a value may be read twice where two threads ask for it at once.
+    `unconfirmed` is its reservation, which becomes `confirmed`; `deleting` is its tombstone
+    (promise P1). `has_blobs`: blobs may exist under the record's prefix. Reading a payload
+    attribute loads its value; before the record is read from, or written to, a table, that raises
+    `RuntimeError`. Thread-safe; two threads that read a payload at the same time may both load it.
     """
 
     record_name: ClassVar[str]
-    # what tells it, beside its key, from a record that somebody else wrote
+    # the attributes that differ if another writer wrote the item under this key
     identity: ClassVar[tuple[str, ...]] = ()
 
     partition_key = UnicodeAttribute(null=True)
@@ -42,16 +46,19 @@ class Record(Model):
     confirmed = UnicodeAttribute(null=True)
     deleting = UnicodeAttribute(null=True)
     has_blobs = BooleanAttribute(null=True)
-    # tells the record from others that stood under its key before
+    # unique for each record, also among records that had the same key before
     nonce = UnicodeAttribute(null=True)
-    # not stored: where its payloads live, None before it is stored; and those that were read
+    # not stored: where its payloads live (None before it is stored), and the payloads that were
+    # read
     blobs: Blobs | None = None
     _loaded: Mapping[BlobReference, Any] = MappingProxyType({})
 
     @classmethod
     def from_raw_data(cls, data: Mapping[str, Any], blobs: Blobs | None = None) -> Self:
-        """The record of an item: PynamoDB's own goes twice through all attributes, of which most
-        items have a third.
+        """The record of an item.
+
+        Faster than PynamoDB's own, which goes twice through all attributes; most items have a third
+        of them.
         """
         record, attributes = cls.__new__(cls), cls.get_attributes()
         record.attribute_values = {
@@ -63,7 +70,7 @@ class Record(Model):
         return record
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
-        """The item as it is stored; PynamoDB's own would open the payloads."""
+        """The item as it is stored. PynamoDB's own would load the payloads."""
         attributes = self.get_attributes()
         serialized = {
             name: attributes[name].serialize(value)
@@ -87,7 +94,7 @@ class Record(Model):
         return item
 
     def load_payload(self, name: str) -> Any:
-        """The value of a payload, read from its blob at the first access and kept."""
+        """The value of a payload; a blob is read at the first access, and its value is kept."""
         stored = self.stored(name)
         if not isinstance(stored, BlobReference):
             return stored
@@ -96,8 +103,9 @@ class Record(Model):
         return self._loaded[stored]
 
     def read(self, name: str) -> Any:
-        """The value of a payload, not kept: for many records with large values. Reads its blob each
-        time unless the attribute was accessed before.
+        """The value of a payload, which is not kept; for many records with large values.
+
+        The blob is read on each call, unless the attribute was accessed before.
         """
         stored = self.stored(name)
         if not isinstance(stored, BlobReference):
@@ -107,16 +115,14 @@ class Record(Model):
         return check_out(self._bound(), stored)
 
     def deferred(self, name: str) -> Callable[[], Any]:
-        """What answers a payload when it is called, reading each time; it does not hold the
-        record.
-        """
+        """A function that reads a payload each time it is called; it does not keep the record."""
         stored = self.stored(name)
         if not isinstance(stored, BlobReference):
             return lambda: stored
         return partial(check_out, self._bound(), stored)
 
     def stored(self, name: str) -> Any:
-        """What is stored of a payload: its value, or a `BlobReference`. Nothing is read."""
+        """The stored form of a payload: its value, or a `BlobReference`. No blob is read."""
         return self.attribute_values.get(self.get_attributes()[name].attr_name)
 
     def _bound(self) -> Blobs:
@@ -126,24 +132,25 @@ class Record(Model):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The bare hash and range key."""
+        """The hash and range key without tenant and shard."""
         hash_key, range_key = self.key_names()
         return getattr(self, hash_key), getattr(self, range_key)
 
     @classmethod
     def key_names(cls) -> tuple[str, str]:
-        """The attributes that hold the hash and the range key."""
+        """The names of the hash key and the range key attribute."""
         return _key_names(cls)
 
     def is_same(self, other: "Record") -> bool:
-        """Whether another item under the same key is this record, in whatever state, and not
-        somebody else's.
+        """Whether `other`, an item under the same key, was written for the same purpose.
+
+        Its state may differ. Compares the attributes in `identity`.
         """
         return all(getattr(self, name) == getattr(other, name) for name in self.identity)
 
     @classmethod
     def payload_names(cls) -> list[str]:
-        """The attributes that may live in a blob."""
+        """The names of the attributes whose values may live in blobs."""
         return [
             name
             for name, attribute in cls.get_attributes().items()

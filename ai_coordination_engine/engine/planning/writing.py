@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.records import guards, write_tokens
-from ai_coordination_engine.store.records.begun import tell
+from ai_coordination_engine.store.records.begun import mark_if_confirmed
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.outcome import Applied
@@ -107,7 +107,7 @@ def _is_undecided(session: Session, now: Session) -> bool:
 def _confirmed(session: Session, first: SessionAgent) -> Session:
     """The session as it is stored, once its first agent has confirmed it."""
     stored = Session.from_raw_data(session.serialize(), session.blobs)
-    tell(stored, first)
+    mark_if_confirmed(stored, first)
     return stored
 
 

@@ -1,7 +1,7 @@
-"""Whether a session has begun: its first agent tells, so that the session's own row need not be
-written for it.
+"""Find out from agent 0 whether a session is confirmed and whether it has begun.
 
-The rows of a coordination's sessions lie in one partition, which takes 1,000 writes a second.
+The session's own row is not written when it starts and begins: all sessions of a coordination share
+a partition, which takes 1,000 writes a second. `store.records.reads` and the lists are the callers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,17 +17,20 @@ _AT_ONCE = 100  # rows whose first agents are read in one request
 
 
 def first_key(session: Session) -> Key:
-    """The key of agent 0 as the start has it that wrote the session; an equal start has another."""
+    """The key of agent 0 of the start that wrote the session's row.
+
+    Another start with the same session uuid has a different key.
+    """
     return _agent_key(session, 0, session.nonce)
 
 
 def agent_key_of(session: Session, ordinal: int) -> Key:
     """The key of the session agent `ordinal` in a session.
 
-    Tenant and coordination go into the uuid: clients may choose session uuids, and two sessions of
-    one uuid in two coordinations share the partition of their agents. So does what tells its agents
-    from those of an earlier session of its uuid, or of a start that was given up: agents count only
-    with their session's incarnation.
+    The uuid is computed from three things. Tenant and coordination, because clients may choose
+    session uuids, and two sessions with the same uuid share the partition of their agents. And the
+    session's incarnation, so that agents of an earlier session, or of a start that was given up,
+    are never taken for this session's agents.
     """
     return _agent_key(session, ordinal, session.incarnation or session.nonce)
 
@@ -40,8 +43,9 @@ def _agent_key(session: Session, ordinal: int, incarnation: str | None) -> Key:
 
 
 def is_starting(session: Record) -> TypeGuard[Session]:
-    """Whether it is a session whose row leaves it open that it is confirmed: its agent 0 tells
-    (`store.transitions.starts`).
+    """Whether the record is a session whose row does not say whether it is confirmed.
+
+    Its agent 0 does (`store.transitions.starts`).
     """
     if not isinstance(session, Session):
         return False
@@ -49,17 +53,17 @@ def is_starting(session: Record) -> TypeGuard[Session]:
     return is_reserved and session.plan_hash is not None and session.stored("restart") is None
 
 
-def tell(session: Session, first: SessionAgent | None) -> None:
-    """Say of a session that is starting what its agent 0 says."""
+def mark_if_confirmed(session: Session, first: SessionAgent | None) -> None:
+    """Mark a starting session as confirmed, in memory, if its agent 0 says so."""
     if first is not None and first.unconfirmed is None:
         session.unconfirmed, session.first_agent = None, first
 
 
 class KnownStarts:
-    """What one request has read that shows a start to be confirmed, so that it is read once.
+    """The agents and runs that one request has read, and that show that a start is confirmed.
 
-    The uuid of an agent is made from its session's nonce: an earlier session of the same uuid, or a
-    start that was given up, is never taken for this one.
+    They save reads of agent 0. The uuid of an agent is computed from its session's nonce, so agents
+    of an earlier session with the same uuid, or of a start that was given up, never match.
     """
 
     def __init__(self) -> None:
@@ -67,8 +71,8 @@ class KnownStarts:
         self._begun: dict[str, tuple[int, str]] = {}  # one agent that has begun, by session uuid
         self._ran: set[Key] = set()
 
-    def see(self, record: Any) -> None:
-        """Remember an agent or a run that people see."""
+    def remember(self, record: Any) -> None:
+        """Remember an agent or a run; call it only for visible records."""
         if isinstance(record, SessionRun):
             self._ran.add((record.session_uuid, record.session_agent_uuid))
         elif isinstance(record, SessionAgent) and record.ordinal is not None:
@@ -77,9 +81,10 @@ class KnownStarts:
             elif record.attempt:
                 self._begun[record.session_uuid] = record.ordinal, record.session_agent_uuid
 
-    def tell(self, session: Session, *, with_first: bool) -> bool:
-        """Whether it is known that a session that is starting is confirmed, which it says then;
-        `with_first`: its agent 0 is still as it was seen.
+    def mark_if_confirmed(self, session: Session, *, with_first: bool) -> bool:
+        """Whether the request knows that a starting session is confirmed; then it is marked so.
+
+        `with_first`: the agent 0 that was read may be used for the session's status.
         """
         key = first_key(session)
         first = self._first.get(key)
@@ -92,24 +97,23 @@ class KnownStarts:
 
 
 def may_have_begun(session: Session) -> bool:
-    """Whether the row leaves it open: it says `dispatched` until the session is paused, set back or
-    ended.
+    """Whether the session's row does not say if the session has begun.
+
+    The row says `dispatched` until the session is paused, reset or ended.
     """
     return session.status == "dispatched" and session.plan_hash is not None
 
 
 def status_of(session: Session, first: SessionAgent | None) -> str:
-    """The status of a session that may have begun; `first` is its agent 0 (None: it was
-    deleted).
+    """The status of a session for which `may_have_begun`; `first` is its agent 0, or None if that
+    was deleted.
     """
     has_begun = first is not None and first.attempt
     return "in_progress" if has_begun else str(session.status)
 
 
 def with_statuses(read: Any, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-    """The rows of sessions with the statuses that people see; `read` gets session agents by key,
-    all at once.
-    """
+    """Rows of sessions with their actual status; `read` reads many session agents by key."""
     source = iter(rows)
     while chunk := list(islice(source, _AT_ONCE)):
         open_ones: Sequence[Session] = [

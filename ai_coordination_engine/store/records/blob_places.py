@@ -1,4 +1,4 @@
-"""Where the blobs of a record live."""
+"""The key prefixes of the blobs of each record."""
 
 from hashlib import sha256
 from typing import Any
@@ -11,18 +11,16 @@ _LONGEST_PLACE = 200  # characters: a key of S3 has at most 1,024 bytes ("Naming
 
 
 def blob_prefix(entity: Entity[Any], tenant: str, key: Key, nonce: str | None) -> str:
-    """Where the blobs of a record live, in at most 720 bytes; no record's place lies within
-    another's.
+    """The prefix of the keys of a record's blobs, in at most 720 bytes.
 
-    The nonce tells it from what stood under its key before, which somebody may be about to remove.
+    No record's prefix begins with another record's. The nonce separates the record from earlier
+    ones with the same key, whose blobs may still be about to be removed.
     """
     place = "/".join(map(_place, (tenant, entity.model.Meta.table_name, *key)))
     return f"{place}/" if nonce is None else f"{place}+{nonce}/"
 
 
 def _place(part: str) -> str:
-    """One part of a blob's key: what is long in percent encoding is a hash, which begins like no
-    other part.
-    """
+    """One part of a blob's key: percent-encoded after `=`, or a hash after `~` if that is long."""
     quoted = quote(f"={part}", safe="=")
     return quoted if len(quoted) <= _LONGEST_PLACE else f"~{sha256(part.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, bound to the query that made them."""
+"""Encode and decode the cursors of lists. A cursor is valid only for the query that made it."""
 
 import base64
 import hashlib
@@ -12,19 +12,19 @@ _MAX_PART = 256  # characters of a key's value, four bytes each at most
 
 
 def fingerprint(*parts: Any) -> str:
-    """What tells one query from another: entity, tenant and filters."""
+    """A short hash of a query's parts (entity, tenant, filters); equal queries have equal
+    hashes.
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def encode(query: str, position: Sequence[str]) -> str:
-    """An opaque text for `position` in the query with this fingerprint."""
+    """The cursor for a position in the query with this fingerprint."""
     return base64.urlsafe_b64encode(json.dumps([query, *position]).encode()).decode().rstrip("=")
 
 
 def decode(query: str, cursor: str) -> list[str]:
-    """The position; raises `BadUserInput` for a cursor that is damaged or comes from another
-    query.
-    """
+    """The position in a cursor; raises `BadUserInput` if it is damaged or of another query."""
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, RecursionError) as error:
@@ -37,7 +37,5 @@ def decode(query: str, cursor: str) -> list[str]:
 
 
 def _is_key(part: Any) -> bool:
-    """Whether this can be the value of a key: anything else DynamoDB would refuse, or could not
-    even be sent.
-    """
+    """Whether the value can be part of a key; DynamoDB would refuse any other."""
     return isinstance(part, str) and 0 < len(part) <= _MAX_PART and part.isprintable()

@@ -1,5 +1,6 @@
-"""The six records as declarations: their parent, who guards their delete, and how a list narrows
-down.
+"""Declare the six entities: parent, children that prevent a deletion, filters and order of lists.
+
+The CRUD operations, the lists and the guards work from these declarations.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records import schedule_times, session_status
 
 Read = Callable[[str], Any]
-"""Reads an attribute of a record, from its blob when it lives there."""
+"""(attribute name) → its value, which may be read from a blob."""
 Filter = Callable[[Read, Any], bool]
 _SHOWN = 200  # characters of a uuid in a message
 
@@ -35,7 +36,7 @@ _FILTERS: Mapping[records.Filter, Callable[[Any, Any], bool]] = {
 
 
 def _filters(record: tuple[records.Field, ...]) -> dict[str, Filter]:
-    """What the fields of a record narrow its lists down by; the parent is the list's key."""
+    """The filters of a record's lists by argument; the parent is a key, not a filter."""
     return {
         argument: partial(_passes, each.name, check)
         for argument, each in records.filters(record)
@@ -48,20 +49,20 @@ def _passes(name: str, check: Callable[[Any, Any], bool], read: Read, value: Any
 
 
 def action(check: Callable[[Mapping[str, Any], Any], bool]) -> Filter:
-    """Keeps session agents whose action passes `check`."""
+    """A filter that keeps session agents whose action passes `check`."""
     return lambda read, value: check(read("agent_action") or {}, value)
 
 
 @dataclass(frozen=True)
 class Entity(Generic[M]):
-    """One record: `parent` (None: the tenant itself), `guards` (the children that forbid a delete),
-    `filters` by name.
+    """The declaration of one kind of record.
 
-    `newest_first` is the order of its lists; without it they go in order of creation. Without its
-    hash key a list goes over `index`: its name, its hash attribute (whose value is the tenant) and
-    its range attribute; `by_tenant` is the usual one. An index of `keys_only` names the rows, which
-    are then read in batches. `derived` says what is written beside some values of a record under a
-    key.
+    `parent`: None means the tenant. `filters`: by the name of the list's argument. `newest_first`:
+    the order of its lists; else the oldest come first. `index`: the index for lists without a
+    parent, as (name, hash attribute, range attribute); the value of the hash attribute is the
+    tenant. `by_tenant`: it has the index "by_tenant". `keys_only`: that index has keys only, and
+    the rows are read in batches. `derived`: (tenant, key, values) → the attributes that must be
+    written together with these values.
     """
 
     model: type[M]
@@ -77,18 +78,16 @@ class Entity(Generic[M]):
 
     @property
     def name(self) -> str:
-        """The record's name as people read it."""
+        """The record's name for messages."""
         return self.model.record_name
 
     @property
     def guards(self) -> tuple["Entity[Any]", ...]:
-        """The records that hang below this one."""
+        """The entities below this one; one record of them prevents a deletion."""
         return tuple(entity for entity in ENTITIES if entity.parent is self)
 
     def missing(self, key: tuple[str, str]) -> NotFound:
-        """The error that says: there is no record under `key`, which holds what the caller
-        named.
-        """
+        """The error for a `key`, as named by the caller, under which there is no record."""
         above = f' in the {self.parent.name} "{key[0][:_SHOWN]}"' if self.parent else ""
         return NotFound(f'There is no such {self.name}: "{key[1][:_SHOWN]}"{above}.')
 
@@ -136,9 +135,9 @@ SESSION_AGENT = Entity(
     },
 )
 INBOX = replace(SESSION_AGENT, newest_first=True, index=("inbox", "inbox", "waits_since"))
-"""Session agents that wait for a person, as a list of their own: no record, and nobody's child."""
+"""The inbox: a list of the session agents that wait for a person. Not one of the six entities."""
 COUNTER_SHARDS = Entity(CounterShard, parent=SESSION)
-"""Internal items beside the session agents: no record, and nobody's child."""
+"""Internal items in the table of session agents. Not one of the six entities."""
 SESSION_RUN = Entity(
     SessionRun,
     parent=SESSION,

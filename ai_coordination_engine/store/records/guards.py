@@ -1,5 +1,7 @@
-"""Guarded deletes (promise P1): write a tombstone into the record, look for its children with
-consistent reads, then delete the record or remove the tombstone.
+"""Delete a record only if it has no children (promise P1).
+
+Three steps: write a tombstone into the record, look for children with consistent reads, then delete
+the record or remove the tombstone. The API's delete operations and the sweep are the callers.
 """
 
 from collections.abc import Sequence
@@ -25,19 +27,22 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards, starts
 from ai_coordination_engine.store.transitions.rows import condition as compiled
 
-_LOOK = 25  # children read at once: one decides, and more than so many are not counted
+_LOOK = 25  # children read per request; one prevents the deletion, more are not counted
 
 
 @dataclass(frozen=True)
 class _Look:
-    """The children that prevent a delete: how many, whether these are all, and the reservations of
-    crashed writers among them.
+    """The children of one kind that were found.
+
+    `count`: those that prevent the deletion; `is_all`: whether these are all. `dead`: expired
+    reservations, which are not counted. `starting`: sessions that are counted, but may be expired
+    reservations: their rows do not tell.
     """
 
     count: int
     is_all: bool
     dead: Sequence[Record]
-    starting: Sequence[Session] = ()  # of these the rows do not tell which of the two they are
+    starting: Sequence[Session] = ()
 
 
 def delete(
@@ -49,11 +54,11 @@ def delete(
     condition: Predicate | None = None,
     conflict: str = "",
 ) -> None:
-    """Delete the record when it has no dependents.
+    """Delete the record if it has no children and `condition` holds.
 
-    1 call without guards, else 2 and one for each record that guards. `condition` must hold beside,
-    and `conflict` says what it means when it does not. Raises `NotFound`, `HasDependents` (which
-    counts up to 25 of each), `Conflict`.
+    One call for a record that cannot have children; else two, and one for each kind of children.
+    Raises `NotFound`, `HasDependents` (which counts up to 25 children of each kind), and `Conflict`
+    with the message `conflict` if `condition` does not hold.
     """
     table = repository.table(entity)
     owned = (table.model.partition_key == tenant) & table.model.unconfirmed.does_not_exist()
@@ -71,13 +76,13 @@ def delete(
                 " try again."
             )
             _remove(repository, entity, tenant, key, table.model.deleting == tombstone, conflict)
-        except Conflict:  # a child that has just been written calls the delete off
+        except Conflict:  # a child that has just been written has cancelled the deletion
             looks = _looks(repository, entity, tenant, key)
             if not any(look.count for look in looks):
                 raise
         else:
             return
-    with suppress(Refused):  # somebody has removed it
+    with suppress(Refused):  # the tombstone is gone already
         table.update(
             tenant, key, [table.model.deleting.remove()], table.model.deleting == tombstone
         )
@@ -99,9 +104,9 @@ def _write_tombstone(
         )
     except Refused as refused:
         old = refused.old
-        if old is None or old.deleting != tombstone:  # else the answer to a first try was lost
+        if old is None or old.deleting != tombstone:  # else an earlier try has succeeded
             repository.look_at_starts([old] if old is not None else [], consistent=True)
-            # it has that one, and was never written since
+            # agent 0 confirms the session, whose row was not written since: it has children
             if isinstance(old, Session) and old.first_agent is not None:
                 raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
             _explain(old, entity, tenant, key, f"Somebody else is deleting this {entity.name}.")
@@ -119,7 +124,7 @@ def _remove(
     try:
         old = repository.table(entity).delete(tenant, key, condition)
     except Refused as refused:
-        # the answer to a first try was lost: the record got its tombstone, or was there before
+        # an earlier try has deleted it, but its response was lost
         if refused.old is None and (entity.guards or refused.again):
             return
         _explain(refused.old, entity, tenant, key, conflict)
@@ -128,8 +133,9 @@ def _remove(
 
 
 def remove_blobs(repository: Repository, entity: Entity[M], record: M) -> None:
-    """Delete the blobs of a record that is deleted or about to be. Blobs of other records are never
-    touched, whatever their keys.
+    """Delete the blobs of a record that is deleted, or is about to be.
+
+    Blobs of other records are never deleted.
     """
     if record.has_blobs or (isinstance(record, SessionAgent) and _may_have_stored(record)):
         prefix = blob_prefix(entity, record.partition_key, record.key, record.nonce)
@@ -137,8 +143,10 @@ def remove_blobs(repository: Repository, entity: Entity[M], record: M) -> None:
 
 
 def _may_have_stored(agent: SessionAgent) -> bool:
-    """Whether an agent may have blobs that its record does not show. Outputs and answers are stored
-    before the agent is written, and a crash may come between.
+    """Whether an agent may have blobs that its record does not show.
+
+    The blobs of outputs and answers are written before the agent's item; a worker may crash in
+    between.
     """
     is_first = agent.attempt == 1 and agent.state == "completed"
     is_answered = agent.stored("user_input") is not None or agent.state == "wait_for_user_input"
@@ -152,8 +160,9 @@ def _explain(old: Any, entity: Entity[Any], tenant: str, key: Key, conflict: str
 
 
 def _looks(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -> list[_Look]:
-    """Look for each kind of children. When only reservations of crashed writers are found, they are
-    swept.
+    """Look for children of each kind.
+
+    If only expired reservations are found, they are deleted, and the search is repeated.
     """
     while True:
         looks = _look_at_all(repository, entity, tenant, key)
@@ -169,7 +178,7 @@ def _looks(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -
 
 
 def _look_at_all(repository: Repository, entity: Entity[Any], tenant: str, key: Key) -> list[_Look]:
-    """A look at each kind of children, in all of its shards at the same time."""
+    """Look for children of each kind once, in all shards at the same time."""
     shards = [
         (child, shard) for child in entity.guards for shard in range(repository.table(child).shards)
     ]
@@ -184,7 +193,10 @@ def _look_at_all(repository: Repository, entity: Entity[Any], tenant: str, key: 
 
 
 def _merged(looks: Sequence[_Look]) -> _Look:
-    """What was seen of one kind in all shards; those that are `starting` have been looked at."""
+    """Merge the looks at all shards of one kind.
+
+    Sessions in `starting` were checked before: those that still show a reservation are expired.
+    """
     dead = [record for look in looks for record in look.dead]
     given_up = [each for look in looks for each in look.starting if each.unconfirmed is not None]
     count = sum(each.count for each in looks) - len(given_up)
@@ -195,7 +207,7 @@ def _merged(looks: Sequence[_Look]) -> _Look:
 def _look(
     repository: Repository, child: Entity[Any], tenant: str, parent_key: Key, shard: int
 ) -> _Look:
-    """The children in a shard that prevent the delete, or may, counted up to `_LOOK`."""
+    """Look for children in one shard; count up to `_LOOK` that prevent the deletion, or may."""
     table, now = repository.table(child), repository.clock.now()
     counted, dead, starting, after = 0, list[Record](), list[Session](), None
     while True:
@@ -216,8 +228,9 @@ def _look(
 
 
 def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Session]]:
-    """Which of these records are expired reservations; and for which sessions the first agent must
-    be read to know.
+    """The expired reservations among `records`, and the sessions that may be ones.
+
+    For the latter, agent 0 must be read to know.
     """
     over = [
         each
@@ -230,11 +243,10 @@ def _over(records: Sequence[Any], now: datetime) -> tuple[list[Record], list[Ses
 
 
 def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> bool:
-    """Delete the expired reservation of a writer, after everything below it. Returns whether the
-    record is gone.
+    """Delete an expired reservation and everything below it; return whether it is gone.
 
-    Only this function deletes unconfirmed records. It may die anywhere and be repeated; it deletes
-    in batches.
+    Children are deleted first, in batches. Only this function deletes reserved records of other
+    writers. It may crash at any point and be repeated.
     """
     if record.unconfirmed is None or write_tokens.is_live(
         record.unconfirmed, repository.clock.now()
@@ -243,7 +255,7 @@ def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> 
     table, key, reservation = repository.table(entity), record.key, record.unconfirmed
     if is_starting(record) and not starts.fence(repository, record):
         return False
-    if entity.guards:  # a writer that was only slow must not confirm it while its children go
+    if entity.guards:  # its slow writer must not confirm it while its children are deleted
         reservation = write_tokens.new_token(repository.clock.now())
         unconfirmed, deleting = table.model.unconfirmed, table.model.deleting
         try:
@@ -264,8 +276,9 @@ def swept(repository: Repository, entity: Entity[M], tenant: str, record: M) -> 
 def remove_many(
     repository: Repository, entity: Entity[M], tenant: str, records: Sequence[M]
 ) -> None:
-    """Delete records that are not counted or visible, 25 a request. Items that are found only
-    through them are deleted first.
+    """Delete records without conditions, with their blobs; one request per 25 items.
+
+    The counter shards of session agents are deleted first: only the agents name their keys.
     """
     table = repository.table(entity)
     keys = [each.key for each in records]

@@ -1,5 +1,6 @@
-"""The rows of a list, one after another, from the narrowest partition or index that holds all that
-pass its filters.
+"""Read the rows of a list from the smallest partition or index that holds all of its records.
+
+`store.records.lists` makes pages of them.
 """
 
 import heapq
@@ -25,9 +26,9 @@ from ai_coordination_engine.store.tables import shards
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.table import Table
 
-Row = tuple[Any, list[str]]  # a record, or None for one that does not pass, and its position
-_BEGINNING = {"dispatched", "in_progress"}  # a row does not tell one from the other
-_KEYS = 200  # of an index of keys, read at once
+Row = tuple[Any, list[str]]  # a record and its position; None for a record that was filtered out
+_BEGINNING = {"dispatched", "in_progress"}  # the same stored status (`store.records.begun`)
+_KEYS = 200  # keys that one request to an index reads
 _FIRST = " "  # sorts before every printable range key
 
 
@@ -39,8 +40,11 @@ def read_rows(
     after: list[str],
     want: int | None,
 ) -> Iterator[Row]:
-    """Records with their positions, from `after` on; those that do not pass as None."""
-    # the agents of coordinations by uuid, as far as a filter asks for them
+    """The rows after a position; a record that does not pass the filters is None.
+
+    `after`: empty for the beginning. `want`: the number of records that the caller needs.
+    """
+    # the agents of coordinations, by uuid, that filters have read
     known: dict[str, Any] = {}
     checks = [
         (entity.filters[name], value) for name, value in filters.items() if name in entity.filters
@@ -63,8 +67,9 @@ def _stored(
     after: list[str],
     size: int | None,
 ) -> Iterator[Row]:
-    """The rows from `after` on, whether they pass the filters or not; from the narrowest place that
-    holds all that pass. `size`: how many are wanted, where all pass.
+    """The rows after a position from the best source; not all of them pass the filters.
+
+    `size`: the number of rows that the caller needs; None if there are filters.
     """
     table = repository.table(entity)
     hash_value = hash_value_of(table, entity, tenant, filters)
@@ -96,8 +101,9 @@ def _under_statuses(
     *,
     size: int | None,
 ) -> Iterator[Row]:
-    """The sessions of these statuses: all of their coordination when it has few, else what the
-    index of statuses names.
+    """The sessions with these statuses.
+
+    If their coordination has few sessions, all of those are read; else the index by status.
     """
     table = repository.table(entity)
     is_position_in_partition = len(after) < len(_of_an_index(table))
@@ -118,7 +124,7 @@ def _of_all_parents(
     after: list[str],
     size: int | None,
 ) -> Iterator[Row]:
-    """The tenant's records, whatever their parents: from an index, or else from all sessions."""
+    """The tenant's records of all parents: from an index, or session by session."""
     table = repository.table(entity)
     has_index = entity.by_tenant or entity.index is not None
     if not has_index:
@@ -128,8 +134,10 @@ def _of_all_parents(
 
 
 def _read(repository: Repository, known: dict[str, Any], record: Any, name: str) -> Any:
-    """An attribute for a filter. A session agent that a client made is described by its
-    coordination, read once.
+    """Read an attribute for a filter.
+
+    A session agent that a client created has no definition of its own; its coordination is read,
+    once per list, and kept in `known`.
     """
     value = getattr(record, name)
     if value is not None or name != "definition" or record.coordination_uuid is None:
@@ -165,9 +173,10 @@ def _rest_if_short(
     newest: bool,
     after: list[str],
 ) -> Iterator[Row] | None:
-    """All rows from `after` on when few requests read them; None when there are more.
+    """All rows after a position, if one request per shard reads them; None if there are more.
 
-    An index of the whole tenant may name very many others before those of one parent.
+    For a short list this is cheaper than an index of the whole tenant, which may hold very many
+    rows of other parents.
     """
     above = after[-1] if after else None
     found = shards.rest_if_short(repository, table, tenant, hash_value, above, newest=newest)
@@ -179,17 +188,17 @@ def _rest_if_short(
 def hash_value_of(
     table: Table[Any], entity: Entity[Any], tenant: str, filters: Mapping[str, Any]
 ) -> str | None:
-    """The partition that holds the whole list, if there is one."""
+    """The hash key of the partition that holds the whole list; None if there is none."""
     return tenant if entity is COORDINATION else filters.get(table.hash_key)
 
 
 def index_of(table: Table[Any], entity: Entity[Any]) -> tuple[str, str, str]:
-    """The index that lists a tenant's records: its name, its hash and its range attribute."""
+    """The index of all records of a tenant: its name, hash attribute and range attribute."""
     return entity.index or ("by_tenant", "partition_key", table.range_key)
 
 
 def position_names(table: Table[Any], entity: Entity[Any]) -> list[str]:
-    """What a position in the index is made of, beside the tenant."""
+    """The names of the attributes, beside the tenant, that form a position in the index."""
     return list(dict.fromkeys((table.hash_key, table.range_key, index_of(table, entity)[2])))
 
 
@@ -219,8 +228,9 @@ def _with_rows(
     source: Iterator[Row],
     size: int | None,
 ) -> Iterator[Row]:
-    """The rows that an index names, read in batches (of `size`, where no more are wanted, for the
-    index is read in pages of that); None for one that has gone since.
+    """Read the rows whose keys an index gave, in batches of at most `size`.
+
+    A row that was deleted meanwhile is None.
     """
     while page := list(islice(source, min(size or BATCH_GET_LIMIT, BATCH_GET_LIMIT))):
         keys = [each and each.key for each, _ in page]
@@ -232,7 +242,7 @@ def _with_rows(
 
 
 def _of_an_index(table: Table[Any]) -> list[str]:
-    """What a position in the index of statuses is made of."""
+    """The names of the attributes that form a position in the index by status."""
     return [table.hash_key, table.range_key]
 
 
@@ -244,8 +254,9 @@ def _of_statuses(
     above: str | None,
     after: list[str],
 ) -> Iterator[Row]:
-    """The keys of the sessions that the sparse index has under these statuses, in one order;
-    `above`: their parent.
+    """The keys of the sessions in the index by status, merged in one order.
+
+    `above`: the coordination; None means all of the tenant.
     """
     names = _of_an_index(table)
     position = (
@@ -275,8 +286,9 @@ def _below_sessions(
     filters: Mapping[str, Any],
     after: list[str],
 ) -> Iterator[Row]:
-    """Children of all sessions of a coordination or tenant: no index on the hot path of a step pays
-    for this list.
+    """The children of all sessions of a coordination or tenant, session by session.
+
+    There is no index for this list: it would make each write of a step more expensive.
     """
     session_filters = {
         name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters
@@ -298,7 +310,7 @@ def _below_sessions(
 def _of_task(
     repository: Repository, source: Iterator[Row], tenant: str, task_uuid: str
 ) -> Iterator[Row]:
-    """The rows of one session when it runs this task; none otherwise."""
+    """The rows of one session if it runs this task; else none."""
     for row in source:
         session = repository.get(SESSION, tenant, (row[0].coordination_uuid, row[0].session_uuid))
         if session is not None and session.task_uuid == task_uuid:

@@ -1,5 +1,7 @@
-"""Lists: one Query for a page, in order of creation or the other way round, by page number or by
-cursor.
+"""Read one page of a list of records, by page number or by cursor, with an optional total.
+
+A page is one Query in the simplest case. `list_rows` reads the rows; the API's list queries are the
+caller.
 """
 
 from collections.abc import Mapping
@@ -32,18 +34,18 @@ from ai_coordination_engine.store.tables.table import Table
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
-MAX_READ = 4_000  # rows that one page may cost
-MAX_COUNTED = 20_000  # rows that a total is counted to
+MAX_READ = 4_000  # rows that are read for one page, at most
+MAX_COUNTED = 20_000  # a total is not counted beyond this number of rows
 _GO_ON = "go on with nextCursor, or narrow the filters"
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list; `next_cursor` is None at the end, and a page before it may be short or
-    empty.
+    """One page of a list.
 
-    `total` is None unless it was asked for; `warnings` say when it is only a part, or why the page
-    is short.
+    `next_cursor`: None at the end of the list; until then a page may be short or even empty.
+    `total`: None if it was not requested. `warnings`: the page is short although there may be more
+    records, or the total is only a lower bound.
     """
 
     records: list[Any]
@@ -65,11 +67,12 @@ def read_page(
     cursor: str | None = None,
     with_total: bool = False,
 ) -> Page:
-    """The records of a tenant that pass every filter in `where` (None values are no filters).
+    """One page of a tenant's records that pass all filters in `where`; None values are ignored.
 
-    1 Query for a flat first page; filters and far pages read on until the page is full. Raises
-    `BadUserInput` for a limit outside 1 … 1000, a page number below 1 or beyond 10,000 records, and
-    a cursor of another query; `TooComplex` for a far page of a filtered list.
+    The first page without filters is one Query. With filters, or for a later page number, reading
+    goes on until the page is full. Raises `BadUserInput` for a limit outside 1 … 1000, a page
+    number below 1 or beyond 10,000 records, and the cursor of another query. Raises `TooComplex`
+    for a late page number of a list with filters.
     """
     size, number = _checked(limit, page_number, cursor)
     asked = _Asked(size, number, with_total)
@@ -101,14 +104,14 @@ def read_page(
 
 @dataclass(frozen=True)
 class _Asked:
-    """Which page is asked for."""
+    """The requested page."""
 
     size: int
     number: int
     with_total: bool
 
     def without_records(self, total: int) -> Page:
-        """The page when nothing is on it."""
+        """An empty page."""
         return Page([], self.size, self.number, total if self.with_total else None, None)
 
 
@@ -119,8 +122,9 @@ def _given(where: Mapping[str, Any]) -> dict[str, Any]:
 def _end(
     entity: Entity[Any], asked: _Asked, found: list[Row], skip: int, stopped_at: list[str] | None
 ) -> tuple[list[str] | None, list[str]]:
-    """The position that the next page follows, None at the end of the list; and a warning when this
-    page is short although there may be more.
+    """The position after which the next page starts (None at the end of the list), and warnings.
+
+    There is a warning if this page is short although there may be more records.
     """
     last = skip + asked.size
     if len(found) > last:
@@ -138,8 +142,9 @@ def _end(
 
 
 def _total(source: "_List", asked: _Asked, read: int | None) -> tuple[int | None, list[str]]:
-    """The total, where it is asked for, and a warning when it is only a part; `read`: how many
-    there are, when the whole list was read.
+    """The total (None if not requested), and a warning if it is only a lower bound.
+
+    `read`: the number of records, if the whole list was read; else None.
     """
     if not asked.with_total:
         return None, []
@@ -155,7 +160,7 @@ def _total(source: "_List", asked: _Asked, read: int | None) -> tuple[int | None
 
 @dataclass(frozen=True)
 class _List:
-    """The records of a tenant that pass every filter."""
+    """The records of a tenant that pass all filters."""
 
     repository: Repository
     entity: Entity[Any]
@@ -164,13 +169,14 @@ class _List:
 
     @property
     def has_possible_ids(self) -> bool:
-        """Whether anything can be stored under the ids that the filters name."""
+        """Whether the ids in the filters are valid; nothing is stored under an invalid id."""
         return all(is_id(value) for name, value in self.filters.items() if name.endswith("_uuid"))
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is all that is visible in one partition or index: then it is counted without
-        being read.
+        """Whether the list is everything visible in one partition or index.
+
+        Such a list is counted without transferring its items.
         """
         has_index = self.entity.by_tenant or self.entity.index is not None
         has_partition = self._partition is not None
@@ -178,8 +184,9 @@ class _List:
         return (has_partition or has_index) and not has_other_filters
 
     def take(self, after: list[str], want: int) -> tuple[list[Row], list[str] | None]:
-        """The first `want` rows, and the position to go on from when reading was stopped before the
-        end.
+        """The first `want` records after a position, with their positions.
+
+        Also returns the position at which reading stopped; None at the end of the list.
         """
         found: list[Row] = []
         rows = read_rows(self.repository, self.entity, self.tenant, self.filters, after, want)
@@ -191,7 +198,7 @@ class _List:
         return found, None
 
     def total(self) -> tuple[int, bool]:
-        """How many there are, and whether these are all: a long list is not counted to its end."""
+        """The number of records, and whether it is exact; counting a long list stops early."""
         if self.is_plain:
             with self.repository.counting():
                 return self._counted()
@@ -205,8 +212,10 @@ class _List:
         return found, True
 
     def skip(self, rows: int) -> tuple[int, list[str] | None]:
-        """Of a plain list: so many rows, or how many there are, and the position after them unless
-        that is the end.
+        """Skip rows of a plain list.
+
+        Returns the number of rows that were skipped and the position after them; None instead of
+        the position if the list has no more rows.
         """
         newest = self.entity.newest_first
         if self._partition is not None and self._table.shards > 1:
@@ -219,7 +228,7 @@ class _List:
         return counted, [bare[name] for name in self._position] if key else None
 
     def _counted(self) -> tuple[int, bool]:
-        """How many rows a plain list has, up to `MAX_COUNTED`, and whether these are all."""
+        """The number of rows of a plain list, up to `MAX_COUNTED`, and whether it is exact."""
         many = self._table.shards if self._partition is not None else 1
         most = share(MAX_COUNTED, many)
         found = self.repository.parallel.run(
@@ -247,22 +256,22 @@ class _List:
 
     @property
     def _partition(self) -> str | None:
-        """The hash key of the partition that is the whole list; None when an index is."""
+        """The hash key of the partition that holds the whole list; None if an index is read."""
         return hash_value_of(self._table, self.entity, self.tenant, self.filters)
 
     @property
     def _position(self) -> list[str]:
-        """What a position in the list is made of."""
+        """The names of the attributes that form a position in the list."""
         if self._partition is not None:
             return [self._table.range_key]
         return position_names(self._table, self.entity)
 
     @property
     def _condition(self) -> Condition | None:
-        """What rows that count meet; of an index of keys nothing can be asked."""
+        """The condition for rows that are counted; None for an index that has keys only."""
         model = self._table.model
         confirmed: Condition = model.unconfirmed.does_not_exist()
-        if issubclass(model, Session):  # of a start that is under way the row does not tell
+        if issubclass(model, Session):  # the row of a starting session does not say if it counts
             starting = Session.plan_hash.exists() & Session.restart.does_not_exist()
             confirmed |= starting & Session.deleting.does_not_exist()
         if self._partition is not None:

@@ -1,4 +1,7 @@
-"""Reading records: every access checks the tenant; a record of another tenant does not exist."""
+"""Read records. Each read checks the tenant: a record of another tenant does not exist.
+
+The API, the engine and the lists read through `Reads`; `Repository` adds the writes.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +15,12 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
 from ai_coordination_engine.store.record import M, Record
-from ai_coordination_engine.store.records.begun import KnownStarts, first_key, is_starting, tell
+from ai_coordination_engine.store.records.begun import (
+    KnownStarts,
+    first_key,
+    is_starting,
+    mark_if_confirmed,
+)
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.parallel import Parallel
@@ -20,7 +28,7 @@ from ai_coordination_engine.store.tables.table import Table, get_many_of
 
 T = TypeVar("T")
 AT_ONCE = BATCH_GET_LIMIT
-"""Records that one request reads."""
+"""The number of records that one request to the database reads."""
 
 
 class Reads:
@@ -41,10 +49,10 @@ class Reads:
         self._known: KnownStarts | None = None
 
     def metered(self, meter: Meter) -> Self:
-        """The same records, every read of them charged to a request; reads raise `OverBudget`.
+        """A copy whose reads are charged to the request of `meter`; they raise `OverBudget`.
 
-        What the request reads of a session's agents and runs also tells that its start is
-        confirmed.
+        It remembers agents and runs that the request has read: they show that the start of their
+        session is confirmed, which saves reads.
         """
         other = copy(self)
         other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
@@ -60,7 +68,7 @@ class Reads:
     def get(
         self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = False
     ) -> M | None:
-        """The record under `key`, or None when there is none for this tenant. One GetItem."""
+        """The record under `key`; None if this tenant has none. One GetItem."""
         found = self.table(entity).get(tenant, key, consistent=consistent)
         if found is not None:
             self.look_at_starts([found], consistent=consistent)
@@ -69,7 +77,7 @@ class Reads:
     def get_many(
         self, entity: Entity[M], tenant: str, keys: Sequence[Key], *, consistent: bool = False
     ) -> dict[Key, M]:
-        """The records that exist for this tenant among `keys`. One BatchGetItem per 100 keys."""
+        """The records of this tenant that exist among `keys`. One BatchGetItem per 100 keys."""
         return self.get_many_of(tenant, {entity.model: keys}, consistent=consistent)[entity.model]
 
     def get_many_of(
@@ -79,8 +87,9 @@ class Reads:
         *,
         consistent: bool = False,
     ) -> dict[type[Record], dict[Key, Any]]:
-        """The records that exist for this tenant among the keys of each entity's model. One
-        BatchGetItem per 100 keys, of whatever entities.
+        """The records of this tenant that exist among the keys of each model.
+
+        One BatchGetItem per 100 keys, of any models.
         """
         tables = {self.tables[model]: keys for model, keys in wanted.items()}
         read = get_many_of(tenant, tables, consistent=consistent)
@@ -96,14 +105,15 @@ class Reads:
     def get_stored(
         self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = True
     ) -> M | None:
-        """The record under `key` as it stands there, confirmed or not. One GetItem."""
+        """The record under `key`, even if it is not confirmed. One GetItem."""
         return self.table(entity).get(tenant, key, consistent=consistent)
 
     def children(
         self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = False
     ) -> Iterator[M]:
-        """Every visible record of an entity below a parent, in order of creation. One Query a
-        megabyte.
+        """All visible records of an entity below a parent, in order of creation.
+
+        One Query per megabyte.
         """
         rows = self.stored_children(entity, tenant, parent_key, consistent=consistent)
         return (self.seen(record) for record in rows if visible(record, tenant))
@@ -111,15 +121,17 @@ class Reads:
     def stored_children(
         self, entity: Entity[M], tenant: str, parent_key: Key, *, consistent: bool = True
     ) -> Iterator[M]:
-        """Every record of an entity below a parent as it stands there, confirmed or not, in order
-        of creation. One Query a megabyte.
+        """All records of an entity below a parent, confirmed or not, in order of creation.
+
+        One Query per megabyte.
         """
         rows = self.table(entity).query_all(tenant, parent_key[1], consistent=consistent)
         return (record for record in rows if is_below(record, entity, parent_key))
 
     def is_any_below(self, entity: Entity[Any], tenant: str, parent_uuid: str) -> bool:
-        """Whether there is any record of an entity under the uuid of a parent, whichever parent's,
-        confirmed or not. One Query of one item.
+        """Whether any record of an entity, confirmed or not, is stored under a parent's uuid.
+
+        It may belong to another parent with the same uuid. One Query of one item.
         """
         return bool(self.table(entity).query(tenant, parent_uuid, limit=1, consistent=True)[0])
 
@@ -131,8 +143,10 @@ class Reads:
         after: str | None,
         limit: int | None,
     ) -> tuple[list[M], str | None]:
-        """As `children`, consistent, those of at most `limit` items `after` this uuid; and the uuid
-        to go on from, None at the end. One Query.
+        """One page of `children`, read consistently: those among the `limit` items after a uuid.
+
+        Returns the records and the uuid after which the next page starts (None at the end). One
+        Query.
         """
         table = self.table(entity)
         start = table.after(tenant, parent_key[1], after) if after is not None else None
@@ -143,14 +157,20 @@ class Reads:
         return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
 
     def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
-        """See of sessions, which belong to one tenant, whether their starts are confirmed: then
-        they show no reservation. One BatchGetItem per 100 of which neither their rows tell nor what
-        the request has read; no call where there are none.
+        """Find out which sessions among `records` are confirmed, and remove their reservation.
+
+        The records belong to one tenant; the change is in memory only. A session's row may not say
+        whether its start is confirmed; its agent 0 does (`store.records.begun`). One BatchGetItem
+        per 100 such sessions about which the request knows nothing; no call if there are none.
         """
         starting = [each for each in records if is_starting(each)]
         if (known := self._known) is not None:
             with_first = not consistent
-            starting = [each for each in starting if not known.tell(each, with_first=with_first)]
+            starting = [
+                each
+                for each in starting
+                if not known.mark_if_confirmed(each, with_first=with_first)
+            ]
         if starting:
             agents = self.tables[SessionAgent]
             tenant = starting[0].partition_key
@@ -158,32 +178,32 @@ class Reads:
                 tenant, [first_key(each) for each in starting], consistent=consistent
             )
             for each in starting:
-                tell(each, found.get(first_key(each)))
+                mark_if_confirmed(each, found.get(first_key(each)))
 
     def seen(self, record: T) -> T:
-        """The record, which people see; what a session's agent or run tells of its start is
-        remembered for the request.
+        """Return the record; remember for the request what it says about its session's start.
+
+        Call it only for records that are visible.
         """
         if self._known is not None:
-            self._known.see(record)
+            self._known.remember(record)
         return record
 
     def counting(self) -> AbstractContextManager[None]:
-        """What a count of many records is made in: a request makes one at a time, within its
-        budget.
-        """
+        """The context in which many records are counted (`Meter.counting`)."""
         return self.meter.counting() if self.meter is not None else nullcontext()
 
 
 def visible(record: M | None, tenant: str) -> M | None:
-    """The record when this tenant may see it, else None."""
+    """Return the record if this tenant may see it, else None."""
     if record is None or record.partition_key != tenant or record.unconfirmed is not None:
         return None
     return record
 
 
 def is_below(record: Any, entity: Entity[Any], parent_key: Key) -> bool:
-    """Whether a record in the partition of a parent's uuid is that parent's: two coordinations may
-    share the uuid.
+    """Whether a record in the partition of a parent's uuid belongs to that parent.
+
+    Two coordinations may use the same uuid for different parents, which then share the partition.
     """
     return entity.parent is COORDINATION or record.coordination_uuid == parent_key[0]

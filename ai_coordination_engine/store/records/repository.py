@@ -1,8 +1,8 @@
-"""One generic repository for the six records: every access checks the tenant, every write is
-conditional.
+"""Write records: one repository for all six entities. Each write is conditional.
 
-A record of another tenant does not exist. Oversize attributes are written to blobs; the records
-that are returned load them on access (`store.payload`).
+Each access checks the tenant: a record of another tenant does not exist. Large values are written
+to blobs; the returned records load them on access (`store.payload`). The API's CRUD operations are
+the main caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,7 @@ from ai_coordination_engine.store.transitions.rows import condition as compiled
 from ai_coordination_engine.store.transitions.rows import same
 
 Content = Callable[[Record | None, bool], Mapping[str, Any]]
-"""Makes the attributes to write from the parent (None when it was not asked for) and whether the
-record is new.
-"""
+"""(parent, is_new) → the attributes to write. The parent is None if it was not read."""
 
 
 class Repository(Reads):
@@ -47,11 +45,11 @@ class Repository(Reads):
         condition: Predicate | None = None,
         conflict: str = "",
     ) -> M:
-        """Update the record under `key`, or create it when there is none.
+        """Update the record under `key`, or create it if there is none.
 
-        `parent_key` is None when the caller did not name a parent; without it nothing is created.
-        `condition` must hold for an update; `conflict` is the message when it does not. Raises
-        `NotFound`, `Conflict`, and `Changed` where the condition does not hold.
+        `parent_key`: None if the caller did not name a parent; then no child is created. An update
+        needs `condition` to hold; else it raises `Changed` with the message `conflict`. Also raises
+        `NotFound` and `Conflict`.
         """
         parent = (
             self._parent(entity, tenant, parent_key) if needs_parent and entity.parent else None
@@ -68,7 +66,7 @@ class Repository(Reads):
                 )
             except Refused as refused:
                 old = refused.old
-            if confirmed is not None or not self._now_says_so(old, tenant):
+            if confirmed is not None or not self._is_confirmed_by_agent(old, tenant):
                 break
             confirmed = old
         if place.was_left(old):
@@ -80,10 +78,10 @@ class Repository(Reads):
     def create(
         self, entity: Entity[M], tenant: str, key: Key, content: Content, *, parent_key: Key | None
     ) -> M:
-        """Create the record under `key`: 1 call, or 3 for a child (P1: reserve, read the parent,
-        fill).
+        """Create the record under `key`. One call; for a child three (promise P1).
 
-        Before it is filled the record is invisible, but it prevents the delete of its parent.
+        A child is reserved, its parent is read, then the child is filled. A reserved record is
+        invisible, but it prevents the deletion of its parent.
         """
         if entity.parent is None:
             return self._create_root(entity, tenant, key, content)
@@ -98,7 +96,7 @@ class Repository(Reads):
             actions = self._actions(
                 entity, tenant, key, values, lambda: blob_prefix(entity, tenant, key, nonce)
             )
-        except Exception:  # whatever it was, the reservation must not outlive it
+        except Exception:  # after any error, the reservation must be removed
             self.release(entity, tenant, key, reservation)
             raise
         return self.confirm(entity, tenant, key, reservation, actions)
@@ -106,8 +104,10 @@ class Repository(Reads):
     def create_once(
         self, entity: Entity[M], tenant: str, key: Key, content: Mapping[str, Any], parent_key: Key
     ) -> M:
-        """Create an immutable record. Repeating it with the same content is a success; other
-        content raises `Immutable`.
+        """Create an immutable record.
+
+        If it exists with the same content, that is a success; with other content, raises
+        `Immutable`.
         """
         try:
             return self.create(
@@ -125,7 +125,7 @@ class Repository(Reads):
     # The steps of promise P1
 
     def release(self, entity: Entity[Any], tenant: str, key: Key, reservation: str) -> None:
-        """Delete an unconfirmed record; it may be gone already."""
+        """Delete a record that is still reserved; do nothing if it is gone already."""
         table = self.table(entity)
         try:
             table.delete(tenant, key, table.model.unconfirmed == reservation)
@@ -135,8 +135,9 @@ class Repository(Reads):
     def confirm(
         self, entity: Entity[M], tenant: str, key: Key, reservation: str, actions: Sequence[Action]
     ) -> M:
-        """Make an unconfirmed record visible. Raises `Conflict` when its reservation expired and
-        somebody took it over.
+        """Fill a reserved record and make it visible.
+
+        Raises `Conflict` if the reservation has expired and another writer has taken it over.
         """
         table = self.table(entity)
         try:
@@ -151,7 +152,7 @@ class Repository(Reads):
                 table.model.unconfirmed == reservation,
             )
         except Refused as refused:
-            # the answer to a first try was lost
+            # an earlier try succeeded, but its response was lost
             old: M | None = refused.old
             if old is not None and old.confirmed == reservation:
                 return old
@@ -160,9 +161,9 @@ class Repository(Reads):
             ) from refused
 
     def living_parent(self, entity: Entity[M], tenant: str, key: Key) -> M | None:
-        """The parent of a child that has just been written, or None when the parent is deleted.
+        """The parent of a child that has just been reserved; None if the parent is deleted.
 
-        A delete in progress is cancelled: without its tombstone it cannot complete.
+        A deletion in progress is cancelled: its tombstone is removed, so it cannot complete.
         """
         table = self.table(entity)
         record = self.get(entity, tenant, key, consistent=True)
@@ -186,9 +187,9 @@ class Repository(Reads):
         values: Mapping[str, Any],
         nonce: str | None = None,
     ) -> dict[str, Any]:
-        """`values` with the oversize ones moved to blobs, and `has_blobs` when there are some.
+        """Write large values to blobs; return the attributes to store.
 
-        `nonce` is the record's.
+        They contain `has_blobs` if a blob was written. `nonce`: the record's.
         """
         return self._stored_values(entity, values, lambda: blob_prefix(entity, tenant, key, nonce))
 
@@ -203,7 +204,7 @@ class Repository(Reads):
         condition: Condition,
         confirmed: Session | None,
     ) -> M:
-        """Update a record; a session that is `confirmed` by its agent 0 says so in its row then."""
+        """Update a record. For a session that agent 0 confirms, also remove the reservation."""
         if confirmed is None:
             return table.update(tenant, key, actions, condition)
         stored = table.update(tenant, key, [*actions, Session.unconfirmed.remove()], condition)
@@ -211,8 +212,8 @@ class Repository(Reads):
             stored.first_agent = confirmed.first_agent
         return stored
 
-    def _now_says_so(self, session: Any, tenant: str) -> bool:
-        """Whether a session of this tenant is confirmed whose row does not say so."""
+    def _is_confirmed_by_agent(self, session: Any, tenant: str) -> bool:
+        """Whether agent 0 confirms a session of this tenant whose row shows a reservation."""
         if session is None or not is_starting(session):
             return False
         if session.partition_key != tenant:
@@ -281,7 +282,7 @@ class Repository(Reads):
     def _reserve(
         self, entity: Entity[M], tenant: str, key: Key, parent_key: Key
     ) -> tuple[str, str]:
-        """The reservation and the nonce of the record to be."""
+        """Reserve the key of a new child. Returns its reservation and its nonce."""
         table = self.table(entity)
         reservation, nonce = write_tokens.new_token(self.clock.now()), write_tokens.new_nonce()
         above: dict[str, Any] = {}
@@ -314,7 +315,10 @@ class Repository(Reads):
     def _exists(
         table: Table[Any], tenant: str, condition: Predicate | None, *, still: bool = False
     ) -> Condition:
-        """The condition of an update; `still`: the record was confirmed, and is not given up."""
+        """The condition of an update: the record is visible, and `condition` holds.
+
+        `still`: the record is a session that agent 0 confirms; it must not be deleted meanwhile.
+        """
         visible_now: Condition = table.model.unconfirmed.does_not_exist()
         if still:
             visible_now |= table.model.deleting.does_not_exist()
@@ -333,8 +337,9 @@ class Repository(Reads):
 
 
 class _Place:
-    """Where the large values of an update go: below the record that is updated. The record is read
-    for that unless it is `known`.
+    """The prefix for the large values of an update.
+
+    It depends on the record's nonce, so the record is read first, unless it is `known`.
     """
 
     def __init__(
@@ -344,9 +349,7 @@ class _Place:
         self._record = known
 
     def __call__(self) -> str:
-        """The prefix of their keys. Raises `Refused` when there is no such record yet. One GetItem,
-        once.
-        """
+        """The prefix. Raises `Refused` if the record does not exist. One GetItem, at most once."""
         if self._record is None:
             found = self._records.table(self._entity).get(self._tenant, self._key, consistent=True)
             if found is None or found.unconfirmed is not None:
@@ -355,14 +358,15 @@ class _Place:
         return blob_prefix(self._entity, self._tenant, self._key, self._record.nonce)
 
     def is_the_same(self, condition: Condition) -> Any:
-        """The condition, and that the record is still the one which was read."""
+        """`condition`, and that the record is still the one that was read."""
         if self._record is None:
             return condition
         return condition & same(self._entity.model.nonce, self._record.nonce)
 
     def was_left(self, now: Record | None) -> bool:
-        """Whether the record was deleted meanwhile. It never comes back, so blobs that were put
-        below it are removed.
+        """Whether the record was deleted meanwhile; then its blobs are removed.
+
+        A deleted record never comes back: a new one with the same key has another nonce.
         """
         seen = self._record
         if seen is None or (now is not None and now.nonce == seen.nonce):
@@ -373,7 +377,7 @@ class _Place:
 
 
 class Changed(Conflict):
-    """A record does not meet the condition of a change; `old` is how it stands."""
+    """The record does not meet the condition of an update; `old` is its present state."""
 
     def __init__(self, message: str, old: Any) -> None:
         super().__init__(message)
@@ -381,7 +385,7 @@ class Changed(Conflict):
 
 
 class _Exists(Conflict):
-    """A record to be created exists already; `old` is it."""
+    """The record that was to be created exists already; `old` is that record."""
 
     def __init__(self, old: Any) -> None:
         super().__init__(f"This {old.record_name} exists already.")

@@ -1,7 +1,7 @@
-"""The times of a task schedule as its record has them, and the sparse index of what fires next.
+"""The times of a stored task schedule, and the keys of the sparse index by next firing.
 
-The index has few shards, for the sweep reads each every minute: a schedule is written there once a
-time.
+The index has few shards, because the sweep reads all of them every minute. A schedule is written to
+it once for each time.
 """
 
 import zlib
@@ -15,17 +15,19 @@ from ai_coordination_engine.store.models import TaskSchedule
 
 SHARDS = 2
 NEVER: Mapping[str, None] = {"next_fire_at": None, "fire_at": None, "fire": None}
-"""What is written to a schedule that does not fire."""
+"""The attributes of a schedule that does not fire."""
 
 
 def schedule_key(schedule: TaskSchedule) -> ScheduleKey:
-    """What tells the schedule from all others."""
+    """The unique key of the schedule."""
     return ScheduleKey(schedule.partition_key, schedule.task_uuid, schedule.schedule_uuid)
 
 
 def timetable(schedule: TaskSchedule) -> Timetable:
-    """The times of a stored schedule. Raises `BadUserInput` where its expression or its zone is
-    not one, which versions before took.
+    """The times of a stored schedule.
+
+    Raises `BadUserInput` if its expression or zone is invalid: versions before 0.1.0 stored any
+    text.
     """
     return Timetable.of(
         schedule.schedule or "",
@@ -37,21 +39,21 @@ def timetable(schedule: TaskSchedule) -> Timetable:
 
 
 def counts_from(schedule: TaskSchedule) -> datetime:
-    """When its expression was set: what a rate counts from where there is no `start_at`."""
+    """When the expression was set. A rate counts from it if there is no `start_at`."""
     if schedule.counts_from is None:
         return schedule.created_at
     return nominal_time(schedule.counts_from)
 
 
 def fire_shard(key: ScheduleKey) -> str:
-    """The hash key of the index under which the schedule is found."""
+    """The hash key of the schedule in the index."""
     return f"{zlib.crc32(key.schedule_uuid.encode()) % SHARDS:02d}"
 
 
 def firing_at(
     key: ScheduleKey, nominal: datetime | None, jitter_seconds: int | None
 ) -> Mapping[str, Any]:
-    """What is written to a schedule that fires for this nominal time next; None: no more."""
+    """The attributes of a schedule that fires for this nominal time next; None: never again."""
     if nominal is None:
         return NEVER
     return {
@@ -62,18 +64,19 @@ def firing_at(
 
 
 def nominal_time(seconds: float) -> datetime:
-    """The nominal time of a number that is stored."""
+    """The nominal time from its stored form (epoch seconds)."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def remembered(schedule: TaskSchedule, *session_uuids: str) -> set[str]:
-    """The sessions that a schedule remembers once it has started these: the latest of them."""
+    """The new value of `recent` once the schedule has started these sessions: the latest ones."""
     return {*sorted({*(schedule.recent or ()), *session_uuids})[-MAX_RECENT:]}
 
 
 def derived(tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written beside `values` of a schedule: where the index has it. Who sets when it fires
-    next says its jitter too.
+    """The attributes that must be written together with `values` of a schedule.
+
+    If `values` sets `next_fire_at`, it must also have the schedule's `jitter_seconds`.
     """
     if "next_fire_at" not in values:
         return {}

@@ -1,9 +1,8 @@
-"""The sparse index of sessions by status: listing the few that failed must not read the many that
-completed.
+"""The keys of the sparse index of sessions by status.
 
-Its hash key is the tenant, the status and one of some shards, so that starts and ends of one tenant
-do not meet in one partition. `completed` sessions are not in the index; lists of them are read from
-the sessions.
+With the index, a list of the few failed sessions does not read the many completed ones. Its hash
+key is the tenant, the status and a shard; shards keep the writes of one tenant out of a single
+partition. `completed` sessions are not in the index; lists of them read the sessions themselves.
 """
 
 import zlib
@@ -22,15 +21,16 @@ _SHARDS = 4
 
 
 def status_key(tenant: str, session_uuid: str, status: str | None) -> str | None:
-    """The hash key under which the session is found; None when it is not in the index."""
+    """The hash key of a session in the index; None if the index does not hold this status."""
     if status not in INDEXED:
         return None
     return ParentKey.stored(tenant, f"{status} {zlib.crc32(session_uuid.encode()) % _SHARDS}")
 
 
 def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
-    """The hash keys under which sessions with these statuses are found. Who has begun may be stored
-    as `dispatched`.
+    """The hash keys under which sessions with these statuses are found.
+
+    A session that is `in_progress` may be stored as `dispatched` (`store.records.begun`).
     """
     stored = {*statuses} | ({"dispatched"} if "in_progress" in statuses else set())
     return [
@@ -41,7 +41,7 @@ def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
 
 
 def setting_status(tenant: str, session_uuid: str, status: str) -> list[Action]:
-    """The update that gives a session this status."""
+    """The update actions that set the status of a session, also in the index."""
     key = status_key(tenant, session_uuid, status)
     return [
         Session.status.set(status),
@@ -50,5 +50,5 @@ def setting_status(tenant: str, session_uuid: str, status: str) -> list[Action]:
 
 
 def derived(tenant: str, key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written beside `values` of a session."""
+    """The attributes that must be written together with `values` of a session."""
     return {"by_status": status_key(tenant, key[1], values["status"])} if "status" in values else {}

@@ -1,39 +1,39 @@
-"""Write tokens: the values of reservations (of creates) and tombstones (of deletes), promise P1.
+"""Tokens of writes in progress: reservations of creates and tombstones of deletes (promise P1).
 
-A child's reservation is its `unconfirmed`, a parent's tombstone its `deleting`. A token is
-`<ISO time in UTC>#<random>`: tokens compare in the order of time, and they expire, so that a
-crashed writer blocks nobody for long.
+A reservation is stored in the child's `unconfirmed`, a tombstone in the parent's `deleting`. A
+token is `<ISO time in UTC>#<random>`. Tokens sort by time and expire, so that a crashed writer
+blocks others for a minute at most.
 """
 
 import secrets
 from datetime import datetime, timedelta
 
 TOKEN_LIFETIME = timedelta(seconds=60)
-EXPIRED = "0"  # the token of a writer that has given up
+EXPIRED = "0"  # a token that has always expired, for a writer that gives up
 
 
 def new_token(now: datetime) -> str:
-    """The token of a reservation or a tombstone; no other writer has the same."""
+    """A new, unique token."""
     return f"{_text(now)}#{secrets.token_hex(8)}"
 
 
 def new_nonce() -> str:
-    """A value that tells a record from all others that have, had or will have its key."""
+    """A value that is unique among all records that ever have the same key."""
     return secrets.token_hex(8)
 
 
 def expires_at(now: datetime) -> float:
-    """When a token that is made now expires (epoch seconds)."""
+    """When a token that is created at `now` expires (epoch seconds)."""
     return (now + TOKEN_LIFETIME).timestamp()
 
 
 def oldest_live(now: datetime) -> str:
-    """Tokens below this text have expired."""
+    """The smallest token that has not expired at `now`; smaller ones have."""
     return _text(now - TOKEN_LIFETIME)
 
 
 def is_live(token: str, now: datetime) -> bool:
-    """Whether the writer of the token may still be at work."""
+    """Whether the token has not expired: its writer may still be working."""
     return token >= oldest_live(now)
 
 

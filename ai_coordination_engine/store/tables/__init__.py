@@ -1,1 +1,1 @@
-"""The tables underneath: calls, shards, what they cost."""
+"""Requests to DynamoDB: one table, batches, shards, and the translation of errors."""

@@ -1,4 +1,7 @@
-"""Items in batches: what DynamoDB leaves over of one is asked for again, after a wait."""
+"""Read and write items in batches. Items that DynamoDB leaves unprocessed are retried with backoff.
+
+`store.tables.table` is the caller. Source: BatchGetItem and BatchWriteItem, "Amazon DynamoDB API".
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,9 +22,10 @@ RawItem = Mapping[str, Any]
 def get_items(
     connection: Connection, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
 ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
-    """The items that exist under the keys `wanted`, each with the name of its table: those of each
-    request by table. One request per 100 keys of whatever tables, and one more where some are left
-    over.
+    """Read the items under the keys `wanted`: pairs of a table's name and a key.
+
+    Yields, for each request, the items that exist by the name of their table. One request per 100
+    keys, of any tables, and more if DynamoDB leaves keys unprocessed.
     """
     pending = [*wanted]
     backoff = Backoff(SERVICE)
@@ -42,7 +46,7 @@ def get_items(
 
 
 def write_items(connection: Connection, name: str, requests: Iterable[RawKey]) -> None:
-    """Put and delete items of one table without a condition; returns when all are accepted."""
+    """Put and delete items of one table, without conditions; return when all are done."""
     pending = [*requests]
     backoff = Backoff(SERVICE)
     while pending:

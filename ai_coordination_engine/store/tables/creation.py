@@ -1,4 +1,4 @@
-"""Making the tables, on a machine of one's own; in the cloud the template does it."""
+"""Create the tables for the local server and for tests. In AWS, `template.yaml` does it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ from ai_coordination_engine.store.tables.table import Table
 
 
 def create(table: Table[Any]) -> bool:
-    """Create the table, on demand; False when it exists, which then gets the indexes that it
-    lacks.
+    """Create the table (billed on demand); return whether it is new.
+
+    If the table exists, its missing indexes are added.
     """
     schema = table.model._get_schema()
     request = {
@@ -40,8 +41,9 @@ def create(table: Table[Any]) -> bool:
 def _add_indexes(
     table: Table[Any], definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]
 ) -> None:
-    """Bring a table of an earlier version up to date; one index a request (UpdateTable, "Amazon
-    DynamoDB API").
+    """Add the indexes that the table lacks; one index per request.
+
+    Source: UpdateTable, "Amazon DynamoDB API".
     """
     client: Any = table.client
     described = client.describe_table(TableName=table.name)["Table"].get(
@@ -64,5 +66,5 @@ def _wait(table: Table[Any]) -> None:
 
 
 def _hash_first(key_schema: Sequence[Any]) -> list[Any]:
-    """The order that DynamoDB insists on; PynamoDB has the names in alphabetical order."""
+    """The key schema with the hash key first, as DynamoDB requires. PynamoDB sorts by name."""
     return sorted(key_schema, key=lambda part: part["KeyType"] != "HASH")

@@ -1,4 +1,4 @@
-"""Calls that need not wait for each other, made at the same time."""
+"""Run independent calls to the store and the queue at the same time, in threads."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,18 @@ T = TypeVar("T")
 
 
 class Parallel:
-    """A pool for leaf calls to the store and the queue; what runs in it must not use it again."""
+    """A pool of threads for single requests.
+
+    A call that runs in the pool must not use the pool: with all threads waiting, it would not end.
+    """
 
     def __init__(self, threads: int = 32) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ace-io")
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """The results of `calls` in their order; waits for all of them, then raises the first
-        error.
+        """Run `calls` and return their results in order.
+
+        Waits until all have ended. If some failed, raises the error of the first of them.
         """
         if len(calls) == 1:
             return [calls[0]()]
@@ -27,8 +31,9 @@ class Parallel:
         return [future.result() for future in futures]
 
     def beside(self, works: Sequence[Callable[[], object]], threads: int = 8) -> None:
-        """Do whole works at the same time, each of which may use `run`; all have their turn,
-        whichever raises.
+        """Run larger pieces of work at the same time; each of them may use `run`.
+
+        All of them are run, even if some fail; then the first error is raised.
         """
         with ThreadPoolExecutor(threads, thread_name_prefix="ace-work") as pool:
             futures = [pool.submit(work) for work in works]
@@ -37,6 +42,6 @@ class Parallel:
             raise errors[0]
 
     def pair(self, first: Callable[[], Any], second: Callable[[], Any]) -> tuple[Any, Any]:
-        """The results of two calls of different kinds."""
+        """Run two calls with results of different types."""
         one, two = self.run([first, second])
         return one, two

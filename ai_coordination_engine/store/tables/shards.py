@@ -1,5 +1,6 @@
-"""All children of one parent, in order, from the shards in which they lie; a table without shards
-has one.
+"""Read the children of one parent, in order, from all shards of a table.
+
+A table without shards counts as one shard. The lists (`store.records`) are the callers.
 """
 
 import heapq
@@ -18,7 +19,7 @@ from ai_coordination_engine.store.tables.batches import RawKey
 from ai_coordination_engine.store.tables.table import Table
 
 Page = tuple[list[M], RawKey | None]
-"""Records, and the key to go on from (None at the end)."""
+"""Records, and the key after which the next page starts (None at the end)."""
 
 
 def rows(
@@ -31,13 +32,14 @@ def rows(
     *,
     newest: bool,
 ) -> Iterator[M]:
-    """The rows after a range key, of which `size` are wanted; the first page of each shard is read
-    at the same time.
+    """The rows after a range key, in order; the caller wants `size` of them (None: all).
+
+    The first pages of the shards are read at the same time.
     """
     limit = None if size is None else share(size, table.shards)
     read = partial(table.query, tenant, hash_value, limit=limit, forward=not newest)
 
-    def going_on(shard: int, page: list[M], start: RawKey | None) -> Iterator[M]:
+    def rows_of(shard: int, page: list[M], start: RawKey | None) -> Iterator[M]:
         yield from page
         while start is not None:
             page, start = read(after=start, shard=shard)
@@ -45,7 +47,7 @@ def rows(
             yield from page
 
     pages = _first_pages(repository, table, tenant, hash_value, after, read)
-    parts = [going_on(shard, *page) for shard, page in enumerate(pages)]
+    parts = [rows_of(shard, *page) for shard, page in enumerate(pages)]
     yield from heapq.merge(*parts, key=attrgetter(table.range_key), reverse=newest)
 
 
@@ -58,9 +60,7 @@ def rest_if_short(
     *,
     newest: bool,
 ) -> Iterator[M] | None:
-    """All rows after a range key when one request of each shard reads them; None when there are
-    more.
-    """
+    """All rows after a range key, if one request per shard reads them; None if there are more."""
     read = partial(table.query, tenant, hash_value, forward=not newest)
     pages = _first_pages(repository, table, tenant, hash_value, after, read)
     if any(more is not None for _, more in pages):
@@ -79,10 +79,10 @@ def skip(
     *,
     newest: bool,
 ) -> tuple[int, str | None]:
-    """How many of `count` rows that meet the condition there are, and the range key of the last
-    unless they are fewer.
+    """Skip `count` rows that meet the condition. Only keys are read.
 
-    Reads keys alone.
+    Returns the number of rows that were skipped, and the range key of the last one; None instead of
+    the key if there are fewer rows than `count`.
     """
     keys = partial(
         table.range_keys,
@@ -105,7 +105,7 @@ def _first_pages(
     after: str | None,
     read: Callable[..., Page[M]],
 ) -> list[Page[M]]:
-    """What each shard has after a range key, and where to go on: read at the same time."""
+    """The first page of each shard after a range key; the shards are read at the same time."""
 
     def page(shard: int) -> Page[M]:
         start = table.after(tenant, hash_value, after, shard) if after is not None else None
@@ -117,8 +117,9 @@ def _first_pages(
 
 
 def share(wanted: int, shards: int) -> int:
-    """How many rows to read of each shard: its part, and four standard deviations more, so that a
-    second request is rare.
+    """The number of rows to read from each shard when `wanted` rows are needed in total.
+
+    It is the mean plus four standard deviations, so that a second request is rare.
     """
     if shards == 1:
         return wanted

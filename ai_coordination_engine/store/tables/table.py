@@ -1,9 +1,8 @@
-"""One DynamoDB table: the calls that the store makes, each exactly one request unless it says
-otherwise.
+"""One DynamoDB table. Each method is exactly one request, unless its docstring says otherwise.
 
-PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused
-condition, one connection for six tables) is added here. Errors of the service become errors of ours
-at this boundary.
+PynamoDB serializes and signs. This module adds what its models lack: the old item when a condition
+is refused, and one connection for all tables. Errors of DynamoDB are translated to the project's
+errors here (`store.tables.translation`).
 """
 
 import heapq
@@ -40,9 +39,10 @@ Other = TypeVar("Other", bound=Record)
 
 
 class Refused(Exception):
-    """A condition did not hold; `old` is the item as it stood then, None when there was none.
+    """A condition did not hold.
 
-    `again`: the request was sent more than once, and an earlier try may have been carried out.
+    `old`: the item at that time; None if there was none. `again`: the client has sent the request
+    more than once, so an earlier try may have succeeded.
     """
 
     def __init__(self, old: Any, *, again: bool = False) -> None:
@@ -51,11 +51,12 @@ class Refused(Exception):
 
 
 class Table(Generic[M]):
-    """The table of one model. Thread-safe. Every method raises `Throttled` when DynamoDB refuses
-    for load, and `Unavailable` when it fails or does not answer.
+    """The table of one model. Thread-safe.
 
-    The hash key of a child is stored with its tenant: another tenant's item of the same key is
-    never met here. Records that are read here, or written, open their payloads from `blobs`.
+    The stored hash key of a child contains the tenant, so items of other tenants are never found.
+    Records that are read or written here load their payloads from `blobs`. Each method raises
+    `Throttled` if DynamoDB refuses because of load, and `Unavailable` if it fails or does not
+    answer.
     """
 
     def __init__(
@@ -86,16 +87,15 @@ class Table(Generic[M]):
         )
 
     def holding(self, model: type[Other]) -> "Table[Other]":
-        """The same table for internal items of another model, which lie beside its records under
-        like keys.
-        """
+        """The same table for internal items of another model, which have keys of the same form."""
         other: Table[Any] = copy(self)
         other.model = model
         return other
 
     def metered(self, meter: Meter) -> "Table[M]":
-        """The same table, its reads (those of payloads too) charged to a request; they raise
-        `OverBudget` when that has used too much.
+        """The same table with its reads, also of payloads, charged to the request of `meter`.
+
+        Reads raise `OverBudget` when the request has used more than its budget.
         """
         other = copy(self)
         other.meter = meter
@@ -103,19 +103,19 @@ class Table(Generic[M]):
         return other
 
     def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
-        """A key to go on from in the query of an index, made of bare values by attribute."""
+        """The start key of a query of an index, from bare values by attribute."""
         own = self._stored(tenant, (key[self.hash_key], key[self.range_key]))
         return {name: {"S": own if name == self.hash_key else value} for name, value in key.items()}
 
     def after(self, tenant: str, hash_value: str, range_value: str, shard: int = 0) -> RawKey:
-        """The key to go on from after `range_value`, whether or not that is in this shard."""
+        """The start key of a query after `range_value`, which may be in another shard."""
         return {
             self.hash_key: {"S": self._partition(tenant, hash_value, shard)},
             self.range_key: {"S": range_value},
         }
 
     def bare_key(self, key: RawKey) -> dict[str, str]:
-        """The bare values of a key to go on from."""
+        """The bare values of a start key, by attribute."""
         attribute = self.model.get_attributes()[self.hash_key]
         texts = {name: value["S"] for name, value in key.items() if "S" in value}
         return {**texts, self.hash_key: attribute.deserialize(texts[self.hash_key])}
@@ -138,16 +138,17 @@ class Table(Generic[M]):
     def get_many(
         self, tenant: str, keys: Sequence[Key], *, consistent: bool = False
     ) -> dict[Key, M]:
-        """The items that exist among `keys`; one request per 100 keys, and one more where DynamoDB
-        leaves some over.
+        """The items that exist among `keys`.
+
+        One request per 100 keys, and more if DynamoDB leaves keys unprocessed.
         """
         return get_many_of(tenant, {self: keys}, consistent=consistent)[self]
 
     def put(self, record: M, condition: Condition) -> None:
-        """Write the whole item; raises `Refused`, but not when this very item stands there already.
+        """Write a whole item if `condition` holds; else raise `Refused`.
 
-        The client repeats a write whose answer was lost, and the repeat must not be taken for
-        somebody else's.
+        If an equal item is there already, that is a success: the client repeats a write whose
+        response was lost, and the repeat must not look like another writer's item.
         """
         record.blobs = self.blobs
         attributes = record.serialize()
@@ -164,8 +165,10 @@ class Table(Generic[M]):
                 raise
 
     def put_new(self, record: M) -> None:
-        """Write the whole item unless it stands there, perhaps changed since. Raises `Refused` for
-        somebody else's.
+        """Write a whole item if its key is free.
+
+        If the same record is there already, perhaps changed since, nothing happens. Raises
+        `Refused` for another writer's item.
         """
         try:
             self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
@@ -174,8 +177,9 @@ class Table(Generic[M]):
                 raise
 
     def put_many(self, records: Sequence[Record]) -> None:
-        """Write whole items, of whichever models the table holds, without a condition; at most 25 a
-        request; returns when all are accepted.
+        """Write whole items of any models of this table, without conditions.
+
+        One request per 25 items, and more if DynamoDB leaves some unprocessed.
         """
         for record in records:
             record.blobs = self.blobs
@@ -183,8 +187,9 @@ class Table(Generic[M]):
         write_items(self._connection, self.name, requests)
 
     def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
-        """Delete items without a condition, as `put_many` writes them; those that are gone already
-        are none.
+        """Delete items without conditions; keys without an item are ignored.
+
+        One request per 25 items, and more if DynamoDB leaves some unprocessed.
         """
         raw = (
             self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]})
@@ -194,7 +199,7 @@ class Table(Generic[M]):
         write_items(self._connection, self.name, requests)
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
-        """Change one item and return it as it is now; raises `Refused` with the item as it was."""
+        """Update one item and return its new state; raises `Refused` with its present state."""
         hash_value = self._stored(tenant, key)
         answer = self._write(
             "UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW"
@@ -202,7 +207,7 @@ class Table(Generic[M]):
         return self.record(answer[ATTRIBUTES])
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
-        """Delete one item and return what it was; raises `Refused`."""
+        """Delete one item and return its last state; raises `Refused`."""
         hash_value = self._stored(tenant, key)
         answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
         return self.record(answer[ATTRIBUTES])
@@ -218,7 +223,7 @@ class Table(Generic[M]):
         consistent: bool = False,
         shard: int = 0,
     ) -> tuple[list[M], RawKey | None]:
-        """One page of the items in a shard of `hash_value`, and the key to go on from (None at the
+        """One page of the items in a shard of `hash_value`, and the next start key (None at the
         end).
         """
         return self._page(
@@ -240,8 +245,10 @@ class Table(Generic[M]):
         forward: bool = True,
         shard: int = 0,
     ) -> tuple[int, RawKey | None]:
-        """How many items under `hash_value` meet the condition, up to `most`, and the key to go on
-        from (None at the end). One request a megabyte; nothing but the number comes over the wire.
+        """Count the items under `hash_value` that meet the condition, up to `most`.
+
+        Returns the number and the next start key (None at the end). One request per megabyte of
+        items; the items themselves are not transferred.
         """
         counted = 0
         hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
@@ -297,8 +304,9 @@ class Table(Generic[M]):
         forward: bool = True,
         shard: int = 0,
     ) -> Iterator[str]:
-        """The range keys of the items in a shard that meet the condition; a request a megabyte, or
-        `most` of them.
+        """The range keys of the items in a shard that meet the condition.
+
+        One request per megabyte of items, or per `most` items.
         """
         after: RawKey | None = None
         while True:
@@ -318,8 +326,9 @@ class Table(Generic[M]):
                 return
 
     def query_all(self, tenant: str, hash_value: str, *, consistent: bool = False) -> Iterator[M]:
-        """Every item under `hash_value` in order of the range key; one request a megabyte of each
-        shard.
+        """All items under `hash_value`, in order of the range key.
+
+        One request per megabyte of each shard.
         """
 
         def rows(shard: int) -> Iterator[M]:
@@ -336,11 +345,11 @@ class Table(Generic[M]):
 
     @property
     def client(self) -> Any:
-        """The client of the database, for what is done with whole tables."""
+        """The client of DynamoDB, for operations on whole tables."""
         return self._connection.client
 
     def stored_key(self, item: RawItem) -> Key:
-        """The key of an item as it is stored."""
+        """The stored key of an item."""
         return item[self.hash_key]["S"], item[self.range_key]["S"]
 
     def _stored(self, tenant: str, key: Key) -> str:
@@ -366,7 +375,9 @@ class Table(Generic[M]):
             self.meter.rows(items)
 
     def _countable(self, most: int, at_once: int = 1) -> int:
-        """How many records the next request may count, `at_once` of them at the same time."""
+        """The number of items that the next request may count, if `at_once` requests run at
+        once.
+        """
         return most if self.meter is None else self.meter.countable(most, at_once)
 
     def _charge_counted(self, answer: Mapping[str, Any]) -> None:
@@ -397,7 +408,7 @@ class Table(Generic[M]):
         except ClientError as error:
             if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
                 raise
-            # PynamoDB raises its own error from botocore's, and only the latter carries the item.
+            # PynamoDB raises its own error from botocore's, and only botocore's has the item.
             cause = error.__cause__ or error
             answer = getattr(cause, "response", {})
             item, how = answer.get("Item"), answer.get("ResponseMetadata", {})
@@ -408,8 +419,10 @@ class Table(Generic[M]):
 def get_many_of(
     tenant: str, wanted: Mapping[Table[Any], Sequence[Key]], *, consistent: bool = False
 ) -> dict[Table[Any], dict[Key, Any]]:
-    """The items that exist among the keys of each table, all of one request's meter and of one
-    database; one request per 100 keys, and one more where DynamoDB leaves some over.
+    """The items that exist among the keys of each table.
+
+    All tables must share one connection and one meter. One request per 100 keys, and more if
+    DynamoDB leaves keys unprocessed.
     """
     found: dict[Table[Any], dict[Key, Any]] = {table: {} for table in wanted}
     asked = _by_stored_key(tenant, wanted)
@@ -431,8 +444,9 @@ def get_many_of(
 def _by_stored_key(
     tenant: str, wanted: Mapping[Table[Any], Sequence[Key]]
 ) -> dict[tuple[str, str, str], Table[Any]]:
-    """Which of the tables has asked for an item, by its name and the stored key: one of the
-    database may hold items of several models.
+    """The table for which each item is read, by the table's name and the item's stored key.
+
+    One table of the database may hold items of several models.
     """
     return {
         (table.name, table._stored(tenant, key), key[1]): table

@@ -1,4 +1,4 @@
-"""What DynamoDB says about load, size and itself, as errors of ours."""
+"""Translate errors of DynamoDB (load, failures, item size) to the project's errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,9 @@ SERVICE = "the database"
 
 @contextmanager
 def of_the_database() -> Iterator[None]:
-    """Turns what DynamoDB says about load, size and itself into coded errors; the rest stays what
-    it is.
+    """Raise `Throttled`, `Unavailable` or `BadUserInput` (item too large) for DynamoDB's errors.
+
+    Other errors, such as a refused condition, are raised unchanged.
     """
     try:
         with translated(SERVICE):
