@@ -163,11 +163,11 @@ def _with_edges(
     before = _predecessors(ordinals, waited_for)
     _check_joins(actions, before)
     after = _successors(rows, before)
-    planned: list[PlannedAgent] = []
+    found: list[PlannedAgent] = []
     for ordinal, uuid, query in rows:
         action = actions.get(uuid) or AgentAction()
-        parent = _thread_parent(action, before[uuid], planned)
-        planned.append(
+        parent = _thread_parent(action, before[uuid], found)
+        found.append(
             PlannedAgent(
                 ordinal=ordinal,
                 agent=by_uuid[uuid],
@@ -179,7 +179,7 @@ def _with_edges(
                 thread_root=parent.thread_root if parent else ordinal,
             )
         )
-    return planned
+    return found
 
 
 def _predecessors(
@@ -230,7 +230,7 @@ def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequen
 
 
 def _thread_parent(
-    action: AgentAction, predecessors: Sequence[int], planned: Sequence[PlannedAgent]
+    action: AgentAction, predecessors: Sequence[int], earlier: Sequence[PlannedAgent]
 ) -> PlannedAgent | None:
     """The agent whose thread this agent continues, if both are on the primary path.
 
@@ -238,4 +238,4 @@ def _thread_parent(
     """
     if not action.primary_path:
         return None
-    return next((planned[each] for each in predecessors if planned[each].action.primary_path), None)
+    return next((earlier[each] for each in predecessors if earlier[each].action.primary_path), None)

@@ -19,14 +19,14 @@ def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     What many agents share is read once. Elements of maps are left out: their map stands for them.
     """
     read = ReadOnce()
-    planned = [each for each in agents if _is_planned(each)]
-    if not planned:
+    with_definition = [each for each in agents if _is_planned(each)]
+    if not with_definition:
         return None
     found: dict[str, Any] = {}
     actions: dict[str, Any] = {}
     subtasks: list[dict[str, Any]] = []
     on_failure = "fail_fast"
-    for each in planned:
+    for each in with_definition:
         if each.agent_uuid not in actions:
             rules = read(each, "rules") or {}
             on_failure = rules.get("on_failure") or on_failure

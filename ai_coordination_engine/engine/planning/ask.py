@@ -1,5 +1,7 @@
-"""Asking one agent outside a task: each question gets a session agent of its own, on a thread that
-continues from question to question.
+"""Ask one agent a question, without a task (the query `askOperationHub`).
+
+Each question becomes a session agent of its own. Questions with the same thread uuid continue one
+conversation.
 """
 
 from collections.abc import Sequence
@@ -23,8 +25,10 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class Question:
-    """A question of a user. Without `agent_uuid` the triage agent, or the first agent, is asked. A
-    thread that is too old is not continued.
+    """A question of a user.
+
+    `agent_uuid`: the agent to ask; by default the triage agent, else the first agent.
+    `thread_life_minutes`: an older thread is not continued.
     """
 
     coordination_uuid: str
@@ -40,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """Where the answer will be found: the run and its thread, in the session."""
+    """The uuids under which the answer will be found, and the session agent of the question."""
 
     run_uuid: str
     thread_uuid: str
@@ -52,10 +56,10 @@ class Asked:
 
 
 def ask(app: App, tenant: str, question: Question) -> Asked:
-    """Enqueue the question and return where its answer will appear.
+    """Enqueue a question and return where its answer will appear.
 
-    Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty
-    question.
+    Raises `NotFound` for an unknown coordination, agent or session, and `BadUserInput` for an empty
+    question or a coordination without agents.
     """
     if not question.user_query.strip():
         raise BadUserInput("userQuery is empty; ask something.")
@@ -120,10 +124,10 @@ def _write_agent(
     app: App, tenant: str, question: Question, session: Session, agent: Agent
 ) -> SessionAgent:
     session_key = session.key
-    ordinal = FIRST_QUESTION - 1  # a map may be about to write elements under ordinals of the plan
+    ordinal = FIRST_QUESTION - 1  # lower ordinals belong to the plan and to elements of maps
     for _ in range(_TRIES):
         earlier = [
-            each  # one that is not confirmed has its ordinal too
+            each  # also those that are not confirmed: their ordinals are taken
             for each in app.records.stored_children(SESSION_AGENT, tenant, session_key)
             if each.ordinal is not None
         ]
@@ -131,14 +135,14 @@ def _write_agent(
         record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)
         if not app.agents.reserve(record):
             guards.remove_blobs(app.records, SESSION_AGENT, record)
-            continue  # another question took this ordinal, or a client its uuid
+            continue  # another question has this ordinal, or a client has used the uuid
         key = record.key
         if app.records.living_parent(SESSION, tenant, session_key) is None:
             app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             raise SESSION.missing(session_key)
         confirmed = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
-        confirmed.first_run = record.first_run  # though it may have begun
+        confirmed.first_run = record.first_run  # a worker that has begun has removed it
         return confirmed
     raise Conflict("Too many questions reach this session at once; try again.")
 
@@ -194,8 +198,8 @@ def _thread(
     """The thread that the question continues (None: a new one), and the ordinals of its turns,
     oldest first.
 
-    A name that this session does not know becomes a new thread. A turn without an answer yet is
-    included if it has one when the agent of this question runs.
+    A thread uuid that is unknown in this session begins a new thread. A turn that has no answer yet
+    is included: it may have one when the agent of this question runs.
     """
     known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
     turns = [each for each in known if each.thread_uuid == question.thread_uuid]

@@ -1,8 +1,9 @@
-"""Forking: a new session from a point of another one. Agents that completed before that point are
-copied with their results; the others are as newly planned, perhaps with other input.
+"""Fork a session: start a new session that copies completed agents of another one.
 
-It is written in the order of a start: first the session, which is invisible and records what it
-copies, then its agents. Then it is confirmed, and reconciling does everything else.
+The agents before the point of the fork are copied with their results. The others run again, perhaps
+with other input. The steps are those of a start: the session is written with a reservation and the
+list of agents that it copies; then its agents are written; then it is confirmed. Reconciling does
+the rest. The mutation `forkSession` calls `fork_session`.
 """
 
 from collections import defaultdict
@@ -28,7 +29,7 @@ from ai_coordination_engine.engine.control.reset import (
 from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.engine.planning.session_agents import Filling
-from ai_coordination_engine.engine.planning.writing import Planned, reserve, write_and_confirm
+from ai_coordination_engine.engine.planning.writing import Item, reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
@@ -41,7 +42,7 @@ from ai_coordination_engine.store.transitions.counter_shards import how_many
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
 from ai_coordination_engine.store.transitions.session_writes import watch_shard
 
-_CARRIED = carried(SESSION_FIELDS)
+_COPIED = carried(SESSION_FIELDS)
 _SNAPSHOT = (
     "agent_action",
     "definition",
@@ -57,8 +58,10 @@ _RESULTS = ("agent_output", "user_input", "chosen")
 
 @dataclass(frozen=True)
 class Changes:
-    """What is asked of the fork instead: `subtask_query` of the agent `start` (an ordinal), from
-    which it runs.
+    """The input that differs from the source; None: unchanged.
+
+    `start`: the ordinal of the agent from which everything runs again; `subtask_query` is its new
+    subtask.
     """
 
     start: int | None
@@ -68,7 +71,7 @@ class Changes:
 
     @property
     def may_be_large(self) -> bool:
-        """Whether there is anything that may not fit into an agent's item."""
+        """Whether a changed value may be too large for an item."""
         return any(
             each is not None for each in (self.task_query, self.subtask_query, self.input_files)
         )
@@ -89,12 +92,11 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Start a session that copies what completed in another one, except one agent and its
-    descendants.
+    """Start a session that copies the completed agents of another one.
 
-    Changed input applies to the agents that run. Idempotent with a `new_session_uuid` or an
-    idempotency key. Raises `NotFound`, `BadUserInput`, or `Conflict` when the new session's uuid
-    belongs to another session.
+    With `from_session_agent_uuid`, that agent and its descendants run again. Changed input applies
+    to all agents that run. Idempotent with a `new_session_uuid` or an idempotency key. Raises
+    `NotFound`, `BadUserInput`, and `Conflict` if the new session's uuid belongs to another session.
     """
     source = _source(app, tenant, (coordination_uuid, session_uuid))
     agents = [each for each in agents_of(app, source) if each.sink_count != 0]
@@ -126,10 +128,12 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
 
 
 def _source(app: App, tenant: str, key: Key) -> Session:
-    """The session that is forked, as it stands still. Raises `NotFound` and `Conflict`."""
+    """The session to fork, after a reset in progress is finished. Raises `NotFound` and
+    `Conflict`.
+    """
     source = find(app, tenant, key)
     is_set_back = source.stored("restart") is not None and source.status == "in_transit"
-    if is_set_back:  # first it is set back as a whole
+    if is_set_back:  # first finish the reset
         source = reconcile_session(app, tenant, *key)
     if source.plan_hash is None:
         raise Conflict(
@@ -158,14 +162,14 @@ def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
 
 
 def _open_sinks(sinks: Sequence[SessionAgent]) -> set[int]:
-    """The names of the sinks, or of their counter shards."""
+    """The ordinals of the sinks, or the numbers of their counter shards."""
     count = how_many(sinks[0].sink_count or 0)
     return {each.ordinal % count if count else each.ordinal for each in sinks}
 
 
 @dataclass(frozen=True)
 class Fork:
-    """A session to be, made of the agents of another."""
+    """The new session, made from the agents of the source."""
 
     app: App
     source: Session
@@ -173,18 +177,16 @@ class Fork:
     changes: Changes
 
     def write(self, key: Key, request: ControlRequest, user_id: str | None) -> Session:
-        """Write and confirm the fork, or go on where an earlier try died; the session once it is
-        under way.
-        """
+        """Write, confirm and start the fork, or continue an earlier try; return the session."""
         app, tenant = self.app, self.source.partition_key
         for each in self._fresh_ones(self._kept()):
-            self._changed(each)  # what cannot be asked is refused before anything is written
+            self._changed(each)  # raises for invalid input before anything is written
         session = self._session(key, request, user_id)
         others = app.records.is_any_below(SESSION_AGENT, tenant, key[1])
         session.strays = 0 if others else None
         stored = reserve(app, session, partial(self._check, request))
         if stored.unconfirmed is not None:
-            if stored is not session:  # an equal fork has written it, and may have died
+            if stored is not session:  # an earlier try has written it
                 stored.incarnation = session.nonce
             write_and_confirm(app, stored, self._records(stored))
         return reconcile_session(app, tenant, *key)
@@ -203,7 +205,7 @@ class Fork:
         nonce = write_tokens.new_nonce()
         stored_values = self.app.records.store(SESSION, source.partition_key, key, values, nonce)
         if source.has_blobs or self.changes.may_be_large:
-            stored_values["has_blobs"] = True  # its agents may share some
+            stored_values["has_blobs"] = True  # its agents may share blobs
         return Session(
             *key,
             partition_key=source.partition_key,
@@ -225,9 +227,9 @@ class Fork:
     def _values(
         self, kept: set[int], request: ControlRequest, user_id: str | None
     ) -> dict[str, Any]:
-        """What the fork has of its source, and what is its own."""
+        """The attributes of the new session: copied from the source, or changed."""
         values = {
-            **{name: getattr(self.source, name) for name in _CARRIED},
+            **{name: getattr(self.source, name) for name in _COPIED},
             "user_id": user_id or self.source.user_id,
             "task_query": self._task_query,
             "iteration_count": 0,
@@ -246,7 +248,9 @@ class Fork:
             raise Conflict("This newSessionUuid stands for another session; choose a new one.")
 
     def _kept(self) -> set[int]:
-        """The ordinals of what is taken over: completed, and not after the point of the fork."""
+        """The ordinals of the agents that are copied: completed, and not after the point of the
+        fork.
+        """
         start = self.changes.start
         again = set() if start is None else descendants(self.agents, start)
         kept = {
@@ -258,8 +262,9 @@ class Fork:
 
     @staticmethod
     def _is_kept_element(agent: SessionAgent, kept: dict[int, SessionAgent]) -> bool:
-        """Whether an element belongs to what its map, which is kept too, was made of; True for
-        other agents.
+        """Whether an element belongs to the latest expansion of its map, which is kept too.
+
+        True for agents that are not elements.
         """
         if agent.map_ordinal is None:
             return True
@@ -276,7 +281,7 @@ class Fork:
         return changed if changed is not None else self.source.task_query or ""
 
     def _subtask_queries(self) -> Any:
-        """The subtasks of the source, with the changed one in its place."""
+        """The subtasks of the source, in which the changed one is replaced."""
         subtasks = [dict(each) for each in self.source.subtask_queries or ()]
         if self.changes.subtask_query is None:
             return subtasks or None
@@ -293,7 +298,7 @@ class Fork:
         return subtasks
 
     def _siblings(self, agent: SessionAgent) -> list[int]:
-        """The ordinals of the subtasks of the same agent, in the order of the task."""
+        """The ordinals of all session agents of the same agent, in the order of its subtasks."""
         return [
             each.ordinal
             for each in self.agents
@@ -302,7 +307,7 @@ class Fork:
 
     # Its agents
 
-    def _records(self, session: Session) -> list[Planned]:
+    def _records(self, session: Session) -> list[Item]:
         kept = set(session.restart["kept"])
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
@@ -312,7 +317,7 @@ class Fork:
             )
         fresh = self._fresh_ones(kept)
         copied = [self._copy(session, each, share) for each in taken]
-        records: list[Planned] = [
+        records: list[Item] = [
             *copied,
             *(record for each in fresh for record in self._fresh(session, each, share)),
         ]
@@ -325,7 +330,7 @@ class Fork:
         ]
 
     def _copy(self, session: Session, agent: SessionAgent, share: Sharing) -> SessionAgent:
-        """A completed agent with its results; its attempts stay where they were made."""
+        """A copy of a completed agent with its results. Its runs stay in the source session."""
         key = agent_key(session, agent.ordinal)
         results = {name: agent.read(name) for name in _RESULTS}
         return SessionAgent(
@@ -340,10 +345,10 @@ class Fork:
             map_ordinal=agent.map_ordinal,
         )
 
-    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[Planned]:
+    def _fresh(self, session: Session, agent: SessionAgent, share: Sharing) -> list[Item]:
         """An agent that is to run, and the counter shards of a wide join."""
+        # `share.once` calls its function before it returns, so the loop variables are bound
         key = agent_key(session, agent.ordinal)
-        # called at once
         changed = {
             name: share.once((name, id(each)), lambda: each)  # noqa: B023
             for name, each in self._changed(agent).items()
@@ -368,15 +373,17 @@ class Fork:
 
     @staticmethod
     def _again(agent: SessionAgent, name: str, share: Sharing) -> Any:
-        """A value of the source, read once however many agents hold it, or a new one."""
+        """A value of the source agent; a blob that several agents share is read and written
+        once.
+        """
         stored = agent.stored(name)
         if isinstance(stored, BlobReference):
             return share.once(stored.key, partial(agent.read, name))
         return share(stored)
 
     def _changed(self, agent: SessionAgent) -> dict[str, Any]:
-        """What the agent is given instead; the same objects for all agents that are given the
-        same.
+        """The changed input of an agent. Agents with the same input get the same objects, so that
+        it is stored once.
         """
         changes = self.changes
         values: dict[str, Any] = {}
@@ -391,27 +398,28 @@ class Fork:
         return values
 
     def _asked(self, agent: SessionAgent, text: str) -> Any:
-        """What an agent of the fork is asked; raises `BadUserInput` for what a strict task does not
-        take.
+        """The filled subtask of an agent.
+
+        Raises `BadUserInput`; in a strict task, also for a placeholder without a value.
         """
-        described = self._agents[agent.agent_uuid]
+        definition = self._agents[agent.agent_uuid]
         action = AgentAction.model_validate(agent.agent_action or {})
-        subtask = self._filling(text, described, action)
+        subtask = self._filling(text, definition, action)
         if (agent.rules or {}).get("strict"):
-            refuse_missing([(described.label, subtask)])
+            refuse_missing([(definition.label, subtask)])
         return subtask.text
 
     @cached_property
     def _subtasks(self) -> dict[int, str | None]:
-        """The subtasks of the source as they were written, by the ordinals of their agents."""
+        """The subtasks of the source, not filled, by the ordinals of their agents."""
         own: dict[str, list[str | None]] = defaultdict(list)
         for each in self.source.subtask_queries or ():
             own[each["agent_uuid"]].append(each.get("subtask_query"))
         left = {uuid: iter(texts) for uuid, texts in own.items()}
-        planned = [
+        with_subtasks = [
             each for each in self.agents if each.map_ordinal is None and each.agent_uuid in left
         ]
-        return {each.ordinal: next(left[each.agent_uuid], None) for each in planned}
+        return {each.ordinal: next(left[each.agent_uuid], None) for each in with_subtasks}
 
     @cached_property
     def _present(self) -> set[int]:
@@ -423,12 +431,13 @@ class Fork:
 
     @cached_property
     def _agents(self) -> dict[str, Agent]:
-        planned = [each for each in self.agents if each.map_ordinal is None]
         read = ReadOnce()
-        described = [
-            read(each, "definition") or {"agent_uuid": each.agent_uuid} for each in planned
+        definitions = [
+            read(each, "definition") or {"agent_uuid": each.agent_uuid}
+            for each in self.agents
+            if each.map_ordinal is None
         ]
-        return {each["agent_uuid"]: Agent.model_validate(each) for each in described}
+        return {each["agent_uuid"]: Agent.model_validate(each) for each in definitions}
 
     def _common(self, session: Session, agent: SessionAgent) -> dict[str, Any]:
         threads = {each.session_agent_uuid: each.ordinal for each in self.agents}

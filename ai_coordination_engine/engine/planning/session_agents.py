@@ -1,4 +1,7 @@
-"""From a plan to the session agents that are stored."""
+"""Make the session agents and counter shards of a planned session, ready to be stored.
+
+`planning.start` is the caller; `planning.fork` uses `Filling`.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,11 +28,11 @@ from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.transitions import counter_shards
 
 
-def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
-    """What tells one plan from another."""
+def plan_hash(agents: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
+    """A hash of the plan; equal plans have equal hashes."""
     known: dict[str, str] = {}
     digest = hashlib.sha256((on_failure or "").encode())
-    for each in planned:
+    for each in agents:
         uuid = each.agent.agent_uuid
         if uuid not in known:
             known[uuid] = to_json([each.agent.stored(), each.action.complete()])
@@ -40,10 +43,11 @@ def plan_hash(planned: Sequence[PlannedAgent], on_failure: str | None = None) ->
 
 @dataclass(frozen=True)
 class Plan:
-    """The agents of a session to be, all agents of its coordination by uuid, and the policy for
-    failures.
+    """The plan of a session.
 
-    `placeholders` says whether one without a value is an error (`strict`).
+    `agents`: its session agents, by ordinal. `by_uuid`: all agents of the coordination.
+    `on_failure` and `placeholders`: the task's settings; with `strict`, a placeholder without a
+    value is an error.
     """
 
     agents: Sequence[PlannedAgent]
@@ -52,16 +56,15 @@ class Plan:
     placeholders: str | None = None
 
     def sinks(self) -> list[int]:
-        """The ordinals of the agents nobody waits for."""
+        """The ordinals of the agents without successors."""
         return [each.ordinal for each in self.agents if not each.successors]
 
 
 class Filling:
-    """Fills the subtasks of one start, or one fork: each text of an agent once, all of them within
-    one budget.
+    """Fills the placeholders in the subtasks of one start or fork, within one budget.
 
-    Raises `BadUserInput` when that is used up, or all texts have more than `MAX_WRITTEN` characters
-    together.
+    A text that an agent has several times is filled once. Raises `BadUserInput` when the budget is
+    used up, or all texts together have more than `MAX_WRITTEN` characters.
     """
 
     def __init__(self, query: str, by_uuid: Mapping[str, Agent]) -> None:
@@ -70,7 +73,7 @@ class Filling:
         self._known: dict[tuple[str, str], Subtask] = {}
 
     def __call__(self, text: str, agent: Agent, action: AgentAction) -> Subtask:
-        """What the agent is asked."""
+        """The filled subtask of an agent."""
         name = (agent.agent_uuid, text)
         if name not in self._known:
             filled = fill_subtask(text, agent, action, self._by_uuid, self._keys, self._budget)
@@ -81,35 +84,35 @@ class Filling:
         return self._known[name]
 
 
-def fill_subtasks(planned: Plan, query: str) -> list[Subtask]:
-    """What the agents of a plan are asked, in their order. Raises `BadUserInput`, where the plan is
-    strict also for a placeholder without a value.
+def fill_subtasks(plan: Plan, query: str) -> list[Subtask]:
+    """The filled subtasks of a plan's agents, in the order of the agents.
+
+    Raises `BadUserInput`; if the plan is strict, also for a placeholder without a value.
     """
-    filling = Filling(query, planned.by_uuid)
+    filling = Filling(query, plan.by_uuid)
     subtasks = [
         (
             filling(each.subtask_query, each.agent, each.action)
             if each.subtask_query
             else Subtask(None)
         )
-        for each in planned.agents
+        for each in plan.agents
     ]
-    if planned.placeholders == "strict":
+    if plan.placeholders == "strict":
         refuse_missing(
-            (each.agent.label, subtask)
-            for each, subtask in zip(planned.agents, subtasks, strict=True)
+            (each.agent.label, subtask) for each, subtask in zip(plan.agents, subtasks, strict=True)
         )
     return subtasks
 
 
 def session_agents(
-    app: App, session: Session, planned: Plan, subtasks: Sequence[Subtask]
+    app: App, session: Session, plan: Plan, subtasks: Sequence[Subtask]
 ) -> list[SessionAgent]:
-    """The session agents of a plan. What they share and is large is written to one blob, below the
-    session's prefix.
+    """The session agents of a plan, ready to be stored.
 
-    Marks `session.has_blobs` when there is such a blob. Raises `BadUserInput`, before anything is
-    written, when all of them together are too large.
+    Large values are written to blobs under the session's prefix; a value that several agents share
+    is written once. Sets `session.has_blobs` if there are such blobs. Raises `BadUserInput`, before
+    anything is written, if all agents together are too large.
     """
     share = Sharing(app, session)
     input_files = session.input_files
@@ -122,26 +125,26 @@ def session_agents(
         "task_query": share(session.task_query or None),
         "input_files": share(input_files),
     }
-    sinks = len(planned.sinks())
+    sinks = len(plan.sinks())
     agents = [
         SessionAgent(
             **common,
-            **_values(session, planned, each, share),
+            **_values(session, plan, each, share),
             # called at once
             query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023
             lease_seconds=_lease_seconds(app, each),
             sink_count=None if each.successors else sinks,
         )
-        for each, subtask in zip(planned.agents, subtasks, strict=True)
+        for each, subtask in zip(plan.agents, subtasks, strict=True)
     ]
     share.write()
     return agents
 
 
-def session_counter_shards(session: Session, planned: Plan) -> list[CounterShard]:
-    """The counter shards of the wide joins of a plan, and of its sinks when there are many."""
+def session_counter_shards(session: Session, plan: Plan) -> list[CounterShard]:
+    """The counter shards of a plan: of its wide joins, and of its sinks if there are many."""
     found = []
-    for each in planned.agents:
+    for each in plan.agents:
         if count := counter_shards.how_many(len(each.predecessors), each.action.join):
             key = agent_key(session, each.ordinal)
             found += [
@@ -150,7 +153,7 @@ def session_counter_shards(session: Session, planned: Plan) -> list[CounterShard
                 )
                 for number, edges in counter_shards.spread(each.predecessors, count).items()
             ]
-    sinks = planned.sinks()
+    sinks = plan.sinks()
     if count := counter_shards.how_many(len(sinks)):
         found += [
             counter_shards.counter_shard(counter_shards.sink_key(session, number), session, edges)
@@ -159,9 +162,11 @@ def session_counter_shards(session: Session, planned: Plan) -> list[CounterShard
     return found
 
 
-def open_sinks(planned: Plan) -> list[int]:
-    """What the session counts off until it ends: its sinks, or counter shards of them."""
-    sinks = planned.sinks()
+def open_sinks(plan: Plan) -> list[int]:
+    """The initial value of `Session.open_sinks`: the sinks, or the numbers of their counter
+    shards.
+    """
+    sinks = plan.sinks()
     return (
         list(counter_shards.spread(sinks, count))
         if (count := counter_shards.how_many(len(sinks)))
@@ -169,9 +174,7 @@ def open_sinks(planned: Plan) -> list[int]:
     )
 
 
-def _values(
-    session: Session, planned: Plan, each: PlannedAgent, share: Sharing
-) -> Mapping[str, Any]:
+def _values(session: Session, plan: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
@@ -194,11 +197,9 @@ def _values(
         "still_needed": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
         "successors": share(
-            [_edge(planned, each, ordinal).stored() for ordinal in each.successors] or None
+            [_edge(plan, each, ordinal).stored() for ordinal in each.successors] or None
         ),
-        "rules": share.once(
-            ("rules", each.agent.agent_uuid), lambda: _rules(planned, each) or None
-        ),
+        "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
         "awaits_user": each.action.user_in_the_loop or None,
@@ -211,8 +212,8 @@ def _missing(each: PlannedAgent) -> int | None:
     return each.action.quorum if each.action.join == "quorum" else 1
 
 
-def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
-    after = planned.agents[successor]
+def _edge(plan: Plan, each: PlannedAgent, successor: int) -> Edge:
+    after = plan.agents[successor]
     return Edge(
         successor,
         len(after.predecessors),
@@ -222,17 +223,17 @@ def _edge(planned: Plan, each: PlannedAgent, successor: int) -> Edge:
     )
 
 
-def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
-    """What `engine.graph.rules` reads, each only where it says something."""
+def _rules(plan: Plan, each: PlannedAgent) -> dict[str, Any]:
+    """The rules of an agent, which `engine.graph.rules` reads; empty values are left out."""
     action = each.action
-    after = [planned.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
+    after = [plan.agents[ordinal].agent.agent_uuid for ordinal in each.successors]
     given = {
         "policy": _policy(each),
-        "fallback": planned.by_uuid[action.fallback].stored() if action.fallback else None,
-        "on_failure": planned.on_failure if planned.on_failure != "fail_fast" else None,
+        "fallback": plan.by_uuid[action.fallback].stored() if action.fallback else None,
+        "on_failure": plan.on_failure if plan.on_failure != "fail_fast" else None,
         "map": action.map.stored() if action.map else None,
-        "names": predecessor_names(action, planned.by_uuid) if action.map else None,
-        "strict": planned.placeholders == "strict",
+        "names": predecessor_names(action, plan.by_uuid) if action.map else None,
+        "strict": plan.placeholders == "strict",
         "successor_uuids": (
             list(dict.fromkeys(after)) if action.action_function.function_name else None
         ),
@@ -241,14 +242,17 @@ def _rules(planned: Plan, each: PlannedAgent) -> dict[str, Any]:
 
 
 def _policy(each: PlannedAgent) -> dict[str, Any]:
-    """The agent's policy, and over it what the task says."""
+    """The policy of the agent, overridden by the policy in the task."""
     own, tasks = each.agent.policy, each.action.policy
     policy = {**(own.stored() if own else {}), **(tasks.stored() if tasks else {})}
     return {name: value for name, value in policy.items() if value is not None}
 
 
 def _lease_seconds(app: App, each: PlannedAgent) -> float | None:
-    """How long a claim holds when the agent's policy says so; its fallback may take as long."""
+    """The length of the agent's lease, from its policy; None if the settings decide.
+
+    An agent with a fallback uses the settings: the fallback may need more time.
+    """
     policies = [policy for policy in (each.action.policy, each.agent.policy) if policy]
     own = next((policy.timeout_seconds for policy in policies if policy.timeout_seconds), None)
     if own is None or each.action.fallback:

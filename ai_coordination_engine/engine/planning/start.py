@@ -1,13 +1,18 @@
-"""Starting a session: the task becomes session agents with their edges, and the roots go to the
-queue.
+"""Start a session of a task: plan its agents, write them, and enqueue those without predecessors.
 
-The order is what makes it safe. The session is written unconfirmed, so nobody sees it and its
-coordination stays guarded; then its agents but the first, in batches, and the coordination is read
-again; then the first agent, which confirms the session (`store.transitions.starts`); last the roots
-are enqueued. A start that dies before it confirms leaves an invisible session whose agents nobody
-runs; the sweep fences and removes it. One with a `session_uuid` chosen by the client may be sent
-again: each try writes agents of its own, whose uuids nobody else knows, and the first that confirms
-the session makes them count. Who has not written the session itself confirms in its row.
+The mutation `executeProcedureTaskSession` and task schedules call `execute_procedure`. The order of
+the steps makes a crash harmless:
+
+1. The session is written with a reservation. It is invisible, and its coordination cannot be
+   deleted.
+2. All agents except agent 0 are written in batches, and the coordination is read again.
+3. Agent 0 is written, which confirms the session (`store.transitions.starts`).
+4. The agents without predecessors are enqueued.
+
+If the worker dies before step 3, an invisible session remains whose agents never run. The sweep
+fences and removes it. A start with a `session_uuid` of the client may be repeated: each try writes
+agents with uuids of its own, and the agents of the first try that confirms the session count. A try
+that finds the session's row already written confirms in that row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.graph import plan as plan_agents
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.rules import check_rules
 from ai_coordination_engine.domain.shapes import (
@@ -40,7 +45,7 @@ from ai_coordination_engine.engine.planning.session_agents import (
     session_counter_shards,
 )
 from ai_coordination_engine.engine.planning.writing import (
-    Planned,
+    Item,
     is_same,
     reserve,
     write_and_begin,
@@ -56,7 +61,7 @@ from ai_coordination_engine.store.transitions.session_writes import watch_shard
 
 @dataclass(frozen=True)
 class Start:
-    """What a session is started with."""
+    """The arguments of a start."""
 
     coordination_uuid: str
     task_uuid: str
@@ -69,48 +74,48 @@ class Start:
 def execute_procedure(
     app: App, tenant: str, start: Start, warn: Callable[[str], None] = lambda warning: None
 ) -> Session:
-    """Start a session of a task and return it, dispatched; idempotent when the client chose
-    `session_uuid`.
+    """Start a session of a task and return it with the status `dispatched`.
 
-    `warn` is told what is odd. Raises `NotFound` for a coordination or task that does not exist,
-    `BadUserInput` for a task that cannot run, `Conflict` when the session uuid stands for another
-    session.
+    Idempotent if the client chose `session_uuid`. `warn` is called with each warning. Raises
+    `NotFound` if the coordination or the task does not exist, `BadUserInput` if the task cannot
+    run, and `Conflict` if the session uuid belongs to another session.
     """
     coordination, task, is_used = _read(app, tenant, start)
-    planned = _plan(coordination, task)
+    plan = _plan(coordination, task)
     query = _query(start, task)
-    subtasks = fill_subtasks(planned, query)
+    subtasks = fill_subtasks(plan, query)
     _pass_on_warnings(subtasks, warn)
-    session = _session(app, tenant, start, planned, task.subtask_queries, query)
+    session = _session(app, tenant, start, plan, task.subtask_queries, query)
     session.strays = 0 if is_used else None
-    agents = session_agents(app, session, planned, subtasks)
+    agents = session_agents(app, session, plan, subtasks)
     _store_large(app, session)
     stored = _write_session(app, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
         return _looked_after(app, stored)
-    if stored is not session:  # an equal start has written it, and may have died
+    if stored is not session:  # an earlier try with the same uuid has written it
         stored.incarnation = session.nonce
-        subtasks = fill_subtasks(planned, stored.task_query or "")
-        agents = session_agents(app, stored, planned, subtasks)
+        subtasks = fill_subtasks(plan, stored.task_query or "")
+        agents = session_agents(app, stored, plan, subtasks)
     first, *others = agents
-    beside: list[Planned] = [*session_counter_shards(stored, planned), *others]
+    beside: list[Item] = [*session_counter_shards(stored, plan), *others]
     confirmed = (
         write_and_confirm(app, stored, [first, *beside])
         if stored.incarnation is not None
         else write_and_begin(app, stored, first, beside)
     )
-    if confirmed is None:  # an equal start has fenced it, and goes on or has died
+    if confirmed is None:  # another try has fenced this one, and may be working or dead
         return execute_procedure(
             app, tenant, replace(start, session_uuid=session.session_uuid), warn
         )
-    if confirmed.incarnation != stored.incarnation:  # an equal start was faster
+    if confirmed.incarnation != stored.incarnation:  # another try was faster
         return _looked_after(app, confirmed)
     app.queue.send([wake(each) for each in agents if each.in_degree == 0])
     return confirmed
 
 
 def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool]:
-    """The coordination, the task, and whether there are agents of an earlier session of this uuid.
+    """Read the coordination and the task, and check for agents of an earlier session with this
+    uuid.
 
     Raises `NotFound`.
     """
@@ -121,7 +126,7 @@ def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool
         partial(get, COORDINATION, tenant, coordination_key),
         partial(get, TASK, tenant, task_key),
     ]
-    if start.session_uuid is not None:  # it may have been used before
+    if start.session_uuid is not None:  # the client may have used it before
         reads.append(partial(app.records.is_any_below, SESSION_AGENT, tenant, start.session_uuid))
     coordination, task, *used = app.records.parallel.run(reads)
     if coordination is None:
@@ -132,19 +137,19 @@ def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool
 
 
 def _query(start: Start, task: Task) -> str:
-    """What the start asks, or else the task; empty when neither asks anything."""
+    """The query of the start, else the one of the task, else empty."""
     query = task.initial_task_query if start.task_query is None else start.task_query
     return query or ""
 
 
 def _pass_on_warnings(subtasks: Sequence[Subtask], warn: Callable[[str], None]) -> None:
-    """Each warning once."""
+    """Call `warn` with each different warning once."""
     for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
         warn(warning)
 
 
 def _looked_after(app: App, session: Session) -> Session:
-    """A session that another start has confirmed: that one may have died before the end."""
+    """Finish what a session still owes that another try has confirmed: that try may have died."""
     if session.status not in OPEN_SESSION_STATUSES and session.strays is None:
         return session
     return reconcile_session(
@@ -158,9 +163,12 @@ def _plan(coordination: Coordination, task: Task) -> Plan:
     # the coordination may have changed since the task was written
     _check_agents(agents, subtasks, actions, task)
     check_rules(agents, actions)
-    planned = plan(agents, subtasks, actions)
+    planned_agents = plan_agents(agents, subtasks, actions)
     return Plan(
-        planned, {agent.agent_uuid: agent for agent in agents}, task.on_failure, task.placeholders
+        planned_agents,
+        {agent.agent_uuid: agent for agent in agents},
+        task.on_failure,
+        task.placeholders,
     )
 
 
@@ -170,9 +178,7 @@ def _check_agents(
     actions: Mapping[str, AgentAction],
     task: Task,
 ) -> None:
-    """Raises `BadUserInput` that names the agents of a task which its coordination does not have
-    any more.
-    """
+    """Raise `BadUserInput` if the task names agents that its coordination no longer has."""
     known = {agent.agent_uuid for agent in agents}
     after = [uuid for action in actions.values() for uuid in action.predecessors]
     named = dict.fromkeys([*(each.agent_uuid for each in subtasks), *actions, *after])
@@ -190,10 +196,10 @@ def _check_agents(
 
 
 def _session(
-    app: App, tenant: str, start: Start, planned: Plan, subtask_queries: Any, query: str
+    app: App, tenant: str, start: Start, plan: Plan, subtask_queries: Any, query: str
 ) -> Session:
-    """The session to be: nobody sees it until it is confirmed, so its status is what it will
-    be then.
+    """The session record to write. It is invisible until it is confirmed, so it has its later
+    status from the start.
     """
     now = app.clock.now()
     key = (start.coordination_uuid, start.session_uuid or new_uuid(now))
@@ -214,10 +220,10 @@ def _session(
         updated_at=now,
         unconfirmed=write_tokens.new_token(now),
         nonce=write_tokens.new_nonce(),
-        open_sinks=open_sinks(planned),
-        open_sink_count=len(planned.sinks()),
-        early=any(each.action.join in COUNTED for each in planned.agents) or None,
-        plan_hash=plan_hash(planned.agents, planned.on_failure),
+        open_sinks=open_sinks(plan),
+        open_sink_count=len(plan.sinks()),
+        early=any(each.action.join in COUNTED for each in plan.agents) or None,
+        plan_hash=plan_hash(plan.agents, plan.on_failure),
         by_status=status_key(tenant, key[1], values["status"]),
         watch=watch_shard(tenant, key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,
@@ -226,7 +232,7 @@ def _session(
 
 
 def _store_large(app: App, session: Session) -> None:
-    """Move what is large of the session to blobs, once it is certain that it can be started."""
+    """Move large values of the session to blobs. Called once it is certain that it can start."""
     values = {name: session.stored(name) for name in Session.payload_names()}
     key = session.key
     for name, value in app.records.store(
@@ -236,10 +242,10 @@ def _store_large(app: App, session: Session) -> None:
 
 
 def _write_session(app: App, session: Session, *, asked: bool) -> Session:
-    """The session as it is stored now: this one, or the one that an earlier, equal start has
-    written.
+    """Write the session, or find the one that an earlier try with the same uuid has written.
 
-    The query counts when it was `asked` with the start; the task's own may have changed since.
+    `asked`: the start has its own query, so both queries must be equal. The task's query is not
+    compared: it may have changed between the tries.
     """
 
     def check(old: Session) -> None:

@@ -1,5 +1,6 @@
-"""Writing a session that is started or forked: its reservation, its agents, and what confirms it or
-takes it back.
+"""Write a new session and its agents, then confirm it, or take it back.
+
+`planning.start` and `planning.fork` are the callers.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,31 +16,30 @@ from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from ai_coordination_engine.store.transitions import starts
 from ai_coordination_engine.store.transitions.outcome import Applied
 
-Planned = SessionAgent | CounterShard
+Item = SessionAgent | CounterShard
+"""An item of a session that is being started."""
 
 
 def reserve(app: App, session: Session, check: Callable[[Session], None]) -> Session:
-    """Write an unconfirmed session; or the one that stands there, which passes `check`, and which
-    this start joins.
+    """Write a session with a reservation. If its key is taken, join the session that is there.
 
-    What stands there and was given up is removed first; what this start has put into blobs in vain,
-    too. Raises what `check` raises, `NotFound` and `Conflict`.
+    `check` is called with the session that is there, and raises an error if that is a different
+    one. An expired reservation under the key is removed first. If this start's session is not
+    written, its blobs are removed. Raises the errors of `check`, `NotFound` and `Conflict`.
     """
     try:
         stored = _reserved(app, session, check)
     except (Conflict, NotFound):
         if session.has_blobs:
             now = app.records.get_stored(SESSION, session.partition_key, session.key)
-            _remove_in_vain(app, session, now)
+            _remove_unused_blobs(app, session, now)
         raise
-    _remove_in_vain(app, session, stored)
+    _remove_unused_blobs(app, session, stored)
     return stored
 
 
-def _remove_in_vain(app: App, session: Session, stored: Session | None) -> None:
-    """Remove what a start has put into blobs, unless its session is what stands there, whoever
-    joined it since.
-    """
+def _remove_unused_blobs(app: App, session: Session, stored: Session | None) -> None:
+    """Remove the blobs of a start, unless `stored` is the session that this start has written."""
     if stored is None or stored.nonce != session.nonce:
         guards.remove_blobs(app.records, SESSION, session)
 
@@ -58,19 +58,21 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
                 raise Conflict("The session is being deleted; choose a new sessionUuid.")
             continue
         if old.nonce == session.nonce:
-            return session  # the client repeated the write, whose answer was lost
+            return session  # the write was repeated because its response was lost
         app.records.look_at_starts([old], consistent=True)
         check(old)
         if old.unconfirmed is None:
             return old
         joined = app.sessions.join(old, write_tokens.new_token(app.clock.now()))
         if isinstance(joined, Applied):
-            return joined.record  # else it has changed: look again
+            return joined.record  # else the session has changed: read it again
 
 
 def _is_going(app: App, old: Session) -> bool:
-    """Whether a session is being deleted; a delete that died does not go on, but what was given up
-    is for the sweep.
+    """Whether a session is being deleted.
+
+    The tombstone of a crashed deletion expires. On a reserved session it counts for ever: the start
+    was given up.
     """
     return old.deleting is not None and (
         old.unconfirmed is not None or write_tokens.is_live(old.deleting, app.clock.now())
@@ -78,21 +80,19 @@ def _is_going(app: App, old: Session) -> bool:
 
 
 def write_and_begin(
-    app: App, session: Session, first: SessionAgent, others: Sequence[Planned]
+    app: App, session: Session, first: SessionAgent, others: Sequence[Item]
 ) -> Session | None:
-    """Write the agents and counter shards of a session that this start has written, the first agent
-    last: that confirms it.
+    """Write the agents and counter shards, then agent 0, which confirms the session.
 
-    Answers like `write_and_confirm`; None: the start was fenced, and it is not decided which one
-    confirms.
+    The session's row must come from this start. Returns and raises like `write_and_confirm`. None:
+    another try has fenced this start, and neither has confirmed the session yet.
     """
     if not _written(app, session, others):
         _undo(app, session, None, is_gone=True)
     if starts.confirm(app.records, first) and not starts.may_be_taken_back(app.records, session):
         return _undo(app, session, _confirmed(session, first))
-    now = app.records.get_stored(
-        SESSION, session.partition_key, session.key
-    )  # somebody may have taken the start back
+    # another process may have taken the start back
+    now = app.records.get_stored(SESSION, session.partition_key, session.key)
     app.records.look_at_starts([now] if now is not None else [], consistent=True)
     if now is not None and _is_undecided(session, now):
         return None
@@ -100,24 +100,24 @@ def write_and_begin(
 
 
 def _is_undecided(session: Session, now: Session) -> bool:
-    """Whether the start stands there as it was, neither confirmed nor given up."""
+    """Whether the session of this start is neither confirmed nor given up."""
     return now.nonce == session.nonce and now.unconfirmed is not None and now.deleting is None
 
 
 def _confirmed(session: Session, first: SessionAgent) -> Session:
-    """The session as it is stored, once its first agent has confirmed it."""
+    """The stored session after its agent 0 has confirmed it."""
     stored = Session.from_raw_data(session.serialize(), session.blobs)
     mark_if_confirmed(stored, first)
     return stored
 
 
-def write_and_confirm(app: App, session: Session, planned: Sequence[Planned]) -> Session:
-    """Write agents and counter shards, read the coordination again and make the session visible;
-    the session as it is then.
+def write_and_confirm(app: App, session: Session, items: Sequence[Item]) -> Session:
+    """Write the agents and counter shards, read the coordination again, and confirm the session.
 
-    The start is taken back when the coordination is gone, or an equal start was faster.
+    Returns the session as it is then. The start is taken back if the coordination is gone (raises
+    `NotFound`), if it took too long (raises `Conflict`), or if another try was faster.
     """
-    is_there = _written(app, session, planned)
+    is_there = _written(app, session, items)
     return _undo(
         app,
         session,
@@ -126,24 +126,26 @@ def write_and_confirm(app: App, session: Session, planned: Sequence[Planned]) ->
     )
 
 
-def _written(app: App, session: Session, planned: Sequence[Planned]) -> bool:
-    """Write agents and counter shards, and see whether the coordination is there: read once the
-    session is written.
+def _written(app: App, session: Session, items: Sequence[Item]) -> bool:
+    """Write the agents and counter shards; return whether the coordination still exists.
 
-    Nobody else knows the uuids of the agents, so they are written without a condition; and nobody
-    runs them before the session is confirmed.
+    The session's row is written before, so the coordination is read after it (promise P1). The
+    agents are written without conditions: no other process knows their uuids, and none runs them
+    before the session is confirmed.
     """
     tenant = session.partition_key
     parent = partial(
         app.records.living_parent, COORDINATION, tenant, (tenant, session.coordination_uuid)
     )
-    calls: list[Callable[[], object]] = [parent, *app.agents.writes(planned)]
+    calls: list[Callable[[], object]] = [parent, *app.agents.writes(items)]
     return app.records.parallel.run(calls)[0] is not None
 
 
 def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = False) -> Session:
-    """Take a start back unless the session is confirmed `now` with its agents; remove what does not
-    count.
+    """Take a start back, unless the session `now` is confirmed with the agents of this start.
+
+    Agents that do not count are removed. Returns the confirmed session; raises `NotFound` if the
+    coordination is gone (`is_gone`), and `Conflict` if the session is not confirmed.
     """
     confirmed = now if now is not None and _is_confirmed(session, now) else None
     counts = confirmed is not None and confirmed.incarnation == session.incarnation
@@ -159,10 +161,10 @@ def _undo(app: App, session: Session, now: Session | None, *, is_gone: bool = Fa
 
 
 def _is_confirmed(session: Session, now: Session) -> bool:
-    """Whether the session is visible now, by this start or by an equal one."""
+    """Whether this try or another one has confirmed the session."""
     return now.nonce == session.nonce and now.unconfirmed is None
 
 
 def is_same(old: Session, new: Session, name: str) -> bool:
-    """Whether two sessions have the same value of this attribute, wherever it lives."""
+    """Whether two sessions have equal values of an attribute, inline or in a blob."""
     return bool(old.stored(name) == new.stored(name) or getattr(old, name) == getattr(new, name))

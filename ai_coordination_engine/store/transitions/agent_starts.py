@@ -1,4 +1,4 @@
-"""How session agents are created: planned, asked, or as elements of a map."""
+"""How session agents are created: items, asked, or as elements of a map."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,13 +12,13 @@ from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 class AgentStarts(AgentWrites):
     """The first writes of session agents."""
 
-    def writes(self, planned: Sequence[SessionAgent | CounterShard]) -> list[Callable[[], None]]:
+    def writes(self, items: Sequence[SessionAgent | CounterShard]) -> list[Callable[[], None]]:
         """The calls that write the agents and counter shards of a session that does not run yet:
         one request for 25 of them, without a condition.
         """
         return [
-            partial(self._agents.put_many, planned[start : start + BATCH_WRITE_LIMIT])
-            for start in range(0, len(planned), BATCH_WRITE_LIMIT)
+            partial(self._agents.put_many, items[start : start + BATCH_WRITE_LIMIT])
+            for start in range(0, len(items), BATCH_WRITE_LIMIT)
         ]
 
     def put_once(self, agent: SessionAgent) -> bool:
