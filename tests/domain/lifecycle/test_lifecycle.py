@@ -15,7 +15,19 @@ from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_r
 from ai_coordination_engine.domain.lifecycle.schedules import SCHEDULE_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.sessions import SESSION_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
-from ai_coordination_engine.domain.predicates import holds
+from ai_coordination_engine.domain.predicates import (
+    Absent,
+    Below,
+    Contains,
+    Differs,
+    Exists,
+    Given,
+    OneOf,
+    Unchanged,
+    UpTo,
+    absent,
+    holds,
+)
 from ai_coordination_engine.domain.statuses import (
     AGENT_STATES,
     OPEN_AGENT_STATES,
@@ -25,8 +37,13 @@ from ai_coordination_engine.domain.statuses import (
 )
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, Entity
+from ai_coordination_engine.store.models import Session, SessionAgent, TaskSchedule
+from ai_coordination_engine.store.records.entities import (
+    SESSION,
+    SESSION_AGENT,
+    TASK_SCHEDULE,
+    Entity,
+)
 from ai_coordination_engine.store.tables.table import Refused, Table
 from ai_coordination_engine.store.transitions.rows import row_condition
 from benchmarks.harness.memory import in_memory
@@ -143,6 +160,27 @@ SESSION_DIFFERENCES: dict[str, dict[str, Any]] = {
 }
 
 
+NEXT = {"next_fire_at": 160, "fire_at": 163, "fire": "00"}
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "new": {"status": "initial", "schedule": "@daily"},
+    "without an expression": {"status": "initial"},
+    "active": {"status": "active", "schedule": "@daily", "revision": "r", **NEXT},
+    "active, has fired": {"status": "active", "revision": "r", **NEXT, "run_count": 3},
+    "active, a time waits": {"status": "active", "revision": "r", **NEXT, "buffered": {100}},
+    "active, the last time waits": {"status": "active", "revision": "r", "buffered": {100}},
+    "of an earlier version": {"status": "active", "schedule": "every day"},
+    "paused": {"status": "paused", "revision": "r", "run_count": 3},
+    "completed": {"status": "completed", "revision": "r", "run_count": 3},
+}
+SCHEDULE_DIFFERENCES: dict[str, dict[str, Any]] = {
+    "as it was read": {},
+    "read before an edit": {"revision": "another"},
+    "read before its first edit": {"revision": None},
+    "read before it fired": {"next_fire_at": 100, "run_count": 2},
+    "read before it fired at all": {"run_count": None, "next_fire_at": None},
+}
+
+
 def sample(name: str, **other: Any) -> Any:
     given = {"state": "initial", "in_degree": 0, **SAMPLES[name][1], **other}
     present = {name: value for name, value in given.items() if value is not None}
@@ -153,6 +191,12 @@ def session_sample(name: str, **other: Any) -> Any:
     given = {"nonce": "n", **SESSIONS[name], **other}
     present = {name: value for name, value in given.items() if value is not None}
     return Session("coordination", name, partition_key=TENANT, **present)
+
+
+def schedule_sample(name: str, **other: Any) -> Any:
+    given = {**SCHEDULES[name], **other}
+    present = {name: value for name, value in given.items() if value is not None}
+    return TaskSchedule("task", name, partition_key=TENANT, **present)
 
 
 def test_the_samples_are_of_all_phases() -> None:
@@ -235,6 +279,49 @@ def test_the_database_does_what_the_rows_of_sessions_say(backend: str) -> None:
             nobody = ("coordination", f"none for {row.name}")
             answers.add(agreed(table, row, nobody, Session(), samples["started"]))
             assert answers == {True, False} or backend == "moto", row.name
+
+
+@BACKENDS
+def test_the_database_does_what_the_rows_of_schedules_say(backend: str) -> None:
+    differences = [*SCHEDULE_DIFFERENCES.values()] if backend == "memory" else [{}]
+    samples = {name: schedule_sample(name) for name in SCHEDULES}
+    assert {each.status for each in samples.values()} == {*SCHEDULE_STATUSES}
+    with emulated(backend, TASK_SCHEDULE, [*samples.values()]) as table:
+        for row in SCHEDULE_TRANSITIONS:
+            answers = {
+                agreed(table, row, record.key, record, schedule_sample(name, **each))
+                for name, record in samples.items()
+                for each in differences
+            }
+            # under a key of which there is no schedule
+            nobody = ("task", f"none for {row.name}")
+            if row.condition is not None:
+                answers.add(agreed(table, row, nobody, TaskSchedule(), samples["active"]))
+            by_hand = row.condition is None
+            assert answers == ({True} if by_hand else {True, False}) or backend == "moto", row.name
+
+
+@BACKENDS
+def test_the_database_does_what_every_predicate_says(backend: str) -> None:
+    """Each kind, of an attribute that has a value, has another one, and has none."""
+    predicates = (
+        Differs("schedule", "@daily"),
+        Differs("schedule", Given("target")),
+        absent("schedule") | Differs("schedule", "@daily"),
+        Exists("schedule"),
+        Absent("schedule"),
+        OneOf("status", ("active", "paused")),
+        UpTo("run_count", Given("now")) & Exists("revision"),
+        Below("next_fire_at", Given("epoch")) | Below("next_fire_at", 161),
+        Contains("buffered", Given("now")),
+        Unchanged("buffered"),
+    )
+    samples = [schedule_sample(name) for name in SCHEDULES]
+    with emulated(backend, TASK_SCHEDULE, samples) as table:
+        for each in predicates:
+            row = Transition("try", "", (), None, each)
+            answers = {agreed(table, row, item.key, item, samples[4]) for item in samples}
+            assert answers == {True, False}, each
 
 
 def agreed(table: Table[Any], row: Transition, key: Key, record: Any, seen: Any) -> bool:
