@@ -54,7 +54,23 @@ class Fire:
         return self.task_uuid, self.schedule_uuid
 
 
-QueueMessage = Wake | Fire
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A message that says "this schedule may owe sessions of a backfill": delivered at least once,
+    in any order. The schedule itself tells for which times.
+    """
+
+    tenant: str
+    task_uuid: str
+    schedule_uuid: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The key of the schedule."""
+        return self.task_uuid, self.schedule_uuid
+
+
+QueueMessage = Wake | Fire | Backfill
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pydantic import (
 
 from ai_coordination_engine.backend import FIRST_PAUSE, pause, translated
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
-from ai_coordination_engine.ports import Fire, QueueMessage, Wake
+from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -73,13 +73,26 @@ class _FireBody(_Body):
         return Fire(**{name: value for name, value in self if name != "v"})
 
 
+class _BackfillBody(_Body):
+    kind: Literal["backfill"] = "backfill"
+    task_uuid: str = Field(min_length=1)
+    schedule_uuid: str = Field(min_length=1)
+
+    def message(self) -> Backfill:
+        return Backfill(self.tenant, self.task_uuid, self.schedule_uuid)
+
+
 def _kind(body: Any) -> str:
-    return "fire" if isinstance(body, dict) and "schedule_uuid" in body else "wake"
+    if not isinstance(body, dict) or "schedule_uuid" not in body:
+        return "wake"
+    return "backfill" if "kind" in body else "fire"
 
 
-_BODY: TypeAdapter[_WakeBody | _FireBody] = TypeAdapter(
+_BODY: TypeAdapter[_WakeBody | _FireBody | _BackfillBody] = TypeAdapter(
     Annotated[
-        Annotated[_WakeBody, Tag("wake")] | Annotated[_FireBody, Tag("fire")],
+        Annotated[_WakeBody, Tag("wake")]
+        | Annotated[_FireBody, Tag("fire")]
+        | Annotated[_BackfillBody, Tag("backfill")],
         Discriminator(_kind),
     ]
 )
@@ -90,6 +103,8 @@ def body_of(message: QueueMessage) -> str:
     fields = {name: getattr(message, name) for name in message.__slots__}
     if isinstance(message, Fire):
         return _FireBody(**fields).model_dump_json()
+    if isinstance(message, Backfill):
+        return _BackfillBody(**fields).model_dump_json()
     return _WakeBody(**{**fields, "epoch": message.epoch or None}).model_dump_json(
         exclude_none=True
     )

@@ -122,6 +122,8 @@ class TaskSchedule(Record):
     # engine: nominal times (epoch seconds) that wait for its sessions to end; at most
     # `MAX_BUFFERED`
     buffered = NumberSetAttribute(null=True)
+    # engine: past times (epoch seconds) whose sessions a backfill still has to start and count
+    owed = NumberSetAttribute(null=True)
     # engine: its sessions that may still run, and the latest sessions that it started
     running = UnicodeSetAttribute(null=True)
     recent = UnicodeSetAttribute(null=True)

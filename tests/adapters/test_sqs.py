@@ -10,9 +10,12 @@ from moto import mock_aws
 
 from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, message_from_body
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
-from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
 
 WAKE = Wake("acme#eu", "s-1", "sa-1")
+FIRE = Fire("acme#eu", "t-1", "sc-1", nominal=1793610600, revision="", sent_at=1793610540.25)
+BACKFILL = Backfill("acme#eu", "t-1", "sc-1")
+OF_A_SCHEDULE = '{"v":1,"tenant":"acme#eu","task_uuid":"t-1","schedule_uuid":"sc-1"'
 
 
 @pytest.fixture
@@ -83,11 +86,28 @@ def test_body_is_compact_versioned_json() -> None:
     )
 
 
+def test_the_bodies_of_the_messages_of_a_schedule() -> None:
+    time = ',"nominal":1793610600,"revision":"","sent_at":1793610540.25}'
+    assert body_of(FIRE) == OF_A_SCHEDULE + time
+    assert body_of(BACKFILL) == (
+        '{"v":1,"tenant":"acme#eu","kind":"backfill","task_uuid":"t-1","schedule_uuid":"sc-1"}'
+    )
+
+
 @pytest.mark.parametrize(
-    "wake", [WAKE, Wake("ü" * 128, "\N{ROCKET}", '"'), Wake("a", "s", "sa", epoch=3)]
+    "message",
+    [
+        WAKE,
+        Wake("ü" * 128, "\N{ROCKET}", '"'),
+        Wake("a", "s", "sa", epoch=3),
+        FIRE,
+        Fire("ü", "\N{ROCKET}", '"', nominal=0, revision="x" * 40, sent_at=0.1 + 0.2),
+        BACKFILL,
+    ],
+    ids=repr,
 )
-def test_wake_survives_the_queue(wake: Wake) -> None:
-    assert message_from_body(body_of(wake)) == wake
+def test_a_message_survives_the_queue(message: QueueMessage) -> None:
+    assert message_from_body(body_of(message)) == message
 
 
 def test_the_epoch_of_what_was_set_back_travels_along() -> None:
@@ -102,9 +122,10 @@ def test_a_message_of_an_earlier_version_has_no_epoch() -> None:
     )
 
 
-def test_reader_accepts_keys_of_a_later_writer() -> None:
-    body = json.loads(body_of(WAKE)) | {"trace": "x"}
-    assert message_from_body(json.dumps(body)) == WAKE
+@pytest.mark.parametrize("message", [WAKE, FIRE, BACKFILL], ids=repr)
+def test_reader_accepts_keys_of_a_later_writer(message: QueueMessage) -> None:
+    body = json.loads(body_of(message)) | {"trace": "x"}
+    assert message_from_body(json.dumps(body)) == message
 
 
 @pytest.mark.parametrize(
@@ -120,12 +141,28 @@ def test_reader_accepts_keys_of_a_later_writer() -> None:
         '{"v":1,"tenant":"","session_uuid":"s","session_agent_uuid":"sa"}',
         '{"v":1,"tenant":"a","session_uuid":7,"session_agent_uuid":"sa"}',
         '{"v":1,"tenant":"a","session_uuid":"s"}',
+        OF_A_SCHEDULE + "}",
+        OF_A_SCHEDULE + ',"nominal":"7","revision":"","sent_at":1.0}',
+        OF_A_SCHEDULE + ',"nominal":7,"revision":null,"sent_at":1.0}',
+        OF_A_SCHEDULE + ',"nominal":7,"revision":"","sent_at":1e999}',
+        OF_A_SCHEDULE + ',"nominal":7,"revision":"","sent_at":1.0,"v":2}',
+        OF_A_SCHEDULE + ',"kind":"forefill"}',
+        '{"v":1,"tenant":"a","task_uuid":"","schedule_uuid":"s","kind":"backfill"}',
     ],
-    ids=lambda body: body[:20] or "empty",
+    ids=lambda body: body[-40:] or "empty",
 )
 def test_poison_body_is_bad_user_input(body: str) -> None:
     with pytest.raises(BadUserInput, match="not a message of the engine"):
         message_from_body(body)
+
+
+def test_messages_of_all_kinds_travel_in_one_batch(client: Any, url: str) -> None:
+    recorder = Recorder()
+    SqsQueue(recorder, "url").send([FIRE, WAKE, BACKFILL], delay=26.2)  # type: ignore[arg-type]
+    assert (recorder.groups, recorder.delays) == (["acme#eu"] * 3, [27] * 3)
+    SqsQueue(client, url).send([FIRE, WAKE, BACKFILL])
+    found: list[QueueMessage] = [*received(client, url)]
+    assert sorted(found, key=repr) == sorted([FIRE, WAKE, BACKFILL], key=repr)
 
 
 def test_every_wake_arrives_once(client: Any, url: str) -> None:

@@ -16,7 +16,6 @@ from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,
-    Fire,
     QueueMessage,
     SecretUnavailable,
     Wake,
@@ -100,12 +99,12 @@ class Delivery:
 
 class FakeQueue:
     """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever
-    accepted, `fires` every time of a schedule.
+    accepted, `fires` every message of a schedule.
     """
 
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
         self.sent: list[Wake] = []
-        self.fires: list[Fire] = []
+        self.fires: list[Any] = []
         self.waiting: list[Delivery] = []
         self.dead_letters: list[Wake] = []
         self.refuses = False
@@ -120,10 +119,10 @@ class FakeQueue:
             if self.refuses:
                 raise Throttled("the queue refuses")
             with self._lock:
-                if isinstance(message, Fire):
-                    self.fires.append(message)
-                else:
+                if isinstance(message, Wake):
                     self.sent.append(message)
+                else:
+                    self.fires.append(message)
                 self.waiting.append(Delivery(message, visible_at=visible_at))
             self._reach("send")
 

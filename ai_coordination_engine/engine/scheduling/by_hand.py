@@ -2,10 +2,9 @@
 range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from ai_coordination_engine.domain.ids import derived_uuid
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES, Firing, OverlapPolicy, firing
@@ -13,6 +12,7 @@ from ai_coordination_engine.domain.schedules import session_uuid_of
 from ai_coordination_engine.domain.statuses import check_word
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.scheduling.earlier import is_open
+from ai_coordination_engine.engine.scheduling.owed import announce, start_owed
 from ai_coordination_engine.engine.scheduling.starting import (
     cancel_all,
     count_started,
@@ -27,6 +27,8 @@ from ai_coordination_engine.store.records.schedule_times import (
     schedule_key,
     timetable,
 )
+from ai_coordination_engine.store.transitions.outcome import Applied
+from ai_coordination_engine.store.transitions.schedules import Dealt
 
 
 @dataclass(frozen=True)
@@ -84,26 +86,65 @@ def backfill(
     by: str | None = None,
 ) -> Fired:
     """Start a session for each time of a past range, both ends included, unless it has one; 1,000
-    at most. Where the policy cancels what runs, only the last one is started.
+    at most. Where the policy cancels what runs, only the last one is started. The sessions are
+    those that there are then: a worker starts what takes too long for a request.
 
     Raises `NotFound`, and `BadUserInput` for a wrong range or policy, or where the task cannot
-    start.
+    start; `Conflict` where another start of one is under way, which a worker waits for.
     """
-    word = check_word("overlapPolicy", policy, OVERLAP_POLICIES)
-    schedule = _find(app, tenant, key)
+    word = OverlapPolicy(check_word("overlapPolicy", policy, OVERLAP_POLICIES))
+    schedule: TaskSchedule | None = _find(app, tenant, key)
     now = app.clock.now()
-    times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]
-    running = [each for each in app.schedules.sessions(schedule) if is_open(each)]
-    plan = _planned(OverlapPolicy(word), times, len(running), len(schedule.buffered or ()))
-    plan.check(schedule)
-    sessions = _start_all(app, schedule, plan.started)
+    while schedule is not None:
+        times = [int(each.timestamp()) for each in timetable(schedule).backfill(first, last, now)]
+        running = [each for each in app.schedules.sessions(schedule) if is_open(each)]
+        plan = _planned(word, times, len(running), len(schedule.buffered or ()))
+        plan.check(schedule)
+        found = _found(app, schedule, plan.started)
+        owed = [time for time in plan.started if time not in found]
+        if owed:
+            announce(app, schedule)
+        dealt = Dealt(
+            running=schedule.running or (),
+            skipped=plan.skipped,
+            buffered=set(plan.buffered),
+            owed=owed,
+            by=by,
+        )
+        outcome = app.schedules.count(schedule, dealt)
+        if isinstance(outcome, Applied):
+            return _started(app, outcome.record, plan, found, running)
+        schedule = outcome.record
+    raise TASK_SCHEDULE.missing(key)
+
+
+def _started(
+    app: App,
+    schedule: TaskSchedule,
+    plan: _Plan,
+    found: Mapping[int, Session],
+    running: Sequence[Session],
+) -> Fired:
+    """What is owed is started, as far as there is time."""
+    starts = start_owed(app, schedule, [time for time in plan.started if time not in found])
+    if starts.refused is not None:
+        raise starts.refused
+    sessions = {**found, **starts.sessions}
     if plan.cancels:
-        cancel_all(app, running)
-    news = {time: each.session_uuid for time, each in sessions.items() if each.created_at >= now}
-    counted = count_started(
-        app, schedule, news, skipped=plan.skipped, buffered=set(plan.buffered), by=by
+        own = {each.session_uuid for each in sessions.values()}
+        cancel_all(app, [each for each in running if each.session_uuid not in own])
+    return Fired(
+        starts.schedule or schedule, [sessions[each] for each in plan.started if each in sessions]
     )
-    return Fired(counted or schedule, [sessions[time] for time in plan.started])
+
+
+def _found(app: App, schedule: TaskSchedule, times: Sequence[int]) -> dict[int, Session]:
+    """The sessions of these times whose start is over."""
+    own = schedule_key(schedule)
+    uuids = {session_uuid_of(own, nominal_time(time)): time for time in times}
+    found = app.schedules.sessions_of(schedule, uuids)
+    app.records.look_at_starts(found, consistent=True)
+    return {uuids[each.session_uuid]: each for each in found if each.unconfirmed is None}
 
 
 def _planned(policy: OverlapPolicy, times: Sequence[int], running: int, buffered: int) -> _Plan:
@@ -120,19 +161,6 @@ def _planned(policy: OverlapPolicy, times: Sequence[int], running: int, buffered
             case Firing.SKIP:
                 plan.skipped += 1
     return plan
-
-
-def _start_all(app: App, schedule: TaskSchedule, times: Sequence[int]) -> dict[int, Session]:
-    """The sessions of these times, started side by side."""
-    own = schedule_key(schedule)
-    started: dict[int, Session] = {}
-
-    def start(time: int) -> None:
-        uuid = session_uuid_of(own, nominal_time(time))
-        started[time] = start_session(app, schedule, uuid)
-
-    app.records.parallel.beside([partial(start, time) for time in times])
-    return started
 
 
 def _find(app: App, tenant: str, key: Key) -> TaskSchedule:

@@ -9,9 +9,13 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.schedule_times import nominal_time, timetable
 
+WAITS = "It starts when no session of it runs."
+
 
 class WhyNotFired(NamedTuple):
-    """`until`: when it fires, at the latest, if nobody does anything."""
+    """`until`: when it fires, at the latest, if nobody does anything; None where a time waits for a
+    session to end.
+    """
 
     code: str
     message: str
@@ -25,8 +29,10 @@ def why_not_fired(
     wrong = _wrong(schedule)
     if wrong is not None:
         return WhyNotFired("SCHEDULE_INVALID", wrong)
+    if kept is None and schedule.buffered:
+        return WhyNotFired("OVERLAP_BUFFERED", WAITS)
     if kept is not None:
-        until = kept.get("until") or schedule.fire_at
+        until = None if schedule.buffered else kept.get("until") or schedule.fire_at
         return WhyNotFired(
             kept["code"], kept["message"], None if until is None else nominal_time(until)
         )

@@ -22,6 +22,7 @@ from ai_coordination_engine.domain.schedules import CATCHUP_WINDOW, CatchUp, ses
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.scheduling.due import HORIZON, send_next
 from ai_coordination_engine.engine.scheduling.earlier import Earlier, look_at_earlier, policy_of
+from ai_coordination_engine.engine.scheduling.explain import WAITS
 from ai_coordination_engine.engine.scheduling.starting import (
     cancel_all,
     count_started,
@@ -87,6 +88,8 @@ def _find(app: App, message: Fire) -> TaskSchedule | None:
 
 def _deal(app: App, schedule: TaskSchedule, message: Fire) -> Outcome[TaskSchedule] | None:
     """Deal with the time; None: it is buffered, and has to wait."""
+    if _runs_are_over(schedule, schedule.run_count or 0):  # by hand, since its latest time
+        return _advance(app, schedule, None, Dealt(running=schedule.running or ()))
     earlier = look_at_earlier(app, schedule)
     dealt = Dealt(running=earlier.running)
     if schedule.pause_on_failure and earlier.failed is not None:
@@ -124,7 +127,7 @@ def _deal_beside(
         case Firing.CANCEL_AND_START:
             return _start(app, schedule, nominal, dealt, cancels=earlier.open)
         case Firing.BUFFER:
-            told = why(NotFired.OVERLAP_BUFFERED, "It starts when no session of it runs.")
+            told = why(NotFired.OVERLAP_BUFFERED, WAITS)
             dealt = replace(dealt, buffered={nominal}, why=told)
         case Firing.SKIP:
             told = why(NotFired.OVERLAP_SKIPPED, "A session before it had not ended.")
@@ -187,12 +190,16 @@ def _advance(
     """The schedule with its next time, or completed when nothing is left."""
     runs = (schedule.run_count or 0) + len(dealt.started)
     ended = "No time of it is left."
-    if schedule.max_runs is not None and runs >= schedule.max_runs:
+    if _runs_are_over(schedule, runs):
         ended = "It has started as many sessions as maxRuns says."
     elif following is not None or dealt.waiting(schedule):
         return app.schedules.advance(schedule, following, dealt)
     told = dealt.why or why(NotFired.ENDED, ended)
     return app.schedules.complete(schedule, replace(dealt, why=told))
+
+
+def _runs_are_over(schedule: TaskSchedule, runs: int) -> bool:
+    return schedule.max_runs is not None and runs >= schedule.max_runs
 
 
 def _pause(app: App, schedule: TaskSchedule, dealt: Dealt, reason: str) -> Outcome[TaskSchedule]:

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.scheduling import by_hand
 from ai_coordination_engine.entrypoints.deliveries import Messages
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Fire, QueueMessage, Wake
+from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 
 HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
@@ -49,6 +49,8 @@ class DeadLetter:
         return f"{head}tenant {self.message.tenant}, {self._about(self.message)}{problem}{notes}"
 
     def _about(self, message: QueueMessage) -> str:
+        if isinstance(message, Backfill):
+            return f"task {message.task_uuid}, schedule {message.schedule_uuid}, a backfill of it"
         if isinstance(message, Fire):
             time = datetime.fromtimestamp(message.nominal, UTC)
             return (
@@ -180,6 +182,9 @@ def _bring_back(app: App, message: QueueMessage) -> str:
         time = datetime.fromtimestamp(message.nominal, UTC)
         fired = by_hand.backfill(app, message.tenant, message.key, time, time)
         return "its session is started" if fired.sessions else "its schedule has no such time now"
+    if isinstance(message, Backfill):
+        app.queue.send([message])
+        return "its backfill goes on"
     revived = restart.revive(app, message)
     app.queue.send([message])
     return (

@@ -36,8 +36,9 @@ _MOST_RUNNING = 100  # sessions of a schedule that are looked at
 @dataclass(frozen=True, slots=True)
 class Dealt:
     """What became of times of a schedule, which are epoch seconds. `started`: session uuids by
-    nominal time; `running`: those before them that have not ended; `why`: why the latest time did
-    not start one, which a count leaves as it is.
+    nominal time; `running`: those before them that have not ended; `owed` and `settled`: times that
+    a backfill has to start, and no longer; `why`: why the latest time did not start one, which a
+    count leaves as it is unless it is given.
     """
 
     started: Mapping[int, str] = field(default_factory=dict)
@@ -46,6 +47,8 @@ class Dealt:
     missed: int = 0
     buffered: Collection[int] = ()
     unbuffered: int | None = None
+    owed: Collection[int] = ()
+    settled: Collection[int] = ()
     why: Mapping[str, Any] | None = None
     by: str | None = None
 
@@ -88,7 +91,13 @@ class Schedules:
         """The sessions that the schedule has started and that may run, as they are stored; those
         that were deleted are none. One BatchGetItem, or no call.
         """
-        keys = [(schedule.coordination_uuid, uuid) for uuid in schedule.running or ()]
+        return self.sessions_of(schedule, schedule.running or ())
+
+    def sessions_of(self, schedule: TaskSchedule, uuids: Collection[str]) -> list[Session]:
+        """Those of these uuids that there are, as they are stored. One BatchGetItem per 100, or no
+        call.
+        """
+        keys = [(schedule.coordination_uuid, uuid) for uuid in uuids]
         if not keys:
             return []
         found = self._sessions.get_many(schedule.partition_key, keys, consistent=True)
@@ -129,9 +138,10 @@ class Schedules:
     def _write(
         self, row: Transition, seen: TaskSchedule, dealt: Dealt, actions: Sequence[Action] = ()
     ) -> Outcome[TaskSchedule]:
-        why = assignments(TaskSchedule, {"why": dealt.why}) if row is not rows.COUNT else []
+        is_said = row is not rows.COUNT or dealt.why is not None
+        why = assignments(TaskSchedule, {"why": dealt.why}) if is_said else []
         buffering = _buffering(dealt) if "buffered" not in row.clears else []
-        changes = [*actions, *_counting(seen, dealt), *buffering, *why]
+        changes = [*actions, *_counting(seen, dealt), *buffering, *_owing(dealt), *why]
         needs = row_condition(row, TaskSchedule, {"seen": seen})
         try:
             written = self._schedules.update(
@@ -168,3 +178,10 @@ def _buffering(dealt: Dealt) -> list[Action]:
     if dealt.unbuffered is not None:
         return [TaskSchedule.buffered.delete({dealt.unbuffered})]
     return [TaskSchedule.buffered.add(set(dealt.buffered))] if dealt.buffered else []
+
+
+def _owing(dealt: Dealt) -> list[Action]:
+    """As the buffered ones."""
+    if dealt.settled:
+        return [TaskSchedule.owed.delete(set(dealt.settled))]
+    return [TaskSchedule.owed.add(set(dealt.owed))] if dealt.owed else []

@@ -52,6 +52,16 @@ LATEST = {"code": "OVERLAP_SKIPPED", "message": "words"}
             ("OVERLAP_SKIPPED", "words", NOW),
         ),
         (
+            {"fire_at": NOW.timestamp(), "buffered": {NOW.timestamp()}},
+            LATEST,
+            ("OVERLAP_SKIPPED", "words", None),
+        ),
+        (
+            {"fire_at": NOW.timestamp(), "buffered": {NOW.timestamp()}},
+            None,
+            ("OVERLAP_BUFFERED", "It starts when no session of it runs.", None),
+        ),
+        (
             {"schedule": "@daily", "timezone": "Mars/Olympus"},
             LATEST,
             (

@@ -8,6 +8,7 @@ import pytest
 
 from ai_coordination_engine.domain.overlaps import MAX_BUFFERED
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.scheduling.by_hand import run_now
 from ai_coordination_engine.engine.scheduling.firing import fire, give_up
 from ai_coordination_engine.store.models import Session, Task, TaskSchedule
 from ai_coordination_engine.store.records.entities import TASK
@@ -26,7 +27,7 @@ from tests.kit.schedules import (
     uuid_at,
     work,
 )
-from tests.kit.stage import Stage, stage_of
+from tests.kit.stage import TENANT, Stage, stage_of
 
 DAY = 86_400
 POLICIES = ("skip", "buffer_one", "buffer_all", "cancel_other", "allow_all")
@@ -235,6 +236,15 @@ def test_what_was_sent_in_time_is_not_missed_however_late_it_comes(
         stage.app.schedules.sessions = lambda schedule: []  # type: ignore[method-assign]
         fire(stage.app, message(now, now.next_fire_at + sent_at))
         assert counts(as_is(stage, schedule)) == expected
+
+
+def test_sessions_by_hand_are_among_so_many(stage: Stage, task: tuple[str, str]) -> None:
+    schedule = scheduled(stage, task, "rate(1 minute)", max_runs=2, overlap_policy="allow_all")
+    fire_next(stage, schedule)
+    run_now(stage.app, TENANT, schedule.key)
+    now = fire_next(stage, schedule)
+    assert (now.status, counts(now), code(now)) == ("completed", (2, 0, 0), "ENDED")
+    assert len(sessions(stage, schedule)) == 2
 
 
 def test_a_schedule_ends_after_so_many_sessions(stage: Stage, task: tuple[str, str]) -> None:

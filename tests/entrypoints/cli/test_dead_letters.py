@@ -15,9 +15,10 @@ import pytest
 import time_machine
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.adapters.sqs import body_of
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.step import poison, run_step
+from ai_coordination_engine.engine.work import poison, work_off
 from ai_coordination_engine.entrypoints.cli import cli
 from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, listed, redrive
 from ai_coordination_engine.entrypoints.cli.explanations import explain
@@ -25,7 +26,10 @@ from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.server import chosen_aws
 from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.ports import Backfill, Fire
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
+from ai_coordination_engine.store.transitions.schedules import Dealt
 from benchmarks.harness.api import Api
 from tests.kit.commands import ace
 
@@ -34,22 +38,24 @@ AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
 
 
 class Bug:
-    """The transitions of agents, of which one raises what nobody expected."""
+    """The transitions of agents or schedules, of which some raise what nobody expected."""
 
-    def __init__(self, app: App) -> None:
-        self._agents = app.agents
+    def __init__(self, transitions: Any) -> None:
+        self._transitions = transitions
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._agents, name)
+        return getattr(self._transitions, name)
 
     def claim(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("password: hunter2")
 
+    sessions = claim
+
 
 def broken(app: App) -> App:
-    """The application with a bug in every step."""
+    """The application with a bug in every step and in every firing."""
     copy = replace(app)
-    vars(copy)["agents"] = Bug(app)
+    vars(copy).update(agents=Bug(app.agents), schedules=Bug(app.schedules))
     return copy
 
 
@@ -113,7 +119,7 @@ def work(app: App, rounds: int = 100) -> int:
         (message,) = answer["Messages"]
         received = int(message["Attributes"]["ApproximateReceiveCount"])
         delivery = Delivery(message["Body"], message["MessageId"], received)
-        seconds = deliveries.work_off(delivery, partial(run_step, app))
+        seconds = deliveries.work_off(delivery, partial(work_off, app))
         if seconds is None:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         else:
@@ -199,7 +205,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter_at_once_and_stays_one(app: Ap
     assert work(app) == MAX_RECEIVES
     ((letter, done),) = list(redrive(app, letters(app)))
     assert (letter.message, done) == (None, "")
-    assert letter.problem.startswith("the message is none of the engine")
+    assert letter.problem.startswith("the body is not a message of the engine")
     assert bodies(app) == ["?"]
 
 
@@ -222,6 +228,113 @@ def test_many_letters_come_back_once_each_and_those_that_cannot_stay(
     assert len(done) == 12
     assert [letter.problem for letter, what in done if not what] == ["RuntimeError: full"]
     assert bodies(app) == [sessions[0][1]]
+
+
+# Of schedules
+
+
+def schedule(api: Api, expression: str) -> tuple[str, str]:
+    """An active schedule of a task, and its next time, which comes now."""
+    coordination, _ = start(api)
+    task = api.data(
+        "query ($c: String!) { taskList(coordinationUuid: $c) { taskList { taskUuid } } }",
+        c=coordination,
+    )["taskList"]["taskList"][0]["taskUuid"]
+    saved = api.data(
+        "mutation ($c: String!, $t: String!, $s: String!) { insertUpdateTaskSchedule("
+        'coordinationUuid: $c, taskUuid: $t, schedule: $s, status: "active", updatedBy: "t") {'
+        " taskSchedule { scheduleUuid } } }",
+        c=coordination,
+        t=task,
+        s=expression,
+    )["insertUpdateTaskSchedule"]["taskSchedule"]
+    return task, saved["scheduleUuid"]
+
+
+def told(api: Api, key: tuple[str, str]) -> Any:
+    """What a schedule says."""
+    return api.data(
+        "query ($t: String!, $s: String!) { taskSchedule(taskUuid: $t, scheduleUuid: $s) { status"
+        " runCount missedCount whyNotFired { code message } sessions { status } } }",
+        t=key[0],
+        s=key[1],
+    )["taskSchedule"]
+
+
+def due(app: App, key: tuple[str, str]) -> Fire:
+    """The message of the next time of a schedule, as it is sent when that has come."""
+    (found,) = app.schedules.due(1e12)
+    assert found.key == key
+    return Fire("acme", *key, int(found.next_fire_at), found.revision, found.fire_at - 1)
+
+
+def test_a_time_whose_message_is_a_dead_letter_is_missed_and_may_be_brought_back(
+    app: App, runner: asyncio.Runner
+) -> None:
+    api = Api(app, runner)
+    with time_machine.travel("2026-11-02T08:58:00Z") as clock:
+        key = schedule(api, "0 9 * * *")
+        work(app)
+        message = due(app, key)
+        clock.move_to("2026-11-02T09:00:00Z")
+        app.queue.send([message])
+        assert work(broken(app)) == MAX_RECEIVES
+        missed = told(api, key)
+        why = missed["whyNotFired"]
+        assert (missed["runCount"], missed["missedCount"], why["code"]) == (0, 1, "MISSED")
+        assert why["message"].startswith("Its message is in the dead-letter queue: RuntimeError")
+        assert "hunter2" not in why["message"]
+        (letter,) = listed(app, letters(app))
+        about = f"task {key[0]}, schedule {key[1]}, its time 2026-11-02 09:00:00Z"
+        assert letter.line.endswith(f"  tenant acme, {about}")
+        ((_, done),) = list(redrive(app, letters(app)))
+        assert done == "its session is started"
+        work(app)
+        assert told(api, key) == {
+            **missed,
+            "runCount": 1,
+            "sessions": [{"status": "completed"}],
+        }
+        app.queue.send([message])  # late: it does nothing
+        work(app)
+        assert told(api, key)["runCount"] == 1
+        assert listed(app, letters(app)) == []
+
+
+def test_a_dead_letter_of_a_time_that_a_schedule_no_longer_has_starts_nothing(
+    app: App, runner: asyncio.Runner
+) -> None:
+    api = Api(app, runner)
+    key = schedule(api, "0 9 * * *")
+    gone = replace(due(app, key), nominal=7)
+    dead = bootstrap.dead_letter_queue(app.settings)
+    bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body_of(gone))
+    ((_, done),) = list(redrive(app, letters(app)))
+    assert (done, told(api, key)["runCount"]) == ("its schedule has no such time now", 0)
+
+
+def test_a_dead_letter_of_a_backfill_goes_on_with_it(app: App, runner: asyncio.Runner) -> None:
+    api = Api(app, runner)
+    key = schedule(api, "0 9 * * *")
+    work(app)
+    found = app.records.get(TASK_SCHEDULE, "acme", key, consistent=True)
+    assert found is not None
+    app.schedules.count(found, Dealt(owed=[1_767_258_000]))
+    dead = bootstrap.dead_letter_queue(app.settings)
+    body = body_of(Backfill("acme", *key))
+    bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body)
+    (letter,) = listed(app, letters(app))
+    assert letter.line.endswith(
+        f"  tenant acme, task {key[0]}, schedule {key[1]}, a backfill of it"
+    )
+    ((_, done),) = list(redrive(app, letters(app)))
+    assert done == "its backfill goes on"
+    work(app)
+    assert told(api, key)["sessions"] == [{"status": "completed"}]
+    assert told(api, key)["runCount"] == 1
+
+
+# From the command line
 
 
 def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
