@@ -129,6 +129,7 @@ class Timetable:
                 "from and to name a range of the past; from is not after to, and to is not in the"
                 " future."
             )
+        first = max(first, _BEGINNING)
         number = self.count(first - _TICK, last)
         if number > MAX_BACKFILL:
             raise BadUserInput(

@@ -1,6 +1,6 @@
 """When schedules fire. The times of the tables are worked out by hand, in UTC."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice, pairwise
 from uuid import UUID
 
@@ -340,6 +340,15 @@ def test_a_backfill_has_each_time_of_a_range_of_the_past() -> None:
     for wrong in ((THURSDAY, first), (first, THURSDAY + timedelta(seconds=1))):
         with pytest.raises(BadUserInput, match="a range of the past"):
             table.backfill(*wrong, THURSDAY)
+
+
+@pytest.mark.parametrize("offset", [-14, 0, 14])
+def test_a_backfill_may_begin_before_all_times(offset: int) -> None:
+    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=offset)))
+    last = datetime(1970, 1, 1, 2, tzinfo=UTC)
+    assert timetable("@hourly").backfill(first, last, last) == [
+        datetime(1970, 1, 1, hour, tzinfo=UTC) for hour in (1, 2)
+    ]
 
 
 def test_jitter_is_the_same_for_the_same_time_and_spreads_schedules() -> None:

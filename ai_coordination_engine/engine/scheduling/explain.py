@@ -59,8 +59,6 @@ def _wrong(schedule: TaskSchedule) -> str | None:
     """What is wrong with the expression or the zone of a schedule; earlier versions took any
     text.
     """
-    if not schedule.schedule:
-        return "The schedule has no expression; set schedule, for example to 0 9 * * MON-FRI."
     try:
         timetable(schedule)
     except BadUserInput as error:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ai_coordination_engine.domain.schedules import MAX_RECENT, ScheduleKey, Timetable, jittered
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import TaskSchedule
 
@@ -26,11 +27,15 @@ def schedule_key(schedule: TaskSchedule) -> ScheduleKey:
 def timetable(schedule: TaskSchedule) -> Timetable:
     """The times of a stored schedule.
 
-    Raises `BadUserInput` if its expression or zone is invalid: versions before 0.1.0 stored any
-    text.
+    Raises `BadUserInput` if it has no expression, or if its expression or zone is invalid:
+    versions before 0.1.0 stored any text.
     """
+    if not schedule.schedule:
+        raise BadUserInput(
+            "The schedule has no expression; set schedule, for example to 0 9 * * MON-FRI."
+        )
     return Timetable.of(
-        schedule.schedule or "",
+        schedule.schedule,
         counts_from=counts_from(schedule),
         timezone=schedule.timezone,
         start_at=schedule.start_at,

@@ -160,6 +160,9 @@ def test_a_wrong_request_starts_nothing(stage: Stage, task: tuple[str, str]) -> 
             backfill(stage.app, TENANT, schedule.key, *range_)
     with pytest.raises(BadUserInput, match="overlapPolicy 'never' is unknown"):
         backfill(stage.app, TENANT, schedule.key, now, now, policy="never")
+    nothing = changed(stage, scheduled(stage, task, "@daily"), schedule=None)
+    with pytest.raises(BadUserInput, match="The schedule has no expression; set"):
+        backfill(stage.app, TENANT, nothing.key, now, now)
     with pytest.raises(NotFound):
         run_now(stage.app, "other", schedule.key)
     broken = [Task.subtask_queries.set([{"agent_uuid": "gone"}])]
