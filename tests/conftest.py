@@ -30,13 +30,13 @@ __all__ = ["dynamodb_local", "pytest_xdist_make_scheduler", "store"]
 # suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
-_carry_out, _one_at_a_time = DynamoHandler.call_action, RLock()
+_perform, _one_at_a_time = DynamoHandler.call_action, RLock()
 
 
 def _atomically(self: DynamoHandler) -> Any:
     """An operation of DynamoDB is atomic; among threads one of moto's is not."""
     with _one_at_a_time:
-        return _carry_out(self)
+        return _perform(self)
 
 
 DynamoHandler.call_action = _atomically

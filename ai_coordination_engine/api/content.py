@@ -1,5 +1,6 @@
-"""What the arguments of a write become: checked, in the form that is stored. One function a
-record.
+"""Check the arguments of a write and convert them to the stored form; one function per record.
+
+`crud` and `task_schedules` call it through `Resource.content`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,8 +43,8 @@ from ai_coordination_engine.store.models import Coordination
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions.attempts import times_by_hand
 
-MAX_WARNINGS = 20  # of one kind: a client may repeat a mistake a thousand times
-_WORDS_OF_A_TASK = (
+MAX_WARNINGS = 20  # of one kind
+_TASK_OPTIONS = (
     ("on_failure", "onFailure", ON_FAILURE),
     ("placeholders", "placeholders", PLACEHOLDERS),
 )
@@ -53,7 +54,7 @@ Content = Callable[[Context, Arguments, Record | None, bool], Mapping[str, objec
 
 
 def unusable_ids(arguments: Arguments) -> list[str]:
-    """The ids among the arguments, by the names on the wire, under which nothing can be stored."""
+    """Return the wire names of the ids that are not valid as a key."""
     ids = [
         (name, value)
         for name, value in arguments.items()
@@ -63,10 +64,10 @@ def unusable_ids(arguments: Arguments) -> list[str]:
 
 
 def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
-    """Raises `BadUserInput` for an id or a plain text that cannot be stored: keys and indexes have
-    limits.
+    """Raise `BadUserInput` for an id or a plain text that cannot be stored or indexed.
 
-    A filter may be an empty text: every text contains it. An unusable id as a filter finds nothing.
+    Filters are checked less strictly: an empty text is contained in every text, and an id that is
+    not valid finds nothing.
     """
     if not are_filters and (wrong := unusable_ids(arguments)):
         raise BadUserInput(
@@ -82,11 +83,11 @@ def check_arguments(arguments: Arguments, *, are_filters: bool = False) -> None:
 def _check_text(name: str, text: str) -> None:
     if name == "user_id" and not is_plain(text):
         raise BadUserInput(
-            f"{_wire_name(name)} must hold printable characters alone, and no space at its ends."
+            f"{_wire_name(name)} must have only printable characters, and no space at its ends."
         )
     _check_length(name, text)
     if name in NEVER_EMPTY and not text.strip():
-        raise BadUserInput(f"{_wire_name(name)} is empty.")
+        raise BadUserInput(f"{_wire_name(name)} must not be empty.")
 
 
 def _check_length(name: str, text: str) -> None:
@@ -100,8 +101,9 @@ def _check_length(name: str, text: str) -> None:
 def coordination(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
-    """Agents in their stored form; keys that the schema does not know are kept with a warning, here
-    and below.
+    """Convert a coordination; agents are stored in snake_case.
+
+    Here and below, unknown keys are kept, with a warning.
     """
     values = dict(given)
     if values.get("agents") is not None:
@@ -122,7 +124,7 @@ def coordination(
 
 
 def _runtimes_not_allowed(allow_list: AllowList | None, agents: Sequence[Agent]) -> Iterator[str]:
-    """Words on each runtime that the settings refuse today; they may allow it before anything
+    """Yield a warning for each runtime that the settings do not allow now; they may change until it
     runs.
     """
     for index, agent in enumerate(agents if allow_list else ()):
@@ -133,7 +135,7 @@ def _runtimes_not_allowed(allow_list: AllowList | None, agents: Sequence[Agent])
 def _functions_not_allowed(
     allow_list: AllowList | None, actions: Mapping[str, AgentAction]
 ) -> Iterator[str]:
-    """Likewise of each action function."""
+    """Yield a warning for each action function that the settings do not allow now."""
     for uuid, action in actions.items() if allow_list else ():
         module_name, function_name = (
             action.action_function.module_name,
@@ -149,11 +151,9 @@ def _functions_not_allowed(
 
 
 def task(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
-    """Subtasks and actions of the coordination's agents; those of others are dropped with a
-    warning.
-    """
+    """Convert a task; subtasks and actions of unknown agents are dropped with a warning."""
     values = dict(given)
-    _check_words_of_a_task(values)
+    _check_task_options(values)
     about_agents = _ABOUT_AGENTS & set(given)
     if not isinstance(parent, Coordination) or not about_agents:
         return values
@@ -164,15 +164,15 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
         values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
     names_nobody = not values.get("subtask_queries") and not values.get("agent_actions")
     if given.get("subtask_queries") and names_nobody:
-        context.warn("The task names no agent any more: every agent of type task will run.")
+        context.warn("No agent of the task is left: every agent of type task will run.")
     if new or about_agents == _ABOUT_AGENTS:
         _warn(context, _unfilled(agents, values))
         _warn(context, _unasked(agents, values))
     return values
 
 
-def _check_words_of_a_task(values: Arguments) -> None:
-    for name, wire, accepted in _WORDS_OF_A_TASK:
+def _check_task_options(values: Arguments) -> None:
+    for name, wire, accepted in _TASK_OPTIONS:
         if values.get(name) is not None:
             statuses.check_word(wire, values[name], accepted)
 
@@ -223,8 +223,9 @@ def _agent_actions(
 
 
 def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
-    """Words on each placeholder that the task's own query leaves without a value; without one a
-    start will bring it.
+    """Yield a warning for each placeholder for which the task's own query has no value.
+
+    A task without a query gets it at the start of a session, so nothing is checked here.
     """
     if not values.get("initial_task_query"):
         return
@@ -236,13 +237,13 @@ def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
         try:
             yield from filling(each.subtask_query or "", agent, action).warnings
         except TooCostly:
-            return  # a start will say so, unless it brings a smaller query
+            return  # the start of a session reports this, unless its query is smaller
 
 
 def session(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
-    """A new session is `initial`."""
+    """Convert a session; a new one is `initial`."""
     values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
     _check_word(values, "status", statuses.SESSION_STATUSES)
     if values.get("subtask_queries") is not None:
@@ -255,12 +256,12 @@ def session(
 def session_agent(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
-    """A new session agent is `initial`, its action filled with the defaults."""
+    """Convert a session agent; a new one is `initial` and its action has all defaults."""
     values = (
         {"state": "initial", "in_degree": 0, "agent_action": {}, **given} if new else dict(given)
     )
     if new and values.get("agent_uuid") is None:
-        raise BadUserInput("agentUuid is needed to create a session agent.")
+        raise BadUserInput("agentUuid is required to create a session agent.")
     _check_word(values, "state", statuses.AGENT_STATES)
     if "state" in given:
         values.update(_set_by_hand(context, values["state"], new))
@@ -273,8 +274,9 @@ def session_agent(
 
 
 def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
-    """What follows from a state that is set by hand: an attempt that may be running ends nothing,
-    but its run is still to be recorded.
+    """Return the further values of an agent whose state is set by hand.
+
+    An attempt that still runs then records its run but does not change the agent.
     """
     now = context.app.clock.now()
     row = None if new else row_by_hand(AGENT_TRANSITIONS, state)
@@ -288,7 +290,7 @@ def _set_by_hand(context: Context, state: str, new: bool) -> dict[str, object]:
 def as_given(
     context: Context, given: Arguments, parent: Record | None, new: bool
 ) -> dict[str, object]:
-    """A record as it is given."""
+    """Return the arguments unchanged."""
     return dict(given)
 
 

@@ -1,6 +1,4 @@
-"""The context of one GraphQL request: the application, the tenant, and what the request gathers and
-uses.
-"""
+"""The context of one GraphQL request: the application, the tenant, its loaders and its warnings."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,9 +15,10 @@ T = TypeVar("T")
 
 
 class Context:
-    """What resolvers get as `info.context`. Made inside the running event loop, once a request.
+    """The `info.context` of resolvers; created in the running event loop, once per request.
 
-    `app` writes; `reading` is the same application, its reads charged to the request's meter.
+    `app` is for writes. `reading` is the same application for reads, which it charges to the
+    request's meter.
     """
 
     def __init__(
@@ -29,7 +28,7 @@ class Context:
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
-        # sessions by key, which this answer shows as they were started
+        # Keys of sessions that this request started; their status is known without a read.
         self.just_started: set[tuple[str, str]] = set()
         self.meter = Meter(budget)
         self._has_written = False
@@ -37,46 +36,48 @@ class Context:
 
     @cached_property
     def reading(self) -> App:
-        """The application whose reads raise `OverBudget` once the request has used too much."""
+        """The application for reads; they raise `OverBudget` once the request's budget is
+        used up.
+        """
         return replace(self.app, records=self.app.records.metered(self.meter))
 
     @cached_property
     def loaders(self) -> Loaders:
-        """What has been loaded, or will be, since the latest write, which they see."""
+        """The loaders of this request; they are replaced after every write, so that they see it."""
         return Loaders(self.reading, self.tenant, consistent=self._has_written)
 
     def warn(self, warning: str) -> None:
-        """Tell the caller something in `extensions.warnings`, once."""
+        """Add a warning to `extensions.warnings`, unless it is there already."""
         if warning not in self.warnings:
             self.warnings.append(warning)
 
     def shown(
         self, record: object, name: str, out: Callable[[object], object], value: object
     ) -> object:
-        """What `out` makes of the value of a record's attribute; made once, however many fields
-        show it.
+        """Return `out(value)` for an attribute of a record; computed once, even for
+        several fields.
         """
         key = id(record), name
         if key not in self._shown:
             self.meter.spend(len(value) if isinstance(value, dict | list) else 0)
-            # the record lives on, so that its id stays its own
+            # Keep the record, so that its `id()` is not used for another one.
             self._shown[key] = record, out(value)
         return self._shown[key][1]
 
     async def call(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Run a blocking function beside the event loop."""
+        """Run a blocking function in a thread."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
     async def change(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
-        """Run a blocking function that writes, to its end; what was loaded before it is forgotten.
+        """Run a blocking function that writes, in a thread; afterwards all loaders read again.
 
-        Raises `OverBudget` before the first write when the request has used its budget.
+        Raises `OverBudget` before the first write when the request has used up its budget.
         """
         self.meter.spend()
         try:
             with self.meter.writing():
                 answer = await self.call(function, *args, **kwargs)
-            if isinstance(answer, Record):  # what is read of it later is charged, too
+            if isinstance(answer, Record):  # charge later reads of its payloads, too
                 answer.blobs = self.reading.records.blobs
             return answer
         finally:

@@ -1,8 +1,8 @@
-"""Which pages of other origins may call, and what their browsers are told (Fetch standard, "CORS
+"""Decide which origins may call the API, and build the CORS headers (Fetch standard, "CORS
 protocol").
 
-An allowed origin is written as browsers send it, `https://app.example`; `http://localhost:*` is
-that with any port or none; `*` is every origin.
+An allowed origin is written as browsers send it, such as `https://app.example`.
+`http://localhost:*` allows any port or none. `*` allows every origin.
 """
 
 import re
@@ -13,7 +13,7 @@ LOOPBACK = tuple(
     for scheme in ("http", "https")
     for host in ("localhost", "127.0.0.1", "[::1]")
 )
-"""Origins of pages that this machine serves itself."""
+"""The origins of pages that this machine serves."""
 
 METHODS = "GET, POST"
 HEADERS = "authorization, content-type, part-id, traceparent, tracestate"
@@ -22,18 +22,18 @@ _ANY_PORT = ":*"
 
 
 def allows(origins: Sequence[str], origin: str) -> bool:
-    """Whether pages of this origin may call."""
+    """Whether pages of this origin may call the API."""
     return any(entry in ("*", origin) or _but_for_the_port(entry, origin) for entry in origins)
 
 
 def is_preflight(method: str, headers: Mapping[str, str], origins: Sequence[str]) -> bool:
-    """Whether a browser asks for an allowed page what it may send."""
+    """Whether the request is a preflight from an allowed origin."""
     asks = method == "OPTIONS" and "access-control-request-method" in headers
     return asks and allows(origins, headers.get("origin", ""))
 
 
 def preflight_headers() -> dict[str, str]:
-    """What the answer to a preflight says, beside `response_headers`."""
+    """Return the headers of the answer to a preflight, in addition to `response_headers`."""
     return {
         "access-control-allow-methods": METHODS,
         "access-control-allow-headers": HEADERS,
@@ -42,9 +42,7 @@ def preflight_headers() -> dict[str, str]:
 
 
 def response_headers(headers: Mapping[str, str], origins: Sequence[str]) -> dict[str, str]:
-    """What lets a browser show a response to the page that asked; nothing when no origin is
-    allowed.
-    """
+    """Return the headers that let a page read the response; none when no origin is allowed."""
     if not origins:
         return {}
     if "*" in origins:

@@ -1,7 +1,7 @@
-"""The CRUD of the contract, built once: a `Resource` declares a record's arguments, the builder
-makes its fields.
+"""Build the queries and mutations of the six records from `Resource` declarations.
 
-Reads top to bottom: a resolver checks its arguments, and hands key and content to the repository.
+A resolver checks its arguments and calls the repository with key and content. `schema` calls
+`query_fields` and `mutation_fields` for each resource in `resources`.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,19 +33,20 @@ from ai_coordination_engine.store.records import guards, lists
 from ai_coordination_engine.store.records.entities import COORDINATION, Entity
 
 Write = Callable[[Context, "Resource", Arguments], object]
-"""Writes a record, outside the event loop."""
+"""Writes a record; called outside the event loop."""
 Guard = tuple[Predicate | None, str]
-"""What must hold for the record as it stands, and what it means when it does not."""
+"""A condition for the stored record, and the error message when it does not hold."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One record on the wire. `name` is its snake_case name; `arguments` are those of
-    `insertUpdate…` beside the key.
+    """One record on the wire.
 
-    `conditions` gives the condition of an update and of a delete, with what it means when it does
-    not hold. `from_agents` and `from_runs` are fields for which all session agents or session runs
-    of the record are read.
+    - `name`: its name in snake_case.
+    - `arguments`: the arguments of `insertUpdate…`, except the key.
+    - `words`: the accepted values of list arguments.
+    - `update_condition`, `delete_condition`: what must hold, with the message when it does not.
+    - `from_agents`, `from_runs`: fields that need all session agents or runs of the record.
     """
 
     entity: Entity[Any]
@@ -70,19 +71,19 @@ class Resource:
 
 
 def key_names(entity: Entity[Any]) -> tuple[str, ...]:
-    """The arguments that make a record's key; the tenant is never one."""
+    """Return the names of the arguments that are the record's key; the tenant is never one."""
     hash_key, range_key = entity.model.key_names()
     return (range_key,) if entity is COORDINATION else (hash_key, range_key)
 
 
 def key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key:
-    """The key that the arguments name."""
+    """Return the key in the arguments."""
     values = [given[name] for name in key_names(entity)]
     return (tenant, values[0]) if entity is COORDINATION else (values[0], values[1])
 
 
 def parent_key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key | None:
-    """The key of the parent that the arguments name, or None when they do not name it whole."""
+    """Return the key of the parent in the arguments, or None when it is not complete."""
     if entity.parent is None or any(given.get(name) is None for name in key_names(entity.parent)):
         return None
     return key_of(entity.parent, tenant, given)
@@ -92,7 +93,7 @@ def parent_key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key | N
 
 
 def query_fields(resource: Resource) -> dict[str, graphene.Field]:
-    """The single-record and the list query of a record."""
+    """Return the query for one record and the query for a list."""
     single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
     return {
         resource.name: graphene.Field(
@@ -103,7 +104,7 @@ def query_fields(resource: Resource) -> dict[str, graphene.Field]:
 
 
 def list_field(resource: Resource, type_name: str) -> graphene.Field:
-    """A query for a page of records; `type_name` is the type of its answer."""
+    """Return a query for a page of records; `type_name` is the name of its type."""
     return graphene.Field(
         _list_type(resource, type_name),
         page_number=graphene.Int(),
@@ -122,8 +123,7 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
         "total": graphene.Int(),
         "next_cursor": graphene.String(),
         "__doc__": (
-            f"One page of {resource.entity.name}s; `total` costs a count, only when it is asked"
-            " for."
+            f"One page of {resource.entity.name}s. `total` is counted only when it is selected."
         ),
     }
     return type(name, (graphene.ObjectType,), fields)
@@ -135,8 +135,10 @@ async def find(
     given: Arguments,
     below: Callable[[Loaders], ChildrenLoader[Any] | None] = lambda loaders: None,
 ) -> Record | None:
-    """The record whose key the arguments name, or None, as for a key under which nothing can be
-    stored; what is `below` it is asked for anyway.
+    """Return the record whose key is in the arguments; None when there is none or the key is not
+    valid.
+
+    `below` returns the loader of children that the query asks for as well.
     """
     if unusable_ids(given):
         return None
@@ -193,7 +195,7 @@ async def _resolve_list(
 
 
 def _selects(info: GraphQLResolveInfo, name: str) -> bool:
-    """Whether the query asks for a field of this object."""
+    """Whether the query selects this field of the object."""
     return any(_selected(node.selection_set, name, info.fragments) for node in info.field_nodes)
 
 
@@ -217,7 +219,7 @@ def _selected(
 
 
 def mutation_fields(resource: Resource) -> dict[str, graphene.Field]:
-    """The `insertUpdate…` and `delete…` mutation of a record."""
+    """Return the mutations `insertUpdate…` and `delete…` of a record."""
     return {
         f"insert_update_{resource.name}": _insert_update(resource).Field(),
         f"delete_{resource.name}": _delete(resource).Field(),
@@ -251,7 +253,7 @@ def _insert_update(resource: Resource) -> type[graphene.Mutation]:
         resource.arguments,
         {resource.name: graphene.Field(resource.type)},
         mutate,
-        f"Create the {resource.entity.name}, or update what is given of it.",
+        f"Create the {resource.entity.name}, or update the given fields.",
     )
 
 
@@ -278,12 +280,12 @@ def _delete(resource: Resource) -> type[graphene.Mutation]:
         {**arguments, **(resource.delete_arguments or {})},
         {"ok": graphene.Boolean()},
         mutate,
-        f"Delete the {resource.entity.name}, unless something depends on it.",
+        f"Delete the {resource.entity.name}; an error when other records depend on it.",
     )
 
 
 def insert_update(context: Context, resource: Resource, given: Arguments) -> Any:
-    """Create the record when its uuid is absent or unknown, else update what is given."""
+    """Create the record when its uuid is absent or unknown, or else update the given fields."""
     entity, records = resource.entity, context.app.records
     *above, own = key_names(entity)
     values = {name: value for name, value in given.items() if name not in (*above, own)}
@@ -309,11 +311,11 @@ def insert_update(context: Context, resource: Resource, given: Arguments) -> Any
 
 
 def insert_once(context: Context, resource: Resource, given: Arguments) -> object:
-    """Create an immutable record, or find it as it is given."""
+    """Create an immutable record; succeeds when it exists with the same content."""
     entity = resource.entity
     parent_key = parent_key_of(entity, context.tenant, given)
     if parent_key is None:
-        raise BadUserInput("coordinationUuid is needed.")
+        raise BadUserInput("coordinationUuid is required.")
     values = {name: value for name, value in given.items() if name not in key_names(entity)}
     content = resource.content(context, values, None, True)
     key = key_of(entity, context.tenant, given)
@@ -321,6 +323,6 @@ def insert_once(context: Context, resource: Resource, given: Arguments) -> objec
 
 
 def _changes(entity: Entity[Any], values: Arguments) -> dict[str, object]:
-    """What an update may change: a record never moves to another parent."""
+    """Return the fields that an update changes; the parent of a record is fixed."""
     fixed = key_names(entity.parent) if entity.parent else ()
     return {name: value for name, value in values.items() if name not in fixed}

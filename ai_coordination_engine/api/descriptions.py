@@ -1,9 +1,9 @@
-"""The words of the schema, each once: what a frontend developer reads in the SDL, in an editor and
-in GraphiQL.
+"""The descriptions of types, fields and arguments in the GraphQL schema, each declared once.
 
-A field or an argument is found by its own name, and under `Type.field` or `field.argument` where it
-means something else there. Types and mutations that are not named here say in their docstrings what
-they are.
+They appear in the SDL, in editors and in GraphiQL. `schema` calls `describe` once. A field or an
+argument is looked up by its name. `Type.field` or `field.argument` overrides the name where it has
+another meaning. Types and mutations that are not listed here use their own docstrings, and the
+fields of a record their row in `domain.records`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,72 +21,85 @@ from ai_coordination_engine.domain.records import RECORDS
 
 TYPES: Mapping[str, str] = {
     "Query": (
-        "What can be read. What does not exist, or belongs to another tenant, is null and no error."
+        "Read operations. A record that does not exist or belongs to another tenant is null,"
+        " without an error."
     ),
-    "Mutation": "What can be changed. Every error has a code in `extensions.code`.",
-    "DateTime": "A moment in UTC, as ISO 8601: `2026-11-02T09:00:00.250000+00:00`.",
+    "Mutation": "Write operations. Every error has a code in `extensions.code`.",
+    "DateTime": "A date and time in UTC, in ISO 8601: `2026-11-02T09:00:00.250000+00:00`.",
 }
 
 FIELDS: Mapping[str, str] = {
     # Roots
     "ping": "`Hello at ` and the server's time.",
-    "node": "The record of any type with this id; null for what is none.",
-    "userInbox": "The session agents that wait for a person, the latest first, across sessions.",
+    "node": "The record of any type with this id; null when there is none.",
+    "userInbox": (
+        "The session agents of all sessions that wait for a person's answer, the latest first."
+    ),
     "coordination": "The coordination; null when it does not exist.",
-    "task": "The task; null when there is none, or it was deleted.",
+    "task": "The task; null when it does not exist or was deleted.",
     "taskSchedule": "The task schedule; null when it does not exist.",
     "session": "The session; null when it does not exist.",
-    "sessionAgent": "The session agent; null when there is none.",
+    "sessionAgent": "The session agent; null when it does not exist.",
     "sessionRun": "The session run; null when it does not exist.",
     "coordinationList": "Coordinations, the latest first.",
     "taskList": "Tasks, the latest first.",
     "taskScheduleList": "Task schedules, the latest first.",
     "sessionList": (
-        "Sessions by uuid, the greatest first: the latest, where the server made the uuids."
+        "Sessions in descending order of their uuids. Uuids that the server made sort by"
+        " time: the latest comes first."
     ),
-    "sessionAgentList": "Session agents of one session, in the order of its task.",
+    "sessionAgentList": "Session agents of one session, in the order of the task.",
     "sessionRunList": "Session runs of one session, in order of creation.",
     "Query.askOperationHub": (
-        "Ask one agent, outside a task. The mutation of the same name does the same."
+        "Ask one agent a question, outside a task. Same as the mutation of this name."
     ),
     # Keys
     "id": (
-        "Unique among all records of all types, and always the same; opaque. `node` finds the"
-        " record by it."
+        "The record's id: opaque, stable, and unique among the records of all types. `node`"
+        " finds the record by it."
     ),
     "coordinationUuid": (
-        "The coordination's uuid: 1 to 256 printable bytes, chosen by the client or made by the"
-        " server."
+        "The coordination's uuid: 1 to 256 printable bytes, given by the client or made by"
+        " the server."
     ),
     "taskUuid": (
-        "The task's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+        "The task's uuid: 1 to 256 printable bytes, given by the client or made by the server."
     ),
-    "SessionType.taskUuid": "The task that the session was started from; null when there was none.",
+    "SessionType.taskUuid": (
+        "The task from which the session was started; null when there was none."
+    ),
     "scheduleUuid": (
-        "The schedule's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+        "The schedule's uuid: 1 to 256 printable bytes, given by the client or made by the server."
     ),
     "sessionUuid": (
-        "The session's uuid: 1 to 256 printable bytes, chosen by the client or made by the server."
+        "The session's uuid: 1 to 256 printable bytes, given by the client or made by the server."
     ),
-    "sessionAgentUuid": "The session agent's uuid, which is another in every session.",
+    "sessionAgentUuid": (
+        "The session agent's uuid; the same agent has a different one in every session."
+    ),
     "SessionRunType.sessionAgentUuid": (
-        "The session agent whose attempt it is; null when a client wrote the run without it."
+        "The session agent that made the attempt; null when a client wrote the run without it."
     ),
     "agentUuid": "The agent's uuid in its coordination.",
-    "SessionRunType.agentUuid": "The agent that ran: the session agent's own, or its fallback.",
-    "runUuid": "The run's uuid. That of an attempt of the engine is made when the attempt begins.",
-    "AskOperationHubType.runUuid": "The run that the first attempt to answer will leave.",
-    "threadUuid": "The thread of questions and answers to which it belongs, within its session.",
-    "asyncTaskUuid": (
-        "The job that did the work: `completeAsyncTask` takes it while the job goes on elsewhere."
+    "SessionRunType.agentUuid": (
+        "The agent that ran: the session agent's own agent, or its fallback."
     ),
-    "endpointId": "The endpoint of the tenant, without its part.",
-    "partId": "The part of the tenant; null when the tenant has no parts.",
-    "partitionKey": "The tenant: its endpoint, or `endpointId#partId`.",
-    "userId": "Who started it, as the client said; null when nobody was named.",
-    "updatedBy": "Who changed it last, as the client said; `engine` where the engine did.",
-    "createdAt": "When it was created.",
-    "updatedAt": "When it changed last.",
+    "runUuid": "The run's uuid. The engine creates it when an attempt begins.",
+    "AskOperationHubType.runUuid": "The uuid of the run that will hold the answer.",
+    "threadUuid": "The thread (a conversation within the session) to which the run belongs.",
+    "asyncTaskUuid": (
+        "The uuid of the long job that did the work. While the job runs, `completeAsyncTask`"
+        " takes this uuid."
+    ),
+    "endpointId": "The endpoint id of the tenant.",
+    "partId": "The part id of the tenant; null when the tenant has no part.",
+    "partitionKey": "The tenant: `endpointId`, or `endpointId#partId`.",
+    "userId": "The user who started it, as given by the client; null when none was given.",
+    "updatedBy": (
+        "Who made the latest change, as given by the client; `engine` for a change by the engine."
+    ),
+    "createdAt": "When the record was created.",
+    "updatedAt": "When the record was last changed.",
     # Pages
     "CoordinationListType.coordinationList": "The coordinations of this page.",
     "TaskListType.taskList": "The tasks of this page.",
@@ -95,144 +108,158 @@ FIELDS: Mapping[str, str] = {
     "SessionAgentListType.sessionAgentList": "The session agents of this page.",
     "UserInboxType.sessionAgentList": "The session agents of this page.",
     "SessionRunListType.sessionRunList": "The session runs of this page.",
-    "pageSize": "How many records a full page has.",
+    "pageSize": "The number of records on a full page.",
     "pageNumber": "The number of this page, from 1.",
     "total": (
-        "How many records there are on all pages; of more than 20,000 that number, with a warning."
-        " Costs a count."
+        "The number of records on all pages. Counting stops at 20,000, with a warning. Costs"
+        " a count."
     ),
-    "nextCursor": "What `cursor` takes to get the next page; null on the last one.",
+    "nextCursor": "The value for `cursor` to get the next page; null on the last page.",
     # Coordinations and tasks
-    "coordinationName": "What people call it: at most 4,096 bytes.",
-    "coordinationDescription": "What it is for.",
+    "coordinationName": "The display name: at most 4,096 bytes.",
+    "coordinationDescription": "A description for people.",
     "agents": (
-        "The agents: `agentUuid` (required), `agentName`, `agentDescription`, `agentType`,"
-        " `runtime`, `policy`."
+        "The agents. Keys: `agentUuid` (required), `agentName`, `agentDescription`,"
+        " `agentType`, `runtime`, `policy`."
     ),
-    "themeUuid": "The theme with which a frontend shows it.",
-    "taskName": "What people call it: at most 4,096 bytes.",
-    "taskDescription": "What it is for.",
-    "initialTaskQuery": "What a session is asked when its start brings no `taskQuery`.",
+    "themeUuid": "The theme in which a frontend shows the coordination.",
+    "taskName": "The display name: at most 4,096 bytes.",
+    "taskDescription": "A description for people.",
+    "initialTaskQuery": "The query of a session that is started without a `taskQuery`.",
     "subtaskQueries": (
-        "What each agent is asked: `agentUuid` and `subtaskQuery`, several times for one agent if"
-        " need be."
+        "The question for each agent, with the keys `agentUuid` and `subtaskQuery`. An agent"
+        " may have several."
     ),
     "agentActions": (
-        "By agent uuid: `predecessors`, `userInTheLoop`, `join`, `conditions`, `map`, `policy` and"
-        " the like."
+        "By agent uuid, how the agent runs: `predecessors`, `userInTheLoop`, `join`,"
+        " `conditions`, `map`, `policy` and others."
     ),
     "onFailure": (
-        "`fail_fast` (default): a failed agent fails the session. `continue`: other branches finish"
-        " first."
+        "`fail_fast` (default): a failed agent fails the session at once. `continue`: other"
+        " branches finish first."
     ),
     "placeholders": (
-        "What a placeholder without a value is: a warning (`warn`, the default), or an error"
-        " (`strict`)."
+        "What happens to a placeholder without a value: `warn` (default) warns, `strict` is"
+        " an error."
     ),
     # Schedules
     "TaskScheduleType.status": (
-        "One of initial, active, paused, completed. It fires while it is active."
+        "One of initial, active, paused, completed. The schedule fires while it is active."
     ),
     "TaskScheduleType.taskQuery": (
-        "What its sessions are asked: a text, or a JSON object; null: the task's own."
+        "The query of its sessions: a text or a JSON object; null: the task's `initialTaskQuery`."
     ),
-    "TaskScheduleType.inputFiles": "Files or references that its sessions hand to their agents.",
-    "TaskScheduleType.userId": "On whose behalf its sessions start; null when nobody was named.",
-    "schedule": "When it fires: an expression such as `0 9 * * MON-FRI` or `rate(1 day)`.",
+    "TaskScheduleType.inputFiles": "Files or references for the agents of its sessions.",
+    "TaskScheduleType.userId": "The user for whom its sessions start; null when none was given.",
+    "schedule": "The expression of its times, such as `0 9 * * MON-FRI` or `rate(1 day)`.",
     # Sessions
     "SessionType.status": (
         "One of initial, dispatched, in_progress, active, in_transit, paused, completed, failed, "
         "timeout, cancelled. The last four are final."
     ),
     "taskQuery": (
-        "What the session is asked: a text, or a JSON object whose keys fill placeholders."
+        "The query of the session: a text, or a JSON object whose keys fill placeholders."
     ),
-    "inputFiles": (
-        "Files or references that every agent is handed, in whatever form the client gave them."
-    ),
-    "iterationCount": "A number for the client's own use; the engine leaves it alone.",
-    "logs": "Why the session failed, or what a client noted; null when nothing was said.",
-    "sessionAgents": "Its session agents, elements of maps included, in the order of its task.",
+    "inputFiles": "Files or references for all agents of the session, in any form.",
+    "iterationCount": "A number for the client's own use; the engine does not change it.",
+    "logs": "Why the session failed, or a client's notes; null when there are none.",
+    "sessionAgents": "The session agents, with the elements of maps, in the order of the task.",
     "sessionRuns": (
-        "Its session runs: every attempt that has ended, or waits for a long job, in order of"
-        " creation."
+        "The session runs, in order of creation: every attempt that has ended or waits for a"
+        " long job."
     ),
     "definition": (
-        "What it was started with, whatever became of the coordination and the task since: "
-        "`agents`, `agentActions`, `subtaskQueries`, `onFailure`. Null for a session that was "
-        "made by hand."
+        "What the session was started with, independent of later changes to coordination and"
+        " task: `agents`, `agentActions`, `subtaskQueries`, `onFailure`. Null for a session"
+        " that a client wrote."
     ),
     # Session agents
-    "agentName": "What the agent was called when the session started; null when it has no name.",
+    "agentName": "The name of the agent when the session started; null when it has none.",
     "agentAction": (
-        "Its action: `predecessors`, `primaryPath`, `userInTheLoop`, `actionFunction` and the like."
+        "How the agent runs: `predecessors`, `primaryPath`, `userInTheLoop`, `actionFunction`"
+        " and others."
     ),
-    "userInput": "What its person answered; null before, and where nobody is asked.",
+    "userInput": "The person's answer; null until it is given, and when no person is asked.",
     "agentInput": (
-        "What it was given, predecessors' outputs included; null before its first attempt."
+        "The input of the agent, with the predecessors' outputs; null before the first attempt."
     ),
-    "agentOutput": "What it answered, as a text; null until it has.",
-    "inDegree": "How many predecessors have not ended yet.",
+    "agentOutput": "The output of the agent as a text; null until it has one.",
+    "inDegree": "The number of predecessors that have not ended.",
     "state": (
         "One of initial, pending, executing, wait_for_user_input, completed, failed, skipped, "
         "cancelled. The last four are final."
     ),
-    "notes": "Why it failed or was skipped, in words; null when there is nothing to say.",
-    "SessionAgentType.attempt": "The number of its latest attempt, from 1; null before the first.",
+    "notes": "Why the agent failed or was skipped, in words; null when there is no such reason.",
+    "SessionAgentType.attempt": (
+        "The number of the latest attempt, from 1; null before the first."
+    ),
     "SessionAgentType.startedAt": (
-        "When its latest attempt began, also while it runs; null before the first, and when a "
-        "retry has set it back. A map begins when its elements have ended."
+        "When the latest attempt began; null before the first attempt, and after a reset"
+        " (such as `retrySession`) until the next one. A map starts when its elements have"
+        " ended."
     ),
     "SessionAgentType.endedAt": (
-        "When its latest attempt ended; null while it runs, and where none has begun."
+        "When the latest attempt ended; null while it runs and before the first attempt."
     ),
     "dueAt": (
-        "When its wait for a person or a long job ends; null when it does not wait, or waits"
-        " without an end."
+        "When the wait for a person or a long job times out; null when it does not wait or"
+        " has no timeout."
     ),
-    "notBefore": "When its next attempt may begin; null when nothing holds it back.",
-    "leaseUntil": "Until when its attempt belongs to the worker that runs it; null when none does.",
-    "mapIndex": "Its place in the list of its map, from 0; null when it is no element of a map.",
-    "mapSessionAgentUuid": "The session agent of its map; null when it is no element of a map.",
-    "whyNotRunning": "The first thing to ask when it stands still; it is never null.",
-    "WhyNotRunningType.code": "The reason as a code such as `WAITS_FOR_USER`, for programs.",
+    "notBefore": "The earliest time of the next attempt; null when there is no such limit.",
+    "leaseUntil": (
+        "When the lease of the worker that runs the attempt expires; null when no attempt runs."
+    ),
+    "mapIndex": (
+        "The position in the list of its map, from 0; null when the agent is not an element"
+        " of a map."
+    ),
+    "mapSessionAgentUuid": (
+        "The session agent of the map; null when the agent is not an element of a map."
+    ),
+    "whyNotRunning": (
+        "Why the agent does not run. Never null; ask this first when a session makes no progress."
+    ),
+    "WhyNotRunningType.code": "The reason as a code for programs, such as `WAITS_FOR_USER`.",
     "WhyNotRunningType.message": "The reason in words, for people.",
-    "WhyNotRunningType.until": "When this ends by itself at the latest; null when it does not.",
-    "WhyNotRunningType.waitsFor": "The first agents that must end before it can begin.",
-    "WhyNotRunningType.details": "What belongs to the code, for example the number of the attempt.",
-    "SessionAgentType.sessionRuns": "The runs of its own attempts, in order of creation.",
+    "WhyNotRunningType.until": (
+        "When this ends at the latest without any action; null when it does not."
+    ),
+    "WhyNotRunningType.waitsFor": "The first agents that must end before this one can begin.",
+    "WhyNotRunningType.details": (
+        "Further values for the code, for example the number of the attempt."
+    ),
+    "SessionAgentType.sessionRuns": "The runs of this agent's attempts, in order of creation.",
     # Session runs
     "asyncTask": (
-        "All that is known of the attempt, as its runtime told it; null when a client wrote the"
-        " run."
+        "Details of the attempt as its runtime reported them; null when a client wrote the run."
     ),
     "SessionRunType.status": (
-        "One of completed, failed, lost (its process died), pending (a long job goes on "
-        "elsewhere), expired (that was not heard of in time); null when a client wrote the run."
+        "One of completed, failed, lost (the worker died), pending (a long job is running),"
+        " expired (the long job sent no heartbeat in time); null when a client wrote the run."
     ),
     "SessionRunType.attempt": (
         "The number of the attempt, from 1; null when a client wrote the run."
     ),
     "SessionRunType.startedAt": (
-        "When the attempt began; null when it was lost, or a client wrote the run."
+        "When the attempt began; null when it was lost or a client wrote the run."
     ),
     "SessionRunType.endedAt": (
-        "When the attempt ended; null while a long job goes on, and when it was lost."
+        "When the attempt ended; null while a long job is running, and when it was lost."
     ),
-    "error": "Why the attempt failed, in words; null when it did not.",
+    "error": "Why the attempt failed, in words; null when it did not fail.",
     "errorClass": (
         "The class of the error: timeout, rate_limit, unavailable, invalid_output, "
         "invalid_request, not_allowed, lost or error; null when the attempt did not fail."
     ),
-    "inputTokens": "Tokens that the model read; null when its runtime did not count them.",
-    "outputTokens": "Tokens that the model wrote; null when its runtime did not count them.",
-    "totalTokens": "All tokens together; null when its runtime did not count them.",
-    "model": "The model that answered; null when its runtime named none.",
+    "inputTokens": "The tokens that the model read; null when the runtime did not count them.",
+    "outputTokens": "The tokens that the model wrote; null when the runtime did not count them.",
+    "totalTokens": "The sum of all tokens; null when the runtime did not count them.",
+    "model": "The model that answered; null when the runtime did not name it.",
     # Answers of mutations
-    "ok": "True; what went wrong is an error.",
+    "ok": "Always true; a failure is an error instead.",
     "ExecuteProcedureTaskSession.procedureTaskSession": "The session that was started.",
     "CompleteAsyncTask.sessionAgent": (
-        "The session agent that waited for the job; null when it is gone."
+        "The session agent that waited for the job; null when it no longer exists."
     ),
 }
 
@@ -240,21 +267,21 @@ ARGUMENTS: Mapping[str, str] = {
     "id": "The `id` of a record.",
     # Lists
     "pageNumber": (
-        "Which page, from 1 (default); pages within the first 10,000 records. Further on take"
-        " `cursor`."
+        "The number of the page, from 1 (default). Works for the first 10,000 records; use"
+        " `cursor` beyond that."
     ),
-    "limit": "How many records a page has: 1 to 1,000, 50 by default.",
-    "cursor": "The `nextCursor` of the page before, with the same filters.",
-    "upcoming.limit": "How many: 1 to 100, 10 by default.",
-    "sessions.limit": "How many: 1 to 25, 10 by default.",
+    "limit": "The number of records on a page: 1 to 1,000, 50 by default.",
+    "cursor": "The `nextCursor` of the previous page; use the same filters.",
+    "upcoming.limit": "The number of times: 1 to 100, 10 by default.",
+    "sessions.limit": "The number of sessions: 1 to 25, 10 by default.",
     # Everywhere
-    "updatedBy": "Who does it: a name for the record, at most 4,096 bytes.",
+    "updatedBy": "The name of the caller, stored with the record: at most 4,096 bytes.",
     "idempotencyKey": (
-        "The client's name for this call (1 to 256 printable characters): the same again has no"
-        " effect."
+        "A key for this call (1 to 256 printable characters). A repeated call with the same"
+        " key has no effect."
     ),
-    "userId": "On whose behalf: a name for the record.",
-    "inputFiles": "Files or references that every agent is handed, in any form.",
+    "userId": "The user for whom the call is made; stored with the record.",
+    "inputFiles": "Files or references for all agents, in any form.",
     "sessionAgentUuid": "The session agent's uuid.",
     "coordinationUuid": "The coordination's uuid.",
     "taskUuid": "The task's uuid.",
@@ -262,105 +289,119 @@ ARGUMENTS: Mapping[str, str] = {
     "sessionUuid": "The session's uuid.",
     "runUuid": "The run's uuid.",
     "insertUpdateCoordination.coordinationUuid": (
-        "Which to update, or the uuid of a new one; left out, the server makes one."
+        "The coordination to update, or the uuid of a new one. Omitted: the server creates a uuid."
     ),
     "insertUpdateTask.taskUuid": (
-        "Which to update, or the uuid of a new one; left out, the server makes one."
+        "The task to update, or the uuid of a new one. Omitted: the server creates a uuid."
     ),
     "insertUpdateTaskSchedule.scheduleUuid": (
-        "Which to update, or the uuid of a new one; left out, the server makes one."
+        "The schedule to update, or the uuid of a new one. Omitted: the server creates a uuid."
     ),
     "insertUpdateSession.sessionUuid": (
-        "Which to update, or the uuid of a new one; left out, the server makes one."
+        "The session to update, or the uuid of a new one. Omitted: the server creates a uuid."
     ),
     "insertUpdateSessionAgent.sessionAgentUuid": (
-        "Which to update, or the uuid of a new one; left out, the server makes one."
+        "The session agent to update, or the uuid of a new one. Omitted: the server creates a uuid."
     ),
-    "insertUpdateSessionRun.sessionAgentUuid": "The session agent whose attempt it was.",
+    "insertUpdateSessionRun.sessionAgentUuid": "The session agent that made the attempt.",
     # Writing records: what is left out stays as it is
     "insertUpdateTaskSchedule.coordinationUuid": (
-        "The coordination of the task; needed to create a schedule."
+        "The coordination of the task; required to create a schedule."
     ),
     "insertUpdateTaskSchedule.status": (
-        "One of initial (default), active, paused, completed. It fires while it is active."
+        "One of initial (default), active, paused, completed. The schedule fires while it is"
+        " active."
     ),
     "insertUpdateTaskSchedule.taskQuery": (
-        "What its sessions are asked; left out, the task's `initialTaskQuery`."
+        "The query of its sessions. Omitted: the task's `initialTaskQuery`."
     ),
     "insertUpdateSession.taskUuid": "The task to which the session belongs.",
-    "insertUpdateSession.status": "One of the statuses of a session. A final one never changes.",
+    "insertUpdateSession.status": (
+        "One of the statuses of a session. A final status cannot be changed."
+    ),
     "insertUpdateSessionAgent.coordinationUuid": (
-        "The coordination of the session; needed to create a session agent."
+        "The coordination of the session; required to create a session agent."
     ),
     "insertUpdateSessionAgent.agentUuid": (
-        "Which agent of the coordination it is; needed to create a session agent."
+        "The uuid of the agent in the coordination; required to create a session agent."
     ),
     "insertUpdateSessionAgent.state": (
-        "One of the states of a session agent. A final one never changes; the engine moves what it"
-        " planned itself."
+        "One of the states of a session agent. A final state cannot be changed, and an agent"
+        " of a running session can only be ended."
     ),
     "insertUpdateSessionAgent.inDegree": (
-        "How many predecessors are unfinished; the engine counts those of its own agents."
+        "The number of predecessors that have not ended. Cannot be set for agents that the"
+        " engine planned."
     ),
     "insertUpdateSessionRun.agentUuid": "The agent that ran.",
-    "deleteSessionRun.coordinationUuid": "Not needed: the session and the run name it.",
+    "deleteSessionRun.coordinationUuid": "Not needed: session and run identify it.",
     # Starting, answering, asking
     "executeProcedureTaskSession.sessionUuid": (
-        "A uuid of the client's choice makes the call repeatable: the same start again answers the"
-        " same session."
+        "The uuid of the new session. With it, a repeated call returns the same session."
     ),
     "executeProcedureTaskSession.taskQuery": (
-        "What the session is asked; left out, the task's `initialTaskQuery`."
+        "The query of the session. Omitted: the task's `initialTaskQuery`."
     ),
     "executeForUserInput.userInput": (
-        "The answer, as the `answerSchema` of the agent's action wants it."
+        "The answer; it must match the `answerSchema` of the agent's action."
     ),
     "executeForUserInput.idempotencyKey": (
-        "Accepted and not needed: the same answer again has no effect."
+        "Accepted but not needed: repeating the same answer has no effect."
     ),
-    "userQuery": "The question; not empty.",
-    "askOperationHub.agentUuid": "Whom to ask; left out, the triage agent, or else the first one.",
-    "askOperationHub.sessionUuid": "The session in which to ask; left out, a new one.",
-    "askOperationHub.threadUuid": "The thread to go on with, in that session; left out, a new one.",
-    "receiverEmail": "For whom the answer is; kept in the notes of the session agent.",
-    "stream": "Accepted, with a warning: answers are not streamed.",
+    "userQuery": "The question; must not be empty.",
+    "askOperationHub.agentUuid": (
+        "The agent to ask. Omitted: the triage agent, or else the first agent."
+    ),
+    "askOperationHub.sessionUuid": "The session in which to ask. Omitted: a new session.",
+    "askOperationHub.threadUuid": (
+        "The thread of that session to continue. Omitted: a new thread."
+    ),
+    "receiverEmail": (
+        "The e-mail address of the receiver; stored in the notes of the session agent."
+    ),
+    "stream": "Accepted with a warning: answers are not streamed.",
     "threadLifeMinutes": (
-        "How old, in minutes, the latest turn of the thread may be; an older thread is not gone on"
-        " with."
+        "The maximum age of the thread's latest message, in minutes. An older thread is not"
+        " continued."
     ),
     # Control
     "fromSessionAgentUuid": (
-        "The session agent from which the new session runs; left out, what did not complete runs."
+        "The session agent at which the fork begins. Omitted: all agents that did not complete run."
     ),
-    "forkSession.taskQuery": "Asked in place of the source's query; left out, that one.",
-    "subtaskQuery": "Asked of the agent `fromSessionAgentUuid` in place of its subtask.",
-    "forkSession.inputFiles": "Handed on in place of the source's files; left out, those.",
+    "forkSession.taskQuery": "The query of the fork. Omitted: that of the original session.",
+    "subtaskQuery": (
+        "The question for the agent `fromSessionAgentUuid`. Omitted: its original one."
+    ),
+    "forkSession.inputFiles": "The files of the fork. Omitted: those of the original session.",
     "newSessionUuid": (
-        "The new session's uuid; the same fork again answers the same session. Left out, the server"
-        " makes one."
+        "The uuid of the new session. With it, a repeated call returns the same session."
+        " Omitted: the server creates a uuid."
     ),
-    "asyncTaskUuid": "The job, by the uuid under which the agent's runtime announced it.",
-    "insertUpdateSessionRun.asyncTaskUuid": "The job that did the work.",
-    "insertUpdateSessionRun.threadUuid": "The thread to which it belongs.",
-    "result": "What the job found, at most 8,000,000 characters. Either this or `error`.",
-    "completeAsyncTask.error": "Why the job failed, in words. Either this or `result`.",
+    "asyncTaskUuid": "The uuid of the job, as announced by the agent's runtime.",
+    "insertUpdateSessionRun.asyncTaskUuid": "The uuid of the job that did the work.",
+    "insertUpdateSessionRun.threadUuid": "The thread to which the run belongs.",
+    "result": "The job's output, at most 8,000,000 characters. Give either this or `error`.",
+    "completeAsyncTask.error": "Why the job failed, in words. Give either this or `result`.",
     "usage": (
-        "What the job used: an object of numbers and short texts such as `inputTokens`, `model`."
+        "What the job used: an object of numbers and short texts, such as `inputTokens` and"
+        " `model`."
     ),
-    "reconcileSession.idempotencyKey": "Accepted and not needed: reconciling again is harmless.",
+    "reconcileSession.idempotencyKey": (
+        "Accepted but not needed: repeating the call has no effect."
+    ),
     # Schedules
     "runTaskSchedule.idempotencyKey": (
-        "The client's name for this call (1 to 256 printable characters): the same again answers"
-        " the same session."
+        "A key for this call (1 to 256 printable characters). A repeated call with the same"
+        " key returns the same session."
     ),
     "backfillTaskSchedule.idempotencyKey": (
-        "Accepted and not needed: a time of the schedule has one session."
+        "Accepted but not needed: each time of a schedule has at most one session."
     ),
-    "backfillTaskSchedule.from": "The beginning of the range, included; in the past.",
-    "backfillTaskSchedule.to": "The end of the range, included; in the past.",
+    "backfillTaskSchedule.from": "The first time of the range, inclusive; in the past.",
+    "backfillTaskSchedule.to": "The last time of the range, inclusive; in the past.",
     "backfillTaskSchedule.overlapPolicy": (
-        "What becomes of the times beside each other and what runs: `allow_all` (default) starts a"
-        " session for each."
+        "What to do with times whose sessions would overlap: `allow_all` (default) starts one"
+        " for each."
     ),
 }
 
@@ -379,11 +420,11 @@ FILTERS: Mapping[str, str] = {
     "agentUuid": "Only those of this agent.",
     "agentName": "Only those of agents whose name contains this text.",
     "threadUuid": "Only those of this thread.",
-    "primaryPath": "Only those whose action says so of `primaryPath`.",
-    "userInTheLoop": "Only those that this person must answer.",
-    "predecessor": "Only those whose action names this agent among its predecessors.",
-    "predecessors": "Only those of one of these agents.",
-    "inDegree": "Only those with so many unfinished predecessors.",
+    "primaryPath": "Only those whose action has this `primaryPath`.",
+    "userInTheLoop": "Only those that ask this person.",
+    "predecessor": "Only those whose action has this agent among its predecessors.",
+    "predecessors": "Only those whose `agentUuid` is one of these.",
+    "inDegree": "Only those with this number of predecessors that have not ended.",
 }
 
 
@@ -396,7 +437,7 @@ _OF_RECORDS: Mapping[str, str] = {
 
 
 def describe(schema: GraphQLSchema) -> None:
-    """Write the words into the schema."""
+    """Set the descriptions in the schema."""
     for named in _own_types(schema):
         named.description = TYPES.get(named.name, named.description)
         for name, field in getattr(named, "fields", {}).items():

@@ -1,6 +1,4 @@
-"""Execution within a budget: what a request has used is counted an object at a time, not a field at
-a time.
-"""
+"""Execute GraphQL within the request's budget, which is counted per object and not per field."""
 
 import json
 from collections.abc import AsyncIterable, Iterable
@@ -26,19 +24,19 @@ from graphql.pyutils import AwaitableOrValue, Path, Undefined
 
 from ai_coordination_engine.store.meter import MUTATION_ANSWER, Meter, OverBudget
 
-OBJECT = 4  # units of cost for an object, beside one for each of its fields
-# lengths of a text that needs no closer look, and of what is neither text nor JSON
-_SHORT, _NUMBER = 200, 8
-AWAITED = 15  # units more for an object that has to wait for what is nested in it
+OBJECT = 4  # units of cost for an object, in addition to one for each of its fields
+_SHORT = 200  # characters of a text whose bytes are not counted
+_NUMBER = 8  # bytes that a leaf other than text or JSON counts
+AWAITED = 15  # units more for an object that waits for nested objects
 Fields = dict[str, list[FieldNode]]
 
 
 class MeteredExecution(ExecutionContext):
-    """Executes until the meter of the context refuses; from then on nothing is resolved, and no
-    write begins.
+    """Executes until the meter of the context refuses; then resolves no more fields and begins no
+    write.
 
-    A query that was ended answers no data. Of a mutation, the fields that were answered before
-    stay; the one that went beyond the budget has been carried out, and those behind it have not:
+    A query that exceeds the budget returns no data. A mutation returns the fields that were
+    finished before. The field that exceeded the budget has been carried out, later fields have not;
     their errors say so.
     """
 
@@ -55,7 +53,7 @@ class MeteredExecution(ExecutionContext):
         path: Path | None,
         fields: Fields,
     ) -> AwaitableOrValue[dict[str, object]]:
-        """The fields of one object; none when the request was ended."""
+        """Execute the fields of one object; none after the meter has refused."""
         if not self._meter.add(OBJECT + len(fields)):
             return {}
         result = super().execute_fields(parent_type, source_value, path, fields)
@@ -70,7 +68,7 @@ class MeteredExecution(ExecutionContext):
         path: Path | None,
         fields: Fields,
     ) -> dict[str, object]:
-        """The fields of a mutation, one after the other."""
+        """Execute the fields of a mutation one after the other."""
         results: dict[str, object] = {}
         for name, nodes in fields.items():
             field_path = Path(path, name, parent_type.name)
@@ -97,7 +95,7 @@ class MeteredExecution(ExecutionContext):
         path: Path,
         result: AsyncIterable[object] | Iterable[object],
     ) -> AwaitableOrValue[list[object]]:
-        """The items of a list; none when the request was ended: walking through them takes time,
+        """Complete a list; empty after the meter has refused, since walking through it takes time,
         too.
         """
         if self._meter.refusal:
@@ -107,7 +105,7 @@ class MeteredExecution(ExecutionContext):
     def complete_leaf_value(  # type: ignore[override]  # graphql-core calls it on the instance
         self, return_type: GraphQLLeafType, result: object
     ) -> object:
-        """The value of a leaf; null when the request was ended."""
+        """Complete a leaf; null after the meter has refused."""
         value = super().complete_leaf_value(return_type, result)
         return value if self._meter.add(answer=_size(value)) else None
 
@@ -116,7 +114,7 @@ class MeteredExecution(ExecutionContext):
         if refusal is None or any(
             error.path == path.as_list() for error in self.collected_errors.errors
         ):
-            return  # a field that failed says itself why
+            return  # the field has an error of its own
         error = OverBudget(f"{what}: {refusal.message}")
         self.collected_errors.add(
             GraphQLError(error.message, nodes, path=path.as_list(), original_error=error), path
@@ -126,14 +124,15 @@ class MeteredExecution(ExecutionContext):
 def within_budget(
     result: ExecutionResult, context: object, document: DocumentNode, operation_name: str | None
 ) -> tuple[ExecutionResult, OverBudget | None]:
-    """The result of a request without what its end has left behind; of a query that was ended, its
-    one error too.
+    """Remove from a result what is left over when the budget was exceeded.
+
+    Returns the result and, for a query, the one error that replaces its errors.
     """
     refusal = getattr(getattr(context, "meter", None), "refusal", None)
     operation = get_operation_ast(document, operation_name)
     if refusal is None or operation is None:
         return result, None
-    if operation.operation == OperationType.MUTATION:  # it says field by field what was carried out
+    if operation.operation == OperationType.MUTATION:  # each field has its own error
         return (
             ExecutionResult(
                 result.data, [error for error in result.errors or () if not _is_nested(error)]
@@ -148,7 +147,7 @@ def _is_nested(error: GraphQLError) -> bool:
 
 
 def _size(value: object) -> int:
-    """About how many bytes of JSON a leaf is."""
+    """Return the approximate size of a leaf in bytes of JSON."""
     if isinstance(value, str) and len(value) < _SHORT:
         return len(value)
     if isinstance(value, str | dict | list):

@@ -1,7 +1,7 @@
-"""The one place where exceptions become GraphQL errors.
+"""Convert exceptions to GraphQL errors; the only place that does.
 
-Every error carries `extensions.code`. What the caller did not cause is `INTERNAL` and tells nothing
-but a correlation id, under which the log has the rest.
+Every error has `extensions.code`. An unexpected exception is `INTERNAL` and shows only a
+correlation id; the log entry with this id has the details.
 """
 
 from collections.abc import Iterable
@@ -21,21 +21,21 @@ from ai_coordination_engine.errors import (
 from ai_coordination_engine.observability import logger
 
 _ABORTED = ("aborted.", "nested too deeply.")
-"""How graphql-core ends the message of whatever it gave up on; it has no class for that."""
+"""The endings of graphql-core's messages when it aborts; it has no exception class for that."""
 
 
 def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, object]]:
-    """The `errors` of a GraphQL response (GraphQL specification, "Errors").
+    """Return the `errors` of a GraphQL response (GraphQL specification, "Errors").
 
-    An exception that several fields share (a batch that failed) is logged once, under one
-    correlation id.
+    An exception that several fields share (a failed batch) is logged once, under one correlation
+    id.
     """
     correlation_ids: dict[int, str] = {}
     return [_formatted(error, correlation_ids) for error in errors]
 
 
 def shown_error(error: Exception) -> CoordinationError | None:
-    """What the caller is told about an exception, or `None` when that must be nothing."""
+    """Return the error to show for an exception, or `None` when no details may be shown."""
     cause = _origin(error)
     if isinstance(cause, CoordinationError):
         return cause
@@ -57,8 +57,7 @@ def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, o
         entry["message"] = f"internal error; correlation id {correlation_id}"
         extensions = {"code": CoordinationError.code, "correlationId": correlation_id}
     else:
-        # The wrapper's message says where a value was wrong; its own errors have nothing to add to
-        # theirs.
+        # graphql-core's message says where a value is wrong; an error of ours is shown as it is.
         entry["message"] = shown.message
         extensions = {**shown.extensions, "code": shown.code}
     if isinstance(error, GraphQLError):
@@ -79,17 +78,15 @@ def _logged(cause: BaseException, correlation_ids: dict[int, str]) -> str:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """What was raised first, under the layers that graphql-core puts around it."""
+    """Return the exception that graphql-core has wrapped."""
     while isinstance(error, GraphQLError) and error.original_error is not None:
         error = error.original_error
     return error
 
 
 def _is_the_callers(error: GraphQLError, cause: BaseException) -> bool:
-    """Whether an error is about the request: it has no path, or its origin points into the
-    document.
-    """
+    """Whether the error is about the request: it has no path, or it points into the document."""
     if isinstance(cause, GraphQLError):
         return error.path is None or bool(cause.nodes)
-    # a scalar refused a value
+    # A scalar has refused a value of the document.
     return error.path is None and isinstance(cause, ValueError | TypeError)

@@ -1,7 +1,8 @@
-"""Who may act for which tenant: pure rules, without a request and without a record.
+"""Decide which tenant a caller may act for. Pure functions: no request, no record.
 
-A tenant is `endpoint_id`, or `endpoint_id#part_id`. Credentials carry *grants*: `acme` (that tenant
-alone), `acme#eu` (that part alone), `acme#*` (the endpoint and each of its parts).
+A tenant is `endpoint_id` or `endpoint_id#part_id`. Credentials carry *grants*: `acme` (only that
+tenant), `acme#eu` (only that part), `acme#*` (the endpoint and all its parts). The Lambda handler
+and the local server call it.
 """
 
 import json
@@ -20,10 +21,9 @@ _ROLE = re.compile(r"arn:([^:]+):iam::(\d+):role/(?:.+/)?([^/]+)")
 
 
 def tenant_of(endpoint_id: str, part_id: str | None = None) -> str:
-    """The tenant that an endpoint and an optional part name; raises `BadUserInput` for an
-    ill-formed id.
+    """Return the tenant of an endpoint id and an optional part id; raises `BadUserInput`.
 
-    Neither id may hold the separator, so two different pairs are never one tenant.
+    Ids must not contain the separator, so that different pairs are different tenants.
     """
     _check_id("endpoint id", endpoint_id)
     if part_id is None:
@@ -33,16 +33,18 @@ def tenant_of(endpoint_id: str, part_id: str | None = None) -> str:
 
 
 def local_tenant(endpoint_id: str | None, part_id: str | None) -> str:
-    """The tenant on a developer's machine: path and header are believed, the default is `local`."""
+    """Return the tenant on a developer's machine, without a check; the default endpoint
+    is `local`.
+    """
     return tenant_of(LOCAL_ENDPOINT if endpoint_id is None else endpoint_id, part_id)
 
 
 def granted_tenant(grants: Sequence[str], endpoint_id: str | None, part_id: str | None) -> str:
-    """The tenant that a request acts for, given what its credentials grant.
+    """Return the tenant that a request acts for, according to the grants of its credentials.
 
-    A request that names no endpoint takes the one that the grants leave no choice about. Raises
-    `Forbidden` for a tenant outside the grants or where there is a choice, and `BadUserInput` for
-    an ill-formed id.
+    A request without an endpoint gets the only tenant that the grants allow. Raises `Forbidden`
+    when the tenant is not granted or the grants allow several, and `BadUserInput` for an id that is
+    not valid.
     """
     grants = [grant for grant in grants if _is_well_formed(grant)]
     requested = _requested(grants, endpoint_id, part_id)
@@ -53,12 +55,11 @@ def granted_tenant(grants: Sequence[str], endpoint_id: str | None, part_id: str 
 
 
 def claimed_grants(claim: object) -> list[str]:
-    """The grants in a token's claim: a list, a JSON list as text, or text separated by spaces or
-    commas.
+    """Return the grants in a token's claim; anything but the following forms grants nothing.
 
-    API Gateway's HTTP APIs flatten a list to `[a b]` (Amazon API Gateway developer guide, "JWT
-    authorizers"): a tenant in a textual claim can not hold spaces or commas. Anything else grants
-    nothing.
+    The claim is a list, a JSON list as text, or text separated by spaces or commas. API Gateway's
+    HTTP APIs flatten a list to `[a b]` (Amazon API Gateway developer guide, "JWT authorizers"), so
+    a tenant in a textual claim cannot contain spaces or commas.
     """
     if isinstance(claim, str):
         claim = _claim_items(claim.strip())
@@ -68,10 +69,10 @@ def claimed_grants(claim: object) -> list[str]:
 
 
 def principal_grants(principal_arn: str, iam_tenants: Mapping[str, Sequence[str]]) -> list[str]:
-    """The grants of an IAM principal: its own, and those of the role when it is a session of an
-    assumed role.
+    """Return the grants of an IAM principal; a session of an assumed role has those of the role,
+    too.
 
-    An entry that names a session grants that session alone.
+    An entry for a session's ARN applies only to that session.
     """
     role = _parts(_SESSION, principal_arn) or _parts(_ROLE, principal_arn)
     return [
@@ -94,8 +95,8 @@ def _check_id(what: str, value: object) -> None:
 
 
 def _is_well_formed(grant: str) -> bool:
-    """Whether the grant names a tenant, or all parts of one; an ill-formed grant (`a#b#c`) grants
-    nothing.
+    """Whether the grant names a tenant or all parts of an endpoint; others (`a#b#c`) are
+    ignored.
     """
     endpoint_id, separator, part_id = grant.partition(SEPARATOR)
     try:
@@ -113,7 +114,7 @@ def _requested(grants: Sequence[str], endpoint_id: str | None, part_id: str | No
     else:
         choices = {tenant_of(grant.partition(SEPARATOR)[0], part_id) for grant in grants}
     if len(choices) != 1:
-        raise Forbidden("name the tenant: the credentials allow none or more than one")
+        raise Forbidden("name the tenant in the path: the credentials allow none or more than one")
     return choices.pop()
 
 
@@ -127,8 +128,9 @@ def _claim_items(text: str) -> object:
 
 
 def _parts(pattern: re.Pattern[str], arn: str) -> tuple[str, ...] | None:
-    """Partition, account and name of a role: a session's ARN lacks the path, and names are unique
-    without it.
+    """Return partition, account and name of a role.
+
+    The ARN of a session does not have the role's path; role names are unique without it.
     """
     match = pattern.fullmatch(arn)
     return match.groups() if match else None

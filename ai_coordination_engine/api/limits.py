@@ -1,4 +1,7 @@
-"""How large a request may be, and documents that were found to be within it."""
+"""Parse and validate documents within limits on their size, and cache the valid ones.
+
+`transport` calls `Documents.prepare`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +33,7 @@ _INTROSPECTION = ("__schema", "__type")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may cost the server. Lengths are characters, unless the name says bytes."""
+    """The limits of one request. Lengths are in characters unless the name says bytes."""
 
     body_bytes: int = 10_000_000
     json_depth: int = 100
@@ -39,21 +42,21 @@ class Limits:
     tokens: int = 10_000
     comments: int = 1_000
     fields: int = 500
-    """Fields and aliases of all operations, each fragment counted where it is spread."""
+    """Fields and aliases of all operations; a fragment counts wherever it is spread."""
     depth: int = 15
     lists: int = 3
-    """Lists of objects inside lists of objects: what multiplies the size of a response."""
+    """Levels of lists of objects within lists of objects, which multiply the size of a response."""
     cost: int = 100_000
-    """Units that a request is expected to cost at most, see `prices`."""
+    """The expected cost of a request in units, see `prices`."""
     errors: int = 20
     suggestions: bool = True
-    """Whether errors may suggest names of the schema ("Did you mean…")."""
+    """Whether errors may suggest names of the schema ("Did you mean …")."""
     cached_documents: int = 256
     cached_length: int = 20_000
 
 
 class DocumentError(Exception):
-    """The document does not parse or validate; `errors` says where."""
+    """The document does not parse or is not valid; `errors` says where."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -61,7 +64,7 @@ class DocumentError(Exception):
 
 
 class Documents:
-    """Parsed and validated documents of one schema; the latest are kept, by their text."""
+    """Parses and validates documents of one schema and keeps the latest ones."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits | None = None) -> None:
         self.schema = schema
@@ -70,7 +73,7 @@ class Documents:
         self._cached = lru_cache(self.limits.cached_documents)(self._prepare)
 
     def prepare(self, source: str) -> DocumentNode:
-        """The document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a
+        """Return the document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a
         limit.
         """
         if len(source) > self.limits.cached_length:
@@ -80,7 +83,7 @@ class Documents:
     def _prepare(self, source: str) -> DocumentNode:
         try:
             document = self._parse(source)
-            # Before the rules run: the time that they take grows faster than the number of fields.
+            # Checked first: the time for validation grows faster than the number of fields.
             self._check_cost(document)
             errors = validate(
                 self.schema,
@@ -116,12 +119,14 @@ class Documents:
 
 
 def too_deep() -> CoordinationError:
-    """The error for what is nested too deeply for the interpreter's stack."""
+    """Return the error for a request that is nested too deeply for the interpreter's stack."""
     return TooComplex("the request is nested too deeply")
 
 
 class _Cost(NamedTuple):
-    """Fields in total, the longest chain of fields, the longest chain of lists of objects."""
+    """The number of fields, the longest chain of fields, and the longest chain of lists
+    of objects.
+    """
 
     fields: int = 0
     depth: int = 0
@@ -136,11 +141,11 @@ _MEANING = {
 
 
 class _Estimate:
-    """Adds up a document's cost, each fragment once.
+    """Measures a document and visits each fragment once.
 
-    graphene's `depth_limit_validator` visits a fragment at every spread: thirty fragments that
-    spread the next one twice keep it busy for hours. It also fails on unknown fragments; this takes
-    invalid documents.
+    graphene's `depth_limit_validator` visits a fragment at every spread: thirty fragments that each
+    spread the next one twice keep it busy for hours. It also fails on unknown fragments, while this
+    class accepts documents that are not valid.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
@@ -154,7 +159,9 @@ class _Estimate:
         self._known: dict[str, _Cost] = {}
 
     def total(self) -> _Cost:
-        """The cost of all definitions: fragments that nothing spreads are validated too."""
+        """Measure all definitions, including fragments that are never spread, which are validated
+        too.
+        """
         costs = []
         for node in self._definitions:
             if isinstance(node, OperationDefinitionNode):
@@ -195,7 +202,7 @@ class _Estimate:
 
     def _fragment(self, name: str) -> _Cost:
         if name not in self._known and name in self._fragments:
-            self._known[name] = _Cost()  # ends a cycle; the rules report it
+            self._known[name] = _Cost()  # ends a cycle; validation reports it
             node = self._fragments[name]
             self._known[name] = self._selection_set(
                 node.selection_set, self._condition(node.type_condition)

@@ -1,4 +1,4 @@
-"""DataLoaders: nested fields in batches, the batches of one level at the same time."""
+"""DataLoaders of one request: they read nested records in batches, concurrently per level."""
 
 import asyncio
 from collections import defaultdict
@@ -38,8 +38,10 @@ V = TypeVar("V")
 
 
 class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
-    """Records of all entities by model and key: one BatchGetItem for all that a level of the query
-    asks for; where they need several requests, those of each entity at the same time.
+    """Loads records of all entities by model and key.
+
+    All records that a level of the query needs are read with one BatchGetItem. If they need several
+    requests, each entity is read on its own, concurrently.
     """
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
@@ -47,7 +49,7 @@ class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
         self._app, self._tenant, self._consistent = app, tenant, consistent
 
     async def batch_load_fn(self, wanted: list[tuple[type[Record], Key]]) -> list[Any]:
-        """The record under each key, or None."""
+        """Return the record of each key, or None."""
         keys: dict[type[Record], list[Key]] = defaultdict(list)
         for model, key in wanted:
             keys[model].append(key)
@@ -67,7 +69,7 @@ class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
 
 
 class RecordLoader(Generic[R]):
-    """Records of one entity by key, in batches with those of the others."""
+    """Loads records of one entity by key, in batches with those of other entities."""
 
     def __init__(
         self,
@@ -83,18 +85,19 @@ class RecordLoader(Generic[R]):
         self._ones: dict[Key, asyncio.Future[R | None]] = {}
 
     def load(self, key: Key) -> "asyncio.Future[R | None]":
-        """The record under a key, or None."""
+        """Return the record of a key, or None."""
         return self._batches.load((self._entity.model, key))
 
     def load_many(self, keys: Sequence[Key]) -> "asyncio.Future[list[R | None]]":
-        """The record under each key, or None."""
+        """Return the record of each key, or None."""
         return self._batches.load_many([(self._entity.model, key) for key in keys])
 
     def one(
         self, key: Key, below: "ChildrenLoader[Any] | None" = None
     ) -> "asyncio.Future[R | None]":
-        """The record under a key, or None: one GetItem, however many root fields of the request ask
-        for it. What is asked for `below` a session tells whether its start is confirmed.
+        """Return the record of a key, or None, with one GetItem for all root fields that need it.
+
+        `below` loads the children of a session; they show whether its start is confirmed.
         """
         if key not in self._ones:
             self._ones[key] = asyncio.ensure_future(self._get(key, below))
@@ -116,8 +119,8 @@ class RecordLoader(Generic[R]):
 
 
 class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
-    """All records of one entity below each parent key, in order of creation: one Query each, at the
-    same time.
+    """Loads all children of each parent in order of creation, with one Query per parent,
+    concurrently.
     """
 
     def __init__(self, app: App, tenant: str, entity: Entity[R], *, consistent: bool) -> None:
@@ -125,7 +128,7 @@ class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
         self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
 
     async def batch_load_fn(self, keys: list[Key]) -> list[list[R]]:
-        """The children of each parent."""
+        """Return the children of each parent."""
         return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
 
     def _children(self, parent_key: Key) -> list[R]:
@@ -136,9 +139,9 @@ class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
 
 
 class WorkedOutLoader(DataLoader[SessionAgent, V | None], Generic[V]):
-    """What the engine works out for session agents, all of a level at once.
+    """Loads values that the engine computes for session agents, for all agents of a level at once.
 
-    `work_out` takes the application and the records and answers by session agent uuid.
+    `work_out` takes the application and the agents and returns the values by session agent uuid.
     """
 
     def __init__(
@@ -148,20 +151,20 @@ class WorkedOutLoader(DataLoader[SessionAgent, V | None], Generic[V]):
         self._app, self._work_out = app, work_out
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[V | None]:
-        """The value of each agent."""
+        """Return the value of each agent."""
         found = await asyncio.to_thread(self._work_out, self._app, agents)
         return [found.get(agent.session_agent_uuid) for agent in agents]
 
 
 class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
-    """The states of long jobs by uuid, None for what is unknown."""
+    """Loads the states of long jobs by uuid; None for an unknown job."""
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         super().__init__()
         self._app, self._tenant, self._consistent = app, tenant, consistent
 
     async def batch_load_fn(self, uuids: list[str]) -> list[Mapping[str, object] | None]:
-        """The state of each."""
+        """Return the state of each job."""
         found = await asyncio.to_thread(
             async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent
         )
@@ -169,27 +172,29 @@ class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
 
 
 class PayloadLoader(DataLoader[tuple[Record, str], Any]):
-    """Payloads by record and name: each blob is read once, however many records and fields of the
-    request show it, and those of a level at the same time.
+    """Loads payloads by record and name; reads each blob once per request, those of a level
+    concurrently.
     """
 
     def __init__(self) -> None:
         super().__init__(get_cache_key=_stored)
 
     async def value(self, record: Record, name: str) -> Any:
-        """The value of a payload; what is stored inline waits for nothing."""
+        """Return the value of a payload; reads nothing for one that is stored inline."""
         stored = record.stored(name)
         return await self.load((record, name)) if isinstance(stored, BlobReference) else stored
 
     async def batch_load_fn(self, payloads: list[tuple[Record, str]]) -> list[Any]:
-        """The value of each."""
+        """Return the value of each payload."""
         reads = (asyncio.to_thread(record.read, name) for record, name in payloads)
         return list(await asyncio.gather(*reads))
 
 
 class AttemptLoader(DataLoader[SessionRun, Attempt]):
-    """How the attempts of runs went. A run never changes, and that of a long job says "pending" for
-    good: over it goes what has become of the job.
+    """Loads the attempts that runs describe.
+
+    A run never changes, so the run of a long job stays "pending". The state of the job is added
+    here.
     """
 
     def __init__(self, payloads: PayloadLoader, async_tasks: AsyncTaskLoader) -> None:
@@ -198,7 +203,7 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
         self._known: dict[Key, Attempt] = {}
 
     def known(self, run: SessionRun) -> Attempt | None:
-        """The attempt when nothing need be read for it: then its many fields need not be
+        """Return the attempt if nothing must be read for it, so that its fields need not be
         awaited.
         """
         key = _run_key(run)
@@ -213,14 +218,14 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
         return self._known[key]
 
     async def batch_load_fn(self, runs: list[SessionRun]) -> list[Attempt]:
-        """The attempt of each run."""
+        """Return the attempt of each run."""
         found = list(zip(runs, await self._recorded(runs), strict=True))
         jobs = {run.async_task_uuid for run, attempt in found if _is_of_job(run, attempt)}
         states = dict(zip(jobs, await self._async_tasks.load_many([*jobs]), strict=True))
         return [_with_job(attempt, states.get(run.async_task_uuid)) for run, attempt in found]
 
     async def _recorded(self, runs: list[SessionRun]) -> list[Attempt]:
-        """The attempts as the runs say, which never change."""
+        """Return the attempts as the runs describe them."""
         stored = [each.stored("async_task") for each in runs]
         large = [
             (run, "async_task")
@@ -234,14 +239,16 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):
-    """The names of session agents; of those that a client made, the coordinations are read."""
+    """Loads the names of session agents; reads the coordination only for agents that a client
+    wrote.
+    """
 
     def __init__(self, tenant: str, coordinations: RecordLoader[Coordination]) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._tenant, self._coordinations = tenant, coordinations
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[str | None]:
-        """The name of each agent."""
+        """Return the name of each agent."""
         uuids = [
             *{
                 each.coordination_uuid
@@ -254,14 +261,14 @@ class AgentNameLoader(DataLoader[SessionAgent, str | None]):
 
 
 class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
-    """The runs of session agents, in order of creation, out of the runs of their sessions."""
+    """Loads the runs of session agents, in order of creation, from the runs of their sessions."""
 
     def __init__(self, session_runs: ChildrenLoader[SessionRun]) -> None:
         super().__init__(get_cache_key=_agent_key)
         self._session_runs = session_runs
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[list[SessionRun]]:
-        """The runs of each agent."""
+        """Return the runs of each agent."""
         sessions = [*{(each.coordination_uuid, each.session_uuid) for each in agents}]
         found: dict[tuple[Key, str], list[SessionRun]] = defaultdict(list)
         for session, runs in zip(
@@ -276,12 +283,12 @@ class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
 
 
 def _is_of_job(run: SessionRun, attempt: Attempt) -> bool:
-    """Whether a long job goes on with the attempt, or went on with it."""
+    """Whether the attempt was continued by a long job."""
     return attempt.status == "pending" and bool(run.async_task_uuid)
 
 
 def _with_job(attempt: Attempt, job: Mapping[str, object] | None) -> Attempt:
-    """The attempt as its job has gone on; as it is without a job, or with one that is unknown."""
+    """Return the attempt with the state of its job, if the job is known."""
     if attempt.status != "pending" or not job:
         return attempt
     return Attempt.of({**(attempt.details or {}), **job})
@@ -311,9 +318,7 @@ def _agent_key(agent: SessionAgent) -> Key:
 
 
 class Loaders:
-    """The loaders of one request, for one tenant; `consistent`: they see what was written just
-    before.
-    """
+    """The loaders of one request for one tenant; with `consistent`, they see the latest writes."""
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
         batches = RecordsLoader(app, tenant, consistent=consistent)
@@ -337,5 +342,5 @@ class Loaders:
         self.session_agent_runs = AgentRunsLoader(self.session_runs)
 
     def of(self, entity: Entity[R]) -> RecordLoader[R]:
-        """The records of an entity."""
+        """Return the loader for an entity."""
         return self._records[entity.name]

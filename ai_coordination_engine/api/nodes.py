@@ -1,8 +1,7 @@
-"""Ids that are unique among all types, and the one query that answers them (GraphQL, "Global Object
-Identification").
+"""The global `id` of a record, and the query `node` (GraphQL, "Global Object Identification").
 
-An id names the type and the key, never the tenant: who asks for it finds a record of the own tenant
-or nothing.
+An id contains the type and the key of the record but not its tenant. A caller finds a record of its
+own tenant or none.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,30 +14,30 @@ from ai_coordination_engine.api.crud import Resource, find, key_names
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import ENTITIES
 
-_SEPARATOR = "\x1f"  # in no uuid: those are printable
+_SEPARATOR = "\x1f"  # not in any uuid, because uuids are printable
 _KEYS = {entity.name: key_names(entity) for entity in ENTITIES}
 
 
 def node_id(record: Record) -> str:
-    """The id of a record: base64url without padding of its kind and its key."""
+    """Return the id of a record: its type and key in base64url without padding."""
     parts = [record.record_name, *(getattr(record, name) for name in _KEYS[record.record_name])]
     return urlsafe_b64encode(_SEPARATOR.join(parts).encode()).decode().rstrip("=")
 
 
 class Node(graphene.Interface):
-    """A record that can be found by its id alone."""
+    """A record with an id that is unique among all types."""
 
     id = graphene.Field(graphene.ID, required=True, resolver=lambda record, info: node_id(record))
 
     @classmethod
     def resolve_type(cls, record: Record, info: GraphQLResolveInfo) -> object:
-        """The type whose name is made of the record's."""
+        """Return the GraphQL type of a record, which is named after the record."""
         found = info.schema.get_type(f"{record.record_name.title().replace(' ', '')}Type")
         return getattr(found, "graphene_type", None)
 
 
 def node_field(resources: Iterable[Resource]) -> graphene.Field:
-    """The record of an id: one read, or none for what is no id."""
+    """Return the query `node`: it reads one record, or nothing for an invalid id."""
     by_name = {resource.entity.name: resource for resource in resources}
 
     async def resolve(root: object, info: GraphQLResolveInfo, id: str) -> object:
@@ -46,14 +45,14 @@ def node_field(resources: Iterable[Resource]) -> graphene.Field:
         if name not in by_name or len(keys) != len(_KEYS[name]):
             return None
         record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
-        # else the id is spelt in another way
+        # Accept only the canonical spelling, so that equal records have equal ids.
         return record if record is None or node_id(record) == id else None
 
     return graphene.Field(Node, id=graphene.ID(required=True), resolver=resolve)
 
 
 def _parse(node: str) -> tuple[str, list[str]]:
-    """The kind and the key that an id names; nothing that exists when it is none."""
+    """Return the type and the key in an id; an unknown type for an invalid id."""
     try:
         name, *keys = urlsafe_b64decode(node.encode() + b"==").decode().split(_SEPARATOR)
     except ValueError:

@@ -1,8 +1,8 @@
-"""An operation of the API beside CRUD: one request dataclass, and what is run with it.
+"""An operation of the API other than CRUD: a request dataclass and the function that runs it.
 
-A field of the request becomes an argument: required when it has no default, described by the second
-part of an `Annotated`, where its name alone does not say what it is (`api.descriptions` has the
-words that many share).
+`operations` declares all of them. Each field of the request becomes an argument, required when it
+has no default. Its description is the second part of an `Annotated`, or else the one in
+`api.descriptions`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ _SCALARS: Mapping[object, Callable[..., object]] = {
 
 @dataclass(frozen=True)
 class Operation(Generic[R]):
-    """A mutation: `run` is called with the context and the request, off the event loop; its errors
-    are coded.
+    """A mutation. `run` is called with the context and the request, outside the event loop.
 
-    `output`: the fields of the answer, which `answer` makes of what `run` returns; or the type of
-    an answer that has no payload around it. `price`: what it costs, in units of `api.prices`.
+    `output` holds the fields of the payload, which `answer` fills from the result of `run`; or it
+    is the type of an answer without a payload. `does` is the description. `price` is the cost in
+    units of `api.prices`. `run` raises errors with a code.
     """
 
     name: str
@@ -50,9 +50,7 @@ class Operation(Generic[R]):
 
     @property
     def arguments(self) -> dict[str, object]:
-        """The arguments of the field, by name, in the order of the request's own fields, and then
-        of those that it inherits.
-        """
+        """The arguments by name: first the request's own fields, then those that it inherits."""
         hints = get_type_hints(self.request, include_extras=True)
         own = self.request.__annotations__
         return {
@@ -61,13 +59,13 @@ class Operation(Generic[R]):
         }
 
     async def resolve(self, root: object, info: GraphQLResolveInfo, **given: object) -> object:
-        """Check what is given, run, and answer."""
+        """Check the arguments, run the operation and return its answer."""
         context: Context = info.context
         check_arguments(given)
         return self.answer(await context.change(self.run, context, self.request(**given)))
 
     def mutation(self) -> graphene.Field:
-        """The field of the mutation type."""
+        """Return the field of the mutation type."""
         if not isinstance(self.output, Mapping):
             return graphene.Field(
                 self.output, **self.arguments, resolver=self.resolve, description=self.does
@@ -86,7 +84,7 @@ class Operation(Generic[R]):
 def of_session(
     name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
 ) -> Operation[R]:
-    """An operation that answers with a session as it is then."""
+    """Return an operation that answers with the session after the change."""
     output = {"session": graphene.Field(SessionType)}
     return Operation(name, request, run, does, output, lambda session: {"session": session}, price)
 
@@ -94,14 +92,17 @@ def of_session(
 def of_success(
     name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
 ) -> Operation[R]:
-    """An operation that answers `ok`."""
+    """Return an operation that answers `ok`."""
     return Operation(
         name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price
     )
 
 
 def _argument(name: str, hint: object, *, required: bool) -> object:
-    """`from_` is called `from`: a word of Python's own cannot be a field."""
+    """Return the argument for a field of a request.
+
+    A field such as `from_` becomes the argument `from`, which Python does not allow as a name.
+    """
     words = None
     named = {"name": name[:-1]} if name.endswith("_") else {}
     if get_origin(hint) is Annotated:

@@ -1,6 +1,4 @@
-"""The operations of the API beside CRUD, each declared once: starting, answering and asking,
-controls, long jobs.
-"""
+"""The operations of the API other than CRUD: starting and asking, answers, controls, long jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from ai_coordination_engine.errors import BadUserInput
 
 
 def ping() -> graphene.Field:
-    """Whether anybody is there; touches no store."""
+    """Return the query `ping`, which reads no store."""
     return graphene.String(
         resolver=lambda root, info: f"Hello at {info.context.app.clock.now().isoformat()}",
     )
@@ -42,14 +40,17 @@ def _start(context: Context, start: Start) -> object:
     now = context.app.clock.now()
     session = execute_procedure(context.app, context.tenant, start, context.warn)
     context.reading.records.seen(session.first_agent)
-    if session.created_at >= now:  # and not by an earlier, equal start
+    if session.created_at >= now:  # this start made the session, not an earlier equal one
         context.just_started.add(session.key)
     return session
 
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """What a person answers. The key is not needed: the answer itself tells a repetition."""
+    """The arguments of `executeForUserInput`.
+
+    `idempotency_key` has no effect, because repeating the answer is recognised.
+    """
 
     session_uuid: str
     session_agent_uuid: str
@@ -64,7 +65,7 @@ def _answer(context: Context, given: AnswerRequest) -> None:
 
 @dataclass(frozen=True)
 class AskRequest:
-    """What a user asks one agent."""
+    """The arguments of `askOperationHub`."""
 
     coordination_uuid: str
     user_query: str
@@ -83,8 +84,8 @@ def _ask(context: Context, given: AskRequest) -> AskOperationHubType:
         raise BadUserInput("askOperationHub has side effects; send it with POST.")
     if given.stream:
         context.warn(
-            "stream: answers are not streamed yet; read the session agent's output when it is"
-            " completed."
+            "stream: answers are not streamed yet; read agentOutput of the session agent when it"
+            " is completed."
         )
     question = {name: value for name, value in vars(given).items() if name != "stream"}
     asked = ask(context.app, context.tenant, Question(**question))
@@ -105,7 +106,7 @@ ASK = Operation(
     "askOperationHub",
     AskRequest,
     _ask,
-    "Ask one agent, outside a task.",
+    "Ask one agent a question, outside a task.",
     AskOperationHubType,
     lambda asked: asked,
     START,
@@ -113,7 +114,7 @@ ASK = Operation(
 
 
 def ask_query() -> graphene.Field:
-    """`askOperationHub` as a query, for clients that know no better."""
+    """Return `askOperationHub` as a query, for clients that do not use the mutation."""
     return graphene.Field(
         AskOperationHubType,
         **ASK.arguments,
@@ -127,7 +128,7 @@ def ask_query() -> graphene.Field:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedRequest:
-    """Who asks, and the key by which a repetition is recognised."""
+    """The arguments that all controls share."""
 
     updated_by: str | None = None
     idempotency_key: str | None = None
@@ -135,7 +136,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True)
 class SessionRequest(KeyedRequest):
-    """Which session."""
+    """The arguments of a control of a session."""
 
     coordination_uuid: str
     session_uuid: str
@@ -143,7 +144,7 @@ class SessionRequest(KeyedRequest):
 
 @dataclass(frozen=True)
 class RerunRequest(KeyedRequest):
-    """Which agent is to run again."""
+    """The arguments of `rerunSessionAgent`."""
 
     session_uuid: str
     session_agent_uuid: str
@@ -151,7 +152,7 @@ class RerunRequest(KeyedRequest):
 
 @dataclass(frozen=True)
 class ForkRequest(KeyedRequest):
-    """Where a new session begins, and what is different in it."""
+    """The arguments of `forkSession`."""
 
     coordination_uuid: str
     session_uuid: str
@@ -179,8 +180,8 @@ def _fork(context: Context, given: ForkRequest) -> object:
     ]
     if changed and forked.status in TERMINAL_SESSION_STATUSES:
         context.warn(
-            f"Nothing runs in the fork, all results were taken over: {' and '.join(changed)}"
-            " changes only what runs. Name where it begins with fromSessionAgentUuid."
+            f"No agent runs in the fork, so {' and '.join(changed)} has no effect. Name the first"
+            " agent to run in fromSessionAgentUuid."
         )
     return forked
 
@@ -190,7 +191,7 @@ def _fork(context: Context, given: ForkRequest) -> object:
 
 @dataclass(frozen=True)
 class CompletionRequest:
-    """How a long job ended: with a result or an error."""
+    """The arguments of `completeAsyncTask`; either `result` or `error` is given."""
 
     async_task_uuid: str
     result: str | None = None
@@ -200,14 +201,14 @@ class CompletionRequest:
 
 @dataclass(frozen=True)
 class HeartbeatRequest:
-    """Which long job is still at work."""
+    """The arguments of `heartbeatAsyncTask`."""
 
     async_task_uuid: str
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What `completeAsyncTask` answers."""
+    """The answer of `completeAsyncTask`."""
 
     async_task_uuid: str
     ok: bool = True
@@ -221,7 +222,7 @@ def _complete(context: Context, given: CompletionRequest) -> Completed:
 
 
 async def _agent_of(done: Completed, info: GraphQLResolveInfo) -> object:
-    """The agent that waited for the job."""
+    """Return the session agent that waited for the job."""
     context: Context = info.context
     task = await context.call(context.app.jobs.get, context.tenant, done.async_task_uuid)
     if task is None:
@@ -236,8 +237,7 @@ OPERATIONS = (
         "executeProcedureTaskSession",
         Start,
         _start,
-        "Start a session of a task. With a `sessionUuid` of the client's choice the call may be"
-        " repeated safely.",
+        "Start a session of a task. A call with a `sessionUuid` can be repeated safely.",
         {"procedure_task_session": graphene.Field(ProcedureTaskSessionType)},
         lambda session: {"procedure_task_session": session},
         START,
@@ -246,26 +246,25 @@ OPERATIONS = (
         "executeForUserInput",
         AnswerRequest,
         _answer,
-        "Give a session agent that waits for a person the answer. The same answer again has no"
-        " effect.",
+        "Answer a session agent that waits for a person. Repeating the same answer has no effect.",
         2 * WRITE,
     ),
     ASK,
     _control(
         control.cancel_session,
-        "End a session now; late results of its attempts change nothing.",
+        "Cancel a session. Results of attempts that are still running are ignored.",
         2 * WRITE,
     ),
     _control(
         control.pause_session,
-        "Let nothing more begin in a session; attempts that run go on to their end.",
+        "Pause a session: no further attempt begins, and running attempts continue to their end.",
     ),
-    _control(control.resume_session, "Let a paused session go on."),
+    _control(control.resume_session, "Continue a paused session."),
     of_session(
         "retrySession",
         SessionRequest,
         lambda context, given: restart.retry_session(context.app, context.tenant, **vars(given)),
-        "Run again what failed, was skipped or cancelled; what completed stays.",
+        "Run again the agents that failed, were skipped or cancelled. Completed agents are kept.",
         START,
     ),
     of_session(
@@ -274,7 +273,8 @@ OPERATIONS = (
         lambda context, given: reconcile.reconcile_session(
             context.app, context.tenant, given.coordination_uuid, given.session_uuid
         ),
-        "Send again every message that the session owes; harmless at any time.",
+        "Repair a session: compute from its stored state what must still happen, and do it. Safe"
+        " at any time.",
         START,
     ),
     of_session(
@@ -283,22 +283,22 @@ OPERATIONS = (
         lambda context, given: restart.rerun_session_agent(
             context.app, context.tenant, **vars(given)
         ),
-        "Run one agent again, and everything that follows from it.",
+        "Run one agent and all agents that depend on it again.",
         START,
     ),
     of_session(
         "forkSession",
         ForkRequest,
         _fork,
-        "Start a new session from a point of this one, with changed input.",
+        "Start a copy of a session that runs from a given agent on, with changed input.",
         START,
     ),
     Operation(
         "completeAsyncTask",
         CompletionRequest,
         _complete,
-        "End a long job with its result or its error, and resume the agent that waits for it. Again"
-        " has no effect.",
+        "Report the result or the error of a long job; the agent that waits for it continues."
+        " Repeating the call has no effect.",
         {
             "ok": graphene.Boolean(),
             "session_agent": graphene.Field(SessionAgentType),
@@ -314,6 +314,6 @@ OPERATIONS = (
         lambda context, given: async_tasks.heartbeat(
             context.app, context.tenant, given.async_task_uuid
         ),
-        "Say that a long job is still at work, so that its deadline begins anew.",
+        "Report that a long job is still running; this extends its deadline.",
     ),
 )

@@ -1,7 +1,7 @@
-"""What a request is expected to cost, before anything is executed: as requested, not as written.
+"""Estimate the cost of a request before it is executed.
 
-A list costs its `limit` times what is asked of each record, nested lists multiply, and a mutation
-costs what it writes. `docs/limits.md` is the price list.
+A list costs its `limit` times the cost of one record, so nested lists multiply; a mutation costs
+what it writes. `docs/limits.md` lists the prices.
 """
 
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ from ai_coordination_engine.store.meter import ADVICE, CALL, LIST, RECORD
 from ai_coordination_engine.store.records.lists import DEFAULT_LIMIT, MAX_LIMIT
 
 FIELD = 1
-CHILDREN = 10  # records of a nested list without a limit
-NESTED = 10  # a nested record: records of a list often share it
-WRITE = 1_000  # a mutation that is not in the table
-START = 8_000  # a mutation that starts a session, or runs agents again
+CHILDREN = 10  # number of records in a nested list without a limit
+NESTED = 10  # a nested record, which several records of a list often share
+WRITE = 1_000  # a mutation without a price of its own
+START = 8_000  # a mutation that starts a session or runs agents again
 PRICES: Mapping[str, int] = {
     "Query.askOperationHub": START,
     "Query.__schema": 2 * START,
@@ -50,30 +50,30 @@ PRICES: Mapping[str, int] = {
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,
-    "SessionAgentType.sessionRuns": FIELD,  # out of the runs of the session, which are read at once
+    "SessionAgentType.sessionRuns": FIELD,  # taken from the session's runs, which are read once
     "SessionRunType.asyncTask": 2,
 }
-"""Units of fields that cost more than their kind; what is below them comes on top."""
+"""Units of the fields that cost more than others of their kind, without their subfields."""
 SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
-"""Records of nested lists that are known to be short."""
+"""The number of records in nested lists that are known to be short."""
 LIMITS: Mapping[str, int] = {"TaskScheduleType.sessions": SHOWN}
-"""Records of lists without a `limit`, where it is not that of the lists of the root."""
-FILTERED = 1_000  # a list that has to look for what passes its filters
+"""The number of records in lists without a `limit`, where it is not the default of root lists."""
+FILTERED = 1_000  # a list that must search for records that match its filters
 TOTAL = 5_000  # counting a list
 _PRICE = "price"
-_LEAVES_OUT = {"skip": True, "include": False}  # for which condition
+_LEAVES_OUT = {"skip": True, "include": False}  # the condition that removes a selection
 _PAGING = frozenset({"limit", "pageNumber", "cursor"})
 
 
 def set_price(schema: GraphQLSchema, mutation: str, price: int) -> None:
-    """Say what a mutation costs, in the schema itself."""
+    """Store the price of a mutation in the schema."""
     if schema.mutation_type is not None:
         schema.mutation_type.fields[mutation].extensions[_PRICE] = price
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The prices of one schema; `allowed` is what a request may be expected to cost."""
+    """The prices of one schema; `allowed` is the largest expected cost of a request."""
 
     schema: GraphQLSchema
     allowed: int
@@ -81,12 +81,12 @@ class Prices:
     def check(
         self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, object]
     ) -> None:
-        """Raises `TooComplex` for a valid document whose operation would cost more than is
+        """Raise `TooComplex` when the operation of a valid document would cost more than is
         allowed.
         """
         operation = get_operation_ast(document, operation_name)
         root = self.schema.get_root_type(operation.operation) if operation else None
-        if operation is None or root is None:  # execution says what is wrong with the name
+        if operation is None or root is None:  # execution reports the wrong operation name
             return
         cost = _Expected(document, operation, variables, self.schema).selections(
             operation.selection_set, root, None
@@ -100,9 +100,7 @@ class Prices:
 
 
 class _Expected:
-    """Adds up one operation. `page` is how many records the list has whose page the fields are
-    of.
-    """
+    """Adds up the cost of one operation; `page` is the number of records of the enclosing page."""
 
     def __init__(
         self,
@@ -127,7 +125,7 @@ class _Expected:
     def selections(
         self, node: SelectionSetNode | None, parent: GraphQLNamedType | None, page: int | None
     ) -> int:
-        """The cost of a selection on one object."""
+        """Return the cost of a selection on one object."""
         cost = 0
         for selection in node.selections if node else ():
             if self._is_left_out(selection):
@@ -178,7 +176,7 @@ class _Expected:
         parent: GraphQLNamedType | None,
         page: int | None,
     ) -> int:
-        """What a field of objects costs apart from what is asked of them."""
+        """Return the cost of a field of objects without its subfields."""
         if parent is self._schema.mutation_type:
             return WRITE
         if parent is self._schema.query_type or page is not None:
@@ -189,17 +187,17 @@ class _Expected:
         return CALL if is_list_of_objects(field.type) else NESTED
 
     def _limit(self, node: FieldNode, default: int) -> int:
-        """The records that a list asks for."""
+        """Return the number of records that a list asks for."""
         value = next((each.value for each in node.arguments if each.name.value == "limit"), None)
         limit = self._value(value)
         if value is None or limit is None:
             return default
         if isinstance(limit, bool) or not isinstance(limit, int | float):
-            return 1  # execution refuses any other
+            return 1  # execution refuses this value
         return int(limit) if 0 < limit <= MAX_LIMIT else 1
 
     def _is_left_out(self, node: SelectionNode) -> bool:
-        """Whether `@skip` or `@include` take the selection away for certain."""
+        """Whether `@skip` or `@include` certainly removes the selection."""
         for directive in node.directives or ():
             leaves_out = _LEAVES_OUT.get(directive.name.value)
             if leaves_out is None:
@@ -220,19 +218,19 @@ class _Expected:
 
 
 def _own_of_leaf(name: str, page: int | None) -> int:
-    """What a plain field costs apart from itself: only the count of a list has to be worked out."""
+    """Return the extra cost of a plain field: only `total` has one, for counting."""
     return TOTAL if name == "total" and page is not None else 0
 
 
 def _constant(value: ValueNode | None) -> object:
-    """The value of a literal that may be a limit or a condition; None for any other."""
+    """Return the value of a literal that may be a limit or a condition; None for others."""
     if isinstance(value, IntValueNode):
         return int(value.value) if len(value.value) < 10 else 0  # no limit has so many digits
     return value.value if isinstance(value, BooleanValueNode) else None
 
 
 def is_list_of_objects(field_type: GraphQLOutputType | None) -> bool:
-    """Whether a field of this type answers objects one beside the other."""
+    """Whether a field of this type returns a list of objects."""
     if isinstance(field_type, GraphQLNonNull):
         field_type = field_type.of_type
     return is_list_type(field_type) and is_composite_type(get_named_type(field_type))

@@ -1,6 +1,4 @@
-"""Fields that say how an agent or an attempt is getting on: worked out when they are asked for,
-never stored.
-"""
+"""The computed fields of session agents and session runs, which are never stored."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from ai_coordination_engine.store.transitions.counter_shards import is_wide
 
 
 def moment(name: str, description: str | None = None) -> graphene.Field:
-    """A field over an attribute that holds epoch seconds."""
+    """Return a field for an attribute in epoch seconds."""
 
     def resolve(record: object, info: GraphQLResolveInfo) -> datetime | None:
         return _at(getattr(record, name))
@@ -27,25 +25,25 @@ def moment(name: str, description: str | None = None) -> graphene.Field:
 
 
 def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:
-    """When the latest attempt ended; what never began has no end either, though it may be
+    """Return when the latest attempt ended; None if it has not begun, even when a time is
     stored.
     """
     return None if agent.started_at is None else _at(agent.ended_at)
 
 
 def _at(seconds: float | None) -> datetime | None:
-    # else it tells why the lease was expired
+    # A value that is not positive is no time: it marks why a lease was expired.
     return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)
 
 
 async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
-    """What the agent was given, or would be: as a client wrote it, else worked out from what it
-    depends on.
+    """Return the input of the agent: what a client wrote, or else computed from its
+    predecessors.
     """
     context: Context = info.context
     if agent.stored("agent_input") is not None:
         return await context.loaders.payload.value(agent, "agent_input")
-    # its person needs to see what the question is about
+    # A person who is asked needs the input before the first attempt.
     waits = agent.state == "wait_for_user_input"
     if agent.ordinal is None or (agent.attempt is None and not waits):
         return None
@@ -53,9 +51,7 @@ async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
 
 
 def agent_name(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
-    """What the agent is called: as its own definition says, else as what must be read for it
-    does.
-    """
+    """Return the agent's name from its own definition, or else from its coordination."""
     definition = agent.stored("definition")
     if isinstance(definition, Mapping):
         return definition.get("agent_name")
@@ -63,7 +59,7 @@ def agent_name(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
 
 
 async def in_degree(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None:
-    """The unfinished predecessors; those of a wide join are counted where they are kept."""
+    """Return the number of unfinished predecessors; a wide join counts them in counter shards."""
     if not agent.in_degree or not is_wide(agent):
         return agent.in_degree
     context: Context = info.context
@@ -71,17 +67,19 @@ async def in_degree(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None
 
 
 def map_index(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None:
-    """Which element of its map the agent is, from 0."""
+    """Return the position of an element in its map, from 0; None for other agents."""
     return None if agent.map_ordinal is None else agent.ordinal % MAX_ELEMENTS
 
 
 def map_session_agent_uuid(agent: SessionAgent, info: GraphQLResolveInfo) -> str | None:
-    """The agent of which this is an element."""
+    """Return the session agent of the map to which an element belongs; None for other agents."""
     return None if agent.map_ordinal is None else agent_key(agent, agent.map_ordinal)[1]
 
 
 async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> explain.Why:
-    """From the session, and the first of the agents that this one waits for."""
+    """Return why the agent does not run, from its session and the first agents that it
+    waits for.
+    """
     context: Context = info.context
     loaders = context.loaders
     session = await loaders.session.load(agent.session_key)
@@ -111,7 +109,7 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
 
 
 def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.Field:
-    """A field of a run over its attempt."""
+    """Return a field of a run that shows a value of its attempt."""
 
     async def later(loading: Awaitable[Attempt]) -> object:
         return value(await loading)
@@ -125,5 +123,5 @@ def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.
 
 
 def as_told(attempt: Attempt) -> object:
-    """The details of an attempt in whatever form its runtime told them, as they go out."""
+    """Return the details of an attempt, in wire form, as its runtime reported them."""
     return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()

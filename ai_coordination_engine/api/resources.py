@@ -1,4 +1,4 @@
-"""The six records on the wire: arguments and rules, as the contract lists them."""
+"""Declare the six records on the wire: their arguments and the rules of the contract."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ _KINDS: Mapping[Kind, Callable[..., object]] = {
 
 
 def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
-    """The arguments of `insertUpdate…`."""
+    """Return the arguments of `insertUpdate…`."""
     return {each.name: _KINDS[each.kind](required=each.needed) for each in record}
 
 
@@ -39,9 +39,7 @@ def _filters(
     beside: Mapping[str, Callable[[], object]] | None = None,
     first: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The arguments of a list: those of the record's fields and those `beside` them, some of them
-    `first`.
-    """
+    """Return the arguments of a list: the fields of the record and `beside`; `first` come first."""
     makers: dict[str, Callable[[], object]] = {
         name: partial(_filter, each) for name, each in records.filters(record)
     }
@@ -61,47 +59,45 @@ def _needs_agents(given: Arguments) -> bool:
 
 _CONFLICTS: Mapping[str, str] = {
     sessions.SET_BY_HAND.name: (
-        "The session has ended, or is being set back to run again: its status cannot be set by"
-        " hand. cancelSession ends it, retrySession runs it again."
+        "The session has ended, or is being reset to run again: its status cannot be set. Use"
+        " cancelSession to end it, or retrySession to run it again."
     ),
     agents.OPEN_BY_HAND.name: (
-        "The engine moves this session agent itself; by hand it can only be ended."
+        "The engine controls this session agent: only a final state can be set."
     ),
-    agents.END_BY_HAND.name: "The session agent has ended; its state does not change any more.",
+    agents.END_BY_HAND.name: "The session agent has ended; its state cannot be changed.",
     agents.COUNT_BY_HAND.name: (
-        "The engine counts inDegree of this session agent itself; it cannot be set."
+        "The engine counts the inDegree of this session agent; it cannot be set."
     ),
-    agents.DELETE_NEEDED.name: ("The session still needs this agent; end the session first."),
+    agents.DELETE_NEEDED.name: "The session still needs this agent; end the session first.",
     agents.DELETE_BY_HAND.name: (
-        "The session agent is at work; end it first, for example with the state cancelled."
+        "The session agent is running; end it first, for example with the state cancelled."
     ),
 }
-"""What it means that a change by hand is refused."""
+"""The error message for each change that a client may not make."""
 
 
 def _guard(*changes: Transition | None) -> Guard:
-    """What must hold for changes by hand (None: no change), and what it means when it does not."""
+    """Return the condition for changes by a client, and the message when it does not hold."""
     rows = [each for each in changes if each is not None]
     needs = [each.condition for each in rows if each.condition is not None]
     return (reduce(and_, needs), _CONFLICTS[rows[-1].name]) if needs else (None, "")
 
 
 def _session_update(given: Arguments) -> Guard:
-    """A terminal status never changes (promise P6), nor does that of a session that a retry is
-    setting back.
-    """
+    """A client cannot change a final status (promise P6), nor that of a session being reset."""
     return _guard(row_by_hand(sessions.SESSION_TRANSITIONS, given.get("status")))
 
 
 def _session_agent_update(given: Arguments) -> Guard:
-    """A terminal state never changes, and the engine alone counts predecessors (promise P3)."""
+    """A client cannot change a final state, nor the engine's count of predecessors (promise P3)."""
     state = row_by_hand(agents.AGENT_TRANSITIONS, given.get("state"))
     return _guard(state, agents.COUNT_BY_HAND if "in_degree" in given else None)
 
 
 def _session_agent_delete(context: Context, given: Arguments) -> Guard:
-    """An agent that the engine planned goes only when nothing can follow from it any more (promise
-    P4).
+    """A client can delete an agent that the engine planned only if nothing needs it
+    (promise P4).
     """
     key = given["session_uuid"], given["session_agent_uuid"]
     is_needed = control.is_needed(context.app, context.tenant, *key)
@@ -135,9 +131,9 @@ def _write_session_agent(context: Context, resource: Resource, given: Arguments)
         "completed",
     ):
         context.warn(
-            "The agent was waiting for a person, and is completed without an answer: nothing was"
-            " checked against its answerSchema, and its successors are given the agentOutput that"
-            " it has. executeForUserInput answers."
+            "The agent was waiting for a person and is now completed without an answer: nothing"
+            " was checked against its answerSchema, and its successors get its agentOutput. Use"
+            " executeForUserInput to answer."
         )
     return agent
 
@@ -150,8 +146,9 @@ _OF_THE_ACTION: Mapping[str, Callable[[], object]] = {
     "predecessor": graphene.String,
     "predecessors": lambda: graphene.List(graphene.String),
 }
-"""What a list of session agents asks beside their fields: of the session, the agent and the
-action.
+"""Arguments of the list of session agents that are not fields of the record.
+
+They filter by the session, the agent and the action.
 """
 _ORDER = ("session_uuid", "coordination_uuid", "task_uuid", "agent_uuid", *[*_OF_THE_ACTION][1:])
 
@@ -232,6 +229,6 @@ INBOX = replace(
     list_arguments={"user_in_the_loop": graphene.String(), "coordination_uuid": graphene.String()},
     words={},
 )
-"""What waits for a person."""
+"""The session agents that wait for a person."""
 
 RESOURCES = (COORDINATION, TASK, TASK_SCHEDULE, SESSION, SESSION_AGENT, SESSION_RUN)

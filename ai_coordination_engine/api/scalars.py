@@ -1,4 +1,4 @@
-"""Scalars of the contract."""
+"""The scalars of the contract."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -18,25 +18,25 @@ from ai_coordination_engine.errors import BadUserInput
 
 
 class JSONCamelCase(graphene.Scalar):
-    """Any JSON. Keys of the schema come in camelCase or snake_case and go out in camelCase; other
-    keys are data and stay as they are.
+    """Any JSON. Keys of the schema are accepted in camelCase or snake_case and returned in
+    camelCase; other keys are data and returned unchanged.
     """
 
     @staticmethod
     def serialize(value: object) -> object:
-        """JSON as it goes out: the type's resolver has named the keys."""
+        """Return the value unchanged: the resolvers of the types convert keys."""
         return value
 
     @staticmethod
     def parse_value(value: object) -> object:
-        """JSON of a variable."""
+        """Return the JSON of a variable unchanged."""
         return value
 
     @classmethod
     def parse_literal(
         cls, node: ValueNode, variables: Mapping[str, object] | None = None
     ) -> object:
-        """JSON written into the document; variables inside take their values."""
+        """Return the JSON of a literal in the document, with the values of its variables."""
         if isinstance(node, ObjectValueNode):
             return {
                 field.name.value: cls.parse_literal(field.value, variables) for field in node.fields
@@ -49,11 +49,11 @@ class JSONCamelCase(graphene.Scalar):
             return int(node.value)
         if isinstance(node, FloatValueNode):
             return _finite(node.value)
-        return getattr(node, "value", None)  # a string, a boolean, an enum's name; null has none
+        return getattr(node, "value", None)  # a string, a boolean or an enum; null has no value
 
 
 def _finite(text: str) -> float:
     value = to_float(text)
     if not isfinite(value):
-        raise BadUserInput(f"{text} is no number that JSON can hold")
+        raise BadUserInput(f"{text} is not a number that JSON can hold")
     return value

@@ -1,4 +1,4 @@
-"""The operations of a schedule beside CRUD: to fire now, and for the times of a past range."""
+"""The operations on a schedule other than CRUD: run it now, and backfill a past range."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ai_coordination_engine.engine.scheduling.by_hand import Fired
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """Which schedule, who asks, and the key by which a repetition is recognised."""
+    """The arguments of `runTaskSchedule`."""
 
     task_uuid: str
     schedule_uuid: str
@@ -27,7 +27,10 @@ class RunRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class BackfillRequest(RunRequest):
-    """For which times a schedule fires again. The key is not needed: a time has one session."""
+    """The arguments of `backfillTaskSchedule`.
+
+    `idempotency_key` has no effect, because a time has one session.
+    """
 
     from_: datetime
     to: datetime
@@ -58,13 +61,13 @@ def _backfill(context: Context, given: BackfillRequest) -> Fired:
 
 
 def _aware(moment: datetime) -> datetime:
-    """A moment without an offset is in UTC."""
+    """Return the moment with a time zone; without one it is in UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 _OUTPUT: Mapping[str, object] = {
     "task_schedule": graphene.Field(TaskScheduleType),
-    "sessions": graphene.List(SessionType, description="Those of these times, as they are then."),
+    "sessions": graphene.List(SessionType, description="The sessions of these times."),
 }
 
 
@@ -76,7 +79,7 @@ RUN = Operation(
     "runTaskSchedule",
     RunRequest,
     _run,
-    "Start a session of a schedule now, whatever its status and its overlap policy.",
+    "Start a session of a schedule now, regardless of its status and its overlap policy.",
     _OUTPUT,
     _answer,
     START,
@@ -85,8 +88,8 @@ BACKFILL = Operation(
     "backfillTaskSchedule",
     BackfillRequest,
     _backfill,
-    "Start a session for each time of a schedule in a past range, unless it has one: 1,000 times at"
-    " most.",
+    "Start a session for each time of a schedule in a past range that has none, for at most 1,000"
+    " times.",
     _OUTPUT,
     _answer,
     2 * START,

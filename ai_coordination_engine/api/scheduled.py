@@ -1,4 +1,4 @@
-"""Fields that say how a task schedule is getting on: worked out when they are asked for."""
+"""The computed fields of a task schedule: next times, sessions, and why it does not fire."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,63 +14,65 @@ from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.schedule_times import timetable
 
 SHOWN = 10
-"""How many times or sessions without a limit."""
-_PARSED = 20  # units of an expression; about one more for each of its times
+"""The number of times or sessions when no limit is given."""
+_PARSED = 20  # units for parsing an expression; each computed time adds about one
 
 
 class WhyNotFiredType(graphene.ObjectType):
-    """Why a task schedule does not fire now, as a code and in words."""
+    """Why a task schedule does not fire, as a code and in words."""
 
-    code = graphene.String(description="The reason as a code such as `NOT_ACTIVE`, for programs.")
+    code = graphene.String(description="The reason as a code for programs, such as `NOT_ACTIVE`.")
     message = graphene.String(description="The reason in words, for people.")
     until = graphene.DateTime(
-        description="When it fires next, if nobody does anything; null when it does not."
+        description="When it fires next without any action; null when it will not."
     )
 
 
 def fields(session_type: Callable[[], type[graphene.ObjectType]]) -> dict[str, object]:
-    """The fields of a schedule that a client does not set."""
+    """Return the fields that a client cannot set; `session_type` returns the type of a session."""
     limit = graphene.Int()
     return {
         "next_fire_at": moment(
             "next_fire_at",
-            description="The next time, without its jitter; null while it is not active.",
+            description="The next time, without jitter; null while the schedule is not active.",
         ),
         "last_fire_at": moment(
             "last_fire_at",
             description="The latest time that started a session; null before the first.",
         ),
-        "run_count": _count("run_count", "How many sessions it has started."),
+        "run_count": _count("run_count", "The number of sessions that it has started."),
         "skipped_count": _count(
-            "skipped_count", "How many times were skipped: a session of it had not ended."
+            "skipped_count", "The number of times skipped because a session had not ended."
         ),
         "missed_count": _count(
-            "missed_count", "How many times were missed for good because nothing ran then."
+            "missed_count",
+            "The number of times that were missed because the engine did not run, and not caught"
+            " up.",
         ),
         "upcoming": graphene.Field(
             graphene.List(graphene.String),
             limit=limit,
             resolver=upcoming,
-            description="Its next times, ISO 8601 with the zone's offset, also before it is active;"
-            " none once it is completed.",
+            description="The next times in ISO 8601 with the zone's offset, also of a schedule that"
+            " is not active yet; empty once it is completed.",
         ),
         "sessions": graphene.Field(
             graphene.List(session_type),
             limit=limit,
             resolver=sessions,
-            description="The latest sessions that it started, the latest time first; it remembers"
+            description="The sessions that it started, the latest first; at most the last"
             f" {MAX_RECENT}.",
         ),
         "why_not_fired": graphene.Field(
             WhyNotFiredType,
             resolver=why_not_fired,
-            description="The first thing to ask when it does not fire; it is never null.",
+            description="Why it does not fire. Never null; ask this first when it does not fire.",
         ),
     }
 
 
 def _count(name: str, words: str) -> graphene.Field:
-    """A number that is absent until something is counted."""
+    """Return a field for a counter, which is absent until it is first counted."""
     return graphene.Field(
         graphene.Int,
         resolver=lambda schedule, info: getattr(schedule, name) or 0,
@@ -81,7 +83,10 @@ def _count(name: str, words: str) -> graphene.Field:
 async def upcoming(
     schedule: TaskSchedule, info: GraphQLResolveInfo, limit: int | None = None
 ) -> Sequence[str]:
-    """The next nominal times, also of one that is not active yet; none where nothing is left."""
+    """Return the next times, without jitter; also for a schedule that is not active yet.
+
+    Empty for a schedule that will not fire again.
+    """
     context: Context = info.context
     number = check_number("limit", SHOWN if limit is None else limit, 1, MAX_UPCOMING)
     if schedule.max_runs is not None:
@@ -102,7 +107,9 @@ def _times(schedule: TaskSchedule, context: Context, number: int) -> Sequence[st
 async def sessions(
     schedule: TaskSchedule, info: GraphQLResolveInfo, limit: int | None = None
 ) -> Sequence[Session]:
-    """The latest sessions that it started and that still exist, the latest time first."""
+    """Return the latest sessions that the schedule started and that still exist, the
+    latest first.
+    """
     number = check_number("limit", SHOWN if limit is None else limit, 1, MAX_RECENT)
     latest = sorted(schedule.recent or (), reverse=True)[:number]
     keys = [(schedule.coordination_uuid, each) for each in latest]
@@ -111,7 +118,7 @@ async def sessions(
 
 
 async def why_not_fired(schedule: TaskSchedule, info: GraphQLResolveInfo) -> explain.WhyNotFired:
-    """Why it does not fire now."""
+    """Return why the schedule does not fire."""
     context: Context = info.context
     context.meter.spend(_PARSED)
     kept = await context.loaders.payload.value(schedule, "why")

@@ -1,4 +1,4 @@
-"""The schema, assembled: six resources and the operations."""
+"""Assemble the GraphQL schema from the six resources and the operations."""
 
 import graphene
 

@@ -1,4 +1,7 @@
-"""Writing a task schedule: its fields are checked, and say when it fires next."""
+"""Write a task schedule: check its fields and compute when it fires next.
+
+`resources.TASK_SCHEDULE` uses it in place of `crud.insert_update`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +22,7 @@ from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.repository import Changed
 
-_TRIES = 5  # of an edit beside other edits
+_TRIES = 5  # of an edit that competes with others
 _MAX_RUNS = 2**31 - 1
 _MOMENTS = (("start_at", "startAt"), ("end_at", "endAt"))
 _NUMBERS = (
@@ -30,7 +33,7 @@ _NUMBERS = (
 
 
 def checked(given: Arguments) -> dict[str, Any]:
-    """The fields in the form that is stored, each checked by itself."""
+    """Return the fields in stored form, each checked on its own; raises `BadUserInput`."""
     values = dict(given)
     if "status" in values:
         if values["status"] is None:
@@ -61,10 +64,10 @@ def _moment(wire: str, value: datetime) -> datetime:
 
 
 def write(context: Context, resource: Resource, given: Arguments) -> TaskSchedule:
-    """Create the schedule, or update what is given of it; when it fires next is written with it.
+    """Create or update the schedule, together with its next time.
 
-    An update that gives all that its times depend on is one call; else the first one, refused,
-    tells how the schedule stands.
+    An update that gives every field on which the times depend takes one call. For others, the first
+    call is refused, and its error returns the stored schedule.
     """
     values, now = checked(given), context.app.clock.now()
     seen: TaskSchedule | None = None
@@ -86,7 +89,7 @@ def write(context: Context, resource: Resource, given: Arguments) -> TaskSchedul
 def _edited(
     resource: Resource, seen: TaskSchedule | None, now: datetime, is_new: list[bool]
 ) -> Resource:
-    """The resource that writes an edit of the schedule as it was `seen`."""
+    """Return the resource that writes an edit of the schedule as it was `seen`."""
 
     def content(
         context: Context, given: Arguments, parent: Record | None, new: bool
@@ -105,10 +108,10 @@ def _edited(
 def _warn(context: Context, schedule: TaskSchedule, given: Arguments, *, is_new: bool) -> None:
     if is_new and schedule.status == "initial":
         context.warn(
-            "The schedule is initial: it does not fire yet. insertUpdateTaskSchedule with the"
-            " status active starts it."
+            "The schedule is initial and does not fire yet. Set its status to active with"
+            " insertUpdateTaskSchedule."
         )
     if schedule.status == "active" and not schedule.schedule:
-        context.warn("The schedule is active, but has no expression: it does not fire.")
+        context.warn("The schedule is active but has no expression (schedule): it does not fire.")
     if given.get("status") == "active" and schedule.status == "completed":
         context.warn(NOTHING_LEFT)

@@ -1,9 +1,8 @@
-"""GraphQL over HTTP, for any server: a request comes in, a response goes out, nothing else is
-touched.
+"""GraphQL over HTTP without a server: functions from a request to a response.
 
-Follows the specification "GraphQL over HTTP" (graphql.github.io/graphql-over-http/draft), both
-media types; the audits of the npm package `graphql-http` hold it to that. Comments name the
-sections.
+The Lambda handler and the local server call `answer`. It follows the specification "GraphQL over
+HTTP" (graphql.github.io/graphql-over-http/draft) for both media types. The audits of the npm
+package `graphql-http` test it. Comments name the sections.
 """
 
 import json
@@ -46,7 +45,7 @@ _STATUS = {
     "NOT_FOUND": 404,
     "CONFLICT": 409,
     "THROTTLED": 503,
-    # as Apollo Server answers it; every client then sends the query
+    # The status of Apollo Server; clients then send the query.
     "PERSISTED_QUERY_NOT_SUPPORTED": 200,
 }
 
@@ -55,15 +54,15 @@ V = TypeVar("V")
 
 
 class Context(Protocol):
-    """What a GraphQL context must have: `warnings` that resolvers append to."""
+    """What the transport needs of a GraphQL context: `warnings`, to which resolvers append."""
 
     warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. Header names are in lower case; `query` holds the decoded URL parameters in
-    order.
+    """One HTTP request. Header names are in lower case; `query` holds the URL's decoded
+    parameters.
     """
 
     method: str
@@ -91,7 +90,7 @@ class Parameters:
 
 
 class HttpError(Exception):
-    """A request that HTTP itself refuses, with its status; `error` is what the body says."""
+    """A request that is refused with an HTTP status; `error` becomes the body."""
 
     def __init__(self, status: int, error: CoordinationError, **headers: str) -> None:
         super().__init__(error.message)
@@ -106,11 +105,10 @@ async def answer(
     context: Callable[[], Context],
     cors_origins: Sequence[str] = (),
 ) -> Response:
-    """The response to one request; never raises for what the request says.
+    """Return the response to one request; raises nothing for errors of the request.
 
-    `context` makes the GraphQL context inside the running event loop, before the body is parsed,
-    and may refuse the caller with a `CoordinationError`. What it or the execution raise otherwise
-    is for `failure`.
+    `context` creates the GraphQL context in the running event loop, before the body is parsed. It
+    may refuse the caller with a `CoordinationError`. Pass any other exception to `failure`.
     """
     if cors.is_preflight(request.method, request.headers, cors_origins):
         allowed = cors.response_headers(request.headers, cors_origins)
@@ -122,7 +120,7 @@ async def answer(
 
 
 def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()) -> Response:
-    """The response to a request that could not be executed, whatever the exception."""
+    """Return the response to a request that could not be executed, for any exception."""
     headers: dict[str, str] = {}
     if isinstance(error, HttpError):
         status, headers, error = error.status, error.headers, error.error
@@ -141,10 +139,10 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
 async def run(
     parameters: Parameters, documents: Documents, context: Context, *, read_only: bool = False
 ) -> dict[str, object]:
-    """Execute one operation and give the GraphQL response object (GraphQL specification, "Response
+    """Execute one operation and return the response object (GraphQL specification, "Response
     Format").
 
-    `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation when
+    `data` is absent when nothing was executed. Raises `HttpError` 405 for a mutation if
     `read_only`.
     """
     try:
@@ -170,9 +168,7 @@ async def run(
 
 
 def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
-    """The parameters in a decoded JSON object; raises `BadUserInput` that names the one that is
-    wrong.
-    """
+    """Return the parameters in a JSON object; raises `BadUserInput`, naming the wrong one."""
     check_json(values, limits.json_depth, limits.json_values)
     query, name = values.get("query"), values.get("operationName")
     if not query and _names_persisted(values.get("extensions")):
@@ -187,7 +183,7 @@ def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
 
 
 def _names_persisted(extensions: object) -> bool:
-    """Whether the extensions name a query that the server should know."""
+    """Whether the extensions name a persisted query."""
     return isinstance(extensions, dict) and extensions.get("persistedQuery") is not None
 
 
@@ -199,8 +195,10 @@ def _object_of(values: Mapping[str, object], parameter: str) -> Mapping[str, obj
 
 
 def check_json(value: object, max_depth: int, max_values: int = 200_000) -> None:
-    """Raise `BadUserInput` for what JSON in UTF-8 can not carry, or for nesting deeper than
-    `max_depth`; `TooComplex` for more than `max_values` keys and values.
+    """Raise an error for JSON that cannot be processed.
+
+    `BadUserInput`: lone surrogates, infinite numbers, or nesting deeper than `max_depth`.
+    `TooComplex`: more than `max_values` keys and values.
     """
     level, count = [value], 0
     for _ in range(max_depth + 1):
@@ -251,7 +249,7 @@ async def _answer(
 
 
 def too_large(max_bytes: int) -> HttpError:
-    """The refusal of a body that is larger than this."""
+    """Return the error for a body that is larger than `max_bytes`."""
     return HttpError(
         413,
         TooComplex(f"the request body is larger than {max_bytes} bytes: send less in one request"),
@@ -259,14 +257,17 @@ def too_large(max_bytes: int) -> HttpError:
 
 
 def _from_url(request: Request) -> dict[str, object]:
-    """Section "GET": parameters in the URL, `variables` and `extensions` as JSON."""
+    """Read the parameters from the URL (section "GET"); `variables` and `extensions` are JSON."""
     given = _unique(request.query)
     as_json = {name: given[name] for name in ("variables", "extensions") if name in given}
     return {**given, **{name: decoded(text, f"`{name}`") for name, text in as_json.items()}}
 
 
 def _from_body(request: Request, limits: Limits) -> dict[str, object]:
-    """Section "POST": a JSON object in UTF-8; of what a byte order mark says otherwise, that."""
+    """Read the parameters from the body (section "POST"): a JSON object in UTF-8.
+
+    A byte order mark overrides the encoding.
+    """
     media_type, options = _media_type(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
         raise HttpError(
@@ -284,7 +285,7 @@ def _from_body(request: Request, limits: Limits) -> dict[str, object]:
 
 
 def decoded(text: bytes | str, what: str, content_type: str = "") -> object:
-    """The JSON value of a text, or of the bytes of one; raises `BadUserInput` that calls it
+    """Return the value of JSON text or bytes; raises `BadUserInput`, which names the text as
     `what`.
     """
     try:
@@ -294,7 +295,7 @@ def decoded(text: bytes | str, what: str, content_type: str = "") -> object:
         raise BadUserInput(f"{what} {error}") from None
     except json.JSONDecodeError as error:
         raise BadUserInput(f"{what} is not JSON: {error.msg}, line {error.lineno}") from None
-    except (ValueError, RecursionError):  # a number of thousands of digits; thousands of brackets
+    except (ValueError, RecursionError):  # a number with thousands of digits, or deep nesting
         raise BadUserInput(f"{what} holds a number too large or is nested too deeply") from None
 
 
@@ -317,7 +318,7 @@ def _check_text(text: str) -> None:
 
 def _check_operation(document: DocumentNode, name: str | None, read_only: bool) -> None:
     operation = get_operation_ast(document, name)
-    if operation is None:  # execution says what is wrong with the name
+    if operation is None:  # execution reports the wrong operation name
         return
     if operation.operation == OperationType.SUBSCRIPTION:
         raise BadUserInput(
@@ -350,18 +351,18 @@ def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
 def response(
     status: int, payload: Mapping[str, object], media_type: str, headers: Mapping[str, str]
 ) -> Response:
-    """A response whose body is JSON."""
+    """Return a response with a JSON body."""
     body = json_text.encode(payload)
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
     return Response(status, {**fixed, **headers}, body.encode(errors="replace"))
 
 
 def _negotiated(accept: str) -> str | None:
-    """The best of the two media types for an Accept header, or `None`; `application/json` for a
-    vague client.
+    """Return the better of the two media types for an Accept header, or `None` if it accepts
+    neither.
 
-    RFC 9110, "Accept": the most specific range counts for a type. Of equal weights, the one named
-    first.
+    `application/json` is preferred unless the client names the other. The most specific range of a
+    type counts; among equal weights, the first (RFC 9110, "Accept").
     """
     if not accept.strip():
         return JSON

@@ -1,4 +1,7 @@
-"""The object types of the contract, over the store's records."""
+"""The object types of the contract, which resolve to the store's records.
+
+A docstring of a type is its description in the schema.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
@@ -42,14 +45,14 @@ from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.begun import may_have_begun, status_of
 
 Out = Callable[[Any], object]
-"""Makes the wire value of a stored one."""
+"""Converts a stored value to its value on the wire."""
 
 
 def payload(of_type: object, name: str, out: Out | None = None, **extra: object) -> graphene.Field:
-    """A field over an attribute that may live in a blob; `out` makes the wire value from the stored
-    one.
+    """Return a field for an attribute that may be stored in a blob.
 
-    What is in a blob is read once a request, and what `out` makes is made once a record.
+    `out` converts the stored value to the wire value, once per record; a blob is read once per
+    request.
     """
 
     def resolve(record: Record, info: GraphQLResolveInfo) -> object:
@@ -68,22 +71,22 @@ def payload(of_type: object, name: str, out: Out | None = None, **extra: object)
 
 
 def each(shape: type[Shape]) -> Out:
-    """Wire values of a list of shapes."""
+    """Return the conversion of a list of shapes."""
     return lambda values: [shape.model_validate(value).wire() for value in values]
 
 
 def each_value(shape: type[Shape]) -> Out:
-    """Wire values of shapes under keys that are data."""
+    """Return the conversion of an object whose keys are data and whose values are shapes."""
     return lambda values: {key: shape.model_validate(value).wire() for key, value in values.items()}
 
 
 def one(shape: type[Shape]) -> Out:
-    """The wire value of a shape."""
+    """Return the conversion of one shape."""
     return lambda value: shape.model_validate(value).wire()
 
 
 def endpoint_id() -> graphene.Field:
-    """The endpoint of the record's tenant."""
+    """Return the field with the endpoint id of the record's tenant."""
     return graphene.Field(
         graphene.String,
         required=True,
@@ -92,7 +95,7 @@ def endpoint_id() -> graphene.Field:
 
 
 def part_id() -> graphene.Field:
-    """The part of the record's tenant, if it has one."""
+    """Return the field with the part id of the record's tenant."""
     return graphene.Field(
         graphene.String, resolver=lambda record, info: info.context.tenant.partition("#")[2] or None
     )
@@ -111,7 +114,9 @@ _PLAIN: Mapping[Kind, object] = {
 def other_fields(
     record: tuple[Field, ...], model: type[Record], shown: Iterable[str]
 ) -> dict[str, object]:
-    """The declared fields of a record that a type does not place itself, shown as they are."""
+    """Return fields for the declared fields of a record that are not in `shown`, without
+    conversion.
+    """
     payloads = model.payload_names()
     return {
         each.name: (
@@ -125,7 +130,7 @@ def other_fields(
 
 
 class CoordinationType(graphene.ObjectType):
-    """A blueprint: who the agents are, and how each is executed."""
+    """A set of agents that can work together, and how each of them is run."""
 
     class Meta:
         interfaces = (Node,)
@@ -145,7 +150,7 @@ class CoordinationType(graphene.ObjectType):
 
 
 def coordination_field() -> graphene.Field:
-    """The coordination of a record that names it."""
+    """Return the field with the record's coordination."""
 
     def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         return info.context.loaders.coordination.load(
@@ -156,7 +161,9 @@ def coordination_field() -> graphene.Field:
 
 
 class TaskType(graphene.ObjectType):
-    """Work for the agents of a coordination: what each is asked, and who waits for whom."""
+    """Work for the agents of a coordination: the question for each agent, and the order in which
+    they run.
+    """
 
     class Meta:
         interfaces = (Node,)
@@ -180,7 +187,7 @@ class TaskType(graphene.ObjectType):
 
 
 def task_field() -> graphene.Field:
-    """The task of a record that names it."""
+    """Return the field with the record's task."""
 
     def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         if record.task_uuid is None or record.coordination_uuid is None:
@@ -191,7 +198,7 @@ def task_field() -> graphene.Field:
 
 
 class TaskScheduleType(graphene.ObjectType):
-    """When a task is to be started."""
+    """The times at which a task is started."""
 
     class Meta:
         interfaces = (Node,)
@@ -233,7 +240,7 @@ async def _begun_status(session: Session, context: Context) -> str:
 
 
 class SessionType(graphene.ObjectType):
-    """One execution of a task, or one conversation with agents."""
+    """One execution of a task, or one conversation with an agent."""
 
     class Meta:
         interfaces = (Node,)
@@ -268,7 +275,7 @@ class SessionType(graphene.ObjectType):
 
 
 def session_field() -> graphene.Field:
-    """The session of a record that names it."""
+    """Return the field with the record's session."""
 
     def resolve(record: Any, info: GraphQLResolveInfo) -> object:
         return info.context.loaders.session.load((record.coordination_uuid, record.session_uuid))
@@ -277,7 +284,7 @@ def session_field() -> graphene.Field:
 
 
 class SessionAgentType(graphene.ObjectType):
-    """The state of one agent in a session."""
+    """One agent in a session: its input, output and state."""
 
     class Meta:
         interfaces = (Node,)
@@ -315,7 +322,7 @@ class SessionAgentType(graphene.ObjectType):
 
 
 class WhyNotRunningType(graphene.ObjectType):
-    """Why a session agent is not running, as a code and in words; also that it runs, or how it
+    """Why a session agent does not run, as a code and in words; also says that it runs, or how it
     ended.
     """
 
@@ -330,7 +337,7 @@ class WhyNotRunningType(graphene.ObjectType):
 
 
 class SessionRunType(graphene.ObjectType):
-    """One attempt of a session agent; it never changes."""
+    """One attempt of a session agent. A run never changes."""
 
     class Meta:
         interfaces = (Node,)
@@ -373,7 +380,7 @@ class SessionRunType(graphene.ObjectType):
 
 
 class AskOperationHubType(graphene.ObjectType):
-    """Where the answer to a question will appear."""
+    """The uuids under which the answer to a question will be found."""
 
     run_uuid = graphene.String()
     thread_uuid = graphene.String()

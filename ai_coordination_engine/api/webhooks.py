@@ -1,12 +1,10 @@
-"""`POST /async-tasks`: a long job that runs elsewhere reports without a token, by a signature of
-its own.
+"""Answer `POST /async-tasks`, with which long jobs report their result without a token.
 
-The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text, or any JSON), `error`
-(a text) and `heartbeat` (true), and optionally `usage`. Two headers prove it: `X-Ace-Timestamp`
-(Unix seconds) and `X-Ace-Signature`: `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot
-and the body, under the tenant's key. A third one, `X-Ace-Tenant`, says whose key that is; without
-it the text of the body is searched for `"tenant"`. Nothing is parsed before its signature was found
-good.
+The body is a JSON object: `tenant`, `asyncTaskUuid`, one of `result` (a text or any JSON), `error`
+(a text) and `heartbeat` (true), and optionally `usage`. Headers prove the tenant: `X-Ace-Timestamp`
+holds Unix seconds. `X-Ace-Signature` is `v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a
+dot and the body, under the tenant's key. `X-Ace-Tenant` names the tenant; without it, the text of
+the body is searched for `"tenant"`. The body is parsed only after its signature has been verified.
 """
 
 import hashlib
@@ -47,8 +45,8 @@ from ai_coordination_engine.settings import Settings
 
 PATH = "/async-tasks"
 MAX_AGE = 300
-"""Seconds by which the timestamp may differ from the server's clock."""
-FRESH_SECONDS = 10.0  # a signature that does not fit has the key read again, so often at most
+"""The largest difference in seconds between the timestamp and the server's clock."""
+FRESH_SECONDS = 10.0  # the key is read again for a wrong signature, at most this often
 _LIMITS = Limits()
 _ENDINGS = ("result", "error", "heartbeat")
 _SIGNATURE = re.compile("v1=[0-9a-f]{64}")
@@ -57,23 +55,24 @@ _MOST_NAMED = 4
 
 
 def tenant_key(master: str, tenant: str) -> str:
-    """The key with which a tenant's jobs sign; it follows from the master key, and no other
-    tenant's from it.
-    """
+    """Return a tenant's key, derived from the master key; it reveals no other tenant's key."""
     return _hex(master, f"async-tasks/{tenant}".encode())
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
-    """The value of `X-Ace-Signature`."""
+    """Return the value of `X-Ace-Signature`."""
     return "v1=" + _hex(key, timestamp.encode() + b"." + body)
 
 
 async def answer_webhook(request: Request, app: App) -> Response:
-    """The response to one report.
+    """Return the response to one report.
 
-    200 `{"ok": true}`, also for a repetition; 400 for a bad body, 401 for a bad signature, 404 for
-    an unknown task or a server without a key, 409 for a task that has ended otherwise, 413 for too
-    large a body.
+    - 200 `{"ok": true}`, also for a repeated report
+    - 400 for a body that is not valid
+    - 401 for a signature that is not valid
+    - 404 for an unknown task, or a server without a key
+    - 409 for a task that has ended differently
+    - 413 for a body that is too large
     """
     try:
         tenant, values = await to_thread(_verified, request, app)
@@ -84,11 +83,9 @@ async def answer_webhook(request: Request, app: App) -> Response:
 
 
 def _verified(request: Request, app: App) -> tuple[str, Mapping[str, object]]:
-    """The tenant that has signed, and what the body says."""
+    """Return the tenant that signed the request and the values in its body."""
     if app.settings.webhook_key is None and app.settings.webhook_key_secret is None:
-        raise NotFound(
-            "this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY"
-        )
+        raise NotFound("this server accepts no reports: its operator must set ACE_WEBHOOK_KEY")
     if request.method != "POST":
         raise HttpError(405, BadUserInput("use POST"), allow="POST")
     if len(request.body) > _LIMITS.body_bytes:
@@ -106,16 +103,14 @@ def _verified(request: Request, app: App) -> tuple[str, Mapping[str, object]]:
     if not isinstance(values, dict):
         raise BadUserInput("the request body must be one JSON object")
     check_json(values, _LIMITS.json_depth)
-    # what the search found stands elsewhere in the body
+    # The search may have found another `"tenant"` in the body than the key of the object.
     if _tenant(values.get("tenant")) != tenant:
         raise _bad_signature()
     return tenant, values
 
 
 def _signer(request: Request, timestamp: str, app: App) -> str:
-    """The tenant under whose key the body was signed; raises `Unauthenticated` when there is
-    none.
-    """
+    """Return the tenant whose key signed the body; raises `Unauthenticated` when there is none."""
     given = request.headers.get("x-ace-signature", "")
     if not _SIGNATURE.fullmatch(given):
         raise _bad_signature()
@@ -130,8 +125,8 @@ def _signer(request: Request, timestamp: str, app: App) -> str:
 
 
 def _named_in(request: Request) -> list[str]:
-    """The tenants that a body names, wherever in it: at most `_MOST_NAMED`, so that a stranger's
-    body costs little.
+    """Return the tenants that occur in the text of a body, at most `_MOST_NAMED` to limit
+    the cost.
     """
     try:
         text = decode(request.body, request.headers.get("content-type", ""))
@@ -156,14 +151,15 @@ def _named_in(request: Request) -> list[str]:
 
 def _bad_signature() -> Unauthenticated:
     return Unauthenticated(
-        "X-Ace-Signature does not fit the body, the timestamp and the tenant's key"
+        "X-Ace-Signature does not match the body, the timestamp and the tenant's key"
     )
 
 
 def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:
-    """The master keys that a signature may follow from, the likeliest first. A secret that was
-    rotated counts at once, and so does the one before it, with which jobs may have started. Raises
-    `Throttled` when it cannot be read.
+    """Yield the master keys that may have signed, the most likely first.
+
+    After a rotation, both the new secret and the previous one count, since jobs may have started
+    with the previous. Raises `Throttled` when the secret cannot be read.
     """
     name, key = settings.webhook_key_secret, settings.webhook_key
     if name is None:
@@ -173,9 +169,9 @@ def master_keys(settings: Settings, secrets: Secrets) -> Iterator[str]:
         yield secrets.value(name)
         yield secrets.value(name, max_age=FRESH_SECONDS)
     except SecretUnavailable as error:
-        logger.error("cannot read the secret of the webhook key", extra={"reason": str(error)})
-        raise Throttled("The key of the signatures cannot be read now; try again later.") from error
-    with suppress(SecretUnavailable):  # it was never rotated
+        logger.error("could not read the secret of the webhook key", extra={"reason": str(error)})
+        raise Throttled("The key for signatures cannot be read now; try again later.") from error
+    with suppress(SecretUnavailable):  # there is no previous value before the first rotation
         yield secrets.value(name, previous=True, max_age=FRESH_SECONDS)
 
 

@@ -1,5 +1,6 @@
-"""What becomes of a received message, whoever received it: worked off, sent anew for later, kept,
-or given up.
+"""Process a received message and decide what to do with it: delete, keep, resend or give up.
+
+The Lambda worker and the local worker share this module.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,27 +15,27 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import QueueMessage
 
-# receipts after which a message that waits for a backend is; one try more is left
-SENT_ANEW = MAX_RECEIVES - 1
-_RANDOM = Random()  # noqa: S311 (jitter is no secret)
+# After this many deliveries, a message that waits for a backend is resent as a new one.
+RESEND_AFTER = MAX_RECEIVES - 1
+_RANDOM = Random()  # noqa: S311 (jitter needs no secure randomness)
 
 
 class Messages(Protocol):
-    """What a consumer needs of the queue."""
+    """The queue operations that a consumer needs."""
 
     def read(self, body: str) -> QueueMessage:
-        """The message in a body; raises `BadUserInput` for a body that can never be one."""
+        """Return the message in a body; raises `BadUserInput` when it is not a valid message."""
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
-        """As `ports.Queue`."""
+        """See `ports.Queue.send`."""
 
     def postpone(self, receipt: str, seconds: float) -> None:
-        """Keep a received message, hidden for `seconds` from now."""
+        """Keep a received message and hide it for `seconds` from now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it was received, for the `received`-th time."""
+    """A message as received; `received` counts its deliveries, this one included."""
 
     body: str
     message_id: str
@@ -43,12 +44,12 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Decides what becomes of messages. `poison` ends what a message stands for, whose step raises
-    each time.
+    """Runs the step of each delivery and decides what happens to the message.
 
-    The redrive policy takes a message away after `MAX_RECEIVES`. A busy one does not come near
-    that: it is sent anew, and so is, in time, one whose step a backend refuses, for as many hours
-    as that takes.
+    SQS moves a message to the dead-letter queue after `MAX_RECEIVES` deliveries. Only a step that
+    raises unexpected errors uses up these deliveries: `poison` then ends the work that the message
+    stands for. A message that must wait (for a busy agent, or for a backend that refuses requests)
+    is sent again as a new message before the limit, however long it has to wait.
     """
 
     messages: Messages
@@ -56,7 +57,9 @@ class Deliveries:
     longest_backoff: float
 
     def work_off(self, delivery: Delivery, step: Callable[[QueueMessage], None]) -> float | None:
-        """Run the step of a message; None: delete it, otherwise how many seconds to keep it
+        """Run the step of a message.
+
+        Returns None when the message is to be deleted, or else the seconds for which it stays
         hidden.
         """
         try:
@@ -65,11 +68,11 @@ class Deliveries:
             logger.error(
                 "poison message", extra={"message_id": delivery.message_id, "reason": error.message}
             )
-            return 0  # nothing to wait for: the redrive policy moves it to the dead-letter queue
+            return 0  # no wait helps; the redrive policy moves it to the dead-letter queue
         try:
             step(message)
         except Busy as busy:
-            return self._send_anew(message, delivery, busy.retry_after)
+            return self._resend(message, delivery, busy.retry_after)
         except Exception as error:
             if passing(error) is not None:
                 return self._wait_for_backend(message, delivery, error)
@@ -87,21 +90,21 @@ class Deliveries:
     ) -> float | None:
         reason = f"{type(error).__name__}: {error}"
         logger.warning(
-            "backend refuses", extra={"message_id": delivery.message_id, "reason": reason}
+            "backend unavailable", extra={"message_id": delivery.message_id, "reason": reason}
         )
         seconds = self._backoff(delivery) * (1 - _RANDOM.random() / 2)
         return (
             seconds
-            if delivery.received < SENT_ANEW
-            else self._send_anew(message, delivery, seconds)
+            if delivery.received < RESEND_AFTER
+            else self._resend(message, delivery, seconds)
         )
 
-    def _send_anew(self, message: QueueMessage, delivery: Delivery, seconds: float) -> float | None:
+    def _resend(self, message: QueueMessage, delivery: Delivery, seconds: float) -> float | None:
         try:
             self.messages.send([message], delay=max(seconds, 1))
-        except Exception as error:  # this one will do, only that it counts as one more receipt
+        except Exception as error:  # keep the old message; this delivery counts
             log = logger.exception if passing(error) is None else logger.warning
-            log("could not send anew", extra={"message_id": delivery.message_id})
+            log("could not resend the message", extra={"message_id": delivery.message_id})
             return seconds
         return None
 
@@ -111,7 +114,10 @@ class Deliveries:
                 message,
                 f"{type(error).__name__} (message {delivery.message_id}); the log has the rest",
             )
-        except Exception:  # the sweep finds what stands still
-            logger.exception("could not give up", extra={"message_id": delivery.message_id})
+        except Exception:  # the sweep finds the stalled work
+            logger.exception(
+                "could not fail the work of a poison message",
+                extra={"message_id": delivery.message_id},
+            )
             return False
         return True

@@ -298,7 +298,7 @@ def test_a_task_that_names_nobody_any_more_warns_that_everybody_runs(
         "warnings"
     ] == [
         "subtaskQueries: ghost is not an agent of the coordination; dropped.",
-        "The task names no agent any more: every agent of type task will run.",
+        "No agent of the task is left: every agent of type task will run.",
     ]
     assert "extensions" not in send(api, "insertUpdateTask", **task, subtaskQueries=[])
 

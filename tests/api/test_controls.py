@@ -134,8 +134,8 @@ def test_a_fork_in_which_nothing_runs_warns_of_changed_input(scene: Scene) -> No
     answer = scene.api.send(fork, **scene.key, taskQuery="otherwise")
     assert answer["data"] == {"forkSession": {"session": {"status": "completed"}}}
     assert answer["extensions"]["warnings"] == [
-        "Nothing runs in the fork, all results were taken over: taskQuery changes only what runs. "
-        "Name where it begins with fromSessionAgentUuid."
+        "No agent runs in the fork, so taskQuery has no effect. Name the first agent to run in"
+        " fromSessionAgentUuid."
     ]
     unchanged = document(
         "forkSession", ("coordinationUuid", "sessionUuid"), "{ session { status } }"

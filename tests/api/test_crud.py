@@ -221,7 +221,7 @@ def test_what_a_create_needs_is_said(api: Api, world: World) -> None:
     assert code(api, "insertUpdateSessionAgent", agentUuid="a", **above) == "NOT_FOUND"
     coordination = {"coordinationUuid": world["coordinationUuid"]}
     assert error(api, "insertUpdateSessionAgent", **above, **coordination) == {
-        "message": "agentUuid is needed to create a session agent.",
+        "message": "agentUuid is required to create a session agent.",
         "code": "BAD_USER_INPUT",
     }
 

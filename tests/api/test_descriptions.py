@@ -55,6 +55,6 @@ def test_an_argument_means_what_it_does_in_its_field() -> None:
     fork = SCHEMA.graphql_schema.mutation_type.fields["forkSession"]
     assert (
         fork.args["taskQuery"].description
-        == "Asked in place of the source's query; left out, that one."
+        == "The query of the fork. Omitted: that of the original session."
     )
     assert fork.type.fields["session"].description == "The record as it is after the change."

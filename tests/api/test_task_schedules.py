@@ -18,8 +18,8 @@ from tests.kit.records import SESSION, TASK_SCHEDULE, World
 from tests.kit.stage import Stage, stage_of
 
 INITIAL = (
-    "The schedule is initial: it does not fire yet. insertUpdateTaskSchedule with the status active"
-    " starts it."
+    "The schedule is initial and does not fire yet. Set its status to active with"
+    " insertUpdateTaskSchedule."
 )
 WEEKDAYS = {"schedule": "0 9 * * MON-FRI", "timezone": "Europe/Berlin", "status": "active"}
 

@@ -190,7 +190,7 @@ def test_only_the_tenants_own_key_signs(jobs: Jobs) -> None:
     wrong = (
         401,
         "UNAUTHENTICATED",
-        "X-Ace-Signature does not fit the body, the timestamp and the tenant's key",
+        "X-Ace-Signature does not match the body, the timestamp and the tenant's key",
     )
     for headers in (
         jobs.headers(body, key=tenant_key(MASTER, "other")),
@@ -344,7 +344,7 @@ def test_a_server_without_a_key_takes_no_reports(jobs: Jobs) -> None:
     assert refused(closed.report("job", heartbeat=True)) == (
         404,
         "NOT_FOUND",
-        "this server takes no reports at this path: its operator sets ACE_WEBHOOK_KEY",
+        "this server accepts no reports: its operator must set ACE_WEBHOOK_KEY",
     )
 
 
@@ -403,4 +403,4 @@ def test_a_key_that_cannot_be_read_is_tried_again_later(jobs: Jobs) -> None:
     jobs.app = replace(jobs.app, settings=settings, secrets=FakeSecrets())
     status, code, message = refused(jobs.report(jobs.open(), result="1"))
     assert (status, code) == (503, "THROTTLED")
-    assert message == "The key of the signatures cannot be read now; try again later."
+    assert message == "The key for signatures cannot be read now; try again later."

@@ -158,7 +158,7 @@ def test_a_copy_replaces_nothing_and_appears_as_a_whole(tmp_path: Path) -> None:
     for name in ("hello", "fork.py", "own_function"):
         written = example(name).copy(tmp_path / "new" / "folder")
         before = sorted(path.name for path in tmp_path.rglob("*"))
-        with pytest.raises(ExampleError, match="is there already, and stays as it is"):
+        with pytest.raises(ExampleError, match="exists already and is not overwritten"):
             example(name).copy(tmp_path / "new" / "folder")
         assert sorted(path.name for path in tmp_path.rglob("*")) == before
         assert written.exists()
@@ -183,8 +183,8 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     [
         ("helo", "There is no example 'helo'; did you mean hello?"),
         ("research-brief", "There is no example 'research-brief'; did you mean research_brief?"),
-        ("../cli", "There is no example '../cli'; ace examples lists what there is."),
-        ("", "There is no example ''; ace examples lists what there is."),
+        ("../cli", "There is no example '../cli'; see ace examples."),
+        ("", "There is no example ''; see ace examples."),
     ],
 )
 def test_an_example_that_is_not_there_is_told_with_what_is_meant(name: str, told: str) -> None:

@@ -323,7 +323,7 @@ MUTANTS = (
     Mutant(
         "a busy message is received until it is a dead letter",
         "entrypoints/deliveries.py",
-        "            return self._send_anew(message, delivery, busy.retry_after)\n",
+        "            return self._resend(message, delivery, busy.retry_after)\n",
         "            return busy.retry_after\n",
         ("entrypoints/aws/test_worker.py", "entrypoints/local/test_local_worker.py"),
     ),

@@ -1,1 +1,1 @@
-"""What AWS invokes."""
+"""The Lambda handlers: API, worker and sweep."""

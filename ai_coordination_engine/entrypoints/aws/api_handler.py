@@ -1,4 +1,4 @@
-"""The API's Lambda handler, built from an application."""
+"""Build the Lambda handler of the API; `graphql_api` calls `cold_start`."""
 
 from asyncio import Runner
 from collections.abc import Callable
@@ -19,19 +19,20 @@ Handler = Callable[[object, object], dict[str, object]]
 
 
 def cold_start() -> Handler:
-    """The handler that the environment describes."""
+    """Create the handler from the environment."""
     settings = Settings()
     configure(settings.log_level)
     return build_handler(bootstrap.build_app(settings))
 
 
 def build_handler(app: App, runner: Runner | None = None) -> Handler:
-    """A Lambda handler that serves `app`; raises `ValueError` for settings that leave it open."""
+    """Create a Lambda handler that serves `app`.
+
+    Raises `ValueError` for `auth="local"`, which would let anybody in.
+    """
     settings = app.settings
     if settings.auth == "local":
-        raise ValueError(
-            "ACE_AUTH=local believes every caller and is for one machine: set `jwt` or `iam`"
-        )
+        raise ValueError("ACE_AUTH=local does not authenticate callers: set `jwt` or `iam`")
 
     def context(tenant: str, method: str) -> Context:
         return Context(app, tenant, method=method, budget=ALONE)

@@ -1,4 +1,4 @@
-"""The Lambda function behind the API; Lambda finds it as `….graphql_api.handler`."""
+"""The Lambda function of the API. Its handler is `graphql_api.handler` of this package."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ Handler = Callable[[object, object], dict[str, object]]
 
 
 def __getattr__(name: str) -> Handler:
-    """Build `handler` when it is first looked up.
+    """Build `handler` on first access.
 
-    Lambda's runtime does that in the init phase, so that SnapStart's snapshot holds the clients;
-    importing this module elsewhere reads no settings and creates nothing.
+    Lambda's runtime accesses it in the init phase, so that a SnapStart snapshot contains the
+    clients. Importing the module elsewhere reads no settings and creates no clients.
     """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Handler:
 
 
 def _cold_start() -> Handler:
-    # The import is most of a cold start, and so belongs to what runs without collections.
+    # Imported here because imports are most of a cold start, and must run without collections.
     from ai_coordination_engine.entrypoints.aws.api_handler import cold_start  # noqa: PLC0415
 
     return cold_start()
@@ -29,8 +29,10 @@ def _cold_start() -> Handler:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """What a cold start makes stays for good: looking for garbage in it takes an eighth of the time
-    and finds none.
+    """Disable garbage collection during a cold start and then exempt all objects from it.
+
+    The objects of a cold start live as long as the process. Collections find no garbage among them
+    and take an eighth of its time.
     """
     gc.disable()
     try:

@@ -1,10 +1,9 @@
-"""Lambda's HTTP events: what they ask, who asks, and the response in the shape that each of them
-wants.
+"""Convert Lambda's HTTP events to requests and responses to the shape that each sender expects.
 
-Four kinds: HTTP API (payload format 2.0) and function URL, which look the same, REST API (payload
-format 1.0), and Application Load Balancer. Shapes: Amazon API Gateway developer guide, "AWS Lambda
-integrations"; AWS Lambda developer guide, "Invoking function URLs"; Elastic Load Balancing, "Lambda
-functions as targets".
+There are four senders: HTTP API and function URL (both payload format 2.0), REST API (payload
+format 1.0), and Application Load Balancer. The shapes are documented in: Amazon API Gateway
+developer guide, "AWS Lambda integrations"; AWS Lambda developer guide, "Invoking function URLs";
+Elastic Load Balancing, "Lambda functions as targets".
 """
 
 import binascii
@@ -27,7 +26,7 @@ _OPERATIONS = ("graphql", "ai_coordination_graphql")
 
 
 class Kind(Enum):
-    """Where an HTTP event comes from."""
+    """The sender of an HTTP event."""
 
     V2 = "HTTP API or function URL"
     V1 = "REST API"
@@ -35,7 +34,7 @@ class Kind(Enum):
 
 
 def kind_of(event: Event) -> Kind | None:
-    """Where the event comes from, or `None` when it is no HTTP event."""
+    """Return the sender of the event, or `None` when it is not an HTTP event."""
     context = event.get("requestContext")
     if not isinstance(context, dict):
         return None
@@ -47,15 +46,13 @@ def kind_of(event: Event) -> Kind | None:
 
 
 def request_from(event: Event, kind: Kind) -> Request:
-    """The event as a request; raises `BadUserInput` when its body is not the base64 that it claims
-    to be.
-    """
+    """Convert the event to a request; raises `BadUserInput` when its body is not valid base64."""
     method = event["requestContext"]["http"]["method"] if kind is Kind.V2 else event["httpMethod"]
     return Request(method.upper(), _headers(event), tuple(_query(event, kind)), _body(event))
 
 
 def response_to(event: Event, kind: Kind, response: Response) -> dict[str, object]:
-    """The response as the sender of the event takes it."""
+    """Convert the response to the shape that the sender of the event expects."""
     result: dict[str, object] = {
         "statusCode": response.status,
         "body": response.body.decode(),
@@ -71,23 +68,23 @@ def response_to(event: Event, kind: Kind, response: Response) -> dict[str, objec
 
 
 def is_webhook(event: Event, kind: Kind) -> bool:
-    """Whether a long job reports: such a request proves its tenant by its signature."""
+    """Whether a long job reports its result. Such a request proves its tenant by a signature."""
     return _segments(event, kind) == PATH.strip("/").split("/")
 
 
 def check_path(event: Event, kind: Kind) -> None:
-    """Raise `NotFound` for another path than the API's, before anything else is said about the
-    request.
+    """Raise `NotFound` when the path is not one of the API; called before anything else
+    is checked.
     """
     _endpoint_id(_segments(event, kind))
 
 
 def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
-    """The tenant that the event acts for, proven by what the gateway verified.
+    """Return the tenant of the event, according to the credentials that the gateway verified.
 
-    Raises `NotFound` for another path than the API's, `Unauthenticated` without verified
-    credentials (a load balancer verifies none), `Forbidden` for a tenant that they do not allow,
-    `BadUserInput` for no tenant.
+    Raises `NotFound` when the path is not one of the API, `Unauthenticated` without verified
+    credentials (a load balancer verifies none), `Forbidden` when the credentials do not allow the
+    tenant, and `BadUserInput` when the tenant is not valid.
     """
     endpoint_id = _endpoint_id(_segments(event, kind))
     grants = _grants(event, kind, settings)
@@ -100,12 +97,12 @@ def _grants(event: Event, kind: Kind, settings: Settings) -> list[str]:
         return claimed_grants(claims.get(settings.tenant_claim))
     if settings.auth == "iam" and (principal := _principal(context, kind)):
         return principal_grants(principal, settings.iam_tenants)
-    raise Unauthenticated("the request carries no credentials that were verified")
+    raise Unauthenticated("the request has no verified credentials: send a token or sign it")
 
 
 def _claims(context: Event, kind: Kind) -> Event | None:
-    """The claims of the token that the gateway verified."""
-    if kind is Kind.ALB:  # it verifies none
+    """Return the claims of the token that the gateway verified, or None."""
+    if kind is Kind.ALB:  # a load balancer verifies none
         return None
     authorizer = context.get("authorizer") or {}
     verified: Event = (authorizer.get("jwt") or {}) if kind is Kind.V2 else authorizer
@@ -114,7 +111,7 @@ def _claims(context: Event, kind: Kind) -> Event | None:
 
 
 def _principal(context: Event, kind: Kind) -> str | None:
-    """The ARN of whose signature the gateway verified."""
+    """Return the ARN of the IAM principal whose signature the gateway verified, or None."""
     if kind is Kind.ALB:
         return None
     identity = (
@@ -125,7 +122,7 @@ def _principal(context: Event, kind: Kind) -> str | None:
 
 
 def _segments(event: Event, kind: Kind) -> list[str]:
-    """The path, without the stage that may stand before it."""
+    """Return the segments of the path, without the name of the stage."""
     path = event["rawPath"] if kind is Kind.V2 else event["path"]
     segments = [
         unquote(segment, errors="surrogateescape") for segment in path.strip("/").split("/")
@@ -136,17 +133,17 @@ def _segments(event: Event, kind: Kind) -> list[str]:
 
 
 def _endpoint_id(segments: Sequence[str]) -> str | None:
-    """`/graphql` names no endpoint, `/{endpoint_id}/graphql` one."""
+    """Return the endpoint id in `/{endpoint_id}/graphql`, or None for `/graphql`."""
     match segments:
         case ["graphql"]:
             return None
         case [endpoint_id, operation] if operation in _OPERATIONS:
             return endpoint_id
-    raise nothing_here()
+    raise unknown_path()
 
 
-def nothing_here() -> NotFound:
-    """The error of a path that has nothing."""
+def unknown_path() -> NotFound:
+    """Return the error for an unknown path."""
     return NotFound("there is nothing at this path: use /graphql or /{endpoint_id}/graphql")
 
 
@@ -170,7 +167,7 @@ def _query(event: Event, kind: Kind) -> Iterator[tuple[str, str]]:
         }
     for name, values in several.items():
         for value in values:
-            # API Gateway decodes the parameters, a load balancer passes them on as they came.
+            # API Gateway decodes the parameters; a load balancer does not.
             yield (_decoded(name), _decoded(value)) if kind is Kind.ALB else (name, value)
 
 

@@ -1,4 +1,6 @@
-"""What the API's Lambda function does with an event: answer HTTP, or a service that invokes it."""
+"""Answer the events of the API's Lambda function: HTTP requests and invocations by other
+services.
+"""
 
 import json
 from asyncio import Runner
@@ -31,14 +33,16 @@ from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.settings import Settings
 
 LAMBDA_BYTES = 6_291_456
-"""Largest answer of a synchronous invocation (AWS Lambda developer guide, "Lambda quotas")."""
+"""The largest response of a synchronous invocation (AWS Lambda developer guide, "Lambda
+quotas").
+"""
 
 
 @dataclass(frozen=True)
 class Invocations:
-    """Answers the events of one Lambda container, one at a time, on an event loop that it keeps.
+    """Answers the events of one Lambda container, one at a time, on one event loop.
 
-    `context` makes the GraphQL context of a tenant and an HTTP method, `webhook` answers the
+    `context` creates the GraphQL context for a tenant and an HTTP method. `webhook` answers the
     reports of long jobs.
     """
 
@@ -49,7 +53,7 @@ class Invocations:
     webhook: Callable[[Request], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, object]:
-        """The answer to any event whatsoever; never raises."""
+        """Return the answer to any event; never raises."""
         kind = kind_of(event) if isinstance(event, Mapping) else None
         if isinstance(event, Mapping) and kind is not None:
             return self.runner.run(self._http(event, kind))
@@ -74,10 +78,10 @@ class Invocations:
         return self.context(tenant_from(event, kind, self.settings), method)
 
     async def _direct(self, event: object) -> dict[str, object]:
-        """Who may invoke the function is IAM's decision; such a service names the tenant that it
-        acts for.
+        """Answer a service that invokes the function directly.
 
-        What else the payload carries is not looked at.
+        IAM decides who may do so; the service names the tenant that it acts for. Further keys of
+        the payload are ignored.
         """
         try:
             if not isinstance(event, Mapping) or "query" not in event:
@@ -95,7 +99,10 @@ class Invocations:
 
 
 def _check_size(response: Response) -> None:
-    """Lambda counts the answer as JSON, where a byte may take six; headers take a few hundred."""
+    """Raise `TooComplex` when the response exceeds Lambda's limit.
+
+    Lambda counts the JSON form, where one byte may take six; headers take a few hundred more.
+    """
     if len(response.body) * 6 < LAMBDA_BYTES - 2_000:
         return
     if len(json.dumps(response.body.decode())) > LAMBDA_BYTES - 2_000:

@@ -1,8 +1,7 @@
-"""The Lambda function that starts every minute: sends the schedules that are due, and looks after
-sessions that have not moved for a while.
+"""The Lambda function that runs every minute: it fires due schedules and checks stalled sessions.
 
-Its handler is `ai_coordination_engine.entrypoints.aws.sweep.handler`. When there is much to do it
-invokes itself, once for each shard of the sessions: the event is then `{"shard": 3}`.
+Its handler is `ai_coordination_engine.entrypoints.aws.sweep.handler`. When many sessions are due it
+invokes itself once for each shard, with an event such as `{"shard": 3}`.
 """
 
 import json
@@ -20,13 +19,13 @@ from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.settings import Settings
 
-ENOUGH_SECONDS = 15  # for another session
+MIN_SECONDS_LEFT = 15  # needed to begin another round
 
 Handler = Callable[[Mapping[str, Any], LambdaContext], dict[str, int]]
 
 
 def invoke(function: str, shard: int) -> None:
-    """Have another invocation of the function sweep a shard."""
+    """Invoke the function asynchronously to sweep one shard."""
     event = json.dumps({"shard": shard}).encode()
     _client().invoke(FunctionName=function, InvocationType="Event", Payload=event)
 
@@ -38,8 +37,10 @@ def _client() -> Any:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Turns an event into rounds; `sweep` looks after some sessions and answers how many, as
-    `reconcile.sweep`; `send_due` sends the schedules that are due.
+    """Runs the sweep of one event.
+
+    `sweep` checks some sessions and returns their number, as `reconcile.sweep`. `send_due` sends a
+    message for each due schedule.
     """
 
     sweep: Callable[..., int]
@@ -47,16 +48,17 @@ class Sweep:
     invoke: Callable[[str, int], None] = invoke
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
-        """Go on until nothing is left or the time is short; answers how many `sessions` were looked
-        after, and how many `shards` were left to other invocations. Schedules come first: they are
-        due to the second.
+        """Send due schedules, then check sessions until none is left or time runs short.
+
+        Schedules come first because they are due to the second. Returns the number of `sessions`
+        checked and of `shards` handed to other invocations.
         """
         if "shard" not in event:
             self._fire()
         taken: list[int] = []
 
         def has_time() -> bool:
-            return context.get_remaining_time_in_millis() >= ENOUGH_SECONDS * 1000
+            return context.get_remaining_time_in_millis() >= MIN_SECONDS_LEFT * 1000
 
         def hand_out(shards: Sequence[int]) -> Sequence[int]:
             taken.extend(
@@ -75,14 +77,14 @@ class Sweep:
     def _fire(self) -> None:
         try:
             self.send_due()
-        except Exception:  # the next minute may do better, and sessions can be looked after
-            logger.exception("could not send what is due")
+        except Exception:  # the next minute tries again; sessions can still be checked
+            logger.exception("could not send the due schedules")
 
     def _is_invoked(self, function: str, shard: int) -> bool:
         try:
             self.invoke(function, shard)
-        except Exception:  # then this invocation does what it can
-            logger.exception("could not hand out", extra={"shard": shard})
+        except Exception:  # this invocation checks the shard itself
+            logger.exception("could not hand over a shard", extra={"shard": shard})
             return False
         return True
 
@@ -92,8 +94,9 @@ def _sweep(app: App) -> Sweep:
 
 
 def __getattr__(name: str) -> Handler:
-    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module
-    creates nothing.
+    """Build `handler` when Lambda's runtime accesses it in the init phase.
+
+    Importing this module creates nothing.
     """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

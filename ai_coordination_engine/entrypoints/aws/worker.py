@@ -1,4 +1,4 @@
-"""The Lambda function behind the queue: the messages of a batch are worked off at the same time.
+"""The Lambda function of the queue: it processes the messages of a batch concurrently.
 
 Its handler is `ai_coordination_engine.entrypoints.aws.worker.handler`.
 """
@@ -33,21 +33,19 @@ Handler = Callable[[dict[str, object], LambdaContext], PartialItemFailureRespons
 
 
 class Step(Protocol):
-    """What to do for a message."""
+    """Processes one message."""
 
     def __call__(self, message: QueueMessage, *, deadline: float) -> None:
-        """Work it off before `deadline` (epoch seconds); raises `Busy` to be called again
-        later.
-        """
+        """Finish before `deadline` (epoch seconds); raises `Busy` to be called again later."""
 
 
-class _Kept(Exception):
-    """A message that stays on the queue."""
+class _KeepMessage(Exception):
+    """Raised for a message that stays on the queue."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Turns SQS events into steps."""
+    """Runs a step for each message of an SQS event."""
 
     step: Step
     deliveries: Deliveries
@@ -57,8 +55,9 @@ class Worker:
     def handle(
         self, event: dict[str, object], context: LambdaContext
     ) -> PartialItemFailureResponse:
-        """Run a batch; the answer names the messages to keep (AWS Lambda: "Reporting batch item
-        failures").
+        """Process a batch; the response lists the messages to keep.
+
+        See AWS Lambda developer guide, "Reporting batch item failures".
         """
         deadline = self.clock.now().timestamp() + context.get_remaining_time_in_millis() / 1000
 
@@ -71,7 +70,7 @@ class Worker:
         return async_process_partial_response(event, run, processor)
 
     def _work_off(self, record: SQSRecord, deadline: float) -> None:
-        """Run one message's step; raises what keeps the message."""
+        """Process one message; raises `_KeepMessage` when it stays on the queue."""
         received = int(record.attributes.approximate_receive_count or 1)
         delivery = Delivery(record.body, record.message_id, received)
         seconds = self.deliveries.work_off(delivery, partial(self.step, deadline=deadline))
@@ -79,22 +78,23 @@ class Worker:
             return
         try:
             self.deliveries.messages.postpone(record.receipt_handle, seconds)
-        except Exception:  # it comes back when its visibility timeout ends, only later
+        except Exception:  # the message comes back when its visibility timeout ends
             logger.exception("could not postpone", extra={"message_id": record.message_id})
-        raise _Kept(record.message_id)
+        raise _KeepMessage(record.message_id)
 
 
 def build_handler(app: App) -> Handler:
-    """A Lambda handler that works for `app`."""
-    messages = cast(Messages, app.queue)  # in Lambda the queue is SQS
+    """Create a Lambda handler that works for `app`."""
+    messages = cast(Messages, app.queue)  # in Lambda the queue is an `SqsQueue`
     deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
     pool = ThreadPoolExecutor(app.settings.worker_concurrency, thread_name_prefix="ace-step")
     return Worker(partial(work_off, app), deliveries, app.clock, pool).handle
 
 
 def __getattr__(name: str) -> Handler:
-    """Build `handler` when Lambda's runtime looks it up, in the init phase; importing this module
-    creates nothing.
+    """Build `handler` when Lambda's runtime accesses it in the init phase.
+
+    Importing this module creates nothing.
     """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

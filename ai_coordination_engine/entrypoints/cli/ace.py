@@ -1,6 +1,4 @@
-"""The command `ace` as it is installed: the command line, or a line that says what to install for
-it.
-"""
+"""The installed command `ace`; it says what to install when a package is missing."""
 
 import sys
 from typing import NoReturn
@@ -9,11 +7,9 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, missing_pack
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its code; 1 when a package of the extra `local` is
-    missing.
-    """
+    """Run the command line and exit with its code; exit with 1 when a package is missing."""
     try:
-        # - it needs that extra
+        # Imported here because it needs packages of the extra `local`.
         from ai_coordination_engine.entrypoints.cli import cli  # noqa: PLC0415
     except ModuleNotFoundError as error:
         sys.stderr.write(f"ace: {missing_package(error)}\n")

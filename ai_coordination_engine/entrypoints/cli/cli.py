@@ -1,4 +1,4 @@
-"""`ace`: the command line. What a command needs is imported when it runs, so that help is quick."""
+"""The commands and options of `ace`. Each command imports its code when it runs."""
 
 import signal
 import sys
@@ -23,15 +23,15 @@ from ai_coordination_engine.entrypoints.cli.output import (
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
 from ai_coordination_engine.settings import Settings, keep_loopback_from_proxies, unknown_variables
 
-# A command imports what carries it out when it runs, so that help is quick: moto and uvicorn take
-# half a second. ruff: noqa: PLC0415
+# Commands import their code when they run, so that help is quick: moto and uvicorn take half a
+# second. ruff: noqa: PLC0415
 
 INTERRUPTED = 130
 
 Port = Annotated[
     int | None,
     Parameter(
-        help="Port of the API on 127.0.0.1. Default: 8000, or any free one.",
+        help="Port of the API on 127.0.0.1. Default: 8000, or a free one if that is taken.",
         validator=Number(gte=0, lte=65535),
     ),
 ]
@@ -45,7 +45,7 @@ Aws = Annotated[
     bool,
     Parameter(
         negative=(),
-        help="Use the AWS account that the standard variables name, not the embedded AWS.",
+        help="Use the AWS account of the standard variables instead of the embedded AWS.",
     ),
 ]
 
@@ -81,10 +81,10 @@ def demo(
         bool, Parameter(name="--exit", negative=(), help="Stop after the run.")
     ] = False,
 ) -> None:
-    """Start everything, run an example coordination to its end, and keep serving until Ctrl-C.
+    """Start everything, run an example to its end, and keep serving until Ctrl-C.
 
-    With OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS the agents are a model; without, a
-    built-in function.
+    The agents use a model if OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS is set, and a
+    built-in function otherwise.
     """
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
 
@@ -96,7 +96,8 @@ def run(
     file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
     *,
     query: Annotated[
-        str | None, Parameter(help="Query in place of the file's; JSON fills {placeholders}.")
+        str | None,
+        Parameter(help="Query to use instead of the file's; JSON fills {placeholders}."),
     ] = None,
     json_: Annotated[
         bool, Parameter(name="--json", negative=(), help="Print the session as JSON.")
@@ -104,7 +105,7 @@ def run(
     data_dir: DataDir = None,
     aws: Aws = False,
 ) -> None:
-    """Run one coordination file to its end and print the result. Exits with 1 when the session
+    """Run a file until its session ends and print the result. Exits with 1 if the session
     failed.
     """
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
@@ -115,16 +116,16 @@ def run(
 
 @tables.command
 def create() -> None:
-    """Create the tables that do not exist yet, where the standard AWS variables point to."""
+    """Create the tables that do not exist yet, in the AWS of the standard variables."""
     from ai_coordination_engine.bootstrap import create_tables  # noqa: PLC0415
 
     created = create_tables(_settings())
-    write("\n".join(f"Created {name}." for name in created) or "All tables are there.")
+    write("\n".join(f"Created {name}." for name in created) or "All tables exist.")
 
 
 @dlq.command(name="list")
 def list_dead_letters(*, data_dir: DataDir = None, aws: Aws = False) -> None:
-    """List what is in the dead-letter queue, and leave it there."""
+    """List the messages in the dead-letter queue and leave them there."""
     from ai_coordination_engine.entrypoints.cli import dead_letter_commands  # noqa: PLC0415
 
     dead_letter_commands.show(_settings(), data_dir, aws=aws)
@@ -132,9 +133,7 @@ def list_dead_letters(*, data_dir: DataDir = None, aws: Aws = False) -> None:
 
 @dlq.command
 def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
-    """Bring dead letters back, so that their sessions go on. Exits with 1 when some have to
-    stay.
-    """
+    """Send the dead letters again, so that their sessions continue. Exits with 1 if some remain."""
     from ai_coordination_engine.entrypoints.cli import dead_letter_commands  # noqa: PLC0415
 
     dead_letter_commands.redrive(_settings(), data_dir, aws=aws)
@@ -144,7 +143,7 @@ def redrive(*, data_dir: DataDir = None, aws: Aws = False) -> None:
 def webhook_key(
     tenant: Annotated[str, Parameter(help="The endpoint id, or endpointId#partId.")],
 ) -> None:
-    """Print the key with which the long jobs of a tenant sign what they report to /async-tasks."""
+    """Print the key with which a tenant's long jobs sign their requests to /async-tasks."""
     from ai_coordination_engine.entrypoints.cli.webhook_keys import key_of  # noqa: PLC0415
 
     write(key_of(tenant, _settings()))
@@ -159,10 +158,12 @@ def print_schema() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 good, 1 the session or the command failed, 2 wrong input,
-    130 interrupted.
+    """Run the command line and exit.
+
+    The exit code is 0 for success, 1 when the session or the command failed, 2 for wrong input, and
+    130 when interrupted.
     """
-    # a shell starts what is in the background with SIGINT ignored
+    # A shell starts background processes with SIGINT ignored.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.default_int_handler)
     keep_loopback_from_proxies()
@@ -185,12 +186,12 @@ def main() -> NoReturn:
 def _settings() -> Settings:
     for name, meant in unknown_variables():
         write_error(
-            f"ace: {on_one_line(name)} is no setting"
+            f"ace: {on_one_line(name)} is not a setting"
             + (f"; did you mean {meant}?" if meant else ".")
         )
     try:
         return Settings()
-    except SettingsError as error:  # a structured variable that is no JSON
-        # error parsing value for field "functions" from source …
+    except SettingsError as error:  # a structured variable that is not valid JSON
+        # The message is: error parsing value for field "functions" from source …
         name = str(error).split('"')[1].upper()
-        raise Failure(f"ACE_{name}: it is no JSON: {error.__cause__}") from error
+        raise Failure(f"ACE_{name}: it is not valid JSON: {error.__cause__}") from error

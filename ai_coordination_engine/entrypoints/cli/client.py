@@ -1,4 +1,6 @@
-"""The API's client that `ace run` and `ace demo` use: GraphQL over HTTP, as any client would."""
+"""The GraphQL client that `ace run` and `ace demo` use. It calls the API over HTTP as any client
+does.
+"""
 
 import json
 import threading
@@ -17,8 +19,8 @@ from ai_coordination_engine.errors import BadUserInput
 END = frozenset({"completed", "failed", "timeout", "cancelled"})
 UPDATED_BY = "ace"
 POLL_SECONDS = 0.1
-QUIET_SECONDS = 2.0  # without a change; from then on it is asked why
-_OF_THE_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that another file would not have
+QUIET_SECONDS = 2.0  # without a change, before the client asks for reasons
+_ERRORS_OF_FILE = ("BAD_USER_INPUT", "TOO_COMPLEX")  # codes of errors that the file causes
 
 _COORDINATION = """
 mutation ($coordinationUuid: String!, $name: String, $description: String,
@@ -87,7 +89,7 @@ _OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
 
 
 class ApiError(Exception):
-    """The API answered with errors, or not at all; `code` is the first error's."""
+    """The API returned errors or did not answer; `code` is that of the first error."""
 
     def __init__(self, message: str, code: str = "", messages: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -97,10 +99,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class AgentView:
-    """One session agent as the API shows it; `final` when no other agent waits for it.
+    """A session agent as the API shows it; `final` when no other agent waits for it.
 
-    `default_answer` is what the API takes when the person does not answer in time. `why` says what
-    it waits for, once nothing has changed for a while.
+    `default_answer` is used when the person does not answer in time. `why` says what the agent
+    waits for; it is set when nothing has changed for a while.
     """
 
     session_agent_uuid: str
@@ -131,13 +133,13 @@ class SessionView:
 
 
 class Client:
-    """Runs a run file through the API at `url`."""
+    """Runs run files through the API at `url`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._by_pages = False
-        self.warnings: list[str] = []  # what the API has warned of
-        # no proxy stands between us and loopback
+        self.warnings: list[str] = []  # warnings of the API
+        # Ignore proxies: the server is on loopback.
         self._http = httpx.Client(trust_env=False, timeout=30)
 
     def __enter__(self) -> "Client":
@@ -147,7 +149,7 @@ class Client:
         self._http.close()
 
     def execute(self, document: str, **variables: object) -> JSONObject:
-        """The data of a GraphQL request; raises `ApiError`."""
+        """Return the data of a GraphQL request; raises `ApiError`."""
         try:
             response = self._http.post(self._url, json={"query": document, "variables": variables})
             answer = response.json()
@@ -162,22 +164,21 @@ class Client:
         return data
 
     def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
-        """Start a session and return its uuid; `tell` is given what the API warns of, with its
-        place in the file.
+        """Start a session and return its uuid; pass each warning, with its place in the file, to
+        `tell`.
 
-        Raises `BadUserInput` with the places for what another file would not be refused for, and
-        `ApiError`.
+        Raises `BadUserInput` with places for problems of this file, and `ApiError` for all others.
         """
         try:
             return self.start(run)
         except ApiError as error:
-            if error.code not in _OF_THE_FILE:
+            if error.code not in _ERRORS_OF_FILE:
                 raise
-            lines = [line for each in error.messages for line in run.at_their_places(each)]
+            lines = [line for each in error.messages for line in run.located(each)]
             raise BadUserInput("\n".join(lines)) from error
         finally:
             for warning in dict.fromkeys(self.warnings):
-                for line in run.at_their_places(warning, "warning: "):
+                for line in run.located(warning, "warning: "):
                     tell(line)
 
     def start(self, run: RunFile) -> str:
@@ -206,7 +207,7 @@ class Client:
         return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
 
     def session(self, run: RunFile, session_uuid: str) -> SessionView:
-        """The session and its agents."""
+        """Return the session and its agents; raises `ApiError`."""
         session = self._session(run.coordination_uuid, session_uuid)
         if session is None:
             raise ApiError(f"The session {session_uuid} is gone.")
@@ -221,7 +222,9 @@ class Client:
         )
 
     def _session(self, coordination_uuid: str, session_uuid: str) -> JSONObject | None:
-        """The session, with its agents unless they are too many or too large for one request."""
+        """Return the session, without its agents if they are too many or too large for
+        one request.
+        """
         keys = {"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid}
         try:
             session = self.execute(_SESSION, **keys, withAgents=not self._by_pages)["session"]
@@ -251,12 +254,13 @@ class Client:
     def follow(
         self, run: RunFile, session_uuid: str, seen: Callable[[SessionView], None]
     ) -> SessionView:
-        """Show every state of the session to `seen` until it ends or waits for a person; return the
-        last.
+        """Pass each new state of the session to `seen` until it ends or waits for a person.
+
+        Returns the last state.
         """
         pause = threading.Event()
         states: list[str] | None = None
-        last = 0.0  # when something was shown
+        last = 0.0  # when a state was last shown
         while True:
             asked = time.monotonic()
             view = self.session(run, session_uuid)
@@ -268,13 +272,13 @@ class Client:
                 last = asked
             if view.status in END or view.waiting:
                 return view
-            # watching a large session must not slow it down
+            # Poll large sessions less often, so that polling does not slow them down.
             pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
     def explained(self, view: SessionView) -> SessionView:
-        """The same session; the first agents that are pending say why they are not running.
+        """Return the session with the reason why each of the first pending agents does not run.
 
-        Those that are about to run say nothing: the worker is in this process.
+        Agents that are about to run have no reason, since the worker is in this process.
         """
         rows = self.execute(_PENDING, sessionUuid=view.session_uuid)["sessionAgentList"][
             "sessionAgentList"
@@ -291,14 +295,14 @@ class Client:
         )
 
     def given(self, session: SessionView, agent: AgentView) -> str:
-        """What a waiting agent is given: its subtask and its predecessors' outputs."""
+        """Return the input of a waiting agent: its subtask and its predecessors' outputs."""
         data = self.execute(
             _GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid
         )
         return str((data["sessionAgent"] or {}).get("agentInput") or "")
 
     def open_sessions(self) -> list[str]:
-        """The newest sessions that have not ended, each as a text for people."""
+        """Return the newest sessions that have not ended, each as a text for people."""
         rows = self.execute(_OPEN, statuses=list(_OPEN_STATUSES))["sessionList"]["sessionList"]
         return [
             f"{row['sessionUuid']} ({(row['task'] or {}).get('taskName') or 'no task'},"
@@ -307,7 +311,7 @@ class Client:
         ]
 
     def answer(self, session: SessionView, agent: AgentView, text: str) -> None:
-        """Give the answer that an agent waits for."""
+        """Send the answer that an agent waits for."""
         self.execute(
             _ANSWER,
             sessionUuid=session.session_uuid,
@@ -326,7 +330,7 @@ def _agents(session: JSONObject, names: dict[str, str]) -> list[AgentView]:
         uuid = row["agentUuid"]
         is_element = uuid in maps and not _action(row).get("map")
         name = names.get(uuid, uuid)
-        if is_element:  # of a map, which has the outputs of all of them as its own
+        if is_element:  # of a map, whose own output contains the outputs of its elements
             name = f"{name}[{elements[uuid]}]"
             elements[uuid] += 1
         agents.append(_agent(row, name, final=uuid not in waited_for and not is_element))
@@ -352,15 +356,15 @@ def _action(row: JSONObject) -> JSONObject:
 
 
 def results(view: SessionView) -> Iterator[AgentView]:
-    """The agents whose outputs are the session's result."""
+    """Yield the agents whose outputs are the session's result."""
     return (agent for agent in view.agents if agent.final)
 
 
 def as_text(view: SessionView) -> str:
-    """The result for people: the output of the one final agent, or those of several, each below its
-    name.
+    """Return the result for people: the output of the final agent, or of several with their names.
 
-    Of several those that did not complete, the branches that were not taken, are left out.
+    Of several final agents, those that did not complete (branches that were not taken) are left
+    out.
     """
     final = list(results(view))
     if len(final) <= 1:
@@ -370,7 +374,7 @@ def as_text(view: SessionView) -> str:
 
 
 def as_json(view: SessionView) -> str:
-    """The session for programs."""
+    """Return the session as JSON for programs."""
     agents = [
         {
             "agentUuid": agent.agent_uuid,

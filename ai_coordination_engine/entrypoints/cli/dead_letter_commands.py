@@ -1,4 +1,4 @@
-"""`ace dlq`: what is in the dead-letter queue, listed or brought back."""
+"""The commands `ace dlq list` and `ace dlq redrive`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +12,16 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.journal_file import has_data
-from ai_coordination_engine.entrypoints.local.server import chosen_aws, has_endpoint, log_to_stderr
+from ai_coordination_engine.entrypoints.local.server import (
+    aws_endpoint,
+    has_endpoint,
+    log_to_stderr,
+)
 from ai_coordination_engine.settings import Settings
 
 
 def show(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
-    """List the dead letters."""
+    """Print the dead letters."""
     with _dead_letters(settings, data_dir, aws) as (engine, letters):
         found = dead_letters.listed(engine, letters)
     Terminal().print(
@@ -26,20 +30,20 @@ def show(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
 
 
 def redrive(settings: Settings, data_dir: Path | None, *, aws: bool) -> None:
-    """Bring the dead letters back; raises `Failure` when some have to stay."""
+    """Send the dead letters again; raises `Failure` when some remain."""
     console, stay = Terminal(), 0
     with _dead_letters(settings, data_dir, aws) as (engine, letters):
         count = 0
         for letter, done in dead_letters.redrive(engine, letters):
             count += 1
             stay += not done
-            console.print(f"{on_one_line(letter.line)}: {done or 'stays'}")
+            console.print(f"{on_one_line(letter.line)}: {done or 'remains'}")
     if not count:
         console.print("There are no dead letters.")
     elif data_dir and count > stay:
-        console.print(f"They are worked off by: ace serve --data-dir {data_dir}")
+        console.print(f"To process them: ace serve --data-dir {data_dir}")
     if stay:
-        raise Failure(f"{stay} of {count} dead letters stay where they are.", FAILED)
+        raise Failure(f"{stay} of {count} dead letters remain in the queue.", FAILED)
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def _dead_letters(
         raise Failure(
             f"There is no data in {data_dir}; name the directory of: ace serve --data-dir DIR"
         )
-    with chosen_aws(data_dir, aws=aws):
+    with aws_endpoint(data_dir, aws=aws):
         if not elsewhere:
             bootstrap.create_tables(settings)
             settings = bootstrap.create_queue_and_bucket(settings)

@@ -1,4 +1,4 @@
-"""The dead-letter queue for an operator: what is in it, and how it comes back."""
+"""Read the dead-letter queue and send its messages again; `dead_letter_commands` calls it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 
-HIDDEN_SECONDS = 120  # from other receivers, while they are worked through
-_NOTES = 300  # characters of what a session agent says
+HIDDEN_SECONDS = 120  # how long a dead letter is hidden while this command handles it
+_NOTES = 300  # characters of a session agent's notes
 _MOST = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up. `message` is None when its body is none; `problem` says why.
+    """A message in the dead-letter queue.
 
-    `agent` and `notes` are what its session agent is called and says of its end, where that was
-    looked up.
+    `message` is None when the body is not valid; `problem` then says why. `agent` and `notes` are
+    the name and the notes of its session agent, where they were looked up.
     """
 
     message_id: str
@@ -40,7 +40,7 @@ class DeadLetter:
 
     @property
     def line(self) -> str:
-        """The letter for people."""
+        """The dead letter as one line for people."""
         head = f"{self.message_id}  {self.sent:%Y-%m-%d %H:%M:%SZ}  "
         if self.message is None:
             return head + f"unreadable ({self.problem})"
@@ -63,7 +63,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The letters of the queue at `url`; `read` turns a body into a message."""
+    """The dead letters in the queue at `url`; `read` converts a body to a message."""
 
     def __init__(
         self, sqs: Any, url: str, read: Callable[[str], QueueMessage], wait_seconds: int = 1
@@ -75,8 +75,8 @@ class DeadLetters:
 
     @classmethod
     def of(cls, app: App, wait_seconds: int = 1) -> "DeadLetters":
-        """The dead letters of an app whose queue is SQS; raises `NotFound` when its queue has no
-        such queue.
+        """Create the reader for an app whose queue is SQS; raises `NotFound` without a dead-letter
+        queue.
         """
         return cls(
             client("sqs"),
@@ -86,20 +86,20 @@ class DeadLetters:
         )
 
     def all(self) -> Iterator[DeadLetter]:
-        """Every letter once, hidden for a while from then on."""
+        """Yield every dead letter once; each is then hidden for `HIDDEN_SECONDS`."""
         seen: set[str] = set()
         while messages := [each for each in self._receive() if each["MessageId"] not in seen]:
             seen.update(each["MessageId"] for each in messages)
             yield from (self._letter(each) for each in messages)
 
     def put_back(self, letter: DeadLetter) -> None:
-        """Show the letter again."""
+        """Make a dead letter visible again."""
         self._sqs.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0
         )
 
     def delete(self, letter: DeadLetter) -> None:
-        """Remove the letter."""
+        """Delete a dead letter."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
 
     def _receive(self) -> list[JSONObject]:
@@ -123,7 +123,7 @@ class DeadLetters:
 
 
 def listed(app: App, letters: DeadLetters) -> list[DeadLetter]:
-    """Every letter, left where it is, with what its session agent says."""
+    """Return all dead letters with the notes of their session agents; leave them in the queue."""
     found = list(letters.all())
     for letter in found:
         letters.put_back(letter)
@@ -139,7 +139,7 @@ def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
         return letter
     try:
         name, notes = label(agent), agent.notes or ""
-    except Exception:  # the letter says enough without them
+    except Exception:  # name and notes are optional
         logger.exception(
             "could not read the agent of a dead letter", extra={"message_id": letter.message_id}
         )
@@ -148,15 +148,15 @@ def _with_agent(app: App, letter: DeadLetter) -> DeadLetter:
 
 
 def _plain(text: str) -> str:
-    """In one line, and without what a terminal obeys."""
+    """Return the text in one line without control characters."""
     return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
 def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
-    """Bring every letter back and say of each what was done: its session goes on, and its message
-    is sent again; or the session of its time is started.
+    """Send each dead letter again; yield it with what was done, or with "" if it remains.
 
-    What cannot be read, or brought back for now, stays, and `problem` of the letter says why.
+    A wake-up repairs its session and is sent again. A time of a schedule starts its session. A dead
+    letter remains when it cannot be read or processed; its `problem` says why.
     """
     kept: list[DeadLetter] = []
     for letter in letters.all():
@@ -166,7 +166,7 @@ def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
             continue
         try:
             done = _bring_back(app, letter.message)
-        except Exception as error:  # the others may fare better
+        except Exception as error:  # try the other dead letters
             logger.exception("could not redrive", extra={"message_id": letter.message_id})
             kept.append(letter)
             yield replace(letter, problem=f"{type(error).__name__}: {error}"), ""
@@ -181,12 +181,10 @@ def _bring_back(app: App, message: QueueMessage) -> str:
     if isinstance(message, Fire):
         time = datetime.fromtimestamp(message.nominal, UTC)
         fired = by_hand.backfill(app, message.tenant, message.key, time, time)
-        return "its session is started" if fired.sessions else "its schedule has no such time now"
+        return "its session is started" if fired.sessions else "its schedule no longer has the time"
     if isinstance(message, Backfill):
         app.queue.send([message])
-        return "its backfill goes on"
+        return "its backfill continues"
     revived = restart.revive(app, message)
     app.queue.send([message])
-    return (
-        "its session goes on" if revived else "sent again; its session had nothing to make up for"
-    )
+    return "its session continues" if revived else "sent again; its session needed no repair"

@@ -1,4 +1,4 @@
-"""`ace examples`: what there is, and a copy of one to begin with."""
+"""The commands `ace examples list` and `ace examples copy`."""
 
 import shlex
 from pathlib import Path
@@ -10,7 +10,7 @@ from ai_coordination_engine.entrypoints.cli import example_files
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.output import write
 
-examples = App(name="examples", help="Examples to read, to run and to begin with.")
+examples = App(name="examples", help="Examples to read, run and copy.")
 
 
 @examples.default
@@ -21,15 +21,15 @@ def list_examples() -> None:
     width = max(len(each.name) for each in found)
     for each in found:
         write(f"{each.name:<{width}}  {each.summary}")
-    write("\nTo have one in this folder: ace examples copy NAME")
+    write("\nTo copy one to this folder: ace examples copy NAME")
 
 
 @examples.command(name="copy")
 def copy_example(
-    name: Annotated[str, Parameter(help="What ace examples calls it.")],
-    folder: Annotated[Path, Parameter(help="Where to write it; made if need be.")] = Path(),
+    name: Annotated[str, Parameter(help="Name of the example, as ace examples lists it.")],
+    folder: Annotated[Path, Parameter(help="Folder to copy to; created if needed.")] = Path(),
 ) -> None:
-    """Write an example, a file or a folder, and say how to run it. Nothing is replaced."""
+    """Copy an example, a file or a folder, and print how to run it. Nothing is overwritten."""
     chosen = example(name)
     written = chosen.copy(folder)
     where = written if written.is_dir() else folder

@@ -1,5 +1,6 @@
-"""The examples that come with the package: a file or a folder each, whose first line says what it
-shows.
+"""The examples in this package, each a file or a folder; `ace examples` and `ace demo` use them.
+
+The first line of an example says what it shows.
 """
 
 import os
@@ -19,28 +20,28 @@ _RUN = "Run it: "
 
 
 class ExampleError(Exception):
-    """An example cannot be written; the message says why and what to do."""
+    """An example cannot be copied; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One example: a file, or a folder with a README."""
+    """An example: a file, or a folder with a README."""
 
     source: Traversable
 
     @property
     def name(self) -> str:
-        """What people call it: without the ending of a file."""
+        """The name of the example: that of its file or folder, without an extension."""
         return self.source.name.partition(".")[0]
 
     @property
     def summary(self) -> str:
-        """What it shows, in one line."""
+        """What the example shows, in one line."""
         return self._lines[0]
 
     @property
     def commands(self) -> list[str]:
-        """What to type to run it, in the folder where it lies."""
+        """The shell commands that run the example in its folder."""
         if self.source.is_dir():
             return [line for block in _SHELL.findall(self._text) for line in block.splitlines()]
         return [line.removeprefix(_RUN) for line in self._lines if line.startswith(_RUN)]
@@ -55,14 +56,14 @@ class Example:
         return described.read_text(encoding="utf-8")
 
     def copy(self, folder: Path) -> Path:
-        """Write it into a folder, which is made if need be, and return where it is.
+        """Copy the example into a folder, which is created if needed; return its path.
 
-        Nothing is replaced, and it appears as a whole. Raises `ExampleError`.
+        Nothing is overwritten, and the copy appears complete or not at all. Raises `ExampleError`.
         """
         target = folder / self.source.name
         if os.path.lexists(target):
             raise ExampleError(
-                f"{target} is there already, and stays as it is. Name another folder."
+                f"{target} exists already and is not overwritten. Choose another folder."
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,25 +76,25 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """All examples, by name."""
+    """Return all examples, sorted by name."""
     inside = files(__package__) / "examples"
     return sorted(map(Example, _shipped(inside)), key=lambda example: example.name)
 
 
 def example(name: str) -> Example:
-    """The example of a name, which may have the ending of its file; raises `ExampleError`."""
+    """Return the example with this name, with or without an extension; raises `ExampleError`."""
     found = {each.name: each for each in examples()} | {
         each.source.name: each for each in examples()
     }
     if name in found:
         return found[name]
     close = get_close_matches(name, found, 1)
-    hint = f"did you mean {found[close[0]].name}?" if close else "ace examples lists what there is."
+    hint = f"did you mean {found[close[0]].name}?" if close else "see ace examples."
     raise ExampleError(f"There is no example {name!r}; {hint}")
 
 
 def _shipped(folder: Traversable) -> list[Traversable]:
-    """What lies in a folder, but for what Python and Node leave there."""
+    """Return the content of a folder, except what Python and Node create there."""
     return [
         each for each in folder.iterdir() if not each.name.startswith(("_", ".", "node_modules"))
     ]

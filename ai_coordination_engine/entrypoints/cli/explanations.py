@@ -1,4 +1,4 @@
-"""What a command says of an error, and its exit code."""
+"""Convert an exception to the message and the exit code of `ace`."""
 
 from collections.abc import Iterator
 
@@ -8,19 +8,19 @@ from pydantic import ValidationError
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, WRONG, Failure, missing_package
 from ai_coordination_engine.errors import CoordinationError, Throttled
 
-_ACCOUNT = {  # what botocore raises when it does not know which account is meant
+_ACCOUNT = {  # botocore's exceptions when no account is configured
     "NoRegionError": (
         "No AWS region is set: set AWS_REGION, or region in the profile that AWS_PROFILE names."
     ),
     "NoCredentialsError": (
         "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others."
     ),
-    "ProfileNotFound": "AWS_PROFILE names no profile of your AWS configuration.",
+    "ProfileNotFound": "AWS_PROFILE names a profile that your AWS configuration does not have.",
 }
 
-# Errors whose message says all; their modules load too much to be imported for this.
+# Errors whose message suffices, by class name: importing their modules takes too long.
 _WRITTEN_FOR_PEOPLE = {
-    "WrongSetting": WRONG,
+    "InvalidSetting": WRONG,
     "ExampleError": WRONG,
     "StartError": FAILED,
     "ApiError": FAILED,
@@ -28,14 +28,14 @@ _WRITTEN_FOR_PEOPLE = {
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """The one line (or, for a run file, the lines) that say what went wrong, and the exit code."""
+    """Return the message (one line, or for a run file one line per problem) and the exit code."""
     match error:
         case ModuleNotFoundError():
             return f"ace: {missing_package(error)}", FAILED
         case Failure():
             return f"ace: {error}", error.code
         case CycloptsError():
-            return f"ace: {error} (ace --help lists what there is.)", WRONG
+            return f"ace: {error} (See ace --help.)", WRONG
         case ValidationError():
             return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
         case Throttled():
@@ -58,7 +58,7 @@ def _explain_by_name(error: Exception) -> tuple[str, int]:
 
 def _settings_problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
-        # what is within is JSON, whose keys are as they are written
+        # Keys inside a structured value are shown as written.
         setting, *within = map(str, problem["loc"])
         name = ".".join([setting.upper(), *within])
         yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,12 +1,10 @@
-"""How a command ends that fails: one clear line and an exit code. Needs nothing of the extra
-`local`.
-"""
+"""How a failing command ends: one line and an exit code. Imports nothing of the extra `local`."""
 
 FAILED, WRONG = 1, 2
 
 
 class Failure(Exception):
-    """Ends the command with one clear line and an exit code."""
+    """Ends the command with a message of one line and an exit code."""
 
     def __init__(self, message: str, code: int = WRONG) -> None:
         super().__init__(message)
@@ -14,9 +12,7 @@ class Failure(Exception):
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
-    """What to do about a package that is not installed: all that `ace` needs is the extra
-    `local`.
-    """
+    """Return the message for a package that is not installed: the extra `local` is missing."""
     package = (error.name or str(error)).partition(".")[0]
     return (
         f"the package {package!r} is not installed. "

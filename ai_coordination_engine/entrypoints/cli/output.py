@@ -1,9 +1,8 @@
-"""What `ace` writes to its streams: texts of others never control a terminal, and nothing loses a
-finished result.
+r"""Write to stdout and stderr so that texts cannot control the terminal and no result is lost.
 
-Texts come from agents, records, files and servers. Control characters (C0 but for tab and line
-feed, DEL, C1) and the characters that reorder what is shown (Unicode Standard Annex #9, "Explicit
-Directional Embeddings, Overrides and Isolates") are written as escapes.
+Texts come from agents, records, files and servers. Control characters (C0 except tab and line feed,
+DEL, C1) and the characters that reorder displayed text (Unicode Standard Annex #9, "Explicit
+Directional Embeddings, Overrides and Isolates") are written as escapes such as `\x1b`.
 """
 
 import json
@@ -21,17 +20,17 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def visible(text: str) -> str:
-    r"""The text with `\x1b` and the like in place of what would control a terminal."""
+    r"""Replace each character that would control a terminal by an escape such as `\x1b`."""
     return _TERMINAL_CONTROLS.sub(lambda found: _escape(found[0]), text)
 
 
 def on_one_line(text: str) -> str:
-    """As `visible`, for a name within a line: it begins no line of its own either."""
+    """As `visible`, and escape line breaks and tabs too, for a name within a line."""
     return _BREAKING.sub(lambda found: _escape(found[0]), visible(text))
 
 
 def visible_json(text: str, encoding: str) -> str:
-    """The same JSON without terminal controls and characters that the encoding lacks."""
+    """Escape, in JSON, terminal controls and characters that the encoding does not have."""
     text = _TERMINAL_CONTROLS.sub(_json_escape, text)
     try:
         text.encode(encoding)
@@ -41,20 +40,18 @@ def visible_json(text: str, encoding: str) -> str:
 
 
 def prepare() -> None:
-    """Make standard output and error take every character: what their encoding lacks is written as
-    an escape.
-    """
+    """Let stdout and stderr accept every character; the encoding's missing ones become escapes."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # it was closed before the start
-            # - until the end
+            # Not closed: it is used until the process ends.
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def write(text: str) -> None:
-    """Write a text and the end of its line to standard output; nothing when its reader has gone."""
+    """Write a line to stdout; does nothing when the reader has closed the pipe."""
     try:
         sys.stdout.write(visible(text) + "\n")
         sys.stdout.flush()
@@ -63,12 +60,12 @@ def write(text: str) -> None:
 
 
 def write_json(text: str) -> None:
-    """As `write`; what the encoding lacks is escaped as JSON does it."""
+    """As `write`; characters that the encoding does not have are escaped as in JSON."""
     write(visible_json(text, sys.stdout.encoding))
 
 
 def write_error(text: str) -> None:
-    """Write a text and the end of its line to standard error."""
+    """Write a line to stderr."""
     try:
         sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
@@ -77,16 +74,14 @@ def write_error(text: str) -> None:
 
 
 def mute(stream: IO[str]) -> None:
-    """Let the rest of what is written to a stream vanish, also what it still holds when the process
-    ends.
-    """
+    """Discard everything that is written to a stream from now on, and its buffer."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def close() -> str | None:
-    """Write what is still held back; why that failed, unless the reader has gone."""
+    """Flush both streams; return the problem, if any, unless the reader has closed the pipe."""
     problem = None
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -99,17 +94,18 @@ def close() -> str | None:
 
 
 class VisibleLog:
-    """Standard error for a log of JSON lines, as `logging.StreamHandler` uses a stream."""
+    """A stream for `logging.StreamHandler` that writes JSON lines to stderr."""
 
     def write(self, text: str) -> None:
-        """Write a piece of JSON; what shows progress may stand before the stream, and names no
-        encoding.
+        """Write a part of a JSON line.
+
+        The live display may replace the stream by one without an encoding.
         """
         named = (getattr(stream, "encoding", None) for stream in (sys.stderr, sys.__stderr__))
         sys.stderr.write(visible_json(text, next(filter(None, named), "utf-8")))
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Flush stderr."""
         sys.stderr.flush()
 
 

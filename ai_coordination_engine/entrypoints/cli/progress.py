@@ -1,4 +1,4 @@
-"""The states of a session's agents, shown while they change."""
+"""Show the states of a session's agents while they change."""
 
 from types import TracebackType
 
@@ -22,8 +22,9 @@ _STYLES = {
 
 
 class Progress:
-    """A live table on a terminal; elsewhere one plain line for every change of a state, and for why
-    one does not change.
+    """A live table on a terminal; elsewhere one line for each change of a state.
+
+    A line is also printed for the reason why an agent does not run.
     """
 
     def __init__(self, console: Terminal) -> None:
@@ -46,7 +47,7 @@ class Progress:
             self._live.stop()
 
     def show(self, view: SessionView) -> None:
-        """Show these states."""
+        """Show the states of this session."""
         if self._live:
             self._live.update(_table(self._console, view), refresh=True)
             return

@@ -1,4 +1,4 @@
-"""`ace serve`, `ace demo` and `ace run`: what they start, and what they show of it."""
+"""The commands `ace serve`, `ace demo` and `ace run`."""
 
 import sys
 import threading
@@ -44,8 +44,8 @@ def serve(settings: Settings, port: int | None, data_dir: Path | None, *, aws: b
 
 
 def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: bool) -> None:
-    """Run an example; unless it is to `stop` then, serve until Ctrl-C. Raises `Failure` when the
-    session failed.
+    """Run an example, then serve until Ctrl-C unless `stop`; raises `Failure` if the session
+    failed.
     """
     console = Terminal()
     with as_file(example("research_brief").source) as brief:
@@ -64,7 +64,7 @@ def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: b
 
 
 def plan_of(file: Path, query: str | None) -> RunFile:
-    """The run file, with the query in place of its own; raises `RunFileError`."""
+    """Read a run file; `query` replaces its query. Raises `RunFileError`."""
     plan = read_run_file(file)
     return plan if query is None else replace(plan, task_query=without_bom(query))
 
@@ -72,9 +72,7 @@ def plan_of(file: Path, query: str | None) -> RunFile:
 def run(
     settings: Settings, plan: RunFile, data_dir: Path | None, *, with_json: bool, aws: bool
 ) -> None:
-    """Run a plan and print the result, as JSON if need be; raises `Failure` when the session
-    failed.
-    """
+    """Run a plan and print the result as text or JSON; raises `Failure` if the session failed."""
     console = Terminal(stderr=True)
     with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
         _check_allowed(running, plan)
@@ -109,8 +107,8 @@ def _runtime_note(running: Running) -> str:
     if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
         return f"Agents without a runtime run on {running.app.settings.default_runtime}."
     return (
-        "No model is configured: agents without a runtime are the built-in function echo, which"
-        " answers its input."
+        "No model is configured: agents without a runtime run the built-in function echo, which"
+        " returns its input."
     )
 
 
@@ -132,13 +130,13 @@ def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
 
 
 def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    """Show a person what the agent is given, and ask until the API takes the answer."""
+    """Show a person the agent's input and ask until the API accepts the answer."""
     if not sys.stdin.isatty():
         _give_default(console, client, view, agent)
         return
     given = client.given(view, agent)
     if given:
-        console.print(f"\n{on_one_line(agent.name)} is given:", style="bold")
+        console.print(f"\nInput of {on_one_line(agent.name)}:", style="bold")
         console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")))
     question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
     while True:
@@ -146,7 +144,7 @@ def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView)
             text = console.input(question, markup=False, emoji=False)
         except EOFError as error:
             raise Failure(
-                f"{agent.name} still waits for an answer of {agent.asks}.", FAILED
+                f"{agent.name} still waits for an answer from {agent.asks}.", FAILED
             ) from error
         if text.strip() and _give(console, client, view, agent, text):
             return
@@ -155,11 +153,11 @@ def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView)
 def _give_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
     if agent.default_answer is None:
         raise Failure(
-            f"{agent.name} waits for an answer of {agent.asks}; run it in a terminal.", FAILED
+            f"{agent.name} waits for an answer from {agent.asks}; run it in a terminal.", FAILED
         )
     console.print(
         f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal:"
-        f" the default answer is given: {on_one_line(agent.default_answer)}"
+        f" using the default answer: {on_one_line(agent.default_answer)}"
     )
     _give(console, client, view, agent, agent.default_answer)
 
@@ -167,8 +165,9 @@ def _give_default(console: Terminal, client: Client, view: SessionView, agent: A
 def _give(
     console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str
 ) -> bool:
-    """Give an answer; False when the API does not take this one. Somebody else may have been
-    faster.
+    """Send an answer; False when the API rejects it and another may be given.
+
+    An answer that somebody else has given already counts as given.
     """
     try:
         client.answer(view, agent, text)
@@ -183,7 +182,7 @@ def _give(
 def _note_open_sessions(console: Terminal, running: Running) -> None:
     with Client(running.url) as client:
         for session in client.open_sessions():
-            console.print(f"Open from before, and going on: session {on_one_line(session)}")
+            console.print(f"Continuing an earlier session: {on_one_line(session)}")
 
 
 def _why(view: SessionView) -> str:

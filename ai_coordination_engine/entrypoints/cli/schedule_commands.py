@@ -1,4 +1,4 @@
-"""`ace schedule preview`: when a schedule would fire."""
+"""The command `ace schedule preview`."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 from ai_coordination_engine.domain.schedules import DEFAULT_TIMEZONE, MAX_UPCOMING, Timetable
 from ai_coordination_engine.entrypoints.cli.output import write
 
-schedule = App(name="schedule", help="Schedules: expressions of when a task starts.")
+schedule = App(name="schedule", help="Schedule expressions: the times at which a task starts.")
 
 
 @schedule.command

@@ -1,4 +1,4 @@
-"""The console on which `ace` talks to people."""
+"""The console on which `ace` writes messages for people."""
 
 from typing import Any
 
@@ -9,21 +9,22 @@ from ai_coordination_engine.entrypoints.cli.output import mute, visible
 
 
 class Terminal(Console):
-    """Shows texts as they are: no markup, no emoji codes, no control of the terminal.
+    """Prints texts literally: no markup, no emoji codes, no terminal controls.
 
-    When its reader has gone the command ends (standard output) or goes on in silence (standard
-    error).
+    When the reader closes the pipe, the command ends (stdout) or continues silently (stderr).
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every string that is printed comes by here."""
+        """Escape terminal controls; rich calls this for every string that is printed."""
         return super().render_str(visible(text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Called instead of a `BrokenPipeError`."""
+        """End the command, or continue silently; rich calls this instead of raising
+        `BrokenPipeError`.
+        """
         self.quiet = True
         mute(self.file)
         if not self.stderr:

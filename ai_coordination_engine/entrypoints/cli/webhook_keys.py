@@ -1,4 +1,4 @@
-"""The key of a tenant for what its long jobs report."""
+"""Derive a tenant's key for the reports of its long jobs; `ace webhook-key` calls it."""
 
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
 from ai_coordination_engine.api.webhooks import master_keys, tenant_key
@@ -8,14 +8,15 @@ from ai_coordination_engine.settings import Settings
 
 
 def key_of(tenant: str, settings: Settings) -> str:
-    """The key of `endpointId` or `endpointId#partId`; raises `Failure` without a master key in the
-    settings.
+    """Return the key of the tenant `endpointId` or `endpointId#partId`.
+
+    Raises `Failure` when the settings have no master key.
     """
     master = next(master_keys(settings, secrets_manager()), None)
     if master is None:
         raise Failure(
-            "Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET as the server has it; the tenant's key"
-            " follows."
+            "Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET to the server's value; the tenant's key"
+            " is derived from it."
         )
     endpoint_id, separator, part_id = tenant.partition(SEPARATOR)
     return tenant_key(master, tenant_of(endpoint_id, part_id if separator else None))

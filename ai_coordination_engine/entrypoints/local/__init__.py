@@ -1,1 +1,1 @@
-"""The server, the worker and the AWS of one machine."""
+"""The API, the worker and an embedded AWS in one process on one machine."""

@@ -1,4 +1,4 @@
-"""The API as an ASGI application, for the local server."""
+"""Create the ASGI application of the local server."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.asgi_routes import (
     GraphQLRoutes,
-    everything_else,
+    not_found_route,
     webhook_route,
 )
 from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
@@ -21,15 +21,18 @@ from ai_coordination_engine.errors import Unauthenticated
 
 
 def asgi_app(app: App) -> Starlette:
-    """The API of `app`. Where the settings want credentials every request is refused: nothing here
-    verifies them.
+    """Create the application that serves the API of `app`.
+
+    When the settings ask for credentials, every request is refused, because this server cannot
+    verify any.
     """
     is_local = app.settings.auth == "local"
 
     def context(endpoint_id: str | None, part_id: str | None, method: str) -> Context:
         if not is_local:
             raise Unauthenticated(
-                "this server verifies no credentials: set ACE_AUTH=local to believe the path"
+                "this server cannot verify credentials: set ACE_AUTH=local to take the tenant from"
+                " the path"
             )
         return Context(app, local_tenant(endpoint_id, part_id), method=method)
 
@@ -37,4 +40,4 @@ def asgi_app(app: App) -> Starlette:
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
     graphql = GraphQLRoutes(documents, context, origins, page_for).routes()
     webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
-    return Starlette(routes=[*page_routes(), *graphql, webhook, everything_else(origins)])
+    return Starlette(routes=[*page_routes(), *graphql, webhook, not_found_route(origins)])

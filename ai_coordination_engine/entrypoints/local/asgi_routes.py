@@ -1,6 +1,4 @@
-"""GraphQL over HTTP, the reports of long jobs, and what else there is locally, as Starlette
-routes.
-"""
+"""Starlette routes for GraphQL over HTTP, for the reports of long jobs, and for unknown paths."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,20 +21,20 @@ from ai_coordination_engine.api.transport import (
     too_large,
 )
 from ai_coordination_engine.api.webhooks import PATH
-from ai_coordination_engine.entrypoints.aws.http_events import nothing_here
+from ai_coordination_engine.entrypoints.aws.http_events import unknown_path
 from ai_coordination_engine.errors import BadUserInput
 
 PATHS = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
-GONE = 499
-"""Status of a response that nobody is there to read."""
+CLIENT_CLOSED = 499
+"""The status of a response to a client that has disconnected."""
 
-Answerer = Callable[[HttpRequest], Awaitable[HttpResponse]]
+Endpoint = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class AnyMethod:
-    """An endpoint for all methods: it answers those that it does not take itself."""
+    """An ASGI application that passes requests of every method to one endpoint."""
 
-    def __init__(self, endpoint: Answerer) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,14 +43,14 @@ class AnyMethod:
         await response(scope, receive, send)
 
 
-def only_get(endpoint: Answerer) -> Answerer:
-    """The endpoint, which answers GET and HEAD; others are refused."""
+def only_get(endpoint: Endpoint) -> Endpoint:
+    """Restrict an endpoint to GET and HEAD; other methods get a 405."""
 
     async def refusing(http: HttpRequest) -> HttpResponse:
         if http.method in ("GET", "HEAD"):
             return await endpoint(http)
-        return _sent(
-            failure(_head(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD"))
+        return _http_response(
+            failure(_without_body(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD"))
         )
 
     return refusing
@@ -60,10 +58,10 @@ def only_get(endpoint: Answerer) -> Answerer:
 
 @dataclass(frozen=True)
 class GraphQLRoutes:
-    """Serves one schema. `context` makes the GraphQL context of an endpoint id, a part id and an
-    HTTP method.
+    """Serves one schema.
 
-    `page` is what a person gets who opens the address in a browser, or None when a program asks.
+    `context` creates the GraphQL context for an endpoint id, a part id and an HTTP method. `page`
+    returns the page for a browser, or None when the request is not from a browser.
     """
 
     documents: Documents
@@ -72,13 +70,13 @@ class GraphQLRoutes:
     page: Callable[[HttpRequest], HttpResponse | None] = lambda _: None
 
     def routes(self) -> list[Route]:
-        """The routes of the API, with and without an endpoint in the path."""
+        """Return the routes of the API, with and without an endpoint in the path."""
         return [
             Route(path + slash, AnyMethod(self._endpoint)) for path in PATHS for slash in ("", "/")
         ]
 
     async def _endpoint(self, http: HttpRequest) -> HttpResponse:
-        return self.page(http) or await _answered(
+        return self.page(http) or await _response(
             http, partial(self._graphql, http), self.documents.limits.body_bytes, self.cors_origins
         )
 
@@ -89,46 +87,46 @@ class GraphQLRoutes:
 
 
 def webhook_route(webhook: Callable[[Request], Awaitable[Response]], limits: Limits) -> Route:
-    """The route on which long jobs report."""
+    """Return the route for the reports of long jobs."""
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return await _answered(http, webhook, limits.body_bytes)
+        return await _response(http, webhook, limits.body_bytes)
 
     return Route(PATH, AnyMethod(endpoint))
 
 
-def everything_else(cors_origins: Sequence[str]) -> Route:
-    """The route of all other paths."""
+def not_found_route(cors_origins: Sequence[str]) -> Route:
+    """Return the route for all other paths; it answers 404."""
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return _sent(failure(_head(http), nothing_here(), cors_origins))
+        return _http_response(failure(_without_body(http), unknown_path(), cors_origins))
 
     return Route("/{path:path}", AnyMethod(endpoint))
 
 
-async def _answered(
+async def _response(
     http: HttpRequest,
     answerer: Callable[[Request], Awaitable[Response]],
     max_bytes: int,
     cors_origins: Sequence[str] = (),
 ) -> HttpResponse:
-    """The response to a request, whatever happens."""
-    request = _head(http)
+    """Return the response to a request; never raises."""
+    request = _without_body(http)
     try:
         if http.method == "POST":
             request = replace(request, body=await _body(http, max_bytes))
-        return _sent(await answerer(request))
+        return _http_response(await answerer(request))
     except ClientDisconnect:
-        return HttpResponse(status_code=GONE)
+        return HttpResponse(status_code=CLIENT_CLOSED)
     except Exception as error:
-        return _sent(failure(request, error, cors_origins))
+        return _http_response(failure(request, error, cors_origins))
 
 
-def _sent(response: Response) -> HttpResponse:
+def _http_response(response: Response) -> HttpResponse:
     return HttpResponse(response.body, response.status, response.headers)
 
 
-def _head(http: HttpRequest) -> Request:
+def _without_body(http: HttpRequest) -> Request:
     headers: dict[str, str] = {}
     for name, value in http.headers.items():
         headers[name] = f"{headers[name]},{value}" if name in headers else value
@@ -136,9 +134,9 @@ def _head(http: HttpRequest) -> Request:
 
 
 async def _body(http: HttpRequest, max_bytes: int) -> bytes:
-    """The body; raises `HttpError` 413 as soon as it is known to be too large."""
+    """Return the body; raises `HttpError` 413 as soon as it exceeds `max_bytes`."""
     body = bytearray()
-    if _announced(http) > max_bytes:
+    if _content_length(http) > max_bytes:
         raise too_large(max_bytes)
     async for chunk in http.stream():
         body += chunk
@@ -147,6 +145,6 @@ async def _body(http: HttpRequest, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _announced(http: HttpRequest) -> int:
+def _content_length(http: HttpRequest) -> int:
     length = http.headers.get("content-length", "0")
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0

@@ -1,6 +1,6 @@
-"""An embedded AWS: DynamoDB, SQS and S3 in this process, on loopback, for development and tests.
+"""An embedded AWS for development and tests: DynamoDB, SQS and S3 in this process, on loopback.
 
-Clients of this same process that were created after the start skip the socket; the answers are the
+Clients in this process that are created after its start bypass the socket; the answers are the
 same.
 """
 
@@ -35,15 +35,15 @@ __all__ = ["DataDirError", "EmbeddedAws"]
 
 _HOST = "127.0.0.1"
 _LOOPBACK = (_HOST, "localhost", "[::1]")
-_LOOK_AGAIN_SECONDS = 0.25  # for delayed messages and visibility timeouts, which nothing announces
+_POLL_SECONDS = 0.25  # for delayed messages and visibility timeouts, which cause no event
 
 
 class EmbeddedAws:
-    """moto's DynamoDB, SQS and S3 behind one lock, served on 127.0.0.1 while the context is open.
+    """Serves moto's DynamoDB, SQS and S3 on 127.0.0.1 while the context is open.
 
-    Any credentials will do, but a request must be signed: a page in a browser cannot. With
-    `data_dir` the state is journaled there and survives a restart; raises `DataDirError` when the
-    directory is in use or damaged, `OSError` when the port is taken.
+    Requests run one at a time. They must be signed, with any credentials: a web page cannot sign.
+    With `data_dir`, a journal in that directory keeps the state across restarts. Raises
+    `DataDirError` when the directory is in use or damaged, and `OSError` when the port is taken.
     """
 
     def __init__(self, data_dir: Path | None = None, port: int = 0) -> None:
@@ -54,10 +54,15 @@ class EmbeddedAws:
         self._journal: Journal | None = None
 
     def __enter__(self) -> "EmbeddedAws":
-        # werkzeug would exit when the port is taken
+        # Bound here because werkzeug exits the process when the port is taken.
         with socket.create_server((_HOST, self._port)) as listener:
             self._server: BaseWSGIServer = make_server(
-                _HOST, 0, self._wsgi, threaded=True, request_handler=_Quiet, fd=listener.fileno()
+                _HOST,
+                0,
+                self._wsgi,
+                threaded=True,
+                request_handler=_RequestHandler,
+                fd=listener.fileno(),
             )
         try:
             self._services = Services(account=_account())
@@ -73,7 +78,7 @@ class EmbeddedAws:
         self._closed = False
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
-        BUILTIN_HANDLERS.append(("before-send", self._short_cut))
+        BUILTIN_HANDLERS.append(("before-send", self._answer_in_process))
         return self
 
     def __exit__(
@@ -82,7 +87,7 @@ class EmbeddedAws:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        BUILTIN_HANDLERS.remove(("before-send", self._short_cut))
+        BUILTIN_HANDLERS.remove(("before-send", self._answer_in_process))
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -95,7 +100,7 @@ class EmbeddedAws:
                 self._journal.close()
 
     def answer(self, request: Request) -> Answer:
-        """Carry out one request, alone; a ReceiveMessage waits without holding the others up."""
+        """Perform one request. A ReceiveMessage that waits does not block other requests."""
         call = Call.of(request)
         if call is None:
             return refusal(
@@ -108,12 +113,12 @@ class EmbeddedAws:
         if call.action == "ReceiveMessage":
             return self._receive(call, request)
         with self._changed:
-            answer = self._carry_out(call, request)
+            answer = self._perform(call, request)
             if call.service == "sqs":
                 self._changed.notify_all()
             return answer
 
-    def _carry_out(self, call: Call, request: Request) -> Answer:
+    def _perform(self, call: Call, request: Request) -> Answer:
         if self._closed:
             return refusal(503, "ServiceUnavailable", "The embedded AWS is shutting down.")
         if self._journal is None:
@@ -125,7 +130,7 @@ class EmbeddedAws:
                 self._journal.record(call, request, answer, self._services)
             except Unwritable as error:
                 restore(before, self._services)
-                return _full(error)
+                return _storage_full(error)
         return answer
 
     def _receive(self, call: Call, request: Request) -> Answer:
@@ -137,11 +142,11 @@ class EmbeddedAws:
                 once = Request.from_primitives(
                     request.method, request.url, dict(request.headers), at_once
                 )
-                answer = self._carry_out(call, once)
+                answer = self._perform(call, once)
                 left = deadline - time.monotonic()
                 if answer.status >= 300 or left <= 0 or json.loads(answer.body).get("Messages"):
                     return answer
-                self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
+                self._changed.wait(min(left, _POLL_SECONDS))
                 if self._closed:
                     return answer
 
@@ -149,7 +154,7 @@ class EmbeddedAws:
         self, environ: dict[str, object], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
         request = Request(environ)
-        # a name that a page made resolve to loopback
+        # A web page can make a name of its own resolve to loopback (DNS rebinding).
         if request.host.rsplit(":", 1)[0] not in _LOOPBACK:
             answer = refusal(403, "AccessDeniedException", "Only loopback addresses are served.")
         else:
@@ -160,8 +165,8 @@ class EmbeddedAws:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
         return [answer.body]
 
-    def _short_cut(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-        """Answer botocore's event before-send in the server's stead."""
+    def _answer_in_process(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        """Answer botocore's event `before-send`, so that no HTTP request is sent."""
         if self._closed or not request.url.startswith(self.endpoint_url + "/"):
             return None
         sent: object = request.body
@@ -173,29 +178,29 @@ class EmbeddedAws:
         return AWSResponse(request.url, answer.status, headers, MockRawResponse(answer.body))
 
 
-class _Quiet(MotoRequestHandler):
-    """Keeps connections open and logs no requests."""
+class _RequestHandler(MotoRequestHandler):
+    """Keeps connections open and logs nothing."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 30.0  # seconds that a client may leave a request unfinished; clients connect again
+    timeout = 30.0  # seconds that a client may pause within a request; clients reconnect
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
+        """Log nothing."""
 
     def log_error(self, format: str, *args: object) -> None:
-        """Nothing: a client went away, or said nothing for too long."""
+        """Log nothing: the client disconnected or was silent for too long."""
 
 
-def _full(error: Unwritable) -> Answer:
-    """Status 507, which clients do not repeat by themselves ("Insufficient Storage", RFC 4918)."""
+def _storage_full(error: Unwritable) -> Answer:
+    """Return a 507 ("Insufficient Storage", RFC 4918), which clients do not retry by themselves."""
     message = (
-        f"The data directory takes no changes ({error}); reads go on, and changes do once there is"
-        " room."
+        f"The data directory cannot be written ({error}). Reads still work; writes work again once"
+        " there is space."
     )
     return refusal(HTTPStatus.INSUFFICIENT_STORAGE, "InsufficientStorage", message)
 
 
 def _account() -> str:
-    """An account of its own: moto keeps SQS and S3 by account, for the whole process."""
+    """Return a new account number. moto keeps SQS and S3 by account for the whole process."""
     return str(100_000_000_000 + secrets.randbelow(900_000_000_000))

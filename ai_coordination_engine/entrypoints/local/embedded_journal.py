@@ -1,10 +1,10 @@
-"""The journal that lets the embedded AWS survive a restart, `kill -9` included.
+"""The journal that keeps the state of the embedded AWS across restarts, even after `kill -9`.
 
-One line per request that changed something, written before the answer leaves: not the request but
-what it led to (the item, the object, the message), so that reading the journal needs no conditions
-and keeps only the last state of each. A line is handed to the operating system at once; it is not
-synced to the disk, which only a crash of the machine can tell. A line that cannot be written as a
-whole is taken back, and its request refused.
+Each request that changes something appends one line before it is answered. A line does not hold the
+request but its result (the item, the object or the message), so that reading the journal evaluates
+no conditions and keeps only the last state. A line is handed to the operating system at once but
+not synced to disk: only a crash of the machine can lose it. When a line cannot be written
+completely, it is removed and the request is refused.
 """
 
 import base64
@@ -43,25 +43,27 @@ _READS = (
 _CHILD_TABLES = ("-tasks", "-task_schedules", "-sessions", "-session_agents", "-session_runs")
 _OBJECT_HEADERS = ("content-type", "content-encoding", "x-amz-meta-")
 _NOT_KEPT = frozenset({"ChangeMessageVisibility", "ChangeMessageVisibilityBatch"})
-_NO_ACCOUNT = "0" * 12  # in place of the account's number, which every start draws anew
+_ANY_ACCOUNT = "0" * 12  # stands for the account number, which changes with every start
 _HOST = re.compile(rb"http://127\.0\.0\.1:\d+/")
-_OUTSIDE = frozenset(
+_UNSUPPORTED = frozenset(
     {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "ImportTable"}
 )
 
 
 class Journal:
-    """The journal in `data_dir`; raises `DataDirError` when that is in use or cannot be used."""
+    """The journal in `data_dir`; raises `DataDirError` when the directory is in use or
+    not usable.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._file = JournalFile(data_dir)
         self._receipts: dict[str, str] = {}
         self._moved: list[Change] = []
-        self._said = _State()
+        self._calls_recorded = _State()
 
     def open(self, services: Services) -> None:
-        """Bring `services` to the journaled state, write it as the new journal, be ready to
-        record.
+        """Restore the journaled state in `services`, compact the journal and prepare it for
+        recording.
         """
         state = _State()
         for number, line in self._file.lines():
@@ -69,26 +71,26 @@ class Journal:
                 for change in json.loads(line):
                     if _is_of_earlier_layout(change):
                         raise DataDirError(
-                            f"{self._file.path} was written by an earlier version, whose layout is"
-                            " not read: choose an empty directory, or remove the file."
+                            f"{self._file.path} has the layout of an earlier version, which is not"
+                            " supported: choose an empty directory, or remove the file."
                         )
                     state.apply(change)
             except (ValueError, KeyError, TypeError) as error:
                 raise DataDirError(
-                    f"{self._file.path}:{number} is damaged. Repair that line, or remove the file: "
-                    "everything that this data directory holds is lost with it."
+                    f"{self._file.path}:{number} is damaged. Repair that line, or remove the file;"
+                    " removing it deletes all data of this directory."
                 ) from error
         state.replay(services)
         self._file.rewrite(json.dumps([change]) for change in state)
         self._file.open()
-        self._said = state.calls_alone()
+        self._calls_recorded = state.only_calls()
 
     def images(self, call: Call, request: Request, services: Services) -> list[Change]:
-        """The items that a request is about to change, as they are."""
+        """Return the items that a request is about to change, in their present state."""
         tables = services.in_region(call.region)
         if call.service != "dynamodb" or call.action.startswith(_READS):
             return []
-        # such a request is refused
+        # An invalid request is refused later, so its errors do not matter here.
         with suppress(ValueError, LookupError, TypeError, AttributeError):
             touched = [
                 (table, tables.keys(table, attributes))
@@ -101,14 +103,14 @@ class Journal:
         return []
 
     def record(self, call: Call, request: Request, answer: Answer, services: Services) -> None:
-        """Write what a successful request led to, in one line; raises `Unwritable`."""
+        """Append the results of a successful request as one line; raises `Unwritable`."""
         if call.service == "sqs" and call.action == "ReceiveMessage":
             for message in json.loads(answer.body).get("Messages", []):
                 self._receipts[message["ReceiptHandle"]] = message["MessageId"]
             self._moved += [
                 {"moved": message, "to": queue} for message, queue in services.moved(call.region)
             ]
-            # they are where they were after a restart, or are written later
+            # When this fails, the moves are appended with a later request.
             with suppress(Unwritable):
                 self._append(self._moved)
                 self._moved = []
@@ -116,7 +118,7 @@ class Journal:
             changes = [
                 change
                 for change in self._changes(call, request, answer, services)
-                if not self._said.holds(change)
+                if not self._calls_recorded.holds(change)
             ]
             self._append(changes)
             for change in changes:
@@ -132,7 +134,7 @@ class Journal:
 
     def _note(self, change: Change) -> None:
         if "call" in change:
-            self._said.apply(change)
+            self._calls_recorded.apply(change)
         elif "deleted" in change:
             self._receipts = {
                 key: value for key, value in self._receipts.items() if value != change["deleted"]
@@ -180,8 +182,9 @@ class Journal:
 
 
 def _is_of_earlier_layout(change: Change) -> bool:
-    """Whether this is an item of a child table without the tenant in its hash key, which comes
-    first.
+    """Whether the change is to an item of the earlier layout, with no tenant in its hash key.
+
+    The hash key is the first of the key attributes.
     """
     if not str(change.get("item", "")).endswith(_CHILD_TABLES):
         return False
@@ -189,7 +192,7 @@ def _is_of_earlier_layout(change: Change) -> bool:
 
 
 def restore(images: list[Change], services: Services) -> None:
-    """Bring items back to what they were."""
+    """Set items to earlier states, as returned by `Journal.images`."""
     for change in images:
         services.in_region(change["region"]).restore(change["item"], change["key"], change["image"])
 
@@ -200,12 +203,12 @@ def _item(region: str, table: str, key: dict[str, Any], services: Services) -> C
 
 
 def unsupported(call: Call) -> bool:
-    """Whether the call changes something in a way that the journal cannot follow."""
-    return call.service == "dynamodb" and call.action in _OUTSIDE
+    """Whether the journal cannot record the changes of this call."""
+    return call.service == "dynamodb" and call.action in _UNSUPPORTED
 
 
 def _touched(action: str, body: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The table and (at least) the key attributes of every item that a request writes."""
+    """Yield the table and at least the key attributes of each item that a request writes."""
     if action in {"PutItem", "UpdateItem", "DeleteItem"}:
         yield body["TableName"], body.get("Item") or body["Key"]
     elif action == "BatchWriteItem":
@@ -242,11 +245,11 @@ def _sent(region: str, queue: str, message_id: str, message: Any) -> Change:
     }
 
 
-def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Change:
+def _verbatim(call: Call, request: Request, account: str = _ANY_ACCOUNT) -> Change:
     query = request.query_string.decode()
-    # without the account and the port, so that what is said at every start reads the same
+    # Without account and port, the calls of every start are equal and are recorded once.
     body = _HOST.sub(
-        b"http://127.0.0.1/", request.get_data().replace(account.encode(), _NO_ACCOUNT.encode())
+        b"http://127.0.0.1/", request.get_data().replace(account.encode(), _ANY_ACCOUNT.encode())
     )
     return {
         "call": list(call),
@@ -258,14 +261,14 @@ def _verbatim(call: Call, request: Request, account: str = _NO_ACCOUNT) -> Chang
 
 
 def _objects(call: Call, request: Request, services: Services) -> Iterator[Change]:
-    """The state of the objects that a request changed; a change to a bucket is kept as the
-    request.
+    """Yield the new state of each object that a request changed; for a bucket, the
+    request itself.
     """
     bucket, _, key = request.raw_path.strip("/").partition("/")
     if key:
         paths = [request.raw_path]
     elif request.method == "POST" and "delete" in request.args:
-        # a client of ours wrote it
+        # Trusted XML: a client of this process wrote it.
         named = ElementTree.fromstring(request.get_data()).iter()  # noqa: S314
         paths = [f"/{bucket}/{key.text}" for key in named if key.tag.endswith("Key")]
     else:
@@ -293,7 +296,7 @@ def _request(
 
 
 class _State:
-    """What a journal leads to, in the order in which it must be replayed."""
+    """The state that a journal describes, in the order in which it must be replayed."""
 
     def __init__(self) -> None:
         self._calls: dict[str, Change] = {}
@@ -302,7 +305,7 @@ class _State:
         self._messages: dict[str, Change] = {}
 
     def apply(self, change: Change) -> None:
-        """Follow one change."""
+        """Apply one change."""
         if "item" in change:
             name = json.dumps([change["region"], change["item"], change["key"]], sort_keys=True)
             _keep(self._items, name, change, change["image"])
@@ -321,40 +324,38 @@ class _State:
             self._apply_call(change)
 
     def __iter__(self) -> Iterator[Change]:
-        """The state as changes."""
+        """Yield the state as changes."""
         for kind in (self._calls, self._items, self._objects, self._messages):
             yield from kind.values()
 
     def replay(self, services: Services) -> None:
-        """Bring `services` to this state."""
+        """Restore this state in `services`."""
         for change in self._calls.values():
             call = Call(*change["call"])
             body = base64.b64decode(change["body"]).replace(
-                _NO_ACCOUNT.encode(), services.account.encode()
+                _ANY_ACCOUNT.encode(), services.account.encode()
             )
             target = {"X-Amz-Target": change["target"]}
-            _replayed(
-                services, call, _request(call, change["method"], change["path"], target, body)
-            )
+            _replay(services, call, _request(call, change["method"], change["path"], target, body))
         restore(list(self._items.values()), services)
         for change in self._objects.values():
             call = Call("s3", "PUT", change["region"])
             body = base64.b64decode(change["body"])
-            _replayed(
+            _replay(
                 services, call, _request(call, "PUT", change["object"], change["headers"], body)
             )
         for change in self._messages.values():
             _send_again(services, change)
 
-    def calls_alone(self) -> "_State":
-        """What was said of tables, queues and buckets."""
+    def only_calls(self) -> "_State":
+        """Return only the calls that concern tables, queues and buckets."""
         state = _State()
         state._calls = dict(self._calls)
         return state
 
     def holds(self, change: Change) -> bool:
-        """Whether the change is a call that was said before, and is the last of its kind about its
-        subject.
+        """Whether the change is a call that was recorded already and is the latest one of
+        its kind.
         """
         if "call" not in change:
             return False
@@ -362,7 +363,7 @@ class _State:
         return bool(same) and same[-1] == change
 
     def _apply_call(self, change: Change) -> None:
-        name, (_, action, _) = _about(change), change["call"]
+        name, (_, action, _) = _subject(change), change["call"]
         if action in {"DeleteTable", "DeleteQueue"} or (
             action == "DELETE" and "?" not in change["path"]
         ):
@@ -370,12 +371,12 @@ class _State:
             return
         text = json.dumps([change[key] for key in sorted(change)])
         if not (action.startswith("Create") or (action == "PUT" and "?" not in change["path"])):
-            # what is said again counts where it is said last; a creation, first
+            # A repeated creation keeps its first place; any other repeated call moves to the end.
             self._calls.pop(text, None)
         self._calls.setdefault(text, change)
 
     def _drop(self, name: str) -> None:
-        self._calls = {text: call for text, call in self._calls.items() if _about(call) != name}
+        self._calls = {text: call for text, call in self._calls.items() if _subject(call) != name}
         self._forget(self._items, "item", name)
         self._forget(self._messages, "queue", name)
 
@@ -385,8 +386,8 @@ class _State:
             del changes[name]
 
 
-def _about(change: Change) -> str:
-    """The table, the queue or the bucket that a journaled call names."""
+def _subject(change: Change) -> str:
+    """Return the name of the table, queue or bucket of a journaled call."""
     if change["call"][0] == "s3":
         return str(change["path"].partition("?")[0].strip("/"))
     body = json.loads(base64.b64decode(change["body"]) or b"{}")
@@ -398,7 +399,7 @@ def _about(change: Change) -> str:
 
 
 def _kind(change: Change) -> tuple[Any, ...]:
-    return (*change["call"], change["path"], _about(change))
+    return (*change["call"], change["path"], _subject(change))
 
 
 def _keep(changes: dict[str, Change], name: str, change: Change, state: Any) -> None:
@@ -409,24 +410,24 @@ def _keep(changes: dict[str, Change], name: str, change: Change, state: Any) -> 
 
 
 def _send_again(services: Services, change: Change) -> None:
-    """Put a message into its queue once more, under the id that it had."""
+    """Send a message again and give it the id that it had."""
     delay = min(900, max(0, round(change["due"] - time.time())))
     call = Call("sqs", "SendMessage", change["region"])
     url = f"http://127.0.0.1/{services.account}/{change['queue']}"
     body = json.dumps({**change["message"], "QueueUrl": url, "DelaySeconds": delay}).encode()
     target = {"X-Amz-Target": "AmazonSQS.SendMessage"}
-    answer = _replayed(services, call, _request(call, "POST", "/", target, body))
+    answer = _replay(services, call, _request(call, "POST", "/", target, body))
     services.rename_message(
         call.region, change["queue"], json.loads(answer.body)["MessageId"], change["sent"]
     )
     services.first_sent[change["sent"]] = float(change.get("at") or change["due"])
 
 
-def _replayed(services: Services, call: Call, request: Request) -> Answer:
+def _replay(services: Services, call: Call, request: Request) -> Answer:
     answer = services.answer(call, request)
     if answer.status >= 300:
         reason = answer.body.decode(errors="replace")[:200]
         raise DataDirError(
-            f"The journal asks for {call.service} {call.action}, which is refused: {reason}"
+            f"The journal cannot be replayed: {call.service} {call.action} failed: {reason}"
         )
     return answer

@@ -1,12 +1,15 @@
-"""moto's DynamoDB, SQS and S3 as one function from a request to an answer, and fast enough for long
-use.
+"""Run moto's DynamoDB, SQS and S3 on a request, fast enough for long use.
 
-moto is written for tests of a few items: it walks the whole table for a Query of one partition,
-copies whole tables for a transaction, walks the botocore model for every attribute of an answer,
-and reads the clock three times for every message in the queue when one is sent. It also keeps
-whatever it has ever made: the copies of every answer, the receipts of every deleted message; and it
-turns what an index of some attributes holds into JSON and back, and asks for five other types
-before it compares a text, as a sort does most. What is here avoids these seven and nothing else.
+moto is made for tests of a few items. This module replaces seven slow parts and nothing else:
+
+- a Query of one partition walks the whole table;
+- a transaction copies whole tables;
+- every attribute of a response walks the botocore model;
+- sending a message reads the clock three times for each message in the queue;
+- copies of responses and receipts of deleted messages are kept for good;
+- an index with some attributes converts each item to JSON and back;
+- comparing two texts, as sorting does most, first tests for five other types.
+
 Not thread-safe: the caller holds one lock.
 """
 
@@ -49,7 +52,7 @@ _MANY = {
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -57,14 +60,15 @@ class Answer(NamedTuple):
 
 
 def refusal(status: int, code: str, message: str) -> Answer:
-    """An error as DynamoDB and SQS phrase it."""
+    """Return an error in the form of DynamoDB and SQS."""
     body = json.dumps({"__type": code, "message": message}).encode()
     return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
 
 
 class Call(NamedTuple):
-    """What a request asks for, read from its signature and target; `action` is the HTTP method for
-    S3.
+    """The service and the action of a request, read from its signature and target.
+
+    For S3, `action` is the HTTP method.
     """
 
     service: str
@@ -73,7 +77,9 @@ class Call(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> "Call | None":
-        """The call, or None when the request is not signed for one of the embedded services."""
+        """Return the call, or None when the request is not signed for one of the embedded
+        services.
+        """
         signature = request.headers.get("Authorization", "")
         scope = signature.partition("Credential=")[2].partition(",")[0].split("/")
         if len(scope) < 5 or scope[-2] not in SERVICES:
@@ -83,25 +89,25 @@ class Call(NamedTuple):
 
 
 class Tables(DynamoDBBackend):
-    """moto's DynamoDB whose queries read one partition and whose transactions copy the items they
-    touch.
+    """moto's DynamoDB, with queries that read one partition and transactions that copy single
+    items.
     """
 
     def create_table(self, *args: Any, **options: Any) -> Table:
-        """Create a table that is not copied for transactions."""
+        """Create a table that transactions do not copy."""
         table = super().create_table(*args, **options)
-        # transact_write_items copies every table it touches, to roll back; ours rolls back by item
+        # moto copies every table of a transaction to roll it back; this class copies the items.
         table.__deepcopy__ = lambda memo: table  # type: ignore[attr-defined]
         return table
 
     def query(
         self, table_name: str, hash_key_dict: JSONObject | None, *args: Any, **options: Any
     ) -> Any:
-        """Query a partition, or that of an index, as if there were no other."""
+        """Query a partition, of the table or of an index, without reading the others."""
         table = self.get_table(table_name)
         everything = table.items
         if options.get("index_name"):
-            narrowed = _holding(everything, options.get("hash_key_conditions") or ())
+            narrowed = _matching(everything, options.get("hash_key_conditions") or ())
         elif hash_key_dict is None:
             return super().query(table_name, hash_key_dict, *args, **options)
         else:
@@ -114,7 +120,7 @@ class Tables(DynamoDBBackend):
             table.items = everything
 
     def transact_write_items(self, transact_items: list[JSONObject]) -> None:
-        """All or nothing."""
+        """Write all items or none."""
         before = [(name, key, self.image(name, key)) for name, key in self._named(transact_items)]
         try:
             super().transact_write_items(transact_items)
@@ -124,13 +130,13 @@ class Tables(DynamoDBBackend):
             raise
 
     def keys(self, table_name: str, attributes: JSONObject) -> JSONObject:
-        """The key attributes among `attributes` of an item of this table."""
+        """Return the key attributes among `attributes` of an item of this table."""
         table = self.get_table(table_name)
         names = [name for name in (table.hash_key_attr, table.range_key_attr) if name]
         return {name: attributes[name] for name in names}
 
     def image(self, table_name: str, key: JSONObject) -> JSONObject | None:
-        """The item as it goes over the wire, or None when there is none."""
+        """Return the item in wire format, or None when it does not exist."""
         item = self.get_item(table_name, key)
         if item is None:
             return None
@@ -138,7 +144,7 @@ class Tables(DynamoDBBackend):
         return image
 
     def restore(self, table_name: str, key: JSONObject, image: JSONObject | None) -> None:
-        """Bring an item back to its `image`."""
+        """Set an item to an earlier `image`; None deletes it."""
         if image is None:
             self.delete_item(table_name, key)
         else:
@@ -151,8 +157,8 @@ class Tables(DynamoDBBackend):
                 yield operation["TableName"], key
 
 
-def _holding(items: Any, conditions: Sequence[tuple[str, JSONObject]]) -> Any:
-    """The items (of a table with a range key) whose attributes have these values."""
+def _matching(items: Any, conditions: Sequence[tuple[str, JSONObject]]) -> Any:
+    """Return the items whose attributes have these values; the table has a range key."""
     wanted = [(name, DynamoType(value)) for name, value in conditions]
 
     def holds(item: Any) -> bool:
@@ -166,29 +172,25 @@ def _holding(items: Any, conditions: Sequence[tuple[str, JSONObject]]) -> Any:
 
 
 class Messages(Queue):
-    """moto's queue that reads the clock once for all its messages, and tells which came to it as
-    dead letters.
-    """
+    """moto's queue, with one reading of the clock per request and a list of new dead letters."""
 
     dead: list[str]
 
     def add_message(self, message: Message) -> None:
-        """Take a message in; one that was received before was moved here by a redrive policy."""
+        """Add a message; one that was received before comes from a redrive policy."""
         super().add_message(message)
         if message.approximate_receive_count:
             self.dead.append(message.id)
 
     def delete_message(self, receipt_handle: str) -> None:
-        """Delete a message; one that is gone already is a success, though nothing is remembered of
-        it.
-        """
+        """Delete a message and keep no record of it; succeeds also when it is deleted already."""
         with suppress(ReceiptHandleIsInvalid):
             super().delete_message(receipt_handle)
         self.deleted_messages.clear()
 
     @property
     def messages(self) -> list[Message]:
-        """The visible ones."""
+        """The visible messages."""
         now = time.time() * 1000
         return [
             each for each in self._messages if each.visible_at < now and each.delayed_until <= now
@@ -196,31 +198,31 @@ class Messages(Queue):
 
     @property
     def approximate_number_of_messages_delayed(self) -> int:
-        """How many are not due yet."""
+        """The number of messages that are delayed."""
         now = time.time() * 1000
         return sum(each.delayed_until > now for each in self._messages)
 
     @property
     def approximate_number_of_messages_not_visible(self) -> int:
-        """How many are in flight."""
+        """The number of messages in flight."""
         now = time.time() * 1000
         return sum(each.visible_at >= now for each in self._messages)
 
 
 class Services:
-    """DynamoDB, SQS and S3 of one account, empty at first."""
+    """DynamoDB, SQS and S3 of one account, initially empty."""
 
     def __init__(self, account: str) -> None:
-        _track_nothing()
-        SecondaryIndex.project = _held_by  # type: ignore[assignment,method-assign]
-        DynamoType.cast_value = property(_compared)  # type: ignore[assignment,method-assign]
+        _stop_instance_tracking()
+        SecondaryIndex.project = _projected  # type: ignore[assignment,method-assign]
+        DynamoType.cast_value = property(_comparable)  # type: ignore[assignment,method-assign]
         self.account = account
         self.tables: dict[str, Tables] = {}
-        # ids of messages from before the start → epoch seconds
+        # When a message from before the start was first sent: its id → epoch seconds.
         self.first_sent: dict[str, float] = {}
 
     def answer(self, call: Call, request: Request) -> Answer:
-        """Carry the request out; whatever goes wrong is an answer."""
+        """Perform the request; every error becomes a response."""
         try:
             status, headers, body = self._dispatch(call, request)
         except HTTPException as error:
@@ -234,14 +236,14 @@ class Services:
         return Answer(int(status), {str(name): str(value) for name, value in headers.items()}, raw)
 
     def in_region(self, region: str) -> Tables:
-        """The tables of a region."""
+        """Return the tables of a region."""
         if region not in self.tables:
             self.tables[region] = Tables(region, self.account)
         return self.tables[region]
 
     def moved(self, region: str) -> Iterator[tuple[str, str]]:
-        """The ids of the messages that became dead letters since the last call, and their new
-        queues.
+        """Yield the id and the new queue of each message that became a dead letter since the last
+        call.
         """
         for queue in sqs_backends[self.account][region].queues.values():
             dead = cast(Messages, queue).dead
@@ -249,7 +251,7 @@ class Services:
                 yield dead.pop(), queue.name
 
     def rename_message(self, region: str, queue: str, message_id: str, name: str) -> None:
-        """Give a message that was sent just now the id that it had before a restart."""
+        """Give a message that was just sent the id that it had before a restart."""
         for message in reversed(
             cast(Any, sqs_backends[self.account][region].queues[queue])._messages
         ):
@@ -258,7 +260,7 @@ class Services:
                 return
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete all data."""
         self.tables.clear()
         for backends in (sqs_backends, s3_backends):
             backends[self.account].reset()
@@ -272,30 +274,26 @@ class Services:
         elif call.service == "sqs":
             respond = _Sqs(self)._dispatch
         else:
-            respond = _of_place(_S3(self), path)
+            respond = _s3_handler(_S3(self), path)
         return respond(request, request.raw_url, headers)
 
 
-def _of_place(s3: "_S3", path: str) -> Callable[..., Any]:
-    """What answers for a key, for a bucket, or for all of them."""
+def _s3_handler(s3: "_S3", path: str) -> Callable[..., Any]:
+    """Return moto's function for a key, a bucket, or the list of buckets."""
     if "/" in path:
         return s3.key_response
     return s3.ambiguous_response if path else s3.bucket_response
 
 
-def _track_nothing() -> None:
-    """Free what nobody uses any more: moto lists every instance of its models for its dashboard,
-    for good.
-    """
+def _stop_instance_tracking() -> None:
+    """Let unused objects be freed: moto keeps every instance of its models for its dashboard."""
     for service in ("dynamodb", "sqs"):
         for model in model_data[service].values():
             cast(Any, model).instances_tracked = deque(maxlen=0)
 
 
-def _held_by(index: SecondaryIndex, item: Item) -> Item:
-    """What an index holds of an item; moto turns the item into JSON and back for each of the
-    attributes.
-    """
+def _projected(index: SecondaryIndex, item: Item) -> Item:
+    """Return the attributes of an item that an index contains, without converting them to JSON."""
     if not index.projection or index.projection.get("ProjectionType") not in (
         "KEYS_ONLY",
         "INCLUDE",
@@ -311,16 +309,18 @@ def _held_by(index: SecondaryIndex, item: Item) -> Item:
     return held
 
 
-_compared_otherwise: Callable[[DynamoType], Any] = cast(Any, DynamoType).cast_value.fget
+_cast_other: Callable[[DynamoType], Any] = cast(Any, DynamoType).cast_value.fget
 
 
-def _compared(value: DynamoType) -> Any:
-    """What is compared of a value, of a text at once: that is what keys are."""
-    return value.value if value.type == "S" else _compared_otherwise(value)
+def _comparable(value: DynamoType) -> Any:
+    """Return the value to compare; quick for texts, which keys are."""
+    return value.value if value.type == "S" else _cast_other(value)
 
 
 def items_as_json(handler: DynamoHandler, action_result: ActionResult) -> Any:
-    """An answer about items, which is in the wire's shape already; None for any other answer."""
+    """Return the response to a call about items, which is in wire format already; None
+    for others.
+    """
     result = action_result.result
     if handler._get_action() not in _ONE | _MANY or not isinstance(result, dict):
         return None
@@ -361,8 +361,8 @@ class _Sqs(SQSResponse):
         return result
 
     def receive_message(self) -> Any:
-        # told here, not to the queue: moto reckons a message's retention and visibility from when
-        # it was sent
+        # Set in the response only: moto computes retention and visibility from the message's own
+        # time.
         result = super().receive_message()
         for message in cast(Any, result.result).get("Messages", ()):
             sent = self.services.first_sent.get(message["MessageId"])

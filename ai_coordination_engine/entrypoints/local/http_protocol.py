@@ -1,8 +1,9 @@
-"""HTTP/1.1 for the local server, as uvicorn has it, with an end to what a client leaves unfinished.
+"""uvicorn's HTTP/1.1 protocol with time limits for clients that stall.
 
-A request must arrive whole: within `request_seconds` and a second for every `bytes_per_second` that
-came, and never with a longer pause than `request_seconds`; nor may a client stop reading its
-response for so long. Otherwise it is answered 408, where an answer can still be sent, and dropped.
+A request must arrive within `request_seconds`, plus a second for every `bytes_per_second` received,
+without a pause longer than `request_seconds`. A client must not stop reading its response for
+longer than that either. Otherwise the connection is closed, after a 408 response if one can still
+be sent.
 """
 
 from asyncio import TimerHandle
@@ -22,59 +23,59 @@ class BoundedProtocol(H11Protocol):
     request_seconds: ClassVar[float] = 30.0
     bytes_per_second: ClassVar[float] = 10_000.0
     linger_seconds: ClassVar[float] = 5.0
-    """How long the rest of a request is read, and thrown away, once it has been answered."""
+    """How long the rest of a request is read and discarded after it has been answered."""
 
     _timer: TimerHandle | None = None
     _writing: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """The client owes a request from here on."""
+        """Start the timer of the first request."""
         super().connection_made(transport)
         self._begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is owed any more."""
+        """Stop all timers."""
         self._stop("_timer")
         self._stop("_writing")
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A piece has come; the clock stops when the request is whole."""
+        """Receive a part of a request; the timer stops when the request is complete."""
         self._received += len(data)
         self._last = self.loop.time()
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """The next request is owed, or the rest of this one, which nobody wants."""
+        """Start the timer of the next request, or of the rest of this one, which is discarded."""
         unread = self.conn.their_state is h11.SEND_BODY
         self._begin()
         if unread:
             self._end = self.loop.time() + self.linger_seconds
-            self._stop("_timer")  # it would look too late
+            self._stop("_timer")  # it is set for a later time
         super().on_response_complete()
         self._watch()
 
     def shutdown(self) -> None:
-        """The server ends: it waits for answers, not for requests."""
-        if self._is_owed and self.cycle is not None and not self.cycle.response_complete:
+        """Close the connection, but finish a response whose request was received."""
+        if self._awaits_request and self.cycle is not None and not self.cycle.response_complete:
             self._drop()
         else:
             super().shutdown()
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is written to."""
+        """Start a timer because the client reads more slowly than the server writes."""
         super().pause_writing()
         self._unread = self.transport.get_write_buffer_size()
         self._writing = self.loop.call_later(self.request_seconds, self._check_writing)
 
     def resume_writing(self) -> None:
-        """The client reads on."""
+        """Stop that timer."""
         self._stop("_writing")
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is told so in JSON."""
+        """Answer a request that is not valid HTTP with JSON."""
         hint = "a URL and its headers have at most 16 KB; send long documents with POST"
         self._refuse(
             HttpError(
@@ -87,10 +88,10 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
     def _should_upgrade(self) -> bool:
-        return False  # there is no WebSocket: the request is answered as it stands
+        return False  # WebSocket is not supported; the request is answered as plain HTTP
 
     @property
-    def _is_owed(self) -> bool:
+    def _awaits_request(self) -> bool:
         return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _begin(self) -> None:
@@ -99,7 +100,7 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        if not self._is_owed or self.transport.is_closing():
+        if not self._awaits_request or self.transport.is_closing():
             self._stop("_timer")
         elif self._timer is None:
             self._timer = self.loop.call_at(self._deadline(), self._check)
@@ -124,8 +125,8 @@ class BoundedProtocol(H11Protocol):
         self._writing = self.loop.call_later(self.request_seconds, self._check_writing)
 
     def _drop(self) -> None:
-        """Answer 408 if a request has begun, and let the application see that the client is
-        gone.
+        """Answer 408 if a request has begun, and tell the application that the client has
+        disconnected.
         """
         waiting = self.cycle is not None and not self.cycle.response_complete
         if waiting:
@@ -136,9 +137,7 @@ class BoundedProtocol(H11Protocol):
             self._refuse(
                 HttpError(
                     408,
-                    BadUserInput(
-                        f"the request did not arrive whole within {seconds}: send it again"
-                    ),
+                    BadUserInput(f"the request was not complete within {seconds}: send it again"),
                 )
             )
         self.transport.close()
@@ -155,7 +154,7 @@ class BoundedProtocol(H11Protocol):
             headers=list(headers.items()),
             reason=STATUS_PHRASES[response.status],
         )
-        with suppress(h11.LocalProtocolError):  # HEAD takes no body
+        with suppress(h11.LocalProtocolError):  # a response to HEAD has no body
             for event in (head, h11.Data(data=response.body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
 

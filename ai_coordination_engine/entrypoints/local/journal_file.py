@@ -1,6 +1,4 @@
-"""The file of a journal: lines are written as a whole or not at all, by one process, for its
-owner's eyes alone.
-"""
+"""The file of the journal: written by one process, line by line, and readable by its owner only."""
 
 import fcntl
 import os
@@ -19,22 +17,20 @@ class DataDirError(Exception):
 
 
 class Unwritable(Exception):
-    """The system takes no more of the journal, and says why; what was to be written has left no
-    trace in it.
-    """
+    """The operating system refused to write a line; the message says why. The file is unchanged."""
 
 
 class JournalFile:
-    """The journal in `data_dir`, which is locked against a second process until it is closed.
+    """The journal file in `data_dir`, which stays locked against other processes until `close`.
 
-    What does not end with a line break was torn off by a kill and never acknowledged: it is not
-    read, and cut off.
+    An incomplete last line, left by a killed process, was never acknowledged: it is ignored and
+    removed.
     """
 
     def __init__(self, data_dir: Path) -> None:
         _make_private(data_dir)
         self.path = data_dir / _NAME
-        # closed with the journal
+        # Kept open, and the lock with it, until `close`.
         self._lock = open(data_dir / "lock", "w", opener=_private)  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,11 +40,11 @@ class JournalFile:
                 f"{data_dir} is in use by another server; stop it or choose another directory."
             ) from error
         self._file: int | None = None
-        self._length = 0  # of the lines that were written as a whole
-        self._torn = False  # whether there may be something after them
+        self._length = 0  # bytes of the complete lines
+        self._incomplete = False  # whether an incomplete line may follow them
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """The lines with their numbers, from 1 on."""
+        """Yield the complete lines with their numbers, from 1."""
         self._length = 0
         if not self.path.exists():
             return
@@ -59,8 +55,8 @@ class JournalFile:
                     yield number, line
 
     def rewrite(self, lines: Iterable[str]) -> None:
-        """Put these lines in the place of those that were read, which stay where there is no room
-        for the new ones.
+        """Replace the file by these lines; keeps the old file when there is no space for the new
+        one.
         """
         new = self.path.with_suffix(".new")
         try:
@@ -76,29 +72,29 @@ class JournalFile:
             logger.warning("the journal cannot be rewritten", extra={"reason": error.strerror})
 
     def open(self) -> None:
-        """Be ready to append."""
+        """Open the file for appending."""
         self._file = _private(str(self.path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.ftruncate(self._file, self._length)
 
     def append(self, text: str) -> None:
-        """Write a line; raises `Unwritable` when the system does not take all of it."""
+        """Append a line; raises `Unwritable` when it cannot be written completely."""
         if self._file is None:
-            raise Unwritable("it is closed")
+            raise Unwritable("the file is closed")
         line = text.encode() + b"\n"
         try:
-            if self._torn:
+            if self._incomplete:
                 os.ftruncate(self._file, self._length)
-            self._torn = True
+            self._incomplete = True
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
         except OSError as error:
-            # else the next line tries that again, and is refused where it fails
+            # If this fails, the next append tries it again first.
             with suppress(OSError):
                 os.ftruncate(self._file, self._length)
-                self._torn = False
+                self._incomplete = False
             raise Unwritable(error.strerror or str(error)) from error
-        self._torn = False
+        self._incomplete = False
         self._length += len(line)
 
     def close(self) -> None:
@@ -110,13 +106,14 @@ class JournalFile:
 
 
 def has_data(data_dir: Path) -> bool:
-    """Whether a server has kept its state there."""
+    """Whether a server has stored data in the directory."""
     return (data_dir / _NAME).is_file()
 
 
 def _make_private(data_dir: Path) -> None:
-    """Make the directory, or take everybody else's rights to it away; raises `DataDirError` where
-    that may do harm.
+    """Create the directory, or remove all access rights of other users.
+
+    Raises `DataDirError` when that could lock others out of files of theirs.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,19 +125,19 @@ def _make_private(data_dir: Path) -> None:
         return
     if any(data_dir.iterdir()) and not has_data(data_dir):
         raise DataDirError(
-            f"{data_dir} is open to others and holds other files. Choose a directory for this data"
-            f" alone, or close this one: chmod 700 {data_dir}"
+            f"{data_dir} is accessible to other users and holds other files. Choose an empty"
+            f" directory, or remove their access: chmod 700 {data_dir}"
         )
     try:
         data_dir.chmod(0o700)
     except PermissionError as error:
         raise DataDirError(
-            f"{data_dir} is open to others and belongs to somebody else; choose another."
+            f"{data_dir} is accessible to other users and belongs to one of them; choose another."
         ) from error
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that is its owner's alone."""
+    """Open a file that only its owner can read and write."""
     file = os.open(path, flags | os.O_CLOEXEC, 0o600)
     os.fchmod(file, 0o600)
     return file

@@ -1,8 +1,8 @@
-"""Keeps pages of other sites away from a server that believes every caller on this machine.
+"""Protect the local server, which authenticates nobody, from web pages of other sites.
 
-A page can make a browser send requests here in two ways: under a name of its own that it has made
-to resolve to loopback (then `Host` is that name), and across origins (then the browser says so in
-`Origin`, or in `Sec-Fetch-Site` where it sends no origin).
+A page can make a browser send requests to this server in two ways. With a host name that resolves
+to loopback (DNS rebinding), `Host` is that name. With a request across origins, the browser sends
+`Origin`, or else `Sec-Fetch-Site`.
 """
 
 import re
@@ -20,14 +20,16 @@ _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE
 
 
 class LocalGuard:
-    """Passes to `app` what programs send, pages of loopback, and pages of the allowed `origins`."""
+    """Passes requests to `app` from programs, from pages of loopback, and from pages of
+    `origins`.
+    """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
         self._app = app
         self._origins = (*LOOPBACK, *origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, or refuse it."""
+        """Pass a request on, or refuse it with 400 or 403."""
         problem = self._problem(Headers(scope=scope)) if scope["type"] == "http" else None
         if problem is None:
             await self._app(scope, receive, send)
@@ -39,11 +41,11 @@ class LocalGuard:
         if not _HOST.fullmatch(headers.get("host", "")):
             return HttpError(
                 400,
-                BadUserInput("the header Host names another server: call 127.0.0.1 or localhost"),
+                BadUserInput("the Host header is not this server: use 127.0.0.1 or localhost"),
             )
         origin = headers.get("origin")
         navigates = headers.get("sec-fetch-mode") == "navigate"
         is_foreign = headers.get("sec-fetch-site") == "cross-site" and not navigates
         if is_foreign if origin is None else not allows(self._origins, origin):
-            return Forbidden("pages of this origin may not call: add it to ACE_CORS_ORIGINS")
+            return Forbidden("this origin is not allowed: add it to ACE_CORS_ORIGINS")
         return None

@@ -1,4 +1,4 @@
-"""The sweep on one machine: a timer on a thread of its own."""
+"""The sweep of the local server: fires due schedules and checks stalled sessions from a thread."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _PAST = 0.01  # seconds: a clock that is set meanwhile makes a wait end a little
 
 
 class LocalSweep:
-    """Calls `send_due`, and `sweep` as `reconcile.sweep`, every so often until it is stopped."""
+    """Calls `send_due` and `sweep` (as `reconcile.sweep`) every `seconds` until it is stopped."""
 
     def __init__(
         self,
@@ -26,11 +26,11 @@ class LocalSweep:
         self._thread = threading.Thread(target=self._run, name="ace-sweep", daemon=True)
 
     def start(self) -> None:
-        """Begin: what is due now, and the rest within one period."""
+        """Start the thread: due schedules are sent at once, the rest follows within one period."""
         self._thread.start()
 
     def stop(self, grace: float) -> None:
-        """Begin no further round, and wait up to `grace` seconds for the one that runs."""
+        """Start no further round and wait up to `grace` seconds for the one that runs."""
         self._stopping.set()
         self._thread.join(grace)
 
@@ -53,7 +53,7 @@ class LocalSweep:
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception:  # the next time may do better
+        except Exception:  # the next round tries again
             if not self._stopping.is_set():
                 logger.exception("could not sweep")
 

@@ -1,4 +1,4 @@
-"""The worker on one machine: waits on the queue and runs steps on threads of its own."""
+"""The worker of the local server: receives messages and runs their steps on threads."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -17,40 +17,41 @@ from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 
-MOST_AT_ONCE = 10  # messages of one ReceiveMessage (Amazon SQS API reference)
-LONGEST_POLL = 20  # seconds, likewise
+MAX_MESSAGES = 10  # of one ReceiveMessage (Amazon SQS API reference)
+LONGEST_POLL = 20  # seconds (Amazon SQS API reference)
 LONGEST_BACKOFF = 60.0
-AFTER_AN_ERROR = 1.0  # seconds until the queue is asked again
+PAUSE_AFTER_ERROR = 1.0  # seconds
 
 
 class Step(Protocol):
-    """Works off one message; raises `Busy` to be called again later."""
+    """Processes one message; raises `Busy` to be called again later."""
 
     def __call__(self, message: QueueMessage) -> None: ...  # noqa: D102
 
 
 class Messages(deliveries.Messages, Protocol):
-    """What the worker needs of the queue."""
+    """The queue operations that the worker needs."""
 
     def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
-        """Up to `most` messages, in the shape of SQS; empty when none came for a while, or none is
-        there now.
+        """Return up to `most` messages in the form of SQS.
+
+        With `wait`, wait some seconds for the first one. The list may be empty.
         """
 
     def delete(self, receipt: str) -> None:
-        """Remove a received message."""
+        """Delete a received message."""
 
 
 @dataclass(frozen=True)
 class SqsMessages:
-    """The queue of an app whose queue is SQS."""
+    """Implements `Messages` with SQS."""
 
     sqs: Any
     queue_url: str
     queue: deliveries.Messages
 
     def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
-        """A long poll, or a look."""
+        """Receive with a long poll, or without waiting."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queue_url,
             MaxNumberOfMessages=most,
@@ -60,47 +61,48 @@ class SqsMessages:
         return cast(list[JSONObject], answer.get("Messages", []))
 
     def read(self, body: str) -> QueueMessage:
-        """As the queue itself reads it."""
+        """Return the message in a body."""
         return self.queue.read(body)
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
-        """As the queue itself sends."""
+        """Send messages."""
         self.queue.send(messages, delay=delay)
 
     def postpone(self, receipt: str, seconds: float) -> None:
-        """Change the message's visibility."""
+        """Change the visibility of a message."""
         self.queue.postpone(receipt, seconds)
 
     def delete(self, receipt: str) -> None:
-        """Delete the message."""
+        """Delete a message."""
         self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=receipt)
 
 
 @dataclass(frozen=True)
-class RingingQueue:
-    """A queue that rings when this process has sent something: a long poll may be slow to
-    notice.
+class NotifyingQueue:
+    """A queue that sets `notified` when this process sends a message, since a long poll may
+    react late.
     """
 
     queue: Queue
-    bell: threading.Event
+    notified: threading.Event
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
-        """Enqueue all of them; delayed ones are left to the long poll."""
+        """Send all messages; delayed ones do not set `notified`."""
         self.queue.send(messages, delay=delay)
         if messages and delay <= 0:
-            self.bell.set()
+            self.notified.set()
 
     def dead_letter(self, wake: Wake) -> None:
-        """Put a wake-up among the dead letters."""
+        """Send a wake-up to the dead-letter queue."""
         self.queue.dead_letter(wake)
 
 
 class LocalWorker:
-    """Two threads that receive, `concurrency` threads that run; neither receives more than can run.
+    """Receives messages on two threads and runs their steps on `concurrency` threads.
 
-    One waits on the queue, the other looks when `bell` rings. All threads are daemons: a step that
-    outlives `stop` is abandoned, its lease ends and its message comes back.
+    It receives only as many messages as can run at once. One thread waits at the queue with long
+    polls; the other polls when `notified` is set. All threads are daemons: a step that outlasts
+    `stop` is abandoned, its lease expires and its message is delivered again.
     """
 
     def __init__(
@@ -109,11 +111,11 @@ class LocalWorker:
         messages: Messages,
         concurrency: int,
         poison: Callable[[QueueMessage, str], None],
-        bell: threading.Event | None = None,
+        notified: threading.Event | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self._step = step
-        self._bell = bell or threading.Event()
+        self._notified = notified or threading.Event()
         self._messages = messages
         self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF)
         self._concurrency = concurrency
@@ -124,52 +126,55 @@ class LocalWorker:
 
     @classmethod
     def of(cls, app: App) -> tuple[App, "LocalWorker"]:
-        """The worker of an app, and the app whose wake-ups it hears at once."""
+        """Create the worker of an app; the returned app notifies it of each message that
+        it sends.
+        """
         sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
         messages = SqsMessages(sqs, app.settings.queue_url, cast(deliveries.Messages, app.queue))
-        bell, stopping = threading.Event(), threading.Event()
-        app = replace(app, queue=RingingQueue(app.queue, bell))
+        notified, stopping = threading.Event(), threading.Event()
+        app = replace(app, queue=NotifyingQueue(app.queue, notified))
         step = partial(work_off, app, stopping=stopping)
         concurrency = app.settings.worker_concurrency
-        return app, cls(step, messages, concurrency, partial(poison, app), bell, stopping)
+        return app, cls(step, messages, concurrency, partial(poison, app), notified, stopping)
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start the threads."""
         for number in range(self._concurrency):
             threading.Thread(target=self._run, name=f"ace-step-{number}", daemon=True).start()
-        threading.Thread(target=self._wait, name="ace-wait", daemon=True).start()
-        threading.Thread(target=self._look, name="ace-look", daemon=True).start()
+        threading.Thread(target=self._long_poll, name="ace-long-poll", daemon=True).start()
+        threading.Thread(target=self._poll_when_notified, name="ace-poll", daemon=True).start()
 
     def stop(self, grace: float) -> bool:
-        """Receive nothing more and wait up to `grace` seconds for what runs; whether all of it
-        ended.
+        """Receive no more messages and wait up to `grace` seconds for running steps.
+
+        Returns whether all of them ended.
         """
         self._stopping.set()
-        self._bell.set()
+        self._notified.set()
         with self._finished:
             return self._finished.wait_for(lambda: self._unfinished == 0, grace)
 
-    def _wait(self) -> None:
+    def _long_poll(self) -> None:
         while not self._stopping.is_set():
             self._receive(wait=True)
 
-    def _look(self) -> None:
+    def _poll_when_notified(self) -> None:
         while not self._stopping.is_set():
-            self._bell.wait()
-            self._bell.clear()
+            self._notified.wait()
+            self._notified.clear()
             while self._receive(wait=False):
-                pass  # until the queue has nothing more to give
+                pass  # until the queue is empty
 
     def _receive(self, *, wait: bool) -> bool:
-        """Receive once, as much as can run; whether anything came."""
+        """Receive once, at most what can run; return whether there were messages."""
         with self._finished:
             self._finished.wait_for(lambda: self._unfinished < self._concurrency)
             free = self._concurrency - self._unfinished
         if self._stopping.is_set():
             return False
-        messages = self._poll(min(free, MOST_AT_ONCE), wait)
+        messages = self._poll(min(free, MAX_MESSAGES), wait)
         if self._stopping.is_set():
-            self._give_back(messages)
+            self._return(messages)
             return False
         with self._finished:
             self._unfinished += len(messages)
@@ -183,15 +188,15 @@ class LocalWorker:
         except Exception:
             if not self._stopping.is_set():
                 logger.exception("could not receive")
-                self._stopping.wait(AFTER_AN_ERROR)
+                self._stopping.wait(PAUSE_AFTER_ERROR)
             return []
 
-    def _give_back(self, messages: list[JSONObject]) -> None:
+    def _return(self, messages: list[JSONObject]) -> None:
         for message in messages:
             try:
                 self._messages.postpone(message["ReceiptHandle"], 0)
-            except Exception:  # it comes back later
-                logger.exception("could not give a message back")
+            except Exception:  # it comes back when its visibility timeout ends
+                logger.exception("could not return a message to the queue")
 
     def _run(self) -> None:
         while True:

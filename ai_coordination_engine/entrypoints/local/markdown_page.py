@@ -1,5 +1,6 @@
-"""A page of the documentation as HTML: its headings have anchors, and its links lead to what is
-served.
+"""Render a page of the documentation as HTML; `page` calls it.
+
+Headings get the anchors that GitHub gives them. Links lead to pages that this server serves.
 """
 
 import re
@@ -16,10 +17,10 @@ _ELSEWHERE = re.compile("https?://")
 
 
 def html_of(text: str, path: str, served: Iterable[str]) -> str:
-    """The HTML of a Markdown text that is served at `path`, a path within the repository, as are
-    those of `served`.
+    """Render a Markdown text as HTML; `path` is its path in the repository, `served` those of all
+    pages.
 
-    A link to what is not served stays as its words.
+    A link to a file that is not served becomes plain text.
     """
     known = set(served)
     tokens = _PARSER.parse(text)
@@ -36,7 +37,7 @@ def html_of(text: str, path: str, served: Iterable[str]) -> str:
 
 
 def title_of(text: str) -> str:
-    """The first heading, as HTML."""
+    """Return the first heading, escaped for HTML."""
     return escape(text.partition("\n")[0].lstrip("# "))
 
 
@@ -46,7 +47,7 @@ def _links(tokens: Iterable[Token]) -> Iterator[Token]:
 
 
 def _anchor(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

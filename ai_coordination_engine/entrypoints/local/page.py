@@ -1,4 +1,4 @@
-"""The page that a person sees who opens the server's address in a browser."""
+"""The web page of the local server, for people who open its address in a browser."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ _SAFE = {
 
 
 def page_routes() -> list[Route]:
-    """The page itself, and the texts that it links to."""
+    """Return the routes of the page and of the documents that it links to."""
     endpoints = {
         "/": _home,
         "/schema.graphql": _schema,
@@ -57,7 +57,9 @@ def page_routes() -> list[Route]:
 
 
 def page_for(http: HttpRequest) -> Response | None:
-    """The page of the GraphQL endpoint that is asked for, if a browser asks and has no query."""
+    """Return the page for a GraphQL endpoint when a browser opens it without a query, or
+    else None.
+    """
     if http.method not in ("GET", "HEAD") or "query" in http.query_params or not _wants_html(http):
         return None
     return _page(http, http.url.path)
@@ -83,7 +85,7 @@ async def _document(http: HttpRequest) -> Response:
 
 @cache
 def _documents() -> dict[str, str]:
-    """The documentation by path: all of it in a checkout; an installed package has its README."""
+    """Return the documentation by path: all pages in a checkout, or else the installed README."""
     files = [_ROOT / _README, *(_ROOT / "docs").glob("*.md")]
     found = {
         str(file.relative_to(_ROOT)): file.read_text(encoding="utf-8")
@@ -109,7 +111,7 @@ async def _schema(_: HttpRequest) -> Response:
 
 
 def _wants_html(http: HttpRequest) -> bool:
-    """Whether HTML is asked for by name, and none of the media types of GraphQL."""
+    """Whether the request accepts HTML and no media type of GraphQL."""
     accepted = [
         entry.partition(";")[0].strip().lower()
         for entry in ",".join(http.headers.getlist("accept")).split(",")
@@ -139,8 +141,9 @@ def _found(tag: str) -> str:
 
 @cache
 def _policy() -> str:
-    """Nothing may be loaded or run but what the page itself holds (Content Security Policy Level 3,
-    hashes).
+    """Return a Content Security Policy that allows only the page's own style and script, by hash.
+
+    See Content Security Policy Level 3, hashes.
     """
     hashes = {
         tag: base64.b64encode(hashlib.sha256(_found(tag).encode()).digest()).decode()

@@ -1,8 +1,8 @@
 """The local server: the API, the worker and the queue in one process, on loopback only.
 
-AWS is the embedded one, unless `AWS_ENDPOINT_URL` names another or `aws=True` means the account of
-the standard variables. A single service can be moved out with its own variable, e.g.
-`AWS_ENDPOINT_URL_DYNAMODB`.
+`ace` starts it with `serving`. It uses the embedded AWS, unless `AWS_ENDPOINT_URL` names another or
+`aws=True` selects the account of the standard variables. A variable such as
+`AWS_ENDPOINT_URL_DYNAMODB` moves one service elsewhere.
 """
 
 import errno
@@ -43,14 +43,15 @@ class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
 
 
-class WrongSetting(StartError):
-    """A setting names what is not there."""
+class InvalidSetting(StartError):
+    """A setting is not valid."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that serves. `model` names the endpoint of agents without a runtime; `notes` are for
-    people.
+    """A running server.
+
+    `model` is the endpoint for agents without a runtime, or None. `notes` are lines for the user.
     """
 
     app: App
@@ -69,27 +70,28 @@ class Running:
 def serving(
     settings: Settings, *, port: int | None = None, data_dir: Path | None = None, aws: bool = False
 ) -> Iterator[Running]:
-    """Serve while the context is open; port None is 8000 or, when that is taken, another.
+    """Run the server while the context is open.
 
-    Raises `StartError`; of it `WrongSetting` when an allow-list names a function that does not
-    load, or the default runtime is not allowed.
+    `port` None means 8000, or a free port when 8000 is taken. Raises `StartError`. Its subclass
+    `InvalidSetting` is raised when an allowed function cannot be imported or the default runtime is
+    not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
-        endpoint = stack.enter_context(chosen_aws(data_dir, aws=aws))
+        endpoint = stack.enter_context(aws_endpoint(data_dir, aws=aws))
         log_to_stderr(settings)
-        settings, model = with_a_model(
+        settings, model = with_model(
             settings.model_copy(update={"auth": "local"})
-        )  # only this machine can reach the server
+        )  # safe because only this machine can reach the server
         allow_list = bootstrap.allow_list(settings)
         if problems := list(allow_list.problems()):
-            raise WrongSetting("\nace: ".join(problems))
+            raise InvalidSetting("\nace: ".join(problems))
         bootstrap.create_tables(settings)
         app = replace(
             bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list
         )
-        if data_dir:  # locked by this process: every earlier holder of a lease is dead
+        if data_dir:  # this process has locked it, so no earlier holder of a lease is alive
             app = replace(app, alone_since=app.clock.now().timestamp())
         app, worker = LocalWorker.of(app)
         worker.start()
@@ -103,12 +105,12 @@ def serving(
         )
 
 
-def with_a_model(settings: Settings) -> tuple[Settings, str | None]:
-    """Settings whose default runtime is a model, if one is configured, and the name of its
-    endpoint.
+def with_model(settings: Settings) -> tuple[Settings, str | None]:
+    """Make a configured model the default runtime; return the settings and its endpoint's name.
 
-    That is the first of `ACE_OPENAI_ENDPOINTS`, or what `OPENAI_API_KEY`, `OPENAI_BASE_URL` and
-    `OPENAI_MODEL` say. An explicit `ACE_DEFAULT_RUNTIME` stays.
+    The model is the first of `ACE_OPENAI_ENDPOINTS`, or that of `OPENAI_API_KEY`, `OPENAI_BASE_URL`
+    and `OPENAI_MODEL`. The settings are unchanged, and the name is None, when there is no model or
+    `ACE_DEFAULT_RUNTIME` is set.
     """
     endpoints = settings.openai_endpoints or _endpoint_of_the_environment()
     if not endpoints:
@@ -137,13 +139,13 @@ def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
         reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix(
             "Value error, "
         )
-        raise WrongSetting(f"OPENAI_BASE_URL: {reason}") from error
+        raise InvalidSetting(f"OPENAI_BASE_URL: {reason}") from error
     return {"default": endpoint}
 
 
 @contextmanager
 def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
-    # naming the protocol lets asyncio turn Nagle's algorithm off: 40 ms a request
+    # asyncio disables Nagle's algorithm only when the protocol is given; saves 40 ms a request.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -165,23 +167,25 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
 
 def _bind(listener: socket.socket, port: int) -> None:
     listener.bind((HOST, port))
-    listener.listen(2048)  # from here on connections wait instead of being refused
+    listener.listen(2048)  # from now on, connections wait instead of being refused
 
 
 def has_endpoint() -> bool:
-    """Whether the standard variable names an AWS."""
+    """Whether `AWS_ENDPOINT_URL` is set."""
     return bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 
 @contextmanager
-def chosen_aws(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
-    """Where AWS is while the context is open, started if it is the embedded one. Raises
-    `StartError`.
+def aws_endpoint(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
+    """Yield the address of AWS; runs the embedded one while the context is open, if it is used.
+
+    Raises `StartError`.
     """
     if aws or has_endpoint():
         if data_dir:
             raise StartError(
-                "A data directory belongs to the embedded AWS; it cannot be used with another."
+                "A data directory works only with the embedded AWS: unset AWS_ENDPOINT_URL, or"
+                " leave the data directory out."
             )
         yield os.environ.get("AWS_ENDPOINT_URL") or "the AWS account of the environment"
         return
@@ -198,7 +202,7 @@ def chosen_aws(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
 
 @contextmanager
 def _environment(endpoint: str) -> Iterator[None]:
-    """The standard variables, as the clients of this process are to find them."""
+    """Set the standard AWS variables for the clients of this process while the context is open."""
     before = dict(os.environ)
     os.environ["AWS_ENDPOINT_URL"] = endpoint
     if not any(name.startswith("AWS_ENDPOINT_URL_") for name in before):
@@ -214,7 +218,7 @@ def _environment(endpoint: str) -> Iterator[None]:
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Standard output belongs to results; people see warnings only, unless they ask for more."""
+    """Write the log to stderr, since stdout is for results; show warnings unless a level is set."""
     configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):

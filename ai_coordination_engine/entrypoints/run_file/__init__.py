@@ -1,1 +1,1 @@
-"""The YAML file: parsed and checked, with line and column."""
+"""Read run files (YAML) and report problems with line and column."""

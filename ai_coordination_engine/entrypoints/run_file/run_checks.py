@@ -1,4 +1,4 @@
-"""What would fail each time for want of a setting, found before anything starts."""
+"""Checks of a run file against the settings, before anything starts; `ace run` calls them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,9 +8,7 @@ from ai_coordination_engine.ports import AllowList
 
 
 def idle_agents(run: RunFile) -> Iterator[str]:
-    """A line for each agent of the file that has no subtask, where others have one: it may have
-    been forgotten.
-    """
+    """Yield a warning for each agent without a subtask in a file where other agents have one."""
     asked = {each["agent_uuid"] for each in run.subtask_queries}
     if not asked:
         return
@@ -24,9 +22,9 @@ def idle_agents(run: RunFile) -> Iterator[str]:
         is_meant = _gives_answer(agent) if runs else uuid in stand_by
         if is_meant:
             continue
-        what = "is given the query itself" if runs else "does not run: nobody waits for it either"
+        what = "so it gets the query itself" if runs else "and no action names it: it does not run"
         name = agent.get("agent_name", uuid)
-        yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, and {what}')
+        yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, {what}')
 
 
 def _waited_for(actions: Iterable[JSONObject]) -> set[str]:
@@ -38,20 +36,18 @@ def _standing_by(actions: Iterable[JSONObject]) -> set[str]:
 
 
 def _takes_subtask(agent: JSONObject, action: JSONObject) -> bool:
-    """Whether an agent is of the type that runs, and is no map: of that each element has its
-    own.
-    """
+    """Whether an agent needs a subtask: it has the type `task` and no `map`."""
     return agent.get("agent_type", "task") == "task" and not action.get("map")
 
 
 def _gives_answer(agent: JSONObject) -> bool:
-    """Whether the output of an agent is a person's answer."""
+    """Whether the agent's output is a person's answer."""
     return bool((agent.get("runtime") or {}).get("name") == "answer")
 
 
 def not_allowed(allow_list: AllowList, run: RunFile) -> Iterator[str]:
-    """A line for each runtime and each action function of the file that the settings do not allow,
-    with its place.
+    """Yield a line, with its place, for each runtime and action function that the
+    settings refuse.
     """
     for agent in run.agents:
         uuid = agent["agent_uuid"]

@@ -1,8 +1,8 @@
-"""A run file: one YAML file that holds a coordination, a task and a query, checked with
-line-precise messages.
+"""Read a run file: one YAML file with a coordination, a task and a query.
 
-Keys have a friendly form (`name`, `after`) and the names of the API in camelCase or snake_case;
-agents are referred to by name or uuid. All problems are reported at once.
+`ace run` and `ace validate` call it. Keys have a short form (`name`, `after`) and the names of the
+API in camelCase or snake_case. Agents are referred to by name or uuid. All problems are reported at
+once, each with line and column.
 """
 
 import uuid
@@ -43,8 +43,8 @@ AGENT_TYPES = ("task", "triage", "decompose", "planning")
 
 
 class RunFileError(BadUserInput):
-    """The file cannot be run; the message has one line for every problem, as `file:line:column:
-    what`.
+    """The file is not valid; the message has a line `file:line:column: problem` for each
+    problem.
     """
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
@@ -54,11 +54,10 @@ class RunFileError(BadUserInput):
 
 @dataclass(frozen=True)
 class RunFile:
-    """What the file says, in the shapes of the API: lists and objects are plain, with snake_case
-    keys as stored.
+    """The content of a run file in the form of the API: lists and objects with snake_case keys.
 
-    The uuids follow from the names unless the file gives them, so running a file again updates the
-    same records. `task_query` is a text; an object in the file becomes JSON.
+    Uuids are derived from the names unless the file gives them, so that running a file again
+    updates the same records. `task_query` is a text; an object in the file becomes JSON.
     """
 
     coordination_uuid: str
@@ -76,15 +75,13 @@ class RunFile:
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
-    def at_their_places(self, message: str, kind: str = "") -> list[str]:
-        """What a message of the API says of this file, as `file:line:column: what`, a line for each
-        problem.
-        """
+    def located(self, message: str, kind: str = "") -> list[str]:
+        """Convert a message of the API to lines `file:line:column: problem` about this file."""
         found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
         return [shown(self.name, each._replace(message=kind + each.message)) for each in found]
 
     def of_agent(self, uuid: str, key: str, message: str) -> str:
-        """A line about a key of an agent or its action."""
+        """Return a line about a key of an agent or of its action."""
         return shown(
             self.name,
             self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message),
@@ -92,15 +89,15 @@ class RunFile:
 
 
 def shown(name: str, problem: Problem) -> str:
-    """A problem for people."""
+    """Return a problem as one line."""
     return f"{name}:{problem.line}:{problem.column}: {problem.message}"
 
 
 def read_run_file(path: Path) -> RunFile:
-    """The run file at `path`; raises `RunFileError`, also when it cannot be read."""
+    """Read the run file at `path`; raises `RunFileError`, also when the file cannot be read."""
     try:
         with path.open("rb") as file:
-            data = file.read(2 * MAX_BYTES + 3)  # in UTF-16, with its mark
+            data = file.read(2 * MAX_BYTES + 3)  # enough for UTF-16 with a byte order mark
         text = decode(data) if len(data) < 2 * MAX_BYTES + 3 else "x" * (MAX_BYTES + 1)
     except OSError as error:
         raise RunFileError(
@@ -114,7 +111,9 @@ def read_run_file(path: Path) -> RunFile:
 
 
 def parse_run_file(text: str, name: str = "<text>") -> RunFile:
-    """The run file in `text`; `name` is what messages call it. Raises `RunFileError`."""
+    """Read a run file from `text`; `name` stands for its path in messages. Raises
+    `RunFileError`.
+    """
     reader = Reader()
     root = compose(text, reader)
     run = _run_file(reader, root, name) if root else None
@@ -170,7 +169,7 @@ def _check_top(reader: Reader, root: yaml.Node, top: Mapping[str, yaml.Node]) ->
 
 
 def _uuid(reader: Reader, node: yaml.Node | None, name: str) -> str:
-    """The uuid that the file gives, or else the one that follows from the name."""
+    """Return the uuid in the file, or one derived from the name."""
     return reader.text(node, "uuid") or str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
@@ -179,16 +178,16 @@ def _description(reader: Reader, node: yaml.Node | None) -> str:
 
 
 def _with_places(reader: Reader, run: RunFile, places: Places) -> RunFile:
-    """The run file with what is needed to say where in it something is; notes what the API would
-    refuse.
-    """
+    """Report what the API would refuse; return the run file with the places of its values."""
     for message in _refused(run):
         reader.problems += places.problems(message)
     return replace(run, places=places)
 
 
 def _refused(run: RunFile) -> Iterator[str]:
-    """What the API and the engine would refuse; the whole only if its parts are good."""
+    """Yield what the API and the engine would refuse; checks the graph only if all parts
+    are valid.
+    """
     try:
         agents = parse_agents(run.agents)
         subtasks = parse_subtask_queries(run.subtask_queries)
@@ -227,7 +226,7 @@ def _query(reader: Reader, node: yaml.Node | None) -> str:
 def _agents(
     reader: Reader, node: yaml.Node | None, parent: yaml.Node | None
 ) -> tuple[list[JSONObject], dict[str, str]]:
-    """The agents, and the uuid of each name and uuid."""
+    """Return the agents, and a map of each name and uuid to the uuid."""
     agents: list[JSONObject] = []
     references: dict[str, str] = {}
     for each in reader.sequence(node, "agents"):

@@ -1,4 +1,4 @@
-"""The actions of a run file: whom each agent waits for, and by which rules it runs."""
+"""Read the actions of a run file: the predecessors of each agent and the rules by which it runs."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,7 +15,7 @@ from ai_coordination_engine.entrypoints.run_file.yaml_nodes import Reader
 def read_reference(
     reader: Reader, node: yaml.Node | None, references: Mapping[str, str]
 ) -> str | None:
-    """The uuid of the agent that `node` names; `references` has the uuid of each name."""
+    """Return the uuid of the agent that `node` names; `references` maps names to uuids."""
     name = reader.text(node, "an agent's name")
     if node is None or name is None:
         return None
@@ -25,14 +25,14 @@ def read_reference(
 
 
 def read_policy(reader: Reader, node: yaml.Node) -> JSONObject:
-    """What happens when an attempt fails."""
+    """Read the retry policy."""
     return {
         key: reader.value(each) for key, each in reader.mapping(node, "retry", keys.POLICY).items()
     }
 
 
 class Actions:
-    """Reads the actions: `found` is in the shape of the API, by agent uuid."""
+    """Reads the actions; `found` maps agent uuids to actions in the form of the API."""
 
     def __init__(self, reader: Reader, references: Mapping[str, str]) -> None:
         self.found: dict[str, JSONObject] = {}
@@ -41,7 +41,7 @@ class Actions:
         self._keys: dict[str, yaml.Node] = {}
 
     def read(self, node: yaml.Node | None) -> None:
-        """Read the mapping of agents to actions, and check that no agents wait for each other."""
+        """Read the mapping of agents to actions and report agents that wait for each other."""
         if isinstance(node, yaml.MappingNode):
             self._read_entries(node)
         elif node is not None:
@@ -55,19 +55,17 @@ class Actions:
             )
 
     def _read_entries(self, node: yaml.MappingNode) -> None:
-        for agent_uuid, key, value in self._once(node, "actions has agent"):
+        for agent_uuid, key, value in self._unique_agents(node, "actions has agent"):
             if not is_null(value):
                 self._keys[agent_uuid] = key
                 self.found[agent_uuid] = self._action(
                     self._reader.mapping(value, "an action", keys.ACTION)
                 )
 
-    def _once(
+    def _unique_agents(
         self, node: yaml.MappingNode, what: str
     ) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-        """Each agent that is a key, with the key and the value; notes one that is there twice,
-        which counts once.
-        """
+        """Yield each agent among the keys, with key and value; report and skip repeated agents."""
         seen: set[str] = set()
         for key, value, merged in self._reader.entries(node):
             agent_uuid = self._reference(key)
@@ -115,7 +113,7 @@ class Actions:
         return {key: self._reader.text(each, key) for key, each in function.items()}
 
     def _map(self, node: yaml.Node) -> JSONObject:
-        """`map: rows` is short for `map: {over: rows}`."""
+        """Read `map`; `map: rows` is short for `map: {over: rows}`."""
         if isinstance(node, yaml.ScalarNode):
             return {"over": self._reference(node)}
         fields = self._reader.mapping(node, "map", keys.MAP)
@@ -125,15 +123,15 @@ class Actions:
         }
 
     def _conditions(self, node: yaml.Node, after: yaml.Node | None) -> JSONObject:
-        """`when: expression` will do for an agent with one predecessor; otherwise a mapping names
-        them.
+        """Read `when`: a mapping of predecessors to expressions, or one expression for one
+        predecessor.
         """
         if isinstance(node, yaml.ScalarNode):
             return self._only_condition(node, after)
         if isinstance(node, yaml.MappingNode):
             return {
                 uuid: self._reader.text(each, "when")
-                for uuid, _, each in self._once(node, "when has")
+                for uuid, _, each in self._unique_agents(node, "when has")
             }
         self._reader.problem(node, "when must be a mapping of predecessors")
         return {}

@@ -1,6 +1,4 @@
-"""The keys of a run file: what people write, the names of the API beside it, and how each is
-stored.
-"""
+"""The keys of a run file: their stored names, and the short forms that people write."""
 
 from ai_coordination_engine.entrypoints.run_file.yaml_nodes import keys_of
 

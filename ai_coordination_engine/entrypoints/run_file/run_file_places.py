@@ -1,4 +1,4 @@
-"""Where a run file says what a message of the API is about, and by which key."""
+"""Find the place in a run file that a message of the API is about, and the key written there."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
 from ai_coordination_engine.entrypoints.run_file.yaml_nodes import Keys, Problem, Reader
 
-_LISTS = ("agents", "subtaskQueries", "agentActions")  # walked through apart
+_LISTS = ("agents", "subtaskQueries", "agentActions")  # walked separately
 _BELOW: Mapping[str, Keys] = {
     "policy": keys.POLICY,
     "action_function": keys.FUNCTION,
@@ -18,9 +18,9 @@ _BELOW: Mapping[str, Keys] = {
 _KEY = re.compile(': the key "([^"]+)"')
 _LONGEST = 1_000  # characters of a path in a message
 _ENDS = frozenset(":.[ ,;")
-# the API names up to five problems at once
+# The API reports up to five problems in one message.
 _NEXT = re.compile(r"; (?=(?:agents\[|agentActions\.|subtaskQueries\[))")
-# The API's names, where a sentence uses them; a name that people also write is no word of these.
+# Names of the API that sentences use, with the short forms of a run file.
 _WORDS: dict[str, str] = {}
 for _table in (keys.TASK, keys.AGENT, keys.ACTION, keys.POLICY, keys.FUNCTION, keys.SUBTASK):
     for _written, _stored in _table.items():
@@ -30,14 +30,15 @@ _WORD = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b")
 
 
 class Places:
-    """The places of a file whose shape is known to be right: `uuids` are the agents' in order,
-    `references` the uuid of each name and uuid.
+    """The places of a file whose structure is valid.
+
+    `uuids` are those of the agents in order; `references` maps each name and uuid to the uuid.
     """
 
     def __init__(
         self, root: yaml.Node, uuids: Sequence[str], references: Mapping[str, str]
     ) -> None:
-        self._reader = Reader()  # what it notes has been noted before
+        self._reader = Reader()  # its problems are ignored: they were reported before
         self._found: dict[str, tuple[yaml.Node, str]] = {}
         self._references = references
         self._agents: dict[str, str] = {}
@@ -60,15 +61,11 @@ class Places:
         self._actions(self._found.get("agentActions"))
 
     def problems(self, message: str) -> list[Problem]:
-        """What a message of the API says, each part at its place and by the key that was written
-        there.
-        """
+        """Split a message of the API into problems, each with its place and the key as written."""
         return [self._problem(part) for part in _NEXT.split(message)]
 
     def of_agent(self, uuid: str, key: str, message: str) -> Problem:
-        """A problem with a key of an agent or its action; with the agent itself where it has no
-        such key.
-        """
+        """Return a problem with a key of an agent or of its action, or with the agent itself."""
         agent = self._agents.get(uuid, "")
         paths = [f"{agent}.{key}", f"agentActions.{uuid}.{key}", agent]
         node, _ = next(
@@ -90,7 +87,7 @@ class Places:
         return _at(node, f"{shown}{rest}".lstrip(": ."))
 
     def _fields(self, node: yaml.Node, table: Keys | None) -> dict[str, tuple[yaml.Node, str]]:
-        """The value of each stored key, and the key as it is written."""
+        """Return the value and the written key of each stored key."""
         found: dict[str, tuple[yaml.Node, str]] = {}
         for key, value, _ in (
             self._reader.entries(node) if isinstance(node, yaml.MappingNode) else ()
@@ -110,8 +107,9 @@ class Places:
     def _walk(
         self, paths: tuple[str, str], node: yaml.Node, shown: str, table: Keys | None
     ) -> None:
-        """Note the place of everything below `node`, under the paths by which the API names it: as
-        it is stored, and in camelCase.
+        """Record the place of everything below `node` under its paths in the API.
+
+        There are two paths: with the stored names and in camelCase.
         """
         below: list[tuple[str, str, yaml.Node, str, Keys | None]] = []
         stored, wire = paths
@@ -151,7 +149,9 @@ class Places:
                 self._walk((path, path), node, "", keys.ACTION)
 
     def _short_forms(self, path: str, fields: Mapping[str, tuple[yaml.Node, str]]) -> None:
-        """Names of agents are uuids in the API, and one scalar may stand for more."""
+        """Record the places of short forms: names of agents stand for uuids, a scalar for a
+        mapping.
+        """
         conditions, written = fields.get("conditions", (None, ""))
         for key, value in self._fields(conditions, None).items() if conditions is not None else ():
             uuid = self._references.get(key, key)

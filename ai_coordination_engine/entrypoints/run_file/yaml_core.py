@@ -1,8 +1,8 @@
-"""YAML's core schema (YAML 1.2.2, section 10.3), so that `NO`, `on`, `12:30`, `01234` and
-`2026-12-24` stay texts.
+"""YAML's core schema (YAML 1.2.2, section 10.3).
 
-A number is what JSON writes as one, with its digits, and what has no other reading: `0x1F`, `0o17`,
-`.5`. With a leading zero or plus it is an article number or a telephone's: a text.
+`NO`, `on`, `12:30` and `2026-12-24` are texts. A number is what JSON writes as a number, and also
+`0x1F`, `0o17` and `.5`. With a leading zero or plus it is a text, such as an article number or a
+phone number.
 """
 
 import re
@@ -33,9 +33,7 @@ _BASES = {"0x": 16, "0o": 8}
 
 
 class CoreLoader(yaml.SafeLoader):
-    """Composes nodes whose tags are those of the core schema, and of merge keys (YAML 1.1, "Merge
-    Key").
-    """
+    """Composes nodes with the tags of the core schema and of merge keys (YAML 1.1, "Merge Key")."""
 
     yaml_implicit_resolvers: dict[str, object] = {}  # noqa: RUF012  # the library's own name for it
 
@@ -46,8 +44,8 @@ for _name, _form, _first in _FORMS:
 
 
 def unknown_tag(node: yaml.Node) -> str | None:
-    """The tag of a node as it is written, when it is none of the core schema, or not one for such a
-    node.
+    """Return the tag of a node when the core schema does not have it for such a node, or
+    else None.
     """
     if node.tag in _KINDS[type(node)]:
         return None
@@ -55,7 +53,7 @@ def unknown_tag(node: yaml.Node) -> str | None:
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether the node is YAML's null."""
+    """Whether the node is null."""
     return node.tag == f"{_TAG}null"
 
 
@@ -65,8 +63,9 @@ def is_text(node: yaml.Node) -> bool:
 
 
 def scalar(node: yaml.Node, *, digits: bool) -> object:
-    """The value of a scalar; a number keeps its `digits` if need be (`1.10`, `1e400`). Raises
-    `ValueError`.
+    """Return the value of a scalar; raises `ValueError`.
+
+    With `digits`, a number keeps its digits as written (`1.10`, `1e400`).
     """
     text, kind = str(node.value), node.tag.removeprefix(_TAG)
     match kind:
@@ -83,7 +82,7 @@ def scalar(node: yaml.Node, *, digits: bool) -> object:
 
 
 def _number(text: str, *, is_whole: bool, digits: bool) -> float:
-    if "_" in text:  # Python takes it for a number
+    if "_" in text:  # Python would accept it as a number
         raise ValueError("not a number of the core schema")
     value = json_text.number(text)
     if value is None:  # `!!int "007"`, `.5`

@@ -1,4 +1,4 @@
-"""YAML taken apart node by node, so that whatever is wrong is said with its line and column."""
+"""Read YAML node by node, so that each problem is reported with its line and column."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -22,7 +22,7 @@ MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # after aliases are expanded
 MAX_DEPTH = 50
 _QUOTES_WITHIN = "; within { } and [ ] a text with any of { } [ ] , ? needs quotes"
-_HINTS = {  # where the parser stopped, or what it said → what is meant most often
+_HINTS = {  # the parser's context or message → the most frequent cause
     "while parsing a flow mapping": _QUOTES_WITHIN,
     "while parsing a flow sequence": _QUOTES_WITHIN,
     "while parsing a block mapping": (
@@ -34,7 +34,7 @@ _HINTS = {  # where the parser stopped, or what it said → what is meant most o
 
 
 class Problem(NamedTuple):
-    """What is wrong at a place; lines and columns begin at 1."""
+    """A problem and its place; lines and columns begin at 1."""
 
     line: int
     column: int
@@ -45,7 +45,7 @@ Keys = Mapping[str, str]
 
 
 def keys_of(**friendly: str) -> Keys:
-    """Every spelling of each key → the key as it is stored."""
+    """Map every spelling of each key to the stored key."""
     return {
         spelling: stored
         for stored, others in friendly.items()
@@ -54,8 +54,9 @@ def keys_of(**friendly: str) -> Keys:
 
 
 def compose(text: str, reader: "Reader") -> yaml.Node | None:
-    """The root of a text that is one YAML document of bearable size; None when it is not, which
-    `reader` then notes.
+    """Return the root node of a text, or None when it is not one YAML document within the limits.
+
+    Problems are added to `reader`.
     """
     if len(text.encode()) > MAX_BYTES:
         reader.problems.append(Problem(1, 1, f"is larger than {MAX_BYTES // 1_000_000} MB"))
@@ -76,7 +77,7 @@ def compose(text: str, reader: "Reader") -> yaml.Node | None:
         return None
     if root is None:
         reader.problems.append(Problem(1, 1, "is empty; it needs coordination, task and query"))
-    elif not reader.small_enough(root) or not reader.fit(root):
+    elif not reader.is_within_limits(root) or not reader.is_json(root):
         return None
     return root
 
@@ -93,18 +94,18 @@ def _unreadable(error: yaml.MarkedYAMLError) -> Problem:
 
 
 class Reader:
-    """Takes nodes apart and notes what is wrong where."""
+    """Reads nodes and collects problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._written: dict[int, str] = {}  # the key of a value, by the value's id
 
     def problem(self, node: yaml.Node, message: str) -> None:
-        """Note what is wrong with a node."""
+        """Add a problem with a node."""
         self.problems.append(Problem(node.start_mark.line + 1, node.start_mark.column + 1, message))
 
-    def small_enough(self, root: yaml.Node) -> bool:
-        """Whether the tree stays within the limits when its aliases are followed."""
+    def is_within_limits(self, root: yaml.Node) -> bool:
+        """Whether the tree is within the limits when its aliases are followed."""
         stack, count = [(root, 1)], 0
         while stack:
             node, depth = stack.pop()
@@ -120,36 +121,38 @@ class Reader:
             stack.extend((child, depth + 1) for child in _children(node))
         return True
 
-    def fit(self, root: yaml.Node) -> bool:
-        """Whether the tree holds nothing but what JSON has too; notes tags and characters that it
-        has not.
+    def is_json(self, root: yaml.Node) -> bool:
+        """Whether JSON can hold the tree; adds a problem for each tag or character that
+        it cannot.
         """
-        stack, seen, fit = [root], set(), True
+        stack, seen, is_json = [root], set(), True
         while stack:
             node = stack.pop()
             if id(node) in seen:
                 continue
             seen.add(id(node))
             if tag := unknown_tag(node):
-                self.problem(node, f'has the tag "{tag[:100]}", which is not supported')
-                fit = False
+                self.problem(node, f'has the unsupported tag "{tag[:100]}"')
+                is_json = False
             if isinstance(node, yaml.ScalarNode) and not node.value.isascii():
                 try:  # "\uD83D\uDE00" is one character
                     node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
                 except UnicodeDecodeError:
-                    self.problem(node, "holds half of a surrogate pair, which is no character")
-                    fit = False
+                    self.problem(node, "holds half of a surrogate pair, which is not a character")
+                    is_json = False
             stack.extend(_children(node))
-        return fit
+        return is_json
 
     def entries(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node, bool]]:
-        """The keys and values of a mapping, then those that its merge keys (`<<`) bring in, which
-        are marked: the first of a name counts.
+        """Return the keys and values of a mapping, each with whether it comes from a merge key
+        (`<<`).
+
+        Merged entries come last; the first entry of a name counts.
         """
         own = [(key, value, False) for key, value in node.value if key.tag != MERGE]
         merges = [(key, value) for key, value in node.value if key.tag == MERGE]
         for key, _ in merges[1:]:
-            self.problem(key, '"<<" is there twice; it takes a list of mappings')
+            self.problem(key, '"<<" is given twice; give it a list of mappings instead')
         for _, value in merges[:1]:
             for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if isinstance(each, yaml.MappingNode):
@@ -159,9 +162,7 @@ class Reader:
         return own
 
     def mapping(self, node: yaml.Node | None, what: str, keys: Keys | None) -> dict[str, yaml.Node]:
-        """The values of a mapping by stored key (by the key itself when `keys` is None: any is
-        good).
-        """
+        """Return the values of a mapping by stored key; with `keys` None, any key is allowed."""
         if node is None:
             return {}
         if not isinstance(node, yaml.MappingNode):
@@ -181,7 +182,7 @@ class Reader:
                 self._written[id(value)] = key
             elif not merged:
                 self.problem(key_node, f'{what} has "{key}" twice')
-        if keys is None:  # among data, null is a value
+        if keys is None:  # in free data, null is a value
             return found
         return {name: value for name, value in found.items() if not is_null(value)}
 
@@ -193,8 +194,9 @@ class Reader:
         what: str,
         keys: Keys | None,
     ) -> str | None:
-        """The key as it is stored; None for a place of anchors (`x-…`), and for an unknown key,
-        which is noted.
+        """Return the stored key; None for an unknown key, which is reported, and for `x-…`.
+
+        Keys that begin with `x-` are ignored, so that they can hold anchors.
         """
         key = str(key_node.value)
         if keys is None:
@@ -209,7 +211,7 @@ class Reader:
         return keys.get(key)
 
     def sequence(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
-        """The entries of a list."""
+        """Return the entries of a list."""
         if node is None:
             return []
         if not isinstance(node, yaml.SequenceNode):
@@ -218,7 +220,10 @@ class Reader:
         return list(node.value)
 
     def text(self, node: yaml.Node | None, what: str) -> str | None:
-        """A text; numbers and the like must be quoted. A message names its key, or else `what`."""
+        """Return a text. Numbers and other scalars must be quoted.
+
+        Problems name the node's key, or else `what`.
+        """
         if node is None:
             return None
         what = self._written.get(id(node), what)
@@ -236,7 +241,7 @@ class Reader:
         return None
 
     def value(self, node: yaml.Node, *, digits: bool = False) -> object:
-        """Any value as JSON has it; numbers keep their `digits` if need be."""
+        """Return any value in the form of JSON; with `digits`, numbers keep their digits."""
         if isinstance(node, yaml.MappingNode):
             fields = self.mapping(node, "this object", None)
             return {key: self.value(each, digits=digits) for key, each in fields.items()}
@@ -246,7 +251,7 @@ class Reader:
             value = scalar(node, digits=digits)
             json_text.dumps(value)
         except (ValueError, LookupError):
-            self.problem(node, f"{node.value[:40]!r} is not a value that JSON has")
+            self.problem(node, f"{node.value[:40]!r} is not a value that JSON can hold")
             return None
         return value
 

@@ -94,7 +94,7 @@ def test_completing_an_agent_that_waits_for_a_person_warns_that_nobody_has_answe
     assert answer["data"]["insertUpdateSessionAgent"]["sessionAgent"]["state"] == state
     told = answer.get("extensions", {}).get("warnings", [])
     assert [each.split(":")[0] for each in told] == [
-        "The agent was waiting for a person, and is completed without an answer"
+        "The agent was waiting for a person and is now completed without an answer"
     ] * warnings
     assert "extensions" not in api.send(
         SET_STATE, s="s", a=waiting["sessionAgentUuid"], state=state

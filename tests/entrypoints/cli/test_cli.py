@@ -17,16 +17,16 @@ from tests.kit.commands import ENVIRONMENT, EXAMPLES, ace
     [
         ([], "Runs several AI agents"),
         (["serve"], "Serve the API"),
-        (["demo"], "run an example coordination"),
+        (["demo"], "run an example to its end"),
         (["examples"], "copy"),
-        (["examples", "copy"], "Write an example"),
-        (["run"], "Run one coordination file"),
+        (["examples", "copy"], "Copy an example"),
+        (["run"], "Run a file until its session ends"),
         (["tables"], "create"),
         (["tables", "create"], "Create the tables"),
         (["schema", "print"], "Print the schema"),
         (["dlq"], "redrive"),
-        (["dlq", "list"], "List what is in the dead-letter queue"),
-        (["dlq", "redrive"], "Bring dead letters back"),
+        (["dlq", "list"], "List the messages in the dead-letter queue"),
+        (["dlq", "redrive"], "Send the dead letters again"),
         (["webhook-key"], "Print the key"),
         (["schedule"], "preview"),
         (["schedule", "preview"], "Print the next times"),
@@ -99,7 +99,7 @@ def test_a_structured_setting_that_is_no_json_is_named() -> None:
     done = ace("serve", ACE_ACTION_FUNCTIONS="{bad")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
-        done.stderr == "ace: ACE_ACTION_FUNCTIONS: it is no JSON: "
+        done.stderr == "ace: ACE_ACTION_FUNCTIONS: it is not valid JSON: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)\n"
     )
 
@@ -136,8 +136,8 @@ def test_a_damaged_data_directory_says_which_file_and_what_its_removal_costs(
     done = ace("serve", "--port", "0", "--data-dir", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert (
-        done.stderr == f"ace: {journal}:1 is damaged. Repair that line, or remove the file: "
-        "everything that this data directory holds is lost with it.\n"
+        done.stderr == f"ace: {journal}:1 is damaged. Repair that line, or remove the file;"
+        " removing it deletes all data of this directory.\n"
     )
 
 
@@ -145,8 +145,8 @@ def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:
     done = ace("webhook-key", "acme", ACE_FUNCTION="{}", ACE_ZEBRA="1", ACE_LOG_LEVEL="loud")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "ace: ACE_FUNCTION is no setting; did you mean ACE_FUNCTIONS?",
-        "ace: ACE_ZEBRA is no setting.",
+        "ace: ACE_FUNCTION is not a setting; did you mean ACE_FUNCTIONS?",
+        "ace: ACE_ZEBRA is not a setting.",
         "ace: ACE_LOG_LEVEL: must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
     ]
     assert ace("webhook-key", "acme", ACE_LOG_LEVEL="debug", ACE_WEBHOOK_KEY="m").returncode == 0
@@ -185,7 +185,10 @@ def test_schema_print_prints_sdl() -> None:
             {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
             "No AWS credentials are found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and the others.",
         ),
-        ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE names no profile of your AWS configuration."),
+        (
+            {"AWS_PROFILE": "nobody"},
+            "AWS_PROFILE names a profile that your AWS configuration does not have.",
+        ),
     ],
 )
 def test_an_account_that_is_not_named_is_asked_for(variables: dict[str, str], told: str) -> None:

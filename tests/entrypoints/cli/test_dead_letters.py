@@ -24,7 +24,7 @@ from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, lis
 from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
-from ai_coordination_engine.entrypoints.local.server import chosen_aws
+from ai_coordination_engine.entrypoints.local.server import aws_endpoint
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import Backfill, Fire
 from ai_coordination_engine.settings import Settings
@@ -62,7 +62,7 @@ def broken(app: App) -> App:
 @contextmanager
 def local(data_dir: Path | None) -> Iterator[App]:
     """The application on an embedded AWS."""
-    with chosen_aws(data_dir, aws=False):
+    with aws_endpoint(data_dir, aws=False):
         bootstrap.create_tables(SETTINGS)
         yield bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
 
@@ -175,7 +175,7 @@ def test_a_dead_letter_that_is_brought_back_completes_its_session(
     ((letter, done),) = list(redrive(app, letters(app)))
     assert (letter.message and letter.message.session_uuid, done) == (
         session[1],
-        "its session goes on",
+        "its session continues",
     )
     work(app)
     assert seen(api, session) == ("completed", ["completed", "completed"])
@@ -194,7 +194,7 @@ def test_a_dead_letter_of_a_session_that_has_completed_changes_nothing(
     work(app)
     sqs.send_message(QueueUrl=url, MessageBody=message["Body"])
     ((_, done),) = list(redrive(app, letters(app)))
-    assert done == "sent again; its session had nothing to make up for"
+    assert done == "sent again; its session needed no repair"
     work(app)
     assert seen(api, session) == ("completed", ["completed", "completed"])
 
@@ -368,9 +368,9 @@ def test_an_operator_brings_a_session_back_from_the_command_line(
     assert "RuntimeError (message " in line
     assert "hunter2" not in shown.stdout
     done = ace("dlq", "redrive", *there)
-    assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters stay where they are.\n")
-    assert ": its session goes on\n" in done.stdout
-    assert f"They are worked off by: ace serve --data-dir {tmp_path}\n" in done.stdout
+    assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters remain in the queue.\n")
+    assert ": its session continues\n" in done.stdout
+    assert f"To process them: ace serve --data-dir {tmp_path}\n" in done.stdout
     with local(tmp_path) as app:
         work(app)
         assert seen(Api(app, runner), session) == ("completed", ["completed", "completed"])

@@ -170,8 +170,8 @@ def test_loopback_needs_no_proxy_whatever_the_environment_says(tmp_path: Path) -
 
 def test_the_runtime_of_agents_without_one_is_told_where_there_are_any(tmp_path: Path) -> None:
     note = (
-        "No model is configured: agents without a runtime are the built-in function echo, which"
-        " answers its input."
+        "No model is configured: agents without a runtime run the built-in function echo, which"
+        " returns its input."
     )
     file = tmp_path / "without.yaml"
     file.write_text(
@@ -284,7 +284,7 @@ def test_a_person_is_shown_what_the_agent_is_given_and_asked_until_the_answer_fi
     code, shown = talk([*ACE, "run", str(file)], [b"\n", b"perhaps\n", b"yes\n"])
     assert code == 0, shown
     assert "Session 0" in shown
-    given = shown.index("judge is given:\n  Output of writer:\n  A draft about bees\n")
+    given = shown.index("Input of judge:\n  Output of writer:\n  A draft about bees\n")
     assert given < shown.index("  Is it good?") < shown.index("judge asks ada: ")
     assert shown.count("judge asks ada: ") == 3
     assert re.search("judge +completed", shown)
@@ -302,7 +302,7 @@ def test_a_run_with_a_data_directory_says_what_is_open_from_before(tmp_path: Pat
     (line,) = [
         line
         for line in done.stderr.splitlines()
-        if line.startswith("Open from before, and going on: session ")
+        if line.startswith("Continuing an earlier session: ")
     ]
     assert line.endswith(" (Ask, dispatched)")
 
@@ -315,7 +315,7 @@ def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
     done = ace("run", str(file))
     assert done.returncode == 1
     assert (
-        done.stderr.splitlines()[-1] == "ace: a waits for an answer of ada; run it in a terminal."
+        done.stderr.splitlines()[-1] == "ace: a waits for an answer from ada; run it in a terminal."
     )
 
 
@@ -329,6 +329,6 @@ def test_without_a_terminal_the_default_answer_is_given(tmp_path: Path) -> None:
     done = ace("run", str(file))
     assert (done.returncode, done.stdout) == (0, "a:\nfine\n\nb:\nq\n"), done.stderr
     assert (
-        "a asks ada, and there is no terminal: the default answer is given: fine"
+        "a asks ada, and there is no terminal: using the default answer: fine"
         in done.stderr.splitlines()
     )

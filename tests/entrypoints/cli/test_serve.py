@@ -102,7 +102,7 @@ def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None
         created = ace("tables", "create", **variables)
         assert created.returncode == 0, created.stderr
         assert "Created ace-sessions." in created.stdout.splitlines()
-        assert ace("tables", "create", **variables).stdout == "All tables are there.\n"
+        assert ace("tables", "create", **variables).stdout == "All tables exist.\n"
         done = ace("run", str(EXAMPLES / "hello.yaml"), **variables)
         assert done.returncode == 0, done.stderr
         dynamodb = boto3.client(

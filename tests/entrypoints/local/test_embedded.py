@@ -47,7 +47,7 @@ def key(number: int) -> dict[str, Any]:
 def test_half_a_request_is_dropped(
     sent: bytes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(embedded._Quiet, "timeout", 0.2)
+    monkeypatch.setattr(embedded._RequestHandler, "timeout", 0.2)
     with (
         EmbeddedAws() as aws,
         socket.create_connection(("127.0.0.1", int(aws.endpoint_url.split(":")[-1]))) as hung,
@@ -538,7 +538,7 @@ def test_a_directory_of_an_earlier_layout_is_refused_in_words(tmp_path: Path) ->
     change = {"item": "ace-session_runs", "region": "us-east-1", "key": key, "image": key}
     (tmp_path / "journal.jsonl").write_text(json.dumps([change]) + "\n")
     with (
-        pytest.raises(DataDirError, match="was written by an earlier version"),
+        pytest.raises(DataDirError, match="has the layout of an earlier version"),
         EmbeddedAws(tmp_path),
     ):
         pass

@@ -262,7 +262,7 @@ def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path:
     tmp_path.chmod(0o755)
     (tmp_path / "notes.txt").write_text("mine")
     with (
-        pytest.raises(DataDirError, match=f"open to others.*chmod 700 {tmp_path}"),
+        pytest.raises(DataDirError, match=f"accessible to other users.*chmod 700 {tmp_path}"),
         EmbeddedAws(tmp_path),
     ):
         pass

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.entrypoints.local import page
-from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes, everything_else
+from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes, not_found_route
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.markdown_page import html_of
 from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
@@ -45,7 +45,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     origins = [*LOOPBACK, ORIGIN]
     graphql = GraphQLRoutes(documents, FakeContext, origins, page_for).routes()
     app = LocalGuard(
-        Starlette(routes=[*page_routes(), *graphql, everything_else(origins)]), [ORIGIN]
+        Starlette(routes=[*page_routes(), *graphql, not_found_route(origins)]), [ORIGIN]
     )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.step import Busy
-from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, RingingQueue
+from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, NotifyingQueue
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Wake
 
@@ -100,18 +100,18 @@ def test_a_message_that_fails_for_the_last_time_is_given_up() -> None:
 
 
 def test_only_what_can_be_received_at_once_rings() -> None:
-    bell, sent = threading.Event(), []
+    notified, sent = threading.Event(), []
 
     class Sent:
         def send(self, wakes: Sequence[Wake], *, delay: float = 0) -> None:
             sent.append((list(wakes), delay))
 
     wake = Wake("local", "s", "a")
-    RingingQueue(Sent(), bell).send([wake], delay=3)
-    RingingQueue(Sent(), bell).send([])
-    assert not bell.is_set()
-    RingingQueue(Sent(), bell).send([wake])
-    assert bell.is_set()
+    NotifyingQueue(Sent(), notified).send([wake], delay=3)
+    NotifyingQueue(Sent(), notified).send([])
+    assert not notified.is_set()
+    NotifyingQueue(Sent(), notified).send([wake])
+    assert notified.is_set()
     assert sent == [([wake], 3), ([], 0), ([wake], 0)]
 
 
@@ -146,7 +146,7 @@ def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
 
 
 def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> None:
-    bell, unheard = threading.Event(), threading.Event()
+    notified, unheard = threading.Event(), threading.Event()
 
     class DeafMessages(FakeMessages):
         """The long poll notices nothing."""
@@ -162,9 +162,9 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
             assert list(wakes) == [Wake("local", "s", "good")]
 
     messages = DeafMessages("good")
-    worker = LocalWorker(step, messages, 1, poison, bell=bell)
+    worker = LocalWorker(step, messages, 1, poison, notified=notified)
     worker.start()
-    RingingQueue(Sent(), bell).send([Wake("local", "s", "good")])
+    NotifyingQueue(Sent(), notified).send([Wake("local", "s", "good")])
     messages.wait_for_settled(1)
     unheard.set()
     assert worker.stop(grace=5)

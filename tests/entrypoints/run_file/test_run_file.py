@@ -160,12 +160,12 @@ def test_a_cycle_is_named() -> None:
         ("primary_path: false", "primary_path: maybe", "14:59: primary_path must be true or false"),
         ("agent: w-1, query", "query", "12:7: a subtask needs an agent"),
         ("after: [researcher]", "after: {a: b}", "14:21: after must be a list"),
-        ("count: 2", "count: .nan", "15:29: '.nan' is not a value that JSON has"),
-        ("count: 2", 'count: !!int "1_000"', "15:29: '1_000' is not a value that JSON has"),
+        ("count: 2", "count: .nan", "15:29: '.nan' is not a value that JSON can hold"),
+        ("count: 2", 'count: !!int "1_000"', "15:29: '1_000' is not a value that JSON can hold"),
         (
             "count: 2",
             "count: !!python/name:os.system x",
-            '15:29: has the tag "!!python/name:os.system", which is not supported',
+            '15:29: has the unsupported tag "!!python/name:os.system"',
         ),
     ],
 )

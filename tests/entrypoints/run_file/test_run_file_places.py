@@ -50,13 +50,13 @@ def test_what_the_api_says_is_shown_at_its_place_by_the_key_that_was_written(
     message: str, lines: list[str]
 ) -> None:
     run = parse_run_file(RULES, "c.yaml")
-    assert run.at_their_places(message) == [f"c.yaml:{line}" for line in lines]
+    assert run.located(message) == [f"c.yaml:{line}" for line in lines]
 
 
 def test_a_warning_about_an_unknown_key_stands_at_the_key() -> None:
     text = GOOD.replace("name: echo}", "name: echo, tempo: 1}")
     run = parse_run_file(text, "c.yaml")
-    assert run.at_their_places('agents[0].runtime: the key "tempo" is unknown.', "warning: ") == [
+    assert run.located('agents[0].runtime: the key "tempo" is unknown.', "warning: ") == [
         'c.yaml:5:97: warning: runtime: the key "tempo" is unknown.'
     ]
     assert run.of_agent("w-1", "runtime", "not allowed") == "c.yaml:6:7: not allowed"
@@ -87,5 +87,5 @@ def test_what_only_the_api_checks_has_its_place_too(old: str, new: str, expected
 def test_places_are_found_in_a_time_that_grows_with_the_file() -> None:
     deep = "{a_b: " * 40 + "x" + "}" * 40
     run = parse_run_file(GOOD.replace("name: echo}", f"name: echo, deep_key: {deep}}}"), "c.yaml")
-    (line,) = run.at_their_places("agents[0].runtime.deepKey.aB.aB: wrong.")
+    (line,) = run.located("agents[0].runtime.deepKey.aB.aB: wrong.")
     assert line.endswith(": runtime.deep_key.a_b.a_b: wrong.")

@@ -70,4 +70,4 @@ def test_numbers_of_a_runtime_are_plain_and_finite() -> None:
     }
     assert type(found["temperature"]) is float
     (problem,) = problems(text.replace("0.10", "1e400"))
-    assert re.fullmatch(r"c\.yaml:5:\d+: '1e400' is not a value that JSON has", problem)
+    assert re.fullmatch(r"c\.yaml:5:\d+: '1e400' is not a value that JSON can hold", problem)
