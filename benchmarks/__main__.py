@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: prints the table of figures. Nothing here passes or fails."""
+"""`python -m benchmarks`: print the table of figures. Nothing passes or fails."""
 
 import argparse
 import sys

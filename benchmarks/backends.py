@@ -1,6 +1,4 @@
-"""The application on a backend of its own, as users run it: on the embedded AWS, or with ministack
-in its place.
-"""
+"""Create the application for a benchmark, on the embedded AWS or on ministack."""
 
 import os
 import tempfile
@@ -34,14 +32,14 @@ FUNCTIONS = {
 
 @contextmanager
 def embedded() -> Iterator[App]:
-    """In this process."""
+    """Yield an application on the embedded AWS in this process."""
     with EmbeddedAws() as aws, _application(aws.endpoint_url) as app:
         yield app
 
 
 @contextmanager
 def ministack() -> Iterator[App]:
-    """A process beside this one; the engine and its worker stay in this one."""
+    """Yield an application on ministack, a child process; engine and worker run in this process."""
     with (
         tempfile.TemporaryDirectory() as folder,
         emulator.running(Path(folder)) as running,
@@ -52,15 +50,16 @@ def ministack() -> Iterator[App]:
 
 @contextmanager
 def in_process() -> Iterator[App]:
-    """In this process, without a server: DynamoDB is in memory, for what is counted and not
-    measured.
+    """Yield an application on DynamoDB in memory, without a server, for counting calls.
+
+    Not for measuring time.
     """
     with mock_aws(), in_memory(), _application("") as app:
         yield app
 
 
 def offered() -> Mapping[str, Backend]:
-    """The backends that this machine has."""
+    """Return the backends that are installed on this machine."""
     return (
         {"embedded": embedded, "ministack": ministack}
         if emulator.PYTHON.exists()
@@ -70,7 +69,9 @@ def offered() -> Mapping[str, Backend]:
 
 @contextmanager
 def working(app: App) -> Iterator[App]:
-    """The local worker runs, and hears at once what the app sends, as in the local server."""
+    """Run the local worker while the context is open; it is notified of messages as in the local
+    server.
+    """
     app, worker = LocalWorker.of(app)
     worker.start()
     try:
@@ -81,9 +82,7 @@ def working(app: App) -> Iterator[App]:
 
 @contextmanager
 def _application(endpoint_url: str) -> Iterator[App]:
-    """The application; of the caller's environment nothing reaches it, an AWS account least of
-    all.
-    """
+    """Yield the application, isolated from the environment, so that it can reach no AWS account."""
     kept = dict(os.environ)
     for name in kept:
         if name.startswith(("AWS_", "ACE_")):

@@ -1,4 +1,4 @@
-"""How many AWS calls and capacity units an operation takes."""
+"""Count the AWS calls and capacity units of each operation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,25 +40,25 @@ WHOLE = """query($c: String!, $u: String!) { session(coordinationUuid: $c, sessi
 
 @dataclass(frozen=True)
 class Counter:
-    """Sends documents and counts what they take."""
+    """Sends documents and counts their calls."""
 
     api: Api
     meter: Meter
 
     def make(self, document: str, **variables: object) -> str:
-        """The uuid of what the mutation made, uncounted."""
+        """Return the uuid of the record that the mutation makes; the calls are not counted."""
         (payload,) = self.api.data(document, **variables)["r"].values()
         self.meter.taken()
         return str(payload["uuid"])
 
     def row(self, what: str, most: int | str, document: str, **variables: object) -> Row:
-        """What one document takes; errors are its business."""
+        """Return a row with the calls of one document, which may answer with errors."""
         self.api.send(document, **variables)
         return row(what, most, self.meter.taken())
 
 
 def row(what: str, most: int | str, taken: Taken) -> Row:
-    """A row whose calls were counted."""
+    """Return a row with the counted calls."""
     return Row(
         what, f"≤ {calls(most)}" if isinstance(most, int) else most, calls(taken.total), str(taken)
     )
@@ -78,9 +78,7 @@ def measure() -> Iterator[Row]:
 
 
 def _by_partition(what: str, whole: Taken) -> Row:
-    """What one session writes where its coordination's or its tenant's other sessions are written
-    too.
-    """
+    """Return a row with a session's writes by table and index, which other sessions may share."""
     places = [
         f"{name} {whole.written[name]} ({whole.units[name]} WCU)" for name in sorted(whole.written)
     ]

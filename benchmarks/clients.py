@@ -1,7 +1,7 @@
-"""Many clients at once against the local server: errors, and what its memory grows by.
+"""Measure the local server with many concurrent clients: errors and growth of memory.
 
-The server is `ace serve`, a process of its own on loopback; the clients are in this one. The run
-stops by itself: `make bench ARGS="--only clients"`.
+The server is `ace serve` in a process of its own on loopback; the clients run in this process. The
+run stops by itself: `make bench ARGS="--only clients"`.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ LIST = """query($c: String) { sessionList(coordinationUuid: $c, limit: 20) {
 
 @dataclass
 class Load:
-    """What the clients share: whom they ask, and what came of it."""
+    """The state that all clients share: where they send requests, and the results."""
 
     http: httpx.AsyncClient
     url: str
@@ -45,7 +45,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
 
     async def send(self, document: str, **variables: Any) -> Any:
-        """The data, or None when there was an error, which is counted."""
+        """Return the data of the answer, or None after counting an error."""
         begun = time.monotonic()
         try:
             response = await self.http.post(
@@ -61,7 +61,7 @@ class Load:
         return None if "errors" in answer else answer["data"]
 
     async def client(self, until: float) -> None:
-        """One client: it starts a session now and then, and reads what there is."""
+        """Run one client, which sometimes starts a session and otherwise reads sessions."""
         while time.monotonic() < until:
             if random.random() < STARTS or not self.started:
                 data = await self.send(sessions.START, **self.keys)
@@ -113,7 +113,7 @@ async def _run(url: str, pid: int) -> tuple[Load, float, float]:
 
 
 def _resident(pid: int) -> float:
-    """The resident set of a process, in MB (Linux: proc(5), VmRSS)."""
+    """Return the resident set of a process in MB (Linux: proc(5), VmRSS)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 

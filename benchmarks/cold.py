@@ -1,4 +1,4 @@
-"""The API handler's cold start, against what its libraries alone take."""
+"""Compare the handlers' cold starts with that of their libraries alone."""
 
 import os
 import subprocess
@@ -53,9 +53,7 @@ def measure() -> Iterator[Row]:
 
 
 def import_times(most: int = 30) -> str:
-    """What the API handler's imports take, as `python -X importtime` tells it, the longest
-    first.
-    """
+    """Return the import times of the API handler (`python -X importtime`), the longest first."""
     told = _run("-X", "importtime", "-c", HANDLER).stderr.splitlines()
     times = [
         line.removeprefix("import time:").split("|")
@@ -69,7 +67,7 @@ def import_times(most: int = 30) -> str:
 
 
 def _seconds(program: str) -> tuple[float, float]:
-    """Wall time and CPU time, without the start of the interpreter."""
+    """Return wall time and CPU time of a program, without the start of the interpreter."""
     wall, cpu = _run("-c", TIMED.format(program)).stdout.split()
     return float(wall), float(cpu)
 

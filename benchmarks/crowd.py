@@ -1,4 +1,4 @@
-"""Many sessions at once, and sessions that wait."""
+"""Measure many concurrent sessions, and sessions that wait."""
 
 import time
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def _diamonds(api: Api, name: str) -> Row:
 
 
 def _started(plan: sessions.Plan, count: int) -> list[str]:
-    """The uuids of that many sessions, started by several clients at the same time."""
+    """Start so many sessions from several clients concurrently; return their uuids."""
     mine, barrier = local(), Barrier(CLIENTS)
 
     def begin() -> None:
@@ -91,8 +91,8 @@ def _slow(api: Api, name: str) -> Row:
 
 
 def _run_all(plan: sessions.Plan, count: int) -> tuple[list[datetime], float]:
-    """When each of so many sessions ended, and the seconds from the first request to the last
-    end.
+    """Return when each of so many sessions ended, and the seconds from first request to
+    last end.
     """
     begun = plan.api.app.clock.now()
     ended = [plan.ended(each) for each in _started(plan, count)]

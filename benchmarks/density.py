@@ -1,5 +1,6 @@
-"""How much there is to unpack in a function: its complexity, long conditions, and ternaries within
-one another.
+"""Measure how hard functions are to read: complexity, long conditions, nested conditionals.
+
+`house` and the tests use it.
 """
 
 import ast
@@ -16,13 +17,14 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function, those inside others too."""
+    """Yield every function, including nested ones."""
     return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
 
 
 def complexity(function: ast.AST) -> int:
-    """McCabe's number of a function, boolean operators counted; functions inside it count for
-    themselves.
+    """Return the cyclomatic complexity (McCabe) of a function, with boolean operators counted.
+
+    Nested functions are not included; they are measured on their own.
     """
     total, left = 1, [*ast.iter_child_nodes(function)]
     while left:
@@ -38,7 +40,7 @@ def complexity(function: ast.AST) -> int:
 
 
 def nested_ternaries(tree: ast.AST) -> Iterator[ast.IfExp]:
-    """Every conditional expression that has another one within."""
+    """Yield each conditional expression that contains another one."""
     ternaries = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
     return (
         node
@@ -48,7 +50,7 @@ def nested_ternaries(tree: ast.AST) -> Iterator[ast.IfExp]:
 
 
 def long_conditions(tree: ast.AST) -> Iterator[ast.BoolOp]:
-    """Every boolean expression of more than `MOST_PARTS` parts that have no name."""
+    """Yield each boolean expression with more than `MOST_PARTS` unnamed parts."""
     return (
         node
         for node in ast.walk(tree)

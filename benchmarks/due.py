@@ -1,5 +1,5 @@
-"""What the sweep does when very many sessions of one tenant are due: counted, with DynamoDB in
-memory.
+"""Count what the sweep does when very many sessions of one tenant are due, with DynamoDB
+in memory.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ SENDS = {"SendMessage", "SendMessageBatch"}
 
 
 def measure() -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     with in_process() as app:
         calls = Calls(app)
         _write(app, "crowd", CROWD, late=1_000)

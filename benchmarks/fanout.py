@@ -1,7 +1,7 @@
-"""How the time and the memory of a session grow with the number of its agents.
+"""Measure how time and memory of a session grow with the number of its agents.
 
-Each backend is measured by a process of its own, which is the engine, its worker and (embedded) its
-AWS: `python -m benchmarks.fanout ministack` prints what it found.
+Each backend is measured in a process of its own, which contains the engine, its worker and
+(embedded) its AWS. `python -m benchmarks.fanout ministack` prints the results of one.
 """
 
 import json
@@ -90,8 +90,9 @@ def _measure_here(name: str) -> dict[str, Any]:
 
 
 def _resident() -> float:
-    """The largest resident set until now, in MB (Linux: proc(5), VmHWM; getrusage would count the
-    parent's too).
+    """Return the largest resident set so far in MB (Linux: proc(5), VmHWM).
+
+    `getrusage` would include the parent's.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

@@ -1,4 +1,6 @@
-"""The agents that benchmarks run. They note when they were called, and when they were done."""
+"""The agent functions that benchmarks run; they record when they are called and when they
+return.
+"""
 
 import time
 
@@ -7,13 +9,11 @@ from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
 started: dict[tuple[str, str], float] = {}
 """`time.perf_counter()` at each call, by session and agent."""
 ended: dict[tuple[str, str], float] = {}
-"""Likewise at each return."""
+"""`time.perf_counter()` at each return, by session and agent."""
 
 
 def sleep(request: AgentRequest) -> str:
-    """Answer after `runtime.seconds` with the agent's uuid, or with text of `runtime.size`
-    bytes.
-    """
+    """Return the agent's uuid, or `runtime.size` bytes of text, after `runtime.seconds`."""
     started[request.session_uuid, request.agent_uuid] = time.perf_counter()
     time.sleep(float(request.runtime.get("seconds", 0)))
     size = request.runtime.get("size")
@@ -23,17 +23,17 @@ def sleep(request: AgentRequest) -> str:
 
 
 def numbers(request: AgentRequest) -> list[int]:
-    """A list of `runtime.count` numbers, for a map."""
+    """Return a list of `runtime.count` numbers, for a map."""
     return list(range(int(request.runtime["count"])))
 
 
 def job(request: AgentRequest) -> AgentResult:
-    """A long job that goes on elsewhere."""
+    """Start a long job that goes on elsewhere."""
     return AgentResult("", async_task_uuid=request.run_uuid, heartbeat_seconds=600)
 
 
 def refused(request: AgentRequest) -> str:
-    """Fail so that a retry may succeed, in ten minutes."""
+    """Fail with an error that may be retried after ten minutes."""
     raise AgentFailure(
         "the model is busy", retryable=True, retry_after=600, error_class="rate_limit"
     )

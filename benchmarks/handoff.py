@@ -1,4 +1,4 @@
-"""How long an agent's successor waits for it, against one UpdateItem of the same backend."""
+"""Measure the time from an agent's completion to its successor's start, in UpdateItem calls."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def measure() -> Iterator[Row]:
 
 
 def _completions(app: App) -> Moments:
-    """Filled with the moment at which each agent's completing write was answered."""
+    """Return a map that fills with the moment of each agent's completing write."""
     moments: Moments = {}
     table = app.records.table(SESSION_AGENT)
 
@@ -57,7 +57,7 @@ def _completions(app: App) -> Moments:
 
 
 def _waits(session_uuid: str, graph: sessions.Graph, completed: Moments) -> list[float]:
-    """From the last predecessor's completion to each agent's start."""
+    """Return the seconds from the last predecessor's completion to each agent's start."""
     return [
         functions.started[session_uuid, agent]
         - max(completed[session_uuid, each] for each in before)
@@ -67,9 +67,7 @@ def _waits(session_uuid: str, graph: sessions.Graph, completed: Moments) -> list
 
 
 def _updates(app: App, tenant: str, session_uuid: str) -> list[float]:
-    """Seconds of single conditional UpdateItems on one of the session's agents, one after the
-    other.
-    """
+    """Return the seconds of sequential conditional UpdateItems on one of the session's agents."""
     table = app.records.table(SESSION_AGENT)
     agent = next(table.query_all(tenant, session_uuid))
     key = (agent.session_uuid, agent.session_agent_uuid)

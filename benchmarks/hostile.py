@@ -1,7 +1,6 @@
-"""The worst requests that are accepted: shapes made to cost as much as possible, against a store
-that is full.
+"""Measure the most expensive requests that the API accepts, with a full store.
 
-`make bench ARGS="--only hostile"` prints one row, and on stderr what each shape took.
+`make bench ARGS="--only hostile"` prints one row, and on stderr the cost of each request.
 """
 
 import json
@@ -135,7 +134,7 @@ def measure() -> Iterator[Row]:
 
 
 def _taken(api: Api, document: str) -> tuple[float, int, str]:
-    """Seconds of CPU, bytes of the answer, and the code of its first error."""
+    """Return seconds of CPU, bytes of the answer, and the code of its first error."""
     begun = time.process_time()
     answer = api.send(document)
     body = json.dumps(answer, ensure_ascii=False).encode()

@@ -1,5 +1,6 @@
-"""`make house`: how much of the house one has to walk through, and how dense it is. Nothing here
-passes or fails.
+"""`make house`: print how much code is on the path of a step, and how complex it is.
+
+Nothing passes or fails.
 """
 
 import ast
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 class Walk:
-    """Follows calls from file to file within the package, in every thread."""
+    """Counts the files, and the calls from file to file, within the package, in all threads."""
 
     def __init__(self) -> None:
         self.files: set[str] = set()
@@ -45,7 +46,7 @@ class Walk:
         self._at: dict[int, list[str]] = defaultdict(list)
 
     def follow(self, call: Callable[[], object]) -> "Walk":
-        """Walk through one call."""
+        """Count while `call` runs."""
         threading.setprofile(self._seen)
         sys.setprofile(self._seen)
         try:
@@ -60,7 +61,7 @@ class Walk:
 
     def _seen(self, frame: FrameType, event: str, _: Any) -> None:
         name, at = frame.f_code.co_filename, self._at[threading.get_ident()]
-        # the AWS of a developer's machine is none of it
+        # The embedded AWS does not count.
         if not name.startswith(str(ROOT)) or "embedded" in name:
             return
         if event == "call":
@@ -72,11 +73,13 @@ class Walk:
 
 
 def walks() -> Iterator[Row]:
-    """One step of one agent, from the worker to the hand-off, and one mutation of a session."""
+    """Measure one step of one agent, from the worker to the hand-off, and one mutation of a
+    session.
+    """
     with backends.embedded() as app, sessions.client(app) as api:
         worker = Worker(app)
         made = sessions.Plan.of(api, sessions.chain(2))
-        for _ in range(2):  # what is loaded once is loaded then
+        for _ in range(2):  # the first round does what happens only once
             made.start()
             (message,) = worker.receive()
             wake, deadline = message_from_body(message["Body"]), time.time() + 1
@@ -106,9 +109,7 @@ def walks() -> Iterator[Row]:
 
 
 def rooms() -> Iterator[Row]:
-    """The engine as seen from outside its folders: modules and folders, imports between them, and
-    floors.
-    """
+    """Measure the engine's modules and folders, their imports, and their layers."""
     graph, engine = grimp.build_graph(PACKAGE), f"{PACKAGE}.engine"
     children = sorted(graph.find_children(engine))
     arrows = {
@@ -138,7 +139,7 @@ def _floors(rooms: Iterable[str], arrows: set[tuple[str, str]]) -> int:
 
 
 def density() -> Iterator[Row]:
-    """How much there is to unpack in a function and in a line."""
+    """Measure the complexity of functions and the length of lines."""
     texts = [path.read_text() for path in sorted(ROOT.rglob("*.py"))]
     found = [function for text in texts for function in functions(ast.parse(text))]
     complexities = [complexity(each) for each in found]

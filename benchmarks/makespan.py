@@ -1,4 +1,4 @@
-"""How much longer a session takes than its agents."""
+"""Measure how much longer a session takes than its agents."""
 
 from collections.abc import Iterator
 from statistics import median

@@ -1,7 +1,7 @@
-"""Counts AWS calls and the DynamoDB capacity that they consume.
+"""Count AWS calls and the DynamoDB capacity that they consume.
 
-The emulators do not report capacity as AWS does, so it is computed from what goes over the wire, by
-the rules of the "Amazon DynamoDB Developer Guide" ("Read and write operations", "Item sizes and
+The emulators do not report capacity as AWS does. It is computed from requests and responses by the
+rules of the "Amazon DynamoDB Developer Guide" ("Read and write operations", "Item sizes and
 formats").
 """
 
@@ -24,14 +24,14 @@ Item = Mapping[str, Mapping[str, Any]]
 
 @dataclass
 class Taken:
-    """What was counted: calls by operation, read and write units, index writes included."""
+    """The counts: calls by operation, read units and write units, with those of indexes."""
 
     calls: Counter[str] = field(default_factory=Counter)
     reads: float = 0
     writes: int = 0
     # writes by table, or table/index, refused ones included
     written: Counter[str] = field(default_factory=Counter)
-    units: Counter[str] = field(default_factory=Counter)  # likewise, their units
+    units: Counter[str] = field(default_factory=Counter)  # their units, by the same places
 
     @property
     def total(self) -> int:
@@ -47,7 +47,7 @@ class Taken:
         )
 
     def add(self, place: str, units: int) -> None:
-        """Count a write of a table or an index."""
+        """Count a write to a table or an index."""
         self.writes += units
         self.written[place] += 1
         self.units[place] += units
@@ -59,8 +59,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class Index:
-    """A global secondary index: its keys and its table's, and what else it holds (None:
-    everything).
+    """A global secondary index: its keys, its table's keys, and its other attributes
+    (None: all).
     """
 
     keys: tuple[str, ...]
@@ -70,7 +70,7 @@ class Index:
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], table_keys: tuple[str, ...]) -> "Index":
-        """From PynamoDB's schema of an index."""
+        """Create an index from PynamoDB's schema."""
         projection = schema["projection"]
         others = (
             None
@@ -81,7 +81,9 @@ class Index:
         return cls(keys, table_keys, others, schema["index_name"])
 
     def entry(self, item: Item) -> Item:
-        """What the index holds of an item: nothing when the item lacks one of its keys."""
+        """Return the index's entry for an item; empty when the item lacks one of the
+        index's keys.
+        """
         if not all(name in item for name in self.keys):
             return {}
         if self.others is None:
@@ -90,8 +92,8 @@ class Index:
         return {name: value for name, value in item.items() if name in held}
 
     def units(self, before: Item, after: Item) -> int:
-        """What a change of the item costs here: nothing, a write, or two when the entry moves to
-        another key.
+        """Return the units of a change: none, one write, or two when the entry moves to another
+        key.
         """
         old, new = self.entry(before), self.entry(after)
         if old == new:
@@ -123,7 +125,7 @@ class Meter:
             each.meta.events.register("after-call.*.*", self._after)
 
     def taken(self) -> Taken:
-        """What was counted since the last time."""
+        """Return the counts since the last call."""
         with self._lock:
             now, self._now = self._now, Taken()
         return now
@@ -150,7 +152,7 @@ class Meter:
         self, operation: str, parameters: dict[str, Any], parsed: dict[str, Any]
     ) -> None:
         table = parameters["TableName"]
-        if "Error" in parsed:  # a refused write costs what it would have written over, and no index
+        if "Error" in parsed:  # a refused write costs as much as the existing item, without indexes
             self._now.add(_place(table), _write_units(parsed.get("Item") or {}))
         elif operation == "DeleteItem":
             self._write(table, {}, gone=parsed.get("Attributes") or {})
@@ -158,8 +160,8 @@ class Meter:
             self._write(table, parsed.get("Attributes") or parameters.get("Item") or {})
 
     def _write(self, table: str, item: Item, *, gone: Item | None = None) -> None:
-        """Add one write: the larger of the item before and after, and what it changes in each
-        index.
+        """Count one write: the larger of the item before and after, and the changes of
+        each index.
         """
         key = (table, *((item or gone or {})[name]["S"] for name in self._keys[table]))
         before = gone if gone is not None else self._items.get(key, {})
@@ -182,8 +184,9 @@ def _write_units(item: Item) -> int:
 
 
 def _read_units(parameters: Mapping[str, Any], parsed: Mapping[str, Any]) -> float:
-    """A Query rounds its sum up, the others each item; a read that need not be consistent costs
-    half.
+    """Return the read units: a Query rounds its sum, other reads round each item up.
+
+    Eventually consistent reads cost half.
     """
     if "RequestItems" in parameters:
         requested = sum(len(each["Keys"]) for each in parameters["RequestItems"].values())
@@ -199,7 +202,7 @@ def _units(size: int) -> int:
 
 
 def size_of(item: Item) -> int:
-    """Bytes of an item: UTF-8 names and values, a number by its digits."""
+    """Return the size of an item in bytes: names and values in UTF-8, numbers by their digits."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 

@@ -1,4 +1,4 @@
-"""The size of the deployment package."""
+"""Measure the size of the deployment package."""
 
 import subprocess
 import sys

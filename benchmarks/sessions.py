@@ -1,4 +1,4 @@
-"""Coordinations, tasks and sessions to measure with, made through GraphQL as clients make them."""
+"""Create coordinations, tasks and sessions for measuring, through GraphQL as clients do."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from benchmarks.harness.api import Api
 LOOK_AGAIN_SECONDS = 0.05
 TENANT = "acme"
 Graph = Mapping[str, Sequence[str]]
-"""Agents and their predecessors."""
+"""Maps each agent to its predecessors."""
 
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
@@ -30,17 +30,17 @@ START = """mutation($c: String!, $t: String!) {
 
 
 def chain(length: int) -> Graph:
-    """1 → 1 → …"""
+    """Return a chain of agents: 1 → 1 → …."""
     return {f"a{number}": [f"a{number - 1}"] if number else [] for number in range(length)}
 
 
 def diamond() -> Graph:
-    """Five agents: 1 → 2 → 1 → 1."""
+    """Return a graph of five agents: 1 → 2 → 1 → 1."""
     return {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "e": ["d"]}
 
 
 def layers(count: int, width: int) -> Graph:
-    """Every agent waits for the whole layer before."""
+    """Return layers of agents, each of which waits for the whole layer before."""
     return {
         f"a{layer}-{place}": [f"a{layer - 1}-{each}" for each in range(width)] if layer else []
         for layer in range(count)
@@ -49,12 +49,12 @@ def layers(count: int, width: int) -> Graph:
 
 
 FAN: Graph = {"first": [], "middle": ["first"], "last": ["middle"]}
-"""1 → as many subtasks as `middle` is given → 1."""
+"""1 → as many subtasks as `middle` has → 1."""
 
 
 @contextmanager
 def client(app: App) -> Iterator[Api]:
-    """A GraphQL client."""
+    """Yield a GraphQL client."""
     with asyncio.Runner() as runner:
         yield Api(app, runner, TENANT)
 
@@ -79,8 +79,9 @@ class Plan:
         subtasks: Mapping[str, int] | None = None,
         **runtime: Any,
     ) -> "Plan":
-        """Agents of `graph` that take `seconds`; `runtimes`, `more` (of actions) and `subtasks` by
-        agent, where they differ.
+        """Create a task with the agents of `graph`, which take `seconds` each.
+
+        `runtimes`, `more` (keys of actions) and `subtasks` override this for single agents.
         """
         usual = {"kind": "function", "name": "sleep", "seconds": seconds, **runtime}
         agents = [
@@ -105,13 +106,14 @@ class Plan:
         return cls(api, made, task)
 
     def start(self) -> str:
-        """The uuid of a new session."""
+        """Start a session; return its uuid."""
         data = self.api.data(START, c=self.coordination_uuid, t=self.task_uuid)
         return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
 
     def run(self, timeout: float = 120) -> tuple[str, float]:
-        """A new session, and the seconds from the request to the write that completed it. A worker
-        must run.
+        """Run a session; return its uuid and the seconds from the request to its completing write.
+
+        A worker must be running.
         """
         app = self.api.app
         begun = app.clock.now()
@@ -119,11 +121,11 @@ class Plan:
         return session_uuid, (self.ended(session_uuid, timeout) - begun).total_seconds()
 
     def ended(self, session_uuid: str, timeout: float = 120) -> datetime:
-        """Wait for the session; the moment of the write that completed it."""
+        """Wait for the end of a session; return the time of its completing write."""
         app = self.api.app
         begun = time.monotonic()
         while (waited := time.monotonic() - begun) < timeout:
-            # who looks takes time from those who work
+            # Polling takes time from the worker, so poll less often in long sessions.
             time.sleep(max(LOOK_AGAIN_SECONDS, waited / 50))
             session: Any = app.records.get(SESSION, TENANT, (self.coordination_uuid, session_uuid))
             if session.status == "completed":

@@ -1,8 +1,8 @@
-"""What one more agent of a chain costs: write units, requests, round trips, and money.
+"""Measure the cost of one more agent in a chain: write units, requests, round trips, and money.
 
-Prices of us-east-1 as published in 2026 on the pages "Amazon DynamoDB pricing" (on-demand capacity,
-table class Standard), "Amazon SQS pricing" (standard queues) and "AWS Lambda pricing" (arm64),
-without free tiers.
+Prices are those of us-east-1 as published in 2026 on the pages "Amazon DynamoDB pricing" (on-demand
+capacity, table class Standard), "Amazon SQS pricing" (standard queues) and "AWS Lambda pricing"
+(arm64), without free tiers.
 """
 
 import time
@@ -60,26 +60,26 @@ SQS = ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "De
 
 
 def plan_of(api: Api, graph: sessions.Graph) -> sessions.Plan:
-    """A task whose agents answer a payload at once."""
+    """Create a task whose agents answer with a payload at once."""
     return sessions.Plan.of(api, graph, size=PAYLOAD)
 
 
 def _chain(app: App, length: int) -> sessions.Graph:
-    """A chain of agents with uuids as the server gives them."""
+    """Return a chain of agents with uuids like those of the server."""
     names = [new_uuid(app.clock.now()) for _ in range(length)]
     return {name: names[number - 1 : number] if number else [] for number, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
 class Took:
-    """What a session took, from the request that starts it to its end."""
+    """The calls and invocations of a session, from the request that starts it to its end."""
 
     taken: Taken
     invocations: int
 
 
 class Context:
-    """Of an invocation: fifteen minutes."""
+    """The context of an invocation with fifteen minutes left."""
 
     function_name = "worker"
 
@@ -88,7 +88,7 @@ class Context:
 
 
 class LambdaWorker:
-    """The worker's Lambda handler, called with each message that the queue has."""
+    """Calls the worker's Lambda handler with each message of the queue."""
 
     def __init__(self, app: App) -> None:
         self._worker = Worker(app)
@@ -96,7 +96,7 @@ class LambdaWorker:
         self.seconds: list[tuple[float, float]] = []  # wall time and CPU time of each invocation
 
     def drain(self) -> int:
-        """Until the queue is empty; the number of invocations."""
+        """Process messages until the queue is empty; return the number of invocations."""
         invocations = 0
         while messages := self._worker.receive():
             for message in messages:
@@ -112,7 +112,7 @@ class LambdaWorker:
         return invocations
 
     def whole(self, plan: sessions.Plan, meter: Meter) -> Took:
-        """One session; an invocation's message is received and deleted once each."""
+        """Run one session; each invocation counts one receive and one delete."""
         meter.taken()
         plan.start()
         invocations = self.drain()
@@ -121,7 +121,7 @@ class LambdaWorker:
         return Took(taken, invocations)
 
     def durations(self, api: Api, chains: dict[int, sessions.Graph]) -> list[tuple[float, float]]:
-        """Wall time and CPU time of one more agent that does nothing, from chains in turn."""
+        """Return wall time and CPU time of one more agent that does nothing, several times."""
         plans = {length: sessions.Plan.of(api, chain) for length, chain in chains.items()}
         found = []
         for _ in range(RUNS):
@@ -206,7 +206,7 @@ def _round_trips(app: App, api: Api, chain: sessions.Graph, worker: LambdaWorker
 
 @contextmanager
 def _calls(app: App) -> Iterator[list[tuple[float, float]]]:
-    """Filled with the beginning and the end of each DynamoDB call."""
+    """Yield a list that fills with the beginning and the end of each DynamoDB call."""
     calls: list[tuple[float, float]] = []
     client: Any = app.records.tables[MODELS[0]]._connection.client
 
@@ -226,7 +226,7 @@ def _calls(app: App) -> Iterator[list[tuple[float, float]]]:
 
 
 def _batches(calls: list[tuple[float, float]]) -> int:
-    """How many calls follow each other; those that overlap count once."""
+    """Return the number of sequential calls; calls that overlap count once."""
     batches, busy_until = 0, 0.0
     for begun, ended in sorted(calls):
         if begun >= busy_until:

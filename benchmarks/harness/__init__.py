@@ -1,3 +1,1 @@
-"""What tests and benchmarks share: drivers of the application in process, and an emulator of
-AWS.
-"""
+"""Code that tests and benchmarks share: in-process drivers of the application, AWS emulators."""

@@ -1,6 +1,4 @@
-"""What tests and benchmarks drive the application with, in process: a GraphQL client, a worker, a
-counter.
-"""
+"""In-process drivers of the application: a GraphQL client, a worker, and a counter of AWS calls."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +18,7 @@ DOCUMENTS = Documents(SCHEMA.graphql_schema)
 
 
 class Api:
-    """Runs GraphQL documents as the server does, in process."""
+    """Runs GraphQL documents in process as the server does."""
 
     def __init__(self, app: App, runner: asyncio.Runner, tenant: str = "acme") -> None:
         self.app = app
@@ -28,21 +26,21 @@ class Api:
         self._runner = runner
 
     def as_tenant(self, tenant: str) -> "Api":
-        """The same API for another tenant."""
+        """Return the same API for another tenant."""
         return Api(self.app, self._runner, tenant)
 
     def send(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The whole GraphQL response object."""
+        """Return the whole GraphQL response object."""
         return self._runner.run(self._send(query, variables))
 
     def data(self, query: str, **variables: Any) -> Any:
-        """The data of a response that must have no errors."""
+        """Return the data of a response that must not have errors."""
         answer = self.send(query, **variables)
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
     def code(self, query: str, **variables: Any) -> str:
-        """The code of the only error of a response that must have one."""
+        """Return the code of the only error of a response."""
         (error,) = self.send(query, **variables)["errors"]
         return str(error["extensions"]["code"])
 
@@ -53,27 +51,27 @@ class Api:
 
 
 class Worker:
-    """Receives wake-ups and runs them one after the other, as the worker does."""
+    """Receives messages and processes them one after the other."""
 
     def __init__(self, app: App) -> None:
         self.app = app
         self.client = client("sqs")
 
     def receive(self) -> list[dict[str, Any]]:
-        """Up to ten messages."""
+        """Receive up to ten messages."""
         answer = self.client.receive_message(
             QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10
         )
         return list(answer.get("Messages", []))
 
     def delete(self, message: dict[str, Any]) -> None:
-        """Take a message off the queue."""
+        """Delete a message from the queue."""
         self.client.delete_message(
             QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"]
         )
 
     def drain(self) -> int:
-        """Run until the queue is empty; the number of messages that were handled. `Busy` ones
+        """Process messages until none is visible; return their number. Messages that are `Busy`
         stay.
         """
         handled = 0
@@ -101,6 +99,6 @@ class Calls:
         self.counts[model.name] += 1
 
     def taken(self) -> dict[str, int]:
-        """The calls since the last time, by operation."""
+        """Return the calls since the last time, by operation."""
         taken, self.counts = dict(self.counts), Counter()
         return taken

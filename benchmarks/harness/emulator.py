@@ -1,5 +1,6 @@
-"""The AWS emulator ministack as a child process: on loopback, on a free port, gone when its user
-ends.
+"""Run the AWS emulator ministack as a child process on loopback, on a free port.
+
+It ends with the process that uses it.
 """
 
 import os
@@ -19,14 +20,14 @@ import boto3
 PYTHON = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "python"
 REGION = "us-east-1"
 START_SECONDS = 60
-# Ends the emulator when its input ends, which happens, too, when its user is killed: it must never
-# be left running.
+# Stops the emulator when stdin is closed, which also happens when the parent process is killed: the
+# emulator must never be left running.
 GUARD = '"$@" </dev/null & cat >/dev/null; kill $!; wait $!; kill -9 0'
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """Where it listens, and clients for it."""
+    """The port and the log of an emulator, and clients for it."""
 
     port: int
     log: Path
@@ -42,8 +43,9 @@ class Emulator:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
-    """Start it with all its files below `folder`; raises `RuntimeError` with its log when it does
-    not answer.
+    """Start the emulator with all its files below `folder`.
+
+    Raises `RuntimeError` with its log when it does not start.
     """
     emulator = Emulator(_free_port(), folder / "ministack.log")
     environment = {
@@ -53,7 +55,7 @@ def running(folder: Path) -> Iterator[Emulator]:
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(emulator.port),
         "IOT_MTLS_ENABLED": "0",
-        # signatures and policies are enforced: the functions run with their roles alone
+        # Enforce signatures and policies, so that functions have only the rights of their roles.
         "AUTH": "true",
         "AWS_DEFAULT_REGION": REGION,
         "MINISTACK_REGION": REGION,
@@ -93,7 +95,7 @@ def _wait_until_it_answers(emulator: Emulator) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End it; its guard kills the function processes that it started."""
+    """Stop the emulator; its guard kills the function processes that it has started."""
     assert process.stdin
     process.stdin.close()
     try:

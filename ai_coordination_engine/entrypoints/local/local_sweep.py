@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ai_coordination_engine.observability import logger
 
 EVERY_SECONDS = 15.0
-_PAST = 0.01  # seconds: a clock that is set meanwhile makes a wait end a little early
+_PAST = 0.01  # seconds; a wait may end slightly early when the clock is adjusted meanwhile
 
 
 class LocalSweep:
@@ -41,8 +41,10 @@ class LocalSweep:
             self._try(self._sweep_all)
 
     def _until_the_next(self) -> float:
-        """The seconds until the clock shows the beginning of the next period, and with that of a
-        second: what is sent then with a delay of whole seconds arrives on time.
+        """Return the seconds until the clock reaches the next multiple of the period.
+
+        Rounds thus begin with a second, so that messages sent with a delay of whole seconds arrive
+        on time.
         """
         return self._seconds - (time.time() - _PAST) % self._seconds
 

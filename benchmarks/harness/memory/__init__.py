@@ -1,8 +1,7 @@
-"""DynamoDB in memory, for the tests that need many histories: what an emulator does in 5 ms it does
-in 0.05.
+"""DynamoDB in memory, a hundred times as fast as an emulator, for tests of many histories.
 
-`test_memory.py` holds it to moto and to DynamoDB Local. What it does not know it refuses with
-`NotImplementedError`.
+`test_memory.py` compares it with moto and with DynamoDB Local. It raises `NotImplementedError` for
+what it does not support.
 """
 
 from benchmarks.harness.memory.database import Database, databases, in_memory

@@ -1,6 +1,4 @@
-"""The tables, and the operations on them that the store makes, in place of botocore's way to a
-server.
-"""
+"""The tables and the operations that the store uses, called in place of botocore's HTTP request."""
 
 import threading
 from bisect import bisect_left, bisect_right, insort
@@ -23,7 +21,7 @@ Key = tuple[Any, Any]
 
 
 class Refusal(Exception):
-    """An error that the service answers."""
+    """An error response of the service."""
 
     def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -32,8 +30,8 @@ class Refusal(Exception):
 
 @dataclass
 class Table:
-    """The items of a table by their keys. An item is only ever replaced: whoever has it keeps it as
-    it was.
+    """The items of a table by key. Items are replaced, never modified, so that readers can keep
+    them.
     """
 
     description: dict[str, Any]
@@ -47,7 +45,7 @@ class Table:
         return _names(self.description)
 
     def key_of(self, attributes: Mapping[str, Any]) -> Key:
-        """The key of an item; raises `Invalid`."""
+        """Return the key of an item; raises `Invalid`."""
         hash_name, range_name = self.names
         if hash_name not in attributes or range_name not in attributes:
             raise Invalid("One of the required keys was not given a value")
@@ -60,7 +58,7 @@ class Table:
         return found[0]["S"], found[1]["S"]
 
     def write(self, key: Key, item: Item | None) -> None:
-        """Replace an item, or remove it."""
+        """Replace an item, or delete it when `item` is None."""
         before = self.items.get(key)
         self.older[key] = before
         if item is None:
@@ -76,13 +74,11 @@ class Table:
             insort(self.ranges[key[0]], key[1])
 
     def read(self, key: Key, *, lagging: bool) -> Stored | None:
-        """An item; as it was before its last change, where the reader is told by a replica that
-        lags behind.
-        """
+        """Return an item; with `lagging`, as it was before its last change."""
         return self.older[key] if lagging and key in self.older else self.items.get(key)
 
     def index(self, name: str) -> dict[str, Any]:
-        """The description of an index."""
+        """Return the description of an index."""
         for each in self.description.get("GlobalSecondaryIndexes", ()):
             if each["IndexName"] == name:
                 return dict(each)
@@ -90,11 +86,11 @@ class Table:
 
 
 class Database:
-    """The tables of an account. An operation is atomic, as one of the real service is.
+    """The tables of an account. Operations are atomic, as in DynamoDB.
 
-    What may go wrong is asked each time: whether a batch is left unfinished, whether a read that is
-    not consistent is behind, whether the answer to a write is lost, so that the client writes
-    again.
+    Three functions decide per operation which faults occur: `leaves_over` whether a batch is left
+    unfinished, `lags` whether an eventually consistent read is stale, `repeats` whether the
+    response to a write is lost, so that the client repeats it.
     """
 
     def __init__(self) -> None:
@@ -105,7 +101,7 @@ class Database:
         self._lock = threading.RLock()
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a request; raises `Refusal`."""
+        """Return the response to a request; raises `Refusal`."""
         carry_out = _OPERATIONS.get(operation)
         if carry_out is None:
             raise NotImplementedError(operation)
@@ -116,13 +112,13 @@ class Database:
                 raise Refusal("ValidationException", str(error)) from error
 
     def table(self, name: str) -> Table:
-        """A table by its name; raises `Refusal`."""
+        """Return a table by its name; raises `Refusal`."""
         if name not in self.tables:
             raise Refusal("ResourceNotFoundException", "Requested resource not found")
         return self.tables[name]
 
     def clear(self) -> None:
-        """Forget every item."""
+        """Delete all items."""
         for table in self.tables.values():
             for kept in (table.items, table.ranges, table.older):
                 kept.clear()
@@ -263,7 +259,7 @@ class Database:
     def _candidates(
         self, table: Table, request: Mapping[str, Any], meets_key: Callable[..., bool]
     ) -> list[Stored]:
-        """The items that the condition on the key names, in the order of their range key."""
+        """Return the items that match the key condition, in the order of their range key."""
         lagging = self._lagging(request)
         if "IndexName" in request:
             if request.get("ConsistentRead"):
@@ -296,9 +292,7 @@ def _names(described: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _hash_value(request: Mapping[str, Any], hash_name: str) -> str:
-    """What the condition on the key says about the hash key; it comes first, as PynamoDB writes
-    it.
-    """
+    """Return the value of the hash key in the key condition; PynamoDB writes it first."""
     names, values = _bound(request)
     one, operator, other = (
         request["KeyConditionExpression"].replace("(", " ").replace(")", " ").split()[:3]
@@ -412,15 +406,14 @@ _OPERATIONS: dict[str, Callable[[Database, Mapping[str, Any]], dict[str, Any]]] 
 
 
 databases: list[Database] = []
-"""Those that clients talk to now, the last of them in fact."""
+"""The databases in use; clients call the last one."""
 
 
 @contextmanager
 def in_memory() -> Iterator[Database]:
-    """DynamoDB clients of AWS itself, whenever they were made, talk to a new database in memory.
+    """Redirect all DynamoDB clients for AWS to a new in-memory database while the context is open.
 
-    botocore's events before and after a call are the same; their request is what the store asked
-    for.
+    botocore emits its usual events before and after a call.
     """
     database = Database()
     made = BaseClient._make_api_call
@@ -442,7 +435,7 @@ def in_memory() -> Iterator[Database]:
 
 
 def _answered(database: Database, client: Any, operation: str, request: dict[str, Any]) -> Any:
-    """Emits what botocore emits around a call, and raises what it raises."""
+    """Perform a call with the events and the errors of botocore."""
     events, model = client.meta.events, client.meta.service_model.operation_model(operation)
     context: dict[str, Any] = {}
     events.emit(
@@ -480,7 +473,7 @@ def _answered(database: Database, client: Any, operation: str, request: dict[str
 def _carried_out(
     database: Database, operation: str, request: dict[str, Any]
 ) -> tuple[int, dict[str, Any], int]:
-    """The status, the answer to the latest try, and how often it was made again."""
+    """Return the status, the response to the last try, and the number of repetitions."""
     repeats = 0
     try:
         answer = database.call(operation, request)

@@ -1,5 +1,4 @@
-"""Expressions of DynamoDB, compiled once each: conditions to predicates, updates to changes of an
-item.
+"""Compile DynamoDB expressions: conditions to predicates, updates to changes of an item.
 
 The grammar is that of "Condition and filter expressions" and "Update expressions" (Amazon DynamoDB
 Developer Guide).
@@ -19,7 +18,7 @@ Values = Mapping[str, Value]
 Operand = Callable[[Item, Names, Values], Value | None]
 Predicate = Callable[[Item, Names, Values], bool]
 Change = Callable[[Item, Item, Names, Values], None]
-"""Reads the item as it was, and changes the item as it will be."""
+"""Reads the old item and changes the new one."""
 
 _TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+\-.\[\]]|[#:]?[\w]+)")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -32,7 +31,7 @@ _ORDERED = {"S", "N", "B"}
 
 
 class Invalid(Exception):
-    """What DynamoDB answers with a ValidationException."""
+    """An error that DynamoDB reports as a ValidationException."""
 
 
 @dataclass
@@ -73,7 +72,7 @@ class _Tokens:
 
 @lru_cache(maxsize=10_000)
 def condition(text: str) -> Predicate:
-    """Whether an item meets a condition; of an item that does not exist, `{}`."""
+    """Return the predicate of a condition; an item that does not exist is `{}`."""
     tokens = _Tokens.of(text)
     found = _either(tokens)
     if tokens.left:
@@ -238,7 +237,7 @@ def _at(item: Item, path: Sequence[str | int]) -> Value | None:
 
 @lru_cache(maxsize=10_000)
 def update(text: str) -> Change:
-    """What changes an item."""
+    """Return the change of an update expression."""
     tokens = _Tokens.of(text)
     changes: list[Change] = []
     while tokens.left:

@@ -1,6 +1,4 @@
-"""Attribute values as they go over the wire: `{"S": "x"}`, `{"N": "1"}` … when they are equal, how
-large they are.
-"""
+"""Attribute values in wire format (`{"S": "x"}`, `{"N": "1"}` …): comparison and size."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,7 +11,7 @@ SETS = {"SS", "NS", "BS"}
 
 
 def comparable(value: Value) -> tuple[str, Any]:
-    """The type and a Python value that compares as DynamoDB does."""
+    """Return the type and a Python value that compares as in DynamoDB."""
     ((kind, inner),) = value.items()
     if kind == "N":
         return kind, Decimal(inner)
@@ -29,13 +27,15 @@ def comparable(value: Value) -> tuple[str, Any]:
 
 
 def number(digits: Decimal) -> Value:
-    """A number without a point where it needs none."""
+    """Return a number in wire format, without a decimal point if possible."""
     text = format(digits.normalize(), "f")
     return {"N": "0" if text == "-0" else text}
 
 
 def size(value: Value) -> int:
-    """Its bytes, near enough ("Item sizes and formats", Amazon DynamoDB Developer Guide)."""
+    """Return the approximate size in bytes ("Item sizes and formats", Amazon DynamoDB Developer
+    Guide).
+    """
     ((kind, inner),) = value.items()
     if kind == "S":
         return len(inner.encode())
@@ -53,14 +53,14 @@ def size(value: Value) -> int:
 
 
 class Stored(dict[str, Any]):
-    """An item that is only ever replaced, so that it is measured once."""
+    """An item that is never modified, only replaced, so that its size is computed once."""
 
     @cached_property
     def size(self) -> int:
-        """Its bytes."""
+        """The size in bytes."""
         return item_size(self)
 
 
 def item_size(item: Mapping[str, Value]) -> int:
-    """The bytes of an item."""
+    """Return the size of an item in bytes."""
     return sum(len(name.encode()) + size(value) for name, value in item.items())
