@@ -33,7 +33,8 @@ from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
-from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.tables.dynamodb import DynamoDb
+from ai_coordination_engine.store.tables.table import table_name
 
 # Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
 MAX_RECEIVES = 10
@@ -51,12 +52,12 @@ def build_app(settings: Settings) -> App:
             f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
             f" {', '.join(KINDS)}."
         )
-    connection = connect()
-    session = connection.session
+    database = connect()
+    session = database.connection.session
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
     secrets = secrets_manager()
-    records = Repository(connection, settings.table_prefix, blobs, clock, settings.inline_limit)
+    records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
     return App(
         settings=settings,
         records=records,
@@ -81,7 +82,7 @@ def secrets_manager() -> Secrets:
     return SecretsManager()
 
 
-def connect() -> Connection:
+def connect() -> DynamoDb:
     """Create the one connection that all tables share.
 
     The client is created here rather than at its first use, because botocore does not create
@@ -95,7 +96,7 @@ def connect() -> Connection:
         max_retry_attempts=TRIES - 1,
     )
     _ = connection.client
-    return connection
+    return DynamoDb(connection)
 
 
 def client(service: str, session: Any = None, *, read_seconds: float = READ_SECONDS) -> Any:
@@ -111,12 +112,9 @@ def create_tables(settings: Settings) -> list[str]:
 
     Used locally and in tests; on AWS the CloudFormation template creates the tables.
     """
-    connection = connect()
-    return [
-        table.name
-        for table in (Table(model, connection, settings.table_prefix) for model in MODELS)
-        if create(table)
-    ]
+    database = connect()
+    names = {model: table_name(settings.table_prefix, model) for model in MODELS}
+    return [name for model, name in names.items() if create(database, model, name)]
 
 
 def dead_letter_queue(settings: Settings) -> str:

@@ -52,7 +52,7 @@ def _completions(app: App) -> Moments:
                 time.perf_counter()
             )
 
-    table._connection.client.meta.events.register("after-call.dynamodb.UpdateItem", note)
+    table.database.client.meta.events.register("after-call.dynamodb.UpdateItem", note)
     return moments
 
 

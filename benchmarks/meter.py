@@ -119,7 +119,7 @@ class Meter:
             self._indexes[table.name] = [
                 Index.of(index, keys) for index in model._get_schema()["global_secondary_indexes"]
             ]
-        connection = app.records.tables[MODELS[0]]._connection
+        connection = app.records.tables[MODELS[0]].database
         for each in (connection.client, app.queue._client, *clients):  # type: ignore[attr-defined]
             each.meta.events.register("before-parameter-build.*.*", self._before)
             each.meta.events.register("after-call.*.*", self._after)

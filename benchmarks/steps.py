@@ -208,7 +208,7 @@ def _round_trips(app: App, api: Api, chain: sessions.Graph, worker: LambdaWorker
 def _calls(app: App) -> Iterator[list[tuple[float, float]]]:
     """Yield a list that fills with the beginning and the end of each DynamoDB call."""
     calls: list[tuple[float, float]] = []
-    client: Any = app.records.tables[MODELS[0]]._connection.client
+    client: Any = app.records.tables[MODELS[0]].database.client
 
     def begin(context: dict[str, Any], **_: Any) -> None:
         context["benchmarks.begun"] = time.perf_counter()

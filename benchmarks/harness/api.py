@@ -91,7 +91,7 @@ class Calls:
 
     def __init__(self, app: App) -> None:
         self.counts: Counter[str] = Counter()
-        connection = next(iter(app.records.tables.values()))._connection
+        connection = next(iter(app.records.tables.values())).database
         for made in (connection.client, app.queue._client):  # type: ignore[attr-defined]
             made.meta.events.register("before-call.*.*", self._count)
 

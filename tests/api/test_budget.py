@@ -380,7 +380,7 @@ def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
     def count(parsed: Any, **_: Any) -> None:
         counted.append(parsed["ScannedCount"])
 
-    events = api.app.records.table(SESSION)._connection.client.meta.events
+    events = api.app.records.table(SESSION).database.client.meta.events
     events.register("after-call.dynamodb.Query", count)
     for count_one in COUNTS:
         query = count_one.replace("$c", f'"{session["c"]}"').replace("$s", f'"{session["s"]}"')
@@ -410,7 +410,7 @@ def test_the_total_of_a_long_list_in_shards_is_counted_little_further_than_it_is
     def count(parsed: Any, **_: Any) -> None:
         counted.append(parsed["ScannedCount"])
 
-    events = api.app.records.table(SESSION)._connection.client.meta.events
+    events = api.app.records.table(SESSION).database.client.meta.events
     events.register("after-call.dynamodb.Query", count)
     answer = api.send(
         f'{{ sessionList(coordinationUuid: "{session["c"]}", limit: 1) {{ total }} }}'

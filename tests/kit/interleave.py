@@ -29,7 +29,7 @@ class Process:
         self.done = True
         self._killed = False
         self._go, self._stopped = Semaphore(0), Semaphore(0)
-        client = next(iter(records.tables.values()))._connection.client
+        client = next(iter(records.tables.values())).database.client
         client.meta.events.register("before-call.dynamodb.*", self._stop)
 
     def start(self, work: Work) -> None:

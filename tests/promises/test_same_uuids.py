@@ -76,7 +76,7 @@ def rows_read(app: App) -> Iterator[list[int]]:
         if "ScannedCount" in parsed:
             found.append(parsed["ScannedCount"])
 
-    client: Any = next(iter(app.records.tables.values()))._connection.client
+    client: Any = next(iter(app.records.tables.values())).database.client
     client.meta.events.register("after-call.dynamodb", note)
     yield found
     client.meta.events.unregister("after-call.dynamodb", note)

@@ -27,7 +27,7 @@ from ai_coordination_engine.store.records.list_rows import (
 )
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables import shards
-from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.tables.shards import share
 from ai_coordination_engine.store.tables.table import Table
 

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from typing import Any, Self, TypeVar
 
-from pynamodb.connection import Connection
-
 from ai_coordination_engine.ports import Blobs, Clock
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
@@ -23,6 +21,7 @@ from ai_coordination_engine.store.records.begun import (
 )
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
+from ai_coordination_engine.store.tables.items import Database
 from ai_coordination_engine.store.tables.parallel import Parallel
 from ai_coordination_engine.store.tables.table import Table, get_many_of
 
@@ -35,10 +34,10 @@ class Reads:
     """Reads records of all six entities. Thread-safe."""
 
     def __init__(
-        self, connection: Connection, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int
+        self, database: Database, prefix: str, blobs: Blobs, clock: Clock, inline_limit: int
     ) -> None:
         self.tables: dict[type[Record], Table[Any]] = {
-            entity.model: Table(entity.model, connection, prefix, blobs) for entity in ENTITIES
+            entity.model: Table(entity.model, database, prefix, blobs) for entity in ENTITIES
         }
         self.tables[CounterShard] = self.tables[SessionAgent].holding(CounterShard)
         self.blobs: Blobs = blobs

@@ -1,1 +1,1 @@
-"""Requests to DynamoDB: one table, batches, shards, and the translation of errors."""
+"""Requests to the database: one table, on DynamoDB or SQLite; batches, shards, errors."""

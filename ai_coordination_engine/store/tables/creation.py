@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 
 
-def create(table: Table[Any]) -> bool:
+def create(database: DynamoDb, model: type[Record], name: str) -> bool:
     """Create the table (billed on demand); return whether it is new.
 
     If the table exists, its missing indexes are added.
     """
-    schema = table.model._get_schema()
+    schema = model._get_schema()
     request = {
-        "TableName": table.name,
+        "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": _hash_first(schema["key_schema"]),
         "AttributeDefinitions": schema["attribute_definitions"],
@@ -28,41 +29,37 @@ def create(table: Table[Any]) -> bool:
     ]
     if indexes:
         request["GlobalSecondaryIndexes"] = indexes
-    client: Any = table.client
+    client: Any = database.client
     try:
         client.create_table(**request)
     except client.exceptions.ResourceInUseException:
-        _add_indexes(table, schema["attribute_definitions"], indexes)
+        _add_indexes(client, name, schema["attribute_definitions"], indexes)
         return False
-    _wait(table)
+    _wait(client, name)
     return True
 
 
 def _add_indexes(
-    table: Table[Any], definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]
+    client: Any, name: str, definitions: Sequence[Any], indexes: Sequence[dict[str, Any]]
 ) -> None:
     """Add the indexes that the table lacks; one index per request.
 
     Source: UpdateTable, "Amazon DynamoDB API".
     """
-    client: Any = table.client
-    described = client.describe_table(TableName=table.name)["Table"].get(
-        "GlobalSecondaryIndexes", ()
-    )
+    described = client.describe_table(TableName=name)["Table"].get("GlobalSecondaryIndexes", ())
     known = {each["IndexName"] for each in described}
     for index in indexes:
         if index["IndexName"] not in known:
             client.update_table(
-                TableName=table.name,
+                TableName=name,
                 AttributeDefinitions=definitions,
                 GlobalSecondaryIndexUpdates=[{"Create": index}],
             )
-            _wait(table)
+            _wait(client, name)
 
 
-def _wait(table: Table[Any]) -> None:
-    client: Any = table.client
-    client.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig={"Delay": 1})
+def _wait(client: Any, name: str) -> None:
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
 
 
 def _hash_first(key_schema: Sequence[Any]) -> list[Any]:

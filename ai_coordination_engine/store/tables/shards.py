@@ -15,7 +15,7 @@ from pynamodb.expressions.condition import Condition
 
 from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.tables.table import Table
 
 Page = tuple[list[M], RawKey | None]

@@ -1,29 +1,17 @@
-"""One DynamoDB table. Each method is exactly one request, unless its docstring says otherwise.
+"""One table of the store: keys with the tenant, records, and the budget of a request.
 
-PynamoDB serializes and signs. This module adds what its models lack: the old item when a condition
-is refused, and one connection for all tables. Errors of DynamoDB are translated to the project's
-errors here (`store.tables.translation`).
+Each method is exactly one request to the database, unless its docstring says otherwise. `items` has
+the protocol that DynamoDB (`dynamodb`) and SQLite (`sqlite`) implement.
 """
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from botocore.exceptions import ClientError
-from pynamodb.connection import Connection
-from pynamodb.connection.base import MetaTable
-from pynamodb.constants import (
-    ATTR_DEFINITIONS,
-    ATTRIBUTES,
-    GLOBAL_SECONDARY_INDEXES,
-    INDEX_NAME,
-    ITEM,
-    KEY_SCHEMA,
-    LAST_EVALUATED_KEY,
-    TABLE_NAME,
-)
+from pynamodb.constants import LAST_EVALUATED_KEY
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -32,22 +20,16 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, MeteredBlobs, charge_write
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.record import M, Record
-from ai_coordination_engine.store.tables.batches import RawItem, RawKey, get_items, write_items
-from ai_coordination_engine.store.tables.translation import of_the_database
+from ai_coordination_engine.store.tables.items import Database, Query, RawItem, RawKey, Refused
+
+__all__ = ["Refused", "Table", "get_many_of", "table_name"]
 
 Other = TypeVar("Other", bound=Record)
 
 
-class Refused(Exception):
-    """A condition did not hold.
-
-    `old`: the item at that time; None if there was none. `again`: the client has sent the request
-    more than once, so an earlier try may have succeeded.
-    """
-
-    def __init__(self, old: Any, *, again: bool = False) -> None:
-        super().__init__("condition refused")
-        self.old, self.again = old, again
+def table_name(prefix: str, model: type[Record]) -> str:
+    """The name of the table that holds the records of a model."""
+    return f"{prefix}-{model.Meta.table_name}"
 
 
 class Table(Generic[M]):
@@ -55,36 +37,23 @@ class Table(Generic[M]):
 
     The stored hash key of a child contains the tenant, so items of other tenants are never found.
     Records that are read or written here load their payloads from `blobs`. Each method raises
-    `Throttled` if DynamoDB refuses because of load, and `Unavailable` if it fails or does not
+    `Throttled` if the database refuses because of load, and `Unavailable` if it fails or does not
     answer.
     """
 
     def __init__(
-        self, model: type[M], connection: Connection, prefix: str, blobs: Blobs | None = None
+        self, model: type[M], database: Database, prefix: str, blobs: Blobs | None = None
     ) -> None:
         self.model = model
+        self.database = database
         self.blobs = blobs
         self.meter: Meter | None = None
-        self.name = f"{prefix}-{model.Meta.table_name}"
-        self._connection = connection
-        schema = model._get_schema()
+        self.name = table_name(prefix, model)
+        self._items = database.items(model, self.name)
         self.hash_key, self.range_key = model.key_names()
         attribute = model.get_attributes()[self.hash_key]
         self._above = attribute if isinstance(attribute, ParentKey) else None
         self.shards = self._above.shards if self._above else 1
-        connection.add_meta_table(
-            MetaTable(
-                {
-                    TABLE_NAME: self.name,
-                    KEY_SCHEMA: schema["key_schema"],
-                    ATTR_DEFINITIONS: schema["attribute_definitions"],
-                    GLOBAL_SECONDARY_INDEXES: [
-                        {INDEX_NAME: index["index_name"], KEY_SCHEMA: index["key_schema"]}
-                        for index in schema["global_secondary_indexes"]
-                    ],
-                }
-            )
-        )
 
     def holding(self, model: type[Other]) -> "Table[Other]":
         """The same table for internal items of another model, which have keys of the same form."""
@@ -126,12 +95,7 @@ class Table(Generic[M]):
 
     def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
-        hash_value = self._stored(tenant, key)
-        with of_the_database():
-            answer = self._connection.get_item(
-                self.name, hash_value, range_key=key[1], consistent_read=consistent
-            )
-        item = answer.get(ITEM)
+        item = self._items.get(self._stored_key(tenant, key), consistent=consistent)
         self._charge([item] if item else [])
         return self.record(item) if item else None
 
@@ -140,7 +104,7 @@ class Table(Generic[M]):
     ) -> dict[Key, M]:
         """The items that exist among `keys`.
 
-        One request per 100 keys, and more if DynamoDB leaves keys unprocessed.
+        One request per 100 keys, and more if the database leaves keys unprocessed.
         """
         return get_many_of(tenant, {self: keys}, consistent=consistent)[self]
 
@@ -151,15 +115,9 @@ class Table(Generic[M]):
         response was lost, and the repeat must not look like another writer's item.
         """
         record.blobs = self.blobs
-        attributes = record.serialize()
-        hash_value, range_value = (
-            attributes.pop(self.hash_key)["S"],
-            attributes.pop(self.range_key)["S"],
-        )
         try:
-            self._write(
-                "PutItem", hash_value, range_value, condition, key=ITEM, attributes=attributes
-            )
+            with self._refusing():
+                self._items.put(record.serialize(), condition)
         except Refused as refused:
             if refused.old is None or refused.old.serialize() != record.serialize():
                 raise
@@ -179,38 +137,34 @@ class Table(Generic[M]):
     def put_many(self, records: Sequence[Record]) -> None:
         """Write whole items of any models of this table, without conditions.
 
-        One request per 25 items, and more if DynamoDB leaves some unprocessed.
+        One request per 25 items, and more if the database leaves some unprocessed.
         """
         for record in records:
             record.blobs = self.blobs
-        requests = [{"PutRequest": {"Item": record.serialize()}} for record in records]
-        write_items(self._connection, self.name, requests)
+        self._items.write_many({"PutRequest": {"Item": record.serialize()}} for record in records)
 
     def delete_many(self, tenant: str, keys: Sequence[Key]) -> None:
         """Delete items without conditions; keys without an item are ignored.
 
-        One request per 25 items, and more if DynamoDB leaves some unprocessed.
+        One request per 25 items, and more if the database leaves some unprocessed.
         """
         raw = (
             self.raw_key(tenant, {self.hash_key: key[0], self.range_key: key[1]})
             for key in dict.fromkeys(keys)
         )
-        requests = [{"DeleteRequest": {"Key": key}} for key in raw]
-        write_items(self._connection, self.name, requests)
+        self._items.write_many({"DeleteRequest": {"Key": key}} for key in raw)
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Update one item and return its new state; raises `Refused` with its present state."""
-        hash_value = self._stored(tenant, key)
-        answer = self._write(
-            "UpdateItem", hash_value, key[1], condition, actions=actions, return_values="ALL_NEW"
-        )
-        return self.record(answer[ATTRIBUTES])
+        with self._refusing():
+            item = self._items.update(self._stored_key(tenant, key), actions, condition)
+        return self.record(item)
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return its last state; raises `Refused`."""
-        hash_value = self._stored(tenant, key)
-        answer = self._write("DeleteItem", hash_value, key[1], condition, return_values="ALL_OLD")
-        return self.record(answer[ATTRIBUTES])
+        with self._refusing():
+            item = self._items.delete(self._stored_key(tenant, key), condition)
+        return self.record(item)
 
     def query(
         self,
@@ -227,11 +181,13 @@ class Table(Generic[M]):
         end).
         """
         return self._page(
-            self._partition(tenant, hash_value, shard),
-            exclusive_start_key=after,
-            limit=limit,
-            scan_index_forward=forward,
-            consistent_read=consistent,
+            Query(
+                self._partition(tenant, hash_value, shard),
+                after=after,
+                limit=self._readable(limit),
+                forward=forward,
+                consistent=consistent,
+            )
         )
 
     def count(
@@ -254,17 +210,17 @@ class Table(Generic[M]):
         hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
         after: RawKey | None = None
         while counted < most:
-            with of_the_database():
-                answer = self._connection.query(
-                    self.name,
+            answer = self._items.query(
+                Query(
                     hash_value,
+                    index=index,
                     filter_condition=condition,
-                    index_name=index,
-                    exclusive_start_key=after,
+                    after=after,
                     limit=self._countable(most - counted, 1 if index else self.shards),
-                    scan_index_forward=forward,
-                    select="COUNT",
+                    forward=forward,
+                    counts=True,
                 )
+            )
             self._charge_counted(answer)
             counted += answer["Count"]
             after = answer.get(LAST_EVALUATED_KEY)
@@ -286,12 +242,14 @@ class Table(Generic[M]):
         (None at the end).
         """
         return self._page(
-            hash_value,
-            index_name=index,
-            range_key_condition=range_condition,
-            exclusive_start_key=after,
-            limit=limit,
-            scan_index_forward=forward,
+            Query(
+                hash_value,
+                index=index,
+                range_condition=range_condition,
+                after=after,
+                limit=self._readable(limit),
+                forward=forward,
+            )
         )
 
     def range_keys(
@@ -310,16 +268,16 @@ class Table(Generic[M]):
         """
         after: RawKey | None = None
         while True:
-            with of_the_database():
-                answer = self._connection.query(
-                    self.name,
+            answer = self._items.query(
+                Query(
                     self._partition(tenant, hash_value, shard),
                     filter_condition=condition,
-                    attributes_to_get=[self.range_key],
-                    exclusive_start_key=after,
+                    after=after,
                     limit=self._countable(most),
-                    scan_index_forward=forward,
+                    forward=forward,
+                    attributes=[self.range_key],
                 )
+            )
             self._charge_counted(answer)
             yield from (item[self.range_key]["S"] for item in answer["Items"])
             if (after := answer.get(LAST_EVALUATED_KEY)) is None:
@@ -343,14 +301,12 @@ class Table(Generic[M]):
 
         return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
 
-    @property
-    def client(self) -> Any:
-        """The client of DynamoDB, for operations on whole tables."""
-        return self._connection.client
-
     def stored_key(self, item: RawItem) -> Key:
         """The stored key of an item."""
         return item[self.hash_key]["S"], item[self.range_key]["S"]
+
+    def _stored_key(self, tenant: str, key: Key) -> Key:
+        return self._stored(tenant, key), key[1]
 
     def _stored(self, tenant: str, key: Key) -> str:
         """The stored hash key of an item of this tenant."""
@@ -359,20 +315,28 @@ class Table(Generic[M]):
     def _partition(self, tenant: str, hash_value: str, shard: int) -> str:
         return self._above.stored(tenant, hash_value, shard) if self._above else hash_value
 
-    def _page(
-        self, hash_value: str, *, limit: int | None, **query: Any
-    ) -> tuple[list[M], RawKey | None]:
-        if self.meter is not None:
-            limit = self.meter.page(limit)
-        with of_the_database():
-            answer = self._connection.query(self.name, hash_value, limit=limit, **query)
+    def _page(self, query: Query) -> tuple[list[M], RawKey | None]:
+        answer = self._items.query(query)
         self._charge(answer["Items"])
         return [*map(self.record, answer["Items"])], answer.get(LAST_EVALUATED_KEY)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """A refusal carries the record of the item that it met."""
+        try:
+            yield
+        except Refused as refused:
+            old = self.record(refused.old) if refused.old else None
+            raise Refused(old, again=refused.again) from None
 
     def _charge(self, items: Sequence[Any]) -> None:
         charge_write(len(items))
         if self.meter is not None:
             self.meter.rows(items)
+
+    def _readable(self, limit: int | None) -> int | None:
+        """How many records the next request may read."""
+        return limit if self.meter is None else self.meter.page(limit)
 
     def _countable(self, most: int, at_once: int = 1) -> int:
         """The number of items that the next request may count, if `at_once` requests run at
@@ -385,44 +349,14 @@ class Table(Generic[M]):
         if self.meter is not None:
             self.meter.spend(CALL + COUNTED * answer["ScannedCount"])
 
-    def _write(
-        self,
-        operation: str,
-        hash_value: str,
-        range_value: str,
-        condition: Condition,
-        **arguments: Any,
-    ) -> Any:
-        request = self._connection.get_operation_kwargs(
-            self.name,
-            hash_value,
-            range_value,
-            condition=condition,
-            return_values_on_condition_failure="ALL_OLD",
-            **arguments,
-        )
-        charge_write()
-        try:
-            with of_the_database():
-                return self._connection.dispatch(operation, request)
-        except ClientError as error:
-            if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
-                raise
-            # PynamoDB raises its own error from botocore's, and only botocore's has the item.
-            cause = error.__cause__ or error
-            answer = getattr(cause, "response", {})
-            item, how = answer.get("Item"), answer.get("ResponseMetadata", {})
-            old = self.record(item) if item else None
-            raise Refused(old, again=bool(how.get("RetryAttempts"))) from None
-
 
 def get_many_of(
     tenant: str, wanted: Mapping[Table[Any], Sequence[Key]], *, consistent: bool = False
 ) -> dict[Table[Any], dict[Key, Any]]:
     """The items that exist among the keys of each table.
 
-    All tables must share one connection and one meter. One request per 100 keys, and more if
-    DynamoDB leaves keys unprocessed.
+    All tables must share one database and one meter. One request per 100 keys, and more if
+    the database leaves keys unprocessed.
     """
     found: dict[Table[Any], dict[Key, Any]] = {table: {} for table in wanted}
     asked = _by_stored_key(tenant, wanted)
@@ -431,7 +365,7 @@ def get_many_of(
         for (name, own, range_value), table in asked.items()
     ]
     first, by_name = next(iter(wanted)), {table.name: table for table in wanted}
-    for answer in get_items(first._connection, raw_keys, consistent=consistent):
+    for answer in first.database.get_items(raw_keys, consistent=consistent):
         items = [(name, item) for name, items in answer.items() for item in items]
         first._charge([item for _, item in items])
         for name, item in items:

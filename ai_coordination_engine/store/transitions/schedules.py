@@ -24,7 +24,7 @@ from ai_coordination_engine.store.records.schedule_times import (
     remembered,
     schedule_key,
 )
-from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.rows import assignments, row_condition, update

@@ -13,7 +13,7 @@ from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import Session
-from ai_coordination_engine.store.tables.batches import RawKey
+from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (

@@ -82,7 +82,7 @@ class Writes:
 @contextmanager
 def noting(app: App) -> Iterator[Writes]:
     writes = Writes()
-    events = next(iter(app.records.tables.values()))._connection.client.meta.events
+    events = next(iter(app.records.tables.values())).database.client.meta.events
     events.register("after-call.dynamodb", writes)
     try:
         yield writes

@@ -34,7 +34,7 @@ def stage(app: App) -> Stage:
 
 def one_at_a_time(stage: Stage) -> None:
     lock = threading.Lock()
-    client: Any = next(iter(stage.app.records.tables.values()))._connection.client
+    client: Any = next(iter(stage.app.records.tables.values())).database.client
     client.meta.events.register_first("before-call.dynamodb", lambda **_: lock.acquire() and None)
     client.meta.events.register_last("after-call.dynamodb", lambda **_: lock.release())
 

@@ -130,7 +130,7 @@ def items_read(stage: Stage) -> list[int]:
         read.extend(len(each["Keys"]) for each in params["RequestItems"].values())
 
     table = stage.app.records.table(SESSION_AGENT)
-    table._connection.client.meta.events.register(
+    table.database.client.meta.events.register(
         "before-parameter-build.dynamodb.BatchGetItem", count
     )
     return read
@@ -380,7 +380,7 @@ def rows_read(stage: Stage) -> list[int]:
         read.extend(1 for each in parsed["Items"] if "ordinal" in each)
 
     table = stage.app.records.table(SESSION_AGENT)
-    table._connection.client.meta.events.register("after-call.dynamodb.Query", count)
+    table.database.client.meta.events.register("after-call.dynamodb.Query", count)
     return read
 
 

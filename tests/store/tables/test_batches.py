@@ -15,6 +15,7 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, RECORD, Budget, Meter, OverBudget
 from ai_coordination_engine.store.models import SessionRun, Task
 from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.table import Table, get_many_of
 
 Taken = Callable[[int, int], int]
@@ -107,7 +108,7 @@ def put(stub: Stub, count: int) -> int:
 
 
 def _table(stub: Stub, model: type[Record] = SessionRun) -> Table[Any]:
-    return Table(model, stub, "ace")  # type: ignore[arg-type]
+    return Table(model, DynamoDb(stub), "ace")  # type: ignore[arg-type]
 
 
 CALLS = pytest.mark.parametrize(("call", "page"), [(get, 100), (put, 25)], ids=["get", "put"])

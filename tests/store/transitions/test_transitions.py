@@ -217,7 +217,7 @@ def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
 
 def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any]:
     atomic = "127.0.0.1" in str(
-        next(iter(agents.store.records.tables.values()))._connection.client.meta.endpoint_url
+        next(iter(agents.store.records.tables.values())).database.client.meta.endpoint_url
     )
     with ThreadPoolExecutor(16 if atomic else 1) as pool:
         return list(pool.map(call, range(number)))

@@ -1,0 +1,157 @@
+"""Tables on DynamoDB.
+
+PynamoDB serialises, names and signs; what it does not offer on a model (the old item of a refused
+condition, one connection for six tables) is added here. Errors of the service become errors of ours
+at this boundary.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pynamodb.connection import Connection
+from pynamodb.connection.base import MetaTable
+from pynamodb.constants import (
+    ATTR_DEFINITIONS,
+    ATTRIBUTES,
+    GLOBAL_SECONDARY_INDEXES,
+    INDEX_NAME,
+    ITEM,
+    KEY_SCHEMA,
+    TABLE_NAME,
+)
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import charge_write
+from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.batches import get_items, write_items
+from ai_coordination_engine.store.tables.items import (
+    Answer,
+    Items,
+    Query,
+    RawItem,
+    RawKey,
+    Refused,
+)
+from ai_coordination_engine.store.tables.translation import of_the_database
+
+
+class DynamoDb:
+    """The tables that a connection reaches."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @property
+    def client(self) -> Any:
+        """The client of the database, for what is done with whole tables."""
+        return self.connection.client
+
+    def items(self, model: type[Record], name: str) -> Items:
+        """The items of a table, which exists; nothing is asked."""
+        schema = model._get_schema()
+        self.connection.add_meta_table(
+            MetaTable(
+                {
+                    TABLE_NAME: name,
+                    KEY_SCHEMA: schema["key_schema"],
+                    ATTR_DEFINITIONS: schema["attribute_definitions"],
+                    GLOBAL_SECONDARY_INDEXES: [
+                        {INDEX_NAME: index["index_name"], KEY_SCHEMA: index["key_schema"]}
+                        for index in schema["global_secondary_indexes"]
+                    ],
+                }
+            )
+        )
+        return _DynamoDbItems(self.connection, model, name)
+
+    def get_items(
+        self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
+    ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
+        """One request per 100 keys of whatever tables, and one more where some are left over."""
+        return get_items(self.connection, wanted, consistent=consistent)
+
+
+class _DynamoDbItems:
+    """The items of one table. Every method raises `Throttled` when DynamoDB refuses for load, and
+    `Unavailable` when it fails or does not answer.
+    """
+
+    def __init__(self, connection: Connection, model: type[Record], name: str) -> None:
+        self._connection, self._name = connection, name
+        self._hash_key, self._range_key = model.key_names()
+
+    def get(self, key: Key, *, consistent: bool) -> RawItem | None:
+        """GetItem."""
+        with of_the_database():
+            answer = self._connection.get_item(
+                self._name, key[0], range_key=key[1], consistent_read=consistent
+            )
+        found: RawItem | None = answer.get(ITEM)
+        return found or None
+
+    def put(self, item: RawItem, condition: Condition) -> None:
+        """PutItem."""
+        attributes = dict(item)
+        key = attributes.pop(self._hash_key)["S"], attributes.pop(self._range_key)["S"]
+        self._write("PutItem", key, condition, key=ITEM, attributes=attributes)
+
+    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
+        """UpdateItem."""
+        answer = self._write("UpdateItem", key, condition, actions=actions, return_values="ALL_NEW")
+        found: RawItem = answer[ATTRIBUTES]
+        return found
+
+    def delete(self, key: Key, condition: Condition) -> RawItem:
+        """DeleteItem."""
+        answer = self._write("DeleteItem", key, condition, return_values="ALL_OLD")
+        found: RawItem = answer[ATTRIBUTES]
+        return found
+
+    def query(self, query: Query) -> Answer:
+        """One Query."""
+        with of_the_database():
+            found: Answer = self._connection.query(
+                self._name,
+                query.hash_value,
+                index_name=query.index,
+                range_key_condition=query.range_condition,
+                filter_condition=query.filter_condition,
+                exclusive_start_key=query.after,
+                limit=query.limit,
+                scan_index_forward=query.forward,
+                consistent_read=query.consistent,
+                attributes_to_get=query.attributes,
+                select="COUNT" if query.counts else None,
+            )
+        return found
+
+    def write_many(self, requests: Iterable[RawKey]) -> None:
+        """BatchWriteItem, at most 25 a request."""
+        write_items(self._connection, self._name, requests)
+
+    def _write(
+        self, operation: str, under: Key, condition: Condition, **arguments: Any
+    ) -> Mapping[str, Any]:
+        request = self._connection.get_operation_kwargs(
+            self._name,
+            *under,
+            condition=condition,
+            return_values_on_condition_failure="ALL_OLD",
+            **arguments,
+        )
+        charge_write()
+        try:
+            with of_the_database():
+                answer: Mapping[str, Any] = self._connection.dispatch(operation, request)
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "ConditionalCheckFailedException":
+                raise
+            # PynamoDB raises its own error from botocore's, and only the latter carries the item.
+            cause = error.__cause__ or error
+            told = getattr(cause, "response", {})
+            how = told.get("ResponseMetadata", {})
+            raise Refused(told.get("Item"), again=bool(how.get("RetryAttempts"))) from None
+        return answer

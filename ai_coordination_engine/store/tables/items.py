@@ -1,0 +1,85 @@
+"""The stored items of a table, as DynamoDB and SQLite keep them: one protocol, with the same
+answers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.record import Record
+
+RawKey = dict[str, Any]
+RawItem = Mapping[str, Any]
+Answer = Mapping[str, Any]
+"""Of a query, with the names of DynamoDB: `Items`, `Count`, `ScannedCount`, `LastEvaluatedKey`."""
+
+
+class Refused(Exception):
+    """A condition did not hold.
+
+    `old`: the item at that time; None if there was none. `again`: the client has sent the request
+    more than once, so an earlier try may have succeeded.
+    """
+
+    def __init__(self, old: Any, *, again: bool = False) -> None:
+        super().__init__("condition refused")
+        self.old, self.again = old, again
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for under a stored hash key, of the table or of one of its indexes.
+
+    `attributes` are all that is read of an item; with `counts` nothing is.
+    """
+
+    hash_value: str
+    index: str | None = None
+    range_condition: Condition | None = None
+    filter_condition: Condition | None = None
+    after: RawKey | None = None
+    limit: int | None = None
+    forward: bool = True
+    consistent: bool = False
+    attributes: Sequence[str] | None = None
+    counts: bool = False
+
+
+class Items(Protocol):
+    """The items of one table under their stored keys; each call is one request. Thread-safe."""
+
+    def get(self, key: Key, *, consistent: bool) -> RawItem | None:
+        """An item, or None."""
+
+    def put(self, item: RawItem, condition: Condition) -> None:
+        """Write a whole item; raises `Refused` with the stored one."""
+
+    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
+        """Change an item and return it as it is now; raises `Refused`."""
+
+    def delete(self, key: Key, condition: Condition) -> RawItem:
+        """Delete an item and return what it was; raises `Refused`."""
+
+    def query(self, query: Query) -> Answer:
+        """One page of what is looked for, a megabyte at most."""
+
+    def write_many(self, requests: Iterable[RawKey]) -> None:
+        """Put and delete items without a condition; returns when all are written."""
+
+
+class Database(Protocol):
+    """The tables of one home. Thread-safe."""
+
+    def items(self, model: type[Record], name: str) -> Items:
+        """The items of the table `name`, whose keys and indexes are those of a model."""
+
+    def get_items(
+        self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
+    ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
+        """The items that exist under the keys `wanted`, each with the name of its table: those of
+        each request by table.
+        """

@@ -1,0 +1,171 @@
+"""Tables on SQLite: one SQL table for each, with the items as JSON, and the attributes of the
+indexes as columns.
+
+A write reads the item, evaluates the condition and the update, and writes, in one transaction.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from sqlite3 import Connection
+from typing import TypeVar
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.meter import charge_write
+from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT, BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.tables.expressions import holds, updated
+from ai_coordination_engine.store.tables.items import (
+    Answer,
+    Items,
+    Query,
+    RawItem,
+    RawKey,
+    Refused,
+)
+from ai_coordination_engine.store.tables.sqlite_layout import Layout
+from ai_coordination_engine.store.tables.sqlite_queries import answer
+from ai_coordination_engine.store.tables.values import item_size, stored
+
+ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
+T = TypeVar("T")
+
+
+class SqliteTables:
+    """The tables in one file."""
+
+    def __init__(self, file: DatabaseFile) -> None:
+        self._file = file
+        self._made: dict[str, SqliteItems] = {}
+
+    def items(self, model: type[Record], name: str) -> Items:
+        """The items of a table, made, or given the indexes that it lacks."""
+        if name not in self._made:
+            layout = Layout.of(model, name)
+            self._file.write(layout.create)
+            self._made[name] = SqliteItems(self._file, layout)
+        return self._made[name]
+
+    def get_items(
+        self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
+    ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
+        """As DynamoDB's pages, so that a request is charged alike."""
+        keys = [*wanted]
+        for start in range(0, len(keys), BATCH_GET_LIMIT):
+            found: dict[str, list[RawItem]] = {}
+            for name, key in keys[start : start + BATCH_GET_LIMIT]:
+                items = self._made[name]
+                item = items.get(items.layout.key_of(key), consistent=consistent)
+                if item is not None:
+                    found.setdefault(name, []).append(item)
+            yield found
+
+
+class SqliteItems:
+    """The items of one table."""
+
+    def __init__(self, file: DatabaseFile, layout: Layout) -> None:
+        self.layout = layout
+        self._file = file
+
+    def get(self, key: Key, *, consistent: bool) -> RawItem | None:
+        """One statement; what was committed before is seen."""
+        with self._file.reading() as connection:
+            return self._read(connection, key)
+
+    def put(self, item: RawItem, condition: Condition) -> None:
+        """One transaction."""
+        new = {name: stored(value) for name, value in item.items()}
+        key = self.layout.key_of(item)
+
+        def write(connection: Connection, old: RawItem | None) -> None:
+            self._write(connection, key, old, new)
+
+        self._change(key, condition, write)
+
+    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
+        """One transaction."""
+
+        def write(connection: Connection, old: RawItem | None) -> RawItem:
+            before = old or self.layout.raw_key(key)
+            new = updated(before, actions, self.layout.key_names)
+            self._write(connection, key, old, new)
+            return new
+
+        return self._change(key, condition, write)
+
+    def delete(self, key: Key, condition: Condition) -> RawItem:
+        """One transaction."""
+
+        def write(connection: Connection, old: RawItem | None) -> RawItem:
+            self._remove(connection, key)
+            return old or {}
+
+        return self._change(key, condition, write)
+
+    def query(self, query: Query) -> Answer:
+        """One statement."""
+        with self._file.reading() as connection:
+            return answer(connection, self.layout, query)
+
+    def write_many(self, requests: Iterable[RawKey]) -> None:
+        """One transaction; a request is charged as for DynamoDB's pages."""
+        works = [*requests]
+        for start in range(0, len(works), BATCH_WRITE_LIMIT):
+            charge_write(len(works[start : start + BATCH_WRITE_LIMIT]))
+        self._file.write(lambda connection: self._write_all(connection, works))
+
+    # Inside
+
+    def _change(
+        self, key: Key, condition: Condition, write: Callable[[Connection, RawItem | None], T]
+    ) -> T:
+        """Write if the condition holds; raises `Refused` with the stored item."""
+        charge_write()
+
+        def change(connection: Connection) -> T:
+            old = self._read(connection, key)
+            if condition is not None and not holds(condition, old or {}):
+                raise Refused(old)
+            return write(connection, old)
+
+        return self._file.write(change)
+
+    def _read(self, connection: Connection, key: Key) -> RawItem | None:
+        row = connection.execute(self.layout.select, key).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
+        """Replace an item, as a whole; the indexes are written when they change."""
+        text = _text(new)
+        columns = self.layout.columns_of(new)
+        if old is not None and columns == self.layout.columns_of(old):
+            connection.execute(self.layout.replace_item, (text, *key))
+        else:
+            connection.execute(self.layout.replace, (*key, text, *columns))
+
+    def _remove(self, connection: Connection, key: Key) -> None:
+        connection.execute(self.layout.delete, key)
+
+    def _write_all(self, connection: Connection, requests: Sequence[RawKey]) -> None:
+        for each in requests:
+            if "DeleteRequest" in each:
+                self._remove(connection, self.layout.key_of(each["DeleteRequest"]["Key"]))
+            else:
+                item = each["PutRequest"]["Item"]
+                new = {name: stored(value) for name, value in item.items()}
+                self._write(connection, self.layout.key_of(item), None, new)
+
+
+def _text(item: RawItem) -> str:
+    """The JSON of an item, in ASCII: at least as long as the item is large. Raises
+    `BadUserInput`.
+    """
+    text = json.dumps(item, separators=(",", ":"))
+    if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
+        raise BadUserInput("The record is too large: shorten its names and lists.")
+    return text

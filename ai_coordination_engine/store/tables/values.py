@@ -1,0 +1,74 @@
+"""Attribute values as they are stored, `{"S": "x"}`, `{"N": "1"}` …: what they are equal to, and
+how large they are.
+"""
+
+from collections.abc import Mapping
+from decimal import Context, Decimal
+from typing import Any
+
+Value = Mapping[str, Any]
+SETS = frozenset({"SS", "NS", "BS"})
+# numbers have 38 digits ("Supported data types and naming rules", Amazon DynamoDB)
+DIGITS = Context(prec=38)
+
+
+def comparable(value: Value) -> tuple[str, Any]:
+    """The type and a Python value that compares as DynamoDB does."""
+    ((kind, inner),) = value.items()
+    if kind == "N":
+        return kind, Decimal(inner)
+    if kind == "NS":
+        return kind, frozenset(map(Decimal, inner))
+    if kind in SETS:
+        return kind, frozenset(inner)
+    if kind == "L":
+        return kind, [comparable(each) for each in inner]
+    if kind == "M":
+        return kind, {name: comparable(each) for name, each in inner.items()}
+    return kind, inner
+
+
+def digits(number: Decimal) -> str:
+    """A number as it is stored: without an exponent, and without zeros that say nothing."""
+    text = format(number.normalize(DIGITS), "f")
+    return "0" if text == "-0" else text
+
+
+def stored(value: Value) -> Value:
+    """A value as it is stored: its numbers are written in one way."""
+    ((kind, inner),) = value.items()
+    if kind == "N":
+        return {"N": _stored_number(inner)}
+    if kind == "NS":
+        return {"NS": sorted(map(_stored_number, inner))}
+    if kind == "L":
+        return {"L": [stored(each) for each in inner]}
+    if kind == "M":
+        return {"M": {name: stored(each) for name, each in inner.items()}}
+    return {kind: sorted(inner)} if kind in SETS else value
+
+
+def _stored_number(text: str) -> str:
+    is_whole = text.isdecimal() and text.isascii() and text[0] != "0"
+    return text if is_whole and len(text) <= DIGITS.prec else digits(Decimal(text))
+
+
+def size(value: Value) -> int:
+    """Its bytes, near enough ("DynamoDB item sizes and formats")."""
+    ((kind, inner),) = value.items()
+    if kind == "S":
+        return len(inner.encode("utf-8", "surrogatepass"))
+    if kind == "N":
+        return (len(inner.lstrip("-").replace(".", "")) + 1) // 2 + 1
+    if kind in SETS:
+        return sum(size({kind[0]: each}) for each in inner)
+    if kind == "L":
+        return 3 + sum(1 + size(each) for each in inner)
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + size(each) for name, each in inner.items())
+    return 1
+
+
+def item_size(item: Mapping[str, Value]) -> int:
+    """The bytes of an item."""
+    return sum(len(name.encode()) + size(value) for name, value in item.items())

@@ -1,0 +1,215 @@
+"""Tables on SQLite answer as those on DynamoDB do (promise P11)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trying
+from hypothesis import strategies as st
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.models import MODELS, Session, SessionAgent, TaskSchedule
+from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
+from ai_coordination_engine.store.tables.creation import create
+from ai_coordination_engine.store.tables.expressions import Invalid
+from ai_coordination_engine.store.tables.items import Query, Refused
+from ai_coordination_engine.store.tables.sqlite import SqliteTables
+from ai_coordination_engine.store.tables.sqlite_layout import Layout
+from ai_coordination_engine.store.tables.sqlite_queries import statement
+from ai_coordination_engine.store.tables.table import Table
+from tests.kit.table_operations import Operation, answered, operations
+
+NUMBERS = count()
+OPERATIONS = st.lists(operations(), min_size=5, max_size=25)
+trying_quickly = partial(
+    trying,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseFile]:
+    made = DatabaseFile(tmp_path_factory.mktemp("sqlite") / "ace.db", "none")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def schedules(file: DatabaseFile) -> Table[TaskSchedule]:
+    return Table(TaskSchedule, SqliteTables(file), "ace")
+
+
+@pytest.fixture
+def agents(file: DatabaseFile) -> Table[SessionAgent]:
+    return Table(SessionAgent, SqliteTables(file), "ace")
+
+
+def answer_alike(homes: tuple[Table[Any], Table[Any]], wanted: list[Operation]) -> None:
+    """Each operation is answered alike on both."""
+    tenant = f"tenant {next(NUMBERS)}"
+    for each in wanted:
+        sqlite, dynamodb = (answered(each, table, tenant) for table in homes)
+        assert sqlite == dynamodb, each
+
+
+@trying_quickly(max_examples=60)
+@given(wanted=OPERATIONS)
+def test_random_operations_are_answered_alike(
+    schedules: Table[TaskSchedule], shared_app: App, wanted: list[Operation]
+) -> None:
+    answer_alike((schedules, shared_app.records.table(TASK_SCHEDULE)), wanted)
+
+
+@pytest.fixture
+def on_dynamodb_local(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Table[TaskSchedule]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_local)
+    database = bootstrap.connect()
+    create(database, TaskSchedule, "alike-task_schedules")
+    return Table(TaskSchedule, database, "alike")
+
+
+@pytest.mark.dynamodb_local
+@trying_quickly(max_examples=20)
+@given(wanted=OPERATIONS)
+def test_random_operations_are_answered_as_by_dynamodb_local(
+    schedules: Table[TaskSchedule],
+    on_dynamodb_local: Table[TaskSchedule],
+    wanted: list[Operation],
+) -> None:
+    answer_alike((schedules, on_dynamodb_local), wanted)
+
+
+def put(table: Table[SessionAgent], tenant: str, uuid: str, **values: Any) -> None:
+    agent = SessionAgent("s", uuid, partition_key=tenant, **values)
+    table.put(agent, SessionAgent.session_uuid.does_not_exist())
+
+
+def test_of_sixteen_writers_with_one_condition_one_wins(
+    agents: Table[SessionAgent], tenant: str
+) -> None:
+    put(agents, tenant, "a", state="pending")
+
+    def claim(number: int) -> bool:
+        actions = [SessionAgent.state.set("executing"), SessionAgent.run_uuid.set(str(number))]
+        try:
+            agents.update(tenant, ("s", "a"), actions, SessionAgent.state == "pending")
+        except Refused as refused:
+            assert refused.old.state == "executing"
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        won = [number for number, won in enumerate(pool.map(claim, range(64))) if won]
+    found = agents.get(tenant, ("s", "a"))
+    assert found is not None
+    assert [found.run_uuid] == [str(number) for number in won]
+
+
+def test_each_of_many_edges_is_removed_once(agents: Table[SessionAgent], tenant: str) -> None:
+    edges = set(range(50))
+    put(agents, tenant, "join", unfinished=edges, in_degree=50)
+
+    def remove(edge: int) -> int | None:
+        actions = [SessionAgent.unfinished.delete([edge]), SessionAgent.in_degree.add(-1)]
+        needs = SessionAgent.unfinished.contains(edge)
+        try:
+            return agents.update(tenant, ("s", "join"), actions, needs).in_degree
+        except Refused:
+            return None
+
+    with ThreadPoolExecutor(16) as pool:
+        left = [*pool.map(remove, [*edges, *edges])]
+    assert sorted(each for each in left if each is not None) == list(range(50))
+
+
+def test_a_record_that_is_too_large_is_refused(agents: Table[SessionAgent], tenant: str) -> None:
+    with pytest.raises(BadUserInput, match="too large"):
+        put(agents, tenant, "a", awaits_user="x" * 409_600)
+    put(agents, tenant, "a", awaits_user="\0" * 300_000)  # longer as JSON than it is
+    assert agents.get(tenant, ("s", "b")) is None
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        [SessionAgent.state.set("a"), SessionAgent.state.set("b")],
+        [SessionAgent.session_agent_uuid.set("b")],
+        [SessionAgent.attempt.set(SessionAgent.resumed + 1)],
+        [SessionAgent.unfinished.set(SessionAgent.held_after)],
+    ],
+    ids=["twice", "a key", "a sum of what is not there", "what is not there"],
+)
+def test_what_dynamodb_refuses_as_a_mistake_is_one(
+    agents: Table[SessionAgent], tenant: str, actions: list[Any]
+) -> None:
+    put(agents, tenant, "a", state="pending")
+    with pytest.raises(Invalid):
+        agents.update(tenant, ("s", "a"), actions, SessionAgent.state.exists())
+    found = agents.get(tenant, ("s", "a"))
+    assert found is not None
+    assert found.state == "pending"
+
+
+def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks(
+    file: DatabaseFile, tenant: str
+) -> None:
+    class Earlier(Session):
+        """Before there were indexes."""
+
+        of_status = to_watch = by_tenant = None  # type: ignore[assignment]
+
+        class Meta:
+            table_name = "sessions"
+
+    schema = Earlier._get_schema()
+    assert not schema["global_secondary_indexes"]
+    before = Table(Earlier, SqliteTables(file), "old")
+    for number in (3, 1, 2):
+        watched = {"watch": tenant, "watch_at": number} if number < 3 else {}
+        before.put(
+            Earlier("c", str(number), partition_key=tenant, **watched),
+            Session.session_uuid.does_not_exist(),
+        )
+    now = Table(Session, SqliteTables(file), "old")
+    found, _ = now.query_index("to_watch", tenant)
+    assert [(each.session_uuid, each.watch_at) for each in found] == [("1", 1), ("2", 2)]
+    found, _ = now.query_index("by_tenant", tenant, forward=False)
+    assert [each.session_uuid for each in found] == ["3", "2", "1"]
+
+
+INDEXES = [
+    (model, index["index_name"])
+    for model in MODELS
+    for index in model._get_schema()["global_secondary_indexes"]
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "index"), [*INDEXES, *((model, None) for model in MODELS)], ids=str
+)
+@pytest.mark.parametrize("forward", [True, False])
+def test_a_query_reads_its_rows_in_order_from_an_index(
+    file: DatabaseFile, model: type[Record], index: str | None, forward: bool
+) -> None:
+    layout = Layout.of(model, f"plan-{model.Meta.table_name}")
+    file.write(layout.create)
+    keys = [*layout.key_names, *((layout.indexes[index].range_key,) if index else ())]
+    after = {name: {"S": "x"} for name in keys}
+    with file.reading() as connection:
+        for query in (
+            Query("x", index=index, forward=forward),
+            Query("x", index=index, forward=forward, after=after, limit=10),
+        ):
+            text, values = statement(layout, query)
+            steps = [step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+            (step,) = steps
+            assert (f"USING INDEX {layout.name} {index} " if index else "USING PRIMARY KEY") in step

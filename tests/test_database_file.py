@@ -1,0 +1,220 @@
+"""The SQLite file of one machine: who commits, and what is said when it cannot be used."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ai_coordination_engine import database_file
+from ai_coordination_engine.database_file import DatabaseFile, FileError
+from ai_coordination_engine.errors import Unavailable
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[DatabaseFile]:
+    made = DatabaseFile(tmp_path / "ace.db")
+    made.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+    yield made
+    made.close()
+
+
+def add(file: DatabaseFile, number: int) -> None:
+    file.write(lambda connection: connection.execute("INSERT INTO t VALUES (?)", (number,)))
+
+
+def numbers(file: DatabaseFile) -> list[int]:
+    with file.reading() as connection:
+        return [number for (number,) in connection.execute("SELECT n FROM t ORDER BY n")]
+
+
+def test_its_files_are_their_owners_alone(file: DatabaseFile) -> None:
+    add(file, 1)
+    assert {
+        each.name: stat.S_IMODE(each.stat().st_mode) for each in file.path.parent.iterdir()
+    } == {
+        "ace.db": 0o600,
+        "ace.db-wal": 0o600,
+        "ace.db-shm": 0o600,
+    }
+
+
+@pytest.mark.parametrize(("durability", "level"), [("full", 2), ("process", 1), ("none", 0)])
+def test_durability_is_that_of_sqlite(
+    tmp_path: Path, durability: database_file.Durability, level: int
+) -> None:
+    file = DatabaseFile(tmp_path / "other.db", durability)
+    with file.reading() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    file.close()
+
+
+def test_writers_of_one_moment_share_a_commit(file: DatabaseFile) -> None:
+    commits: list[str] = []
+    file._writer.set_trace_callback(commits.append)
+    held, go = threading.Event(), threading.Event()
+
+    def first(connection: sqlite3.Connection) -> None:
+        held.set()
+        assert go.wait(10)
+        connection.execute("INSERT INTO t VALUES (100)")
+
+    with ThreadPoolExecutor(11) as pool:
+        slow = pool.submit(file.write, first)
+        assert held.wait(10)
+        others = [pool.submit(add, file, number) for number in range(10)]
+        while len(file._waiting) < 10:
+            threading.Event().wait(0.001)
+        go.set()
+        for each in (slow, *others):
+            each.result(10)
+    assert numbers(file) == [*range(10), 100]
+    assert commits.count("COMMIT") == 2
+
+
+def test_an_error_of_one_writer_is_its_own(file: DatabaseFile) -> None:
+    def refuse(connection: sqlite3.Connection) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        file.write(refuse)
+    add(file, 1)
+    assert numbers(file) == [1]
+
+
+def test_what_is_written_together_is_committed_together(file: DatabaseFile) -> None:
+    with file.together():
+        add(file, 1)
+        assert numbers(file) == [1]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(numbers, file).result(10) == []
+        with file.together():
+            add(file, 2)
+    assert numbers(file) == [1, 2]
+
+
+def test_nothing_is_written_when_an_error_leaves_it(file: DatabaseFile) -> None:
+    with pytest.raises(KeyError), file.together():
+        add(file, 1)
+        raise KeyError
+    add(file, 2)
+    assert numbers(file) == [2]
+
+
+def test_a_full_disk_is_said_and_goes_away(file: DatabaseFile) -> None:
+    file.write(lambda connection: connection.execute("CREATE TABLE large (text TEXT)"))
+    (pages,) = file._writer.execute("PRAGMA page_count").fetchone()
+    file._writer.execute(f"PRAGMA max_page_count = {pages}")
+    large = "INSERT INTO large VALUES (?)", ("x" * 100_000,)
+    with pytest.raises(Unavailable, match=r"takes no changes .*full"):
+        file.write(lambda connection: connection.execute(*large))
+    with pytest.raises(Unavailable, match="full"), file.together():
+        add(file, 7)
+        with pytest.raises(Unavailable):
+            file.write(lambda connection: connection.execute(*large))
+    assert numbers(file) == []
+    add(file, 1)
+    file._writer.execute("PRAGMA max_page_count = 100000")
+    file.write(lambda connection: connection.execute(*large))
+    assert numbers(file) == [1]
+
+
+def test_a_mistake_in_a_statement_is_none_of_the_disk(file: DatabaseFile) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        file.write(lambda connection: connection.execute("DELETE FROM none"))
+    with pytest.raises(sqlite3.OperationalError), file.reading() as connection:
+        connection.execute("SELECT * FROM none")
+    add(file, 1)
+
+
+def test_a_closed_file_says_so(file: DatabaseFile) -> None:
+    file.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        add(file, 1)
+    with pytest.raises(Unavailable, match="stopping"):
+        numbers(file)
+
+
+def test_two_processes_take_turns(file: DatabaseFile) -> None:
+    other = DatabaseFile(file.path)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(40):
+            pool.submit(add, (file, other)[number % 2], number)
+    assert numbers(file) == numbers(other) == [*range(40)]
+    other.close()
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
+def of_another_program(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (n)")
+    other.close()
+
+
+def of_a_newer_version(path: Path) -> None:
+    file = DatabaseFile(path)
+    file.write(lambda connection: connection.execute("CREATE TABLE t (n)"))
+    file._writer.execute(f"PRAGMA user_version = {database_file.VERSION + 1}")
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (damaged, "is damaged, or none of the engine's: restore it from a backup"),
+        (of_another_program, "is another program's; choose another directory"),
+        (of_a_newer_version, "was written by a newer version"),
+        (Path.mkdir, "cannot be used"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "ace.db"
+    make(path)
+    with pytest.raises(FileError, match=message) as refused:
+        DatabaseFile(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("below", ["a file", "/proc"])
+def test_a_place_that_takes_no_file_is_named(tmp_path: Path, below: str) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(FileError, match="cannot be used"):
+        DatabaseFile(tmp_path / below / "ace.db")
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    script = """
+import sys, pathlib
+from ai_coordination_engine.database_file import DatabaseFile
+file = DatabaseFile(pathlib.Path(sys.argv[1]), "process")
+file.write(lambda connection: connection.execute("CREATE TABLE t (n)"))
+number = 0
+while True:
+    file.write(lambda connection: connection.execute("INSERT INTO t VALUES (?)", (number,)))
+    print(number, flush=True)
+    number += 1
+"""
+    path = tmp_path / "ace.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout
+        for line in writer.stdout:
+            if int(line) == 100:
+                writer.kill()
+                break
+        acknowledged = [100, *map(int, writer.stdout)]
+    file = DatabaseFile(path)
+    found = numbers(file)
+    assert found[: len(found) - 1] == [*range(len(found) - 1)]
+    assert len(found) - 1 in (acknowledged[-1], acknowledged[-1] + 1)
+    file.close()
