@@ -37,7 +37,7 @@ def scheduled(stage: Stage, task: tuple[str, str], expression: str, **fields: An
     return changed(stage, made, **firing_at(schedule_key(made), following, made.jitter_seconds))
 
 
-def changed(stage: Stage, schedule: TaskSchedule, **values: Any) -> TaskSchedule:
+def changed(stage: Stage, schedule: TaskSchedule, /, **values: Any) -> TaskSchedule:
     """The schedule, after somebody has given it these values."""
     attributes = TaskSchedule.get_attributes()
     actions = [
