@@ -160,7 +160,7 @@ def _dispatch_ended(app: App, agent: SessionAgent) -> None:
 
 def _go_on_with_map(app: App, agent: SessionAgent) -> None:
     try:
-        maps.go_on(app, agent)
+        maps.continue_expansion(app, agent)
     except AgentFailure as failure:  # what it is over was deleted meanwhile
         fail(app, agent, failure.message)
 

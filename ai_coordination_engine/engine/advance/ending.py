@@ -1,5 +1,8 @@
-"""How the agents of an ended session are ended: open agents are skipped, cancelled attempts are
-fenced, and every attempt is recorded. May be repeated.
+"""End the agents of an ended session. May be repeated.
+
+Open agents are skipped or cancelled, attempts of a cancelled session are fenced, and each lost
+attempt gets a run. A large session is ended in batches ("turns"). Workers call `finish_ended` when
+a message arrives for an ended session; reconciling and controls call `end_agents`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,24 +24,21 @@ from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 
-MOST_AT_ONCE = 1_000  # agents that are ended in one turn: requests and messages take a bounded time
-_MOST_HELD = 100  # agents that are named when others hold them: they are read in one request
+MOST_AT_ONCE = 1_000  # agents that one turn ends, so that a request or a message takes bounded time
+_MOST_HELD = 100  # held agents that are listed by ordinal: one request reads them all
 
 
 def agents_of(app: App, session: Session) -> list[SessionAgent]:
-    """The session's agents that the engine made, in order of their ordinals. One Query a
-    megabyte.
-    """
+    """The session's agents that the engine created, by ordinal. One Query per megabyte."""
     key = session.key
     rows = app.records.children(SESSION_AGENT, session.partition_key, key, consistent=True)
     return sorted((each for each in rows if counts(session, each)), key=lambda each: each.ordinal)
 
 
 def remove_strays(app: App, session: Session) -> None:
-    """Delete the agents of a confirmed session that do not count: those of starts that were given
-    up, or not faster.
+    """Delete the agents of other tries to start a confirmed session: these do not count.
 
-    The fence of a start stays as long as that may be about to confirm.
+    The fence of a try stays as long as that try may still confirm the session.
     """
     now = app.clock.now()
     rows = app.records.stored_children(SESSION_AGENT, session.partition_key, session.key)
@@ -53,7 +53,7 @@ def remove_strays(app: App, session: Session) -> None:
 
 
 def questions_of(app: App, session: Session) -> list[SessionAgent]:
-    """The session's questions, which were asked outside its task. One Query a megabyte of them."""
+    """The session's questions (`planning.ask`). One Query per megabyte."""
     rows, after = _page(app, session, agent_key(session, FIRST_QUESTION - 1)[1])
     while after is not None:
         more, after = _page(app, session, after)
@@ -62,41 +62,39 @@ def questions_of(app: App, session: Session) -> list[SessionAgent]:
 
 
 def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
-    """End the agents of an ended session when a message of one of them arrives. They are ended
-    once, not once for each message.
+    """End the agents of an ended session when a message for one of them arrives.
 
-    Returns until when (epoch seconds) others hold attempts; 0 when nobody does. After the first
-    pass, only the agents that were held then are read. While the agents are ended turn by turn, the
-    messages of one agent do that alone.
+    Returns until when (epoch seconds) workers hold attempts; 0 if none does. The agents are ended
+    once, not once for each message: after the first pass, only agents that were held then are read
+    again. While the agents are ended in several turns, only the messages of one of them continue.
     """
     if _ended_by_itself(session):
         return 0
     begun = _Begun.of(session)
     if (begun.is_done and begun.held is None) or begun.by not in (None, agent.ordinal):
-        return 0  # the sweep looks, or the messages of another one do
+        return 0  # the sweep, or the messages of another agent, continue
     if begun.is_done and agent.state in ("skipped", "cancelled"):
-        return 0  # it never handed off: what others hold came from somebody else
+        return 0  # it never handed off, so its message stands for no held agent
     return end_agents(app, session, agent) or 0
 
 
 def end_agents(
     app: App, session: Session, by: SessionAgent | None = None, *, again: bool = False
 ) -> float | None:
-    """End the agents of a session that has ended, as it was when `session` was read: at most
-    `MOST_AT_ONCE` of them, from where the turn before has left off. Each is read once.
+    """End at most `MOST_AT_ONCE` agents of an ended session, and continue where the last turn
+    stopped.
 
-    In a cancelled session running attempts are cancelled too; elsewhere they go on to their end.
-    Returns until when (epoch seconds) attempts are held by others that a lost one would leave
-    unrecorded; 0 when there are none. None: some agents are left; a message comes for them, to the
-    agent `by` where that is given, and else the sweep. `again`: all of them are looked at though
-    they were before.
+    In a cancelled session, running attempts are cancelled too; else they go on to their end.
+    Returns until when (epoch seconds) workers hold attempts, which must be recorded if the worker
+    dies; 0 if there are none. Returns None if agents are left: a message to the agent `by`, or the
+    sweep, continues. `again`: start from the first agent, even if all were ended before.
     """
     begun = _Begun.of(session)
     if begun.is_done and begun.held is not None and not again:
         return _look_at_held(app, session, begun.held)
     turn = _turn(app, session, begun.after)
     if turn.after is not None:
-        _go_on(app, session, begun, turn, by)
+        _enqueue_next_turn(app, session, begun, turn, by)
         return None
     until = max(_look_at_held(app, session, begun.held or []), _held_until(app, turn.rows))
     if not _ended_by_itself(session):
@@ -108,12 +106,11 @@ def end_agents(
 
 @dataclass(frozen=True)
 class _Begun:
-    """How many agents of an ended session are ended, as `Session.agents_ended` keeps it for its
-    epoch.
+    """The progress of ending a session's agents, from `Session.agents_ended`.
 
-    `held` are the agents (ordinals) that others held when they were read; None when there are too
-    many to name, or a map may still get elements: then the sweep reads all of them again. The
-    messages of the agent `by` (ordinal) end the next ones, those `after` this uuid.
+    `held`: the ordinals of the agents that workers held when they were read. None: too many to
+    list, or a map may still get elements; then the sweep reads all agents again. `by`: the ordinal
+    of the agent whose messages continue. `after`: the uuid after which the next turn begins.
     """
 
     held: list[int] | None
@@ -132,7 +129,7 @@ class _Begun:
         return cls(held, by, after, is_done=not more)
 
     def held_with(self, app: App, turn: "_Turn") -> list[int] | None:
-        """Those that are held, with those of a turn more."""
+        """The held agents so far, including those of `turn`; None as in `held`."""
         before = [] if self.is_done else self.held
         if before is None or turn.has_grown:
             return None
@@ -142,10 +139,11 @@ class _Begun:
 
 @dataclass
 class _Turn:
-    """Agents that were ended where nobody holds them, as they are then, and after which uuid others
-    are left.
+    """The result of one turn.
 
-    `has_grown`: elements of a map may have been written between its reading and its end.
+    `rows`: the agents after the turn; held agents are not ended. `after`: the uuid after which
+    agents are left; None if none are. `has_grown`: a map may have got elements between being read
+    and being ended.
     """
 
     rows: list[SessionAgent] = field(default_factory=list)
@@ -153,7 +151,7 @@ class _Turn:
     has_grown: bool = False
 
     def is_over(self) -> bool:
-        """Whether none of them is open, not even a question, or owes a run."""
+        """Whether no agent of the turn, also no question, is open or has an unrecorded attempt."""
         return not any(each.state in OPEN_AGENT_STATES or owes_runs(each) for each in self.rows)
 
 
@@ -172,8 +170,9 @@ def _turn(app: App, session: Session, after: str | None) -> _Turn:
 def _page(
     app: App, session: Session, after: str | None, limit: int | None = None
 ) -> tuple[list[SessionAgent], str | None]:
-    """Agents of the session in order of their uuids, which is that of their ordinals, and after
-    which there may be more. Elements of a map come after the map.
+    """One page of the session's agents by uuid, and the uuid after which there may be more.
+
+    That is the order of ordinals; elements come after their map.
     """
     key = session.key
     rows, after = app.records.page_of_children(
@@ -185,9 +184,10 @@ def _page(
 def _end_all(
     app: App, session: Session, rows: Sequence[SessionAgent], turn: _Turn
 ) -> tuple[int, str | None]:
-    """End these agents of an ended session where nobody holds them, and record their lost attempts;
-    how many writes, and after which uuid there may be elements that were not there when their map
-    was read.
+    """End these agents of an ended session, except held ones, and record their lost attempts.
+
+    Returns the number of writes, and the uuid of the first map that got elements after it was read
+    (None if there is none): the next page must begin after it.
     """
     writes, now = 0, {each.ordinal: each for each in rows}
     grown: list[str] = []
@@ -209,7 +209,7 @@ def _end_all(
 
 
 def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
-    """End those of these agents that nobody holds any more; as `finish_ended`."""
+    """End those of these agents that no worker holds any more; returns as `finish_ended`."""
     if not ordinals:
         return 0
     keys = [agent_key(session, each) for each in ordinals]
@@ -224,12 +224,13 @@ def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
     return until
 
 
-def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAgent | None) -> None:
-    """Have the next turn come: it is written where that begins and whose messages bring it, and the
-    first one is sent.
+def _enqueue_next_turn(
+    app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAgent | None
+) -> None:
+    """Write where the next turn begins and whose messages continue, then send such a message.
 
-    Messages to other agents leave it to those; should they get lost, the sweep looks. Whoever finds
-    that another turn was faster sends nothing.
+    Messages of other agents do nothing meanwhile. If this message is lost, the sweep continues. If
+    another process has written the progress first, nothing is sent.
     """
     given = by.ordinal if by is not None else begun.by
     ordinal = given if given is not None else _first_over(turn)
@@ -241,7 +242,7 @@ def _go_on(app: App, session: Session, begun: _Begun, turn: _Turn, by: SessionAg
 
 
 def _first_over(turn: _Turn) -> int:
-    """The ordinal of the first agent of the turn that owes nothing, else of the first agent."""
+    """The ordinal of the first agent of the turn that is completely done, else of the first one."""
     over = (
         each for each in turn.rows if each.state in TERMINAL_AGENT_STATES and not owes_runs(each)
     )
@@ -250,7 +251,7 @@ def _first_over(turn: _Turn) -> int:
 
 
 def _ended_by_itself(session: Session) -> bool:
-    """Whether all agents of a session that has ended had ended before it."""
+    """Whether all agents had ended before the session did, so that there is nothing to end."""
     return bool(session.open_sink_count == 0 and not session.early)
 
 
@@ -270,27 +271,29 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
 
 
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
-    """End these agents of a session that has ended, where nobody holds them."""
+    """End these agents of an ended session, except held ones."""
     _end_all(app, session, agents, _Turn())
 
 
 def is_over(app: App, agent: SessionAgent) -> bool:
-    """Whether the agent's session has ended, and the agent with it: what was asked outside a task
-    outlives that.
+    """Whether the agent's session has ended, and the agent with it.
+
+    A question (`planning.ask`) ends only with a cancelled session.
     """
     return over(app, agent) is not None
 
 
 def over(app: App, agent: SessionAgent) -> Session | None:
-    """The agent's session when it has ended, and the agent with it."""
+    """The agent's session if `is_over`, else None."""
     session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     ends = ("cancelled",) if agent.sink_count == 0 else TERMINAL_SESSION_STATUSES
     return session if session is not None and session.status in ends else None
 
 
 def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
-    """End an agent whose worker died in a session that has ended, and then record its attempts as
-    lost: while it is open, its worker may live and have a result.
+    """End an agent of an ended session whose worker died, then record its attempts as lost.
+
+    Not in the other order: while the agent is open, a slow worker may still store a result.
     """
     abandoned = app.agents.abandon(agent, agent.epoch or 0)
     if isinstance(abandoned, Applied):
@@ -299,7 +302,7 @@ def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
 
 
 def _to_end(app: App, session: Session, rows: Iterable[SessionAgent]) -> list[SessionAgent]:
-    """Which of these agents can be ended."""
+    """The agents among `rows` that can be ended now."""
     epoch, lost_before = session.epoch or 0, app.lost_before()
     still_open = [
         each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch
@@ -310,7 +313,7 @@ def _to_end(app: App, session: Session, rows: Iterable[SessionAgent]) -> list[Se
 
 
 def _may_abandon(agent: SessionAgent, lost_before: float) -> bool:
-    """Whether nobody holds an agent of the engine. What was asked outside the task outlives it."""
+    """Whether a planned agent can be ended: no worker holds it, and no client runs it."""
     if agent.sink_count == 0:
         return False
     is_held = agent.lease_until is not None and agent.lease_until >= lost_before
@@ -318,21 +321,19 @@ def _may_abandon(agent: SessionAgent, lost_before: float) -> bool:
 
 
 def _is_the_engines(agent: SessionAgent) -> bool:
-    """Without a lease an executing agent is the client's own."""
+    """Whether the engine runs the agent. An executing agent without a lease is run by a client."""
     return agent.state != "executing" or agent.lease_until is not None
 
 
 def owes_runs(agent: SessionAgent) -> bool:
-    """Whether an agent that was ended in the middle of an attempt may have attempts without a
-    run.
-    """
+    """Whether an agent that was ended during an attempt may have attempts without a run."""
     return agent.state in TERMINAL_AGENT_STATES and (
         agent.lease_until is not None or bool(agent.lost_runs)
     )
 
 
 def _record_all_lost(app: App, agents: Iterable[SessionAgent]) -> None:
-    """As `record_lost`, of those that nobody holds any more."""
+    """Call `record_lost` for those agents that need it and that no worker holds any more."""
     owing = [
         each for each in agents if owes_runs(each) and (each.lease_until or 0) < app.lost_before()
     ]
@@ -341,7 +342,7 @@ def _record_all_lost(app: App, agents: Iterable[SessionAgent]) -> None:
 
 
 def record_lost(app: App, agent: SessionAgent) -> None:
-    """Record the attempts of an ended agent that may have left no run."""
+    """Record as lost the attempts of an ended agent that may have no run."""
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
@@ -349,10 +350,11 @@ def record_lost(app: App, agent: SessionAgent) -> None:
 
 
 def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """Handle an attempt that is no longer the current one: another one is, or the agent was ended,
-    as it shows `now`. The run is recorded, so nobody needs to wait for the lease.
+    """Finish an attempt that has lost its lease: to another attempt, or because the agent was
+    ended.
 
-    When the agent was deleted meanwhile, the run of its attempt is deleted too.
+    `now`: the agent's present state. The attempt's run is recorded already, so the lease of an
+    ended agent is removed. If the agent was deleted (None), the run is deleted too.
     """
     if now is None:
         runs.forget(app, agent)

@@ -1,5 +1,7 @@
-"""Agents that are given up, because their messages cannot be handled or their attempts leave no
-result. Their sessions fail.
+"""Fail agents whose messages cannot be handled, or that keep crashing their workers.
+
+Their sessions fail too, according to the failure policy. `engine.step` and `engine.work` are the
+callers.
 """
 
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
@@ -17,11 +19,10 @@ from ai_coordination_engine.store.transitions.outcome import applied
 
 
 def poison(app: App, wake: Wake, reason: str) -> None:
-    """Fail the agent, and the session, of a message that cannot be handled and goes to the
-    dead-letter queue.
+    """Fail the agent and the session of a message that goes to the dead-letter queue.
 
-    Leaves an agent alone that is held, that has ended, or that was set back since the message was
-    sent. `reason` is shown to people: readable, and without secrets.
+    Nothing happens if a worker holds the agent, if it has ended, or if it was reset after the
+    message was sent. `reason` is shown to people: it must be readable and free of secrets.
     """
     agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
@@ -39,8 +40,9 @@ def poison(app: App, wake: Wake, reason: str) -> None:
 
 
 def _fenced(app: App, agent: SessionAgent) -> SessionAgent | None:
-    """The agent, after its worker is fenced: only then may the attempt be recorded as lost. None
-    when somebody was faster.
+    """Fence the agent's worker, so that its attempt may be recorded as lost.
+
+    Returns the agent as it is then; None if another process was faster.
     """
     if agent.state != "executing" or agent.lease_until is None:
         return agent
@@ -48,7 +50,7 @@ def _fenced(app: App, agent: SessionAgent) -> SessionAgent | None:
 
 
 def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
-    """Fail an agent whose attempts leave no result. None when it has changed since it was read."""
+    """Record the agent's attempts as lost and fail it. None if it has changed since it was read."""
     current = (
         [(agent.attempt, agent.run_uuid)] if agent.state == "executing" and agent.run_uuid else []
     )
@@ -58,18 +60,19 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
 
 
 def fail(app: App, agent: SessionAgent, note: str) -> None:
-    """Fail an agent that nobody runs, and do what follows from it."""
+    """Fail an agent that no worker holds, and do what follows from that."""
     if (failed := _give_up(app, agent, note)) is not None:
         advance.ended(app, failed)
 
 
 def dead_letter(app: App, agent: SessionAgent, held: SessionAgent, note: str) -> None:
-    """Fail an agent that keeps crashing its worker, and keep its message where an operator finds
-    it. `held` is the agent after its attempt is fenced.
+    """Fail an agent that keeps crashing its worker, and put its message in the dead-letter queue.
+
+    `held`: the agent after its attempt was fenced.
     """
     with ExpiringOnError(app, held, died=True):
-        if agent.state == "executing":  # the lease told how the attempt was lost
+        if agent.state == "executing":  # `agent` still shows in which way the attempt was lost
             runs.record_lost(app, agent, agent.attempt, agent.run_uuid)
-        # before the end: who comes later finds an agent that has failed
+        # before the agent fails: after that, nothing would send the dead letter again
         app.queue.dead_letter(wake(held))
         fail(app, held, note)

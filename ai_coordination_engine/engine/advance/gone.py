@@ -1,4 +1,7 @@
-"""Edges of deleted session agents, which nobody else releases. May be repeated."""
+"""Release the edges of deleted session agents, for which no worker does it. May be repeated.
+
+`control.reconcile` is the caller.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,10 +20,10 @@ from ai_coordination_engine.store.transitions import counter_shards
 
 
 def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> bool:
-    """Release the edges to which deleted agents of an open session would have led; returns whether
-    there were any.
+    """Release the outgoing edges of deleted agents of an open session; return whether there were
+    any.
 
-    A deleted agent is not waited for: a successor that needs its output fails when it runs, and a
+    Nothing waits for a deleted agent: a successor that needs its output fails when it runs, and a
     deleted sink fails the session.
     """
     if not agents or session.plan_hash is None or session.status not in OPEN_SESSION_STATUSES:
@@ -44,14 +47,14 @@ def release_gone(app: App, session: Session, agents: Sequence[SessionAgent]) -> 
 
 
 def _deleted(app: App, sibling: SessionAgent, suspects: set[int]) -> set[int]:
-    """Those of the session's agents (ordinals) that are not there when they are read again."""
+    """The ordinals among `suspects` whose agents do not exist; they are read again to be sure."""
     if not suspects:
         return suspects
     return suspects - {each.ordinal for each in inputs.read(app, sibling, suspects)}
 
 
 def _waits(agent: SessionAgent) -> bool:
-    """Whether the agent waits for others, all of which have been written."""
+    """Whether the agent waits for other agents, and all of those were written."""
     if (
         agent.state not in ("initial", "pending")
         or agent.run_uuid is not None
@@ -62,7 +65,7 @@ def _waits(agent: SessionAgent) -> bool:
 
 
 def _edge(agent: SessionAgent) -> Edge:
-    """An edge to the agent that is as wide as the agent counts, and by which nothing arrives."""
+    """An edge to the agent, with the width of its counters and without a condition."""
     return Edge(agent.ordinal, len(waited_for(agent)) if counter_shards.is_wide(agent) else 0)
 
 
@@ -91,7 +94,7 @@ def _sink_count(session: Session, agents: Sequence[SessionAgent]) -> int:
 
 
 def _ghost(of: SessionAgent, ordinal: int, epoch: int | None) -> SessionAgent:
-    """A deleted agent of the session of another one, as if somebody had cancelled it."""
+    """A stand-in for a deleted agent in the session of `of`, with the state `cancelled`."""
     key = agent_key(of, ordinal)
     return SessionAgent(
         *key,

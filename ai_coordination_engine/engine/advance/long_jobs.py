@@ -1,10 +1,14 @@
-"""Agents that wait for a long job: they answered "pending", and go on without a message and without
-a process.
+"""Let an agent wait for a long job: its runtime answered "pending" with the uuid of an async task.
 
-Nothing polls. Who completes a job writes its item first and wakes the agent then; who parks an
-agent parks it first and looks at the item then: whichever comes second sees the other. The item's
-one write from pending decides how the job ended; the agent takes it from there when it is woken, as
-often as that may be.
+No worker and no message waits meanwhile, and nothing polls. The wait and the end of the job may
+happen at the same time, so both sides write before they read:
+
+- The worker first writes that the agent waits, then reads the job.
+- `completeAsyncTask` first writes the end of the job, then wakes the agent.
+
+The one that comes second sees the other's write. A job ends by a single conditional write; the
+agent reads the result from the job whenever it is woken. `engine.step` is the caller;
+`waits.async_tasks` is the other side.
 """
 
 from datetime import datetime
@@ -22,10 +26,10 @@ from ai_coordination_engine.store.transitions.outcome import Applied, Rejected
 
 
 def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) -> None:
-    """Record the attempt as pending and park its agent until the job of `result` ends, or is not
-    heard of in time.
+    """Record the attempt as pending and let its agent wait for the job in `result`.
 
-    Raises `AgentFailure`, before anything is written, when the job's uuid cannot be used.
+    The wait ends when the job ends, or sends no heartbeat in time. Raises `AgentFailure`, before
+    anything is written, if the job's uuid is invalid or in use.
     """
     uuid = result.async_task_uuid or ""
     if not is_id(uuid):
@@ -41,8 +45,8 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
 
 
 def park(app: App, agent: SessionAgent, uuid: str, job: Job | None) -> None:
-    """Park an agent whose attempt is recorded as pending until its long job ends; at once when
-    nobody knows the job.
+    """Let an agent wait whose attempt is recorded as pending. If `job` is None (unknown), the wait
+    ends at once.
     """
     deadline = job.deadline if job is not None else app.clock.now().timestamp()
     parked = app.agents.wait_for_job(agent, uuid, deadline)
@@ -53,12 +57,11 @@ def park(app: App, agent: SessionAgent, uuid: str, job: Job | None) -> None:
 
 
 def look(app: App, agent: SessionAgent) -> AgentResult | None:
-    """What became of the job that the agent waits for; None while it goes on. Raises
-    `AgentFailure`.
+    """The result of the job that the agent waits for; None while it runs. Raises `AgentFailure`.
 
-    The agent has one message under way that ends its wait. Whoever comes at that time and finds
-    that the job was heard of sends the next; who comes earlier sends none, or there would be more
-    of them with every look, but has the sweep look then: whoever was to send one may have died.
+    One delayed message at a time ends the wait. If it arrives and the job has sent a heartbeat,
+    the next delayed message is sent. A message that arrives earlier sends none, or they would
+    multiply; it sets a watch for the sweep instead, in case the sender of the delayed message died.
     """
     job = _job_of(app, agent)
     if job is None:
@@ -76,7 +79,7 @@ def look(app: App, agent: SessionAgent) -> AgentResult | None:
 
 
 def _job_of(app: App, agent: SessionAgent) -> Job | None:
-    """The job that the agent waits for; it has expired once it was not heard of in time."""
+    """The job that the agent waits for. A job without a heartbeat in time is expired here."""
     job = app.jobs.get(agent.partition_key, agent.async_task_uuid)
     if job is None or job.status != "pending":
         return job
@@ -85,7 +88,7 @@ def _job_of(app: App, agent: SessionAgent) -> Job | None:
 
 
 def _result(job: Job) -> AgentResult:
-    """What an ended job has answered. Raises `AgentFailure`."""
+    """The result of an ended job. Raises `AgentFailure` if it failed or expired."""
     if job.status == "failed":
         raise AgentFailure(job.notes or "The long job failed.", retryable=True)
     if job.status == "expired":
@@ -94,9 +97,7 @@ def _result(job: Job) -> AgentResult:
 
 
 def _watch_over(app: App, agent: SessionAgent, job: Job | None) -> None:
-    """A job that ended before its agent was parked wakes it now; any other one when its time is
-    over.
-    """
+    """Wake the agent now if its job has ended meanwhile, else at the job's deadline."""
     if job is None or job.status != "pending":
         app.queue.send([wake(agent)])
     else:
@@ -104,5 +105,5 @@ def _watch_over(app: App, agent: SessionAgent, job: Job | None) -> None:
 
 
 def expired(job: Job) -> str:
-    """Why a job is given up, in words."""
+    """The message for a job that sent no heartbeat in time."""
     return f"The long job was not heard of for {job.heartbeat_seconds:g} seconds."

@@ -1,8 +1,9 @@
-"""Maps: one session agent for each element of a predecessor's list, and a join over them, which is
-the map itself.
+"""Maps: run an agent once for each element of a predecessor's list.
 
-A claimed map is expanded: it waits as `pending` while its elements are written and enqueued page by
-page. When all have ended it is claimed again, and its output is the list of their outputs.
+The session agent of the map is claimed twice. First it is expanded: one session agent is written
+and enqueued for each element, page by page, while the map waits as `pending`. When all elements
+have ended, it is claimed again, and its output is the list of their outputs. `engine.step` is the
+caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,13 +42,14 @@ from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.outcome import applied
 
-MAX_ASKED = 64_000_000  # characters of what all elements of one map are asked together
-PAGE = 100  # elements that are written and enqueued, or read, together
+MAX_ASKED = 64_000_000  # characters of the queries of all elements of one map
+PAGE = 100  # elements that are written and enqueued, or read, at a time
 
 
 class NotStarted(Exception):
-    """The elements of the map `agent`, which waits for them, cannot all be written; `message` says
-    why.
+    """The map `agent` waits for its elements, but not all of them can be written.
+
+    `message`: the reason.
     """
 
     def __init__(self, agent: SessionAgent, message: str) -> None:
@@ -61,13 +63,14 @@ def is_map(agent: SessionAgent) -> bool:
 
 
 def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
-    """Turn a claimed map into the join over its elements and start them. An empty list is the
-    result at once. Nothing happens when the lease was lost.
+    """Expand a claimed map: write and enqueue its elements, and let the map wait for them.
 
-    Raises `AgentFailure` when the output is not a list, has too many or too long elements, or the
-    map was expanded too often, and `NotStarted` when the map waits already and has to fail.
+    Returns None, or the result at once for an empty list. Does nothing if the lease was lost.
+    Raises `AgentFailure` if the predecessor's output is not a list, or has too many or too long
+    elements, or the map was expanded too often. Raises `NotStarted` if the map waits already and
+    must fail.
     """
-    asked = _asked(app, agent, budget)  # none may fail once the map waits for them
+    asked = _asked(app, agent, budget)  # before the map waits: invalid elements fail it here
     if not asked:
         return AgentResult("[]")
     generation = (agent.generation or 0) + 1
@@ -90,17 +93,16 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     return None
 
 
-def go_on(app: App, agent: SessionAgent) -> None:
-    """Finish an expansion whose worker may have died; may be repeated."""
+def continue_expansion(app: App, agent: SessionAgent) -> None:
+    """Finish an expansion whose worker may have died. May be repeated."""
     _start(app, agent, _asked(app, agent, Budget()))
 
 
 def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
-    """The outputs of the elements as one JSON list; what did not complete is null. One BatchGetItem
-    per 100.
+    """The outputs of the elements as one JSON list, with null for elements that did not complete.
 
-    Raises `AgentFailure` when they are too long together, or the budget is used up, without reading
-    on.
+    One BatchGetItem per 100 elements. Raises `AgentFailure` as soon as the outputs are too long in
+    total, or the budget is used up.
     """
     outputs: list[str] = []
     size = 0
@@ -121,8 +123,8 @@ def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
 
 
 def _output(element: SessionAgent | None, budget: Budget) -> str:
-    """The output of an element as JSON. Valid JSON is kept as it was written, with its types and
-    digits; any other text becomes a JSON string.
+    """The output of an element as JSON text. Valid JSON is kept unchanged; other text becomes a
+    JSON string.
     """
     if element is None or element.state != "completed":
         return "null"
@@ -139,7 +141,7 @@ def _output(element: SessionAgent | None, budget: Budget) -> str:
 
 
 def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
-    """What each element is asked, as it is stored."""
+    """The query of each element, in its stored form."""
     asks = _Asked.of(agent)
     asked: list[Any] = []
     left = MAX_ASKED
@@ -208,7 +210,9 @@ def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -
 
 @dataclass(frozen=True)
 class _Asked:
-    """The query of each element of a map: its template, and where else its values come from."""
+    """Makes the queries of a map's elements from the map's text and the scope of its
+    placeholders.
+    """
 
     text: str
     scope: Scope
@@ -222,7 +226,7 @@ class _Asked:
         return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
 
     def query(self, element: Any, index: int, budget: Budget) -> Any:
-        """What one element is asked, as it is stored; raises `AgentFailure`."""
+        """The query of one element, in its stored form. Raises `AgentFailure`."""
         try:
             filled = fill_element(self.text, element, index, self.scope, budget)
             budget.spend(
@@ -246,7 +250,7 @@ class _Asked:
 
     @property
     def named(self) -> set[str]:
-        """The predecessors whose outputs the text may name."""
+        """The uuids of the predecessors whose outputs the text uses."""
         return (
             named_agents(fill(self.text, self.scope.with_nothing()).stored())
             if "{" in self.text
@@ -261,11 +265,11 @@ def _unfit(index: int, why: str) -> AgentFailure:
 
 
 def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
-    """Write counter shards and elements and enqueue them, page by page, as long as the map waits
-    for just these.
+    """Write the counter shards, then write and enqueue the elements, page by page.
 
-    Whoever ends the session later finds that the map waits. One that had ended before took it for
-    an attempt.
+    Stops as soon as the map no longer waits for these elements. If the session has ended already,
+    the map is ended here: the process that ended the session may have read it during its attempt,
+    and left it alone. A process that ends the session later sees that the map waits.
     """
     session = ending.over(app, agent)
     if session is not None:
@@ -289,8 +293,9 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
 
 
 def _still_waits(app: App, agent: SessionAgent, page: Sequence[SessionAgent]) -> bool:
-    """Whether the map still waits for these elements. If not, they are deleted; if it is paused,
-    they are paused.
+    """Whether the map still waits for these elements.
+
+    If not, they are deleted. If the map is paused, they are paused too.
     """
     now = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
     if now is None or (now.state, now.generation) != ("pending", agent.generation):
@@ -327,11 +332,11 @@ def _counter_shards(agent: SessionAgent, ordinals: Sequence[int]) -> list[Counte
 
 
 def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
-    """What all elements of the map share; what is large of it is one blob, below the session's
-    prefix.
+    """The attributes that all elements of the map share. Large values are one blob each, under the
+    session's prefix.
 
-    The session knows that it has such blobs: none of these values is larger than that of the map
-    which it is made of.
+    `Session.has_blobs` is set already in that case: each value is made from a value of the map that
+    is at least as large.
     """
     share = Sharing(app, agent, beside=map(agent.stored, ("predecessors", "rules")))
     given = rules.of(agent)
@@ -352,7 +357,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "definition": agent.stored("definition"),
         "task_query": agent.stored("task_query"),
         "input_files": agent.stored("input_files"),
-        "predecessors": share(_heard(app, agent, before, named) or None),
+        "predecessors": share(_inputs_of_elements(app, agent, before, named) or None),
         "successors": [edge.stored()],
         "rules": share(kept or None),
         "lease_seconds": agent.lease_seconds,
@@ -368,9 +373,12 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     return template
 
 
-def _heard(app: App, agent: SessionAgent, before: Sequence[int], named: set[str]) -> list[int]:
-    """The predecessors whose outputs each element gets too: all but the list itself, unless the
-    query names it.
+def _inputs_of_elements(
+    app: App, agent: SessionAgent, before: Sequence[int], named: set[str]
+) -> list[int]:
+    """The ordinals of the predecessors whose outputs each element gets.
+
+    All but the one with the list; that one too, if the query uses its output.
     """
     over = rules.of(agent)["map"]["over"]
     if over in named:
@@ -390,8 +398,9 @@ def _element(
 
 
 def _put_once(app: App, put: Callable[[M], bool], records: Sequence[M]) -> None:
-    """Write the records that do not exist yet. An earlier worker may have written some, and they
-    may be running.
+    """Write those records that do not exist yet: an earlier worker may have written some.
+
+    Raises `AgentFailure` if another record has one of their keys.
     """
     if records and not all(app.records.parallel.run([partial(put, each) for each in records])):
         message = "Another record stands under the uuid of an element of the map"

@@ -1,4 +1,4 @@
-"""What wakes an agent later: a delayed message, or for a long wait the sweep."""
+"""Wake agents at a later time: by a delayed message, or for a long wait by the sweep."""
 
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.advance.ending import end_those
@@ -10,9 +10,7 @@ LONGEST_DELAY = 900  # seconds, of a message (Amazon SQS API reference: DelaySec
 
 
 def wake_at(app: App, agent: SessionAgent, when: float) -> None:
-    """Have the agent woken at `when` (epoch seconds), or up to a minute later when that is far
-    away.
-    """
+    """Wake the agent at `when` (epoch seconds), or up to a minute later if that is far away."""
     delay = max(when - app.clock.now().timestamp(), 0)
     if delay <= LONGEST_DELAY:
         app.queue.send([wake(agent)], delay=delay)
@@ -21,7 +19,7 @@ def wake_at(app: App, agent: SessionAgent, when: float) -> None:
 
 
 def look_at(app: App, agent: SessionAgent, when: float) -> None:
-    """Have the sweep look after the agent's session at `when` (epoch seconds), or sooner."""
+    """Let the sweep reconcile the agent's session at `when` (epoch seconds), or sooner."""
     is_question = agent.sink_count == 0
     session = app.sessions.watch(
         agent.partition_key, _session_key(agent), when, lasting=is_question
@@ -29,15 +27,15 @@ def look_at(app: App, agent: SessionAgent, when: float) -> None:
     if session is None or session.status not in TERMINAL_SESSION_STATUSES:
         return
     if not is_question or session.status == "cancelled":
-        # it has ended meanwhile, and nobody looks after it any more
+        # the session has ended meanwhile, so no one else ends this agent
         end_those(app, session, [agent])
 
 
 def keep_watching(app: App, agent: SessionAgent, *, early: bool = False) -> None:
-    """Before the agent's wait is ended: have the sweep look after its session again, which may only
-    have waited.
+    """Call this before a write ends the agent's wait: let the sweep reconcile its session again.
 
-    `early`: the session may then end before others do, which the agent does not wait for any more.
+    A session in which everything waits has no watch. `early`: the agent may end while its
+    predecessors are still open, so the session may end before they do.
     """
     now = app.clock.now()
     at = now.timestamp() + app.settings.watch_seconds

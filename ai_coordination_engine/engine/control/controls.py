@@ -1,7 +1,8 @@
-"""Controls of a running session: cancel, pause, resume, and records that a client ends.
+"""Control a running session: cancel, pause, resume; and follow up when a client ends a record.
 
-Each is one conditional write on the session. `reconcile_session` recomputes everything else from
-it, so a crash after the write loses nothing.
+Each control is one conditional write to the session. `reconcile_session` computes everything else
+from it, so a crash after the write loses nothing. The mutations `cancelSession`, `pauseSession`,
+`resumeSession` and the CRUD operations are the callers.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +42,10 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Control:
-    """A control of an open session. In a status of `already` there is nothing to do."""
+    """A control of an open session.
+
+    `already`: the statuses in which there is nothing to do. `write`: the transition.
+    """
 
     name: str
     already: Sequence[str]
@@ -57,10 +61,10 @@ class Control:
         updated_by: str | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
-        """Control a session, do what follows, and return the session as it is then. When there is
-        nothing to do, or the request is repeated, it is a success without effect.
+        """Apply the control, do what follows from it, and return the session as it is then.
 
-        Raises `NotFound`, or `Conflict` when the session has ended otherwise.
+        If there is nothing to do, or the request is a repetition, nothing changes. Raises
+        `NotFound`, and `Conflict` if the session has ended in another way.
         """
         key = (coordination_uuid, session_uuid)
         request = ControlRequest.of(updated_by, idempotency_key, self.name)
@@ -70,7 +74,7 @@ class Control:
             if request.was_carried_out(session):
                 break
             if session.stored("restart") is not None and session.status == "in_transit":
-                session = reconcile()  # first it is set back as a whole
+                session = reconcile()  # first finish the reset
             if isinstance(self._written(app, session, request), Applied):
                 break
         else:
@@ -90,32 +94,33 @@ class Control:
 
 _UNPAUSED = tuple(each for each in OPEN_SESSION_STATUSES if each != "paused")
 cancel_session = Control("cancel", ("cancelled",), Sessions.cancel)
-"""End it now; what runs is fenced."""
+"""Cancel a session now. Running attempts are fenced: their results change nothing."""
 pause_session = Control("pause", ("paused",), Sessions.pause)
-"""Let nothing more begin in it; attempts that run go on to their end."""
+"""Pause a session: no new attempt begins; running attempts go on to their end."""
 resume_session = Control("resume", _UNPAUSED, Sessions.resume)
-"""Let it go on when it is paused."""
+"""Resume a paused session."""
 
 
 def session_ends(app: App, tenant: str, key: Key) -> None:
-    """Prepare the end of a session by a client: should the process die, the sweep does what
-    follows.
+    """Call this before a client's write ends a session: if this process dies after the write, the
+    sweep follows up.
     """
     app.sessions.keep_watching(tenant, key, app.clock.now().timestamp() + SOON, far=True)
 
 
 def session_ended(app: App, session: Session) -> None:
-    """End the agents of a session that a client has ended, as if the engine had ended it. Late
-    results change nothing.
+    """Call this after a client's write has ended a session: end its agents, as for any ended
+    session.
     """
     if session.open_sink_count is not None:
         end_agents(app, session)
 
 
 def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
-    """Prepare the end of an agent by a client: should the process die, the sweep does what follows.
+    """Call this before a client's write ends a session agent: if this process dies after the write,
+    the sweep follows up.
 
-    Returns the agent as it was, when the engine moves it and it has not ended.
+    Returns the agent if the engine runs it and it has not ended; else None.
     """
     agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
@@ -125,14 +130,15 @@ def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
 
 
 def agent_ended(app: App, agent: SessionAgent) -> None:
-    """Enqueue an agent that a client has ended: a worker does what follows."""
+    """Call this after a client's write has ended an agent: enqueue it for a worker."""
     if agent.ordinal is not None:
         app.queue.send([wake(agent)])
 
 
 def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:
-    """Whether something may still follow from the agent: the engine planned it, and its session is
-    open.
+    """Whether other agents or the session may still need the agent.
+
+    True if the engine planned it and its session is open.
     """
     agent = app.records.get(
         SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True

@@ -1,7 +1,7 @@
-"""Why a session agent is not running: a code for programs and words for people. Pure.
+"""Explain why a session agent is not running: a code for programs, a message for people. Pure.
 
-The caller reads the records that `neighbours` and `counter_shard_keys` name, and passes them to
-`explain`.
+The API field `whyNotRunning` is the caller. It reads the records under the keys that `neighbours`
+and `counter_shard_keys` return, and passes them to `explain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,16 @@ from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED
 from ai_coordination_engine.store.transitions.counter_shards import is_wide, join_key
 
 NAMED = 10
-"""How many of the agents that are waited for the answer names."""
+"""The number of agents that the answer lists; the others are counted."""
 _PAUSED = "The session is paused; resumeSession lets it go on."
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The reason. `until`: when it ends by itself, at the latest. `waits_for`: the first agents
-    that must end before.
+    """The reason.
+
+    `until`: the latest time at which the state changes by itself, if known. `waits_for`: the first
+    agents that must end before.
     """
 
     code: str
@@ -44,11 +46,11 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What `explain` knows beside the agent: its session, some of the agents it waits for, how many
-    it waits for in all, and the time.
+    """What `explain` needs beside the agent.
 
-    Leases that end before `lost_before` (epoch seconds) have expired. `job` is the state of the
-    long job that it waits for, from `async_tasks.states`.
+    `others`: some of the agents that it waits for; `unfinished`: the number of all of them. `now`
+    and `lost_before` are epoch seconds; a lease that ends before `lost_before` has expired. `job`:
+    the state of its long job (`async_tasks.states`).
     """
 
     session: Session | None
@@ -60,7 +62,7 @@ class Scene:
 
 
 def counter_shard_keys(agent: SessionAgent) -> list[Key]:
-    """The first counter shards of a wide join that waits: they know whom it waits for."""
+    """The keys of the counter shards to read for a wide join: they list its unfinished edges."""
     if not is_wide(agent) or agent.state not in ("initial", "pending"):
         return []
     key = agent.key
@@ -71,7 +73,7 @@ def counter_shard_keys(agent: SessionAgent) -> list[Key]:
 
 
 def neighbours(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> list[Key]:
-    """The keys of the first agents that this one waits for, or because of which it was skipped."""
+    """The keys of the agents to read: the first that this one waits for, or that made it skip."""
     if agent.ordinal is None:
         return []
     before = _before(agent, counter_shards)
@@ -79,9 +81,7 @@ def neighbours(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> l
 
 
 def _before(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> Sequence[float]:
-    """The names of the edges from those that it waits for, or the ordinals of all before it when it
-    was skipped.
-    """
+    """The ids of the unfinished edges to the agent; for a skipped one, all its predecessors."""
     if agent.state == "skipped":
         return predecessor_ordinals(agent)
     if agent.state not in ("initial", "pending"):
@@ -91,7 +91,7 @@ def _before(agent: SessionAgent, counter_shards: Sequence[CounterShard]) -> Sequ
 
 
 def explain(agent: SessionAgent, scene: Scene) -> Why:
-    """Why the agent is not running; or that it is running, or how it ended."""
+    """Explain why the agent is not running, or that it is running, or how it has ended."""
     restarting = _restarting(scene.session)
     if agent.state in TERMINAL_AGENT_STATES:
         return _until_set_back(agent, _ended(agent, scene), restarting)
@@ -112,7 +112,7 @@ def explain(agent: SessionAgent, scene: Scene) -> Why:
 
 
 def _until_set_back(agent: SessionAgent, why: Why, restarting: Why | None) -> Why:
-    """How the agent ended, and that it may run again while its session is set back."""
+    """How the agent ended. While its session is being reset, also that it may run again."""
     if restarting is None or agent.ordinal is None:
         return why
     message = f"{restarting.message} Until then: {why.message}"
@@ -120,13 +120,13 @@ def _until_set_back(agent: SessionAgent, why: Why, restarting: Why | None) -> Wh
 
 
 def _while_paused(why: Why) -> Why:
-    """First that somebody must resume it, then what else the agent waits for."""
+    """The reason in a paused session: it must be resumed; then `why` applies."""
     message = f"{_PAUSED} Then: {why.message.removesuffix(f' {_PAUSED}')}"
     return replace(why, code="PAUSED", message=message, details={**why.details, "then": why.code})
 
 
 def _session_ended(session: Session | None) -> Why | None:
-    """The reason for every open agent of a session that has ended or was deleted."""
+    """The reason for each open agent, if the session has ended or was deleted; else None."""
     status = "gone" if session is None else session.status
     if session is not None and status not in TERMINAL_SESSION_STATUSES:
         return None
@@ -134,7 +134,7 @@ def _session_ended(session: Session | None) -> Why | None:
 
 
 def _restarting(session: Session | None) -> Why | None:
-    """The reason for every agent while the session is being set back."""
+    """The reason for each agent, if the session is being reset; else None."""
     if session is None or session.stored("restart") is None or session.status != "in_transit":
         return None
     until = _time(session.watch_at)
@@ -202,7 +202,9 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
 
 
 def _lease_expired(agent: SessionAgent, scene: Scene) -> Why:
-    """The lease was expired by its worker: a backend refused a request, or an error occurred."""
+    """The reason if a worker has expired its own lease: a backend refused a request, or an error
+    occurred.
+    """
     what = "the action function on its answer" if agent.acting else f"attempt {agent.attempt}"
     if agent.lease_until == ERROR:
         message = (
@@ -319,7 +321,9 @@ def _predecessors(scene: Scene) -> str:
 
 
 def _watched(agent: SessionAgent, session: Session | None) -> tuple[str, datetime | None]:
-    """What happens if no message comes: the sweep looks, unless the session is paused."""
+    """What happens if the agent's message was lost, in words, and when: the sweep sends it again,
+    unless the session is paused.
+    """
     if _is_paused(agent, session):
         return _PAUSED, None
     until = _time(session.watch_at) if session is not None else None

@@ -1,8 +1,8 @@
-"""Reconciling a session: every message and write that it owes is recomputed from stored state and
-sent again.
+"""Reconcile a session: compute all missing writes and messages from its stored state, and do them.
 
-It may be repeated at any time, beside any worker. The sweep does it for sessions that have not
-moved for a while, an operator after a disaster, and every control as its second half.
+It may run at any time, also while workers run the session. The sweep does it for sessions that did
+not change for a while; every control does it after its write; an operator may do it by hand
+(`reconcileSession`).
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -26,7 +26,7 @@ from ai_coordination_engine.engine.advance.ending import (
 from ai_coordination_engine.engine.advance.gone import release_gone
 from ai_coordination_engine.engine.advance.sinks import end_session
 from ai_coordination_engine.engine.app import App, Busy
-from ai_coordination_engine.engine.control.reset import go_on
+from ai_coordination_engine.engine.control.reset import continue_reset
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
 from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id, ordinal_of
@@ -44,12 +44,12 @@ from ai_coordination_engine.store.transitions.sessions import SOON
 
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
 
-MUCH = 1_000  # sessions that are due: more than one process looks after at once
-_AT_ONCE = 100  # sessions that a sweep looks after in any case
+MUCH = 1_000  # due sessions; if there are more, other processes are asked to help
+_AT_ONCE = 100  # due sessions that a sweep reconciles even if it has little time
 
 
 def find(app: App, tenant: str, key: Key) -> Session:
-    """The session as it is now; raises `NotFound`."""
+    """Read a session. Raises `NotFound`."""
     session = app.records.get(SESSION, tenant, key, consistent=True)
     if session is None:
         raise SESSION.missing(key)
@@ -57,8 +57,9 @@ def find(app: App, tenant: str, key: Key) -> Session:
 
 
 def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uuid: str) -> Session:
-    """Do everything that the session still owes, and return the session as it is then. Raises
-    `NotFound`.
+    """Do everything that is missing in a session, and return it as it is then.
+
+    Raises `NotFound`.
     """
     session = find(app, tenant, (coordination_uuid, session_uuid))
     _reconcile(app, session, again=True)
@@ -66,7 +67,7 @@ def reconcile_session(app: App, tenant: str, coordination_uuid: str, session_uui
 
 
 def _again(app: App, session: Session) -> Session:
-    """The session as it is now; that it is confirmed is seen once. Raises `NotFound`."""
+    """Read a session again that is known to be confirmed. Raises `NotFound`."""
     now = app.records.get_stored(SESSION, session.partition_key, session.key)
     if now is None or now.nonce != session.nonce:
         return find(app, session.partition_key, session.key)
@@ -78,7 +79,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
     if session.strays is not None:
         remove_strays(app, session)
     if session.stored("restart") is not None and session.status == "in_transit":
-        session = go_on(app, session)
+        session = continue_reset(app, session)
     agents: list[SessionAgent] = []
     if session.status not in TERMINAL_SESSION_STATUSES:
         agents = _finished(app, session)
@@ -95,7 +96,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
 
 def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
     held_until = end_agents(app, session, again=again)
-    if held_until is None:  # some are left for another round
+    if held_until is None:  # some agents are left for another round
         held_until = app.clock.now().timestamp() + SOON
     questions = questions_of(app, session)
     if session.status == "cancelled":
@@ -115,12 +116,12 @@ def sweep(
     has_time: Callable[[], bool] = lambda: False,
     hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
 ) -> int:
-    """Reconcile the sessions of these shards (None: of those whose turn it is) that are due, side
-    by side: 100, and more while it `has_time`. Returns how many.
+    """Reconcile the sessions that are due, several at a time; return how many.
 
-    When more than `MUCH` are due, their shards are offered to other processes: `hand_out` answers
-    which have taken one. A session that cannot be reconciled keeps no other waiting: its error is
-    raised after the others are done.
+    `shards`: the shards of the index to read; None: those whose turn it is. 100 sessions are
+    reconciled in any case, and more while `has_time` returns true. If more than `MUCH` are due,
+    their shards are offered to other processes: `hand_out` returns the shards that were accepted.
+    If a session cannot be reconciled, the others are done first; then its error is raised.
     """
     due = app.sessions.due(app.clock.now().timestamp(), shards)
     taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
@@ -141,8 +142,10 @@ def sweep(
 
 
 def _look_after(app: App, due: Session) -> None:
-    """Reconcile one due session. Its next look is set first: when this raises or dies, other
-    sessions come before it next time.
+    """Reconcile one due session.
+
+    The time of its next look is written first: if this fails or the process dies, other sessions
+    have their turn before this one comes again.
     """
     later = app.clock.now().timestamp() + app.settings.watch_seconds
     taken = app.sessions.rewatch(due, later)
@@ -156,8 +159,7 @@ def _look_after(app: App, due: Session) -> None:
     now = app.clock.now().timestamp()
     try:
         _reconcile(app, session)
-    # that passes: what waits in the session for its time must not come much later
-    except Throttled:
+    except Throttled:  # try again soon: timers in the session must not be much too late
         with suppress(Throttled):
             app.sessions.rewatch(session, now + SOON)
         raise
@@ -165,15 +167,16 @@ def _look_after(app: App, due: Session) -> None:
         app.sessions.without_strays(session)
 
 
-# What is owed
+# What is missing
 
 
 def _finished(app: App, session: Session) -> list[SessionAgent]:
-    """The session's agents once nothing is left to do for those that have ended, or the session has
-    ended.
+    """Do what follows from ended agents, until nothing is left to do or the session has ended.
+
+    Returns the session's agents as they are then.
     """
     agents = agents_of(app, session)
-    # once is enough; that an edge is gone from a counter shard cannot be seen here
+    # each agent is finished once: the agents do not show if its edge to a counter shard is released
     finished: set[int] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
         open_to_see = [each for each in agents if edge_id(each) not in finished]
@@ -192,13 +195,13 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
 
 
 def _owes_its_end(session: Session) -> bool:
-    """Whether a session that the engine planned is open although all its sinks are terminal."""
+    """Whether a planned session is open although all its sinks are terminal."""
     is_over = session.plan_hash is not None and session.open_sink_count == 0
     return is_over and session.status in OPEN_SESSION_STATUSES
 
 
 def _owes(session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
-    """Whether an ended agent still owes something that others wait for."""
+    """Whether something that follows from an ended agent is not done yet."""
     if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
         return False
     if _must_fail_session(session, agent):
@@ -210,13 +213,15 @@ def _owes(session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]
 
 
 def _must_fail_session(session: Session, agent: SessionAgent) -> bool:
-    """Whether the agent has failed since the session was last set back, and fails it."""
+    """Whether the agent failed after the last reset, and its failure fails the session."""
     is_of_this_epoch = (agent.epoch or 0) >= (session.epoch or 0)
     return agent.state == "failed" and is_of_this_epoch and rules.fails_session(agent)
 
 
 def _is_owed(agent: SessionAgent, edge: Edge, after: SessionAgent | None) -> bool:
-    """Whether the successor still waits for the agent, or waits although it can never run."""
+    """Whether the successor still waits for the ended agent, or can never run and is not
+    skipped.
+    """
     if after is None or after.state not in OPEN_AGENT_STATES:
         return False
     counter_shards = how_many(edge.in_degree, edge.join)
@@ -224,9 +229,7 @@ def _is_owed(agent: SessionAgent, edge: Edge, after: SessionAgent | None) -> boo
 
 
 def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards: int) -> bool:
-    """Whether the agent is among the unfinished, or one of the counter shards which it may be
-    in.
-    """
+    """Whether `unfinished` contains the agent, or the counter shard that counts it."""
     if not counter_shards:
         return edge_id(agent) in (unfinished or ())
     return counter_shard_ordinal(agent.ordinal, counter_shards) in {
@@ -235,10 +238,10 @@ def _is_named(agent: SessionAgent, unfinished: set[float] | None, counter_shards
 
 
 def _pause(app: App, session: Session) -> list[SessionAgent]:
-    """Pause the open agents of a paused session; returns the agents as they are then.
+    """Pause the open agents of a paused session; return the agents as they are then.
 
-    When the session was resumed meanwhile, the agents are unpaused again: the process that resumed
-    it may not have seen their pauses.
+    If the session was resumed meanwhile, they are unpaused again: the process that resumed it may
+    have read them before they were paused.
     """
     while True:
         agents = agents_of(app, session)
@@ -265,11 +268,10 @@ def _unpause(
     agents: list[SessionAgent],
     read: Callable[[App, Session], list[SessionAgent]] = agents_of,
 ) -> list[SessionAgent]:
-    """Unpause the agents whose session is no longer paused, or is paused anew; returns the agents
-    as they are then.
+    """Unpause agents with the token of an earlier pause; return the agents as they are then.
 
-    A session is paused before its agents, so a session that is read after them tells which of their
-    pauses are old. A session that has ended is not paused.
+    A session is paused before its agents. So the session, read after the agents, shows which of
+    their pause tokens are old. In an ended session all of them are.
     """
     while any(each.paused is not None for each in agents):
         now = _again(app, session)
@@ -284,18 +286,18 @@ def _unpause(
 
 
 def _enqueue_runnable(app: App, agents: list[SessionAgent]) -> None:
-    with suppress(Busy):  # there is no message of ours that must be kept
+    with suppress(Busy):  # this process holds no message that must be kept
         enqueue_runnable(app, [each for each in agents if each.state in OPEN_AGENT_STATES])
 
 
 def _look_again(
     app: App, session: Session, agents: list[SessionAgent], held_until: float = 0
 ) -> None:
-    """Have the sweep look at the session again, unless everything open in it waits for a person or
+    """Set when the sweep looks at the session next; never, if all open agents wait for a person or
     a job.
 
-    The operation that ends such a wait asks for a look first, and that watch is kept. `held_until`
-    (epoch seconds): until then an attempt is held that a dead worker would leave unrecorded.
+    The operation that ends such a wait sets a watch first, which is not removed here. `held_until`
+    (epoch seconds): a worker holds an attempt until then; if it dies, the attempt must be recorded.
     """
     now = app.clock.now().timestamp()
     later = now + app.settings.watch_seconds

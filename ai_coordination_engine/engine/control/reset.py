@@ -1,15 +1,17 @@
-"""Setting a session back (retry, rerun): the agents that are to run again get the values with which
-they were planned.
+"""Reset a session for a retry or a rerun: agents that run again get their initial values.
 
-The session's new epoch is written first, with what is to be done; any worker resumes an interrupted
-reset. Then every agent is set back, once in each epoch, with *all* its predecessors unfinished.
-Agents that keep their results release their edges again when the session is reconciled, so joins,
-conditions and counter shards are counted by the same code as always.
+`control.reconcile` calls `continue_reset` for a session with a reset in progress.
 
-Edges are named by the epoch of the agent at which they start, so a late worker releases old edges
-and changes nothing. An agent that is set back waits only for names of the new epoch. It therefore
-does not matter whether an agent before it is set back, goes on, or keeps its result; this may
-change until the very write.
+1. The session's new epoch is written first, together with what to reset (`Session.restart`). From
+   then on, any worker can resume an interrupted reset.
+2. Each agent is reset once per epoch, with *all* of its predecessors unfinished.
+3. The session is reconciled. Agents that keep their results release their edges again, so joins,
+   conditions and counter shards are counted by the usual code.
+
+The id of an edge contains the epoch of the agent at which it starts. A late worker therefore
+releases an old edge and changes nothing. An agent that was reset waits only for edges of the new
+epoch. So a predecessor may be reset, may go on running or may keep its result, and this may change
+until it is written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,9 +36,10 @@ from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.counter_shards import how_many
 
 
-def go_on(app: App, session: Session) -> Session:
-    """Set back the agents that the session's `restart` names, and let the session run; returns the
-    session as it is then.
+def continue_reset(app: App, session: Session) -> Session:
+    """Reset the agents that the session's `restart` asks for, and let the session run.
+
+    Returns the session as it is then. May be repeated.
     """
     start = (session.restart or {}).get("from")
     while True:
@@ -53,7 +56,7 @@ def go_on(app: App, session: Session) -> Session:
     early = ends_early([each for each in scene.agents if each.state in OPEN_AGENT_STATES])
     sinks = scene.open_sinks()
     restarted = app.sessions.restarted(session, sinks, scene.sink_count, watch_at, early=early)
-    return restarted.record or session  # also where somebody else was faster
+    return restarted.record or session  # also if another process was faster
 
 
 def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
@@ -70,8 +73,9 @@ def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
 
 
 def ends_early(to_run: Sequence[SessionAgent]) -> bool:
-    """Whether the session may end before these open agents do: an agent that one of them leads to
-    has its result already, or was deleted.
+    """Whether the session may end before these open agents do.
+
+    True if a successor of one of them has its result already, or was deleted.
     """
     there = {each.ordinal for each in to_run}
     outgoing_edges = (edge for each in to_run for edge in edges(each.read("successors")))
@@ -79,8 +83,8 @@ def ends_early(to_run: Sequence[SessionAgent]) -> bool:
 
 
 def is_kept(agent: SessionAgent) -> bool:
-    """Whether a retry keeps the agent as it is: it has completed, or a condition or a choice has
-    skipped it.
+    """Whether a retry keeps the agent: it has completed, or was skipped, but not because of a
+    failure.
     """
     return bool(
         agent.state == "completed" or (agent.state == "skipped" and not agent.upstream_failed)
@@ -88,8 +92,9 @@ def is_kept(agent: SessionAgent) -> bool:
 
 
 def counter_shard_count(agent: SessionAgent) -> int:
-    """The counter shards of a planned agent: as many as its predecessors take it to have, some of
-    which may be deleted.
+    """The number of counter shards of a planned agent.
+
+    It depends on all of its predecessors, also deleted ones: the others compute the same number.
     """
     join: str = (agent.agent_action or {}).get("join", "all")
     return how_many(len(agent.read("predecessors") or ()), join)
@@ -98,8 +103,9 @@ def counter_shard_count(agent: SessionAgent) -> int:
 def as_planned(
     agent: SessionAgent, before: Sequence[int], epoch: int | None = None
 ) -> dict[str, Any]:
-    """The initial values of a planned agent, or of an element, that waits for these agents
-    (ordinals). None removes a value.
+    """The initial values of a planned agent, or of an element of a map.
+
+    `before`: the ordinals of the agents that it waits for. A value None removes the attribute.
     """
     action: Mapping[str, Any] = agent.agent_action or {}
     count = counter_shard_count(agent) if agent.map_ordinal is None else 0
@@ -127,10 +133,10 @@ def _waiting_for(before: Sequence[int], counter_shards: int, epoch: int | None) 
 
 @dataclass(frozen=True)
 class Scene:
-    """The agents of a session that is being set back to `epoch`, and what is done with each.
+    """The agents of a session that is being reset to `epoch`, and the decisions about each.
 
-    `start` is the ordinal from which everything runs again; None: only the agents that did not
-    complete.
+    `start`: the ordinal of the agent that runs again with its descendants; None: only agents that
+    did not complete run again.
     """
 
     app: App
@@ -139,14 +145,16 @@ class Scene:
     start: int | None
 
     def calls(self) -> list[Callable[[], Any]]:
-        """The writes that come next; none when all agents are set back. An agent that changed is
-        looked at again.
+        """The next writes; empty when all agents are done. Call it again on freshly read agents.
 
-        First running attempts are taken along, for one that has ended meanwhile may have to be set
-        back. Elements come before their map, counter shards before their join: an edge that is
-        released in between must find its place in a join that is to be filled yet, or in one that
-        is full. What is kept comes last: until then an agent of this epoch is one whose output may
-        become another.
+        The order matters:
+
+        1. Running attempts that go on get the new epoch. One that has ended meanwhile is seen in
+           the next round, and may have to be reset.
+        2. Elements are reset before their map, and counter shards before their join. An edge that
+           is released in between then finds a join that is not reset yet, or one that is complete.
+        3. Agents that keep their results get the new epoch last. Until then, an agent of this epoch
+           is known to be one whose output may change.
         """
         adopted = [each for each in self._behind if self._is_adopted(each)]
         if adopted:
@@ -158,11 +166,11 @@ class Scene:
         return self._reset(elements or targets)
 
     def _adopt(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
-        """The writes that take these agents along as they are."""
+        """The writes that give these agents the new epoch and change nothing else."""
         return [partial(self.app.agents.adopt, each, self.epoch) for each in agents]
 
     def _reset(self, agents: Sequence[SessionAgent]) -> list[Callable[[], Any]]:
-        """The writes that set these agents back; their counter shards are filled first."""
+        """The writes that reset these agents. Their counter shards are reset first."""
         epoch = self.epoch
         refills = [
             partial(self.app.counter_shards.refill, counter_shard, epoch)
@@ -175,19 +183,19 @@ class Scene:
 
     @property
     def sink_count(self) -> int:
-        """How many sinks there are."""
+        """The number of sinks."""
         return len(self._sinks)
 
     def open_sinks(self) -> list[int]:
-        """The names of the sinks, or of their counter shards."""
+        """The edge ids of the sinks, or of their counter shards."""
         count, ordinals = self._sink_counter_shard_count, [each.ordinal for each in self._sinks]
         return [
-            self._name(each)
+            self._edge_id(each)
             for each in ({ordinal % count for ordinal in ordinals} if count else ordinals)
         ]
 
     def sink_counter_shards(self, session: Session) -> list[CounterShard]:
-        """The counter shards of many sinks, full."""
+        """The counter shards of the sinks, with all edges unfinished; empty if there are none."""
         ordinals = [each.ordinal for each in self._sinks]
         return self._full(
             session,
@@ -212,8 +220,8 @@ class Scene:
 
     @cached_property
     def _behind(self) -> list[SessionAgent]:
-        """The task's agents that this epoch has not seen yet; what was asked outside the task is
-        left alone.
+        """The task's agents that do not have the new epoch yet. Questions (`planning.ask`) are not
+        among them.
         """
         return [
             each for each in self.agents if (each.epoch or 0) < self.epoch and each.sink_count != 0
@@ -250,8 +258,9 @@ class Scene:
         return agent.ordinal in self._again or not (is_kept(agent) or self._is_adopted(agent))
 
     def _is_adopted(self, agent: SessionAgent) -> bool:
-        """Whether a running attempt goes on. A map's is short, and an element's counts as long as
-        its list does.
+        """Whether the agent's running attempt goes on.
+
+        Not for a map, whose attempt is short. For an element, only while its map keeps its list.
         """
         if agent.state != "executing" or agent.ordinal in self._again or "map" in rules.of(agent):
             return False
@@ -260,9 +269,7 @@ class Scene:
         return self._is_current(agent) and agent.map_ordinal not in self._planned - self._expanded
 
     def _is_awaited(self, agent: SessionAgent) -> bool:
-        """Whether a kept agent is named by what was set back, so that it needs the name of this
-        epoch.
-        """
+        """Whether a kept agent needs the new epoch: it is a sink, or a successor was reset."""
         if not is_kept(agent) or (agent.map_ordinal is not None and not self._is_current(agent)):
             return False
         outgoing = edges(agent.read("successors"))
@@ -272,7 +279,7 @@ class Scene:
         return not outgoing or any(each.epoch == self.epoch for each in after)
 
     def _is_current(self, element: SessionAgent) -> bool:
-        """Whether an element is of its map's latest expansion."""
+        """Whether an element belongs to the latest expansion of its map."""
         parent = self._by_ordinal.get(element.map_ordinal)
         if parent is None or parent.mapped is None:
             return False
@@ -281,8 +288,8 @@ class Scene:
         )
 
     def _stays_expanded(self, agent: SessionAgent) -> bool:
-        """Whether a map that is set back keeps its elements: its list stays, and all of them are
-        there.
+        """Whether a map that is reset keeps its elements: all are written, and its list does not
+        change.
         """
         if agent.mapped is None or not agent.elements_sent or agent.ordinal == self.start:
             return False
@@ -297,7 +304,7 @@ class Scene:
     # What it is set back to
 
     def _values(self, agent: SessionAgent) -> dict[str, Any]:
-        """The attributes of the agent as it was planned, or expanded; None removes a value."""
+        """The initial values of the agent, or those of an expanded map; None removes a value."""
         before = self._before(agent)
         if self._stays_expanded(agent):
             return {"state": "pending", **_waiting_for(before, how_many(agent.mapped), self.epoch)}
@@ -327,14 +334,14 @@ class Scene:
             counter_shards.counter_shard(
                 key(number),
                 of,
-                {self._name(each) for each in found},
+                {self._edge_id(each) for each in found},
                 counter_shard_ordinal(min(found), count),
             )
             for number, found in spread.items()
         ]
 
     def _counter_shard_count(self, agent: SessionAgent) -> int:
-        """As many as their predecessors take them for, some of which may be deleted."""
+        """The number of counter shards, as the agent's predecessors compute it."""
         if self._stays_expanded(agent):
             return how_many(agent.mapped)
         if agent.map_ordinal is not None:
@@ -342,9 +349,9 @@ class Scene:
         return counter_shard_count(agent)
 
     def _before(self, agent: SessionAgent) -> list[int]:
-        """Whom the agent waits for; nobody waits for a deleted one."""
+        """The ordinals of the agents that this one waits for; deleted agents are left out."""
         if agent.map_ordinal is not None:
-            return []  # what it hears has completed
+            return []  # an element starts when its inputs are complete
         if not self._stays_expanded(agent):
             return self._predecessors(agent)
         ordinals = [
@@ -356,8 +363,6 @@ class Scene:
         ordinals: Sequence[int] = agent.read("predecessors") or ()
         return [each for each in ordinals if each in self._by_ordinal]
 
-    def _name(self, ordinal: int) -> int:
-        """The name of the edges that start at an agent, or a counter shard, once all of this epoch
-        are named.
-        """
+    def _edge_id(self, ordinal: int) -> int:
+        """The id, in the new epoch, of the edges that start at an agent or a counter shard."""
         return edge_id_of(ordinal, self.epoch)

@@ -1,5 +1,7 @@
-"""Running again: the failed agents of a session, one agent and its descendants, or the session of a
-dead letter.
+"""Run agents again: the failed agents of a session, or one agent and its descendants.
+
+The mutations `retrySession` and `rerunSessionAgent`, and the redrive of dead letters, call it.
+`control.reset` does the work.
 """
 
 from typing import Any
@@ -27,10 +29,10 @@ def retry_session(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Run again what failed, was cancelled, or was skipped because of that; what completed is kept.
+    """Run again the agents that failed, were cancelled, or were skipped because of a failure.
 
-    A retry that is still under way is continued. Raises `NotFound`, or `Conflict` unless the
-    session is failed, timeout or cancelled.
+    Completed agents keep their results. A retry in progress is continued. Raises `NotFound`, and
+    `Conflict` unless the session's status is failed, timeout or cancelled.
     """
     request = ControlRequest.of(updated_by, idempotency_key, "retry")
     return _restart(app, tenant, (coordination_uuid, session_uuid), request, None)
@@ -45,10 +47,10 @@ def rerun_session_agent(
     updated_by: str | None = None,
     idempotency_key: str | None = None,
 ) -> Session:
-    """Run an agent of an ended session again and all that follows from it, completed or not, and
-    what did not end well.
+    """Run an agent of an ended session and all of its descendants again.
 
-    Raises `NotFound`, or `Conflict` while the session is open.
+    Other agents that did not complete run again too, as in `retry_session`. Raises `NotFound`, and
+    `Conflict` while the session is open.
     """
     agent = app.records.get(
         SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
@@ -62,7 +64,7 @@ def rerun_session_agent(
 
 
 def revive(app: App, wake: Wake) -> bool:
-    """Retry the session of a dead letter when it has failed; whether it had."""
+    """Retry the session of a dead letter if it has failed; return whether it had."""
     agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None:
         return False
@@ -111,7 +113,7 @@ def _is_under_way(session: Session, restart: dict[str, Any]) -> bool:
 
 
 def _check(session: Session, agent: SessionAgent | None) -> None:
-    """Raises `Conflict` when the session is not to be run again as it is."""
+    """Raise `Conflict` if the session cannot run again in its present state."""
     status = session.status
     if session.plan_hash is None:
         raise Conflict(
@@ -131,7 +133,7 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
 
 
 def _explain(key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:
-    """Raises `NotFound` or `Conflict`, unless somebody else has just made the same request."""
+    """Raise `NotFound` or `Conflict`, unless another process has just made the same request."""
     if old is None:
         raise SESSION.missing(key)
     if not _is_under_way(old, restart):

@@ -1,4 +1,4 @@
-"""Why a session agent was skipped, in words for people. Pure."""
+"""Explain why a session agent was skipped. Pure; `control.explain` calls it."""
 
 from collections.abc import Sequence
 
@@ -11,28 +11,27 @@ from ai_coordination_engine.store.payload import BlobReference
 def why_skipped(
     agent: SessionAgent, before: Sequence[SessionAgent], session: Session | None
 ) -> str:
-    """The first reason that is certain; `before`: those of its predecessors that were read."""
-    culprits = [each for each in before if each.state in ("failed", "skipped", "cancelled")]
-    if culprits and agent.upstream_failed:
-        return f"It was skipped because of a failure before it: {listed(culprits)}."
-    if not culprits and (reason := _cut_off(agent, before)):
+    """The first reason that is certain. `before`: the predecessors that were read."""
+    unfinished = [each for each in before if each.state in ("failed", "skipped", "cancelled")]
+    if unfinished and agent.upstream_failed:
+        return f"It was skipped because of a failure before it: {listed(unfinished)}."
+    if not unfinished and (reason := _not_passed(agent, before)):
         return f"It was skipped: {reason}."
     if session is not None and session.status in ("failed", "cancelled", "timeout"):
         return f"It was skipped: the session is {session.status}; retrySession tries again."
-    if culprits:
-        return f"It was skipped because of what was skipped before it: {listed(culprits)}."
+    if unfinished:
+        return f"It was skipped because of what was skipped before it: {listed(unfinished)}."
     return (
         f"It was skipped{because(agent)}: no condition led to it, no function chose it, or a"
         " person ended it."
     )
 
 
-def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
-    """Which conditions or choices of completed predecessors led past a skipped agent; nothing when
-    that is not certain.
+def _not_passed(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
+    """The conditions or choices of completed predecessors because of which the agent was skipped.
 
-    No output is read and nothing is evaluated: an expression may take long. What remains is what it
-    was.
+    Empty if that is not certain. No output is read and no condition is evaluated, which may take
+    long; the reason is found by elimination.
     """
     are_all_known = len(before) == len(predecessor_ordinals(agent))
     if not are_all_known or not _lacks_predecessors(agent):
@@ -54,14 +53,14 @@ def _cut_off(agent: SessionAgent, before: Sequence[SessionAgent]) -> str:
 
 
 def _lacks_predecessors(agent: SessionAgent) -> bool:
-    """Whether it can never have the completed predecessors that it needs."""
+    """Whether too few predecessors can complete for the agent's join."""
     if agent.still_needed is None:
         return bool(agent.unsatisfied)
     return bool(agent.still_needed > (agent.in_degree or 0))
 
 
 def _shows_where_it_led(predecessor: SessionAgent) -> bool:
-    """Whether its record tells its edges and what its function chose: no blob is read for it."""
+    """Whether the predecessor completed, and its edges and choice are inline, not in blobs."""
     has_edges = isinstance(predecessor.stored("successors"), list)
     has_choice = not isinstance(predecessor.stored("chosen"), BlobReference)
     return predecessor.state == "completed" and has_edges and has_choice
@@ -81,6 +80,6 @@ def _unmet(conditions: Sequence[str]) -> str:
 
 
 def predecessor_ordinals(agent: SessionAgent) -> Sequence[int]:
-    """Who comes before it; empty when there are so many that they are a blob, which is not read."""
+    """The ordinals of the agent's predecessors; empty if the list is in a blob."""
     stored = agent.stored("predecessors")
     return stored if isinstance(stored, list) else []

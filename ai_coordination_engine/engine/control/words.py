@@ -1,4 +1,7 @@
-"""The words for agents in what a person reads about them. Pure; no blob is read for it."""
+"""Describe agents in messages for people. Pure; reads no blobs.
+
+`control.explain` and `control.skips` use it.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,7 @@ from ai_coordination_engine.store.payload import BlobReference
 
 
 def listed(agents: Sequence[SessionAgent]) -> str:
-    """Agents, and what each is doing."""
+    """A list of agents, each with what it is doing."""
     return (
         ", ".join(f"{label(each)} ({_doing(each)})" for each in agents)
         or "none of them can be read"
@@ -24,7 +27,7 @@ def _doing(agent: SessionAgent) -> str:
 
 
 def label(agent: SessionAgent) -> str:
-    """The agent's name where the record holds it, else its uuid: a blob is not read for it."""
+    """The agent's name, or its uuid if the name is in a blob; an element also has its index."""
     definition = agent.stored("definition")
     name = definition.get("agent_name") if isinstance(definition, dict) else None
     index = "" if agent.map_ordinal is None else f" #{agent.ordinal % MAX_ELEMENTS}"
@@ -32,7 +35,7 @@ def label(agent: SessionAgent) -> str:
 
 
 def because(agent: SessionAgent) -> str:
-    """What its record says of the reason, in brackets; nothing when it says none."""
+    """The agent's notes, in brackets after a space; empty if there are none or they are a blob."""
     notes = agent.stored("notes")
     if notes is None or isinstance(notes, BlobReference):
         return ""
@@ -40,5 +43,5 @@ def because(agent: SessionAgent) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """The text, of so many characters at most."""
+    """The text, cut to `length` characters."""
     return text if len(text) <= length else f"{text[:length]}…"
