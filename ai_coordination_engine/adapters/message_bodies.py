@@ -1,0 +1,97 @@
+"""The engine's messages as JSON bodies, which every queue carries."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+
+
+class _Body(BaseModel):
+    """The JSON body of a message.
+
+    `v` changes only when a reader of the old form would misread the new one.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    v: Literal[1] = 1
+    tenant: str = Field(min_length=1)
+
+
+class _WakeBody(_Body):
+    session_uuid: str = Field(min_length=1)
+    session_agent_uuid: str = Field(min_length=1)
+    # None: the agent was never reset, or the sender is of a version without epochs.
+    epoch: int | None = Field(None, ge=0)
+
+    def message(self) -> Wake:
+        return Wake(self.tenant, self.session_uuid, self.session_agent_uuid, self.epoch or 0)
+
+
+class _FireBody(_Body):
+    task_uuid: str = Field(min_length=1)
+    schedule_uuid: str = Field(min_length=1)
+    nominal: int
+    revision: str
+    sent_at: float = Field(allow_inf_nan=False)
+
+    def message(self) -> Fire:
+        return Fire(**{name: value for name, value in self if name != "v"})
+
+
+class _BackfillBody(_Body):
+    kind: Literal["backfill"] = "backfill"
+    task_uuid: str = Field(min_length=1)
+    schedule_uuid: str = Field(min_length=1)
+
+    def message(self) -> Backfill:
+        return Backfill(self.tenant, self.task_uuid, self.schedule_uuid)
+
+
+def _kind(body: Any) -> str:
+    if not isinstance(body, dict) or "schedule_uuid" not in body:
+        return "wake"
+    return "backfill" if "kind" in body else "fire"
+
+
+_BODY: TypeAdapter[_WakeBody | _FireBody | _BackfillBody] = TypeAdapter(
+    Annotated[
+        Annotated[_WakeBody, Tag("wake")]
+        | Annotated[_FireBody, Tag("fire")]
+        | Annotated[_BackfillBody, Tag("backfill")],
+        Discriminator(_kind),
+    ]
+)
+
+
+def body_of(message: QueueMessage) -> str:
+    """Return the body of a message: compact JSON."""
+    fields = {name: getattr(message, name) for name in message.__slots__}
+    if isinstance(message, Fire):
+        return _FireBody(**fields).model_dump_json()
+    if isinstance(message, Backfill):
+        return _BackfillBody(**fields).model_dump_json()
+    return _WakeBody(**{**fields, "epoch": message.epoch or None}).model_dump_json(
+        exclude_none=True
+    )
+
+
+def message_from_body(body: str) -> QueueMessage:
+    """Return the message in a body; raises `BadUserInput` when the body is not a valid message."""
+    try:
+        return _BODY.validate_json(body).message()
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, e['loc'][1:]))} {e['msg']}".strip() for e in error.errors()
+        )
+        raise BadUserInput(f"the body is not a message of the engine: {reasons}") from error

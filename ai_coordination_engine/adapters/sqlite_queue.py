@@ -1,0 +1,249 @@
+"""The queue in the SQLite file of the machine: delays, visibility, dead letters, turns of tenants.
+
+The messages that it answers have the shape of SQS, so that the same consumers work them off.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection
+from time import monotonic
+from typing import Any
+
+from ai_coordination_engine.adapters.message_bodies import body_of, message_from_body
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.ports import Clock, QueueMessage, Wake
+
+LONGEST_DELAY = 900  # seconds, of a new message, as SQS has it
+LONGEST_WAIT = 43_200  # seconds that a received message is hidden, as SQS has it
+LONGEST_POLL = 20.0  # seconds that `receive` waits
+_LOOK_AGAIN = 1.0  # seconds, for what other processes send
+_TABLE = """
+CREATE TABLE IF NOT EXISTS messages (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, body TEXT NOT NULL,
+  sent_at REAL NOT NULL, visible_at REAL NOT NULL, received INTEGER NOT NULL DEFAULT 0,
+  is_held INTEGER NOT NULL DEFAULT 0, is_dead INTEGER NOT NULL DEFAULT 0)
+"""
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS messages_of_tenant ON messages (is_dead, tenant, visible_at)",
+    "CREATE INDEX IF NOT EXISTS messages_in_time ON messages (is_dead, visible_at)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a look at the queue found, and when the next message becomes visible (epoch seconds)."""
+
+    messages: list[dict[str, Any]]
+    next_at: float | None
+
+
+class SqliteQueue:
+    """Implements `ports.Queue` in a `DatabaseFile`, and what its consumers need. Thread-safe.
+
+    A received message is hidden for `visible_after` seconds; after `max_receives` deliveries it
+    becomes a dead letter. Tenants that have messages take turns. Each method raises `Unavailable`
+    when the file takes no changes.
+    """
+
+    def __init__(
+        self, file: DatabaseFile, clock: Clock, visible_after: float, max_receives: int
+    ) -> None:
+        self._file, self._clock = file, clock
+        self._visible_after, self._max_receives = visible_after, max_receives
+        self._changed = threading.Condition()
+        self._changes = 0
+        self._served = ""  # the tenant whose turn was last
+        for text in (_TABLE, *_INDEXES):
+            file.write(lambda connection, text=text: connection.execute(text))  # type: ignore[misc]
+
+    def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
+        """Send all messages, visible after `delay` seconds (900 at most), in one transaction."""
+        now = self._now()
+        visible_at = now + min(max(delay, 0), LONGEST_DELAY)
+        rows = [(each.tenant, body_of(each), now, visible_at, 0) for each in messages]
+        self._insert(rows)
+
+    def dead_letter(self, wake: Wake) -> None:
+        """Put a wake-up among the dead letters."""
+        now = self._now()
+        self._insert([(wake.tenant, body_of(wake), now, now, 1)])
+
+    def read(self, body: str) -> QueueMessage:
+        """Return the message in a received body; raises `BadUserInput` when it is not a valid
+        message.
+        """
+        return message_from_body(body)
+
+    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        """Take up to `most` messages, hidden from then on; with `wait`, as soon as there are any.
+
+        What this process sends is noticed at once, what others send within a second. Empty when
+        none came for a while.
+        """
+        end = monotonic() + (LONGEST_POLL if wait else 0)
+        while True:
+            seen = self._changes
+            taken = self._file.write(lambda connection: self._take(connection, most))
+            if taken.messages or monotonic() >= end:
+                return taken.messages
+            self._wait(seen, taken.next_at)
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Keep a received message in the queue and hide it for `seconds` from now.
+
+        Does nothing when the message no longer exists, or has been delivered again since.
+        """
+        visible_at = self._now() + min(max(seconds, 0), LONGEST_WAIT)
+        self._file.write(
+            lambda connection: connection.execute(
+                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE id = ? AND received = ?",
+                (visible_at, *_named(receipt)),
+            )
+        )
+        self._tell()
+
+    def delete(self, receipt: str) -> None:
+        """Remove a received message, unless it has been delivered again since."""
+        self._file.write(
+            lambda connection: connection.execute(
+                "DELETE FROM messages WHERE id = ? AND received = ?", _named(receipt)
+            )
+        )
+
+    def release_held(self) -> None:
+        """Make every received message visible again: its receiver is known to be dead."""
+        now = self._now()
+        self._file.write(
+            lambda connection: connection.execute(
+                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE is_held AND NOT is_dead",
+                (now,),
+            )
+        )
+        self._tell()
+
+    def receive_dead(self, most: int, hidden_seconds: float) -> list[dict[str, Any]]:
+        """Take up to `most` dead letters, hidden for so long; the oldest first."""
+        now = self._now()
+
+        def take(connection: Connection) -> list[dict[str, Any]]:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 1 AND visible_at <= ?"  # noqa: S608
+                " ORDER BY id LIMIT ?",
+                (now, most),
+            ).fetchall()
+            return [_held(connection, row, now + hidden_seconds) for row in rows]
+
+        return self._file.write(take)
+
+    # Inside
+
+    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._file.write(
+            lambda connection: connection.executemany(
+                "INSERT INTO messages (tenant, body, sent_at, visible_at, is_dead)"
+                " VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+        )
+        self._tell()
+
+    def _take(self, connection: Connection, most: int) -> _Taken:
+        """Take messages, one of each tenant in turn."""
+        now, found = self._now(), list[dict[str, Any]]()
+        next_at = _next_at(connection)
+        if next_at is not None and next_at <= now:
+            for row in self._in_turn(connection, now):
+                if self._is_dead(connection, row):
+                    continue
+                found.append(_held(connection, row, now + self._visible_after))
+                if len(found) == most:
+                    break
+        return _Taken(found, next_at)
+
+    def _in_turn(self, connection: Connection, now: float) -> Iterator[tuple[Any, ...]]:
+        """Visible messages, of the tenant after the one that was served last first."""
+        skipped: set[str] = set()
+        while (tenant := self._next_tenant(connection)) is not None and tenant not in skipped:
+            self._served = tenant
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 0 AND tenant = ?"  # noqa: S608
+                " AND visible_at <= ? ORDER BY visible_at, id LIMIT 1",
+                (tenant, now),
+            ).fetchone()
+            if row is None:
+                skipped.add(tenant)
+            else:
+                skipped.clear()
+                yield row
+
+    def _next_tenant(self, connection: Connection) -> str | None:
+        """The next tenant with a message, in the order of their names, round and round."""
+        for after in (self._served, ""):
+            row = connection.execute(
+                "SELECT tenant FROM messages WHERE is_dead = 0 AND tenant > ?"
+                " ORDER BY tenant LIMIT 1",
+                (after,),
+            ).fetchone()
+            if row is not None:
+                return str(row[0])
+        return None
+
+    def _is_dead(self, connection: Connection, row: tuple[Any, ...]) -> bool:
+        """Whether the message has been delivered too often; then it is a dead letter now."""
+        number, _, _, _, received = row
+        if received < self._max_receives:
+            return False
+        connection.execute("UPDATE messages SET is_dead = 1 WHERE id = ?", (number,))
+        return True
+
+    def _wait(self, seen: int, next_at: float | None) -> None:
+        """Until something changes, or the next message becomes visible."""
+        seconds = _LOOK_AGAIN
+        if next_at is not None:
+            seconds = min(seconds, max(next_at - self._now(), 0.001))
+        with self._changed:
+            self._changed.wait_for(lambda: self._changes != seen, seconds)
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+_COLUMNS = "id, body, sent_at, tenant, received"
+
+
+def _next_at(connection: Connection) -> float | None:
+    """When the next message becomes visible, or became so."""
+    row = connection.execute(
+        "SELECT visible_at FROM messages WHERE is_dead = 0 ORDER BY visible_at LIMIT 1"
+    ).fetchone()
+    return None if row is None else float(row[0])
+
+
+def _held(connection: Connection, row: tuple[Any, ...], until: float) -> dict[str, Any]:
+    """Hide a message, and answer it as SQS does."""
+    number, body, sent_at, _, received = row
+    connection.execute(
+        "UPDATE messages SET visible_at = ?, received = ?, is_held = 1 WHERE id = ?",
+        (until, received + 1, number),
+    )
+    return {
+        "MessageId": str(number),
+        "ReceiptHandle": f"{number}:{received + 1}",
+        "Body": body,
+        "Attributes": {
+            "ApproximateReceiveCount": str(received + 1),
+            "SentTimestamp": str(int(sent_at * 1000)),
+        },
+    }
+
+
+def _named(receipt: str) -> tuple[int, int]:
+    """The message and the delivery that a receipt names."""
+    number, received = receipt.split(":")
+    return int(number), int(received)

@@ -1,0 +1,213 @@
+"""The queue on SQLite: what SQS promises, and turns of tenants."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.adapters import sqlite_queue
+from ai_coordination_engine.adapters.clock import SystemClock
+from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import BadUserInput, Unavailable
+from ai_coordination_engine.ports import Backfill, Fire, Wake
+from tests.kit.fakes import FakeClock
+
+HIDDEN, MOST = 60.0, 3
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[DatabaseFile]:
+    made = DatabaseFile(tmp_path / "ace.db", "none")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def queue(file: DatabaseFile, clock: FakeClock) -> SqliteQueue:
+    return SqliteQueue(file, clock, HIDDEN, MOST)
+
+
+def wake(name: str, tenant: str = "acme") -> Wake:
+    return Wake(tenant, name, "a")
+
+
+def take(queue: SqliteQueue, most: int = 10) -> list[dict[str, Any]]:
+    return queue.receive(most, wait=False)
+
+
+def names(queue: SqliteQueue, messages: list[dict[str, Any]]) -> list[str]:
+    read = [queue.read(each["Body"]) for each in messages]
+    return [each.session_uuid for each in read if isinstance(each, Wake)]
+
+
+def taken(queue: SqliteQueue, most: int = 10) -> list[str]:
+    return names(queue, take(queue, most))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Wake("acme#eu", "s", "ü", epoch=3),
+        Fire("acme", "t", "s", nominal=7, revision="r", sent_at=6.5),
+        Backfill("acme", "t", "s"),
+    ],
+)
+def test_a_message_is_what_was_sent(queue: SqliteQueue, message: Any) -> None:
+    queue.send([message])
+    ((received),) = take(queue)
+    assert queue.read(received["Body"]) == message
+    with pytest.raises(BadUserInput):
+        queue.read("{")
+
+
+def test_a_message_is_hidden_until_it_is_deleted_or_its_time_ends(
+    queue: SqliteQueue, clock: FakeClock
+) -> None:
+    queue.send([wake("1"), wake("2")])
+    first, second = take(queue)
+    assert take(queue) == []
+    queue.delete(first["ReceiptHandle"])
+    clock.advance(HIDDEN - 1)
+    assert take(queue) == []
+    clock.advance(1)
+    (again,) = take(queue)
+    assert again["MessageId"] == second["MessageId"]
+    assert [each["Attributes"]["ApproximateReceiveCount"] for each in (second, again)] == ["1", "2"]
+    # whoever held it before holds it no longer
+    queue.delete(second["ReceiptHandle"])
+    queue.postpone(second["ReceiptHandle"], 0)
+    assert take(queue) == []
+    queue.postpone(again["ReceiptHandle"], 0)
+    assert len(take(queue)) == 1
+
+
+def test_delays_and_postponements_are_kept(queue: SqliteQueue, clock: FakeClock) -> None:
+    queue.send([wake("late")], delay=10)
+    queue.send([wake("last")], delay=100_000)
+    queue.send([wake("now")], delay=-5)
+    (now,) = take(queue)
+    queue.postpone(now["ReceiptHandle"], 20)
+    clock.advance(10)
+    assert taken(queue) == ["late"]
+    clock.advance(10)
+    assert taken(queue) == ["now"]
+    clock.advance(sqlite_queue.LONGEST_DELAY - 20.5)
+    assert "last" not in taken(queue)
+    clock.advance(1)
+    assert "last" in taken(queue)
+
+
+def test_a_message_that_was_delivered_too_often_is_a_dead_letter(
+    queue: SqliteQueue, clock: FakeClock
+) -> None:
+    queue.send([wake("bad")])
+    for _ in range(MOST):
+        assert taken(queue) == ["bad"]
+        clock.advance(HIDDEN)
+    queue.send([wake("good")])
+    assert taken(queue) == ["good"]
+    assert names(queue, queue.receive_dead(10, 120)) == ["bad"]
+    assert queue.receive_dead(10, 120) == []
+    clock.advance(120)
+    assert names(queue, queue.receive_dead(10, 120)) == ["bad"]
+
+
+def test_dead_letters_are_put_back_and_deleted(queue: SqliteQueue) -> None:
+    for name in ("1", "2", "3"):
+        queue.dead_letter(wake(name))
+    letters = queue.receive_dead(2, 120)
+    assert names(queue, letters) == ["1", "2"]
+    queue.postpone(letters[0]["ReceiptHandle"], 0)
+    queue.delete(letters[1]["ReceiptHandle"])
+    assert names(queue, queue.receive_dead(10, 120)) == ["1", "3"]
+    assert take(queue) == []
+
+
+def test_tenants_that_wait_take_turns(queue: SqliteQueue) -> None:
+    queue.send([wake(f"big {number}", "big") for number in range(100)])
+    queue.send([wake("one", "one"), wake("two", "two"), wake("three", "two")])
+    assert [taken(queue, 1)[0] for _ in range(5)] == ["big 0", "one", "two", "big 1", "three"]
+    queue.send([wake("later", "one")])
+    assert taken(queue, 4) == ["big 2", "later", "big 3", "big 4"]
+    queue.send([wake(f"each {number}", f"t{number}") for number in range(8)])
+    assert taken(queue, 9) == [*(f"each {number}" for number in range(8)), "big 5"]
+
+
+def test_a_tenant_whose_messages_are_hidden_keeps_nobody(
+    queue: SqliteQueue, clock: FakeClock
+) -> None:
+    queue.send([wake("later", "a"), wake("later", "c")], delay=60)
+    queue.send([wake("1", "b"), wake("2", "b")])
+    assert taken(queue) == ["1", "2"]
+    assert taken(queue) == []
+
+
+def test_what_was_held_is_released(queue: SqliteQueue) -> None:
+    queue.send([wake("held")])
+    queue.send([wake("delayed")], delay=60)
+    assert taken(queue) == ["held"]
+    queue.release_held()
+    assert taken(queue) == ["held"]
+
+
+def test_nothing_of_a_batch_is_sent_when_some_cannot_be(
+    file: DatabaseFile, queue: SqliteQueue
+) -> None:
+    (pages,) = file._writer.execute("PRAGMA page_count").fetchone()
+    file._writer.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(Unavailable, match="full"):
+        queue.send([wake(str(number) * 100) for number in range(1000)])
+    assert take(queue) == []
+
+
+@pytest.fixture
+def in_time(file: DatabaseFile) -> SqliteQueue:
+    """A queue whose clock goes."""
+    return SqliteQueue(file, SystemClock(), HIDDEN, MOST)
+
+
+def test_a_waiting_receiver_gets_a_message_at_once(
+    in_time: SqliteQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_queue, "_LOOK_AGAIN", 20.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(in_time.receive, 1)
+        threading.Event().wait(0.05)
+        begun = monotonic()
+        in_time.send([wake("1")])
+        assert names(in_time, waiting.result(10)) == ["1"]
+        assert monotonic() - begun < 1
+        waiting = pool.submit(in_time.receive, 1)
+        in_time.send([wake("2")], delay=0.2)
+        assert names(in_time, waiting.result(10)) == ["2"]
+        assert monotonic() - begun < 2
+
+
+def test_what_another_process_sends_is_found(
+    in_time: SqliteQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_queue, "_LOOK_AGAIN", 0.05)
+    file = DatabaseFile(in_time._file.path)
+    other = SqliteQueue(file, SystemClock(), HIDDEN, MOST)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(in_time.receive, 1)
+        other.send([wake("1")])
+        assert names(in_time, waiting.result(10)) == ["1"]
+    file.close()
+
+
+def test_each_message_is_received_once_by_many(in_time: SqliteQueue) -> None:
+    in_time.send([wake(str(number), f"t{number % 5}") for number in range(100)])
+    with ThreadPoolExecutor(8) as pool:
+        found = [each for got in pool.map(lambda _: taken(in_time, 3), range(40)) for each in got]
+    assert sorted(found, key=int) == [str(number) for number in range(100)]
