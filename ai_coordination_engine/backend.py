@@ -1,9 +1,7 @@
-"""The AWS services behind the store and the adapters: how long they are waited for, and what it
-means when they fail.
+"""Timeouts, retries and error translation for all AWS services that the store and the adapters use.
 
-One mechanism for all of them. A refusal for load is `Throttled`; a service that cannot be reached,
-does not answer in time or breaks down is `Unavailable`; both may be tried again. All other errors
-stay what they are.
+A throttled request raises `Throttled`. A service that cannot be reached, times out or fails raises
+`Unavailable`. Both may be retried. All other errors are passed on unchanged.
 """
 
 from collections.abc import Iterator
@@ -22,9 +20,9 @@ from ai_coordination_engine.errors import Throttled, Unavailable
 
 MAX_CONNECTIONS = 64
 CONNECT_SECONDS = 2.0
-READ_SECONDS = 5.0  # without a byte of the answer
-# 15 seconds of waiting, and up to 3 between them ("Retry behavior", AWS SDKs and Tools Reference
-# Guide)
+READ_SECONDS = 5.0  # without a byte of the response
+# Three tries wait up to 15 seconds for responses, and up to 3 seconds between tries ("Retry
+# behavior", AWS SDKs and Tools Reference Guide).
 TRIES = 3
 _THROTTLING = frozenset(
     {
@@ -52,10 +50,10 @@ _TRANSIENT = frozenset(
         "ServiceUnavailable",
     }
 )
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries of a batch, at most
-# of a batch in a row; 7.5 seconds of waiting at most, of the 25 that an API's request has
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # limits of the wait between two tries of a batch, seconds
+# Tries of a batch in a row without progress; they wait 7.5 of the 25 seconds of an API request.
 MAX_REFUSALS = 10
-_RANDOM = Random()  # noqa: S311 (jitter is no secret)
+_RANDOM = Random()  # noqa: S311 (jitter needs no secure randomness)
 _NO_ANSWER = (
     NotConnected,
     HTTPClientError,
@@ -67,8 +65,10 @@ _NO_ANSWER = (
 
 
 def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
-    """Of a client whose calls end, all tries together, before an API's request does (25
-    seconds).
+    """Return the configuration of a client whose calls end, retries included, within an API
+    request.
+
+    An API request has 25 seconds.
     """
     return Config(
         max_pool_connections=MAX_CONNECTIONS,
@@ -79,23 +79,23 @@ def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
 
 
 def backoff(refusals: int, longest: float = LONGEST_PAUSE) -> float:
-    """Seconds to wait after so many refusals in a row, `longest` at most; drawn, so that callers do
-    not meet.
+    """Return a random wait in seconds after so many refusals in a row, `longest` at most.
+
+    The wait is random so that concurrent callers spread out.
     """
     return _RANDOM.uniform(0, min(FIRST_PAUSE * 2 ** min(refusals, 64), longest))
 
 
 def pause(longest: float) -> None:
-    """Wait before another try of the same call, up to `longest` seconds: how long is drawn, as
-    `backoff` does.
-    """
+    """Wait for a random time, up to `longest` seconds, before another try of the same call."""
     Event().wait(_RANDOM.uniform(0, longest))
 
 
 class Backoff:
-    """The tries of one batch, of which a service may leave entries over: a wait after each, longer
-    with every try in a row that got nothing done. Progress starts anew ("Error handling with
-    DynamoDB": batch operations).
+    """The waits between the tries of one batch of which the service may leave entries unprocessed.
+
+    The wait grows with every try in a row that processes nothing, and starts anew after progress
+    ("Error handling with DynamoDB": batch operations).
     """
 
     def __init__(self, service: str) -> None:
@@ -103,11 +103,10 @@ class Backoff:
         self._refusals = 0  # in a row
 
     def left_over(self, left: int, asked: int) -> None:
-        """Wait after a request of `asked` entries that left so many; raises `Throttled` when that
-        does not end.
+        """Wait after a request of which `left` of `asked` entries were not processed.
 
-        The wait is in proportion to what is left: long batches that lose a little of each page stay
-        fast.
+        The wait is proportional to the share that is left, so that long batches that lose a few
+        entries per page stay fast. Raises `Throttled` after too many tries without progress.
         """
         self._refusals = self._refusals + 1 if left >= asked else 0
         if self._refusals > MAX_REFUSALS:
@@ -120,7 +119,7 @@ class Backoff:
 
 @contextmanager
 def translated(service: str) -> Iterator[None]:
-    """Raises `Throttled` or `Unavailable` for what may pass, with `service` ("the database") in the
+    """Raise `Throttled` or `Unavailable` for an error that may pass; `service` begins its
     message.
     """
     try:
@@ -133,12 +132,14 @@ def translated(service: str) -> Iterator[None]:
 
 
 def passing(error: BaseException, service: str = "the backend") -> Throttled | None:
-    """An error that may pass as one of ours; None for any other."""
+    """Return the error as `Throttled` or `Unavailable` if it may pass, or None for any
+    other error.
+    """
     if isinstance(error, Throttled):
         return error
     for cause in _causes(error):
         if isinstance(cause, ClientError) and (found := _answered(cause, service)) is not None:
-            # PynamoDB's own error, which comes first, knows the code and not the status
+            # PynamoDB's own error, which comes first, has the code but not the status.
             return found
         if isinstance(cause, _NO_ANSWER):
             return Unavailable(
@@ -166,7 +167,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:  # an exception may be its own cause
         seen.add(id(error))
         yield error
-        error = getattr(error, "cause", None) or error.__cause__  # the former is PynamoDB's
+        error = getattr(error, "cause", None) or error.__cause__  # PynamoDB sets `cause`
 
 
 def _capital(text: str) -> str:

@@ -1,5 +1,6 @@
-"""GraphQL documents made from the schema: one field, its variables declared as the contract's
-clients declare them.
+"""Build GraphQL documents for one root field from the schema and send them.
+
+Variables are declared with the contract's types.
 """
 
 from collections.abc import Mapping
@@ -16,32 +17,32 @@ ROOTS: Mapping[str, GraphQLObjectType] = {
     "query": SCHEMA.graphql_schema.query_type,
 }
 
-ELSEWHERE = ("definition", "agentName")  # leaves that are read from other records
+ELSEWHERE = ("definition", "agentName")  # leaf fields that are read from other records
 
 
 def root_of(field: str) -> str:
-    """Whether the field is a mutation or a query; what is both is a mutation."""
+    """Return whether the field is a mutation or a query; a field that is both counts as a
+    mutation.
+    """
     return "mutation" if field in ROOTS["mutation"].fields else "query"
 
 
 def field_of(field: str) -> GraphQLField:
-    """The root field of this name."""
+    """Return the root field of this name."""
     return cast(GraphQLField, ROOTS[root_of(field)].fields[field])
 
 
 @cache
 def leaves(type_name: str) -> str:
-    """A selection of everything in a type that has no fields of its own, but for what is read from
-    other records.
-    """
+    """Return a selection of all leaf fields of a type, except those read from other records."""
     fields = cast(GraphQLObjectType, SCHEMA.graphql_schema.type_map[type_name]).fields
     own = (name for name, field in fields.items() if is_leaf_type(get_named_type(field.type)))
     return " ".join(name for name in own if name not in ELSEWHERE)
 
 
 def selection_of(field: str) -> str:
-    """A selection of everything that a root field answers without going into nested records, or
-    nothing for a leaf.
+    """Return a selection of all that a root field answers, without nested records; empty for a
+    leaf.
     """
     answer = get_named_type(field_of(field).type)
     if not isinstance(answer, GraphQLObjectType):
@@ -60,7 +61,7 @@ def selection_of(field: str) -> str:
 def document(
     field: str, names: tuple[str, ...], selection: str | None = None, root: str | None = None
 ) -> str:
-    """The document that passes these arguments as variables."""
+    """Return the document that passes these arguments as variables."""
     arguments = field_of(field).args
     declared = ", ".join(f"${name}: {arguments[name].type}" for name in names)
     passed = ", ".join(f"{name}: ${name}" for name in names)
@@ -71,19 +72,17 @@ def document(
 
 
 def send(api: Api, field: str, selection: str | None = None, /, **arguments: Any) -> dict[str, Any]:
-    """The whole response."""
+    """Return the whole response."""
     return api.send(document(field, tuple(arguments), selection), **arguments)
 
 
 def data(api: Api, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
-    """What the field answers; there must be no errors."""
+    """Return the data of the field; there must be no errors."""
     return api.data(document(field, tuple(arguments), selection), **arguments)[field]
 
 
 def error(api: Api, field: str, /, **arguments: Any) -> dict[str, Any]:
-    """The only error of the response, as its code, its message and what else its extensions
-    hold.
-    """
+    """Return the message and the extensions of the response's only error."""
     answer = api.send(document(field, tuple(arguments)), **arguments)
     (found,) = answer["errors"]
     assert not (answer.get("data") or {}).get(field)
@@ -91,5 +90,5 @@ def error(api: Api, field: str, /, **arguments: Any) -> dict[str, Any]:
 
 
 def code(api: Api, field: str, /, **arguments: Any) -> str:
-    """The code of the only error."""
+    """Return the code of the response's only error."""
     return str(error(api, field, **arguments)["code"])

@@ -1,4 +1,4 @@
-"""Records that a person writes and deletes, as the resolvers of the API do."""
+"""Write and delete records as the resolvers of the API do."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from tests.kit.stage import TENANT, Stage
 
 
 def written(stage: Stage, resource: Resource, **given: Any) -> object:
-    """Write a record, of which the uuids and some values are given."""
+    """Write a record with the given uuids and values."""
     return resource.write(Context(stage.app, TENANT), resource, given)
 
 
 def deleted(stage: Stage, resource: Resource, **given: str) -> None:
-    """Delete the record that the uuids name."""
+    """Delete the record with these uuids."""
     condition, conflict = resource.delete_condition(Context(stage.app, TENANT), given)
     key = key_of(resource.entity, TENANT, given)
     guards.delete(
@@ -25,7 +25,7 @@ def deleted(stage: Stage, resource: Resource, **given: str) -> None:
 
 
 def emptied(stage: Stage, session: Session) -> None:
-    """Delete all that lies below a session that has ended."""
+    """Delete all runs and agents of a session that has ended."""
     above = session.session_uuid
     for run in stage.runs(above):
         deleted(stage, resources.SESSION_RUN, session_uuid=above, run_uuid=run.run_uuid)

@@ -1,5 +1,5 @@
-"""Calls of a client whose server dies, at which points, and that are never repeated: all of it
-happens, or nothing.
+"""Client calls whose server dies at every point and that are not repeated: all or nothing
+happens.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,10 +45,14 @@ Check = Callable[..., None]
 
 @dataclass(frozen=True)
 class Call:
-    """A client's call: in which session and what came before it, how to see that it happened, and
-    how the session ends then; `otherwise` is how it ends when nothing happened and nobody calls
-    again (None: it waits for the call). `check` is what must hold at the end; `uses_up`: no further
-    session can be started from its task.
+    """One client call and how to check it.
+
+    - `make` makes the call; `before` prepares the session for it.
+    - `happened` tells whether it took effect.
+    - `status` is the session's final status if it did; `otherwise` is that if it did not and nobody
+      calls again (None: the session waits for the call).
+    - `check` checks the end of the session.
+    - `uses_up`: no further session can be started from the task.
     """
 
     make: Act
@@ -69,7 +73,7 @@ def _start(stage: Stage, session: Session) -> Session:
 
 
 def _is_there(stage: Stage, session: Session) -> bool:
-    """Whether the session is there; else nothing of it is."""
+    """Whether the session exists; otherwise no item of it exists either."""
     assert stage.database is not None
     found = [each for each in stage.everything(session) if session.session_uuid in str(each)]
     is_there = any(
@@ -89,7 +93,7 @@ def _answer(stage: Stage, session: Session) -> None:
 
 
 def _begin(request: AgentRequest) -> AgentResult:
-    """A long job of its own."""
+    """Start a long job of its own for the session."""
     return AgentResult(
         "", async_task_uuid=f"job of {request.session_uuid}", heartbeat_seconds=86_400
     )
@@ -180,14 +184,16 @@ def _drained_and_empty(stage: Stage, session: Session) -> None:
 
 
 def _alone(stage: Stage, session: Session) -> None:
-    """A coordination of its own, of which nothing else is left."""
+    """Prepare a coordination without anything below it."""
     _drained_and_empty(stage, session)
     _delete_session(stage, session)
     _delete_task(stage, session)
 
 
 def _is_gone(model: type[Record]) -> Callable[[Stage, Session], bool]:
-    """Whether the record is gone, of these that the session names."""
+    """Return a function that tells whether the record of this kind, named by the session, is
+    deleted.
+    """
 
     def is_gone(stage: Stage, session: Session) -> bool:
         key = {
@@ -202,7 +208,7 @@ def _is_gone(model: type[Record]) -> Callable[[Stage, Session], bool]:
 
 
 def _check_without_b(stage: Stage, session: Session, *, status: str) -> None:
-    """Nothing else changes when an agent or its run goes."""
+    """Nothing but the agent or its run has changed."""
     assert stage.session(session).status == status
     states = stage.states(session.session_uuid)
     assert (states.keys() - {"b"}, {*states.values()}) == ({"a", "c", "d"}, {"completed"})
@@ -211,14 +217,14 @@ def _check_without_b(stage: Stage, session: Session, *, status: str) -> None:
 
 
 def _check_nothing(stage: Stage, session: Session, *, status: str) -> None:
-    """Nothing is left of the session."""
+    """Nothing of the session is left."""
     uuid = session.session_uuid
     assert [each for each in stage.everything(session) if uuid in str(each)] == []
     assert stage.queue.waiting == []
 
 
 def _check_in_use(stage: Stage, session: Session, *, status: str) -> None:
-    """The session ends, and another one is started and ends."""
+    """The session ends, and another one can be started and ends."""
     check_promises(stage, session, status=status)
     other = stage.start((session.coordination_uuid, session.task_uuid))
     stage.drain()
@@ -309,9 +315,7 @@ CALLS = {
 
 
 def unrepeated(stage: Stage, call: Call, *, every: int = 1) -> int:
-    """Die at one point of the call after the other, and look at what became of it; how many points
-    there were.
-    """
+    """Let the server die at each point of the call in turn; return the number of points."""
     behaviours = {**call.shape.behaviours, **call.behaviours}
     stage.renew(behaviours=behaviours)
     task = stage.define(call.shape.graph, actions=call.shape.actions)
@@ -344,7 +348,7 @@ def _made(stage: Stage, session: Session, call: Call) -> bool:
 
 
 def _go_on(stage: Stage) -> None:
-    """Workers and the sweep go on, and nobody else."""
+    """Run the workers and the sweep, but no clients."""
     for _ in range(SWEEPS):
         stage.drain()
         sweep_after(stage, stage.app.settings.watch_seconds + 1)
@@ -352,8 +356,8 @@ def _go_on(stage: Stage) -> None:
 
 
 def _check(stage: Stage, session: Session, call: Call, *, is_acknowledged: bool) -> None:
-    """What was acknowledged has happened; what was not has, or can be asked for as if it never had
-    been.
+    """Check that an acknowledged call took effect, and that any other did so or can be
+    made again.
     """
     happened = call.happened(stage, session)
     assert happened or not is_acknowledged

@@ -1,7 +1,6 @@
-"""`make chaos`: crash points and random histories for an hour, from a seed that is printed; all
-promises hold in each.
+"""`make chaos`: run crash points and random histories for an hour and check all promises.
 
-The same seeds give the same histories: `ARGS="--seed 7"`.
+The seed is printed; `ARGS="--seed 7"` repeats the histories of a seed.
 """
 
 import argparse
@@ -25,12 +24,12 @@ from tests.kit.staging import staged
 
 MOST_AGENTS = 30
 HISTORIES = 10  # drawn from one seed
-POINTS = 2.5  # crash points for each history: 50,000 and 20,000 an hour are the least
+POINTS = 2.5  # crash points per history; at least 50,000 and 20,000 an hour are required
 
 
 def main() -> None:
-    """Print a line a minute and what failed, with how to repeat it; exit with 1 when something
-    did.
+    """Print progress every minute and each failure with how to repeat it; exit with 1 on
+    failures.
     """
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=60)
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def _listen(told: Any, alive: int) -> tuple[str, int]:
-    """What was tried altogether, in words, and how many of it failed."""
+    """Return a summary of what was tried, and the number of failures."""
     points = histories = failures = 0
     shown = time.monotonic()
     while alive:
@@ -77,9 +76,7 @@ def _listen(told: Any, alive: int) -> tuple[str, int]:
 
 
 def work(seed: int, seconds: float, told: Any) -> None:
-    """One process: a kind of session that dies everywhere, or some random histories, whichever are
-    behind.
-    """
+    """Run one process, which tries crash points or random histories, whichever is behind."""
     logging.disable(logging.CRITICAL)
     until, random = time.monotonic() + seconds, Random(seed)
     points = histories = 0
@@ -102,7 +99,9 @@ def work(seed: int, seconds: float, told: Any) -> None:
 
 
 def _some_deaths(stage: Stage, random: Random) -> tuple[str, Callable[[], object]]:
-    """A kind of session, or of call, that dies at each of its points, and how to repeat it."""
+    """Draw a kind of session or call that dies at each of its points; return how to
+    repeat it, too.
+    """
     name, order, apart = (
         random.choice([*SHAPES, *CALLS]),
         random.randrange(1_000),

@@ -1,4 +1,4 @@
-"""`ace` as a process of its own."""
+"""Run `ace` in a process of its own."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def served(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running `ace serve` and the address of its API."""
+    """Run `ace serve`; yield the process and the address of its API."""
     command = [*ACE, "serve", "--port", "0", *arguments]
     process = subprocess.Popen(
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""The names and types of the wire contract, as tables: `!` marks what is required."""
+"""The names and types of the wire contract as tables; `!` marks what is required."""
 
 SPECIAL = {
     "createdAt": "DateTime",
@@ -37,7 +37,7 @@ SPECIAL = {
     "to": "DateTime",
     "id": "ID",
 }
-"""Types by name; what is not named here is a `String`."""
+"""Types by name; all other names are of type `String`."""
 
 TYPES = {
     "CoordinationType": (
@@ -84,7 +84,7 @@ NON_NULL = {
     "SessionAgentType": "sessionAgentUuid sessionUuid state createdAt updatedAt",
     "SessionRunType": "runUuid sessionUuid endpointId partitionKey createdAt updatedAt",
 }
-"""Fields that are always there, by type: every way in which a record is written sets them."""
+"""Fields that are never null, by type: every write of a record sets them."""
 
 ADDED = {
     "Node": {"id": "ID!"},
@@ -159,7 +159,7 @@ ADDED = {
     "CompleteAsyncTask": {"ok": "Boolean", "sessionAgent": "SessionAgentType"},
     "HeartbeatAsyncTask": {"ok": "Boolean"},
 }
-"""What this server offers beyond the contract, by type."""
+"""Fields that this server offers in addition to the contract, by type."""
 CONTROLLED = "idempotencyKey updatedBy"
 ADDED_QUERIES = {
     "node": ("id!", "Node"),
@@ -271,6 +271,6 @@ MUTATIONS = {
 
 
 def type_of(name: str) -> str:
-    """The type of a field or an argument; `name!` is required."""
+    """Return the type of a field or an argument; `name!` is required."""
     bare = name.removesuffix("!")
     return SPECIAL.get(bare, "String") + ("!" if name.endswith("!") else "")

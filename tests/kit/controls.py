@@ -1,6 +1,4 @@
-"""The controls of a session as a client calls them, crashes at every point, and the promises after
-them.
-"""
+"""The controls of a session as clients call them, with crashes at every point."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -56,16 +54,15 @@ def put_right(stage: Stage, session: Session) -> Session:
 
 
 def sweep_after(stage: Stage, seconds: float) -> int:
-    """Some time passes and the sweep comes."""
+    """Let time pass and run the sweep."""
     stage.clock.advance(seconds)
     return reconcile.sweep(stage.app)
 
 
 def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> Callable[[], bool]:
-    """Have `act` happen right after the agents were read for the `read`-th time by whoever sets the
-    session back.
+    """Run `act` right after a reset has read the agents for the `read`-th time.
 
-    Answers what tells whether it has happened.
+    Returns a function that tells whether it has happened.
     """
     queries = 0
 
@@ -82,7 +79,7 @@ def race(stage: Stage, session: Session, read: int, act: Callable[[], Any]) -> C
 
 
 def fail_by_hand(stage: Stage, session: Session) -> None:
-    """The session has just failed; nothing that follows from it is done yet."""
+    """Set the session to failed, but do nothing that follows from it."""
     stage.app.records.table(SESSION).update(
         session.partition_key, names(session), [Session.status.set("failed")], None
     )
@@ -99,9 +96,7 @@ def every_death(
     *,
     every: int = 1,
 ) -> Iterator[Session]:
-    """What is prepared, after a history that died at one point after the other; the caller checks
-    it each time.
-    """
+    """Run a history that dies at each point in turn; yield the session each time for checks."""
     point = 1
     while True:
         session = prepare()
@@ -115,7 +110,7 @@ def every_death(
 
 
 def once(stage: Stage, call: Callable[[], Any]) -> None:
-    """A client that does not repeat its request when the server dies."""
+    """Make a call as a client that does not repeat it when the server dies."""
     with suppress(Crash):
         call()
     if isinstance(stage.boundary.reach, Tripwire):

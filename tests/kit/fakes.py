@@ -1,5 +1,5 @@
-"""One fake for each port. They keep what they were given, and say so before and after every
-call.
+"""One fake for each port. Fakes record what they are given and call `reach` before and
+after calls.
 """
 
 import threading
@@ -23,25 +23,24 @@ from ai_coordination_engine.ports import (
 
 LONGEST_DELAY = 900  # seconds, of SQS
 Reach = Callable[[str], None]
-"""Called with the name of a side effect, once before and once after it; may raise, as a process
-that dies there.
-"""
+"""Called with the name of a side effect, before and after it; may raise `Crash`."""
 
 
 def _pass(name: str) -> None:
-    """Nothing happens between two side effects."""
+    """Do nothing between two side effects."""
 
 
 class FakeClock:
-    """`ports.Clock`: stands still until somebody advances it; `tick` is called then, `every` so
-    many seconds.
+    """Implements `ports.Clock`; it stands still until it is advanced.
+
+    `tick` is called on each advance; with `every`, at least once in so many seconds.
     """
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Stand where every clock begins."""
+        """Reset the clock to the fixed start."""
         self._now = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
         self.every: float | None = None
         self.tick: Callable[[], None] = lambda: None
@@ -50,26 +49,27 @@ class FakeClock:
         return self._now
 
     def wait(self, seconds: float, until: threading.Event | None) -> None:
-        """The time passes at once."""
+        """Advance the clock instead of waiting."""
         if until is None or not until.is_set():
             self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Let time pass."""
         while self.every is not None and seconds > self.every:
             self._pass(self.every)
             seconds -= self.every
         self._pass(seconds)
 
     def _pass(self, seconds: float) -> None:
-        # up: what waits for then must be due
+        # Rounded up, so that whatever is due at that time is due.
         self._now += timedelta(microseconds=ceil(seconds * 1_000_000))
         self.tick()
 
 
 class FakeSecrets:
-    """`ports.Secrets`: a secret is its text, or all its texts so far, the newest last. What is old
-    is served until something newer is asked for.
+    """Implements `ports.Secrets`; a secret is a text or the list of its texts, the newest last.
+
+    An old text is returned until a newer one is asked for with `max_age`.
     """
 
     def __init__(self, **secrets: str | Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class FakeSecrets:
 
 @dataclass(eq=False)
 class Delivery:
-    """A message on the queue, in sight from `visible_at` (epoch seconds) on."""
+    """A message on the queue, visible from `visible_at` (epoch seconds)."""
 
     wake: Any  # a `QueueMessage`
     deleted: bool = False
@@ -98,8 +98,9 @@ class Delivery:
 
 
 class FakeQueue:
-    """`ports.Queue`: keeps a message until it is deleted. `sent` is every wake-up that was ever
-    accepted, `fires` every message of a schedule.
+    """Implements `ports.Queue`; messages stay until they are deleted.
+
+    `sent` records every accepted wake-up, `fires` every time of a schedule.
     """
 
     def __init__(self, reach: Reach = _pass, clock: FakeClock | None = None) -> None:
@@ -132,7 +133,7 @@ class FakeQueue:
         self._reach("dead_letter")
 
     def receive(self, index: int = 0) -> Delivery | None:
-        """Take a message out of sight; None when none is in sight."""
+        """Return a visible message and hide it; None when there is none."""
         now = self._clock.now().timestamp()
         with self._lock:
             visible = [each for each in self.waiting if each.visible_at <= now]
@@ -144,21 +145,19 @@ class FakeQueue:
             return chosen
 
     def next_visible_in(self) -> float | None:
-        """Seconds until a delayed message comes into sight; None when there is none."""
+        """Return the seconds until a delayed message becomes visible; None when there is none."""
         now = self._clock.now().timestamp()
         with self._lock:
             times = [each.visible_at - now for each in self.waiting if each.visible_at > now]
         return min(times, default=None)
 
     def read(self, body: Any) -> QueueMessage:
-        """The message in a body, which is one here."""
+        """Return the message in a body; here the body is the message."""
         assert isinstance(body, QueueMessage)
         return body
 
     def put_back(self, delivery: Delivery, seconds: float = 0) -> None:
-        """A message that was received comes into sight again, after some seconds, unless it was
-        deleted.
-        """
+        """Make a received message visible again after some seconds, unless it was deleted."""
         if seconds:
             delivery.visible_at = self._clock.now().timestamp() + seconds
         with self._lock:
@@ -166,7 +165,7 @@ class FakeQueue:
                 self.waiting.append(delivery)
 
     def delete(self, delivery: Delivery) -> None:
-        """Delete a message that was received."""
+        """Delete a received message."""
         self._reach("delete")
         with self._lock:
             delivery.deleted = True
@@ -174,7 +173,7 @@ class FakeQueue:
 
 
 class FakeBlobs:
-    """`ports.Blobs` in a dictionary; `puts` and `gets` list the keys in the order they came."""
+    """Implements `ports.Blobs` with a dictionary; `puts` and `gets` record the keys in order."""
 
     def __init__(self, reach: Reach = _pass) -> None:
         self.kept: dict[str, bytes] = {}
@@ -198,7 +197,7 @@ class FakeBlobs:
 
 
 class FakeActions:
-    """`ports.ActionFunctions`: functions by `module.function`; `requests` keeps every call."""
+    """Implements `ports.ActionFunctions`; `requests` records every call."""
 
     def __init__(self, reach: Reach = _pass) -> None:
         self.functions: dict[str, Callable[[ActionRequest], ActionResult]] = {}
@@ -217,11 +216,11 @@ Behaviour = Callable[[AgentRequest], str | AgentResult]
 
 
 class FakeRuntime:
-    """`ports.AgentRuntime` and `ports.Runtimes` in one: an agent answers its name in capitals
-    unless it is told how.
+    """Implements `ports.AgentRuntime` and `ports.Runtimes`.
 
-    A behaviour may raise `AgentFailure`. `requests` keeps every attempt in the order they began,
-    `repeated` those whose agent had a completed run already, as `had_completed` says.
+    An agent answers with its name in capitals unless it has a behaviour, which may raise
+    `AgentFailure`. `requests` records every attempt in order; `repeated` those whose agent had a
+    completed run already, according to `had_completed`.
     """
 
     def __init__(
@@ -255,13 +254,13 @@ class FakeRuntime:
         return output if isinstance(output, AgentResult) else AgentResult(output)
 
     def ran(self) -> list[str]:
-        """The agents in the order their attempts began."""
+        """Return the agents in the order in which their attempts began."""
         return [request.agent_uuid for request in self.requests]
 
 
 def failing(message: str, times: int | None = None, **failure: Any) -> Behaviour:
-    """The behaviour of an agent that fails: always, or `times` attempts of each session agent; then
-    it answers "ok".
+    """Return the behaviour of an agent that fails, always or for `times` attempts; then it answers
+    "ok".
     """
 
     def fail(request: AgentRequest) -> str:

@@ -1,8 +1,6 @@
-"""`ace serve`, again and again, each in a process of its own: forked off one that has imported all
-of it already.
+"""Run `ace serve` repeatedly, each time in a process forked from one that has imported everything.
 
-Reads a data directory from each line of its input, and serves it until somebody kills the server;
-the next line then.
+Reads a data directory from each line of stdin and serves it until the server is killed.
 """
 
 import os
@@ -15,7 +13,9 @@ from ai_coordination_engine.entrypoints.cli.cli import main
 
 
 def serve_each() -> None:
-    """Say `PID: …` of each server, which says `API: …` itself, and `ENDED` when it has."""
+    """Print `PID: …` for each server, which itself prints `API: …`, and `ENDED` when it
+    has ended.
+    """
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

@@ -1,4 +1,4 @@
-"""Functions to be allow-listed: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
+"""Agent functions for tests: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
 
 import time
 
@@ -6,7 +6,7 @@ from ai_coordination_engine import AgentRequest
 
 
 def sleep(request: AgentRequest) -> str:
-    """Answer the input after `runtime.seconds`."""
+    """Return the input after `runtime.seconds`."""
     time.sleep(float(request.runtime.get("seconds", 0)))
     return request.input
 

@@ -1,6 +1,4 @@
-"""Histories of a session: some workers on one queue, each with its own clock, and what goes wrong
-on the way.
-"""
+"""Random histories of a session: several workers with own clocks on one queue, and faults."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -45,16 +43,16 @@ from tests.kit.world import World
 A = TypeVar("A")
 R = TypeVar("R", bound=Record)
 WORKERS = 3
-MOST_ROUNDS = 1_000  # of work and waiting; then a history hangs
-CALLS = 25  # of the database for each agent, trouble and sweep, at the most
-MOST_TROUBLES = 60  # of a history: in the end the world is kind
-STILL = 2  # sweeps after which nothing of what a client left undone moves by itself
+MOST_ROUNDS = 1_000  # of work and waiting; a history with more counts as hanging
+CALLS = 25  # database calls for each agent, fault and sweep, at most
+MOST_TROUBLES = 60  # faults of a history, so that it ends
+STILL = 2  # sweeps after which an unfinished client call no longer progresses by itself
 
 
 class History:
-    """A session of a plan and its forks, from the start until the queue is empty.
+    """A session of a plan, with its forks, from the start until the queue is empty.
 
-    `happened` counts the troubles, `trace` lists the side effects in their order.
+    `happened` counts the faults; `trace` lists the side effects in order.
     """
 
     def __init__(self, stage: Stage, plan: Plan, trouble: Trouble) -> None:
@@ -75,13 +73,13 @@ class History:
         self._world = World(self, stage)
 
     def run(self) -> Found:
-        """How it ends."""
+        """Run the history; return how it ended."""
         for module in (
             conclusion,
             deliveries,
             session_watches,
             backend,
-        ):  # of their backoff and jitter
+        ):  # their backoff and jitter are random
             module._RANDOM.seed(self.trouble.seed)
         SECRETS.seed(self.trouble.seed)  # of uuids and tokens
         stage, database = self._stage, self._database
@@ -91,7 +89,7 @@ class History:
         )
         stage.requests.clear()
         database.clear()
-        stage.clock.begin()  # no history depends on how long the ones before it took
+        stage.clock.begin()  # so that a history does not depend on earlier ones
         self._swept_at = stage.clock.now()
         self.names = define(stage, self.plan)
         skew = self.trouble.skew
@@ -121,7 +119,7 @@ class History:
             self._work_all_off(apps)
 
     def _work_all_off(self, apps: list[App]) -> None:
-        """Work until everything has ended; where no message is left, the sweep must come."""
+        """Work until everything has ended; run the sweep when no message is left."""
         queue, clock, watch_seconds = (
             self._stage.queue,
             self._stage.clock,
@@ -141,7 +139,7 @@ class History:
                 if self._world.given_up and clock.now() > self._swept_at + timedelta(
                     seconds=watch_seconds
                 ):
-                    self._sweep(apps[0])  # which a job that is kept alive would keep away
+                    self._sweep(apps[0])  # heartbeats of a job would otherwise keep it waiting
             elif not queue.waiting:
                 clock.advance(watch_seconds + 2 * self.trouble.skew + 1)
                 self._sweep(apps[0])
@@ -170,7 +168,7 @@ class History:
                 )
                 self._sweep(apps[0])
                 if self.trouble.gives_up and self._exists():
-                    return  # whoever started it is gone, and it goes on
+                    return  # the client does not repeat the start, but the session continues
 
     def _sweep(self, app: App) -> None:
         self._sweeps += 1
@@ -218,8 +216,8 @@ class History:
                 return
 
     def _check_calls(self) -> None:
-        """What is called is linear in the agents and in what goes wrong; a pause and its end go to
-        each agent.
+        """Check that the number of calls is linear in agents and faults; a pause goes to each agent
+        twice.
         """
         agents = len(self.agents())
         pauses = 2 * agents * self.happened["control"]
@@ -277,7 +275,7 @@ class History:
                 queue.put_back(delivery)
 
     def _as(self, role: str, work: Callable[[A], object], what: A) -> Callable[[], None]:
-        """The work as a function of the template does it, in its role."""
+        """Return the work as a function of the template does it, with its role."""
 
         def act() -> None:
             assert self._stage.iam is not None
@@ -286,15 +284,15 @@ class History:
 
         return act
 
-    # What is looked at, after every step of everybody: an item is only ever replaced, and read once
+    # Reads. Items are only replaced, so that each is parsed once.
 
     def sessions(self) -> list[Session]:
-        """The session and its forks, confirmed or not, in the order of their creation."""
+        """Return the session and its forks, confirmed or not, in order of creation."""
         found = [self._read(Session, each) for each in self._table("sessions").items.values()]
         return sorted(found, key=lambda each: each.created_at)
 
     def agents(self, session: Session | None = None) -> list[SessionAgent]:
-        """The session agents of one session, or of all, in order of their ordinals."""
+        """Return the session agents of one session, or of all, by their ordinals."""
         sessions = [session] if session is not None else self.sessions()
         return [one for each in sessions for one in self._agents_of(each)]
 
@@ -327,13 +325,11 @@ class History:
         self._known[id(item)] = known
         return record  # type: ignore[return-value]
 
-    # What goes wrong
+    # Faults
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What is done here is no part of anybody's step: nothing goes wrong, and nobody else has a
-        turn.
-        """
+        """Run the context without faults and without turns of others."""
         assert self._stage.iam is not None
         before, self._aside = self._aside, True
         try:
@@ -357,15 +353,16 @@ class History:
             raise Throttled(name)
 
     def _repeat(self, operation: str) -> bool:
-        """Whether a write is made again after it was carried out."""
+        """Whether a write is repeated after it was carried out."""
         if self._aside or not self.happens("repeat", self.trouble.repeats):
             return False
         self._outputs.pause()
         return True
 
     def _all_may_die(self) -> bool:
-        """Whether no agent is given up when all their workers die now, and those that are about to
-        claim them: what kills its worker is not tried for ever.
+        """Whether all workers may die now without an agent being given up.
+
+        An agent whose worker dies too often in a row fails.
         """
         return all(
             died_in_a_row(each) + 1 < MOST_LOST and (each.resumed or 0) + 2 < MOST_LOST
@@ -374,7 +371,7 @@ class History:
         )
 
     def happens(self, what: str, chance: float) -> bool:
-        """Whether it goes wrong now, as the seed draws it; `happened` counts it."""
+        """Whether this fault happens now, according to the seed; counts it in `happened`."""
         if self.happened.total() < MOST_TROUBLES and self.random.random() < chance:
             self.happened[what] += 1
             return True
@@ -382,9 +379,7 @@ class History:
 
 
 def script(plan: Plan, trouble: Trouble) -> str:
-    """A few lines of Python, to be run where the tests are, that replay a history and check it
-    again.
-    """
+    """Return Python code that replays a history and checks it again."""
     return (
         "from tests.kit.histories import replay\nfrom tests.kit.plans import Node, Plan,"
         f" Trouble\n\nreplay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r})\n"

@@ -1,8 +1,7 @@
-"""The roles of template.yaml, enforced on the calls that botocore makes: emulators of AWS allow
-everything.
+"""Enforce the roles of template.yaml on botocore's calls, since emulators of AWS allow everything.
 
-A right is an action and a resource as the template writes it: `Sessions`,
-`Sessions/index/to_watch`, `Bucket/*`.
+A right is an action and a resource as in the template: `Sessions`, `Sessions/index/to_watch`,
+`Bucket/*`.
 """
 
 import re
@@ -48,20 +47,20 @@ Loader.add_multi_constructor("!", _function)
 
 @cache
 def template() -> dict[str, Any]:
-    """The template as it is written."""
+    """Return the template."""
     # - a SafeLoader
     return dict(yaml.load((ROOT / "template.yaml").read_text(), Loader))  # noqa: S506
 
 
 def statements(role: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The statements of a role's policies, conditional ones included."""
+    """Yield the statements of a role's policies, conditional ones included."""
     for policy in role["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             yield statement["If"][1] if "If" in statement else statement
 
 
 def attached(role: str) -> list[Mapping[str, Any]]:
-    """The policies of the template that it attaches to a role."""
+    """Return the separate policies that the template attaches to a role."""
     policies = [
         each for each in template()["Resources"].values() if each["Type"] == "AWS::IAM::Policy"
     ]
@@ -69,13 +68,13 @@ def attached(role: str) -> list[Mapping[str, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may stand alone, as a list."""
+    """Return a list; a single value becomes a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 @cache
 def rights(role: str) -> frozenset[Right]:
-    """What a role of the template allows."""
+    """Return the rights of a role in the template."""
     return frozenset(
         (action, _resource(resource))
         for policies in (template()["Resources"][role]["Properties"]["Policies"], attached(role))
@@ -95,10 +94,10 @@ def _resource(written: Mapping[str, str]) -> str:
 
 
 class Iam:
-    """Refuses, of the clients that are made while it is there, what the acting role may not do.
+    """Refuses calls that the acting role does not allow, for clients created while it exists.
 
-    `used` and `refused` are the rights by role; `watch` is told of each before it is used. While
-    nobody acts, everything is allowed: that is the test itself.
+    `used` and `refused` hold rights by role; `watch` is called with each right before it is used.
+    When no role acts (the test itself), everything is allowed.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +120,7 @@ class Iam:
 
     @contextmanager
     def acting(self, role: str | None) -> Iterator[None]:
-        """Whoever calls, in whatever thread, does so in this role; None: as the test."""
+        """Let all threads act in this role; None: as the test."""
         before, self._everybody = self._everybody, role
         try:
             yield
@@ -130,7 +129,7 @@ class Iam:
 
     @contextmanager
     def acting_alone(self, role: str | None) -> Iterator[None]:
-        """So, but in this thread alone, beside others who act in another role."""
+        """Let only this thread act in this role, beside others with other roles."""
         before = getattr(self._mine, "roles", ())
         self._mine.roles = (*before, role)
         try:
@@ -152,8 +151,9 @@ class Iam:
             self._check((action, resource), model.name)
 
     def _after_get_object(self, parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
-        """Whoever may not list a bucket is not told that a key is missing ("GetObject", Amazon S3
-        API reference).
+        """Refuse, without the right to list the bucket, to tell that a key is missing.
+
+        See "GetObject", Amazon S3 API reference.
         """
         if self._role is not None and parsed.get("Error", {}).get("Code") == "NoSuchKey":
             self._check(("s3:ListBucket", "Bucket"), model.name)

@@ -1,5 +1,5 @@
-"""Deterministic interleavings: processes stop before every call to the database, and a schedule
-says who goes on.
+"""Deterministic interleavings: processes stop before every database call; a schedule picks the
+next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +16,11 @@ Choose = Callable[[Sequence[int]], int]
 
 
 class Killed(BaseException):
-    """The process dies here: nothing of it runs any more, no clean-up either."""
+    """The process dies here; none of its code may run any more, including clean-up."""
 
 
 class Process:
-    """Runs work on a repository with a client of its own, one call to the database at a time."""
+    """Runs work on a repository with its own client, one database call at a time."""
 
     def __init__(self, records: Repository) -> None:
         records.parallel = OneByOne()
@@ -33,25 +33,25 @@ class Process:
         client.meta.events.register("before-call.dynamodb.*", self._stop)
 
     def start(self, work: Work) -> None:
-        """Run up to the first call, not included."""
+        """Run up to the first call."""
         self.done, self._killed, self.outcome = False, False, None
         # a test that fails leaves it standing
         Thread(target=self._run, args=(work,), daemon=True).start()
         self._stopped.acquire()
 
     def step(self) -> None:
-        """Make the call, and run up to the next one."""
+        """Make the call and run up to the next one."""
         self._go.release()
         self._stopped.acquire()
 
     def finish(self) -> Any:
-        """Run to the end; what the work returned or raised."""
+        """Run to the end; return what the work returned or raised."""
         while not self.done:
             self.step()
         return self.outcome
 
     def kill(self) -> None:
-        """Die before the call that is next."""
+        """Die before the next call."""
         self._killed = True
         self.step()
 
@@ -73,8 +73,9 @@ class Process:
 
 
 def play(processes: Sequence[Process], works: Sequence[Work], choose: Choose) -> list[Any]:
-    """One history of all works; `choose` picks the next among the processes that still run. Their
-    outcomes.
+    """Run all works as one history; return their outcomes.
+
+    `choose` picks the next among the processes that are still running.
     """
     for process, work in zip(processes, works, strict=True):
         process.start(work)
@@ -84,9 +85,7 @@ def play(processes: Sequence[Process], works: Sequence[Work], choose: Choose) ->
 
 
 def every_schedule() -> Iterator[Choose]:
-    """Schedules until every order of steps was seen, depth first; each must be used up before the
-    next is taken.
-    """
+    """Yield schedules until every order of steps was seen; use each up before taking the next."""
     prefix: list[int] = []
     while True:
         seen: list[tuple[int, Sequence[int]]] = []
@@ -110,9 +109,7 @@ def every_schedule() -> Iterator[Choose]:
 
 
 def some_schedules(number: int, seed: int) -> Iterator[Choose]:
-    """One process after the other, the same backwards, and so many drawn at random but always the
-    same.
-    """
+    """Yield the two sequential schedules and so many random ones, always the same."""
     yield lambda running: running[0]
     yield lambda running: running[-1]
     random = Random(seed)
@@ -121,10 +118,9 @@ def some_schedules(number: int, seed: int) -> Iterator[Choose]:
 
 
 def every_death(process: Process, work: Callable[[], Work], *, limit: int = 20) -> Iterator[int]:
-    """Die before each call of the work in turn; yields after each death, with the number of calls
-    made before it.
+    """Die before each call of the work in turn; yield the number of calls made before each death.
 
-    `work` makes a new piece of work each time.
+    `work` returns new work each time.
     """
     for calls in count():
         assert calls < limit

@@ -1,8 +1,7 @@
-"""`make mutants`: deliberate faults of the engine, each of which the tests that claim its promise
-must notice.
+"""`make mutants`: break the engine in known ways; the tests of the promise must notice each.
 
-Each mutant is a copy of the tree in which one text is replaced; a text that is not there (any more)
-is an error. A mutant whose tests pass has survived: some promise is claimed and not tested.
+Each mutant is a copy of the tree with one text replaced. A text that is not found is an error. A
+mutant whose tests pass has survived: a promise is claimed but not tested.
 """
 
 import argparse
@@ -18,14 +17,12 @@ from time import monotonic
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "ai_coordination_engine"
-SECONDS = 200  # for the tests of one mutant; one that hangs is noticed, too
+SECONDS = 200  # for the tests of one mutant; a timeout counts as noticed
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """What is wrong, where (below the package; a folder: everywhere in it), and the tests that must
-    fail.
-    """
+    """A fault: its place (a file below the package, or a folder), and the tests that must fail."""
 
     name: str
     where: str
@@ -442,9 +439,7 @@ def _tried(mutant: Mutant) -> bool:
 
 
 def mutate(package: Path, mutant: Mutant) -> None:
-    """Replace the text. Raises `LookupError` where it is not there, or, in one file, more than
-    once.
-    """
+    """Replace the text; raises `LookupError` unless it occurs exactly once in a file."""
     place = package / mutant.where
     files = [place] if place.is_file() else sorted(place.rglob("*.py"))
     found = 0
@@ -457,7 +452,7 @@ def mutate(package: Path, mutant: Mutant) -> None:
 
 
 def _noticed(tree: Path, mutant: Mutant) -> str:
-    """The first test that fails, or how else it is noticed; empty when it is not."""
+    """Return the first test that fails, or another sign of the fault; empty when there is none."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Tests with Node: packages pinned by a lock, installed once for each lock file."""
+"""Install Node packages for tests, pinned by a lock, once per lock file."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ needs_node = pytest.mark.skipif(
 
 
 def installed(folder: Path) -> Path:
-    """A folder with the packages that the lock in `folder` pins; a rename makes it appear
+    """Return a folder with the packages of the lock in `folder`; a rename makes it appear
     complete.
     """
     lock = folder / "package-lock.json"

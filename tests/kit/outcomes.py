@@ -1,8 +1,7 @@
-"""A model of the engine: how the agents of a plan must end, and the session, whatever the
-interleaving.
+"""A model of the engine: how the agents and the session of a plan must end, in any interleaving.
 
-Independent of the engine on purpose: it knows the rules of joins, conditions and failures, and none
-of its code.
+It knows the rules of joins, conditions and failures, and deliberately shares no code with the
+engine.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,9 +20,13 @@ ENDS = {
 
 @dataclass
 class Fate:
-    """How an agent ends when it is left to: its state; when it is skipped, whether because of a
-    failure (or either, by what came first); its elements, when it is a map; and the predecessors
-    without which it cannot end.
+    """How an agent ends in the model.
+
+    - `state`: its state.
+    - `upstream_failed`: for a skipped agent, whether it is because of a failure; both, if the order
+      decides.
+    - `elements`: the states of a map's elements.
+    - `needs`: the predecessors without which it cannot end.
     """
 
     state: str
@@ -34,8 +37,8 @@ class Fate:
 
 @dataclass
 class Outcomes:
-    """The statuses and states that a history may end with. `exact`: none of its agents can be cut
-    short.
+    """The statuses and states in which a history may end; `exact` when no agent can be
+    cut short.
     """
 
     statuses: set[str]
@@ -45,7 +48,7 @@ class Outcomes:
 
 
 def outcomes(plan: Plan) -> Outcomes:
-    """What a session of the plan may end with."""
+    """Return how a session of the plan may end."""
     fates: dict[str, Fate] = {}
     for name, node in plan.agents.items():
         fates[name] = _fate(plan, node, fates, name)
@@ -78,7 +81,7 @@ def outcomes(plan: Plan) -> Outcomes:
 
 
 def _early(plan: Plan, name: str) -> set[str]:
-    """How an agent may end whose session ends before it: it is given up, or not tried again."""
+    """Return how an agent may end whose session ends before it."""
     node = plan.agents[name]
     fails = node.behaviour == "flaky" or node.job in ("silent", "fades")
     return {"skipped", *(["failed"] if fails else [])}
@@ -109,7 +112,7 @@ def _fate(plan: Plan, node: Node, fates: Mapping[str, Fate], name: str) -> Fate:
 
 
 def _upstream_failed(fates: Mapping[str, Fate], unsatisfied: list[str], most: int) -> set[bool]:
-    """Whether a failure is among the first `most` edges that become unsatisfied, in any order."""
+    """Return whether a failure is among the first `most` unsatisfied edges, in any order."""
     kinds = [
         {True} if fates[each].state == "failed" else set(fates[each].upstream_failed) or {False}
         for each in unsatisfied
@@ -143,7 +146,7 @@ def _passes(plan: Plan, node: Node, fates: Mapping[str, Fate], before: str) -> b
 
 
 def _needed(fates: Mapping[str, Fate], sinks: list[str]) -> set[str]:
-    """The agents without whose end the session cannot end."""
+    """Return the agents that must end before the session can."""
     needed: set[str] = set()
     todo = list(sinks)
     while todo:
@@ -155,7 +158,7 @@ def _needed(fates: Mapping[str, Fate], sinks: list[str]) -> set[str]:
 
 
 def _ends_session(plan: Plan, fates: Mapping[str, Fate], name: str) -> bool:
-    """Whether the agent, or an element of it, fails so that the session fails with it at once."""
+    """Whether the agent or one of its elements fails, and the session with it at once."""
     node = plan.agents[name]
     if "failed" in fates[name].elements:
         return node.map_join == "all"

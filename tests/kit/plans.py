@@ -1,4 +1,4 @@
-"""What a random history is made of: the plan of a session, and what goes wrong on the way."""
+"""The parts of a random history: the plan of a session and its faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Brief:
-    """Is shown, as Python, with what is not usual about it."""
+    """Shows only the values that differ from the defaults, as Python."""
 
     def __repr__(self) -> str:
         given: Any = fields(self)  # type: ignore[arg-type]
@@ -17,14 +17,18 @@ class _Brief:
 
 @dataclass(frozen=True, repr=False)
 class Node(_Brief):
-    """An agent of a plan: whom it waits for and how, and what it does.
+    """An agent of a plan: its predecessors and what it does.
 
-    It answers `{"go": …, "items": […]}` with so many items; the conditions on its predecessors ask
-    for `go`. `stop` says no, `flaky` fails at first, `tired` fails as often as it is tried, `fail`
-    at once. With `over` it is a map. It may begin when a person has answered (`default`: or when
-    the time for that is over; `expires`: nobody answers, and it fails), end when a long job does
-    (`silent`: the first is never heard of; `beats`: it is heard of as long as it takes; `fades`:
-    the first falls silent after a while), and have an action function.
+    It answers `{"go": …, "items": […]}` with so many items; conditions on its edges use `go`.
+
+    - `behaviour`: `go`; `stop` answers no; `flaky` fails at first; `tired` fails on every attempt;
+      `fail` fails finally.
+    - `over`: makes it a map.
+    - `asks`: it waits for a person (`default`: or until the time for the answer is over; `expires`:
+      nobody answers and it fails).
+    - `job`: it waits for a long job (`silent`: the first one never reports; `beats`: it sends
+      heartbeats until it ends; `fades`: the first one stops sending them).
+    - `acts`: it has an action function.
     """
 
     before: tuple[str, ...] = ()
@@ -50,28 +54,25 @@ class Plan:
 
 @dataclass(frozen=True, repr=False)
 class Trouble(_Brief):
-    """What goes wrong, as chances at every side effect or message; `seed` draws it, and whose turn
-    it is.
-    """
+    """The faults, as chances per side effect or message; `seed` draws them and the turns."""
 
     seed: int
     duplicates: float = 0.0
     crashes: float = 0.0
-    delays: float = 0.0  # the clock jumps beyond every lease: whoever works is late
-    throttles: float = 0.0  # the store or the queue refuses a call for load
-    repeats: float = 0.0  # the answer to a write is lost, and the client writes again
-    skew: float = 0.0  # seconds that a worker's clock may be off
-    lags: float = 0.0  # a read that is not consistent is answered by a replica that is behind
-    leftovers: float = 0.0  # of a batch some is left undone
-    # somebody pauses the session, resumes it, reconciles it or sends the sweep
-    controls: float = 0.0
-    cancels: float = 0.0  # somebody cancels it
-    forks: float = 0.0  # somebody forks it, or a fork of it
-    deletes: float = 0.0  # somebody deletes an agent, a session or the coordination
-    # two clients start the session under one uuid, and repeat that when their server dies
+    delays: float = 0.0  # the clock jumps beyond every lease
+    throttles: float = 0.0  # the store or the queue throttles a call
+    repeats: float = 0.0  # the response to a write is lost, and the client repeats it
+    skew: float = 0.0  # seconds by which a worker's clock may be wrong
+    lags: float = 0.0  # an eventually consistent read is stale
+    leftovers: float = 0.0  # a batch is not completely processed
+    controls: float = 0.0  # a client pauses, resumes or reconciles the session
+    cancels: float = 0.0  # a client cancels it
+    forks: float = 0.0  # a client forks it, or a fork of it
+    deletes: float = 0.0  # a client deletes an agent, a session or the coordination
+    # Two clients start the session with the same uuid and repeat it when their server dies.
     starts: bool = False
-    again: bool = False  # once it has ended somebody retries it, or runs one of its agents again
-    # workers have no time for a second agent, so that every hand-off is a message
+    again: bool = False  # after its end, a client retries it or reruns an agent
+    # Workers have no time for a second agent, so that every hand-off is a message.
     deadline: bool = False
-    # a client whose server dies does not repeat its call: only once nothing moves any more
+    # A client whose server dies repeats its call only when there is no progress any more.
     gives_up: bool = False

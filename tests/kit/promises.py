@@ -1,6 +1,4 @@
-"""What must hold at the end of a history: promises P1 to P6, and of a random one that it ended as
-planned.
-"""
+"""Check promises P1 to P6 at the end of a history, and that a random history ended as planned."""
 
 import json
 from collections import Counter, defaultdict
@@ -20,11 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Found:
-    """How a session ended, and its forks; `session` is None when it was never started, for its
-    coordination is gone.
+    """How a session and its forks ended; `session` is None when it could not be started.
 
-    `again`: somebody has run it again; `cut`: or cancelled it; `deleted`: or has deleted agents of
-    it.
+    `again`: it was run again; `cut`: it was cancelled; `deleted`: agents of it were deleted.
     """
 
     session: Session | None
@@ -47,8 +43,10 @@ class Found:
         return "\n".join([f"{status}; {told}", *(f"fork: {each}" for each in self.forks)])
 
     def is_exact(self, expected: "Outcomes") -> bool:
-        """Whether each agent has ended as its plan says: what a fork takes over may have ended
-        after a failure, also of elements of a map, which it leaves behind.
+        """Whether every agent must have ended as planned.
+
+        Not for a fork of a plan with failures: what it copies may have ended after a failure, which
+        it leaves out.
         """
         planned = {state for each in expected.states.values() for state in each}
         elements = {state for each in expected.elements.values() for state in each}
@@ -61,7 +59,7 @@ class Found:
 
 
 def found(stage: Stage, session: Session, **known: bool) -> Found:
-    """How a session stands now."""
+    """Return how a session stands now."""
     elements: dict[str, list[str]] = defaultdict(list)
     states: dict[str, str] = {}
     for each in stage.agents(session.session_uuid):
@@ -73,12 +71,12 @@ def found(stage: Stage, session: Session, **known: bool) -> Found:
 
 
 def check(stage: Stage, ended: Found, expected: "Outcomes") -> None:
-    """P1–P6 at the end of a history, and that it ended as it must; a fork ends as what it was
-    forked from.
+    """Check P1–P6 at the end of a history, and that it ended as expected; a fork ends like its
+    origin.
 
-    When it ran again it may end before what is set back, for sinks that have ended are kept; and a
-    map that is expanded anew keeps the elements that it had. When it was cut short, nothing but its
-    agents' own promises hold.
+    A session that ran again may end before all reset agents do, because completed sinks are kept; a
+    map that is expanded again keeps its old elements. Of a session that was cancelled, only the
+    promises about its agents are checked.
     """
     assert stage.iam is None or stage.iam.refused == {}
     for each in [ended, *ended.forks]:
@@ -120,7 +118,7 @@ def _check_session(stage: Stage, ended: Found, expected: "Outcomes") -> None:
 
 
 def _check_end(ended: Found, expected: "Outcomes") -> None:
-    """The status of the session and the states of its agents."""
+    """Check the status of the session and the states of its agents."""
     session: Any = ended.session
     exact = ended.is_exact(expected)
     inexact = ended.again or ended.cut or ended.deleted or (ended.is_fork and not exact)
@@ -175,7 +173,7 @@ def _check_attempts(
 
 
 def _check_parents(stage: Stage) -> None:
-    """No item is without its parent: what the database holds is of this history."""
+    """Check that every item has its parent; the database holds only this history."""
     assert stage.database is not None
     tables = {name.partition("-")[2]: table.items for name, table in stage.database.tables.items()}
     for parents, children in (
@@ -191,10 +189,10 @@ def _check_parents(stage: Stage) -> None:
 
 
 def _check_outputs(stage: Stage, session: Session, agents: list[Any]) -> None:
-    """An output is that of the latest attempt that has one: those after it have only taken over,
-    and died in it.
+    """Check that an output is that of the latest attempt with a result.
 
-    What a fork took over has no attempt: it is that of an attempt in another session.
+    Later attempts only took over and died. An output that a fork copied is that of an attempt in
+    another session.
     """
     with_result: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for run in stage.runs(session.session_uuid):
@@ -222,8 +220,9 @@ def check_promises(
     status: str = "completed",
     states: Mapping[str, str] | None = None,
 ) -> None:
-    """P2–P6 at the end of a history. `states` by agent, where a completed session's are not all
-    `completed`.
+    """Check P2–P6 at the end of a history.
+
+    `states` gives the states by agent when not all are `completed`.
     """
     agents: list[Any] = stage.agents(session.session_uuid)
     found: Any = stage.session(session)  # PynamoDB's types know no absent attribute
@@ -258,7 +257,7 @@ def check_promises(
 
 
 def check_redelivery_changes_nothing(stage: Stage, session: Session) -> None:
-    """P4: every message that was ever sent, once more."""
+    """Check P4: deliver every message that was ever sent once more."""
     before, requests = stage.everything(session), len(stage.runtime.requests)
     for wake in list(stage.queue.sent):
         run_step(stage.app, wake)

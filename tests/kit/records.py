@@ -1,6 +1,4 @@
-"""The six records as tests see them: what creates one, what may change, and what hangs below
-what.
-"""
+"""The six records as tests see them: arguments to create and change one, and its children."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +14,11 @@ Item = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One record on the wire. `keys` are the arguments of its key, its own uuid last."""
+    """One record on the wire; `keys` are the arguments of its key, its own uuid last."""
 
     name: str
     keys: tuple[str, ...]
-    parents: tuple[str, ...]  # uuids of the world that a create names
+    parents: tuple[str, ...]  # uuids of the world that are needed to create it
     required: Mapping[str, Any]
     optional: Mapping[str, Any]
     changed: Mapping[str, Any]
@@ -35,7 +33,7 @@ class Case:
         return self.keys[-1]
 
     def put(self, api: Api, uuids: Item, **arguments: Any) -> Any:
-        """`insertUpdate…`, below the parents in `uuids`."""
+        """Call `insertUpdate…` below the parents in `uuids`."""
         above = {name: uuids[name] for name in self.parents}
         return data(api, f"insertUpdate{self.title}", **{**above, **self.required, **arguments})[
             self.name
@@ -137,16 +135,14 @@ class World(dict[str, str]):
 
 
 def items(app: App) -> dict[str, list[str]]:
-    """Every item of every table, reservations included: what "nothing was half-written"
-    compares.
-    """
+    """Return every item of every table, to check that a failed request has written nothing."""
     kept = databases[-1].tables
     names = [table.name for table in app.records.tables.values()]
     return {name: sorted(map(repr, kept[name].items.values())) for name in names}
 
 
 def valid(field: str, world: Item, *, new: bool = False) -> dict[str, Any]:
-    """Arguments with which the field succeeds; `new` creates what is written."""
+    """Return arguments with which the field succeeds; `new` makes a write create its record."""
     past = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
     needed = {"userQuery": "q", "userInput": "yes", **past}
     if field in WRITES:

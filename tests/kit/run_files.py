@@ -1,4 +1,4 @@
-"""Run files, and what is wrong with them."""
+"""A valid run file and its variations with problems."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""A parent and a child to be, and processes that create and delete them: what promise P1 is tried
-with.
-"""
+"""A parent and a child, and works that create and delete them concurrently, to test promise P1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +35,7 @@ every_child = pytest.mark.parametrize(
 
 @dataclass(frozen=True)
 class Scene:
-    """A parent, and works on it: a child created below it, and its own delete."""
+    """A parent, and works on it: creating a child below it and deleting the parent."""
 
     records: Repository
     child: Entity
@@ -80,9 +78,7 @@ class Scene:
         return lambda records: guards.delete(records, self.parent, self.tenant, self.parent_key)
 
     def define_agents(self, uuids: str) -> None:
-        """Agents of one letter for the coordination that is the parent or above it, and a task to
-        start.
-        """
+        """Give the coordination agents of one letter each, and create a task to start."""
         top = self.parent_key[1] if self.parent is COORDINATION else self.parent_key[0]
         agents = [{"agent_uuid": each} for each in uuids]
         key = (self.tenant, top)
@@ -99,15 +95,15 @@ class Scene:
         return work
 
     def drop_task(self) -> None:
-        """Take away what else would hold the coordination back."""
+        """Delete the task, which would keep the coordination from being deleted."""
         guards.delete(self.records, TASK, self.tenant, (self.parent_key[1], "task"))
 
     @property
     def looks(self) -> int:
-        """How many looks for children the delete takes."""
+        """The number of queries for children that the delete makes."""
         return sum(self.records.table(each).shards for each in self.parent.guards)
 
-    # What is there
+    # Reads
 
     def parent_item(self) -> Any:
         return self.records.table(self.parent).get(self.tenant, self.parent_key, consistent=True)
@@ -120,12 +116,12 @@ class Scene:
         )
 
     def sweep(self) -> None:
-        """Remove what was taken back, as the sweep does."""
+        """Remove children that were rolled back, as the sweep does."""
         for each in self.child_items():
             guards.swept(self.records, self.child, self.tenant, each)
 
     def check(self, *outcomes: Any) -> None:
-        """The promise, once nobody is at work any more."""
+        """Check the promise after all works have ended."""
         children, parent = self.child_items(), self.parent_item()
         self.records.look_at_starts(children, consistent=True)
         assert [each for each in children if each.unconfirmed is not None] == []

@@ -1,4 +1,4 @@
-"""Schedules as they are stored, and minutes that pass with a sweep in each."""
+"""Stored schedules, and minutes that pass with a sweep in each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from tests.kit.stage import TENANT, Stage
 
 
 def scheduled(stage: Stage, task: tuple[str, str], expression: str, **fields: Any) -> TaskSchedule:
-    """An active schedule of a task that `Stage.define` answered, and whose next time is set."""
+    """Create an active schedule, with its next time, for a task from `Stage.define`."""
     key = (task[1], new_uuid(stage.clock.now()))
     content = {
         "coordination_uuid": task[0],
@@ -38,7 +38,7 @@ def scheduled(stage: Stage, task: tuple[str, str], expression: str, **fields: An
 
 
 def changed(stage: Stage, schedule: TaskSchedule, /, **values: Any) -> TaskSchedule:
-    """The schedule, after somebody has given it these values."""
+    """Set values of the schedule; return it."""
     attributes = TaskSchedule.get_attributes()
     actions = [
         attributes[name].remove() if value is None else attributes[name].set(value)
@@ -49,20 +49,20 @@ def changed(stage: Stage, schedule: TaskSchedule, /, **values: Any) -> TaskSched
 
 
 def as_is(stage: Stage, schedule: TaskSchedule) -> TaskSchedule:
-    """The schedule as it is now."""
+    """Return the schedule in its present state."""
     found = stage.looking.table(TASK_SCHEDULE).get(TENANT, schedule.key, consistent=True)
     assert found is not None
     return found
 
 
 def message(schedule: TaskSchedule, sent_at: float | None = None) -> Fire:
-    """What is sent for its next time."""
+    """Return the message for its next time."""
     nominal = int(schedule.next_fire_at)
     return Fire(TENANT, *schedule.key, nominal, schedule.revision, sent_at or nominal - 1)
 
 
 def fire_next(stage: Stage, schedule: TaskSchedule) -> TaskSchedule:
-    """Its next time comes; the schedule as it is then."""
+    """Advance to its next time and fire; return the schedule."""
     now = as_is(stage, schedule)
     stage.clock.advance(max(now.next_fire_at - stage.clock.now().timestamp(), 0))
     fire(stage.app, message(now))
@@ -70,17 +70,17 @@ def fire_next(stage: Stage, schedule: TaskSchedule) -> TaskSchedule:
 
 
 def work(stage: Stage) -> None:
-    """A worker works off what is in sight."""
+    """Let a worker process all visible messages."""
     stage.drain(until=stage.clock.now().timestamp())
 
 
 def uuid_at(schedule: TaskSchedule, time: float) -> str:
-    """The uuid of the session of a nominal time."""
+    """Return the uuid of the session for a nominal time."""
     return session_uuid_of(schedule_key(schedule), nominal_time(time))
 
 
 def sessions(stage: Stage, schedule: TaskSchedule) -> list[Session]:
-    """The sessions of its coordination, in order of their times."""
+    """Return the sessions of its coordination, in order of their times."""
     rows = stage.looking.table(SESSION).query_all(
         TENANT, schedule.coordination_uuid, consistent=True
     )
@@ -88,7 +88,7 @@ def sessions(stage: Stage, schedule: TaskSchedule) -> list[Session]:
 
 
 def times(stage: Stage, schedule: TaskSchedule) -> list[str]:
-    """The nominal times of its sessions, hours and minutes: read from their uuids."""
+    """Return the nominal times of its sessions as HH:MM, read from their uuids."""
     stamps = [
         int(each.session_uuid.replace("-", "")[:12], 16) for each in sessions(stage, schedule)
     ]
@@ -96,19 +96,17 @@ def times(stage: Stage, schedule: TaskSchedule) -> list[str]:
 
 
 def counts(schedule: TaskSchedule) -> tuple[int, int, int]:
-    """Runs, skipped and missed times."""
+    """Return the numbers of started, skipped and missed times."""
     return schedule.run_count or 0, schedule.skipped_count or 0, schedule.missed_count or 0
 
 
 def code(schedule: TaskSchedule) -> str | None:
-    """Why its latest time started no session."""
+    """Return why its latest time started no session."""
     return (schedule.why or {}).get("code")
 
 
 def minutes(stage: Stage, count: int = 1) -> None:
-    """So many minutes pass, the sweep comes in each of them, and a worker works off what it sends
-    when that comes into sight.
-    """
+    """Let so many minutes pass; in each, run the sweep and a worker for what it sends."""
     for _ in range(count):
         until = stage.clock.now().timestamp() + 60
         send_due(stage.app)
@@ -118,7 +116,7 @@ def minutes(stage: Stage, count: int = 1) -> None:
 
 @contextmanager
 def counted(stage: Stage) -> Iterator[dict[str, int]]:
-    """The AWS calls that are made meanwhile, messages included."""
+    """Yield a map that receives the AWS calls made in the context, messages included."""
     made: dict[str, int] = {}
     before, sent = dict(stage.requests), len(stage.queue.sent) + len(stage.queue.fires)
     yield made

@@ -1,4 +1,4 @@
-"""`ace serve --data-dir` in processes that tests kill, and what such a server is asked."""
+"""Run `ace serve --data-dir` in processes that tests kill, with a client."""
 
 import json
 import os
@@ -55,7 +55,7 @@ class Servers:
             )
 
     def start(self, data_dir: Path) -> tuple[int, str]:
-        """The process of a server, and the address of its API."""
+        """Start a server; return its process id and the address of its API."""
         assert self._process.stdin
         print(data_dir, file=self._process.stdin, flush=True)
         said: dict[str, str] = {}
@@ -64,12 +64,12 @@ class Servers:
         return int(said["PID:"]), said["API:"]
 
     def wait(self) -> None:
-        """Until the server has ended."""
+        """Wait for the end of the server."""
         while self._next()[0] != "ENDED":
             pass
 
     def close(self) -> None:
-        """Start no more."""
+        """End the process that starts servers."""
         self._process.communicate(timeout=60)
 
     def _next(self) -> tuple[str, str]:
@@ -81,7 +81,7 @@ class Servers:
 
 
 class Server:
-    """One that serves the data directory."""
+    """A running server and a client for it."""
 
     def __init__(self, servers: Servers, data_dir: Path) -> None:
         self._servers = servers
@@ -93,15 +93,15 @@ class Server:
         self._alive = True
 
     def data(self, query: str, **variables: Any) -> Any:
-        """The data of an answer without errors; raises `httpx.TransportError` when the server is
-        killed meanwhile.
+        """Return the data of a response without errors; `httpx.TransportError` if the server is
+        killed.
         """
         answer = self._http.post(self._url, json={"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
     def wait_for_writes(self, number: int) -> None:
-        """Until the server has written so much since it started: its journal says how far it is."""
+        """Wait until the server has made so many writes, according to its journal."""
         for _ in range(12_000):
             threading.Event().wait(0.005)
             if self.count() >= number:
@@ -109,19 +109,19 @@ class Server:
         raise AssertionError(f"{self._written} writes, and no more")
 
     def count(self) -> int:
-        """The writes until now."""
+        """Return the number of writes so far."""
         self._written += self._journal.read().count(b"\n")
         return self._written
 
     def kill(self) -> None:
-        """End the process without a chance to tidy up."""
+        """Kill the process with SIGKILL."""
         if self._alive:
             self._alive = False
             os.kill(self.pid, signal.SIGKILL)
             self._servers.wait()
 
     def close(self) -> None:
-        """Nobody asks it any more."""
+        """Kill the server and close the client."""
         self.kill()
         self._http.close()
         self._journal.close()
@@ -129,13 +129,13 @@ class Server:
 
 @contextmanager
 def serving(data_dir: Path, log: Path) -> Iterator[Server]:
-    """One server; its limits are those of this process."""
+    """Run one server with the settings of this process."""
     with closing(Servers(log)) as servers, closing(Server(servers, data_dir)) as server:
         yield server
 
 
 def completed(server: Server, session_uuid: str) -> Any:
-    """The session once it is completed; it must move on meanwhile."""
+    """Return the session once it is completed; it must make progress."""
     session: Any = None
     for _ in range(1200):
         session = server.data(WHOLE, s=session_uuid)["session"]

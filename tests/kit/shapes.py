@@ -1,6 +1,4 @@
-"""Sessions of all kinds whose worker dies: at which points, in which order of its parallel calls,
-how often.
-"""
+"""Sessions of all kinds whose worker dies at each point, in several orders of parallel calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from tests.kit.stage import TENANT, Graph, Stage
 
 @dataclass(frozen=True)
 class Shape:
-    """A session: its graph, what is special about its agents, and how it ends."""
+    """A session: its graph, its special agents, and how it ends."""
 
     graph: Graph
     status: str = "completed"
@@ -96,11 +94,10 @@ SHAPES = {
 def deaths(
     stage: Stage, shape: Shape, *, order: int | None = None, apart: int = 0, every: int = 1
 ) -> int:
-    """Die at one point after the other and check the promises each time; how many points there
-    were.
+    """Die at each point in turn and check the promises each time; return the number of points.
 
-    `order` draws the order of calls that are made at the same time, so that each death leaves
-    another part of a fan-out done. Who comes after it dies so many points later, too.
+    `order` draws the order of parallel calls, so that each death leaves a different part of a
+    fan-out done. With `apart`, the next worker dies as well, so many points later.
     """
     stage.renew(behaviours=shape.behaviours)
     names = stage.define(
@@ -120,7 +117,7 @@ def deaths(
 
 
 def work(stage: Stage, session: Session) -> None:
-    """A worker, and a person who answers when they are asked."""
+    """Run a worker, and a person who answers every question."""
     stage.drain()
     for each in stage.agents(session.session_uuid):
         if each.state == "wait_for_user_input":

@@ -1,4 +1,4 @@
-"""What sessions are driven with: the application on the real store, with every other port faked."""
+"""The stage of engine tests: the application on the real store, with all other ports faked."""
 
 import threading
 from collections import Counter
@@ -43,13 +43,11 @@ from tests.kit.iam import Iam
 TENANT = "acme"
 T = TypeVar("T")
 Graph = Mapping[str, Sequence[str]]
-"""Whom each agent waits for."""
+"""Maps each agent to its predecessors."""
 
 
 class Boundary:
-    """The border between the engine and the world: `reach` runs before and after every side
-    effect.
-    """
+    """Calls `reach` before and after every side effect of the engine."""
 
     def __init__(self) -> None:
         self.reach: Callable[[str], None] = lambda name: None
@@ -59,8 +57,8 @@ class Boundary:
 
 
 class OneByOne(Parallel):
-    """Makes the calls in the caller's thread, one after the other, in an order that `order` draws
-    when there is one.
+    """Makes parallel calls one after the other in the caller's thread; `order` draws
+    their order.
     """
 
     def __init__(self, order: Random | None = None) -> None:
@@ -80,8 +78,8 @@ class OneByOne(Parallel):
 
 
 def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:
-    """A hundred agents, the most that one may wait for, and subtasks that make `count` session
-    agents of them.
+    """Return the maximum of a hundred predecessors, and subtasks that make `count`
+    session agents.
     """
     names = [f"m{number:03d}" for number in range(100)]
     return names, [{"agent_uuid": names[-1]} for _ in range(count - 99)]
@@ -89,7 +87,7 @@ def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:
 
 @dataclass
 class Stage:
-    """An application on the real store with every other port faked."""
+    """An application on the real store, with all other ports faked."""
 
     app: App
     clock: FakeClock
@@ -98,7 +96,7 @@ class Stage:
     blobs: FakeBlobs
     actions: FakeActions
     boundary: Boundary
-    looking: Repository  # a connection of its own: what a test reads is no side effect
+    looking: Repository  # has its own connection, so that reads of a test are not side effects
     requests: Counter[str] = field(default_factory=Counter)
     # by agent and key: the runs
     called: dict[tuple[str, str], list[str]] = field(default_factory=dict)
@@ -108,9 +106,7 @@ class Stage:
     def renew(
         self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None
     ) -> "Stage":
-        """The same stage for another history: nothing happens at the boundary, queue and runtime
-        are as new.
-        """
+        """Reset the stage for another history."""
         self.boundary.reach = lambda name: None
         self.app.records.parallel = OneByOne(order)
         self.queue.sent.clear()
@@ -135,8 +131,8 @@ class Stage:
         on_failure: str | None = None,
         placeholders: str | None = None,
     ) -> tuple[str, str]:
-        """A coordination and a task: every agent of the graph, whom it waits for, and what else its
-        action says.
+        """Create a coordination and a task with the agents of the graph; `actions` adds keys by
+        agent.
         """
         coordination, task = new_uuid(self.clock.now()), new_uuid(self.clock.now())
         names = [*graph, *(name for name in agents or {} if name not in graph)]
@@ -165,16 +161,16 @@ class Stage:
         return coordination, task
 
     def start(self, names: tuple[str, str], **arguments: Any) -> Session:
-        """Start a session of what `define` answered."""
+        """Start a session of a task from `define`."""
         return execute_procedure(self.app, TENANT, Start(*names, **arguments))
 
     # Working
 
     def drain(self, *, deadline: float | None = None, until: float | None = None) -> int:
-        """One worker empties the queue, but for what comes into sight after `until` (epoch
-        seconds); a crash kills it and redelivers its message, `Busy` lets the lease run out.
+        """Process messages until the queue is empty, or until `until` (epoch seconds).
 
-        Answers how often it crashed.
+        A crash kills the worker and redelivers its message; `Busy` lets the lease expire. Returns
+        the number of crashes.
         """
         crashes = 0
         while delivery := self._receive(until):
@@ -191,9 +187,7 @@ class Stage:
         return crashes
 
     def _receive(self, until: float | None) -> Delivery | None:
-        """The next message; when only delayed ones are left, the time is advanced to the first of
-        them.
-        """
+        """Return the next message; advance the clock if only delayed ones are left."""
         delivery = self.queue.receive()
         if delivery is None and (seconds := self.queue.next_visible_in()) is not None:
             if until is not None and self.clock.now().timestamp() + seconds > until:
@@ -203,7 +197,7 @@ class Stage:
         return delivery
 
     def until_it_succeeds(self, call: Callable[[], T]) -> T:
-        """A client that repeats its request when the server dies."""
+        """Make a call as a client that repeats it when the server dies."""
         while True:
             try:
                 return call()
@@ -217,7 +211,7 @@ class Stage:
     # Looking
 
     def session(self, session: Session) -> Session:
-        """The session as it is now, confirmed or not."""
+        """Return the session in its present state, confirmed or not."""
         found = self.looking.table(SESSION).get(
             session.partition_key,
             session.key,
@@ -227,30 +221,30 @@ class Stage:
         return found  # type: ignore[no-any-return]
 
     def status(self, session: Session) -> str:
-        """The status of the session that people see."""
+        """Return the session's status as clients see it."""
         found, key = self.session(session), agent_key_of(session, 0)
         first = self.looking.table(SESSION_AGENT).get(session.partition_key, key, consistent=True)
         return status_of(found, first) if may_have_begun(found) else str(found.status)
 
     def agents(self, session_uuid: str) -> list[SessionAgent]:
-        """The session agents in order of their ordinals; a fence is none
-        (`store.transitions.starts`).
+        """Return the session agents by their ordinals, without fences (see
+        `store.transitions.starts`).
         """
         rows = self.looking.table(SESSION_AGENT).query_all(TENANT, session_uuid, consistent=True)
         return [each for each in rows if each.agent_uuid is not None]
 
     def agent(self, session_uuid: str, agent_uuid: str) -> SessionAgent:
-        """The only session agent of this agent."""
+        """Return the only session agent of this agent."""
         (found,) = [each for each in self.agents(session_uuid) if each.agent_uuid == agent_uuid]
         return found
 
     def states(self, session_uuid: str) -> dict[str, str]:
-        """The states by agent."""
+        """Return the states by agent."""
         return {each.agent_uuid: each.state for each in self.agents(session_uuid)}
 
     def had_completed(self, request: AgentRequest) -> bool:
-        """Whether a run of what the request attempts says completed already. Reads only for a
-        second attempt.
+        """Whether the agent of the request already has a completed run; reads only for later
+        attempts.
         """
         attempts = self.called.setdefault((request.session_agent_uuid, request.idempotency_key), [])
         found = (
@@ -264,18 +258,18 @@ class Stage:
         return repeated
 
     def runs(self, session_uuid: str) -> list[SessionRun]:
-        """The session runs in order of creation."""
+        """Return the session runs in order of creation."""
         return list(
             self.looking.table(SESSION_RUN).query_all(TENANT, session_uuid, consistent=True)
         )
 
     def attempts(self, session: Session) -> list[tuple[int, str, str | None]]:
-        """Number, status and class of the error of each attempt that has a run."""
+        """Return number, status and error class of each attempt that has a run."""
         tasks = [run.async_task for run in self.runs(session.session_uuid)]
         return sorted((task["attempt"], task["status"], task.get("error_class")) for task in tasks)
 
     def everything(self, session: Session) -> list[dict[str, Any]]:
-        """Every item of the session as it is stored; in memory, every item there is."""
+        """Return every stored item of the session; in memory, every item there is."""
         if self.database is not None:
             return [
                 each for table in self.database.tables.values() for each in table.items.values()
@@ -289,7 +283,7 @@ class Stage:
 
 
 def _with(records: Repository, blobs: FakeBlobs) -> Repository:
-    """The same records on the same connection; their payloads are in these blobs."""
+    """Return the same records on the same connection, with payloads in these blobs."""
     other = copy(records)
     other.blobs, other.tables = blobs, {model: copy(each) for model, each in records.tables.items()}
     for each in other.tables.values():
@@ -306,8 +300,9 @@ def stage_of(
     order: Random | None = None,
     threads: int = 0,
 ) -> Stage:
-    """`app` with every port but the store faked; its store's calls go one by one unless `threads`
-    are given.
+    """Return `app` with all ports but the store faked.
+
+    The store's calls run one after the other unless `threads` are given.
     """
     boundary, clock = Boundary(), FakeClock()
     blobs = FakeBlobs(boundary)
@@ -362,7 +357,8 @@ def stage_of(
 
 
 def _reads_runs(answer: Mapping[str, Any]) -> bool:
-    """Whether a worker has just looked for the run of an attempt that it took over: nothing may
-    come between that and its call of the agent, where it may die again.
+    """Whether a worker has just read the run of an attempt that it took over.
+
+    No crash may be simulated between that read and the call of the agent.
     """
     return any(name.endswith("-session_runs") for name in answer.get("Responses", ()))

@@ -1,6 +1,4 @@
-"""The stage of random histories: an AWS of its own, workers whose clocks are off, and what a plan
-is to the engine.
-"""
+"""The stage of random histories: its own AWS, workers with skewed clocks, and plans as tasks."""
 
 import threading
 from collections.abc import Iterator
@@ -26,13 +24,13 @@ from tests.kit.iam import Iam
 from tests.kit.plans import Plan
 from tests.kit.stage import Stage, stage_of
 
-ANSWER = 600  # seconds that a person has for an answer
-SECRETS = Random()  # of uuids and tokens: whoever replays a history seeds it
+ANSWER = 600  # seconds that a person has to answer
+SECRETS = Random()  # for uuids and tokens; seeded to replay a history
 
 
 @dataclass(frozen=True)
 class SkewedClock:
-    """A clock that is off by some seconds."""
+    """A clock that is wrong by some seconds."""
 
     clock: FakeClock
     off: float
@@ -46,7 +44,7 @@ class SkewedClock:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """A stage for histories, on an AWS of its own."""
+    """Yield a stage for histories, on its own AWS."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
     with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
         for name, value in {
@@ -60,19 +58,19 @@ def staged() -> Iterator[Stage]:
         patched.setattr(
             "secrets.token_hex", lambda length: f"{SECRETS.getrandbits(8 * length):0{2 * length}x}"
         )
-        # so that small joins and maps are counted like wide ones
+        # Small limits, so that small joins and maps use counter shards and pages, too.
         patched.setattr(counter_shards, "COUNTER_SHARD", 2)
         patched.setattr(maps, "PAGE", 2)
         bootstrap.create_tables(settings)
         app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-        iam = Iam(patched)  # of what is made from here on: not of what the tests look with
+        iam = Iam(patched)  # applies to clients created from here on, not to those of the tests
         stage = stage_of(app)
         stage.iam = iam
         yield stage
 
 
 def skewed(stage: Stage, off: float) -> App:
-    """The stage's application as a worker has it whose clock is off."""
+    """Return the stage's application with a skewed clock."""
     clock = SkewedClock(stage.clock, off)
     records = copy(stage.app.records)
     records.clock = clock

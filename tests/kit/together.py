@@ -1,8 +1,7 @@
-"""Which tests one process of a run in several must have: those that share what is costly to set up,
-or what there is once on a machine.
+"""Tests that must run in one process: those that share a costly set-up or a unique resource.
 
-The mark `xdist_group` would say it beside the tests, but pytest-xdist 3.8 loses it with pytest 9.2
-(pytest-dev/pytest-xdist#1386), and nothing fails.
+The mark `xdist_group` would do this beside the tests, but pytest-xdist 3.8 ignores it with pytest
+9.2 (pytest-dev/pytest-xdist#1386), without an error.
 """
 
 import pytest
@@ -20,12 +19,14 @@ TOGETHER = {
 
 
 def scope(nodeid: str) -> str:
-    """What a test shares with others, by a part of its id; else the test alone."""
+    """Return the name of what a test shares with others, by a part of its id, or else its
+    own id.
+    """
     return next((shared for part, shared in TOGETHER.items() if part in nodeid), nodeid)
 
 
 class Together(LoadScopeScheduling):
-    """Hands out one test at a time, but what belongs together to one process."""
+    """Distributes tests one by one, except that tests of one scope go to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         return scope(nodeid)
@@ -33,5 +34,5 @@ class Together(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
-    """The hook of pytest-xdist that chooses who hands out tests."""
+    """pytest-xdist's hook that chooses the scheduler."""
     return Together(config, log)

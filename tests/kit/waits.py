@@ -1,6 +1,4 @@
-"""What the tests of waiting agents do beside draining the queue: work without letting time pass,
-and end long jobs.
-"""
+"""Steps of tests with waiting agents: work without letting time pass, and end long jobs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +12,15 @@ from tests.kit.stage import TENANT, Stage
 
 
 def work_now(stage: Stage) -> None:
-    """One worker handles every message in sight; delayed ones stay where they are."""
+    """Process all visible messages; delayed ones stay."""
     while delivery := stage.queue.receive():
         run_step(stage.app, delivery.wake)
         stage.queue.delete(delivery)
 
 
 def at_point(stage: Stage, number: int, call: Callable[[], None]) -> Callable[[], bool]:
-    """Have somebody else make `call` at the side effect with this number; the answer tells whether
-    it was reached.
+    """Make `call` at the side effect with this number; the returned function tells whether it was
+    reached.
     """
     seen = 0
 
@@ -43,7 +41,7 @@ CHAIN = {"a": "", "b": "a", "c": "b"}
 
 
 def pending(heartbeat_seconds: float | None = None) -> Behaviour:
-    """An agent that begins a job of its own with each attempt: `job-1`, `job-2` …"""
+    """Return the behaviour of an agent that starts a job with each attempt: `job-1`, `job-2` …."""
 
     def begin(request: AgentRequest) -> AgentResult:
         return AgentResult("", {"calls": 1}, f"job-{request.attempt}", heartbeat_seconds)
@@ -52,7 +50,7 @@ def pending(heartbeat_seconds: float | None = None) -> Behaviour:
 
 
 def waiting_for_a_job(stage: Stage, **more: Any) -> Session:
-    """A session whose agent `b` waits for `job-1`."""
+    """Return a session whose agent `b` waits for `job-1`."""
     session = stage.start(stage.define(CHAIN, **more))
     work_now(stage)
     agent = stage.agent(session.session_uuid, "b")
@@ -69,7 +67,7 @@ def state(stage: Stage, uuid: str = "job-1") -> dict[str, Any]:
 
 
 def attempts(stage: Stage, session: Session) -> list[tuple[int, str, str]]:
-    """What the runs of `b` say: attempt, status, job."""
+    """Return attempt, status and job of each run of `b`."""
     return sorted(
         (run.async_task["attempt"], run.async_task["status"], run.async_task_uuid)
         for run in stage.runs(session.session_uuid)

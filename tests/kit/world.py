@@ -1,6 +1,4 @@
-"""The world of a random history: people who answer, long jobs, and clients that control, fork and
-delete.
-"""
+"""The outside world of a random history: people, long jobs, and clients that control and delete."""
 
 import json
 from collections.abc import Callable
@@ -31,24 +29,23 @@ from tests.kit.stage import TENANT, Stage
 if TYPE_CHECKING:
     from tests.kit.histories import History
 
-SILENT = 7_200.0  # seconds, until a job is given up that falls silent
-LONG = 2_592_000.0  # seconds, of one that answers: however late its client repeats that
-# seconds, of a job that is heard of as often as it must: no worker stalls as long
-HEARTBEAT = 600.0
-BEAT = 200.0  # seconds: however far two clocks are apart
-BEATS = 10_000  # more than any job needs
-ROUND = 2 * HEARTBEAT  # seconds that such a job works in a round
-ROUNDS = 3  # that it takes at least
+SILENT = 7_200.0  # heartbeat timeout in seconds of a job that never reports
+LONG = 2_592_000.0  # that of a job that reports, however late its client repeats the call
+HEARTBEAT = 600.0  # that of a job with heartbeats; longer than a worker stalls
+BEAT = 200.0  # seconds between heartbeats; works with skewed clocks
+BEATS = 10_000  # heartbeats; more than any job needs
+ROUND = 2 * HEARTBEAT  # seconds that such a job runs per round
+ROUNDS = 3  # rounds that it takes at least
 MOST_FORKS = 2
 FLAKY = 2  # attempts that fail; the settings allow three
 
 
 class World:
-    """Whoever is not the engine.
+    """Everything outside the engine.
 
-    What it was answered it can rely on: `cancelled` (sessions), `forked` (uuids), `deleted`
-    (agents); `broken` lists what did not keep to that. A client whose call dies may never repeat
-    it: `given_up` says whose turn it would be.
+    It records what the engine acknowledged: `cancelled` (sessions), `forked` (uuids), `deleted`
+    (agents). `broken` lists what the engine did not keep. A client whose call dies may never repeat
+    it; `given_up` holds whose turn it would be.
     """
 
     def __init__(self, history: "History", stage: Stage) -> None:
@@ -57,15 +54,15 @@ class World:
         self.deleted: set[str] = set()
         self.broken: list[str] = []
         self.given_up: set[str] = set()
-        self.takes = 0.0  # seconds that the next round takes
+        self.takes = 0.0  # seconds by which the clock advances after the round
         self._history, self._stage = history, stage
         self._trouble, self._random = history.trouble, history.random
         self._happened = history.happened
-        self._jobs: dict[str, str] = {}  # what each will answer; empty: it falls silent
-        self._silent: set[str] = set()  # agents whose first job has
-        self._absent: dict[str, bool] = {}  # by the agent: whether its person never answers
-        self._beating: dict[str, int] = {}  # how often each job will be heard of yet
-        self._heard: set[str] = set()  # jobs that have been
+        self._jobs: dict[str, str] = {}  # the answer of each job; empty if it never reports
+        self._silent: set[str] = set()  # agents whose first job has begun
+        self._absent: dict[str, bool] = {}  # by agent: whether its person never answers
+        self._beating: dict[str, int] = {}  # heartbeats left, by job
+        self._heard: set[str] = set()  # jobs that have sent a heartbeat
         self._forks = 0
         looking = copy(stage.looking)
         looking.clock = stage.clock
@@ -74,7 +71,7 @@ class World:
     # What the agents do
 
     def behaviour(self, node: Node) -> Behaviour:
-        """What an agent does as its node says."""
+        """Return the behaviour of an agent according to its node."""
 
         def behave(request: AgentRequest) -> str | AgentResult:
             if node.behaviour == "fail":
@@ -95,7 +92,7 @@ class World:
         return behave
 
     def _begin(self, node: Node, request: AgentRequest, answer: str) -> AgentResult:
-        """A long job, which may not do without a second attempt where none is left."""
+        """Start a long job; it may fail only if another attempt is left."""
         job = request.run_uuid
         may_fail = node.job in ("silent", "fades") and node.behaviour != "flaky"
         is_silent = may_fail and request.session_agent_uuid not in self._silent
@@ -112,12 +109,12 @@ class World:
         )
 
     def listen(self) -> None:
-        """While there are jobs that are heard of, the time passes in small steps."""
+        """Let time pass in small steps while there are jobs that send heartbeats."""
         self._stage.clock.every = BEAT if any(self._beating.values()) else None
         self._stage.clock.tick = self._beat
 
     def _beat(self) -> None:
-        """All jobs that go on are heard of, beside whatever happens."""
+        """Send the heartbeats of all running jobs."""
         with self._history.aside():
             for job, left in list(self._beating.items()):
                 if not left:
@@ -137,9 +134,7 @@ class World:
     # Its turn
 
     def turn(self, app: App) -> None:
-        """People answer, long jobs end, sessions are controlled; each may be seen only by the next
-        round.
-        """
+        """Let people answer, jobs end, and clients control sessions; each is skipped at random."""
         self._control(app)
         for each in self._history.agents():
             if self._random.random() < 0.3:
@@ -153,7 +148,7 @@ class World:
                 self._go_on(app, job)
 
     def acts(self) -> bool:
-        """Whether it is somebody's turn who does something in the next round."""
+        """Whether anybody will do something in the next round."""
         return any(
             (each.state == "wait_for_user_input" and self._answers(each))
             or self._job_of(each) is not None
@@ -178,7 +173,7 @@ class World:
         return job if self._jobs.get(job) else None
 
     def _go_on(self, app: App, job: str) -> None:
-        """A job ends; one that is heard of does so later."""
+        """End a job, or send a heartbeat if it has to run longer."""
         if self._beating.get(job, 0) > BEATS - ROUNDS * ROUND / BEAT:
             self.call(partial(heartbeat, app, TENANT, job))
             self.takes = ROUND
@@ -195,8 +190,9 @@ class World:
         self._beating.pop(job, None)
 
     def call(self, call: Callable[[], Any], of: str = "") -> None:
-        """What a client does who gives up when its server dies, or repeats its call once; `of`:
-        whose turn it was.
+        """Make a call as a client that gives up, or repeats it once, when its server dies.
+
+        `of` says whose turn it was.
         """
         for _ in range(1 + self._random.randrange(2)):
             try:
@@ -213,10 +209,9 @@ class World:
             return
 
     def repeat(self) -> bool:
-        """Clients that had given up repeat their calls, once nothing moves any more: whether there
-        were any.
+        """Let clients that gave up repeat their calls; return whether there were any.
 
-        What was asked has not happened at all then: half of it would have been finished.
+        Called when there is no progress any more: a call that had begun would have been finished.
         """
         repeated = self.given_up - {""}
         self.given_up.clear()
@@ -271,7 +266,7 @@ class World:
         return fork
 
     def deletion(self, app: App, session: Session) -> Callable[[], object]:
-        """Delete an agent, the session or its coordination, as the API does."""
+        """Return a call that deletes an agent, the session or its coordination, as the API does."""
         agents = self._history.agents(session)
         kind = self._random.choice(
             ["agent", "session", "coordination"] if agents else ["session", "coordination"]
@@ -296,6 +291,6 @@ class World:
             done = True
         finally:
             there = {each.session_agent_uuid for each in self._history.agents()}
-            # the answer may be lost, or its server dead
+            # The response may have been lost, or the server may have died.
             if done or agent.session_agent_uuid not in there:
                 self.deleted.add(agent.session_agent_uuid)
