@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,22 @@ query ($coordinationUuid: String!, $sessionUuid: String!) {
     logs
     sessionAgents { agentUuid state inDegree agentOutput }
     sessionRuns { agentUuid }
+  }
+}"""
+
+
+SCHEDULE = """
+mutation ($coordinationUuid: String!, $taskUuid: String!, $schedule: String!) {
+  insertUpdateTaskSchedule(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
+      schedule: $schedule, status: "active", updatedBy: "test") {
+    taskSchedule { scheduleUuid }
+  }
+}"""
+
+READ_SCHEDULE = """
+query ($taskUuid: String!, $scheduleUuid: String!) {
+  taskSchedule(taskUuid: $taskUuid, scheduleUuid: $scheduleUuid) {
+    status runCount missedCount whyNotFired { code } sessions { status createdAt }
   }
 }"""
 
@@ -268,6 +285,37 @@ def test_a_schedule_starts_the_sweep_which_may_do_what_it_must(stack: Stack) -> 
     assert [target["Arn"].rpartition(":")[2] for target in targets] == [function]
     answer = stack.emulator.client("lambda").invoke(FunctionName=function, Payload=b"{}")
     assert json.load(answer["Payload"]) == {"sessions": 0, "shards": 0}
+
+
+def test_a_schedule_fires_one_session_at_its_time(client: Client, stack: Stack) -> None:
+    created = client.data(CREATE_COORDINATION, agents=[{"agentUuid": "a"}])
+    coordination = created["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+    task = client.data(CREATE_TASK, coordinationUuid=coordination, agentActions={})
+    task_uuid = task["insertUpdateTask"]["task"]["taskUuid"]
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=6)
+    saved = client.data(
+        SCHEDULE,
+        coordinationUuid=coordination,
+        taskUuid=task_uuid,
+        schedule=f"at({at:%Y-%m-%dT%H:%M:%S})",
+    )
+    uuid = saved["insertUpdateTaskSchedule"]["taskSchedule"]["scheduleUuid"]
+    sweep = stack.resource("SweepFunction")
+    answer = stack.emulator.client("lambda").invoke(FunctionName=sweep, Payload=b"{}")
+    assert "FunctionError" not in answer  # the same time is sent a second time
+
+    def fired() -> dict[str, Any] | None:
+        found = client.data(READ_SCHEDULE, taskUuid=task_uuid, scheduleUuid=uuid)["taskSchedule"]
+        done = [each for each in found["sessions"] if each["status"] == "completed"]
+        return dict(found) if done and found["status"] == "completed" else None
+
+    found = wait_for("the session of the schedule", fired)
+    assert (found["runCount"], found["missedCount"]) == (1, 0)
+    assert found["whyNotFired"] == {"code": "ENDED"}
+    (session,) = found["sessions"]
+    assert datetime.fromisoformat(session["createdAt"]) >= at
+    wait_for("the end of the messages", lambda: stack.depth("QueueUrl") == 0)
+    assert stack.depth("DeadLetterQueueUrl") == 0
 
 
 def test_poison_message_ends_in_the_dead_letter_queue(stack: Stack) -> None:

@@ -2,6 +2,9 @@
 
 import signal
 import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +73,44 @@ def test_serve_listens_on_loopback_and_refuses_other_names() -> None:
         assert post(url, "{ ping }", headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_sessions_survive_a_kill(tmp_path: Path) -> None:
+SCHEDULED = """mutation {
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "n", initialTaskQuery: "Hello",
+      updatedBy: "t") {
+    task { taskUuid } }
+  insertUpdateTaskSchedule(coordinationUuid: "c", taskUuid: "t", scheduleUuid: "s",
+      schedule: "at(TIME)", status: "active", updatedBy: "t") {
+    taskSchedule { nextFireAt } } }"""
+
+
+def fired(url: str) -> Any:
+    """The schedule `s` once it is over."""
+    read = (
+        '{ taskSchedule(taskUuid: "t", scheduleUuid: "s") { status runCount missedCount sessions {'
+        " status taskQuery } } }"
+    )
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        found = post(url, read).json()["data"]["taskSchedule"]
+        if [each["status"] for each in found["sessions"]] == ["completed"]:
+            return found
+        threading.Event().wait(0.1)
+    raise AssertionError(found)
+
+
+def test_sessions_and_schedules_survive_a_kill(tmp_path: Path) -> None:
+    """The time of the schedule comes while there is no server."""
     save = (
-        'mutation { insertUpdateCoordination(coordinationUuid: "c", updatedBy: "t") { coordination'
-        " { createdAt } } }"
+        'mutation { insertUpdateCoordination(coordinationUuid: "c", agents: [{agentUuid: "a"}],'
+        ' updatedBy: "t") { coordination { createdAt } } }'
     )
     read = '{ coordination(coordinationUuid: "c") { createdAt } }'
     with served("--data-dir", str(tmp_path)) as (process, url):
         saved = post(url, save).json()["data"]["insertUpdateCoordination"]["coordination"]
+        at = f"{datetime.now(UTC) + timedelta(seconds=3):%Y-%m-%dT%H:%M:%S}"
+        planned = post(url, SCHEDULED.replace("TIME", at)).json()["data"][
+            "insertUpdateTaskSchedule"
+        ]["taskSchedule"]
+        assert planned == {"nextFireAt": f"{at}+00:00"}
         process.kill()
         process.wait()
     with served("--data-dir", str(tmp_path)) as (_, url):
@@ -89,6 +122,12 @@ def test_sessions_survive_a_kill(tmp_path: Path) -> None:
             == f"ace: {tmp_path} is in use by another server; stop it or choose another"
             " directory.\n"
         )
+        assert fired(url) == {
+            "status": "completed",
+            "runCount": 1,
+            "missedCount": 0,
+            "sessions": [{"status": "completed", "taskQuery": "Hello"}],
+        }
 
 
 def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None:
