@@ -1,4 +1,7 @@
-"""The end of an attempt: store its result and hand off, or try again."""
+"""Conclude an attempt: store its result and hand off, or try again, or fail the agent.
+
+`engine.step` is the caller.
+"""
 
 from functools import partial
 from random import Random
@@ -46,10 +49,10 @@ def conclude(
     held: Held | None = None,
     stored: object = None,
 ) -> SessionAgent | None:
-    """Complete an attempt that has its result, and hand off. Does nothing when its lease is lost.
+    """Complete an attempt with its output and hand off; return a successor that was claimed.
 
-    `held` tells which conditions of the edges hold, when they are evaluated already; with `stored`
-    the output need not be written to a blob again.
+    If the lease was lost, nothing changes. `held`: which conditions of the edges hold, if they were
+    evaluated already. `stored`: the stored form of the output, if it was written already.
     """
     values: dict[str, object] = {"agent_output": output if stored is None else stored}
     if note := chain.notes.pop(agent.ordinal, None):
@@ -57,7 +60,7 @@ def conclude(
     try:
         outcome, held = _complete(app, agent, output, values, chain, budget=budget, held=held)
     except AgentFailure as failure:
-        # else a long job's output is of no use to the conditions of the edges
+        # the action function failed, or a long job's output does not fit the edges' conditions
         acting = action.is_set(agent)
         log_event(
             "action failed" if acting else "attempt failed", agent, error_class=failure.error_class
@@ -82,8 +85,9 @@ def _complete(
     budget: Budget,
     held: Held | None,
 ) -> tuple[Outcome[SessionAgent], Held | None]:
-    """Run the action function, if there is one, and complete the agent. Returns the outcome and
-    which conditions hold.
+    """Run the action function, if there is one, and complete the agent.
+
+    Returns the outcome of the write, and which conditions hold.
     """
     if action.is_set(agent):
         if not agent.acting:
@@ -109,7 +113,7 @@ def _complete(
 def conclude_as_recorded(
     app: App, agent: SessionAgent, run: SessionRun, chain: Chain
 ) -> SessionAgent | None:
-    """End an attempt as its run says. The agent is not called again."""
+    """Conclude an attempt whose run is written already. The agent is not called again."""
     log_event("attempt had ended", agent)
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *others]:
@@ -123,7 +127,7 @@ def conclude_as_recorded(
     budget, stored = Budget(), run.stored("agent_output")
     try:
         output = maps.gather(app, agent, budget).output if stored is None else run.agent_output
-    except AgentFailure as failure:  # somebody has changed the elements by hand
+    except AgentFailure as failure:  # a client has changed the elements
         return conclude_failed(app, agent, failure)
     return conclude(app, agent, output, chain, budget=budget, stored=stored)
 
@@ -131,11 +135,10 @@ def conclude_as_recorded(
 def conclude_failed(
     app: App, agent: SessionAgent, failure: AgentFailure, *, acting: bool = False
 ) -> SessionAgent | None:
-    """End a failed attempt: schedule the next one, use the fallback, or fail the agent. Claims
-    nothing.
+    """Conclude a failed attempt: schedule the next one, use the fallback, or fail the agent.
 
-    When the action function failed (`acting`), only the function is repeated later, on the same
-    answer.
+    `acting`: the action function failed; then only the function is repeated, on the same output.
+    Always returns None: no successor is claimed.
     """
     wait, values = _next_attempt(app, agent, failure, acting=acting)
     now = app.clock.now().timestamp()
@@ -192,12 +195,12 @@ def _begin_again(
 
 
 def store_values(app: App, agent: SessionAgent, values: dict[str, object]) -> dict[str, object]:
-    """`values` of an agent as they are stored."""
+    """Write large values of an agent to blobs; return the attributes to store."""
     key = agent.key
     return app.records.store(SESSION_AGENT, agent.partition_key, key, values, agent.nonce)
 
 
 def log_event(event: str, agent: SessionAgent, **details: object) -> None:
-    """One line an event; ids only, never what an agent was given or answered."""
+    """Log an event of an attempt, with ids only: never inputs or outputs of the agent."""
     write = logger.warning if event in _WORTH_A_LOOK else logger.info
     write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})

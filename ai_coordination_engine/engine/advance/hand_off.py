@@ -1,5 +1,7 @@
-"""What follows from an ended agent: its edges are released, successors are enqueued or skipped. May
-be repeated.
+"""Hand off from an ended agent: release its edges, then enqueue or skip its successors.
+
+May be repeated. `advance.conclusion` calls it after an attempt; `engine.recovery` and
+`advance.gone` use its parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,13 +37,13 @@ _UPSTREAM_FAILED = "Skipped because of a failure before it."
 
 @dataclass
 class Followers:
-    """Successors after their edge is released: those that are ready, and those that are skipped."""
+    """Successors whose edge was released: those that are ready, and those that were skipped."""
 
     ready: list[SessionAgent] = field(default_factory=list)
     skipped: list[SessionAgent] = field(default_factory=list)
 
     def add(self, agent: SessionAgent | None) -> None:
-        """Sort an agent in."""
+        """Add an agent to the list that fits its state, if any."""
         if agent is None:
             return
         if agent.state == "skipped":
@@ -56,15 +58,14 @@ def hand_off(
     has_time: Callable[[], bool] = lambda: False,
     held: Held | None = None,
 ) -> SessionAgent | None:
-    """Release the edges of an ended agent. Returns a ready successor that was claimed for the
-    caller, if any.
+    """Release the edges of an ended agent; return a successor that was claimed for the caller.
 
-    A successor is claimed only when the caller `has_time` to run it. Every other ready successor is
-    enqueued. A successor that can never run is skipped, and so is what follows from it; a sink ends
-    its part of the session. `held` tells which conditions hold, when that is known.
+    A successor is claimed only if the caller `has_time` to run it. All other ready successors are
+    enqueued. A successor that can never run is skipped, and so are its descendants. If the agent is
+    a sink, the session is told. `held`: which conditions hold, if they were evaluated already.
 
-    The claim comes last: the lease then begins with the attempt, however long the fan-out takes,
-    and an error before it leaves nothing claimed.
+    The claim is the last step: its lease begins when the attempt begins, even if the fan-out takes
+    long, and an error before it leaves nothing claimed.
     """
     outgoing_edges = evaluated(agent, held)
     if not outgoing_edges:
@@ -83,7 +84,7 @@ def hand_off(
 
 
 def ended(app: App, agent: SessionAgent) -> None:
-    """Everything that follows from an agent that has just ended as failed."""
+    """Do what follows from an agent that has just failed: fail the session, or hand off."""
     if rules.fails_session(agent):
         fail_session(app, agent)
     else:
@@ -91,8 +92,8 @@ def ended(app: App, agent: SessionAgent) -> None:
 
 
 def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
-    """Whether the successor waits for this agent alone: then one write releases the edge and claims
-    it.
+    """Whether the successor waits for this agent only. One write then releases the edge and claims
+    the successor.
     """
     return (
         outcome is EdgeOutcome.PASSES
@@ -114,8 +115,9 @@ def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge,
 
 
 def _held(agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
-    """Evaluate the conditions again. Each agent has a whole budget, so the result is the same each
-    time.
+    """Evaluate the conditions of an ended agent again.
+
+    Each agent has a budget of its own, so the result is the same each time.
     """
     conditions = dict.fromkeys(edge.condition for edge in outgoing if edge.condition)
     if agent.state != "completed" or not conditions:
@@ -140,11 +142,10 @@ def _first_to_claim(agent: SessionAgent, ready: Sequence[SessionAgent]) -> Sessi
 
 
 def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
-    """Whether the worker that hands off may run a ready successor itself: it needs no person, and
-    both have the same epoch.
+    """Whether the worker that hands off may run a ready successor itself.
 
-    With another epoch the agent may have been set back and have another output since; a worker that
-    gets a message reads it anew.
+    Not if the successor needs a person or a backoff, nor if the epochs differ: the agent may have
+    been reset and have another output now. A worker that gets a message reads the agent again.
     """
     return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (
         agent.epoch or 0
@@ -152,7 +153,9 @@ def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
 
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
-    """None when another worker was faster, or the agent was set back: both have sent a message."""
+    """Claim a ready agent. None if another worker was faster, or the agent was reset; a message for
+    it was sent in both cases.
+    """
     return applied(app.agents.claim_as_read(ready, new_lease(app)))
 
 
@@ -162,7 +165,7 @@ def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:
 def _followers(
     app: App, agent: SessionAgent, evaluated: Sequence[tuple[Edge, EdgeOutcome]]
 ) -> list[SessionAgent]:
-    """Release these edges and skip what can never run; returns the agents that are ready."""
+    """Release these edges and skip agents that can never run; return the agents that are ready."""
     followers = _release(app, [(agent, edge, outcome) for edge, outcome in evaluated])
     _skip_on(app, followers)
     return followers.ready
@@ -177,11 +180,10 @@ def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]
 
 
 def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> SessionAgent | None:
-    """Release one edge. Returns the successor as it is afterwards, or None while its counter shard
-    is open.
+    """Release one edge. Returns the successor as it is then; None while its counter shard is open.
 
-    A successor that can never run is skipped once that is certain: when too few of the predecessors
-    it needs are left, or all have ended and it needed them all.
+    A successor that can never run is skipped: too few predecessors are left for its join, or all
+    have ended and one that it needs did not complete.
     """
     return skip_stuck(app, agent, edge, _finish(app, agent, edge, outcome))
 
@@ -189,7 +191,7 @@ def release(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
 def skip_stuck(
     app: App, agent: SessionAgent, edge: Edge, joined: SessionAgent | None
 ) -> SessionAgent | None:
-    """Skip the successor when it can never run; returns it as it is afterwards."""
+    """Skip the successor if it can never run; return it as it is then."""
     if joined is not None and is_unsatisfied(joined):
         note = (
             {}
@@ -200,7 +202,7 @@ def skip_stuck(
             agent.partition_key, agent_key(agent, edge.ordinal), joined.epoch or 0, note
         ).record
     if joined is not None and joined.state == "skipped" and joined.lost_runs:
-        record_lost(app, joined)  # of a map that was being expanded, or from before it was set back
+        record_lost(app, joined)  # attempts of a map's expansion, or from before a reset
     return joined
 
 
@@ -231,21 +233,18 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
     ).record
     if counter_shard is None or counter_shard.in_degree:
         return None
-    told = counter_shard.notes
     return finish(
         key,
         edge_id(counter_shard),
         width=counter_shard.width,
         unsatisfied=bool(counter_shard.unsatisfied),
         upstream_failed=bool(counter_shard.upstream_failed),
-        note=told,
+        note=counter_shard.notes,
     ).record
 
 
 def counter_shard_key_of(agent: SessionAgent, edge: Edge) -> Key | None:
-    """The key of the counter shard that counts the edge; None when the successor itself
-    counts it.
-    """
+    """The key of the counter shard that counts the edge; None if the successor counts it."""
     if not (count := counter_shards.how_many(edge.in_degree, edge.join)):
         return None
     return counter_shards.join_key(
@@ -259,8 +258,9 @@ def _skip_note(agent: SessionAgent) -> str:
 
 
 def _skip_on(app: App, followers: Followers) -> None:
-    """Release the edges of skipped agents: skipping goes on to the sinks, and joins that tolerate
-    it become ready.
+    """Release the edges of skipped agents, and of the agents that are skipped because of that.
+
+    Skipping ends at sinks and at joins that tolerate it, which become ready.
     """
     seen: set[int] = set()
     while followers.skipped:

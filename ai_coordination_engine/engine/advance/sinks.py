@@ -1,7 +1,6 @@
-"""What a sink, or a failed agent, means for the session: it goes on, or ends exactly once (promise
-P6).
+"""End the session when its last sink has ended, or when an agent fails it (promise P6).
 
-May be repeated.
+A sink is an agent without successors. May be repeated: a session ends exactly once.
 """
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
@@ -21,9 +20,9 @@ MAX_LOGS = 2_000  # characters: the session's own row stays small
 
 
 def finish_sink(app: App, agent: SessionAgent) -> None:
-    """Count a sink that has ended; the session ends with its last one (promise P6)."""
+    """Count a sink that has ended; the session ends with its last one."""
     if not agent.sink_count:
-        return  # asked outside a task: nothing ends with it
+        return  # a question (`planning.ask`): the session does not wait for it
     logs = _logs(agent) if _ends_in_failure(agent) else None
     key = agent.session_key
     if agent.sink_count == 1:
@@ -31,7 +30,7 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
     else:
         session = _finish_one_sink(app, agent, key, logs)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
-        finish_ended(app, session, agent)  # a join that needed only some has left others behind
+        finish_ended(app, session, agent)  # agents that no join needed may still be open
 
 
 def _ends_in_failure(sink: SessionAgent) -> bool:
@@ -43,7 +42,7 @@ def _ends_in_failure(sink: SessionAgent) -> bool:
 def _finish_only_sink(
     app: App, agent: SessionAgent, key: Key, failure: str | None
 ) -> Session | None:
-    """The session has ended with its only sink: failed, when there is a `failure` to tell."""
+    """End a session with its only sink: as failed if there is a `failure` (its logs)."""
     values: dict[str, object] = {}
     if failure is not None:
         values = {"upstream_failed": True, "logs": failure}
@@ -58,7 +57,7 @@ def _finish_only_sink(
 def _finish_one_sink(
     app: App, agent: SessionAgent, key: Key, failure: str | None
 ) -> Session | None:
-    sink, width, upstream_failed, told = edge_id(agent), 1, failure is not None, failure
+    sink, width, upstream_failed, logs = edge_id(agent), 1, failure is not None, failure
     has_result = agent.state == "completed"
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
         counter_shard = app.counter_shards.finish_edge(
@@ -70,13 +69,13 @@ def _finish_one_sink(
         ).record
         if counter_shard is None or counter_shard.in_degree:
             return None
-        sink, width, upstream_failed, told = (
+        sink, width, upstream_failed, logs = (
             edge_id(counter_shard),
             counter_shard.width,
             bool(counter_shard.upstream_failed),
             counter_shard.notes,
         )
-        has_result = True  # of so many, some
+        has_result = True  # assumed: with so many sinks, one of them has completed
     session = app.sessions.finish_sink(
         agent.partition_key,
         key,
@@ -84,7 +83,7 @@ def _finish_one_sink(
         width=width,
         upstream_failed=upstream_failed,
         has_result=has_result,
-        logs=told,
+        logs=logs,
     ).record
     if (
         session is None
@@ -96,13 +95,13 @@ def _finish_one_sink(
 
 
 def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
-    """The key of the counter shard that the sink leaves; None: it leaves the session itself."""
+    """The key of the counter shard that counts the sink; None if the session counts it."""
     count = counter_shards.how_many(agent.sink_count or 0)
     return counter_shards.sink_key(agent, agent.ordinal % count) if count else None
 
 
 def end_session(app: App, session: Session) -> Session | None:
-    """End a session whose sinks have all ended; its logs tell when none of them has a result."""
+    """End a session whose sinks have all ended. If none of them has a result, its logs say so."""
     key = session.key
     if session.upstream_failed:
         return app.sessions.end_session(session.partition_key, key, "failed").record
@@ -111,14 +110,14 @@ def end_session(app: App, session: Session) -> Session | None:
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
-    """Fail the session of a failed agent, and skip what nobody has claimed."""
+    """Fail the session of a failed agent, and skip its agents that are not claimed."""
     if agent.sink_count == 0:
-        return  # asked outside a task: nothing ends with it
+        return  # a question (`planning.ask`) does not fail its session
     _fail_session(app, agent, _logs(agent))
 
 
 def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
-    """Fail the session of an agent, whatever its failure policy is."""
+    """Fail the session of an agent for a `reason`, regardless of the failure policy."""
     if agent.sink_count == 0:
         return
     _fail_session(app, agent, reason[:MAX_LOGS])
@@ -126,8 +125,8 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 
 def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = agent.session_key
-    epoch, said = agent.epoch or 0, {"logs": logs}
-    session = app.sessions.fail_session(agent.partition_key, key, epoch, said).record
+    epoch, values = agent.epoch or 0, {"logs": logs}
+    session = app.sessions.fail_session(agent.partition_key, key, epoch, values).record
     if session is not None and session.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, session, agent)
 

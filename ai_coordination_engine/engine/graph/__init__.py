@@ -1,1 +1,1 @@
-"""Reading the stored graph: keys, edges and their outcomes, rules, the inputs of an agent."""
+"""Read the stored graph of a session: keys, edges and their outcomes, rules, inputs of agents."""

@@ -1,5 +1,6 @@
-"""What a session was started with: its agents, their actions and subtasks, as its session agents
-store them.
+"""The definition with which a session was started, read from its session agents.
+
+The API fields `definition` and `agentName` use it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +13,11 @@ from ai_coordination_engine.store.payload import ReadOnce
 
 
 def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
-    """The definition as it goes out: `agents`, `agentActions`, `subtaskQueries` (their placeholders
-    filled, but for outputs and what a map's elements fill) and `onFailure`. None when the engine
-    planned none of these agents.
+    """The definition in wire form: `agents`, `agentActions`, `subtaskQueries` and `onFailure`.
 
-    What many agents share is read once. Elements of maps are left out: their map stands for them.
+    In `subtaskQueries`, the placeholders for keys of the query are filled. None if the engine
+    planned none of these agents. Elements of maps are left out. A blob that many agents share is
+    read once.
     """
     read = ReadOnce()
     with_definition = [each for each in agents if _is_planned(each)]
@@ -47,16 +48,17 @@ def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
 
 
 def _is_planned(agent: SessionAgent) -> bool:
-    """Whether the engine planned it, and it is no element of a map."""
+    """Whether the engine planned the agent; false for elements of maps."""
     return agent.stored("definition") is not None and agent.map_ordinal is None
 
 
 def agent_names(
     agents: Sequence[SessionAgent], coordinations: Mapping[str, Coordination | None]
 ) -> list[str | None]:
-    """What each agent is called, in their order: from its own definition, else from its
-    coordination (by uuid) as it is now; None where it has no name. What many agents share is read
-    once.
+    """The names of these agents, in order; None for an agent without a name.
+
+    A name comes from the session agent's definition, else from the present coordination, which
+    `coordinations` has by uuid. A blob that many agents share is read once.
     """
     read = ReadOnce()
     known = {

@@ -1,4 +1,7 @@
-"""What the end of an agent means for each of its successors. Pure."""
+"""Edges between session agents: decide which of them pass when an agent ends. Pure.
+
+`advance.hand_off` releases the edges; `graph.inputs` reads outputs along the edges that pass.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +18,11 @@ from ai_coordination_engine.ports import AgentFailure
 TOLERANT = ("any", "quorum", "all_terminal")
 COUNTED = ("any", "quorum")
 Held = Mapping[str, bool]
-"""Which conditions hold of an output; what is not among them does not."""
+"""Condition → whether it holds for an output. A condition that is missing does not hold."""
 
 
 class EdgeOutcome(Enum):
-    """Whether an edge passes or leaves its successor unsatisfied; `UPSTREAM_FAILED`: unsatisfied
-    because of a failure.
-    """
+    """Whether an edge passes. If not, `UPSTREAM_FAILED` says that a failure is the reason."""
 
     PASSES = "passes"
     UNSATISFIED = "unsatisfied"
@@ -30,10 +31,11 @@ class EdgeOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge to a successor: the ordinal of the successor, the number of its predecessors, its
-    join, and the condition of the edge.
+    """An edge to a successor.
 
-    `agent_uuid` is the successor's, where an action function may choose.
+    `ordinal`, `in_degree` (number of predecessors) and `join` are the successor's. `condition`: the
+    condition of this edge. `agent_uuid`: the successor's, if an action function may choose
+    successors; else None.
     """
 
     ordinal: int
@@ -43,10 +45,10 @@ class Edge:
     agent_uuid: str | None = None
 
     def stored(self) -> list[Any]:
-        """As it is stored: what is usual is left out at the end."""
+        """The stored form: a list, without trailing default values."""
         values = [self.ordinal, self.in_degree, self.join, self.condition, self.agent_uuid]
-        usual = [None, None, "all", None, None]
-        while len(values) > 2 and values[-1] == usual[len(values) - 1]:
+        defaults = [None, None, "all", None, None]
+        while len(values) > 2 and values[-1] == defaults[len(values) - 1]:
             values.pop()
         return values
 
@@ -57,17 +59,15 @@ def edges(successors: Any) -> list[Edge]:
 
 
 def tolerated(outgoing: Sequence[Edge]) -> bool:
-    """Whether every successor tolerates a failure, so that the failure does not fail the
-    session.
-    """
+    """Whether each successor tolerates a failure, so that a failure does not fail the session."""
     return bool(outgoing) and all(edge.join in TOLERANT for edge in outgoing)
 
 
 def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
-    """Which conditions of these edges hold for the output; each is evaluated once.
+    """Evaluate the conditions of these edges on an output; each condition once.
 
-    Raises `AgentFailure` when a condition needs JSON and the output is not valid JSON, or the
-    condition does not apply to its value; and (not retryable) when the budget is used up.
+    Raises `AgentFailure` if there is a condition and the output is not JSON, or if a condition does
+    not apply to the value; also, not retryable, when the budget is used up.
     """
     conditions = list(dict.fromkeys(edge.condition for edge in outgoing if edge.condition))
     try:
@@ -84,9 +84,10 @@ def check_output(outgoing: Sequence[Edge], output: str, budget: Budget) -> Held:
 
 
 def held_again(conditions: Iterable[str], output: str, budget: Budget) -> Held:
-    """Which conditions hold for an output that was checked when its agent completed. A condition
-    that does not apply does not hold: a client may have completed the agent. Raises `AgentFailure`
-    when the budget is used up.
+    """Evaluate conditions again on the output of a completed agent.
+
+    A condition that does not apply to the value does not hold: a client may have completed the
+    agent with any output. Raises `AgentFailure` when the budget is used up.
     """
     held = dict.fromkeys(conditions, False)
     try:
@@ -129,8 +130,9 @@ def evaluate(
 
 
 def passes(edge: Edge, chosen: Any, held: Held) -> bool:
-    """Whether the edge of a completed agent passes, given what its action function has chosen
-    (None: all).
+    """Whether an edge of a completed agent passes.
+
+    `chosen`: the uuids of the agents that its action function chose; None: all.
     """
     if chosen is not None and edge.agent_uuid not in chosen:
         return False

@@ -1,5 +1,6 @@
-"""The inputs of an agent: its subtask and the outputs of the predecessors whose edges pass. They
-are derived, not stored.
+"""Compute the inputs of an agent: its subtask, and the outputs of the predecessors that pass.
+
+Inputs are not stored. `attempt.request` computes them for an attempt, the API for `agentInput`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,13 +25,15 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import COUNTER_SHARDS, SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
 
-MAX_TEXT = 8_000_000  # characters of an output, or of all outputs that one agent is given
+MAX_TEXT = 8_000_000  # characters of one output, and of all outputs in the input of one agent
 
 
 @dataclass(frozen=True, slots=True)
 class AgentOutput:
-    """A completed agent and its output, and what its edges are evaluated by: `chosen`, what answers
-    its `successors`, and which conditions are known to hold.
+    """The output of a completed agent, and the data to evaluate its edges.
+
+    `chosen`: the successors that its action function chose. `successors`: a function that reads its
+    stored edges. `held`: the conditions that were evaluated already.
     """
 
     ordinal: int
@@ -45,8 +48,9 @@ class AgentOutput:
 def output_of(
     agent: SessionAgent, output: str | None = None, held: Held | None = None
 ) -> AgentOutput:
-    """The output of a completed agent; `output` spares reading it, `held` evaluating its conditions
-    again.
+    """The output of a completed agent.
+
+    `output` and `held`: pass them if they are known, to save reading and evaluating again.
     """
     definition = agent.definition or {}
     text = output if output is not None else agent.agent_output or ""
@@ -64,8 +68,9 @@ def output_of(
 
 
 def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, AgentOutput]:
-    """The outputs of those agents of the same session that have completed. One BatchGetItem per
-    100.
+    """The outputs of the completed ones among these agents of the session, by ordinal.
+
+    One BatchGetItem per 100.
     """
     return {
         each.ordinal: output_of(each)
@@ -75,7 +80,7 @@ def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[in
 
 
 def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAgent]:
-    """Agents of the same session, by ordinal. One BatchGetItem per 100."""
+    """The session's agents with these ordinals, in that order. One BatchGetItem per 100."""
     keys = {agent_key(of, each): each for each in ordinals}
     found = (
         app.records.get_many(SESSION_AGENT, of.partition_key, list(keys), consistent=True)
@@ -88,10 +93,10 @@ def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAge
 def passing(
     agent: SessionAgent, outputs: Mapping[int, AgentOutput], budget: Budget
 ) -> list[AgentOutput]:
-    """The outputs of the predecessors that pass to this agent, in the order of the predecessors.
+    """The outputs of the predecessors whose edges to this agent pass, in the agent's order.
 
-    An element of a map gets those that pass to the map itself. Raises `AgentFailure` when the
-    budget is used up.
+    An element of a map gets the outputs that pass to the map. Raises `AgentFailure` when the budget
+    is used up.
     """
     before: Sequence[int] = agent.predecessors or ()
     conditions = None
@@ -110,8 +115,10 @@ def _passes(
     conditions: Mapping[str, str] | None,
     budget: Budget,
 ) -> bool:
-    """Whether the edge passes. An agent knows the `conditions` of its edges itself: among thousands
-    of successors it would be found late. Those of an element (None) are its map's.
+    """Whether the edge from `source` to the agent passes.
+
+    `conditions`: the agent's own, by predecessor; this saves a search in the source's successors,
+    which may be thousands. None for an element: the edge to its map counts.
     """
     if conditions is not None:
         condition = conditions.get(source.agent_uuid)
@@ -130,9 +137,11 @@ def _passes(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The inputs of an agent: its `query` (the placeholders in `missing` have no value), the
-    outputs of its predecessors, with their names and whether they are turns of its thread, and the
-    person's answer.
+    """The inputs of an agent.
+
+    `query`: its filled subtask. `missing`: the placeholders in it without a value. `outputs`: of
+    its predecessors, as (name, output, whether it is a turn of the agent's thread). `user_input`:
+    the person's answer. `task_first`: the query comes before the outputs.
     """
 
     query: str
@@ -142,18 +151,18 @@ class Given:
     task_first: bool
 
     def text(self, *, on_thread: bool = False) -> str:
-        """All of it as one text; `on_thread`: without what the agent's thread holds already."""
+        """The inputs as one text; `on_thread`: without outputs that are turns of the thread."""
         outputs = [
-            (name, output) for name, output, told in self.outputs if not (told and on_thread)
+            (name, output) for name, output, is_turn in self.outputs if not (is_turn and on_thread)
         ]
         return compose_input(self.query, outputs, self.user_input, task_first=self.task_first)
 
 
 def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budget: Budget) -> Given:
-    """The inputs of the agent after these turns. An output that a placeholder names is not repeated
-    after the query.
+    """The inputs of an agent from the outputs `before` it.
 
-    Raises `AgentFailure` when the named outputs are too long together, or the budget is used up.
+    An output that a placeholder uses is not repeated after the query. Raises `AgentFailure` if the
+    outputs in placeholders are too long in total, or the budget is used up.
     """
     asked = agent.query
     outputs: dict[str, list[str]] = {}
@@ -178,9 +187,9 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
 def given(
     app: App, agents: Sequence[SessionAgent], budget: Budget, *, on_thread: bool = False
 ) -> dict[str, str]:
-    """The inputs of each of these agents (of any sessions of one tenant), by its uuid.
+    """The inputs of these agents as texts, by the agent's uuid.
 
-    Raises `AgentFailure` like `composed`.
+    The agents may be of several sessions of one tenant. Raises `AgentFailure` like `composed`.
     """
     by_session: dict[tuple[str, str], list[SessionAgent]] = {}
     for agent in agents:
@@ -205,8 +214,8 @@ def given(
 
 
 def in_degrees(app: App, agents: Sequence[SessionAgent]) -> dict[str, int]:
-    """The predecessors that are still unfinished of each of these wide joins, from their counter
-    shards, by uuid.
+    """The numbers of unfinished predecessors of these wide joins, from their counter shards, by
+    uuid.
     """
     reads = [partial(_unfinished, app, agent) for agent in agents]
     counts = app.records.parallel.run(reads) if reads else []
@@ -229,7 +238,7 @@ def _unfinished(app: App, agent: SessionAgent) -> int:
 
 
 def counter_shard_family(agent: SessionAgent) -> int:
-    """Under which family the counter shards of this wide join are kept."""
+    """The family (`keys.family`) in the keys of this wide join's counter shards."""
     return (
         family(element_ordinal(agent.ordinal, agent.generation, 0))
         if agent.mapped is not None
@@ -238,6 +247,6 @@ def counter_shard_family(agent: SessionAgent) -> int:
 
 
 def label(agent: SessionAgent) -> str:
-    """What people call the agent."""
+    """The agent's name, else its uuid; for messages."""
     definition: Mapping[str, Any] = agent.definition or {}
     return definition.get("agent_name") or agent.agent_uuid

@@ -1,4 +1,4 @@
-"""Keys of the session agents that the engine makes: they follow from the session and an ordinal."""
+"""Keys of session agents and ids of edges, computed from the session, an ordinal and an epoch."""
 
 from ai_coordination_engine.domain.graph import MAX_AGENTS
 from ai_coordination_engine.domain.ids import sibling_uuid
@@ -6,27 +6,27 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.records.begun import agent_key_of
 
-MAX_ELEMENTS = 10_000  # of one map
-# of one map: the ordinals of their elements must fit into 32 bits (`domain.ids`)
+MAX_ELEMENTS = 10_000  # elements of one map
+# expansions of one map; the ordinals of all elements must fit into 32 bits (`domain.ids`)
 MAX_EXPANSIONS = 40
-# beyond every element of every map
+# the first ordinal of questions (`planning.ask`), larger than that of every element
 FIRST_QUESTION = (MAX_EXPANSIONS * (MAX_AGENTS + 1) + 1) * MAX_ELEMENTS
-_NO_EDGE = -1  # of an agent that a client made
-_EPOCH = 2**40  # beyond every ordinal
+_NO_EDGE = -1  # the edge id of an agent that a client created
+_EPOCH = 2**40  # larger than every ordinal
 
 
 def agent_key(of: Session | SessionAgent, ordinal: int) -> Key:
-    """The key of the session agent `ordinal` in the session `of`, or in the session of the agent
-    `of`.
-    """
+    """The key of the session agent `ordinal` in the session `of`, or in that of the agent `of`."""
     if isinstance(of, SessionAgent):
         return of.session_uuid, sibling_uuid(of.session_agent_uuid, ordinal)
     return agent_key_of(of, ordinal)
 
 
 def counts(session: Session, agent: SessionAgent) -> bool:
-    """Whether the engine made the agent for this session, and not for an earlier one of the same
-    uuid.
+    """Whether the engine created the agent for this session.
+
+    False for agents of clients, of an earlier session with the same uuid, and of other tries to
+    start this one.
     """
     return (
         agent.ordinal is not None
@@ -35,37 +35,33 @@ def counts(session: Session, agent: SessionAgent) -> bool:
 
 
 def family(ordinal: int) -> int:
-    """The number that tells the elements of one expansion of a map from all others; 0 for planned
-    agents.
-    """
+    """A number that all elements of one expansion of a map share; 0 for planned agents."""
     return ordinal // MAX_ELEMENTS
 
 
 def element_ordinal(map_ordinal: int, generation: int, index: int) -> int:
-    """The ordinal of an element of a map; every expansion (`generation`, from 1) has elements of
-    its own.
-    """
+    """The ordinal of an element of a map; each expansion (`generation`, from 1) has its own."""
     return ((generation - 1) * (MAX_AGENTS + 1) + map_ordinal + 1) * MAX_ELEMENTS + index
 
 
 def counter_shard_ordinal(ordinal: int, counter_shards: int) -> int:
-    """The ordinal of the counter shard in which an agent is counted: no planned agent's, when the
-    agent is an element.
+    """The ordinal of the counter shard that counts an agent.
+
+    For an element of a map, it differs from the ordinals of all planned agents.
     """
     return family(ordinal) * MAX_ELEMENTS + ordinal % counter_shards
 
 
 def counter_shard_number(edge_id: float) -> int:
-    """The number of the counter shard after which an edge is named."""
+    """The number of the counter shard from which the edge with this id starts."""
     return ordinal_of(int(edge_id)) % MAX_ELEMENTS
 
 
 def edge_id(agent: SessionAgent | CounterShard) -> int:
-    """The name of the edges that start at an agent, or of the edge from a counter shard to its
-    join.
+    """The id of the edges that start at an agent, or of the edge from a counter shard to its join.
 
-    Setting an agent back renames its edges, so that a late worker that releases the old ones
-    changes nothing.
+    A reset of the agent changes the id, so that a late worker releases an old edge, which has no
+    effect.
     """
     if agent.ordinal is None:
         return _NO_EDGE
@@ -73,17 +69,15 @@ def edge_id(agent: SessionAgent | CounterShard) -> int:
 
 
 def edge_id_of(ordinal: int, epoch: int | None) -> int:
-    """The name of the edges that start at the agent `ordinal` once it is set back to `epoch` (None:
-    it never was).
-    """
+    """The id of the edges that start at the agent `ordinal` in an epoch (None: never reset)."""
     return ordinal + (epoch or 0) * _EPOCH
 
 
 def ordinal_of(edge_id: int) -> int:
-    """The ordinal of the agent at which the edge starts."""
+    """The ordinal of the agent, or counter shard, at which the edge starts."""
     return edge_id % _EPOCH
 
 
 def is_handed_off(agent: SessionAgent) -> bool:
-    """Whether everything that the agent's end made ready was sent again in its epoch."""
+    """Whether all successors that the agent's end made ready were enqueued again in its epoch."""
     return agent.handed_off == (agent.epoch or 0)

@@ -1,5 +1,6 @@
-"""What the open agents of a session wait for: when the sweep should look again, and which waits
-nothing can end.
+"""Find out when the sweep must look at a session again, and which waits nothing can end.
+
+`control.reconcile` is the caller.
 """
 
 from collections.abc import Sequence
@@ -13,15 +14,16 @@ from ai_coordination_engine.engine.graph.keys import element_ordinal, ordinal_of
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.transitions import counter_shards
 
-_NAMED = 10  # of what is missing
+_NAMED = 10  # entries of a list in messages
 
 
 @dataclass
 class Outlook:
-    """When the open agents should be looked at (epoch seconds), and which waits nothing can end (in
-    words).
+    """The times (epoch seconds) at which to look at the open agents, and waits that nothing can
+    end.
 
-    Both are empty when every open agent waits for a person or a client, or none is open.
+    `missing`: such waits, in words. Both are empty if each open agent waits for a person or a
+    client, or none is open.
     """
 
     times: list[float] = field(default_factory=list)
@@ -29,7 +31,7 @@ class Outlook:
 
 
 def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: float) -> Outlook:
-    """The outlook of a session after everything that can be done for it is done."""
+    """The outlook of a session for which everything that can be done now was done."""
     seen, later = Outlook(), now + app.settings.watch_seconds
     is_open = [each for each in agents if each.state in OPEN_AGENT_STATES]
     ordinals = {each.ordinal for each in is_open}
@@ -45,7 +47,7 @@ def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: flo
 
 
 def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], now: float) -> None:
-    """Add what an open agent waits for that nobody holds or has held."""
+    """Add the outlook of an open agent without a lease."""
     later = now + app.settings.watch_seconds
     match phase_if_resumed(agent, now):
         case Phase.WAITING_FOR_PERSON | Phase.WAITING_FOR_JOB:
@@ -65,10 +67,11 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
 
 
 def _missing(agent: SessionAgent, is_open: set[int]) -> str:
-    """In words: the ended or deleted predecessors that the agent still waits for, or "nobody".
-    Empty when its wait can end.
+    """The ended or deleted predecessors that the agent still waits for, in words, or "nobody".
+
+    Empty if its wait can end.
     """
-    if counter_shards.is_wide(agent):  # of which the counter shards know who has ended
+    if counter_shards.is_wide(agent):  # only its counter shards know which of them have ended
         before = waited_for(agent)
         return "" if before & is_open else f"its {len(before)} predecessors, which have ended"
     before = waited_for(agent)
@@ -79,7 +82,7 @@ def _missing(agent: SessionAgent, is_open: set[int]) -> str:
 
 
 def waited_for(agent: SessionAgent) -> set[int]:
-    """The ordinals of those that the agent waits for; of a wide join's, all that it may."""
+    """The ordinals of the unfinished predecessors; for a wide join, of all predecessors."""
     if not counter_shards.is_wide(agent):
         return {ordinal_of(int(each)) for each in agent.unfinished or ()}
     if agent.mapped is not None:

@@ -1,8 +1,7 @@
-"""The rules that a session agent was given when its session started: `SessionAgent.rules`, read in
-one place.
+"""Read the rules of a session agent, which were stored when its session started.
 
-They hold `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of its predecessors),
-`strict` (placeholders) and `successor_uuids`, each only where it says something.
+`SessionAgent.rules` has the keys `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of
+its predecessors), `strict` (placeholders) and `successor_uuids`. A key without a value is left out.
 """
 
 from collections.abc import Mapping
@@ -15,13 +14,14 @@ from ai_coordination_engine.store.models import SessionAgent
 
 
 def of(agent: SessionAgent) -> Mapping[str, Any]:
-    """All of them."""
+    """All rules of the agent; empty if it has none."""
     return agent.rules or {}
 
 
 def policy(app: App, agent: SessionAgent) -> Policy:
-    """The retry policy of the agent, or of its fallback once that runs: its own values first, then
-    the settings.
+    """The retry policy of the agent, or of its fallback once that runs.
+
+    Missing values fall back to the settings.
     """
     given = _given_policy(agent)
     settings = app.settings
@@ -47,7 +47,7 @@ def heartbeat(app: App, agent: SessionAgent) -> float:
 
 
 def fallback(agent: SessionAgent) -> Mapping[str, Any] | None:
-    """The agent that runs when the attempts are used up; None when there is none, or it runs
+    """The agent that runs once all attempts have failed; None if there is none, or it runs
     already.
     """
     return None if agent.on_fallback else of(agent).get("fallback")

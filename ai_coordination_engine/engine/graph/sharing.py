@@ -1,5 +1,6 @@
-"""What many session agents hold is stored once: large values as blobs below the session's prefix,
-and nothing before all of it is known to fit.
+"""Store large values that many session agents share once, as blobs under the session's prefix.
+
+Nothing is written until all values are known to fit. Starts, forks and maps use it.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -14,18 +15,18 @@ from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import SESSION
 
 INLINE_LIMIT = 4096  # bytes of a value that many session agents repeat
-# bytes of all that one start, one fork or one map writes for its session agents
+# bytes that one start, fork or map may write for its session agents
 MAX_WRITTEN = 64_000_000
 
 
 class Sharing:
-    """Stores each value once, however many agents of the session hold it (named by itself, or by
-    one of them).
+    """Collects the values of a session's agents, and writes each large one once.
 
-    Raises `BadUserInput` as soon as they have more than `MAX_WRITTEN` bytes together: values in
-    items count once for each item, blobs each time they are made. `write` stores the blobs;
-    `session.has_blobs` says that there are some. An agent names the place of its blobs by a shared
-    value of its own (`beside`), if that is large.
+    Call it with each value, then call `write`. `session`: the session, or the agent of a map for
+    its elements; its `has_blobs` is set if there are blobs. `beside`: stored values of that agent;
+    if one of them is a blob, the new blobs get the same prefix. Raises `BadUserInput` as soon as
+    all values together have more than `MAX_WRITTEN` bytes: an inline value counts once per item, a
+    blob each time it is made.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Sharing:
         self._left = MAX_WRITTEN
 
     def __call__(self, value: Any) -> Any:
-        """The value itself, or the reference to the blob that will hold it."""
+        """The value itself if it is small, else the reference to the blob that will hold it."""
         if value is None:
             return None
         data = to_json(value).encode()
@@ -55,7 +56,7 @@ class Sharing:
         return reference
 
     def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
-        """The same for the value of this name, which is made and checked in once."""
+        """The same for the value that `make` returns; it is made once for each `name`."""
         if name in self._made:
             self._spend(self._sizes[name])
             return self._made[name]
@@ -65,7 +66,7 @@ class Sharing:
         return stored
 
     def write(self) -> None:
-        """Store the blobs; storing them again is harmless."""
+        """Write the blobs. May be repeated."""
         puts = [
             partial(self._app.records.blobs.put, key, data) for key, data in self._unwritten.items()
         ]
@@ -80,7 +81,7 @@ class Sharing:
 
 
 def too_much() -> TooCostly:
-    """What a start says that would write more than `MAX_WRITTEN`."""
+    """The error of a start that would write more than `MAX_WRITTEN` bytes."""
     return TooCostly(
         f"The agents of the session would take more than {MAX_WRITTEN} bytes together: their"
         " definitions, actions, edges, and subtasks with the placeholders filled. Use fewer or"

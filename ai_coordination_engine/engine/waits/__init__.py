@@ -1,1 +1,1 @@
-"""Waits that are ended from outside or by time: people, long jobs, timers."""
+"""End the waits of agents from outside or by time: answers of people, ends of long jobs."""

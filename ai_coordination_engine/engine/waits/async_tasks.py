@@ -1,6 +1,7 @@
-"""Long jobs from the side of those who do them: their state, their end, and their heartbeat.
+"""Long jobs as seen by the service that does them: state, end and heartbeat.
 
-`engine.advance.long_jobs` has the side of the agents that wait.
+The mutations `completeAsyncTask` and `heartbeatAsyncTask` are the callers.
+`engine.advance.long_jobs` handles the agents that wait.
 """
 
 import hashlib
@@ -25,9 +26,10 @@ from ai_coordination_engine.store.transitions.outcome import Rejected
 def states(
     app: App, tenant: str, async_task_uuids: Sequence[str], *, consistent: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """The current state of these long jobs, by uuid: `status`, and where known `ended_at`, `usage`,
-    `error`, `error_class`, `heartbeat_until`. Session runs never change; later events of a job are
-    found here.
+    """The present states of these long jobs, by uuid.
+
+    Keys: `status`, and if known `ended_at`, `usage`, `error`, `error_class`, `heartbeat_until`. A
+    session run never changes, so it does not show how its job ended; this does.
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.jobs.get_many(tenant, known, consistent=consistent)
@@ -43,13 +45,12 @@ def complete_async_task(
     error: str | None = None,
     usage: Mapping[str, Any] | None = None,
 ) -> None:
-    """End a long job with its `result` (a text, or any JSON) or its `error`, and wake the agent
-    that waits for it.
+    """End a long job with its `result` (a text, or any JSON) or its `error`, and wake its agent.
 
-    Repeating the request, with or without its usage, is a success without effect. Raises
-    `NotFound`; `Conflict` when the job has ended otherwise; `BadUserInput` for neither or both, or
-    more than `MAX_TEXT` characters. When the agent no longer waits (it was cancelled, or is tried
-    again), the job ends without further effect.
+    A repetition, with or without the same `usage`, is a success without effect. If the agent no
+    longer waits (it was cancelled, or is tried again), only the job changes. Raises `NotFound`;
+    `Conflict` if the job has ended in another way; `BadUserInput` for neither or both of result and
+    error, or for more than `MAX_TEXT` characters.
     """
     status, values = _ending(result, error, usage)
     job = _find(app, tenant, async_task_uuid)
@@ -67,15 +68,15 @@ def complete_async_task(
         is_same_end = now is not None and now.digest == _digest(
             status, {**values, "usage": now.usage}
         )
-        if not is_same_end or usage is not None:  # a repetition need not say the usage again
+        if not is_same_end or usage is not None:  # a repetition may leave the usage out
             raise _ended(now, async_task_uuid, other_usage=is_same_end)
-    if not is_pending:  # a repetition, whose first try may have died
+    if not is_pending:  # a repetition: the first try may have died before it woke the agent
         timers.keep_watching(app, agent)
     app.queue.send([wake(agent)])
 
 
 def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
-    """Renew the deadline of a long job. Raises `NotFound`, or `Conflict` when it has ended."""
+    """Renew the deadline of a long job. Raises `NotFound`, and `Conflict` if it has ended."""
     heard_of = app.jobs.heartbeat(_find(app, tenant, async_task_uuid))
     if isinstance(heard_of, Rejected):
         raise _ended(heard_of.record, async_task_uuid)
@@ -85,7 +86,7 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
 
 
 def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[str, Any]]:
-    """The status of the job, and what is kept of its end."""
+    """The new status of the job, and the values to store. Raises `BadUserInput`."""
     if (result is None) == (error is None):
         raise BadUserInput("completeAsyncTask takes either a result or an error.")
     text = error if error is not None else _text(result)

@@ -1,4 +1,7 @@
-"""How the wait for a person ends: by an answer, or when its time is over."""
+"""End an agent's wait for a person: by an answer, or when the time for it is over.
+
+The mutation `executeForUserInput` and `engine.step` are the callers.
+"""
 
 from typing import Any
 
@@ -19,12 +22,12 @@ from ai_coordination_engine.store.transitions.outcome import applied
 def execute_for_user_input(
     app: App, tenant: str, session_uuid: str, session_agent_uuid: str, user_input: str
 ) -> None:
-    """Give a waiting session agent its answer and wake it; the same answer again is a success
-    without effect.
+    """Store a person's answer and wake the agent that waits for it.
 
-    Raises `NotFound`; `Conflict` when the agent does not wait for one; `BadUserInput` when the
-    answer is empty, has more than `MAX_TEXT` characters, or is not what the action's `answerSchema`
-    describes. The agent of a paused session takes its answer too, and goes on later.
+    The same answer again is a success without effect. In a paused session the answer is stored, and
+    the agent runs when the session is resumed. Raises `NotFound`; `Conflict` if the agent does not
+    wait for an answer; `BadUserInput` if the answer is empty, has more than `MAX_TEXT` characters,
+    or does not conform to the action's `answerSchema`.
     """
     if not user_input.strip():
         raise BadUserInput("userInput is empty; an answer cannot be taken back.")
@@ -47,14 +50,15 @@ def execute_for_user_input(
     if agent is None:
         agent = _answered_before(tenant, key, answered.record, stored_values["user_input"])
     if agent.state == "pending":
-        if not is_waiting:  # but it has waited since, or this is a repetition
+        if not is_waiting:  # it waits since then, or this is a repetition
             timers.keep_watching(app, agent)
         app.queue.send([wake(agent)])
 
 
 def expire(app: App, agent: SessionAgent) -> None:
-    """End a wait without an answer: the agent gets the default answer, or fails. May be
-    repeated.
+    """End a wait whose time is over: the agent gets the default answer, or fails.
+
+    May be repeated.
     """
     action = _action(agent)
     key = agent.key
@@ -78,7 +82,7 @@ def _answer_by_default(app: App, waiting: SessionAgent, key: Key, answer: str) -
         SESSION_AGENT, tenant, key, {"user_input": answer}, waiting.nonce
     )
     timers.keep_watching(app, waiting)
-    # when the person was faster, the process that stored their answer may have died there
+    # if the person was faster, the process that stored the answer may have died: wake the agent
     agent = app.agents.answer(waiting, stored_values, by_default=True).record
     if agent is not None and agent.state == "pending":
         app.queue.send([wake(agent)])
