@@ -1,4 +1,4 @@
-"""The application: what `bootstrap` wires together and every engine function takes."""
+"""The application object: `bootstrap` builds it, and every function of the engine takes it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,12 +25,11 @@ from ai_coordination_engine.store.transitions.sessions import Sessions
 
 @dataclass(frozen=True)
 class App:
-    """The settings, the store and the ports, one instance a process. Thread-safe.
+    """The settings, the store and the ports; one instance per process. Thread-safe.
 
-    `alone_since` (epoch seconds) says that no other worker has lived since then, so that older
-    leases are dead ones: true where the state belongs to one process, as on a developer's machine.
-    `allow_list` is None where this process does not have the settings of the workers, as the API's
-    Lambda.
+    `alone_since` (epoch seconds): no other worker has run since then, so older leases have expired.
+    It is set if one process owns the state, as on a developer's machine. `allow_list`: None if this
+    process does not have the settings of the workers, as in the API's Lambda function.
     """
 
     settings: Settings
@@ -60,22 +59,22 @@ class App:
 
     @cached_property
     def runs(self) -> SessionRuns:
-        """The runs of attempts."""
+        """The writes of session runs."""
         return SessionRuns(self.records)
 
     @cached_property
     def jobs(self) -> Jobs:
-        """The long jobs."""
+        """The transitions of long jobs."""
         return Jobs(self.records)
 
     @cached_property
     def schedules(self) -> Schedules:
-        """The transitions of task schedules, and what is due of them."""
+        """The transitions of task schedules, and the query for those that are due."""
         return Schedules(self.records)
 
     def lost_before(self) -> float:
-        """Leases that end before this time (epoch seconds) have expired, or their worker is known
-        to be dead.
+        """The time (epoch seconds) before which leases have expired, or their worker is known to be
+        dead.
         """
         now = self.clock.now().timestamp()
         if self.alone_since is None:
@@ -91,8 +90,9 @@ def wake(agent: SessionAgent) -> Wake:
 
 
 class Busy(Exception):
-    """The message must be kept and tried again after `retry_after` seconds: somebody else holds the
-    lease.
+    """The message must be kept and delivered again after `retry_after` seconds.
+
+    For example, another worker holds the lease of its agent.
     """
 
     def __init__(self, retry_after: float) -> None:

@@ -1,7 +1,7 @@
-"""Recovery: finish what an ended agent owes, when its worker may have died anywhere after the end.
+"""Finish what follows from an ended agent, if its worker may have died at any point after the end.
 
-What is done already is read in batches and not written again, so a redelivered message costs only
-what is new since the last time.
+Steps that are done already are recognized by batch reads and not written again. So a redelivered
+message costs few writes. `engine.step` and `control.reconcile` are the callers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,19 +35,19 @@ from ai_coordination_engine.store.records.entities import SESSION
 
 @dataclass(frozen=True)
 class Left:
-    """Successors, and counter shards of joins and sinks, as they are."""
+    """The successors, and the counter shards of joins and sinks, in their present state."""
 
     agents: Mapping[Key, SessionAgent]
     counter_shards: Mapping[Key, CounterShard]
 
 
 def recover(app: App, agent: SessionAgent) -> None:
-    """Finish what an ended agent owes, and what its end leads to.
+    """Finish what follows from an ended agent, and from its descendants.
 
-    A chain runs under the message of its first agent. A redelivered message therefore walks down
-    the ended agents until it reaches those that have not ended, and enqueues them. Raises `Busy`
-    while a lease is held below: the worker that holds it may have no message of its own. From then
-    on the message stands for those held agents alone, and the next redelivery begins there.
+    A chain of agents runs under the message of its first agent. If that message is delivered again,
+    this walks from agent to agent until it reaches those that have not ended, and enqueues them.
+    Raises `Busy` while a worker holds one of those: that worker may have no other message. The held
+    agents are stored, so that the next delivery of the message begins with them.
     """
     session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     if session is None:
@@ -71,7 +71,11 @@ def recover(app: App, agent: SessionAgent) -> None:
 
 @dataclass
 class _Walk:
-    """The walk from an ended agent down to the agents that have not ended, by ordinal."""
+    """The walk from an ended agent to its descendants that have not ended.
+
+    `ended`: the ended agents on the way. `standing`: the agents that have not ended. Both are by
+    ordinal.
+    """
 
     app: App
     session: Session
@@ -80,8 +84,9 @@ class _Walk:
     standing: dict[int, SessionAgent] = field(default_factory=dict)
 
     def down_from(self, agent: SessionAgent) -> None:
-        """Finish what every ended agent on the way owes. Below an agent that was handed off before,
-        go on with the agents that were held then.
+        """Walk down and finish what follows from each ended agent on the way.
+
+        After an agent that was handed off before, continue with the agents that were held then.
         """
         frontier, self.ended[agent.ordinal] = [agent], agent
         while frontier:
@@ -99,8 +104,10 @@ class _Walk:
                     frontier.append(self.standing.pop(each.ordinal))
 
     def news(self, first: SessionAgent, held: set[int]) -> list[SessionAgent]:
-        """The agents that must record that these are held: the agent of the message, and each
-        fan-out below it, so that the messages of others do not send them again.
+        """The agents that must store that the agents `held` are held.
+
+        These are the agent of the message, and each agent with several successors on the way: their
+        own messages then do not enqueue everything again.
         """
         below = (
             each for each in self.ended.values() if each is not first and not is_handed_off(each)
@@ -122,11 +129,10 @@ class _Walk:
 def finish_outstanding(
     app: App, session: Session, ended: Iterable[SessionAgent]
 ) -> list[SessionAgent]:
-    """Finish what these ended agents of an open session owe, and return their successors as they
-    are now.
+    """Finish what follows from these ended agents of an open session; return their successors.
 
-    At most one BatchGetItem per 100 successors and counter shards, and one write for each edge that
-    is not released yet.
+    The successors are returned as they are then. At most one BatchGetItem per 100 successors and
+    counter shards, and one write for each edge that is not released yet.
     """
     outgoing_edges: list[tuple[SessionAgent, Edge]] = []
     sinks: list[SessionAgent] = []
@@ -151,7 +157,7 @@ def _left(
     outgoing_edges: Sequence[tuple[SessionAgent, Edge]],
     sinks: Sequence[SessionAgent],
 ) -> Left:
-    """The successors and counter shards of these edges and sinks, as they are now."""
+    """Read the successors and counter shards of these edges and sinks."""
     keys = {agent_key(agent, edge.ordinal) for agent, edge in outgoing_edges}
     of_joins = {counter_shard_key_of(agent, edge) for agent, edge in outgoing_edges}
     of_sinks = {sink_counter_shard_key_of(agent) for agent in sinks}
@@ -161,8 +167,8 @@ def _left(
 def _releases(
     app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
 ) -> list[Callable[[], SessionAgent | None]]:
-    """The writes that release the remaining edges. The conditions of each agent are
-    evaluated once.
+    """The writes for the edges that are not released. The conditions of an agent are evaluated
+    once.
     """
     owing = {
         edge_id(agent): agent
@@ -180,8 +186,8 @@ def _releases(
 def _skips(
     app: App, outgoing_edges: Sequence[tuple[SessionAgent, Edge]], left: Left
 ) -> list[Callable[[], SessionAgent | None]]:
-    """For each edge that is released already: the call that skips its successor if that can never
-    run, and otherwise returns it unchanged.
+    """For each edge that is released: a call that skips its successor if that can never run, and
+    else returns it unchanged.
     """
     return [
         partial(skip_stuck, app, agent, edge, left.agents.get(agent_key(agent, edge.ordinal)))
@@ -205,7 +211,7 @@ def _latest(found: Iterable[SessionAgent | None]) -> list[SessionAgent]:
 
 
 def _read(app: App, session: Session, keys: set[Key], counter_shard_keys: set[Key]) -> Left:
-    """One BatchGetItem per 100 of both; no call where there are none."""
+    """Read these items. One BatchGetItem per 100 keys of both kinds; no call without keys."""
     if not keys and not counter_shard_keys:
         return Left({}, {})
     found = app.records.get_many_of(
@@ -217,9 +223,7 @@ def _read(app: App, session: Session, keys: set[Key], counter_shard_keys: set[Ke
 
 
 def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
-    """Whether the edge is removed. The last edge of a counter shard also removes the shard from its
-    join.
-    """
+    """Whether the edge is released. For the last edge of a counter shard: also the shard's edge."""
     join, counter_shard_key = (
         left.agents.get(agent_key(agent, edge.ordinal)),
         counter_shard_key_of(agent, edge),
@@ -235,7 +239,7 @@ def _is_released(agent: SessionAgent, edge: Edge, left: Left) -> bool:
 
 
 def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
-    """Whether the session still waits for the sink, or for its own end."""
+    """Whether the session still counts the sink as open, or must be ended."""
     if session.open_sink_count == 0:
         return True
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is None:
@@ -247,7 +251,7 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
 
 
 def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
-    """Enqueue the agents that a worker can run. Raises `Busy` when some are held by a lease."""
+    """Enqueue the agents that a worker can run. Raises `Busy` if workers hold some of them."""
     lost_before, now = app.lost_before(), app.clock.now().timestamp()
     runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]
     app.queue.send([wake(each) for each in runnable])
@@ -257,9 +261,7 @@ def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
 
 
 def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
-    """Whether a message sent now has something to do. For agents that wait for a time, a delayed
-    message is sent.
-    """
+    """Whether to enqueue the agent now. If it waits for a time, a delayed message is sent here."""
     match found:
         case Phase.READY | Phase.ASKING | Phase.LEASE_EXPIRED | Phase.WAITING_FOR_JOB:
             return True
@@ -271,7 +273,7 @@ def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
         case Phase.BACKOFF:
             timers.wake_at(app, agent, agent.not_before)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            pass  # the end of the last of them sends a message, or skips this one
+            pass  # the last predecessor to end sends a message, or skips this agent
         case Phase.EXECUTING | Phase.ACTING | Phase.PAUSED | Phase.BY_HAND | Phase.ENDED:
             pass
         case never:

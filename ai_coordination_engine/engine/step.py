@@ -1,11 +1,11 @@
 """One step: a worker handles one message.
 
-It claims the session agent that the message names, runs it, records the attempt, ends it and hands
-off; then it goes on with the successor that it has claimed.
+It claims the session agent that the message names, runs it, records the attempt, concludes it and
+hands off. Then it continues with the successor that it has claimed.
 
-Reads top to bottom: `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The
-caller deletes the message when `run_step` returns. Until then everything that the message owes is
-recomputed from the agent that it names (promise P4).
+The order of the calls is `run_step` → `_begin` → `_attempt` → `conclude` → `advance.hand_off`. The
+caller deletes the message when `run_step` returns. If the worker dies before that, the message
+comes again, and everything that is missing is computed from the stored agent (promise P4).
 """
 
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ def run_step(
 
 
 def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
-    """The claimed agent, or None when this message has nothing left to do."""
+    """Claim the agent of a message; None if the message has nothing left to do."""
     lease = new_lease(app)
     claimed = app.agents.claim(wake.tenant, wake.key, lease)
     agent = claimed.record
@@ -129,9 +129,9 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
         case Phase.WAITING_FOR_PERSON:
             _look_at_wait(app, agent, now)
         case Phase.MAP_EXPANDING:
-            _go_on_with_map(app, agent)
+            _continue_expansion(app, agent)
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            pass  # the end of the last of them sends a message, or skips this one
+            pass  # the last predecessor to end sends a message, or skips this agent
         case Phase.READY | Phase.BY_HAND:
             pass  # another tenant's message, or a client's own agent
         case never:
@@ -141,15 +141,16 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
 def _dispatch_paused(
     app: App, agent: SessionAgent, lease: Lease, chain: Chain
 ) -> SessionAgent | None:
-    """Nothing: resuming the session sends what is owed. An ended session is never resumed, so a
-    lost attempt is ended here.
+    """Do nothing: resuming the session sends all messages again.
+
+    Only a lost attempt in an ended session is ended here, because that session is never resumed.
     """
     is_lost = agent.state == "executing" and agent.lease_until is not None
     return _take_over(app, agent, lease, chain) if is_lost and ending.is_over(app, agent) else None
 
 
 def _dispatch_ended(app: App, agent: SessionAgent) -> None:
-    """Finish what follows from an ended agent, and record attempts that it ended in the middle."""
+    """Finish what follows from an ended agent, and record attempts during which it was ended."""
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
         return
@@ -158,17 +159,15 @@ def _dispatch_ended(app: App, agent: SessionAgent) -> None:
     ending.record_lost(app, agent)
 
 
-def _go_on_with_map(app: App, agent: SessionAgent) -> None:
+def _continue_expansion(app: App, agent: SessionAgent) -> None:
     try:
         maps.continue_expansion(app, agent)
-    except AgentFailure as failure:  # what it is over was deleted meanwhile
+    except AgentFailure as failure:  # the predecessor with its list was deleted meanwhile
         fail(app, agent, failure.message)
 
 
 def _park(app: App, agent: SessionAgent) -> None:
-    """Let the agent wait for its person. No message waits with it; one is sent for the time when
-    the wait expires.
-    """
+    """Let the agent wait for its person; a delayed message is sent if the wait has an end."""
     within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
     parked = app.agents.wait_for_user(agent, due_at).record
@@ -192,7 +191,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
     attempts = [*lost_since_set_back(agent), (agent.attempt, agent.run_uuid)]
     look = partial(ending.is_over, app, agent), partial(runs.ended, app, agent, attempts)
     over, run = app.records.parallel.pair(*look)
-    if over:  # nobody waits for the result any more, and attempts cost money
+    if over:  # the result is no longer needed
         return _abandon(app, agent, lease, chain)
     if (why := why_hopeless(agent, run)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
@@ -213,9 +212,7 @@ def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Ses
 def _or_dispatch(
     app: App, held: Outcome[SessionAgent], lease: Lease, chain: Chain
 ) -> SessionAgent | None:
-    """The agent when it was claimed. Otherwise another worker was faster, and the message is
-    handled anew.
-    """
+    """The agent if it was claimed. Else another worker was faster: handle the message again."""
     if isinstance(held, Applied):
         return held.record
     return _dispatch(app, held.record, lease, chain) if held.record is not None else None
@@ -243,14 +240,14 @@ def _dead_letter(
 
 
 def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
-    """Go on with an attempt that has its result already: its long job has ended, or its action
+    """Continue an attempt that has its result already: its long job has ended, or its action
     function did not finish.
     """
     if resumptions(agent) >= SUSPECT:
         chain.run_alone()
     result = _earlier_result(app, agent)
     if result is None:
-        # the worker that parked it may have died before it saw that
+        # the worker that let it wait may have died before it saw that the session has ended
         return _abandon(app, agent, lease, chain) if ending.is_over(app, agent) else None
     if (why := why_not_resumed(agent)) is not None:
         return _dead_letter(app, agent, lease, chain, why)
@@ -267,8 +264,8 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
 
 
 def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure | None:
-    """The result that the attempt has already: the answer that its action function has not finished
-    with, or how the long job ended. None while the job runs.
+    """The result that the attempt has already: the output for its action function, or the result of
+    its long job. None while the job runs.
     """
     if agent.acting:
         return AgentResult(agent.agent_output or "")
@@ -328,16 +325,16 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
 def _result(
     app: App, agent: SessionAgent, chain: Chain, budget: Budget
 ) -> AgentResult | SessionRun | None:
-    """The answer of the runtime, or the outputs of a map's elements; None when a map has just been
-    expanded.
+    """The result of the runtime, or the outputs of a map's elements; None if a map was just
+    expanded, or the lease was lost.
 
-    An attempt that took over from a lost one looks for its run once more, right before the call,
-    and returns that run when it has a result.
+    An attempt that took over from a lost one looks for that one's run once more right before the
+    call, and returns the run if it has a result.
     """
     earlier = lost_since_set_back(agent)
     try:
         request = None if maps.is_map(agent) else request_of(app, agent, chain, budget)
-    except AgentFailure:  # what it needs is gone; it may have been there for an earlier attempt
+    except AgentFailure:  # an input is gone; an earlier attempt may have run before that
         if (ended := runs.ended(app, agent, earlier)) is not None:
             return ended
         raise
@@ -364,8 +361,9 @@ def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
 
 
 def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
-    """Whether the attempt holds a lease that is long enough for the call. Reading the inputs may
-    have taken long; then the lease is renewed. Usually makes no call.
+    """Whether the attempt's lease is long enough for the call; renew it if it is not.
+
+    Usually no request is made: only if reading the inputs took long.
     """
     lease = new_lease(app)
     if (
@@ -381,7 +379,7 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
 
 
 def _lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """Record an attempt that lost its lease before its call as lost, with those before it."""
+    """Record an attempt that lost its lease before the call as lost, and earlier ones too."""
     if now is not None:
         for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
             runs.record_lost(app, agent, attempt, run_uuid)

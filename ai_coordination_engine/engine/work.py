@@ -1,4 +1,7 @@
-"""What a worker does for a message of the queue, whatever it says."""
+"""Dispatch a message of the queue: wake a session agent, or fire a task schedule.
+
+The Lambda worker and the local worker are the callers.
+"""
 
 from threading import Event
 
@@ -15,7 +18,7 @@ def work_off(
     deadline: float | None = None,
     stopping: Event | None = None,
 ) -> None:
-    """Do what the message stands for; as `step.run_step`. Raises `Busy` when it must be kept."""
+    """Handle a message; arguments as in `step.run_step`. Raises `Busy` if it must be kept."""
     if isinstance(message, Fire):
         firing.fire(app, message)
     elif isinstance(message, Backfill):
@@ -25,7 +28,7 @@ def work_off(
 
 
 def poison(app: App, message: QueueMessage, reason: str) -> None:
-    """A message cannot be worked off and goes to the dead-letter queue: what it stands for ends."""
+    """Give up the work of a message that goes to the dead-letter queue."""
     if isinstance(message, Fire):
         firing.give_up(app, message, reason)
     elif isinstance(message, Backfill):

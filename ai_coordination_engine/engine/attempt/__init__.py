@@ -1,3 +1,3 @@
-"""One attempt: its lease, its inputs, the action function, its run, and holding a result that
-cannot be stored yet.
+"""One attempt of an agent: its lease, request, action function, run, and the storing of its
+result.
 """

@@ -1,4 +1,7 @@
-"""Action functions: functions that run on an agent's answer before its successors see it."""
+"""Run the action function of an agent: a function that gets its output before its successors do.
+
+`advance.conclusion` is the caller.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +14,15 @@ from ai_coordination_engine.store.models import SessionAgent
 
 
 def is_set(agent: SessionAgent) -> bool:
-    """Whether an action function runs on what this agent answers."""
+    """Whether the agent has an action function."""
     return any(_function(agent).get(name) for name in ("module_name", "function_name"))
 
 
 def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
-    """The output after the agent's action function.
+    """Run the agent's action function on its output and return its result.
 
-    Raises `AgentFailure`, also when the function names successors that the agent does not have, or
-    the output is too long.
+    Raises `AgentFailure` if the function fails, chooses agents that are not successors, or returns
+    an output that is too long.
     """
     function = _function(agent)
     request = ActionRequest(

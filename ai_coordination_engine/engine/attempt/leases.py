@@ -1,4 +1,4 @@
-"""Leases as the engine takes them and gives them back."""
+"""Create leases, and expire a lease when its worker meets an unexpected error."""
 
 import secrets
 
@@ -23,18 +23,18 @@ def new_lease(app: App) -> Lease:
 
 
 class ExpiringOnError:
-    """Expires the lease when an unexpected error occurs, so that the next try of the message need
-    not wait for it. A process that dies cannot do so.
+    """A context that expires the agent's lease if an unexpected error leaves it.
 
-    When a backend refuses a request for now or does not answer, the message waits; any other error
-    counts as a failed try. Neither counts as an attempt that died, unless it had `died` before.
+    The next delivery of the message then need not wait for the lease. If a backend refused a
+    request or did not answer, the message only waits; any other error counts as a failed try.
+    Neither counts as an attempt whose worker died, unless `died` is set.
     """
 
     def __init__(self, app: App, agent: SessionAgent, *, died: bool = False) -> None:
         self._app, self._agent, self._died = app, agent, died
 
     def __enter__(self) -> None:
-        """The lease is held already."""
+        """Do nothing: the lease is held already."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
@@ -44,7 +44,7 @@ class ExpiringOnError:
         try:
             ended = ERROR if passing(error) is None else REFUSED
             self._app.agents.expire_lease(self._agent, 0 if self._died else ended)
-        except Exception as another:  # then the lease runs out; what happened first says more
+        except Exception as another:  # the lease expires by itself; the first error is raised
             if passing(another) is None:
                 raise
             logger.warning(

@@ -1,5 +1,6 @@
-"""Storing the result of an attempt although a backend refuses it for now: the result is kept in
-memory, and the agent is not called again.
+"""Store the result of an attempt, with retries while the database or the blob store refuses it.
+
+The result is kept in memory meanwhile, so the agent is not called again.
 """
 
 from collections.abc import Callable
@@ -21,10 +22,10 @@ T = TypeVar("T")
 
 
 def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T]) -> T:
-    """Return the answer of `write`, which may be repeated. An agent's answer has cost money, so the
-    write is retried under a renewed lease as long as the process has time.
+    """Call `write` until it succeeds, and return its result; `write` must be repeatable.
 
-    Raises the last error of the backend, `Throttled` or `Unavailable`, when no time is left.
+    The lease is renewed between the tries. Raises the last `Throttled` or `Unavailable` when the
+    process has no time left.
     """
     refusals, longest = 0, 0.0
     while True:
@@ -47,14 +48,14 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
 
 
 def _stay(app: App, agent: SessionAgent, seconds: float) -> None:
-    """Keep the lease for at least half of its time beyond the next `seconds`."""
+    """Renew the lease if less than half of it would be left after `seconds`."""
     lease = new_lease(app)
     if (
         agent.lease_until is None
         or agent.lease_until - lease.now - seconds >= _lease_seconds(app, agent) / 2
     ):
         return
-    # the next time; a late result is recorded all the same (promise P2)
+    # if it fails, the next try renews it; without a lease, the result is still recorded (P2)
     with suppress(Throttled):
         if (renewed := applied(app.agents.renew(agent, lease))) is not None:
             agent.lease_until = renewed.lease_until

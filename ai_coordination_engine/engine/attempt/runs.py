@@ -1,4 +1,7 @@
-"""Recording attempts: exactly one immutable SessionRun each (promise P5)."""
+"""Record attempts: write exactly one immutable SessionRun for each (promise P5).
+
+`engine.step`, `advance` and `engine.recovery` are the callers.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,14 +30,11 @@ def record(
     output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
-    """Write the run of the current attempt, unless it is written already. `outcome`: completed,
-    failed or pending.
+    """Write the run of the current attempt, unless it is written already.
 
-    A completed run keeps its `output`, as the agent stores it; a failed run its `failure`; a
-    pending run names the long job, whose state is kept elsewhere.
-
-    Earlier attempts that have left no run are now recorded as lost; until now a late result of
-    theirs was accepted.
+    `outcome`: completed, failed or pending. A completed run stores the `output` in its stored form,
+    a failed run the `failure`, a pending run the uuid of the long job. Earlier attempts without a
+    run are recorded as lost, too: until now, a late result of one of them would have counted.
     """
     details: dict[str, Any] = {
         "status": outcome,
@@ -57,12 +57,11 @@ def record(
 
 
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
-    """The run that tells how one of these attempts ended, so that the agent need not be called
-    again.
+    """The run of one of these attempts that has a result, so that the agent is not called again.
 
-    It is the latest completed run, else the latest that failed or waits for a long job; a later
-    attempt may have died while it took over. None when no attempt has left a result. At most one
-    BatchGetItem.
+    It is the latest completed run, else the latest that failed or waits for a long job. The last
+    attempt need not be the one: it may have died while it took over. None if no attempt has a
+    result. At most one BatchGetItem.
     """
     if not attempts:
         return None
@@ -81,39 +80,37 @@ def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) ->
 
 
 def _is_complete(agent: SessionAgent, run: SessionRun) -> bool:
-    """Whether the run keeps the output with which the agent completes. The output of a map is read
-    from its elements instead.
-    """
+    """Whether the run is completed and has its output; the output of a map is in its elements."""
     return status(run) == "completed" and (
         run.stored("agent_output") is not None or agent.mapped is not None
     )
 
 
 def status(run: SessionRun) -> str | None:
-    """The status with which the engine recorded the attempt; None for a run that a client wrote."""
+    """The recorded status of the attempt; None for a run that a client wrote without one."""
     return (run.async_task or {}).get("status")
 
 
 def started_at(run: SessionRun, otherwise: float) -> float:
-    """When the attempt began, in epoch seconds."""
-    told = run.async_task.get("started_at")
-    return datetime.fromisoformat(told).timestamp() if told else otherwise
+    """When the attempt began, in epoch seconds; `otherwise` if the run does not say."""
+    started = run.async_task.get("started_at")
+    return datetime.fromisoformat(started).timestamp() if started else otherwise
 
 
 def failure(run: SessionRun) -> AgentFailure:
     """The failure of a failed run."""
-    told = run.async_task
+    details = run.async_task
     return AgentFailure(
-        told.get("error", ""),
+        details.get("error", ""),
         retryable=bool(run.retryable),
         retry_after=run.retry_after,
-        error_class=told.get("error_class", "error"),
+        error_class=details.get("error_class", "error"),
     )
 
 
 def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
-    """Write the run of an earlier attempt whose lease expired or which met an error, unless its
-    worker has written it.
+    """Write the run of a lost attempt (its lease expired, or it met an error), unless its worker
+    has written one.
     """
     details = {
         "status": "lost",
@@ -130,9 +127,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
 
 
 def forget(app: App, agent: SessionAgent) -> None:
-    """Delete the run of an attempt whose agent is deleted, and its output: nothing stays below a
-    deleted record (promise P1).
-    """
+    """Delete the run and the output of an attempt whose agent was deleted (promise P1)."""
     guards.remove_blobs(app.records, SESSION_AGENT, agent)
     for run_uuid in (agent.run_uuid, _other_uuid(agent, agent.run_uuid)):
         if app.runs.take_back(agent, run_uuid):
@@ -140,9 +135,7 @@ def forget(app: App, agent: SessionAgent) -> None:
 
 
 def sweep(app: App, wake: Wake) -> None:
-    """Delete the runs and blobs that attempts of a deleted agent have left below a deleted session
-    (promise P1).
-    """
+    """Delete the runs and blobs of a deleted agent whose session was deleted too (promise P1)."""
     for run in app.runs.of_agent(wake.tenant, wake.session_uuid, wake.session_agent_uuid):
         if app.records.get_stored(SESSION, wake.tenant, run.session_key) is None:
             app.runs.delete(run)
@@ -155,8 +148,9 @@ def _put(
     details: Mapping[str, Any],
     kept: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a run under the uuid of its attempt, or, where a client has written a run of its own
-    there, under one that follows from the attempt.
+    """Write a run under the uuid of its attempt, unless it is there already.
+
+    If a client has written another run under that uuid, a second uuid is computed from the attempt.
     """
     values = {name: value for name, value in (kept or {}).items() if value is not None}
     # the engine runs the attempt itself: the run is the task

@@ -1,15 +1,15 @@
-"""How often an agent is tried again whose attempts leave no result."""
+"""Decide how often to try an agent again whose attempts end without a result. Pure."""
 
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row, met_errors
 
-MOST_LOST = 5  # attempts in a row whose process died: an agent that keeps crashing its worker fails
-SUSPECT = 2  # of them: it runs without other suspects beside it, so that a crash can be attributed
+MOST_LOST = 5  # attempts in a row whose process died; then the agent fails
+SUSPECT = 2  # attempts in a row whose process died; then it runs alone, to attribute a crash
 
 
 def why_hopeless(agent: SessionAgent, run: SessionRun | None) -> str | None:
-    """Why the agent is not tried again after a lost attempt, or after a `run` that could not be
-    concluded. None when it is.
+    """Why the agent is not tried again after a lost attempt, or with a `run` that could not be
+    concluded. None: it is tried again.
     """
     if run is not None:
         if (agent.resumed or 0) + 1 < MOST_LOST:
@@ -31,7 +31,7 @@ def resumptions(agent: SessionAgent) -> int:
 
 
 def why_not_resumed(agent: SessionAgent) -> str | None:
-    """Why an attempt that has its result is not resumed. None when it is."""
+    """Why an attempt that has its result is not resumed. None: it is resumed."""
     if resumptions(agent) < MOST_LOST:
         return None
     what = "Its action function began" if agent.acting else "The end of its long job was taken up"
