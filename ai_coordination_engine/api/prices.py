@@ -43,6 +43,7 @@ WRITE = 1_000  # a mutation without a price of its own
 START = 8_000  # a mutation that starts a session or runs agents again
 PRICES: Mapping[str, int] = {
     "Query.askOperationHub": START,
+    "Query.planSession": START,
     "Query.__schema": 2 * START,
     "Query.__type": WRITE,
     "TaskScheduleType.upcoming": RECORD,

@@ -6,6 +6,7 @@ from ai_coordination_engine.api.crud import list_field, mutation_fields, query_f
 from ai_coordination_engine.api.descriptions import describe
 from ai_coordination_engine.api.nodes import node_field
 from ai_coordination_engine.api.operations import OPERATIONS, ask_query, ping
+from ai_coordination_engine.api.plans import plan_field
 from ai_coordination_engine.api.prices import set_price
 from ai_coordination_engine.api.resources import INBOX, RESOURCES
 
@@ -16,6 +17,7 @@ def _query() -> type[graphene.ObjectType]:
         fields.update(query_fields(resource))
     fields["node"] = node_field(RESOURCES)
     fields["user_inbox"] = list_field(INBOX, "UserInboxType")
+    fields["plan_session"] = plan_field()
     return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
 
 

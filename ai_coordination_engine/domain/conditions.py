@@ -64,6 +64,13 @@ def check(expression: str, budget: Budget) -> None:
         _compiled(expression)
 
 
+def parsed(expression: str, budget: Budget) -> Node:
+    """Return the syntax tree of an expression; raises like `check`."""
+    check(expression, budget)
+    tree: Node = _compiled(expression).parsed
+    return tree
+
+
 def value_for(expression: str, output: str, budget: Budget) -> object:
     """Read an output as JSON, in order to evaluate `expression` on it.
 

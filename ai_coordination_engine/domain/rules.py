@@ -94,11 +94,9 @@ def unasked(
     `asked`: the uuids of the agents that take part.
     """
     for agent in agents:
-        runtime = agent.runtime.stored() if agent.runtime else {}
         action = actions.get(agent.agent_uuid)
-        is_answer = (runtime.get("kind"), runtime.get("name")) == ("function", "answer")
         has_nobody = action is None or not action.user_in_the_loop
-        if is_answer and has_nobody and agent.agent_uuid in asked:
+        if agent.gives_answer and has_nobody and agent.agent_uuid in asked:
             place = f"agentActions.{agent.agent_uuid[:100]}"
             yield (
                 f"{place}: the function answer gives a person's answer, but userInTheLoop names"

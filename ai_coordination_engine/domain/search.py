@@ -113,7 +113,7 @@ class Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library is unty
         if isinstance(left, str | list | dict):
             self._budget.spend(_to_compare(left, right, self._budget.left))
         name = node["value"]
-        if name not in self._EQUALITY_OPS and not {_kind(left), _kind(right)} <= _ORDERABLE:
+        if name not in self._EQUALITY_OPS and not {kind_of(left), kind_of(right)} <= _ORDERABLE:
             return None
         return self.COMPARATOR_FUNC[name](left, right)
 
@@ -171,7 +171,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         if isinstance(value, str):
             self._budget.spend(len(value))
             return json_text.number(value)
-        return value if _kind(value) == "number" else None
+        return value if kind_of(value) == "number" else None
 
     @signature({"types": ["object"], "variadic": True})  # type: ignore[untyped-decorator]
     def _func_merge(self, *objects: dict[str, object]) -> dict[str, object]:
@@ -203,7 +203,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
 
     def _type_check_single(self, current: Any, types: list[str], function_name: str) -> None:
         within = {outer: inner for outer, _, inner in (each.partition("-") for each in types)}
-        kind = _kind(current)
+        kind = kind_of(current)
         if kind not in within:
             raise exceptions.JMESPathTypeError(function_name, _short(current), kind, types)
         if kind == "array" and any(within.values()):
@@ -211,9 +211,9 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
 
     def _check_elements(self, values: list[object], types: list[str], function_name: str) -> None:
         allowed = [inner for _, _, inner in (each.partition("-") for each in types) if inner]
-        first = _kind(values[0]) if values else allowed[0]
+        first = kind_of(values[0]) if values else allowed[0]
         for each in values:
-            kind = _kind(each)
+            kind = kind_of(each)
             if kind != first or kind not in allowed:
                 raise exceptions.JMESPathTypeError(function_name, _short(each), kind, types)
 
@@ -222,7 +222,7 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
     ) -> Callable[[object], object]:
         def key(value: object) -> object:
             found = expref.visit(expref.expression, value)
-            kind = _kind(found)
+            kind = kind_of(found)
             if kind not in allowed_types:
                 raise exceptions.JMESPathTypeError(
                     function_name, _short(found), kind, allowed_types
@@ -239,7 +239,8 @@ class _Functions(Functions):  # type: ignore[misc]  # the library is untyped
         )
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Return JMESPath's name of a value's type; `expref` if it is not JSON."""
     return _KINDS.get(type(value), "expref")
 
 
@@ -247,7 +248,7 @@ def _short(value: object) -> object:
     """The value as an error message shows it, cut if it is long."""
     if isinstance(value, str):
         return value if len(value) <= 100 else f"{value[:100]}…"
-    return f"<{_kind(value)}>" if isinstance(value, list | dict) else value
+    return f"<{kind_of(value)}>" if isinstance(value, list | dict) else value
 
 
 def _size(value: object) -> int:

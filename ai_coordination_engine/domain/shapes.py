@@ -154,6 +154,12 @@ class Agent(Shape):
         """The agent's name, else its uuid; for messages."""
         return self.agent_name or self.agent_uuid
 
+    @property
+    def gives_answer(self) -> bool:
+        """Whether the agent is the built-in function `answer`: its output is a person's answer."""
+        runtime = self.runtime.stored() if self.runtime else {}
+        return (runtime.get("kind"), runtime.get("name")) == ("function", "answer")
+
 
 class SubtaskQuery(Shape):
     """A query for one agent; an agent may have several."""

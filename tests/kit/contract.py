@@ -164,6 +164,7 @@ CONTROLLED = "idempotencyKey updatedBy"
 ADDED_QUERIES = {
     "node": ("id!", "Node"),
     "userInbox": ("pageNumber limit cursor userInTheLoop coordinationUuid", "UserInboxType"),
+    "planSession": ("coordinationUuid! taskUuid! taskQuery", "PlanType"),
 }
 ADDED_MUTATIONS = {
     **{

@@ -113,6 +113,15 @@ def test_a_run_file_has_its_result(url: str, mark: str) -> None:
     assert {agent.name: agent.output for agent in results(view)} == RESULTS[mark]
 
 
+def test_a_check_prints_what_its_page_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "offer.yaml"
+    file.write_text(snippet("# offer.yaml"), encoding="utf-8")
+    ace(["check", str(file)], result_action="return_value")
+    assert capsys.readouterr().out == snippet("layer 1: outliner")
+
+
 def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
     plan = replace(
         parse_run_file(snippet("# refund.yaml")), coordination_uuid="refunds-of-the-client"

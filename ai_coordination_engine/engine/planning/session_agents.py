@@ -84,13 +84,13 @@ class Filling:
         return self._known[name]
 
 
-def fill_subtasks(plan: Plan, query: str) -> list[Subtask]:
-    """The filled subtasks of a plan's agents, in the order of the agents.
+def filled_subtasks(plan: Plan, query: str) -> list[Subtask]:
+    """The filled subtasks of a plan's agents, in the order of the agents, however strict the plan.
 
-    Raises `BadUserInput`; if the plan is strict, also for a placeholder without a value.
+    Raises `BadUserInput` if all texts together are too large.
     """
     filling = Filling(query, plan.by_uuid)
-    subtasks = [
+    return [
         (
             filling(each.subtask_query, each.agent, each.action)
             if each.subtask_query
@@ -98,6 +98,14 @@ def fill_subtasks(plan: Plan, query: str) -> list[Subtask]:
         )
         for each in plan.agents
     ]
+
+
+def fill_subtasks(plan: Plan, query: str) -> list[Subtask]:
+    """The filled subtasks of a plan's agents, in the order of the agents.
+
+    Raises `BadUserInput`; if the plan is strict, also for a placeholder without a value.
+    """
+    subtasks = filled_subtasks(plan, query)
     if plan.placeholders == "strict":
         refuse_missing(
             (each.agent.label, subtask) for each, subtask in zip(plan.agents, subtasks, strict=True)

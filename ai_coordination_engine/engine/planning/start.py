@@ -81,7 +81,7 @@ def execute_procedure(
     run, and `Conflict` if the session uuid belongs to another session.
     """
     coordination, task, is_used = _read(app, tenant, start)
-    plan = _plan(coordination, task)
+    plan = plan_of(coordination, task)
     query = _query(start, task)
     subtasks = fill_subtasks(plan, query)
     _pass_on_warnings(subtasks, warn)
@@ -157,7 +157,8 @@ def _looked_after(app: App, session: Session) -> Session:
     )
 
 
-def _plan(coordination: Coordination, task: Task) -> Plan:
+def plan_of(coordination: Coordination, task: Task) -> Plan:
+    """Return the plan of a task; raises `BadUserInput` if the task cannot run."""
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
     subtasks = parse_subtask_queries(task.subtask_queries)
     # the coordination may have changed since the task was written

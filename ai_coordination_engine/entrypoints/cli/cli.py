@@ -48,6 +48,10 @@ Aws = Annotated[
         help="Use the AWS account of the standard variables instead of the embedded AWS.",
     ),
 ]
+Query = Annotated[
+    str | None, Parameter(help="Query to use instead of the file's; JSON fills {placeholders}.")
+]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print the result as JSON.")]
 
 app = App(
     name="ace",
@@ -95,13 +99,8 @@ def demo(
 def run(
     file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
     *,
-    query: Annotated[
-        str | None,
-        Parameter(help="Query to use instead of the file's; JSON fills {placeholders}."),
-    ] = None,
-    json_: Annotated[
-        bool, Parameter(name="--json", negative=(), help="Print the session as JSON.")
-    ] = False,
+    query: Query = None,
+    json_: Json = False,
     data_dir: DataDir = None,
     aws: Aws = False,
 ) -> None:
@@ -109,9 +108,26 @@ def run(
     failed.
     """
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
+    from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
 
-    plan = run_commands.plan_of(file, query)
+    plan = read_run_file(file, query)
     run_commands.run(_settings(), plan, data_dir, with_json=json_, aws=aws)
+
+
+@app.command
+def check(
+    file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
+    *,
+    query: Query = None,
+    json_: Json = False,
+) -> None:
+    """Check one coordination file and print what a run of it would do; nothing runs. Exits with 2
+    if the file is wrong.
+    """
+    from ai_coordination_engine.entrypoints.cli import check_command  # noqa: PLC0415
+    from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
+
+    check_command.check(_settings(), read_run_file(file, query), with_json=json_)
 
 
 @tables.command

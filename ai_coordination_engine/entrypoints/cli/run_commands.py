@@ -2,11 +2,9 @@
 
 import sys
 import threading
-from dataclasses import replace
 from importlib.resources import as_file
 from pathlib import Path
 
-from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.entrypoints.cli.client import (
     AgentView,
     ApiError,
@@ -21,7 +19,7 @@ from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, wr
 from ai_coordination_engine.entrypoints.cli.progress import Progress
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.server import Running, serving
-from ai_coordination_engine.entrypoints.run_file.run_checks import idle_agents, not_allowed
+from ai_coordination_engine.entrypoints.run_file.run_checks import not_allowed, odd_agents
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile, read_run_file
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import Settings
@@ -61,12 +59,6 @@ def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: b
         if not stop:
             _until_stopped(console)
     _check_completed(view)
-
-
-def plan_of(file: Path, query: str | None) -> RunFile:
-    """Read a run file; `query` replaces its query. Raises `RunFileError`."""
-    plan = read_run_file(file)
-    return plan if query is None else replace(plan, task_query=without_bom(query))
 
 
 def run(
@@ -115,7 +107,7 @@ def _runtime_note(running: Running) -> str:
 def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
     progress = Progress(console)
     with Client(running.url) as client:
-        for line in idle_agents(run):
+        for line in odd_agents(run):
             console.print(line)
         session_uuid = client.begin(run, console.print)
         console.print(f"Session {session_uuid}")

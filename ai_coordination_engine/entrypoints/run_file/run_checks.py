@@ -1,53 +1,50 @@
-"""Checks of a run file against the settings, before anything starts; `ace run` calls them."""
+"""Checks of a run file before anything starts: what it would do, and what the settings refuse."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.domain.dry_run import DryRun
+from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.shapes import (
+    parse_agent_actions,
+    parse_agents,
+    parse_subtask_queries,
+)
+from ai_coordination_engine.domain.task_warnings import of_graph
+from ai_coordination_engine.engine.planning.preview import preview
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
 from ai_coordination_engine.ports import AllowList
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.models import Coordination, Task
+
+WARNING = "warning: "
 
 
-def idle_agents(run: RunFile) -> Iterator[str]:
-    """Yield a warning for each agent without a subtask in a file where other agents have one."""
-    asked = {each["agent_uuid"] for each in run.subtask_queries}
-    if not asked:
-        return
-    actions = run.agent_actions
-    waited_for, stand_by = _waited_for(actions.values()), _standing_by(actions.values())
-    for agent in run.agents:
-        uuid = agent["agent_uuid"]
-        if uuid in asked or not _takes_subtask(agent, actions.get(uuid, {})):
-            continue
-        runs = uuid in actions or uuid in waited_for
-        is_meant = _gives_answer(agent) if runs else uuid in stand_by
-        if is_meant:
-            continue
-        what = "so it gets the query itself" if runs else "and no action names it: it does not run"
-        name = agent.get("agent_name", uuid)
-        yield run.of_agent(uuid, "", f'warning: the agent "{name}" has no subtask, {what}')
+def dry_run(settings: Settings, run: RunFile) -> DryRun:
+    """Return what a run of the file would do; raises `BadUserInput` if its start would fail."""
+    coordination = Coordination("", run.coordination_uuid, agents=run.agents)
+    task = Task(
+        run.coordination_uuid,
+        run.task_uuid,
+        task_name=run.task_name,
+        subtask_queries=run.subtask_queries,
+        agent_actions=run.agent_actions,
+        on_failure=run.on_failure,
+        placeholders=run.placeholders,
+    )
+    return preview(settings, coordination, task, run.task_query)
 
 
-def _waited_for(actions: Iterable[JSONObject]) -> set[str]:
-    return {uuid for action in actions for uuid in action.get("predecessors") or ()}
+def odd_agents(run: RunFile) -> Iterator[str]:
+    """Yield a warning, with its place, for each agent that has no subtask or can never run."""
+    agents, subtasks = parse_agents(run.agents), parse_subtask_queries(run.subtask_queries)
+    planned = plan(agents, subtasks, parse_agent_actions(run.agent_actions))
+    for warning in of_graph(agents, subtasks, planned):
+        yield from run.located(warning, WARNING)
 
 
-def _standing_by(actions: Iterable[JSONObject]) -> set[str]:
-    return {action["fallback"] for action in actions if action.get("fallback")}
-
-
-def _takes_subtask(agent: JSONObject, action: JSONObject) -> bool:
-    """Whether an agent needs a subtask: it has the type `task` and no `map`."""
-    return agent.get("agent_type", "task") == "task" and not action.get("map")
-
-
-def _gives_answer(agent: JSONObject) -> bool:
-    """Whether the agent's output is a person's answer."""
-    return bool((agent.get("runtime") or {}).get("name") == "answer")
-
-
-def not_allowed(allow_list: AllowList, run: RunFile) -> Iterator[str]:
-    """Yield a line, with its place, for each runtime and action function that the
-    settings refuse.
+def not_allowed(allow_list: AllowList, run: RunFile, kind: str = "") -> Iterator[str]:
+    """Yield a line, with its place, for each runtime and action function that the settings refuse;
+    `kind` goes before the message.
     """
     for agent in run.agents:
         uuid = agent["agent_uuid"]
@@ -60,4 +57,5 @@ def not_allowed(allow_list: AllowList, run: RunFile) -> Iterator[str]:
             )
             key, problem = "action_function", allow_list.of_action(module_name, function_name)
         if problem is not None:
-            yield run.of_agent(uuid, key, f"agent {agent.get('agent_name', uuid)}: {problem}")
+            name = agent.get("agent_name", uuid)
+            yield run.of_agent(uuid, key, f"{kind}agent {name}: {problem}")

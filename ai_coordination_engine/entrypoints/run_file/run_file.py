@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.charsets import Undecodable, decode
+from ai_coordination_engine.domain.charsets import Undecodable, decode, without_bom
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
@@ -93,8 +93,11 @@ def shown(name: str, problem: Problem) -> str:
     return f"{name}:{problem.line}:{problem.column}: {problem.message}"
 
 
-def read_run_file(path: Path) -> RunFile:
-    """Read the run file at `path`; raises `RunFileError`, also when the file cannot be read."""
+def read_run_file(path: Path, query: str | None = None) -> RunFile:
+    """Read the run file at `path`; `query` replaces its query.
+
+    Raises `RunFileError`, also when the file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(2 * MAX_BYTES + 3)  # enough for UTF-16 with a byte order mark
@@ -107,7 +110,8 @@ def read_run_file(path: Path) -> RunFile:
         raise RunFileError(
             str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]
         ) from error
-    return parse_run_file(text, str(path))
+    run = parse_run_file(text, str(path))
+    return run if query is None else replace(run, task_query=without_bom(query))
 
 
 def parse_run_file(text: str, name: str = "<text>") -> RunFile:

@@ -1,0 +1,58 @@
+"""`planSession`: the dry run of a task."""
+
+import graphene
+from graphql import GraphQLResolveInfo
+
+from ai_coordination_engine.api.content import check_arguments, unusable_ids
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.domain.dry_run import DryRun
+from ai_coordination_engine.engine.planning.preview import plan_session
+
+_NOT_YET = "Always null: not estimated yet."
+
+
+class PlanType(graphene.ObjectType):
+    """What a start of a task would do. Agents are named by their uuids."""
+
+    layers = graphene.List(
+        graphene.List(graphene.String),
+        description="The order: an agent is in the layer after its last predecessor, once for each"
+        " of its subtasks.",
+    )
+    width = graphene.Int(description="The number of session agents in the largest layer.")
+    critical_path = graphene.List(
+        graphene.String, description="The longest chain of agents, the first of them first."
+    )
+    agent_calls = graphene.Field(
+        JSONCamelCase,
+        description="The number of calls by agent if no attempt fails; null for a map, which calls"
+        " its agent once for each element.",
+    )
+    model_calls = graphene.Field(JSONCamelCase, description="The number of calls by model.")
+    warnings = graphene.List(
+        graphene.String, description="The warnings; each begins with its place in the task."
+    )
+    tokens = graphene.Field(JSONCamelCase, resolver=lambda *_: None, description=_NOT_YET)
+    cost_micro_usd = graphene.Field(JSONCamelCase, resolver=lambda *_: None, description=_NOT_YET)
+
+
+def plan_field() -> graphene.Field:
+    """Return the field of the query."""
+
+    async def resolve(root: object, info: GraphQLResolveInfo, **given: str) -> DryRun | None:
+        context: Context = info.context
+        check_arguments(given, are_filters=True)
+        if unusable_ids(given):
+            return None
+        return await context.call(plan_session, context.reading, context.tenant, **given)
+
+    return graphene.Field(
+        PlanType,
+        coordination_uuid=graphene.String(required=True),
+        task_uuid=graphene.String(required=True),
+        task_query=graphene.String(description="The query. Omitted: the task's own."),
+        resolver=resolve,
+        description="What a start of the task would do; nothing is written. Null if the task does"
+        " not exist, an error if it cannot be started.",
+    )

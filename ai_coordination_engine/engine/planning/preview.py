@@ -1,0 +1,62 @@
+"""Dry runs: what a start of a task would do."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain.dry_run import DryRun, dry_run
+from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.domain.shapes import Agent, parse_agents, parse_subtask_queries
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.planning.session_agents import filled_subtasks
+from ai_coordination_engine.engine.planning.start import plan_of
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.models import Coordination, Task
+from ai_coordination_engine.store.records.entities import COORDINATION, TASK
+
+
+def plan_session(
+    app: App, tenant: str, coordination_uuid: str, task_uuid: str, task_query: str | None = None
+) -> DryRun | None:
+    """Return what a start with this query, or else the task's own, would do; nothing is written.
+
+    None if the coordination or the task does not exist. Raises `BadUserInput` if the task cannot
+    be started.
+    """
+    get = partial(app.records.get, consistent=True)
+    reads: list[Callable[[], Any]] = [
+        partial(get, COORDINATION, tenant, (tenant, coordination_uuid)),
+        partial(get, TASK, tenant, (coordination_uuid, task_uuid)),
+    ]
+    coordination, task = app.records.parallel.run(reads)
+    if coordination is None or task is None:
+        return None
+    return preview(app.settings, coordination, task, task_query)
+
+
+def preview(
+    settings: Settings, coordination: Coordination, task: Task, task_query: str | None = None
+) -> DryRun:
+    """Return the dry run of records, which need not be stored."""
+    planned = plan_of(coordination, task)
+    query = task.initial_task_query if task_query is None else task_query
+    return dry_run(
+        parse_agents(coordination.agents),
+        parse_subtask_queries(task.subtask_queries),
+        planned.agents,
+        filled_subtasks(planned, query or ""),
+        partial(_model_of, settings),
+        is_strict=planned.placeholders == "strict",
+    )
+
+
+def _model_of(settings: Settings, agent: Agent) -> str | None:
+    """Return the model that an agent asks; if these settings do not name it, its endpoint."""
+    runtime = agent.runtime.stored() if agent.runtime else settings.default_runtime
+    kind = KINDS.get(str(runtime.get("kind")))
+    if kind is None or "model" not in kind.reads:
+        return None
+    name = str(runtime.get("endpoint") or "default")
+    endpoint = settings.openai_endpoints.get(name)
+    of_endpoint = endpoint.model if endpoint else None
+    return str(runtime.get("model") or of_endpoint or name)
