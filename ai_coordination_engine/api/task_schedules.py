@@ -11,10 +11,10 @@ from typing import Any
 from ai_coordination_engine.api.content import Arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Resource, insert_update
-from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES
 from ai_coordination_engine.domain.schedules import MAX_CATCHUP_WINDOW, MAX_JITTER, check_number
 from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_word
+from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.engine.scheduling.due import send_next
 from ai_coordination_engine.engine.scheduling.edits import NOTHING_LEFT, Edit
 from ai_coordination_engine.errors import BadUserInput, Conflict

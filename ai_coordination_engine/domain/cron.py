@@ -12,7 +12,8 @@ from datetime import date, datetime, time, timedelta
 
 from cronsim import CronSim
 
-from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR, Fields
+from ai_coordination_engine.domain.cron_fields import Fields
+from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput
 
 _DAY = timedelta(days=1)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from cronsim import CronSim, CronSimError
 
+from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput
 
-FIRST_YEAR, LAST_YEAR = 1970, 2199  # the limits of AWS; they apply to every schedule
 YEARS = frozenset(range(FIRST_YEAR, LAST_YEAR + 1))
 
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")

@@ -12,14 +12,9 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from ai_coordination_engine.domain.cron import Cron
-from ai_coordination_engine.domain.cron_fields import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    aws_fields,
-    unix_fields,
-    wrong,
-)
+from ai_coordination_engine.domain.cron_fields import aws_fields, unix_fields, wrong
 from ai_coordination_engine.domain.timezones import local_time, moments, offset
+from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 
 MAX_EXPRESSION = 256  # characters
 

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, NamedTuple
 
-from ai_coordination_engine.domain.cron_fields import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.domain.ids import derived_uuid
-from ai_coordination_engine.domain.schedule_expressions import Times, parse
-from ai_coordination_engine.domain.timezones import zone_named
+from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from ai_coordination_engine.domain.schedule_expressions import Times
 
 DEFAULT_TIMEZONE = "UTC"
 CATCHUP_WINDOW = 60  # seconds, where a schedule does not say
@@ -54,8 +56,8 @@ class CatchUp(NamedTuple):
 class Timetable:
     """The times of a schedule, from `start_at` to `end_at`, both included."""
 
-    times: Times
-    zone: ZoneInfo
+    times: "Times"
+    zone: "ZoneInfo"
     start_at: datetime | None = None
     end_at: datetime | None = None
 
@@ -74,6 +76,10 @@ class Timetable:
         A rate counts from `start_at`, else from `counts_from`, cut to the second. A backfill may
         use times before that.
         """
+        # the parser and its libraries would be a twentieth of every cold start
+        from ai_coordination_engine.domain.schedule_expressions import parse  # noqa: PLC0415
+        from ai_coordination_engine.domain.timezones import zone_named  # noqa: PLC0415
+
         zone = zone_named(DEFAULT_TIMEZONE if timezone is None else timezone)
         if start_at and end_at and end_at < start_at:
             raise BadUserInput(

@@ -1,6 +1,8 @@
 """The sweep goes on until nothing is left, on Lambda and on one machine."""
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -128,3 +130,12 @@ def test_the_timer_waits_before_it_begins() -> None:
     timer.start()
     timer.stop(5)
     assert sweep.calls == 0
+
+
+def test_no_function_starts_with_the_parser_of_schedules() -> None:
+    code = (
+        "import sys; from ai_coordination_engine.entrypoints.aws import api_handler, sweep, worker;"
+        " print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"cronsim", "tzdata"} & set(done.stdout.split()) == set()

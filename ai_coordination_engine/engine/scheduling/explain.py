@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from ai_coordination_engine.domain.timezones import zone_named
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.schedule_times import nominal_time, timetable
@@ -49,7 +48,7 @@ def _of_active(schedule: TaskSchedule, now: datetime) -> WhyNotFired:
         words = "The schedule has no next time; set its status to active once more."
         return WhyNotFired("NOT_SCHEDULED", words)
     due = nominal_time(schedule.fire_at)
-    shown = due.astimezone(zone_named(schedule.timezone or "UTC")).isoformat(timespec="seconds")
+    shown = due.astimezone(timetable(schedule).zone).isoformat(timespec="seconds")
     if due > now:
         return WhyNotFired("NOT_YET", f"It fires next at {shown}.", due)
     return WhyNotFired("DUE", f"It is due since {shown} and fires within a minute.", due)
