@@ -39,6 +39,10 @@ _THROTTLING = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
+        # of a transaction and another write of one item at the same time
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
     }
 )
 _TRANSIENT = frozenset(

@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
 from ai_coordination_engine.domain.literals import odd_conditions
+from ai_coordination_engine.domain.plan_limits import PLAN_FALLBACKS, PlanLimits
 from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
 from ai_coordination_engine.domain.rules import (
     ON_FAILURE,
@@ -36,7 +37,7 @@ from ai_coordination_engine.domain.shapes import (
     unknown_keys,
 )
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
-from ai_coordination_engine.engine.planning.session_agents import Filling
+from ai_coordination_engine.engine.graph.session_agents import Filling
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.store.models import Coordination
@@ -47,6 +48,7 @@ MAX_WARNINGS = 20  # of one kind
 _TASK_OPTIONS = (
     ("on_failure", "onFailure", ON_FAILURE),
     ("placeholders", "placeholders", PLACEHOLDERS),
+    ("plan_fallback", "planFallback", PLAN_FALLBACKS),
 )
 _ABOUT_AGENTS = {"subtask_queries", "agent_actions"}
 Arguments = Mapping[str, Any]
@@ -175,6 +177,7 @@ def _check_task_options(values: Arguments) -> None:
     for name, wire, accepted in _TASK_OPTIONS:
         if values.get(name) is not None:
             statuses.check_word(wire, values[name], accepted)
+    PlanLimits.of(values.get("plan_limits"))
 
 
 def _subtasks_of(

@@ -24,7 +24,8 @@ class PlannedAgent:
 
     `subtask_query`: None means the task query. `predecessors` and `successors` are ordinals.
     `thread`: the ordinals of the earlier agents on the same thread, oldest first. `thread_root`:
-    the ordinal of the first agent on the thread; its own, if it is the first.
+    the ordinal of the first agent on the thread; its own, if it is the first. The map of a step of
+    a plan is over the output of the agent `map_over` (an ordinal) and takes `map_limit` elements.
     """
 
     ordinal: int
@@ -35,6 +36,8 @@ class PlannedAgent:
     successors: tuple[int, ...]
     thread: tuple[int, ...]
     thread_root: int
+    map_over: int | None = None
+    map_limit: int | None = None
 
 
 def check_actions(agents: Sequence[Agent], actions: Mapping[str, AgentAction]) -> None:
@@ -166,7 +169,7 @@ def _with_edges(
     found: list[PlannedAgent] = []
     for ordinal, uuid, query in rows:
         action = actions.get(uuid) or AgentAction()
-        parent = _thread_parent(action, before[uuid], found)
+        parent = thread_parent(action, before[uuid], found)
         found.append(
             PlannedAgent(
                 ordinal=ordinal,
@@ -229,7 +232,7 @@ def _check_joins(actions: Mapping[str, AgentAction], before: Mapping[str, Sequen
             )
 
 
-def _thread_parent(
+def thread_parent(
     action: AgentAction, predecessors: Sequence[int], earlier: Sequence[PlannedAgent]
 ) -> PlannedAgent | None:
     """The agent whose thread this agent continues, if both are on the primary path.

@@ -60,6 +60,13 @@ class OutputPart:
 Part = str | OutputPart
 
 
+def output_name(ordinal: int) -> str:
+    """What an `OutputPart` names when it waits for the output of one session agent, whoever its
+    agent is: no agent has such a uuid.
+    """
+    return f" {ordinal}"
+
+
 @dataclass
 class Filled:
     """A text in which all placeholders are filled, except the outputs of predecessors.

@@ -72,6 +72,23 @@ TASK = (
     Field("agent_actions", Kind.JSON),
     Field("on_failure"),
     Field("placeholders"),
+    Field(
+        "plan",
+        Kind.FLAG,
+        words="Whether the `planning` agent of the coordination plans each session; false by"
+        " default.",
+    ),
+    Field(
+        "plan_limits",
+        Kind.JSON,
+        words="How large a plan may be: `steps` (20), `depth` (6: steps one after another), `map`"
+        " (100: elements), and `attempts` (3: how often the agent is asked).",
+    ),
+    Field(
+        "plan_fallback",
+        words="What a session does when no valid plan comes: `fail` (default), or `static`: it"
+        " runs the task's own subtasks and actions.",
+    ),
     UPDATED_BY,
 )
 TASK_SCHEDULE = (

@@ -189,7 +189,8 @@ class MapRule(Shape):
 class AgentAction(Shape):
     """The action of an agent: its predecessors, its join, its person, its failure policy.
 
-    `rules.check_rules` checks whether its keys fit together.
+    `rules.check_rules` checks whether its keys fit together. `plan_step` is written by the engine:
+    the step of a plan (`domain.plan_graph`).
     """
 
     predecessors: list[str] = []
@@ -205,6 +206,7 @@ class AgentAction(Shape):
     answer_schema: object = None
     answer_within_seconds: Number | None = None
     default_answer: str | None = None
+    plan_step: object = None
 
     def complete(self) -> dict[str, object]:
         """The stored form of the action, with the contract's defaults for missing keys."""

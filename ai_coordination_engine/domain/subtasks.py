@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, fill
+from ai_coordination_engine.domain.placeholders import Filled, fill, output_name
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.errors import BadUserInput
@@ -43,7 +43,16 @@ def predecessor_names(action: AgentAction, agents: Mapping[str, Agent]) -> dict[
     for uuid, name in names.items():
         if name and count[name] == 1:
             found.setdefault(name, uuid)
+    for name, ordinal in _steps_before(action).items():
+        found.setdefault(name, output_name(ordinal))
     return found
+
+
+def _steps_before(action: AgentAction) -> Mapping[str, int]:
+    """The ordinals of the session agents before a planned step, by the ids of their steps."""
+    step = action.plan_step if isinstance(action.plan_step, dict) else {}
+    before = step.get("after")
+    return before if isinstance(before, dict) else {}
 
 
 def fill_subtask(

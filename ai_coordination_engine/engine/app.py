@@ -17,6 +17,7 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.transitions.counter_shards import CounterShards
 from ai_coordination_engine.store.transitions.jobs import Jobs
+from ai_coordination_engine.store.transitions.plans import Plans
 from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.schedules import Schedules
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
@@ -66,6 +67,11 @@ class App:
     def jobs(self) -> Jobs:
         """The transitions of long jobs."""
         return Jobs(self.records)
+
+    @cached_property
+    def plans(self) -> Plans:
+        """The plans of planning agents."""
+        return Plans(self.records)
 
     @cached_property
     def schedules(self) -> Schedules:

@@ -16,7 +16,7 @@ from typing import Literal, assert_never
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
 from ai_coordination_engine.engine import recovery
-from ai_coordination_engine.engine.advance import ending, long_jobs, maps, timers
+from ai_coordination_engine.engine.advance import ending, long_jobs, maps, pinning, timers
 from ai_coordination_engine.engine.advance.conclusion import (
     conclude,
     conclude_as_recorded,
@@ -297,6 +297,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             return None
         usage = result.usage
         structured.read(agent, result.output, budget)
+        pinning.check(agent, result.output)
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:

@@ -74,6 +74,9 @@ class Task(Record):
     agent_actions = Payload(null=True)
     on_failure = UnicodeAttribute(null=True)
     placeholders = UnicodeAttribute(null=True)
+    plan = BooleanAttribute(null=True)
+    plan_limits = Payload(null=True)
+    plan_fallback = UnicodeAttribute(null=True)
     by_tenant = TasksByTenant()
 
 
@@ -204,7 +207,6 @@ class SessionAgent(Record):
         "agent_uuid",
         "ordinal",
         "map_ordinal",
-        "sink_count",
     )
     session_uuid = ParentKey(hash_key=True)
     session_agent_uuid = UnicodeAttribute(range_key=True)
@@ -242,6 +244,8 @@ class SessionAgent(Record):
     upstream_failed = BooleanAttribute(null=True)  # it is, or will be, skipped because of a failure
     # the successors (agent uuids) that the action function chose; absent: all
     chosen = Payload(null=True)
+    # of a planning agent: the plan that its session runs (`domain.plans`), once it is pinned
+    plan = Payload(null=True)
     # engine: the agent's definition, query, thread and rules; copied when the session starts
     definition = Payload(null=True)
     query = Payload(null=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.planning import session_agents
+from ai_coordination_engine.engine.graph import session_agents
 from benchmarks.harness.api import Api
 from tests.kit.api import data, error, send
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, items

@@ -147,8 +147,20 @@ class Iam:
             return
         service = model.service_model.service_name
         action = f"{service}:{_OPERATIONS.get(model.name, model.name)}"
+        if model.name == "TransactWriteItems":  # "IAM with DynamoDB transactions"
+            for right in self._parts(params):
+                self._check(right, model.name)
+            return
         for resource in self._resources(service, model.name, params):
             self._check((action, resource), model.name)
+
+    def _parts(self, params: Mapping[str, Any]) -> Iterator[Right]:
+        for part in params["TransactItems"]:
+            ((what, request),) = part.items()
+            yield (
+                f"dynamodb:{what}Item",
+                self._tables[request["TableName"].partition("-")[2]],
+            )
 
     def _after_get_object(self, parsed: Mapping[str, Any], model: Any, **_: Any) -> None:
         """Refuse, without the right to list the bucket, to tell that a key is missing.

@@ -130,6 +130,7 @@ class Stage:
         query: str = "begin",
         on_failure: str | None = None,
         placeholders: str | None = None,
+        **task_says: Any,
     ) -> tuple[str, str]:
         """Create a coordination and a task with the agents of the graph; `actions` adds keys by
         agent.
@@ -154,6 +155,7 @@ class Stage:
             "updated_by": "me",
             **({"on_failure": on_failure} if on_failure else {}),
             **({"placeholders": placeholders} if placeholders else {}),
+            **task_says,
         }
         self.app.records.create(
             TASK, TENANT, (coordination, task), lambda *_: work, parent_key=(TENANT, coordination)

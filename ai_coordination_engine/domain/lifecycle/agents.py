@@ -71,6 +71,7 @@ SET_BACK = (
     "upstream_failed",
     "unsatisfied",
     "chosen",
+    "plan",
     "notes",
     "agent_input",
     "agent_output",
@@ -195,6 +196,22 @@ TAKE_BACK = Transition(
 )
 COMPLETE = Transition(
     "complete", "its attempt has succeeded", _HELD, AgentState.COMPLETED, _BY_HOLDER, _ENDS
+)
+PIN_PLAN = Transition(
+    "pin_plan",
+    "its plan is valid: it completes, and the agents of the plan are written with it",
+    _HELD,
+    AgentState.COMPLETED,
+    _BY_HOLDER & unchanged("epoch", "paused"),
+    (*_ENDS, "sink_count"),
+)
+PROPOSE_PLAN = Transition(
+    "propose_plan",
+    "its plan is valid, and its person is asked about it",
+    _HELD,
+    WAITING,
+    _BY_HOLDER,
+    LEASE,
 )
 FAIL = Transition(
     "fail", "its attempt has failed, and no other follows", _HELD, FAILED, _BY_HOLDER, _ENDS
@@ -369,6 +386,8 @@ AGENT_TRANSITIONS = (
     ELEMENTS_SENT,
     TAKE_BACK,
     COMPLETE,
+    PIN_PLAN,
+    PROPOSE_PLAN,
     FAIL,
     FAIL_POISONED,
     FINISH_EDGE,

@@ -111,6 +111,17 @@ REMOVE_STRAYS = StatusTransition(
     ("strays",),
 )
 
+# Its plan
+
+PIN_PLAN = StatusTransition(
+    "pin_plan",
+    "its planning agent completes, and the agents of the plan are written: its sinks are theirs",
+    OPEN_SESSION_STATUSES,
+    None,
+    _OWN & unchanged("epoch", "pause_token") & _NOT_SET_BACK,
+    RESERVATION,
+)
+
 # Its end
 
 FINISH_SINK = StatusTransition(
@@ -262,6 +273,7 @@ SESSION_TRANSITIONS = (
     PUT_BACK,
     LEAVE_STRAYS,
     REMOVE_STRAYS,
+    PIN_PLAN,
     FINISH_SINK,
     COMPLETE_BY_ONLY_SINK,
     FAIL_BY_ONLY_SINK,

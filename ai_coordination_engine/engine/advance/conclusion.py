@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine.advance import ending, long_jobs, maps, timers
+from ai_coordination_engine.engine.advance import ending, long_jobs, maps, pinning, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
@@ -54,6 +54,8 @@ def conclude(
     If the lease was lost, nothing changes. `held`: which conditions of the edges hold, if they were
     evaluated already. `stored`: the stored form of the output, if it was written already.
     """
+    if pinning.is_planner(agent):
+        return _conclude_plan(app, agent, output, chain)
     values: dict[str, object] = {"agent_output": output if stored is None else stored}
     if note := chain.notes.pop(agent.ordinal, None):
         values["notes"] = note
@@ -73,6 +75,15 @@ def conclude(
     text = completed.agent_output if action.is_set(agent) else output
     chain.outputs[edge_id(completed)] = output_of(completed, text, held)
     return advance.hand_off(app, completed, partial(chain.has_time, app), held)
+
+
+def _conclude_plan(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
+    """Go on with the plan of a planning agent."""
+    try:
+        return pinning.conclude(app, agent, output, chain)
+    except AgentFailure as failure:  # a long job has answered no plan
+        log_event("attempt failed", agent, error_class=failure.error_class)
+        return conclude_failed(app, agent, failure)
 
 
 def _complete(
@@ -143,7 +154,7 @@ def conclude_failed(
     wait, values = _next_attempt(app, agent, failure, acting=acting)
     now = app.clock.now().timestamp()
     if (wait is None and not rules.fallback(agent)) or ending.is_over(app, agent):
-        _fail(app, agent, values)
+        _fail_or_do_without(app, agent, failure, values)
     elif wait is not None:
         _begin_again(app, agent, now + wait, values, acting=acting)
     else:
@@ -169,6 +180,14 @@ def _next_attempt(
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
     wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else None
     return wait, {"notes": failure.message, "failures": failures}
+
+
+def _fail_or_do_without(
+    app: App, agent: SessionAgent, failure: AgentFailure, values: dict[str, object]
+) -> None:
+    """Fail the agent; a planning agent's session may do without its plan."""
+    if not pinning.run_own_graph(app, agent, failure):
+        _fail(app, agent, values)
 
 
 def _fail(app: App, agent: SessionAgent, values: dict[str, object]) -> None:

@@ -78,6 +78,15 @@ def hand_off(
         if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
             return claimed
         ready = _followers(app, agent, only)
+    return begin(app, agent, ready, has_time)
+
+
+def begin(
+    app: App, agent: SessionAgent, ready: Sequence[SessionAgent], has_time: Callable[[], bool]
+) -> SessionAgent | None:
+    """Enqueue the agents that became ready with the end of `agent`, but one that is claimed for the
+    caller, if it `has_time`; returns that one.
+    """
     first = _first_to_claim(agent, ready) if has_time() else None
     app.queue.send([wake(each) for each in ready if each is not first])
     return _claim(app, first) if first is not None else None

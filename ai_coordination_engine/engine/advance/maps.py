@@ -14,7 +14,13 @@ from typing import Any
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import select
-from ai_coordination_engine.domain.placeholders import fill, named_agents, parts_of, query_keys
+from ai_coordination_engine.domain.placeholders import (
+    fill,
+    named_agents,
+    output_name,
+    parts_of,
+    query_keys,
+)
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import AgentAction
@@ -161,15 +167,15 @@ def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
     rule: Mapping[str, Any] = rules.of(agent)["map"]
     ordinals: Sequence[int] = agent.predecessors or ()
     before = inputs.passing(agent, inputs.read_outputs(app, agent, ordinals), budget)
-    lists = [_list(each, rule, budget) for each in before if each.agent_uuid == rule["over"]]
+    lists = [_list(each, rule, budget) for each in before if _is_over(rule, each)]
     elements = [element for each in lists for element in each]
     if not lists:
         raise AgentFailure(
             "The agent that the map is over gave no output.", error_class="invalid_output"
         )
-    if len(elements) > MAX_ELEMENTS:
+    if len(elements) > (most := min(rule.get("most") or MAX_ELEMENTS, MAX_ELEMENTS)):
         raise AgentFailure(
-            f"The map is over {len(elements)} elements; it takes at most {MAX_ELEMENTS}.",
+            f"The map is over {len(elements)} elements; it takes at most {most}.",
             error_class="invalid_output",
         )
     return elements
@@ -380,12 +386,21 @@ def _inputs_of_elements(
 
     All but the one with the list; that one too, if the query uses its output.
     """
-    over = rules.of(agent)["map"]["over"]
-    if over in named:
+    rule = rules.of(agent)["map"]
+    if not named.isdisjoint((rule["over"], output_name(rule.get("ordinal", -1)))):
         return list(before)
     if len(before) == 1:
         return []
-    return [each.ordinal for each in inputs.read(app, agent, before) if each.agent_uuid != over]
+    return [each.ordinal for each in inputs.read(app, agent, before) if not _is_over(rule, each)]
+
+
+def _is_over(rule: Mapping[str, Any], before: SessionAgent | inputs.AgentOutput) -> bool:
+    """Whether the map is over the output of this predecessor. A planned one is over that of one
+    step, whatever else its agent does.
+    """
+    if "ordinal" in rule:
+        return bool(before.ordinal == rule["ordinal"])
+    return bool(before.agent_uuid == rule["over"])
 
 
 def _element(

@@ -60,16 +60,21 @@ def continue_reset(app: App, session: Session) -> Session:
 
 
 def descendants(agents: Iterable[SessionAgent], start: int) -> set[int]:
-    """The ordinals of the agent `start` and of all its descendants."""
+    """The ordinals of the agent `start` and of all its descendants.
+
+    A planning agent whose plan is pinned is not among them: its steps run again, by the same plan.
+    """
+    there = list(agents)
     after = {
-        each.ordinal: [edge.ordinal for edge in edges(each.read("successors"))] for each in agents
+        each.ordinal: [edge.ordinal for edge in edges(each.read("successors"))] for each in there
     }
+    pinned = {each.ordinal for each in there if each.stored("plan") is not None}
     found, frontier = {start}, [start]
     while frontier:
         further = {each for ordinal in frontier for each in after.get(ordinal, ())} - found
         found |= further
         frontier = list(further)
-    return found
+    return found - pinned
 
 
 def ends_early(to_run: Sequence[SessionAgent]) -> bool:
@@ -114,7 +119,9 @@ def as_planned(
         "state": "initial",
         **_waiting_for(before, count, epoch),
         "still_needed": (action.get("quorum") or 1) if counted else None,
-        "awaits_user": action.get("user_in_the_loop") or None,
+        "awaits_user": None
+        if "plan" in rules.of(agent)
+        else action.get("user_in_the_loop") or None,
     }
 
 

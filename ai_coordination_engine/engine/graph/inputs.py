@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import named_agents, render
+from ai_coordination_engine.domain.placeholders import named_agents, output_name, render
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, Held, edges, held_again, passes
@@ -168,6 +168,7 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
     outputs: dict[str, list[str]] = {}
     for each in before:
         outputs.setdefault(each.agent_uuid, []).append(each.output)
+        outputs[output_name(each.ordinal)] = [each.output]
     try:
         query, missing = (
             render(asked, outputs, budget=budget) if asked else (agent.task_query or "", [])
@@ -178,7 +179,7 @@ def composed(app: App, agent: SessionAgent, before: Sequence[AgentOutput], budge
     rest = [
         (each.name, each.output, each.ordinal in thread)
         for each in before
-        if each.agent_uuid not in named
+        if named.isdisjoint((each.agent_uuid, output_name(each.ordinal)))
     ]
     task_first = app.settings.task_position == "first"
     return Given(query, missing, rest, agent.user_input, task_first)

@@ -27,8 +27,8 @@ from ai_coordination_engine.engine.control.reset import (
     ends_early,
 )
 from ai_coordination_engine.engine.graph.keys import agent_key, element_ordinal, family
+from ai_coordination_engine.engine.graph.session_agents import Filling
 from ai_coordination_engine.engine.graph.sharing import Sharing
-from ai_coordination_engine.engine.planning.session_agents import Filling
 from ai_coordination_engine.engine.planning.writing import Item, reserve, write_and_confirm
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.keys import Key
@@ -53,7 +53,7 @@ _SNAPSHOT = (
     "task_query",
     "input_files",
 )
-_RESULTS = ("agent_output", "user_input", "chosen")
+_RESULTS = ("agent_output", "user_input", "chosen", "plan")
 
 
 @dataclass(frozen=True)

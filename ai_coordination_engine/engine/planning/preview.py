@@ -8,7 +8,7 @@ from ai_coordination_engine.domain.dry_run import DryRun, dry_run
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import Agent, parse_agents, parse_subtask_queries
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.planning.session_agents import filled_subtasks
+from ai_coordination_engine.engine.graph.session_agents import filled_subtasks
 from ai_coordination_engine.engine.planning.start import plan_of
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Coordination, Task

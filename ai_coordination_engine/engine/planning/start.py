@@ -36,7 +36,7 @@ from ai_coordination_engine.domain.subtasks import Subtask
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.control.reconcile import reconcile_session
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
-from ai_coordination_engine.engine.planning.session_agents import (
+from ai_coordination_engine.engine.graph.session_agents import (
     Plan,
     fill_subtasks,
     open_sinks,
@@ -44,6 +44,7 @@ from ai_coordination_engine.engine.planning.session_agents import (
     session_agents,
     session_counter_shards,
 )
+from ai_coordination_engine.engine.planning.planners import plan_to_be
 from ai_coordination_engine.engine.planning.writing import (
     Item,
     is_same,
@@ -85,7 +86,7 @@ def execute_procedure(
     query = _query(start, task)
     subtasks = fill_subtasks(plan, query)
     _pass_on_warnings(subtasks, warn)
-    session = _session(app, tenant, start, plan, task.subtask_queries, query)
+    session = _session(app, tenant, start, plan, _subtasks_of(plan, task), query)
     session.strays = 0 if is_used else None
     agents = session_agents(app, session, plan, subtasks)
     _store_large(app, session)
@@ -142,6 +143,17 @@ def _query(start: Start, task: Task) -> str:
     return query or ""
 
 
+def _subtasks_of(plan: Plan, task: Task) -> Any:
+    """The subtasks with which the session begins; those of a planned session come with its plan."""
+    if plan.planning is None:
+        return task.subtask_queries
+    return [
+        {"agent_uuid": each.agent.agent_uuid, "subtask_query": each.subtask_query}
+        for each in plan.agents
+        if each.subtask_query
+    ]
+
+
 def _pass_on_warnings(subtasks: Sequence[Subtask], warn: Callable[[str], None]) -> None:
     """Call `warn` with each different warning once."""
     for warning in dict.fromkeys(warning for each in subtasks for warning in each.warnings):
@@ -164,6 +176,8 @@ def plan_of(coordination: Coordination, task: Task) -> Plan:
     # the coordination may have changed since the task was written
     _check_agents(agents, subtasks, actions, task)
     check_rules(agents, actions)
+    if task.plan:
+        return plan_to_be(agents, subtasks, actions, task)
     planned_agents = plan_agents(agents, subtasks, actions)
     return Plan(
         planned_agents,
@@ -224,7 +238,7 @@ def _session(
         open_sinks=open_sinks(plan),
         open_sink_count=len(plan.sinks()),
         early=any(each.action.join in COUNTED for each in plan.agents) or None,
-        plan_hash=plan_hash(plan.agents, plan.on_failure),
+        plan_hash=plan_hash(plan),
         by_status=status_key(tenant, key[1], values["status"]),
         watch=watch_shard(tenant, key[1]),
         watch_at=now.timestamp() + app.settings.watch_seconds,

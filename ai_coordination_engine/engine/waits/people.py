@@ -6,8 +6,9 @@ The mutation `executeForUserInput` and `engine.step` are the callers.
 from typing import Any
 
 from ai_coordination_engine.domain.answers import check_answer
+from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.engine.advance import hand_off as advance
-from ai_coordination_engine.engine.advance import timers
+from ai_coordination_engine.engine.advance import pinning, timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
@@ -27,7 +28,7 @@ def execute_for_user_input(
     The same answer again is a success without effect. In a paused session the answer is stored, and
     the agent runs when the session is resumed. Raises `NotFound`; `Conflict` if the agent does not
     wait for an answer; `BadUserInput` if the answer is empty, has more than `MAX_TEXT` characters,
-    or does not conform to the action's `answerSchema`.
+    or does not conform to the action's `answerSchema`, or is not a review of the plan.
     """
     if not user_input.strip():
         raise BadUserInput("userInput is empty; an answer cannot be taken back.")
@@ -37,9 +38,8 @@ def execute_for_user_input(
     waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if waiting is None:
         raise SESSION_AGENT.missing(key)
-    schema = _action(waiting).get("answer_schema")
-    if schema is not None and waiting.state == "wait_for_user_input":
-        check_answer(schema, user_input)
+    if waiting.state == "wait_for_user_input":
+        _check(waiting, user_input)
     stored_values = app.records.store(
         SESSION_AGENT, tenant, key, {"user_input": user_input}, waiting.nonce
     )
@@ -53,6 +53,14 @@ def execute_for_user_input(
         if not is_waiting:  # it waits since then, or this is a repetition
             timers.keep_watching(app, agent)
         app.queue.send([wake(agent)])
+
+
+def _check(waiting: SessionAgent, user_input: str) -> None:
+    """Raise `BadUserInput` for an answer that the agent cannot go on with."""
+    if pinning.is_planner(waiting):
+        review_of(user_input, pinning.planning_of(waiting))
+    elif (schema := _action(waiting).get("answer_schema")) is not None:
+        check_answer(schema, user_input)
 
 
 def expire(app: App, agent: SessionAgent) -> None:

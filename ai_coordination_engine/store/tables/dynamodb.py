@@ -6,6 +6,7 @@ at this boundary.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -34,6 +35,7 @@ from ai_coordination_engine.store.tables.items import (
     RawItem,
     RawKey,
     Refused,
+    Write,
 )
 from ai_coordination_engine.store.tables.translation import of_the_database
 
@@ -43,6 +45,7 @@ class DynamoDb:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._keys: dict[str, tuple[str, str]] = {}  # by table
 
     @property
     def client(self) -> Any:
@@ -52,6 +55,7 @@ class DynamoDb:
     def items(self, model: type[Record], name: str) -> Items:
         """The items of a table, which exists; nothing is asked."""
         schema = model._get_schema()
+        self._keys[name] = model.key_names()
         self.connection.add_meta_table(
             MetaTable(
                 {
@@ -66,6 +70,35 @@ class DynamoDb:
             )
         )
         return _DynamoDbItems(self.connection, model, name)
+
+    def write_together(self, writes: Sequence[Write]) -> None:
+        """TransactWriteItems. The client repeats a request whose answer was lost under the token of
+        the first try, so that it counts once.
+        """
+        charge_write(len(writes))
+        try:
+            with of_the_database():
+                self.connection.dispatch(
+                    "TransactWriteItems", {"TransactItems": [*map(self._part, writes)]}
+                )
+        except ClientError as error:
+            # PynamoDB raises its own error from botocore's, and only the latter has the reasons.
+            told = getattr(error.__cause__ or error, "response", {})
+            reasons = told.get("CancellationReasons", ())
+            if not any(each.get("Code") == "ConditionalCheckFailed" for each in reasons):
+                raise
+            raise Refused(None) from None
+
+    def _part(self, write: Write) -> Mapping[str, Any]:
+        """The part of the request for one write."""
+        part = partial(self.connection.get_operation_kwargs, write.table, condition=write.condition)
+        if write.key is not None:
+            hash_value, range_value = write.key
+            return {"Update": part(hash_value, range_value, actions=write.actions)}
+        attributes = dict(write.item or {})
+        hash_key, range_key = self._keys[write.table]
+        hash_value, range_value = attributes.pop(hash_key)["S"], attributes.pop(range_key)["S"]
+        return {"Put": part(hash_value, range_value, key=ITEM, attributes=attributes)}
 
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool

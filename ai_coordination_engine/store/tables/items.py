@@ -21,8 +21,8 @@ Answer = Mapping[str, Any]
 class Refused(Exception):
     """A condition did not hold.
 
-    `old`: the item at that time; None if there was none. `again`: the client has sent the request
-    more than once, so an earlier try may have succeeded.
+    `old`: the item at that time; None if there was none, or in a transaction. `again`: the client
+    has sent the request more than once, so an earlier try may have succeeded.
     """
 
     def __init__(self, old: Any, *, again: bool = False) -> None:
@@ -47,6 +47,17 @@ class Query:
     consistent: bool = False
     attributes: Sequence[str] | None = None
     counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A part of a transaction: `item` is put, or the item under `key` is changed by `actions`."""
+
+    table: str
+    condition: Condition
+    item: RawItem | None = None
+    key: Key | None = None
+    actions: Sequence[Action] = ()
 
 
 class Items(Protocol):
@@ -76,6 +87,11 @@ class Database(Protocol):
 
     def items(self, model: type[Record], name: str) -> Items:
         """The items of the table `name`, whose keys and indexes are those of a model."""
+
+    def write_together(self, writes: Sequence[Write]) -> None:
+        """Write all of it or nothing, at most 100 different items; raises `Refused`, without an
+        item, if one of the conditions does not hold.
+        """
 
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool

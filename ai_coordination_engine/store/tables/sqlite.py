@@ -26,6 +26,7 @@ from ai_coordination_engine.store.tables.items import (
     RawItem,
     RawKey,
     Refused,
+    Write,
 )
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import answer
@@ -49,6 +50,16 @@ class SqliteTables:
             self._file.write(layout.create)
             self._made[name] = SqliteItems(self._file, layout)
         return self._made[name]
+
+    def write_together(self, writes: Sequence[Write]) -> None:
+        """One transaction."""
+        charge_write(len(writes))
+
+        def write_all(connection: Connection) -> None:
+            for each in writes:
+                self._made[each.table].write_within(connection, each)
+
+        self._file.write(write_all)
 
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
@@ -118,6 +129,19 @@ class SqliteItems:
         for start in range(0, len(works), BATCH_WRITE_LIMIT):
             charge_write(len(works[start : start + BATCH_WRITE_LIMIT]))
         self._file.write(lambda connection: self._write_all(connection, works))
+
+    def write_within(self, connection: Connection, write: Write) -> None:
+        """Carry out a part of a transaction; raises `Refused`."""
+        key = write.key or self.layout.key_of(write.item or {})
+        old = self._read(connection, key)
+        if not holds(write.condition, old or {}):
+            raise Refused(None)
+        if write.item is None:
+            before = old or self.layout.raw_key(key)
+            new = updated(before, write.actions, self.layout.key_names)
+        else:
+            new = {name: stored(value) for name, value in write.item.items()}
+        self._write(connection, key, old, new)
 
     # Inside
 

@@ -20,7 +20,14 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, MeteredBlobs, charge_write
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.record import M, Record
-from ai_coordination_engine.store.tables.items import Database, Query, RawItem, RawKey, Refused
+from ai_coordination_engine.store.tables.items import (
+    Database,
+    Query,
+    RawItem,
+    RawKey,
+    Refused,
+    Write,
+)
 
 __all__ = ["Refused", "Table", "get_many_of", "table_name"]
 
@@ -133,6 +140,17 @@ class Table(Generic[M]):
         except Refused as refused:
             if refused.old is None or not record.is_same(refused.old):
                 raise
+
+    def put_of(self, record: M, condition: Condition) -> Write:
+        """The part of a transaction that writes a whole item."""
+        record.blobs = self.blobs
+        return Write(self.name, condition, item=record.serialize())
+
+    def update_of(
+        self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition
+    ) -> Write:
+        """The part of a transaction that updates one item."""
+        return Write(self.name, condition, key=self._stored_key(tenant, key), actions=actions)
 
     def put_many(self, records: Sequence[Record]) -> None:
         """Write whole items of any models of this table, without conditions.

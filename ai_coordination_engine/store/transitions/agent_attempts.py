@@ -163,6 +163,24 @@ class AgentAttempts(AgentWrites):
         )
         return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *told)
 
+    def propose_plan(
+        self, agent: SessionAgent, values: Mapping[str, Any], due_at: float | None
+    ) -> Outcome[SessionAgent]:
+        """Let a planning agent that has its plan wait for its person; the attempt goes on with the
+        answer.
+        """
+        since = f"{self._clock.now().isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"
+        actions = [
+            SessionAgent.acting.set(True),
+            SessionAgent.inbox.set(agent.partition_key),
+            SessionAgent.waits_since.set(since),
+            *([] if due_at is None else [SessionAgent.due_at.set(due_at)]),
+            *assignments(SessionAgent, values),
+            self._now(),
+        ]
+        proposed = self._write(rows.PROPOSE_PLAN, agent, *actions)
+        return or_repeated(proposed, state="wait_for_user_input", run_uuid=agent.run_uuid)
+
     def fail(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
         """End the attempt and the agent, with a readable note."""
         return self._end(rows.FAIL, agent, *assignments(SessionAgent, values))

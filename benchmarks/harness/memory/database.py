@@ -73,6 +73,11 @@ class Table:
         if before is None:
             insort(self.ranges[key[0]], key[1])
 
+    def restore(self, key: Key, stored: Stored | None) -> None:
+        """Put an item back as it was before its last change."""
+        if self.items.get(key) is not stored:
+            self.write(key, stored)
+
     def read(self, key: Key, *, lagging: bool) -> Stored | None:
         """Return an item; with `lagging`, as it was before its last change."""
         return self.older[key] if lagging and key in self.older else self.items.get(key)
@@ -99,6 +104,7 @@ class Database:
         self.lags: Callable[[], bool] = lambda: False
         self.repeats: Callable[[str], bool] = lambda operation: False
         self._lock = threading.RLock()
+        self._tokens: set[str | None] = set()  # of the transactions that were carried out
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the response to a request; raises `Refusal`."""
@@ -217,6 +223,37 @@ class Database:
                 left[name] = writes[done:]
         return {"UnprocessedItems": left}
 
+    # Transactions
+
+    def transact_write_items(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """All of it or nothing; a repetition under the same token changes nothing."""
+        token, parts = request.get("ClientRequestToken"), request["TransactItems"]
+        if token is not None and token in self._tokens:
+            return {}
+        carry_out = {"Put": self.put_item, "Update": self.update_item, "Delete": self.delete_item}
+        written = [(what, each) for part in parts for what, each in part.items()]
+        keys = [_place(self.table(each["TableName"]), each) for _, each in written]
+        _check_batch(keys, 100)
+        before = {key: self.tables[key[0]].items.get(key[1:]) for key in keys}
+        reasons = []
+        for what, each in written:
+            try:
+                carry_out[what](each)
+                reasons.append({"Code": "None"})
+            except Refusal as refusal:
+                code = refusal.answer["Error"]["Code"].removesuffix("Exception")
+                reasons.append({**refusal.answer["Error"], "Code": code})
+        if any(each["Code"] != "None" for each in reasons):
+            for (name, *key), old in before.items():
+                self.tables[name].restore((key[0], key[1]), old)
+            raise Refusal(
+                "TransactionCanceledException",
+                "Transaction cancelled, please refer cancellation reasons for specific reasons",
+                CancellationReasons=reasons,
+            )
+        self._tokens.add(token)
+        return {}
+
     def _done(self, asked: Sequence[Any]) -> int:
         return len(asked) // 2 if self.leaves_over() else len(asked)
 
@@ -318,6 +355,11 @@ def _check(request: Mapping[str, Any], old: Item | None) -> None:
     raise Refusal("ConditionalCheckFailedException", "The conditional request failed", **shown)
 
 
+def _place(table: Table, part: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Which item a part of a transaction writes."""
+    return part["TableName"], *table.key_of(part.get("Item") or part["Key"])
+
+
 def _check_batch(keys: Sequence[tuple[Any, ...]], most: int) -> None:
     if not 1 <= len(keys) <= most:
         raise Invalid(f"1 validation error detected: a batch has from 1 to {most} items")
@@ -391,7 +433,7 @@ def _page(candidates: list[Stored], limit: int | None) -> tuple[list[Stored], bo
     return page, len(page) < len(candidates)
 
 
-_WRITES = {"PutItem", "UpdateItem", "DeleteItem"}
+_WRITES = {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"}
 _OPERATIONS: dict[str, Callable[[Database, Mapping[str, Any]], dict[str, Any]]] = {
     "BatchGetItem": Database.batch_get_item,
     "BatchWriteItem": Database.batch_write_item,
@@ -401,6 +443,7 @@ _OPERATIONS: dict[str, Callable[[Database, Mapping[str, Any]], dict[str, Any]]] 
     "GetItem": Database.get_item,
     "PutItem": Database.put_item,
     "Query": Database.query,
+    "TransactWriteItems": Database.transact_write_items,
     "UpdateItem": Database.update_item,
 }
 

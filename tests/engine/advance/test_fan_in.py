@@ -20,7 +20,7 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.engine.advance.hand_off import hand_off
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.planning.session_agents import (
+from ai_coordination_engine.engine.graph.session_agents import (
     Plan,
     fill_subtasks,
     session_agents,

@@ -11,8 +11,7 @@ import pytest
 from ai_coordination_engine.domain.subtasks import fill_subtask
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.reconcile import sweep
-from ai_coordination_engine.engine.graph import sharing
-from ai_coordination_engine.engine.planning import session_agents
+from ai_coordination_engine.engine.graph import session_agents, sharing
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.errors import BadUserInput, Conflict, CoordinationError, NotFound
 from ai_coordination_engine.store.models import Session

@@ -11,6 +11,7 @@ from typing import Any
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.placeholders import parts_of, query_keys
+from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 from ai_coordination_engine.domain.subtasks import (
@@ -21,18 +22,20 @@ from ai_coordination_engine.domain.subtasks import (
 )
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
-from ai_coordination_engine.engine.graph.keys import agent_key
+from ai_coordination_engine.engine.graph.keys import agent_key, edge_id_of
 from ai_coordination_engine.engine.graph.sharing import MAX_WRITTEN, Sharing, too_much
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
 from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.transitions import counter_shards
 
 
-def plan_hash(agents: Sequence[PlannedAgent], on_failure: str | None = None) -> str:
+def plan_hash(plan: "Plan") -> str:
     """A hash of the plan; equal plans have equal hashes."""
     known: dict[str, str] = {}
-    digest = hashlib.sha256((on_failure or "").encode())
-    for each in agents:
+    digest = hashlib.sha256((plan.on_failure or "").encode())
+    if plan.planning is not None:
+        digest.update(to_json(plan.planning.stored()).encode())
+    for each in plan.agents:
         uuid = each.agent.agent_uuid
         if uuid not in known:
             known[uuid] = to_json([each.agent.stored(), each.action.complete()])
@@ -47,13 +50,15 @@ class Plan:
 
     `agents`: its session agents, by ordinal. `by_uuid`: all agents of the coordination.
     `on_failure` and `placeholders`: the task's settings; with `strict`, a placeholder without a
-    value is an error.
+    value is an error. `planning`: the only agent is the planning one, and its plan is still to be
+    made.
     """
 
     agents: Sequence[PlannedAgent]
     by_uuid: Mapping[str, Agent]
     on_failure: str | None = None
     placeholders: str | None = None
+    planning: Planning | None = None
 
     def sinks(self) -> list[int]:
         """The ordinals of the agents without successors."""
@@ -114,9 +119,13 @@ def fill_subtasks(plan: Plan, query: str) -> list[Subtask]:
 
 
 def session_agents(
-    app: App, session: Session, plan: Plan, subtasks: Sequence[Subtask]
+    app: App,
+    session: Session,
+    plan: Plan,
+    subtasks: Sequence[Subtask],
+    epoch: int | None = None,
 ) -> list[SessionAgent]:
-    """The session agents of a plan, ready to be stored.
+    """The session agents of a plan, ready to be stored. `epoch`: how often the session was reset.
 
     Large values are written to blobs under the session's prefix; a value that several agents share
     is written once. Sets `session.has_blobs` if there are such blobs. Raises `BadUserInput`, before
@@ -137,7 +146,7 @@ def session_agents(
     agents = [
         SessionAgent(
             **common,
-            **_values(session, plan, each, share),
+            **_values(session, plan, each, share, epoch),
             # called at once
             query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023
             lease_seconds=_lease_seconds(app, each),
@@ -182,7 +191,9 @@ def open_sinks(plan: Plan) -> list[int]:
     )
 
 
-def _values(session: Session, plan: Plan, each: PlannedAgent, share: Sharing) -> Mapping[str, Any]:
+def _values(
+    session: Session, plan: Plan, each: PlannedAgent, share: Sharing, epoch: int | None
+) -> Mapping[str, Any]:
     def uuid(ordinal: int) -> str:
         return agent_key(session, ordinal)[1]
 
@@ -194,13 +205,10 @@ def _values(session: Session, plan: Plan, each: PlannedAgent, share: Sharing) ->
         "agent_action": share.once(("action", each.agent.agent_uuid), each.action.complete),
         "definition": share.once(("definition", each.agent.agent_uuid), each.agent.stored),
         "ordinal": each.ordinal,
+        "epoch": epoch,
         "state": "initial",
         "in_degree": len(each.predecessors),
-        "unfinished": (
-            set(counter_shards.spread(each.predecessors, counter_shard))
-            if counter_shard
-            else set(each.predecessors) or None
-        ),
+        "unfinished": _unfinished(each, counter_shard, epoch),
         "counter_shards": counter_shard or None,
         "still_needed": _missing(each),
         "predecessors": share(list(each.predecessors) or None),
@@ -210,8 +218,15 @@ def _values(session: Session, plan: Plan, each: PlannedAgent, share: Sharing) ->
         "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
-        "awaits_user": each.action.user_in_the_loop or None,
+        # the person of a planning agent is asked about its plan
+        "awaits_user": None if plan.planning else each.action.user_in_the_loop or None,
     }
+
+
+def _unfinished(each: PlannedAgent, counter_shard: int, epoch: int | None) -> set[int] | None:
+    if counter_shard:
+        return set(counter_shards.spread(each.predecessors, counter_shard))
+    return {edge_id_of(before, epoch) for before in each.predecessors} or None
 
 
 def _missing(each: PlannedAgent) -> int | None:
@@ -239,14 +254,22 @@ def _rules(plan: Plan, each: PlannedAgent) -> dict[str, Any]:
         "policy": _policy(each),
         "fallback": plan.by_uuid[action.fallback].stored() if action.fallback else None,
         "on_failure": plan.on_failure if plan.on_failure != "fail_fast" else None,
-        "map": action.map.stored() if action.map else None,
+        "map": _map(each),
         "names": predecessor_names(action, plan.by_uuid) if action.map else None,
         "strict": plan.placeholders == "strict",
+        "plan": plan.planning.stored() if plan.planning else None,
         "successor_uuids": (
             list(dict.fromkeys(after)) if action.action_function.function_name else None
         ),
     }
     return {name: value for name, value in given.items() if value}
+
+
+def _map(each: PlannedAgent) -> dict[str, Any] | None:
+    if each.action.map is None:
+        return None
+    of_step = {"ordinal": each.map_over, "most": each.map_limit}
+    return {**each.action.map.stored(), **(of_step if each.map_over is not None else {})}
 
 
 def _policy(each: PlannedAgent) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""What a planning agent is asked and may answer, as its session keeps it. Pure.
+
+It is stored with the session agent when the session starts: the same answer is the same plan,
+whatever has become of the coordination and the task since.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from ai_coordination_engine.domain import documents, json_text
+from ai_coordination_engine.domain.budget import Budget, Spent
+from ai_coordination_engine.domain.plan_checks import PlanRules, problems
+from ai_coordination_engine.domain.plan_limits import PlanLimits
+from ai_coordination_engine.domain.plans import JOINS, SCHEMA, Plan
+from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.domain.structured import Structured, Unfit
+
+MAX_PLAN = 256 * 1024
+"""Characters of an answer."""
+_TOLD = 500  # characters of what a planner is told of an agent
+_NULLABLE = {"type": ["string", "null"]}
+_ORDERS = """\
+Make a plan: which of these agents do what, and in which order. Do not do the task yourself.
+{agents}
+A plan has at most {steps} steps, at most {depth} of them one after another. The `id` of the first
+is s1, of the second s2, and so on. `agent` is the name before the colon, `query` what the agent is
+asked, complete in itself; it is given the outputs of the steps in `after`, which are earlier steps
+that it waits for. Steps that need not wait for each other run at the same time. `final` is the step
+whose output is the result; every other step must lead to it. `join` is all, unless one output is
+enough (any). `when` is null, or a JMESPath condition on the outputs of the steps in `after`. `map`
+is null, or has the step be done once for each item of the list that the step `over` answers.
+`cannotDo` is null; if these agents cannot do the task, it says why, and `steps` is empty."""
+
+
+class _PlanAnswer(Structured):
+    """An answer that is checked as a plan, which says more exactly what is wrong than its
+    schema.
+    """
+
+    def read(self, text: str, budget: Budget) -> Any:
+        """The value of the plan; raises `Unfit`."""
+        if len(text) > MAX_PLAN:
+            raise Unfit([f"at /, it has {len(text)} characters; a plan takes {MAX_PLAN}"])
+        try:
+            value = documents.read(text, budget)
+            found = self.check(value)
+        except json_text.NotJSON as error:
+            raise Unfit([f"it {error}; it begins: {documents.quoted(text)}"]) from error
+        except Spent as error:
+            raise Unfit(["it takes too long to read"]) from error
+        if found:
+            raise Unfit(found)
+        return value
+
+
+@dataclass(frozen=True)
+class Planning:
+    """The agents of the coordination but the planning one, as they are stored, the actions that
+    the task has for them, and its limits.
+
+    `on_failure` and `strict` are the task's. With a `fallback`, its graph runs when no plan comes:
+    `subtasks` and the actions.
+    """
+
+    agents: Sequence[Mapping[str, Any]]
+    limits: Mapping[str, int]
+    actions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    on_failure: str | None = None
+    strict: bool = False
+    fallback: bool = False
+    subtasks: Sequence[Mapping[str, Any]] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "Planning":
+        """The planning that `stored` gave."""
+        return cls(**stored)
+
+    def stored(self) -> dict[str, Any]:
+        """As it is stored: what says nothing is left out."""
+        return {name: value for name, value in vars(self).items() if name in _FIELDS and value}
+
+    @cached_property
+    def most(self) -> PlanLimits:
+        """The limits."""
+        return PlanLimits.of(self.limits)
+
+    @cached_property
+    def by_uuid(self) -> dict[str, Agent]:
+        """All agents but the planning one."""
+        return {each["agent_uuid"]: Agent.model_validate(each) for each in self.agents}
+
+    @property
+    def candidates(self) -> list[Agent]:
+        """The agents that a plan may name: those of type `task`."""
+        return [each for each in self.by_uuid.values() if each.agent_type in (None, "task")]
+
+    def structured(self) -> Structured:
+        """What the planning agent has to answer."""
+        names = [each.agent_uuid for each in self.candidates]
+        asking = [uuid for uuid, action in self.actions.items() if action.get("user_in_the_loop")]
+        rules = PlanRules(names, self.most, asking)
+        return _PlanAnswer(
+            schema_of(names, self.most),
+            self._orders(),
+            partial(_checked, rules),
+            self.most.attempts,
+        )
+
+    def read(self, text: str) -> Plan:
+        """The plan of an answer, of an agent or a person; raises `Unfit`."""
+        return Plan.of(self.structured().read(text, Budget()))
+
+    def _orders(self) -> str:
+        lines = [f"- {each.agent_uuid}: {_told(each)}" for each in self.candidates]
+        limits = self.most
+        return _ORDERS.format(agents="\n".join(lines), steps=limits.steps, depth=limits.depth)
+
+
+_FIELDS = tuple(Planning.__dataclass_fields__)
+
+
+def _checked(rules: PlanRules, value: Any) -> list[str]:
+    return problems(value, rules, Budget())
+
+
+def _told(agent: Agent) -> str:
+    words = [each for each in (agent.agent_name, agent.agent_description) if each]
+    return ". ".join(words)[:_TOLD] or "no description"
+
+
+def schema_of(agents: Sequence[str], limits: PlanLimits) -> dict[str, Any]:
+    """The JSON Schema of a plan: every object names all of its keys, and allows no others, as
+    "Structured outputs" of the OpenAI API asks.
+    """
+    names = [f"s{number}" for number in range(1, limits.steps + 1)]
+    mapped = {
+        "type": ["object", "null"],
+        **_object({"over": {"type": "string", "enum": names}, "items": _NULLABLE}),
+    }
+    step = _object(
+        {
+            "id": {"type": "string", "enum": names},
+            "agent": {"type": "string", "enum": list(agents)},
+            "query": {"type": "string"},
+            "after": {"type": "array", "items": {"type": "string", "enum": names}},
+            "join": {"type": "string", "enum": list(JOINS)},
+            "when": _NULLABLE,
+            "map": mapped,
+            "reason": _NULLABLE,
+        }
+    )
+    plan = {
+        "schema": {"type": "string", "enum": [SCHEMA]},
+        "goal": {"type": "string"},
+        "steps": {"type": "array", "maxItems": limits.steps, "items": {"type": "object", **step}},
+        "final": {"type": ["string", "null"], "enum": [*names, None]},
+        "cannotDo": _NULLABLE,
+    }
+    return {"title": "plan", "type": "object", **_object(plan)}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,112 @@
+"""Plans of planning agents: `ace.plan/1`. Pure.
+
+A plan says which agents are asked what, and who waits for whom; nothing else. What it may not say
+(runtimes, addresses, functions, policies) has no key here.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ai_coordination_engine.domain import json_text
+
+SCHEMA = "ace.plan/1"
+JOINS = ("all", "any", "all_terminal")
+
+
+@dataclass(frozen=True)
+class StepMap:
+    """The step runs once for each element of the output of the step `over`, or of what `items` (a
+    JMESPath) finds in it.
+    """
+
+    over: str
+    items: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its agent (a uuid), what that is asked (None: the task query), and the steps that
+    it comes `after`. `when` has the conditions (JMESPath) on their outputs, by step.
+    """
+
+    id: str
+    agent: str
+    query: str | None
+    after: tuple[str, ...]
+    join: str
+    when: Mapping[str, str]
+    map: StepMap | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "Step":
+        """The step of a value that `plan_checks` has found valid. One condition holds for every
+        step before.
+        """
+        after = tuple(dict.fromkeys(value.get("after") or ()))
+        when = value.get("when") or {}
+        mapped = value.get("map")
+        return cls(
+            id=value["id"],
+            agent=value["agent"],
+            query=value.get("query") or None,
+            after=after,
+            join=value.get("join") or "all",
+            when=dict.fromkeys(after, when) if isinstance(when, str) else dict(when),
+            map=StepMap(mapped["over"], mapped.get("items") or None) if mapped else None,
+            reason=value.get("reason") or None,
+        )
+
+    def wire(self) -> dict[str, Any]:
+        """The step as it is pinned and as people see it: every key of the schema."""
+        conditions = set(self.when.values())
+        is_one = len(conditions) == 1 and len(self.when) == len(self.after)
+        return {
+            "id": self.id,
+            "agent": self.agent,
+            "query": self.query,
+            "after": list(self.after),
+            "join": self.join,
+            "when": next(iter(conditions)) if is_one else dict(self.when) or None,
+            "map": {"over": self.map.over, "items": self.map.items} if self.map else None,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A valid plan: every step but the `final` one leads to that. With `cannot_do` there are no
+    steps; it says why.
+    """
+
+    goal: str | None
+    steps: Sequence[Step]
+    final: str | None
+    cannot_do: str | None = None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "Plan":
+        """The plan of a value that `plan_checks` has found valid."""
+        if cannot_do := (value.get("cannotDo") or "").strip():
+            return cls(value.get("goal") or None, (), None, cannot_do)
+        steps = [Step.of(each) for each in value["steps"]]
+        return cls(value.get("goal") or None, steps, value["final"])
+
+    def wire(self) -> dict[str, Any]:
+        """The plan as it is pinned and as people see it."""
+        return {
+            "schema": SCHEMA,
+            "goal": self.goal,
+            "steps": [each.wire() for each in self.steps],
+            "final": self.final,
+            "cannotDo": self.cannot_do,
+        }
+
+
+def plan_hash(plan: object) -> str:
+    """What tells one pinned plan from another: the SHA-256 of its compact JSON text, in
+    hexadecimal digits.
+    """
+    return hashlib.sha256(json_text.dumps(plan, compact=True).encode()).hexdigest()

@@ -1,0 +1,298 @@
+"""How a planning agent ends: its plan is shown to its person, if it has one, and pinned, which
+starts the steps; or the session fails.
+
+Everything is derived from the answer, which the run of the attempt keeps, and from the rules that
+were stored when the session started. So whoever repeats it comes to the same steps, and they are
+written in one transaction, with the end of the planning agent: all of it, or nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.plan_graph import graph_of, own_graph, planner_alone
+from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.plans import Plan as Made
+from ai_coordination_engine.domain.plans import plan_hash
+from ai_coordination_engine.domain.reviews import review_of
+from ai_coordination_engine.domain.shapes import Agent, parse_agent_action
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.structured import Unfit
+from ai_coordination_engine.domain.subtasks import Subtask
+from ai_coordination_engine.engine.advance import hand_off as advance
+from ai_coordination_engine.engine.advance import timers
+from ai_coordination_engine.engine.advance.ending import lease_lost
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.persistence import persist
+from ai_coordination_engine.engine.attempt.request import Chain
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
+from ai_coordination_engine.engine.graph.keys import edge_id_of
+from ai_coordination_engine.engine.graph.session_agents import (
+    Plan,
+    fill_subtasks,
+    session_agents,
+)
+from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
+from ai_coordination_engine.store.transitions.outcome import Applied
+
+_TRIES = 10  # to pin a plan while the session is being controlled
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a session is about to run: its agents with the planning one, what they are asked, and
+    the plan that people see (None: it is the task's own graph).
+    """
+
+    planned: Plan
+    subtasks: Sequence[Subtask]
+    pinned: Mapping[str, Any] | None
+
+    def stored_subtasks(self) -> list[dict[str, Any]]:
+        """The subtasks as a session stores them."""
+        return [
+            {"agent_uuid": each.agent.agent_uuid, "subtask_query": each.subtask_query}
+            for each in self.planned.agents
+            if each.ordinal or each.subtask_query
+        ]
+
+
+def is_planner(agent: SessionAgent) -> bool:
+    """Whether the agent makes the plan of its session."""
+    return "plan" in rules.of(agent)
+
+
+def planning_of(agent: SessionAgent) -> Planning:
+    """What the planning agent may plan."""
+    return Planning.of(rules.of(agent)["plan"])
+
+
+def check(agent: SessionAgent, output: str) -> None:
+    """Raises `AgentFailure` when a planning agent has answered no plan that may run."""
+    if is_planner(agent):
+        planning = planning_of(agent)
+        made = _read(planning, output)
+        if made.cannot_do is None:
+            _steps(agent, planning, made)
+
+
+def conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
+    """Go on with what a planning agent has answered: ask its person, or pin the plan. Returns a
+    step that was claimed, if any.
+
+    Raises `AgentFailure` for an answer that is no plan.
+    """
+    planning = planning_of(agent)
+    made = _read(planning, output)
+    if made.cannot_do is None and _asks(agent) and agent.user_input is None:
+        _propose(app, agent, made, chain)
+        return None
+    decided = _decided(agent, planning, made)
+    if isinstance(decided, str):
+        _failed(app, agent, decided)
+        return None
+    return _pin(app, agent, _steps(agent, planning, decided), chain)
+
+
+def run_own_graph(app: App, agent: SessionAgent, failure: AgentFailure) -> bool:
+    """Run the task's own graph because no plan came, if the task wants that. False: it does
+    not.
+    """
+    if not is_planner(agent) or not (planning := planning_of(agent)).fallback:
+        return False
+    graph = own_graph(planning, _alone(agent))
+    note = f"The task's own graph runs, because there is no plan: {failure.message}"
+    _pin(app, agent, _filled(agent, planning, graph, None), None, note)
+    return True
+
+
+# Its answer
+
+
+def _read(planning: Planning, output: str) -> Made:
+    try:
+        return planning.read(output)
+    except Unfit as error:
+        raise AgentFailure(str(error), retryable=True, error_class="invalid_output") from error
+
+
+def _steps(agent: SessionAgent, planning: Planning, made: Made) -> Steps:
+    graph = graph_of(made, planning, _alone(agent))
+    try:
+        return _filled(agent, planning, graph, made.wire())
+    except BadUserInput as error:  # its placeholders are strict, or its texts too large
+        raise AgentFailure(error.message, retryable=True, error_class="invalid_output") from error
+
+
+def _alone(agent: SessionAgent) -> Any:
+    definition = Agent.model_validate(agent.definition)
+    return planner_alone(definition, parse_agent_action(agent.agent_action), None)
+
+
+def _filled(
+    agent: SessionAgent, planning: Planning, graph: Sequence[Any], pinned: dict[str, Any] | None
+) -> Steps:
+    placeholders = "strict" if planning.strict else None
+    planned = Plan(graph, planning.by_uuid, planning.on_failure, placeholders)
+    return Steps(planned, fill_subtasks(planned, agent.task_query or ""), pinned)
+
+
+# Its person
+
+
+def _asks(agent: SessionAgent) -> bool:
+    return bool((agent.agent_action or {}).get("user_in_the_loop"))
+
+
+def _decided(agent: SessionAgent, planning: Planning, made: Made) -> Made | str:
+    """The plan to run, or why there is none."""
+    if _asks(agent) and agent.user_input is not None:
+        try:
+            review = review_of(agent.user_input, planning)
+        except BadUserInput as error:  # a default answer, or one that a client wrote
+            return error.message
+        if review.rejected is not None:
+            return f"The plan was rejected: {review.rejected}"
+        made = review.edited or made
+    return made if made.cannot_do is None else made.cannot_do
+
+
+def _propose(app: App, agent: SessionAgent, made: Made, chain: Chain) -> None:
+    """Put the plan into the inbox of its person."""
+    within = (agent.agent_action or {}).get("answer_within_seconds")
+    due_at = app.clock.now().timestamp() + within if within is not None else None
+    values = _stored(app, agent, {"agent_output": json_text.dumps(made.wire()), "notes": None})
+    proposed = persist(app, agent, chain, partial(app.agents.propose_plan, agent, values, due_at))
+    if not isinstance(proposed, Applied):
+        lease_lost(app, agent, proposed.record)
+    elif proposed.record.due_at is not None:
+        timers.wake_at(app, proposed.record, proposed.record.due_at)
+
+
+# Its end
+
+
+def _failed(app: App, agent: SessionAgent, why: str) -> None:
+    failed = app.agents.fail(agent, _stored(app, agent, {"notes": why}))
+    if isinstance(failed, Applied):
+        advance.ended(app, failed.record)
+    else:
+        lease_lost(app, agent, failed.record)
+
+
+def _pin(
+    app: App, agent: SessionAgent, steps: Steps, chain: Chain | None, note: str | None = None
+) -> SessionAgent | None:
+    """Write the steps and start those that wait for nobody; returns one that was claimed.
+
+    The session may be paused, or set back, while that happens: then it is read again.
+    """
+    for _ in range(_TRIES):
+        session = _open_session(app, agent)
+        if session is None:
+            _failed(app, agent, "The session ended before its plan could run.")
+            return None
+        made = _session_agents(app, session, agent, steps)
+        write = partial(_write, app, session, agent, steps, made, note)
+        if write() if chain is None else persist(app, agent, chain, write):
+            return _begin(app, agent, made, chain)
+        now = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
+        if _is_pinned_by(agent, now):  # by a try whose answer was lost
+            return _begin(app, agent, made, chain)
+        if now is None or not _is_held_by(agent, now):
+            lease_lost(app, agent, now)
+            return None
+        agent = now
+    raise _later()
+
+
+def _open_session(app: App, agent: SessionAgent) -> Session | None:
+    """The session, unless it has ended. Raises `Throttled` while it is being reset."""
+    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
+    if session is None or session.status in TERMINAL_SESSION_STATUSES:
+        return None
+    if session.stored("restart") is not None:
+        raise _later()
+    return session
+
+
+def _later() -> Throttled:
+    return Throttled("The session is being changed concurrently; its plan is pinned later.")
+
+
+def _session_agents(
+    app: App, session: Session, agent: SessionAgent, steps: Steps
+) -> list[SessionAgent]:
+    """The session agents of the steps, paused where the session is."""
+    _, *made = session_agents(app, session, steps.planned, steps.subtasks, agent.epoch)
+    now = app.clock.now()
+    for each in made:
+        each.created_at = each.updated_at = now
+        each.paused = session.pause_token
+    return made
+
+
+def _write(
+    app: App,
+    session: Session,
+    agent: SessionAgent,
+    steps: Steps,
+    made: Sequence[SessionAgent],
+    note: str | None,
+) -> bool:
+    first = steps.planned.agents[0].successors
+    pinned = steps.pinned
+    values = {
+        "agent_output": json_text.dumps(pinned) if pinned is not None else None,
+        "plan": {"plan": pinned, "hash": plan_hash(pinned) if pinned is not None else None},
+        "successors": [[ordinal, 0] for ordinal in first],
+        "notes": note,
+    }
+    sinks = steps.planned.sinks()
+    key = session.key
+    counted = {
+        "subtask_queries": steps.stored_subtasks(),
+        "open_sinks": {edge_id_of(each, agent.epoch) for each in sinks},
+        "open_sink_count": len(sinks),
+    }
+    if any(each.action.join in COUNTED for each in steps.planned.agents):
+        counted["early"] = True
+    if session.has_blobs:
+        counted["has_blobs"] = True
+    stored = app.records.store(SESSION, session.partition_key, key, counted, session.nonce)
+    return app.plans.pin(agent, _stored(app, agent, values), made, session, stored)
+
+
+def _begin(
+    app: App, agent: SessionAgent, made: Sequence[SessionAgent], chain: Chain | None
+) -> SessionAgent | None:
+    """Start the steps that wait for nobody."""
+    ready = [each for each in made if each.in_degree == 0 and each.paused is None]
+    has_time = partial(chain.has_time, app) if chain is not None else lambda: False
+    return advance.begin(app, agent, ready, has_time)
+
+
+def _is_pinned_by(agent: SessionAgent, now: SessionAgent | None) -> bool:
+    is_pinned = now is not None and now.stored("plan") is not None
+    return is_pinned and now is not None and _is_same_attempt(agent, now)
+
+
+def _is_held_by(agent: SessionAgent, now: SessionAgent) -> bool:
+    return now.state in ("executing", "pending") and _is_same_attempt(agent, now)
+
+
+def _is_same_attempt(agent: SessionAgent, now: SessionAgent) -> bool:
+    return (now.run_uuid, now.lease_token) == (agent.run_uuid, agent.lease_token)
+
+
+def _stored(app: App, agent: SessionAgent, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` of the planning agent as they are stored."""
+    return app.records.store(
+        SESSION_AGENT, agent.partition_key, agent.key, dict(values), agent.nonce
+    )

@@ -1,0 +1,91 @@
+"""Tasks that a planning agent plans: their sessions start with that agent alone."""
+
+from collections.abc import Mapping, Sequence
+
+from ai_coordination_engine.domain.plan_graph import own_graph, planner_alone
+from ai_coordination_engine.domain.plan_limits import PlanLimits
+from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.reviews import review_of
+from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
+from ai_coordination_engine.engine.graph.session_agents import Plan
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.store.models import Task
+
+_NOT_OF_A_PLANNER = ("predecessors", "map", "answer_schema")
+
+
+def planner_of(agents: Sequence[Agent]) -> Agent | None:
+    """The agent that plans the coordination's tasks: the first of type `planning`."""
+    return next((each for each in agents if each.agent_type == "planning"), None)
+
+
+def plan_to_be(
+    agents: Sequence[Agent],
+    subtasks: Sequence[SubtaskQuery],
+    actions: Mapping[str, AgentAction],
+    task: Task,
+) -> Plan:
+    """The planning agent alone, with all that its plan may need. Raises `BadUserInput` for a task
+    that cannot be planned.
+    """
+    planner = planner_of(agents)
+    if planner is None:
+        raise BadUserInput(
+            "The task says plan: true, but its coordination has no agent with agentType:"
+            ' "planning".'
+        )
+    action = actions.get(planner.agent_uuid) or AgentAction()
+    planning = _planning(planner, agents, subtasks, actions, task)
+    if not planning.candidates:
+        raise BadUserInput(
+            "The coordination has no agent to plan with; beside the planning agent it needs one"
+            ' with agentType: "task" (the default).'
+        )
+    _check_action(planner, action, planning)
+    asked = next((each for each in subtasks if each.agent_uuid == planner.agent_uuid), None)
+    alone = planner_alone(planner, action, asked.subtask_query if asked else None)
+    if planning.fallback:
+        own_graph(planning, alone)
+    by_uuid = {each.agent_uuid: each for each in agents}
+    return Plan([alone], by_uuid, None, task.placeholders, planning)
+
+
+def _planning(
+    planner: Agent,
+    agents: Sequence[Agent],
+    subtasks: Sequence[SubtaskQuery],
+    actions: Mapping[str, AgentAction],
+    task: Task,
+) -> Planning:
+    falls_back = task.plan_fallback == "static"
+    others = [each for each in agents if each is not planner]
+    own = [each.stored() for each in subtasks if each.agent_uuid != planner.agent_uuid]
+    return Planning(
+        agents=[each.stored() for each in others],
+        actions={
+            uuid: each.stored() for uuid, each in actions.items() if uuid != planner.agent_uuid
+        },
+        limits=PlanLimits.of(task.plan_limits).stored(),
+        on_failure=task.on_failure,
+        strict=task.placeholders == "strict",
+        fallback=falls_back,
+        subtasks=own if falls_back else (),
+    )
+
+
+def _check_action(planner: Agent, action: AgentAction, planning: Planning) -> None:
+    place = f"agentActions.{planner.agent_uuid[:100]}"
+    given = [name for name in _NOT_OF_A_PLANNER if getattr(action, name)]
+    if action.action_function.function_name or action.action_function.module_name:
+        given.append("action_function")
+    if given:
+        wire = {"answer_schema": "answerSchema", "action_function": "actionFunction"}
+        raise BadUserInput(
+            f"{place}.{wire.get(given[0], given[0])}: the planning agent starts the session alone,"
+            " and its output is the plan; leave it out."
+        )
+    if action.default_answer is not None:
+        try:
+            review_of(action.default_answer, planning)
+        except BadUserInput as error:
+            raise BadUserInput(f"{place}.defaultAnswer: {error.message}") from error
