@@ -170,8 +170,8 @@ FIELDS: Mapping[str, str] = {
     ),
     "definition": (
         "What the session was started with, independent of later changes to coordination and"
-        " task: `agents`, `agentActions`, `subtaskQueries`, `onFailure`. Null for a session"
-        " that a client wrote."
+        " task: `agents`, `agentActions`, `subtaskQueries`, `onFailure`; the `plan` and its"
+        " `planHash`, once a planning agent has made one. Null for a session that a client wrote."
     ),
     # Session agents
     "agentName": "The name of the agent when the session started; null when it has none.",

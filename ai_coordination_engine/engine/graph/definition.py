@@ -15,7 +15,8 @@ from ai_coordination_engine.store.payload import ReadOnce
 def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
     """The definition in wire form: `agents`, `agentActions`, `subtaskQueries` and `onFailure`.
 
-    In `subtaskQueries`, the placeholders for keys of the query are filled. None if the engine
+    A session that an agent has planned also has its pinned `plan` and `planHash`. In
+    `subtaskQueries`, the placeholders for keys of the query are filled. None if the engine
     planned none of these agents. Elements of maps are left out. A blob that many agents share is
     read once.
     """
@@ -44,6 +45,18 @@ def snapshot(agents: Iterable[SessionAgent]) -> dict[str, Any] | None:
         "agentActions": actions,
         "subtaskQueries": subtasks,
         "onFailure": on_failure,
+        **_pinned(with_definition),
+    }
+
+
+def _pinned(agents: Iterable[SessionAgent]) -> dict[str, Any]:
+    """The plan that was pinned, and its hash; nothing in a session without one."""
+    plans = (each.read("plan") for each in agents if each.stored("plan") is not None)
+    return {
+        name: value
+        for each in plans
+        for name, value in (("plan", each["plan"]), ("planHash", each["hash"]))
+        if each["plan"] is not None
     }
 
 
