@@ -48,10 +48,19 @@ def predecessor_names(action: AgentAction, agents: Mapping[str, Agent]) -> dict[
     return found
 
 
+def step_id(action: AgentAction) -> str | None:
+    """The id of the step of a plan whose action this is; None for any other."""
+    found = _step(action).get("id")
+    return found if isinstance(found, str) else None
+
+
+def _step(action: AgentAction) -> Mapping[str, object]:
+    return action.plan_step if isinstance(action.plan_step, dict) else {}
+
+
 def _steps_before(action: AgentAction) -> Mapping[str, int]:
-    """The ordinals of the session agents before a planned step, by the ids of their steps."""
-    step = action.plan_step if isinstance(action.plan_step, dict) else {}
-    before = step.get("after")
+    """The ordinals of the session agents before a step of a plan, by the ids of their steps."""
+    before = _step(action).get("after")
     return before if isinstance(before, dict) else {}
 
 

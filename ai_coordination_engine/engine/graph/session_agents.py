@@ -19,6 +19,7 @@ from ai_coordination_engine.domain.subtasks import (
     fill_subtask,
     predecessor_names,
     refuse_missing,
+    step_id,
 )
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
@@ -68,18 +69,19 @@ class Plan:
 class Filling:
     """Fills the placeholders in the subtasks of one start or fork, within one budget.
 
-    A text that an agent has several times is filled once. Raises `BadUserInput` when the budget is
-    used up, or all texts together have more than `MAX_WRITTEN` characters.
+    A text that an agent has several times is filled once, but for each step of a plan. Raises
+    `BadUserInput` when the budget is used up, or all texts together have more than `MAX_WRITTEN`
+    characters.
     """
 
     def __init__(self, query: str, by_uuid: Mapping[str, Agent]) -> None:
         self._keys, self._by_uuid = Scope.of([query_keys(query)]), by_uuid
         self._budget, self._left = Budget(), MAX_WRITTEN
-        self._known: dict[tuple[str, str], Subtask] = {}
+        self._known: dict[tuple[str, str | None, str], Subtask] = {}
 
     def __call__(self, text: str, agent: Agent, action: AgentAction) -> Subtask:
         """The filled subtask of an agent."""
-        name = (agent.agent_uuid, text)
+        name = (agent.agent_uuid, step_id(action), text)
         if name not in self._known:
             filled = fill_subtask(text, agent, action, self._by_uuid, self._keys, self._budget)
             self._left -= sum(len(part) for part in parts_of(filled.text) if isinstance(part, str))
@@ -198,11 +200,13 @@ def _values(
         return agent_key(session, ordinal)[1]
 
     counter_shard = counter_shards.how_many(len(each.predecessors), each.action.join)
+    # the subtasks of an agent have one action, the steps of a plan each their own
+    own = (each.agent.agent_uuid, step_id(each.action))
     return {
         "session_uuid": session.session_uuid,
         "session_agent_uuid": uuid(each.ordinal),
         "agent_uuid": each.agent.agent_uuid,
-        "agent_action": share.once(("action", each.agent.agent_uuid), each.action.complete),
+        "agent_action": share.once(("action", *own), each.action.complete),
         "definition": share.once(("definition", each.agent.agent_uuid), each.agent.stored),
         "ordinal": each.ordinal,
         "epoch": epoch,
@@ -215,7 +219,7 @@ def _values(
         "successors": share(
             [_edge(plan, each, ordinal).stored() for ordinal in each.successors] or None
         ),
-        "rules": share.once(("rules", each.agent.agent_uuid), lambda: _rules(plan, each) or None),
+        "rules": share.once(("rules", *own), lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": list(each.thread) or None,
         # the person of a planning agent is asked about its plan

@@ -122,6 +122,24 @@ def test_an_agent_may_have_several_steps_each_with_its_own_edges_and_outputs(app
     assert [each.predecessors for each in agents] == [None, None, None, [1], [1, 2, 3]]
 
 
+def test_the_same_text_in_two_steps_of_an_agent_is_filled_for_each(app: App) -> None:
+    steps = [
+        step("s1", agent="a", query="one"),
+        step("s2", agent="b", query="two"),
+        step("s3", ["s1"], agent="c", query="{s1}{s2}"),
+        step("s4", ["s2"], agent="c", query="{s1}{s2}"),
+        step("s5", ["s3", "s4"], agent="c", map={"over": "s3"}, query="{s1}{s2}"),
+    ]
+    stage, session = planned(
+        app, plan(*steps), behaviours={"a": lambda request: "A", "b": lambda request: "B"}
+    )
+    asked = [each.query for each in stage.runtime.requests if each.agent_uuid == "c"]
+    assert sorted(asked) == ["A{s2}", "{s1}B"]
+    agents = stage.agents(session.session_uuid)
+    assert [each.agent_action["predecessors"] for each in agents[3:]] == [["a"], ["b"], ["c"]]
+    assert agents[5].notes.startswith("The output of c is not valid JSON")
+
+
 def test_joins_conditions_and_maps_of_a_plan_work_as_those_of_a_task(app: App) -> None:
     steps = [
         step("list", agent="a", query="list"),
