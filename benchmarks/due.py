@@ -58,7 +58,7 @@ def measure() -> list[Row]:
         ),
         Row(
             f"{what}the same, an invocation for each shard",
-            "a quarter",
+            "a third",
             f"{-(-largest // ROUND)} of each of {len(shards)} invocations at most",
             how,
         ),
