@@ -108,12 +108,12 @@ def reason_of(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):  # a task group raises them
         error = error.exceptions[0]
     place = _place(error)
-    return f"{type(error).__name__}: {_words(error)}"[:_MESSAGE_LIMIT].rstrip(": ") + (
+    return f"{type(error).__name__}: {_message(error)}"[:_MESSAGE_LIMIT].rstrip(": ") + (
         f" at {place}" if place else ""
     )
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # `__str__` may raise, too

@@ -168,7 +168,7 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
     if given.get("subtask_queries") and names_nobody:
         context.warn("No agent of the task is left: every agent of type task will run.")
     if new or about_agents == _ABOUT_AGENTS:
-        _warn(context, _unfilled(agents, values))
+        _warn(context, _placeholders_without_value(agents, values))
         _warn(context, _unasked(agents, values))
     return values
 
@@ -225,7 +225,7 @@ def _agent_actions(
     return stored_map(kept)
 
 
-def _unfilled(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
+def _placeholders_without_value(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
     """Yield a warning for each placeholder for which the task's own query has no value.
 
     A task without a query gets it at the start of a session, so nothing is checked here.

@@ -32,7 +32,7 @@ class Context:
         self.just_started: set[tuple[str, str]] = set()
         self.meter = Meter(budget)
         self._has_written = False
-        self._shown: dict[tuple[int, str], tuple[object, object]] = {}
+        self._converted: dict[tuple[int, str], tuple[object, object]] = {}
 
     @cached_property
     def reading(self) -> App:
@@ -51,18 +51,18 @@ class Context:
         if warning not in self.warnings:
             self.warnings.append(warning)
 
-    def shown(
+    def converted(
         self, record: object, name: str, out: Callable[[object], object], value: object
     ) -> object:
         """Return `out(value)` for an attribute of a record; computed once, even for
         several fields.
         """
         key = id(record), name
-        if key not in self._shown:
+        if key not in self._converted:
             self.meter.spend(len(value) if isinstance(value, dict | list) else 0)
             # Keep the record, so that its `id()` is not used for another one.
-            self._shown[key] = record, out(value)
-        return self._shown[key][1]
+            self._converted[key] = record, out(value)
+        return self._converted[key][1]
 
     async def call(self, function: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Run a blocking function in a thread."""

@@ -23,7 +23,7 @@ _ANY_PORT = ":*"
 
 def allows(origins: Sequence[str], origin: str) -> bool:
     """Whether pages of this origin may call the API."""
-    return any(entry in ("*", origin) or _but_for_the_port(entry, origin) for entry in origins)
+    return any(entry in ("*", origin) or _matches_any_port(entry, origin) for entry in origins)
 
 
 def is_preflight(method: str, headers: Mapping[str, str], origins: Sequence[str]) -> bool:
@@ -53,7 +53,7 @@ def response_headers(headers: Mapping[str, str], origins: Sequence[str]) -> dict
     )
 
 
-def _but_for_the_port(entry: str, origin: str) -> bool:
+def _matches_any_port(entry: str, origin: str) -> bool:
     if not entry.endswith(_ANY_PORT):
         return False
     name = entry.removesuffix(_ANY_PORT)

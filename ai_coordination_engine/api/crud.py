@@ -44,7 +44,7 @@ class Resource:
 
     - `name`: its name in snake_case.
     - `arguments`: the arguments of `insertUpdate…`, except the key.
-    - `words`: the accepted values of list arguments.
+    - `accepted_values`: those of list arguments, by name.
     - `update_condition`, `delete_condition`: what must hold, with the message when it does not.
     - `from_agents`, `from_runs`: fields that need all session agents or runs of the record.
     """
@@ -55,7 +55,7 @@ class Resource:
     arguments: Mapping[str, object]
     list_arguments: Mapping[str, object]
     content: Content
-    words: Mapping[str, tuple[str, ...]]
+    accepted_values: Mapping[str, tuple[str, ...]]
     write: Write
     update_condition: Callable[[Arguments], Guard] = lambda given: (None, "")
     delete_condition: Callable[[Context, Arguments], Guard] = lambda context, given: (None, "")
@@ -168,7 +168,7 @@ async def _resolve_list(
     context: Context = info.context
     paging = {name: given.pop(name, None) for name in ("page_number", "limit", "cursor")}
     check_arguments(given, are_filters=True)
-    for name, accepted in resource.words.items():
+    for name, accepted in resource.accepted_values.items():
         for word in given.get(name) or ():
             check_word(name, word or "", accepted)
     if resource.entity is COORDINATION:

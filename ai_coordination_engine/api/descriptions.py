@@ -429,10 +429,10 @@ FILTERS: Mapping[str, str] = {
 
 
 _OF_RECORDS: Mapping[str, str] = {
-    to_camel(each.name): each.words
+    to_camel(each.name): each.description
     for record in RECORDS
     for each in record
-    if each.words is not None
+    if each.description is not None
 }
 
 
@@ -441,9 +441,9 @@ def describe(schema: GraphQLSchema) -> None:
     for named in _own_types(schema):
         named.description = TYPES.get(named.name, named.description)
         for name, field in getattr(named, "fields", {}).items():
-            words = FIELDS.get(f"{named.name}.{name}")
-            field.description = _first(
-                words, field.description, FIELDS.get(name), _OF_RECORDS.get(name)
+            own = FIELDS.get(f"{named.name}.{name}")
+            field.description = _first_given(
+                own, field.description, FIELDS.get(name), _OF_RECORDS.get(name)
             )
             _describe_arguments(name, field.args)
     for name in schema.mutation_type.fields if schema.mutation_type else ():
@@ -455,7 +455,7 @@ def describe(schema: GraphQLSchema) -> None:
 def _describe_arguments(field: str, arguments: Mapping[str, GraphQLArgument]) -> None:
     filters = FILTERS if field.endswith("List") or field == "userInbox" else {}
     for name, argument in arguments.items():
-        argument.description = _first(
+        argument.description = _first_given(
             ARGUMENTS.get(f"{field}.{name}"),
             filters.get(name),
             ARGUMENTS.get(name),
@@ -466,15 +466,15 @@ def _describe_arguments(field: str, arguments: Mapping[str, GraphQLArgument]) ->
 
 
 def _describe_payload(payload: GraphQLObjectType, mutation: str) -> None:
-    payload.description = f"What `{mutation}` answers."
+    payload.description = f"The result of `{mutation}`."
     for name, field in payload.fields.items():
         if is_composite_type(field.type) and f"{payload.name}.{name}" not in FIELDS:
-            field.description = "The record as it is after the change."
+            field.description = "The record after the change."
 
 
 def _own_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
     return (named for named in schema.type_map.values() if not named.name.startswith("__"))
 
 
-def _first(*words: str | None) -> str | None:
-    return next((each for each in words if each), None)
+def _first_given(*descriptions: str | None) -> str | None:
+    return next((each for each in descriptions if each), None)

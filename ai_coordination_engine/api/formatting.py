@@ -34,7 +34,7 @@ def formatted_errors(errors: Iterable[Exception]) -> list[dict[str, object]]:
     return [_formatted(error, correlation_ids) for error in errors]
 
 
-def shown_error(error: Exception) -> CoordinationError | None:
+def error_to_show(error: Exception) -> CoordinationError | None:
     """Return the error to show for an exception, or `None` when no details may be shown."""
     cause = _origin(error)
     if isinstance(cause, CoordinationError):
@@ -44,13 +44,13 @@ def shown_error(error: Exception) -> CoordinationError | None:
     if (may_pass := passing(cause)) is not None:
         again = "the backend refuses more work for now: try again after a moment"
         return may_pass if isinstance(may_pass, Unavailable) else Throttled(again)
-    if isinstance(error, GraphQLError) and _is_the_callers(error, cause):
+    if isinstance(error, GraphQLError) and _is_about_request(error, cause):
         return (TooComplex if error.message.endswith(_ABORTED) else BadUserInput)(error.message)
     return None
 
 
 def _formatted(error: Exception, correlation_ids: dict[int, str]) -> dict[str, object]:
-    shown = shown_error(error)
+    shown = error_to_show(error)
     entry: dict[str, object] = {}
     if shown is None:
         correlation_id = _logged(_origin(error), correlation_ids)
@@ -84,7 +84,7 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def _is_the_callers(error: GraphQLError, cause: BaseException) -> bool:
+def _is_about_request(error: GraphQLError, cause: BaseException) -> bool:
     """Whether the error is about the request: it has no path, or it points into the document."""
     if isinstance(cause, GraphQLError):
         return error.path is None or bool(cause.nodes)

@@ -168,7 +168,7 @@ class _Estimate:
                 root = self._schema.get_root_type(node.operation)
                 costs.append(self._selection_set(node.selection_set, root))
         unspread = [name for name in self._fragments if name not in self._known]
-        return _side_by_side(costs + [self._fragment(name) for name in unspread])
+        return _combined(costs + [self._fragment(name) for name in unspread])
 
     def _selection_set(
         self, node: SelectionSetNode | None, parent: GraphQLNamedType | None
@@ -184,7 +184,7 @@ class _Estimate:
             elif isinstance(selection, InlineFragmentNode):
                 inner = self._condition(selection.type_condition) or parent
                 costs.append(self._selection_set(selection.selection_set, inner))
-        return _side_by_side(costs)
+        return _combined(costs)
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> _Cost:
         field = getattr(parent, "fields", {}).get(node.name.value)
@@ -213,7 +213,7 @@ class _Estimate:
         return self._schema.get_type(node.name.value) if node is not None else None
 
 
-def _side_by_side(costs: list[_Cost]) -> _Cost:
+def _combined(costs: list[_Cost]) -> _Cost:
     if not costs:
         return _Cost()
     fields, depths, lists = zip(*costs, strict=True)

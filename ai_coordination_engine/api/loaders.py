@@ -138,21 +138,21 @@ class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
         return list(found)
 
 
-class WorkedOutLoader(DataLoader[SessionAgent, V | None], Generic[V]):
+class ComputedLoader(DataLoader[SessionAgent, V | None], Generic[V]):
     """Loads values that the engine computes for session agents, for all agents of a level at once.
 
-    `work_out` takes the application and the agents and returns the values by session agent uuid.
+    `compute` takes the application and the agents and returns the values by session agent uuid.
     """
 
     def __init__(
-        self, app: App, work_out: Callable[[App, Sequence[SessionAgent]], Mapping[str, V]]
+        self, app: App, compute: Callable[[App, Sequence[SessionAgent]], Mapping[str, V]]
     ) -> None:
         super().__init__(get_cache_key=_agent_key)
-        self._app, self._work_out = app, work_out
+        self._app, self._compute = app, compute
 
     async def batch_load_fn(self, agents: list[SessionAgent]) -> list[V | None]:
         """Return the value of each agent."""
-        found = await asyncio.to_thread(self._work_out, self._app, agents)
+        found = await asyncio.to_thread(self._compute, self._app, agents)
         return [found.get(agent.session_agent_uuid) for agent in agents]
 
 
@@ -333,8 +333,8 @@ class Loaders:
         self.counter_shard = self.of(COUNTER_SHARDS)
         self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT, consistent=consistent)
         self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
-        self.agent_input = WorkedOutLoader(app, _given)
-        self.in_degree = WorkedOutLoader(app, inputs.in_degrees)
+        self.agent_input = ComputedLoader(app, _given)
+        self.in_degree = ComputedLoader(app, inputs.in_degrees)
         self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
         self.payload = PayloadLoader()
         self.attempt = AttemptLoader(self.payload, self.async_task)

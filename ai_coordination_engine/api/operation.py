@@ -36,14 +36,14 @@ class Operation(Generic[R]):
     """A mutation. `run` is called with the context and the request, outside the event loop.
 
     `output` holds the fields of the payload, which `answer` fills from the result of `run`; or it
-    is the type of an answer without a payload. `does` is the description. `price` is the cost in
-    units of `api.prices`. `run` raises errors with a code.
+    is the type of an answer without a payload. `description` is shown in the schema. `price` is the
+    cost in units of `api.prices`. `run` raises errors with a code.
     """
 
     name: str
     request: type[R]
     run: Callable[[Context, R], object]
-    does: str
+    description: str
     output: Mapping[str, object] | type[graphene.ObjectType]
     answer: Callable[[Any], object]
     price: int = WRITE
@@ -68,13 +68,13 @@ class Operation(Generic[R]):
         """Return the field of the mutation type."""
         if not isinstance(self.output, Mapping):
             return graphene.Field(
-                self.output, **self.arguments, resolver=self.resolve, description=self.does
+                self.output, **self.arguments, resolver=self.resolve, description=self.description
             )
         name = self.name[0].upper() + self.name[1:]
         body = {
             "Arguments": type("Arguments", (), self.arguments),
             "mutate": self.resolve,
-            "__doc__": self.does,
+            "__doc__": self.description,
             **self.output,
         }
         payload: type[graphene.Mutation] = type(name, (graphene.Mutation,), body)
@@ -82,19 +82,29 @@ class Operation(Generic[R]):
 
 
 def of_session(
-    name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
+    name: str,
+    request: type[R],
+    run: Callable[[Context, R], object],
+    description: str,
+    price: int = WRITE,
 ) -> Operation[R]:
     """Return an operation that answers with the session after the change."""
     output = {"session": graphene.Field(SessionType)}
-    return Operation(name, request, run, does, output, lambda session: {"session": session}, price)
+    return Operation(
+        name, request, run, description, output, lambda session: {"session": session}, price
+    )
 
 
 def of_success(
-    name: str, request: type[R], run: Callable[[Context, R], object], does: str, price: int = WRITE
+    name: str,
+    request: type[R],
+    run: Callable[[Context, R], object],
+    description: str,
+    price: int = WRITE,
 ) -> Operation[R]:
     """Return an operation that answers `ok`."""
     return Operation(
-        name, request, run, does, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price
+        name, request, run, description, {"ok": graphene.Boolean()}, lambda _: {"ok": True}, price
     )
 
 
@@ -103,10 +113,10 @@ def _argument(name: str, hint: object, *, required: bool) -> object:
 
     A field such as `from_` becomes the argument `from`, which Python does not allow as a name.
     """
-    words = None
+    description = None
     named = {"name": name[:-1]} if name.endswith("_") else {}
     if get_origin(hint) is Annotated:
-        hint, words, *_ = get_args(hint)
+        hint, description, *_ = get_args(hint)
     if get_origin(hint) is UnionType:
         (hint,) = (each for each in get_args(hint) if each is not NoneType)
-    return _SCALARS[get_origin(hint) or hint](required=required, description=words, **named)
+    return _SCALARS[get_origin(hint) or hint](required=required, description=description, **named)

@@ -164,11 +164,13 @@ class ForkRequest(KeyedRequest):
     user_id: str | None = None
 
 
-def _control(which: control.Control, does: str, price: int = WRITE) -> Operation[SessionRequest]:
+def _control(
+    which: control.Control, description: str, price: int = WRITE
+) -> Operation[SessionRequest]:
     def run(context: Context, given: SessionRequest) -> object:
         return which(context.app, context.tenant, **vars(given))
 
-    return of_session(f"{which.name}Session", SessionRequest, run, does, price)
+    return of_session(f"{which.name}Session", SessionRequest, run, description, price)
 
 
 def _fork(context: Context, given: ForkRequest) -> object:

@@ -157,8 +157,8 @@ class _Expected:
         price: int | None = PRICES.get(full_name, field.extensions.get(_PRICE))
         named = get_named_type(field.type)
         if not is_composite_type(named):
-            return FIELD + (price or _own_of_leaf(name, page))
-        own = price if price is not None else self._own(node, field, parent, page)
+            return FIELD + (price or _leaf_price(name, page))
+        own = price if price is not None else self._object_price(node, field, parent, page)
         default = LIMITS.get(full_name, DEFAULT_LIMIT)
         limit = self._limit(node, default) if "limit" in field.args else None
         if not is_list_of_objects(field.type):
@@ -170,7 +170,7 @@ class _Expected:
             + size * (RECORD + OBJECT + self.selections(node.selection_set, named, None))
         )
 
-    def _own(
+    def _object_price(
         self,
         node: FieldNode,
         field: GraphQLField,
@@ -218,7 +218,7 @@ class _Expected:
         )
 
 
-def _own_of_leaf(name: str, page: int | None) -> int:
+def _leaf_price(name: str, page: int | None) -> int:
     """Return the extra cost of a plain field: only `total` has one, for counting."""
     return TOTAL if name == "total" and page is not None else 0
 

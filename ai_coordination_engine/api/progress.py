@@ -108,7 +108,7 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
     return explain.explain(agent, scene)
 
 
-def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.Field:
+def attempt_field(of_type: object, value: Callable[[Attempt], object]) -> graphene.Field:
     """Return a field of a run that shows a value of its attempt."""
 
     async def later(loading: Awaitable[Attempt]) -> object:
@@ -122,6 +122,6 @@ def of_attempt(of_type: object, value: Callable[[Attempt], object]) -> graphene.
     return graphene.Field(of_type, resolver=resolve)
 
 
-def as_told(attempt: Attempt) -> object:
+def attempt_details(attempt: Attempt) -> object:
     """Return the details of an attempt, in wire form, as its runtime reported them."""
     return None if attempt.details is None else AsyncTask.model_validate(attempt.details).wire()

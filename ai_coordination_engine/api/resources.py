@@ -36,14 +36,14 @@ def _arguments(record: tuple[Field, ...]) -> dict[str, object]:
 
 def _filters(
     record: tuple[Field, ...],
-    beside: Mapping[str, Callable[[], object]] | None = None,
+    extra: Mapping[str, Callable[[], object]] | None = None,
     first: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Return the arguments of a list: the fields of the record and `beside`; `first` come first."""
+    """Return the arguments of a list: the fields of the record and `extra`; `first` come first."""
     makers: dict[str, Callable[[], object]] = {
         name: partial(_filter, each) for name, each in records.filters(record)
     }
-    makers |= beside or {}
+    makers |= extra or {}
     return {
         name: makers[name]() for name in [*first, *(each for each in makers if each not in first)]
     }
@@ -138,7 +138,7 @@ def _write_session_agent(context: Context, resource: Resource, given: Arguments)
     return agent
 
 
-_OF_THE_ACTION: Mapping[str, Callable[[], object]] = {
+_EXTRA_FILTERS: Mapping[str, Callable[[], object]] = {
     "task_uuid": graphene.String,
     "agent_name": graphene.String,
     "primary_path": graphene.Boolean,
@@ -150,7 +150,7 @@ _OF_THE_ACTION: Mapping[str, Callable[[], object]] = {
 
 They filter by the session, the agent and the action.
 """
-_ORDER = ("session_uuid", "coordination_uuid", "task_uuid", "agent_uuid", *[*_OF_THE_ACTION][1:])
+_ORDER = ("session_uuid", "coordination_uuid", "task_uuid", "agent_uuid", *[*_EXTRA_FILTERS][1:])
 
 
 COORDINATION = Resource(
@@ -160,7 +160,7 @@ COORDINATION = Resource(
     arguments=_arguments(records.COORDINATION),
     list_arguments=_filters(records.COORDINATION),
     content=content.coordination,
-    words={},
+    accepted_values={},
     write=insert_update,
 )
 TASK = Resource(
@@ -170,7 +170,7 @@ TASK = Resource(
     arguments=_arguments(records.TASK),
     list_arguments=_filters(records.TASK),
     content=content.task,
-    words={},
+    accepted_values={},
     write=insert_update,
     needs_parent=_needs_agents,
 )
@@ -181,7 +181,7 @@ TASK_SCHEDULE = Resource(
     arguments=_arguments(records.TASK_SCHEDULE),
     list_arguments=_filters(records.TASK_SCHEDULE),
     content=content.as_given,
-    words={"statuses": statuses.SCHEDULE_STATUSES},
+    accepted_values={"statuses": statuses.SCHEDULE_STATUSES},
     write=task_schedules.write,
 )
 SESSION = Resource(
@@ -191,7 +191,7 @@ SESSION = Resource(
     arguments=_arguments(records.SESSION),
     list_arguments=_filters(records.SESSION),
     content=content.session,
-    words={"statuses": statuses.SESSION_STATUSES},
+    accepted_values={"statuses": statuses.SESSION_STATUSES},
     write=_write_session,
     from_agents=("session_agents", "definition"),
     from_runs=("session_runs",),
@@ -202,9 +202,9 @@ SESSION_AGENT = Resource(
     name="session_agent",
     type=types.SessionAgentType,
     arguments=_arguments(records.SESSION_AGENT),
-    list_arguments=_filters(records.SESSION_AGENT, _OF_THE_ACTION, _ORDER),
+    list_arguments=_filters(records.SESSION_AGENT, _EXTRA_FILTERS, _ORDER),
     content=content.session_agent,
-    words={"states": statuses.AGENT_STATES},
+    accepted_values={"states": statuses.AGENT_STATES},
     write=_write_session_agent,
     update_condition=_session_agent_update,
     delete_condition=_session_agent_delete,
@@ -218,7 +218,7 @@ SESSION_RUN = Resource(
         records.SESSION_RUN, first=("session_uuid", "coordination_uuid", "agent_uuid")
     ),
     content=content.as_given,
-    words={},
+    accepted_values={},
     write=insert_once,
     delete_arguments={"coordination_uuid": graphene.String()},
 )
@@ -227,7 +227,7 @@ INBOX = replace(
     SESSION_AGENT,
     entity=entities.INBOX,
     list_arguments={"user_in_the_loop": graphene.String(), "coordination_uuid": graphene.String()},
-    words={},
+    accepted_values={},
 )
 """The session agents that wait for a person."""
 

@@ -71,12 +71,12 @@ def fields(session_type: Callable[[], type[graphene.ObjectType]]) -> dict[str, o
     }
 
 
-def _count(name: str, words: str) -> graphene.Field:
+def _count(name: str, description: str) -> graphene.Field:
     """Return a field for a counter, which is absent until it is first counted."""
     return graphene.Field(
         graphene.Int,
         resolver=lambda schedule, info: getattr(schedule, name) or 0,
-        description=words,
+        description=description,
     )
 
 

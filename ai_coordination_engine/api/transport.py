@@ -23,7 +23,7 @@ from graphql import (
 
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.execution import MeteredExecution, within_budget
-from ai_coordination_engine.api.formatting import formatted_errors, shown_error
+from ai_coordination_engine.api.formatting import error_to_show, formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
@@ -125,7 +125,7 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
     if isinstance(error, HttpError):
         status, headers, error = error.status, error.headers, error.error
     else:
-        shown = shown_error(error)
+        shown = error_to_show(error)
         status = _STATUS.get(shown.code, 400) if shown else 500
     if status == 401:
         headers = {"www-authenticate": "Bearer"}
@@ -171,7 +171,7 @@ def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
     """Return the parameters in a JSON object; raises `BadUserInput`, naming the wrong one."""
     check_json(values, limits.json_depth, limits.json_values)
     query, name = values.get("query"), values.get("operationName")
-    if not query and _names_persisted(values.get("extensions")):
+    if not query and _is_persisted_query(values.get("extensions")):
         raise PersistedQueryNotSupported("PersistedQueryNotSupported")
     if not isinstance(query, str):
         raise BadUserInput("`query` must be a string with a GraphQL document")
@@ -182,7 +182,7 @@ def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
     return Parameters(query, name or None, variables)
 
 
-def _names_persisted(extensions: object) -> bool:
+def _is_persisted_query(extensions: object) -> bool:
     """Whether the extensions name a persisted query."""
     return isinstance(extensions, dict) and extensions.get("persistedQuery") is not None
 

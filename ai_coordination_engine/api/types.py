@@ -17,13 +17,13 @@ from ai_coordination_engine.api.nodes import Node
 from ai_coordination_engine.api.progress import (
     agent_input,
     agent_name,
-    as_told,
+    attempt_details,
+    attempt_field,
     ended_at,
     in_degree,
     map_index,
     map_session_agent_uuid,
     moment,
-    of_attempt,
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import JSONCamelCase
@@ -60,12 +60,16 @@ def payload(of_type: object, name: str, out: Out | None = None, **extra: object)
         if isinstance(value, BlobReference):
             return from_blob(record, info.context)
         return (
-            value if value is None or out is None else info.context.shown(record, name, out, value)
+            value
+            if value is None or out is None
+            else info.context.converted(record, name, out, value)
         )
 
     async def from_blob(record: Record, context: Context) -> object:
         value = await context.loaders.payload.load((record, name))
-        return value if value is None or out is None else context.shown(record, name, out, value)
+        return (
+            value if value is None or out is None else context.converted(record, name, out, value)
+        )
 
     return graphene.Field(of_type, resolver=resolve, **extra)
 
@@ -351,17 +355,17 @@ class SessionRunType(graphene.ObjectType):
     endpoint_id = endpoint_id()
     partition_key = graphene.String(required=True)
     async_task_uuid = graphene.String()
-    async_task = of_attempt(JSONCamelCase, as_told)
-    status = of_attempt(graphene.String, attrgetter("status"))
-    attempt = of_attempt(graphene.Int, attrgetter("attempt"))
-    started_at = of_attempt(graphene.DateTime, attrgetter("started_at"))
-    ended_at = of_attempt(graphene.DateTime, attrgetter("ended_at"))
-    error = of_attempt(graphene.String, attrgetter("error"))
-    error_class = of_attempt(graphene.String, attrgetter("error_class"))
-    input_tokens = of_attempt(graphene.Int, attrgetter("input_tokens"))
-    output_tokens = of_attempt(graphene.Int, attrgetter("output_tokens"))
-    total_tokens = of_attempt(graphene.Int, attrgetter("total_tokens"))
-    model = of_attempt(graphene.String, attrgetter("model"))
+    async_task = attempt_field(JSONCamelCase, attempt_details)
+    status = attempt_field(graphene.String, attrgetter("status"))
+    attempt = attempt_field(graphene.Int, attrgetter("attempt"))
+    started_at = attempt_field(graphene.DateTime, attrgetter("started_at"))
+    ended_at = attempt_field(graphene.DateTime, attrgetter("ended_at"))
+    error = attempt_field(graphene.String, attrgetter("error"))
+    error_class = attempt_field(graphene.String, attrgetter("error_class"))
+    input_tokens = attempt_field(graphene.Int, attrgetter("input_tokens"))
+    output_tokens = attempt_field(graphene.Int, attrgetter("output_tokens"))
+    total_tokens = attempt_field(graphene.Int, attrgetter("total_tokens"))
+    model = attempt_field(graphene.String, attrgetter("model"))
     vars().update(other_fields(records.SESSION_RUN, SessionRun, vars()))
     updated_by = graphene.String()
     created_at = graphene.DateTime(required=True)

@@ -38,7 +38,7 @@ class Field:
     `needed`: every write must give it. `filter`: how a list is filtered by it, if at all;
     `filtered_as`: the name of that argument, if it differs from the field's. `plain`: a text of at
     most `MAX_PLAIN` bytes. `never_empty`: it has at least one character that is not a space.
-    `carried`: a fork of a session copies the value. `words`: its description in the schema, if
+    `carried`: a fork of a session copies the value. `description`: the one in the schema, if
     `api.descriptions` has none.
     """
 
@@ -50,7 +50,7 @@ class Field:
     plain: bool = False
     never_empty: bool = False
     carried: bool = False
-    words: str | None = None
+    description: str | None = None
 
 
 UPDATED_BY = Field("updated_by", needed=True, plain=True, never_empty=True)
@@ -75,19 +75,19 @@ TASK = (
     Field(
         "plan",
         Kind.FLAG,
-        words="Whether the `planning` agent of the coordination plans each session; false by"
+        description="Whether the coordination's `planning` agent plans each session; false by"
         " default.",
     ),
     Field(
         "plan_limits",
         Kind.JSON,
-        words="How large a plan may be: `steps` (20), `depth` (6: steps one after another), `map`"
-        " (100: elements), and `attempts` (3: how often the agent is asked).",
+        description="Limits of a plan: `steps` (20), `depth` (6 consecutive steps), `map` (100"
+        " elements) and `attempts` (3 requests to the planning agent).",
     ),
     Field(
         "plan_fallback",
-        words="What a session does when no valid plan comes: `fail` (default), or `static`: it"
-        " runs the task's own subtasks and actions.",
+        description="What happens without a valid plan: `fail` (default) fails the session,"
+        " `static` runs the task's own subtasks and actions.",
     ),
     UPDATED_BY,
 )
@@ -100,39 +100,41 @@ TASK_SCHEDULE = (
         "timezone",
         plain=True,
         never_empty=True,
-        words="The IANA name of the schedule's time zone; `UTC` by default.",
+        description="The IANA name of the schedule's time zone; `UTC` by default.",
     ),
     Field(
         "start_at",
         Kind.MOMENT,
-        words="The schedule does not fire before this time (whole seconds). A rate counts from it.",
+        description="The schedule does not fire before this time (whole seconds). A rate counts"
+        " from it.",
     ),
-    Field("end_at", Kind.MOMENT, words="The schedule does not fire after this time."),
+    Field("end_at", Kind.MOMENT, description="The schedule does not fire after this time."),
     Field(
         "jitter_seconds",
         Kind.WHOLE,
-        words="Each firing is delayed by up to this many seconds: 0 (default) to 86,400.",
+        description="Each firing is delayed by up to this many seconds: 0 (default) to 86,400.",
     ),
     Field(
         "overlap_policy",
-        words="What happens if an earlier session of the schedule has not ended when it is due:"
-        " `skip` (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`.",
+        description="What happens if an earlier session of the schedule has not ended when it is"
+        " due: `skip` (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`.",
     ),
     Field(
         "catchup_window_seconds",
         Kind.WHOLE,
-        words="A missed time still fires if it is at most this many seconds old: 60 by default;"
-        " 0: missed times never fire.",
+        description="A missed time still fires if it is at most this many seconds old: 60 by"
+        " default; 0: missed times never fire.",
     ),
     Field(
         "max_runs",
         Kind.WHOLE,
-        words="The schedule is `completed` after this many sessions; no limit by default.",
+        description="The schedule is `completed` after this many sessions; no limit by default.",
     ),
     Field(
         "pause_on_failure",
         Kind.FLAG,
-        words="Whether the schedule is `paused` when one of its sessions fails; false by default.",
+        description="Whether the schedule is `paused` when one of its sessions fails; false by"
+        " default.",
     ),
     Field("task_query"),
     Field("input_files", Kind.JSON_LIST),

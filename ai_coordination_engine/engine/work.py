@@ -11,7 +11,7 @@ from ai_coordination_engine.engine.scheduling import firing, owed
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage
 
 
-def work_off(
+def process_message(
     app: App,
     message: QueueMessage,
     *,
@@ -32,6 +32,6 @@ def poison(app: App, message: QueueMessage, reason: str) -> None:
     if isinstance(message, Fire):
         firing.give_up(app, message, reason)
     elif isinstance(message, Backfill):
-        pass  # what it stands for is still owed: the dead letter, sent again, goes on
+        pass  # the backfill is stored; sending the dead letter again continues it
     else:
         step.poison(app, message, reason)

@@ -56,7 +56,7 @@ class Deliveries:
     poison: Callable[[QueueMessage, str], None]
     longest_backoff: float
 
-    def work_off(self, delivery: Delivery, step: Callable[[QueueMessage], None]) -> float | None:
+    def process(self, delivery: Delivery, step: Callable[[QueueMessage], None]) -> float | None:
         """Run the step of a message.
 
         Returns None when the message is to be deleted, or else the seconds for which it stays

@@ -12,7 +12,7 @@ from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy
-from ai_coordination_engine.engine.work import work_off
+from ai_coordination_engine.engine.work import process_message
 
 DOCUMENTS = Documents(SCHEMA.graphql_schema)
 
@@ -78,7 +78,7 @@ class Worker:
         while messages := self.receive():
             for message in messages:
                 try:
-                    work_off(self.app, message_from_body(message["Body"]))
+                    process_message(self.app, message_from_body(message["Body"]))
                 except Busy:
                     continue
                 self.delete(message)

@@ -57,4 +57,4 @@ def test_an_argument_means_what_it_does_in_its_field() -> None:
         fork.args["taskQuery"].description
         == "The query of the fork. Omitted: that of the original session."
     )
-    assert fork.type.fields["session"].description == "The record as it is after the change."
+    assert fork.type.fields["session"].description == "The record after the change."

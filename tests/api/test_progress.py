@@ -416,7 +416,7 @@ def test_a_client_is_told_why_nothing_moves(
     agent = AgentView(found.session_agent_uuid, "a", "a", "pending", None, None, None, True)
     with Client("http://unused") as told:
         monkeypatch.setattr(told, "execute", client.data)
-        (explained,) = told.explained(
+        (explained,) = told.with_reasons(
             SessionView(session.session_uuid, "in_progress", None, [agent])
         ).agents
     assert explained == replace(agent, why=reasons(client, session)["a"]["message"])

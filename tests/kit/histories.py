@@ -22,7 +22,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control import reconcile, restart
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
-from ai_coordination_engine.engine.work import poison, work_off
+from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
@@ -113,12 +113,12 @@ class History:
     def _go_through(self, apps: list[App]) -> None:
         if self.trouble.starts:
             self._start(apps)
-        self._work_all_off(apps)
+        self._work_until_done(apps)
         if self.trouble.again and self._exists():
             self._run_again(apps)
-            self._work_all_off(apps)
+            self._work_until_done(apps)
 
-    def _work_all_off(self, apps: list[App]) -> None:
+    def _work_until_done(self, apps: list[App]) -> None:
         """Work until everything has ended; run the sweep when no message is left."""
         queue, clock, watch_seconds = (
             self._stage.queue,
@@ -263,10 +263,12 @@ class History:
             if self.happens("duplicate", self.trouble.duplicates):
                 queue.put_back(Delivery(delivery.wake))
             now = app.clock.now().timestamp()
-            work = partial(work_off, app, deadline=now + 31 if self.trouble.deadline else None)
+            work = partial(
+                process_message, app, deadline=now + 31 if self.trouble.deadline else None
+            )
             message = deliveries.Delivery(delivery.wake, "a message", delivery.received)  # type: ignore[arg-type]
             try:
-                seconds = consumer.work_off(message, work)
+                seconds = consumer.process(message, work)
                 if seconds is None:
                     queue.delete(delivery)
                 else:

@@ -400,8 +400,9 @@ MUTANTS = (
 
 
 def main() -> None:
-    """Try all mutants, or those whose name contains a word; print the table; exit with 1 when one
-    has survived.
+    """Try all mutants, or those whose name contains a word, and print a table.
+
+    Exits with 1 when one has survived.
     """
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("word", nargs="?", default="")
@@ -416,7 +417,7 @@ def main() -> None:
 
 
 def _tried(mutant: Mutant) -> bool:
-    """Whether it survives."""
+    """Try one mutant; return whether it survives."""
     begun = monotonic()
     with TemporaryDirectory(prefix="mutant-") as folder:
         tree = Path(folder)

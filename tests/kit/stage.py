@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy
-from ai_coordination_engine.engine.work import work_off
+from ai_coordination_engine.engine.work import process_message
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
@@ -177,7 +177,7 @@ class Stage:
         crashes = 0
         while delivery := self._receive(until):
             try:
-                work_off(self.app, delivery.wake, deadline=deadline)
+                process_message(self.app, delivery.wake, deadline=deadline)
                 self.queue.delete(delivery)
             except Busy as busy:
                 self.queue.put_back(delivery)

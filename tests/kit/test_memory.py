@@ -1,5 +1,7 @@
-"""The DynamoDB in memory answers as moto and DynamoDB Local do what the engine asks, and random
-operations as the latter: moto finds that what is missing is null.
+"""Compare DynamoDB in memory with moto and DynamoDB Local on all that the engine asks.
+
+Random operations are compared with DynamoDB Local only, because moto treats a missing attribute as
+null.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +31,7 @@ WORDS = ["", "a", "ab", "b"]
 
 
 def told(value: Any) -> Any:
-    """A value that is equal to another when the service means the same: sets have no order, 1.0 is
+    """Return a value that is equal to another when both mean the same: sets are unordered, 1.0 is
     1.
     """
     if isinstance(value, Mapping):
@@ -43,10 +45,9 @@ def told(value: Any) -> Any:
 
 
 def answered(request: Mapping[str, Any], call: Callable[[], Mapping[str, Any]]) -> Any:
-    """What is compared of an answer: everything but the words of an error and what the call cost.
+    """Return what is compared of a response: all but error messages and consumed capacity.
 
-    After as many items as the limit says there may be a key to go on from or not, also where
-    nothing follows.
+    When a page is full, whether there is a key to continue from is not compared either.
     """
     try:
         found = dict(call())
@@ -73,8 +74,8 @@ def answered(request: Mapping[str, Any], call: Callable[[], Mapping[str, Any]]) 
 
 @contextmanager
 def beside_memory() -> Iterator[list[str]]:
-    """Every request to DynamoDB is made in memory as well, and must be answered alike. The
-    operations made.
+    """Make every DynamoDB request in memory as well and compare the responses; yield the
+    operations.
     """
     database, made, operations = Database(), BaseClient._make_api_call, list[str]()
 
@@ -102,7 +103,7 @@ def _raise(error: Exception) -> Any:
 
 @pytest.fixture
 def beside(store: Store) -> Iterator[tuple[Stage, list[str]]]:
-    """A stage on an emulator whose every answer is compared."""
+    """A stage on an emulator whose responses are all compared."""
     with beside_memory() as operations:
         settings = store.app.settings.model_copy(
             update={"table_prefix": f"{store.app.settings.table_prefix}-beside"}
@@ -153,7 +154,7 @@ def test_what_the_engine_asks_is_answered_alike(beside: tuple[Stage, list[str]])
 
 
 class Requests:
-    """Random requests about a few items, on a table with an index."""
+    """Random requests on a few items of a table with an index."""
 
     def __init__(self, table: str, seed: int) -> None:
         self.table = table
@@ -162,7 +163,7 @@ class Requests:
         self._values: dict[str, Any] = {}
 
     def one(self) -> tuple[str, dict[str, Any]]:
-        """An operation and its request."""
+        """Return a random operation and its request."""
         self._names, self._values = {}, {}
         operation = self._random.choice(
             ["PutItem", "UpdateItem", "UpdateItem", "UpdateItem", "DeleteItem", "Query", "GetItem"]

@@ -8,7 +8,7 @@ from tests.kit.mutants import MUTANTS, PACKAGE, ROOT, Mutant, mutate
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_applies(tmp_path: Path, mutant: Mutant) -> None:
-    """So that whoever changes the engine keeps `make mutants` alive."""
+    """A change of the engine must keep `make mutants` working."""
     package = tmp_path / PACKAGE
     if (ROOT / PACKAGE / mutant.where).is_dir():
         copytree(ROOT / PACKAGE, package)

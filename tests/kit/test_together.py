@@ -1,4 +1,4 @@
-"""What belongs together runs in one process."""
+"""Tests that share a costly resource run in one process."""
 
 import re
 import subprocess

@@ -64,7 +64,7 @@ def deliver(stage: Stage, most: int = 2_000, *, seconds: float = 900) -> list[Wa
             Messages(stage, found.wake), partial(poison, stage.app), LONGEST_BACKOFF
         )  # type: ignore[arg-type]
         step = partial(run_step, stage.app, deadline=stage.clock.now().timestamp() + seconds)
-        hidden = deliveries.work_off(Delivery("", "m", received[id(found)]), step)
+        hidden = deliveries.process(Delivery("", "m", received[id(found)]), step)
         if hidden is not None and received[id(found)] >= MAX_RECEIVES:
             dead.append(found.wake)
         elif hidden is not None:

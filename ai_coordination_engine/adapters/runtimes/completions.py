@@ -96,9 +96,9 @@ def _failed(body: Fields, choice: Fields) -> bool:
 def _no_completion(body: object, choice: Fields | None, reply: Reply, service: str) -> AgentFailure:
     document = error_in(choice if choice and choice.get("error") else body)
     error_class = document.error_class or "invalid_output"
-    words = document.words or title_of(reply.text)
+    message = document.message or title_of(reply.text)
     return AgentFailure(
-        f"the answer of {service} is not a chat completion{': ' if words else ''}{words}",
+        f"the answer of {service} is not a chat completion{': ' if message else ''}{message}",
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,
@@ -127,8 +127,8 @@ def _refusal(message: Fields, reason: str) -> str:
         [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     )
     said = [part.get("refusal") for part in (message, *parts)]
-    words = " ".join(one_line(each) for each in said if isinstance(each, str) and each.strip())
-    return words or ("a content filter blocked it" if reason.lower() in _FILTERED else "")
+    refusal = " ".join(one_line(each) for each in said if isinstance(each, str) and each.strip())
+    return refusal or ("a content filter blocked it" if reason.lower() in _FILTERED else "")
 
 
 def _no_answer(message: Fields, reason: str) -> str:

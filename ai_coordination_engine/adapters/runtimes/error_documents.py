@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-WORDS_LIMIT = 300  # characters
+MESSAGE_LIMIT = 300  # characters
 _READ_LIMIT = 4_000  # characters of a page or a message
 _MOST_ERRORS = 3
 _DEPTH = 6
 
-_HOLDERS = ("error", "errors", "Error", "fault")
+_ERROR_KEYS = ("error", "errors", "Error", "fault")
 _MESSAGES = (
     "message",
     "Message",
@@ -76,11 +76,11 @@ _RETRYABLE = ("timeout", "rate_limit", "unavailable")
 
 @dataclass(frozen=True, slots=True)
 class ErrorDocument:
-    """`words` is the message in one line, possibly empty; `error_class` is None if no code tells
+    """`message` is one line, possibly empty; `error_class` is None if no code tells
     it.
     """
 
-    words: str
+    message: str
     error_class: str | None
 
     @property
@@ -99,7 +99,7 @@ def error_in(body: object) -> ErrorDocument:
     """Read the error in a JSON body that came with a successful status but is no valid answer."""
     # Texts in a list are part of an answer, not of an error.
     errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body
-    return ErrorDocument(_line(_words(errors)), _class_of(errors, None))
+    return ErrorDocument(_line(_message(errors)), _class_of(errors, None))
 
 
 def title_of(text: str) -> str:
@@ -108,7 +108,7 @@ def title_of(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line without control characters, cut to `WORDS_LIMIT`."""
+    """Return a text as one line without control characters, cut to `MESSAGE_LIMIT`."""
     return _line(text)
 
 
@@ -117,7 +117,7 @@ def _shown(text: str, body: object) -> str:
     text itself.
     """
     if body is not None:
-        return _words(body)
+        return _message(body)
     return _page(text) if _is_page(text) else text
 
 
@@ -128,27 +128,29 @@ def _json(text: str) -> object:
         return None
 
 
-def _words(value: object, depth: int = _DEPTH) -> str:
+def _message(value: object, depth: int = _DEPTH) -> str:
     if isinstance(value, str):
         return value
     if not depth:
         return ""
     if isinstance(value, list):
         return "; ".join(
-            dict.fromkeys(filter(None, (_words(each, depth - 1) for each in value[:_MOST_ERRORS])))
+            dict.fromkeys(
+                filter(None, (_message(each, depth - 1) for each in value[:_MOST_ERRORS]))
+            )
         )
-    return _words_of_object(value, depth) if isinstance(value, dict) else ""
+    return _message_of_object(value, depth) if isinstance(value, dict) else ""
 
 
-def _words_of_object(value: Mapping[str, object], depth: int) -> str:
-    for name in _HOLDERS:
-        if isinstance(value.get(name), dict | list) and (inner := _words(value[name], depth - 1)):
+def _message_of_object(value: Mapping[str, object], depth: int) -> str:
+    for name in _ERROR_KEYS:
+        if isinstance(value.get(name), dict | list) and (inner := _message(value[name], depth - 1)):
             return inner
-    found = next(filter(None, (_words(value.get(name), depth - 1) for name in _MESSAGES)), "")
+    found = next(filter(None, (_message(value.get(name), depth - 1) for name in _MESSAGES)), "")
     location = _location(value)
     if location is not None:
         found = f"{location}: {found}"
-    if said := _said_by_provider(value):
+    if said := _provider_message(value):
         found = f"{found}: {said}".removeprefix(": ")
     titles = (value.get(name) for name in _TITLES)
     title = next((each for each in titles if isinstance(each, str) and each), "")
@@ -161,7 +163,7 @@ def _location(error: Mapping[str, object]) -> str | None:
     return ".".join(str(each) for each in location[:10]) if isinstance(location, list) else None
 
 
-def _said_by_provider(error: Mapping[str, object]) -> str:
+def _provider_message(error: Mapping[str, object]) -> str:
     """Return the message of the provider behind OpenRouter."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
@@ -186,7 +188,7 @@ def _is_page(text: str) -> bool:
 def _line(text: str) -> str:
     text = text[:_READ_LIMIT]
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[
-        :WORDS_LIMIT
+        :MESSAGE_LIMIT
     ]
 
 
@@ -205,9 +207,9 @@ def _rank(codes: list[str]) -> int:
     """Return the index of the first row of `_CLASSES_BY_CODE` that matches; their number if none
     does.
     """
-    words = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
+    letters = " ".join(re.sub("[^a-z]", "", each.lower()) for each in codes)
     for rank, (_, parts) in enumerate(_CLASSES_BY_CODE):
-        if any(part in words for part in parts):
+        if any(part in letters for part in parts):
             return rank
     return len(_CLASSES_BY_CODE)
 
@@ -218,7 +220,7 @@ def _codes(body: object, depth: int = _DEPTH) -> Iterator[object]:
         body = body[0] if body else None
     if not isinstance(body, dict) or not depth:
         return
-    for name in _HOLDERS:
+    for name in _ERROR_KEYS:
         yield from _codes(body.get(name), depth - 1)
     yield from _own_codes(body, depth)
 

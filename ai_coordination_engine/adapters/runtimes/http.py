@@ -182,7 +182,7 @@ def _read(reply: Reply, service: str, schema: Mapping[str, Any]) -> AgentResult:
     says_other = bool(reply.content_type) and not says_json
     is_accepted = reply.status == HTTPStatus.ACCEPTED
     if says_other and not is_accepted:
-        return answer(_present(reply, service))
+        return answer(_text_of(reply, service))
     body = _json(reply.text)
     fields = _fields(body, schema)
     if fields.get("asyncTaskUuid") is not None:
@@ -196,8 +196,8 @@ def _read(reply: Reply, service: str, schema: Mapping[str, Any]) -> AgentResult:
     if fields.get("output") is not None:
         return _answered(fields, service)
     if not says_json and "output" not in fields:
-        return answer(_present(reply, service))
-    raise _unusable(body, reply, service)
+        return answer(_text_of(reply, service))
+    raise _no_output(body, reply, service)
 
 
 def _fields(body: object, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -223,7 +223,7 @@ def _json(text: str) -> object:
         return None
 
 
-def _present(reply: Reply, service: str) -> str:
+def _text_of(reply: Reply, service: str) -> str:
     """Return the text of the answer; an empty body is an error, while `{"output": ""}` is an
     answer.
     """
@@ -234,7 +234,7 @@ def _present(reply: Reply, service: str) -> str:
     return reply.text
 
 
-def _unusable(body: object, reply: Reply, service: str) -> AgentFailure:
+def _no_output(body: object, reply: Reply, service: str) -> AgentFailure:
     """Return the failure for an answer without an output; its class follows from an error in the
     body.
     """
@@ -248,7 +248,7 @@ def _unusable(body: object, reply: Reply, service: str) -> AgentFailure:
     document = error_in(body)
     error_class = document.error_class or "invalid_output"
     return AgentFailure(
-        f"{service} answered {problem}{': ' if document.words else ''}{document.words}",
+        f"{service} answered {problem}{': ' if document.message else ''}{document.message}",
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,

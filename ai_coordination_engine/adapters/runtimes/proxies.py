@@ -33,10 +33,10 @@ class ProxiedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and return the response."""
-        variable = self.variable(request.url)
+        variable = self.proxy_variable(request.url)
         return (self._proxied(variable) if variable else self._direct).handle_request(request)
 
-    def variable(self, url: httpx.URL) -> str | None:
+    def proxy_variable(self, url: httpx.URL) -> str | None:
         """Return the environment variable whose proxy applies to the URL, or None."""
         if is_loopback(url.host) or any(_covers(each, url) for each in self._proxies.bypassed):
             return None

@@ -95,13 +95,13 @@ class Web:
         except httpx.RequestError as error:
             final = isinstance(error, _FINAL_ERRORS)
             raise AgentFailure(
-                f"{service} cannot be reached{self._through(url)}: {_reason(error)}",
+                f"{service} cannot be reached{self._proxy_note(url)}: {_reason(error)}",
                 retryable=not final,
                 error_class="invalid_request" if final else "unavailable",
             ) from error
 
-    def _through(self, url: str) -> str:
-        variable = self._proxied.variable(httpx.URL(url)) if self._proxied else None
+    def _proxy_note(self, url: str) -> str:
+        variable = self._proxied.proxy_variable(httpx.URL(url)) if self._proxied else None
         return f" through the proxy of {variable}" if variable else ""
 
     def _post(
@@ -199,21 +199,21 @@ def _refused(response: httpx.Response, service: str, ends: float) -> AgentFailur
     if response.has_redirect_location:
         message = f"{service} answered {status}, a redirect, which is not followed"
         return AgentFailure(message, error_class="invalid_request")
-    document = read_error(_words(response, ends), status)
+    document = read_error(_error_text(response, ends), status)
     place = (
         f" for {response.url.copy_with(query=None, fragment=None)}"
         if status in _WRONG_PLACE
         else ""
     )
     return AgentFailure(
-        f"{service} answered {status}{place}{': ' if document.words else ''}{document.words}",
+        f"{service} answered {status}{place}{': ' if document.message else ''}{document.message}",
         retryable=document.retryable,
         retry_after=_retry_after(response.headers),
         error_class=document.error_class or "invalid_request",
     )
 
 
-def _words(response: httpx.Response, ends: float) -> str:
+def _error_text(response: httpx.Response, ends: float) -> str:
     """Return the beginning of an error's body; empty if it cannot be read, since the status
     suffices.
     """

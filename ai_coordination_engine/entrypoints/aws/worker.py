@@ -21,7 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.bootstrap import build_app
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.work import poison, work_off
+from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery, Messages
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.ports import Clock, QueueMessage
@@ -63,17 +63,17 @@ class Worker:
 
         async def run(record: SQSRecord) -> None:
             await asyncio.get_running_loop().run_in_executor(
-                self.pool, self._work_off, record, deadline
+                self.pool, self._process, record, deadline
             )
 
         processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
         return async_process_partial_response(event, run, processor)
 
-    def _work_off(self, record: SQSRecord, deadline: float) -> None:
+    def _process(self, record: SQSRecord, deadline: float) -> None:
         """Process one message; raises `_KeepMessage` when it stays on the queue."""
         received = int(record.attributes.approximate_receive_count or 1)
         delivery = Delivery(record.body, record.message_id, received)
-        seconds = self.deliveries.work_off(delivery, partial(self.step, deadline=deadline))
+        seconds = self.deliveries.process(delivery, partial(self.step, deadline=deadline))
         if seconds is None:
             return
         try:
@@ -88,7 +88,7 @@ def build_handler(app: App) -> Handler:
     messages = cast(Messages, app.queue)  # in Lambda the queue is an `SqsQueue`
     deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
     pool = ThreadPoolExecutor(app.settings.worker_concurrency, thread_name_prefix="ace-step")
-    return Worker(partial(work_off, app), deliveries, app.clock, pool).handle
+    return Worker(partial(process_message, app), deliveries, app.clock, pool).handle
 
 
 def __getattr__(name: str) -> Handler:

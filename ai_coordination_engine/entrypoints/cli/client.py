@@ -76,7 +76,7 @@ mutation ($sessionUuid: String!, $sessionAgentUuid: String!, $userInput: String!
 }"""
 
 
-_GIVEN = """
+_INPUT = """
 query ($sessionUuid: String!, $sessionAgentUuid: String!) {
   sessionAgent(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid) { agentInput }
 }"""
@@ -267,7 +267,9 @@ class Client:
             before, states = states, [agent.state for agent in view.agents]
             if states != before or asked - last >= QUIET_SECONDS:
                 seen(
-                    self.explained(view) if states == before and "executing" not in states else view
+                    self.with_reasons(view)
+                    if states == before and "executing" not in states
+                    else view
                 )
                 last = asked
             if view.status in END or view.waiting:
@@ -275,7 +277,7 @@ class Client:
             # Poll large sessions less often, so that polling does not slow them down.
             pause.wait(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
-    def explained(self, view: SessionView) -> SessionView:
+    def with_reasons(self, view: SessionView) -> SessionView:
         """Return the session with the reason why each of the first pending agents does not run.
 
         Agents that are about to run have no reason, since the worker is in this process.
@@ -294,10 +296,10 @@ class Client:
             agents=[replace(each, why=why.get(each.session_agent_uuid)) for each in view.agents],
         )
 
-    def given(self, session: SessionView, agent: AgentView) -> str:
+    def agent_input(self, session: SessionView, agent: AgentView) -> str:
         """Return the input of a waiting agent: its subtask and its predecessors' outputs."""
         data = self.execute(
-            _GIVEN, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid
+            _INPUT, sessionUuid=session.session_uuid, sessionAgentUuid=agent.session_agent_uuid
         )
         return str((data["sessionAgent"] or {}).get("agentInput") or "")
 

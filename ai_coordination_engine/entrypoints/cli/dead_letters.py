@@ -46,9 +46,9 @@ class DeadLetter:
             return head + f"unreadable ({self.problem})"
         problem = f" ({self.problem})" if self.problem else ""
         notes = f": {self.notes}" if self.notes else ""
-        return f"{head}tenant {self.message.tenant}, {self._about(self.message)}{problem}{notes}"
+        return f"{head}tenant {self.message.tenant}, {self._target(self.message)}{problem}{notes}"
 
-    def _about(self, message: QueueMessage) -> str:
+    def _target(self, message: QueueMessage) -> str:
         if isinstance(message, Backfill):
             return f"task {message.task_uuid}, schedule {message.schedule_uuid}, a backfill of it"
         if isinstance(message, Fire):
@@ -165,7 +165,7 @@ def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
             yield letter, ""
             continue
         try:
-            done = _bring_back(app, letter.message)
+            done = _process(app, letter.message)
         except Exception as error:  # try the other dead letters
             logger.exception("could not redrive", extra={"message_id": letter.message_id})
             kept.append(letter)
@@ -177,7 +177,7 @@ def redrive(app: App, letters: DeadLetters) -> Iterator[tuple[DeadLetter, str]]:
         letters.put_back(letter)
 
 
-def _bring_back(app: App, message: QueueMessage) -> str:
+def _process(app: App, message: QueueMessage) -> str:
     if isinstance(message, Fire):
         time = datetime.fromtimestamp(message.nominal, UTC)
         fired = by_hand.backfill(app, message.tenant, message.key, time, time)

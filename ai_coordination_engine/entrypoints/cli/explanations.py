@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from ai_coordination_engine.entrypoints.cli.failures import FAILED, WRONG, Failure, missing_package
+from ai_coordination_engine.entrypoints.cli.failures import (
+    FAILED,
+    INVALID,
+    Failure,
+    missing_package,
+)
 from ai_coordination_engine.errors import CoordinationError, Throttled
 
 _ACCOUNT = {  # botocore's exceptions when no account is configured
@@ -19,9 +24,9 @@ _ACCOUNT = {  # botocore's exceptions when no account is configured
 }
 
 # Errors whose message suffices, by class name: importing their modules takes too long.
-_WRITTEN_FOR_PEOPLE = {
-    "InvalidSetting": WRONG,
-    "ExampleError": WRONG,
+_CODES_BY_NAME = {
+    "InvalidSetting": INVALID,
+    "ExampleError": INVALID,
     "StartError": FAILED,
     "ApiError": FAILED,
 }
@@ -35,14 +40,14 @@ def explain(error: Exception) -> tuple[str, int]:
         case Failure():
             return f"ace: {error}", error.code
         case CycloptsError():
-            return f"ace: {error} (See ace --help.)", WRONG
+            return f"ace: {error} (See ace --help.)", INVALID
         case ValidationError():
-            return "\n".join(f"ace: {line}" for line in _settings_problems(error)), WRONG
+            return "\n".join(f"ace: {line}" for line in _settings_problems(error)), INVALID
         case Throttled():
             reason = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
             return f"ace: {error.message}{reason}", FAILED
         case CoordinationError():
-            return error.message, WRONG
+            return error.message, INVALID
         case _:
             return _explain_by_name(error)
 
@@ -51,8 +56,8 @@ def _explain_by_name(error: Exception) -> tuple[str, int]:
     kind = type(error).__name__
     if kind in _ACCOUNT:
         return f"ace: {_ACCOUNT[kind]}", FAILED
-    if kind in _WRITTEN_FOR_PEOPLE:
-        return f"ace: {error}", _WRITTEN_FOR_PEOPLE[kind]
+    if kind in _CODES_BY_NAME:
+        return f"ace: {error}", _CODES_BY_NAME[kind]
     return f"ace: {kind}: {' '.join(str(error).split())}", FAILED
 
 

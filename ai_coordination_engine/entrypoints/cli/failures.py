@@ -1,12 +1,12 @@
 """How a failing command ends: one line and an exit code. Imports nothing of the extra `local`."""
 
-FAILED, WRONG = 1, 2
+FAILED, INVALID = 1, 2
 
 
 class Failure(Exception):
     """Ends the command with a message of one line and an exit code."""
 
-    def __init__(self, message: str, code: int = WRONG) -> None:
+    def __init__(self, message: str, code: int = INVALID) -> None:
         super().__init__(message)
         self.code = code
 

@@ -19,7 +19,7 @@ from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, wr
 from ai_coordination_engine.entrypoints.cli.progress import Progress
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.server import Running, serving
-from ai_coordination_engine.entrypoints.run_file.run_checks import not_allowed, odd_agents
+from ai_coordination_engine.entrypoints.run_file.run_checks import agent_warnings, not_allowed
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile, read_run_file
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import Settings
@@ -107,7 +107,7 @@ def _runtime_note(running: Running) -> str:
 def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
     progress = Progress(console)
     with Client(running.url) as client:
-        for line in odd_agents(run):
+        for line in agent_warnings(run):
             console.print(line)
         session_uuid = client.begin(run, console.print)
         console.print(f"Session {session_uuid}")
@@ -124,12 +124,12 @@ def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
 def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
     """Show a person the agent's input and ask until the API accepts the answer."""
     if not sys.stdin.isatty():
-        _give_default(console, client, view, agent)
+        _send_default(console, client, view, agent)
         return
-    given = client.given(view, agent)
-    if given:
+    agent_input = client.agent_input(view, agent)
+    if agent_input:
         console.print(f"\nInput of {on_one_line(agent.name)}:", style="bold")
-        console.print("\n".join(f"  {line}" for line in given.rstrip().split("\n")))
+        console.print("\n".join(f"  {line}" for line in agent_input.rstrip().split("\n")))
     question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
     while True:
         try:
@@ -138,11 +138,11 @@ def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView)
             raise Failure(
                 f"{agent.name} still waits for an answer from {agent.asks}.", FAILED
             ) from error
-        if text.strip() and _give(console, client, view, agent, text):
+        if text.strip() and _send_answer(console, client, view, agent, text):
             return
 
 
-def _give_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
+def _send_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
     if agent.default_answer is None:
         raise Failure(
             f"{agent.name} waits for an answer from {agent.asks}; run it in a terminal.", FAILED
@@ -151,10 +151,10 @@ def _give_default(console: Terminal, client: Client, view: SessionView, agent: A
         f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal:"
         f" using the default answer: {on_one_line(agent.default_answer)}"
     )
-    _give(console, client, view, agent, agent.default_answer)
+    _send_answer(console, client, view, agent, agent.default_answer)
 
 
-def _give(
+def _send_answer(
     console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str
 ) -> bool:
     """Send an answer; False when the API rejects it and another may be given.

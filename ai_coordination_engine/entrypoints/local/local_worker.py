@@ -11,7 +11,7 @@ from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.work import poison, work_off
+from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.observability import logger
@@ -133,7 +133,7 @@ class LocalWorker:
         messages = SqsMessages(sqs, app.settings.queue_url, cast(deliveries.Messages, app.queue))
         notified, stopping = threading.Event(), threading.Event()
         app = replace(app, queue=NotifyingQueue(app.queue, notified))
-        step = partial(work_off, app, stopping=stopping)
+        step = partial(process_message, app, stopping=stopping)
         concurrency = app.settings.worker_concurrency
         return app, cls(step, messages, concurrency, partial(poison, app), notified, stopping)
 
@@ -202,7 +202,7 @@ class LocalWorker:
         while True:
             message = self._received.get()
             try:
-                self._work_off(message)
+                self._process(message)
             except Exception:  # the message comes back when its visibility timeout ends
                 logger.exception("could not delete or return a message")
             finally:
@@ -210,10 +210,10 @@ class LocalWorker:
                     self._unfinished -= 1
                     self._finished.notify_all()
 
-    def _work_off(self, message: JSONObject) -> None:
+    def _process(self, message: JSONObject) -> None:
         received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
         delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
-        seconds = self._deliveries.work_off(delivery, self._step)
+        seconds = self._deliveries.process(delivery, self._step)
         if seconds is None:
             self._messages.delete(message["ReceiptHandle"])
         else:

@@ -34,7 +34,7 @@ def dry_run(settings: Settings, run: RunFile) -> DryRun:
     return preview(settings, coordination, task, run.task_query)
 
 
-def odd_agents(run: RunFile) -> Iterator[str]:
+def agent_warnings(run: RunFile) -> Iterator[str]:
     """Yield a warning, with its place, for each agent that has no subtask or can never run."""
     agents, subtasks = parse_agents(run.agents), parse_subtask_queries(run.subtask_queries)
     planned = plan(agents, subtasks, parse_agent_actions(run.agent_actions))
@@ -58,4 +58,4 @@ def not_allowed(allow_list: AllowList, run: RunFile, kind: str = "") -> Iterator
             key, problem = "action_function", allow_list.of_action(module_name, function_name)
         if problem is not None:
             name = agent.get("agent_name", uuid)
-            yield run.of_agent(uuid, key, f"{kind}agent {name}: {problem}")
+            yield run.agent_line(uuid, key, f"{kind}agent {name}: {problem}")

@@ -49,7 +49,7 @@ class RunFileError(BadUserInput):
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))
-        super().__init__("\n".join(shown(name, each) for each in self.problems))
+        super().__init__("\n".join(problem_line(name, each) for each in self.problems))
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,21 @@ class RunFile:
     def located(self, message: str, kind: str = "") -> list[str]:
         """Convert a message of the API to lines `file:line:column: problem` about this file."""
         found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
-        return [shown(self.name, each._replace(message=kind + each.message)) for each in found]
+        return [
+            problem_line(self.name, each._replace(message=kind + each.message)) for each in found
+        ]
 
-    def of_agent(self, uuid: str, key: str, message: str) -> str:
+    def agent_line(self, uuid: str, key: str, message: str) -> str:
         """Return a line about a key of an agent or of its action."""
-        return shown(
+        return problem_line(
             self.name,
-            self.places.of_agent(uuid, key, message) if self.places else Problem(1, 1, message),
+            self.places.agent_problem(uuid, key, message)
+            if self.places
+            else Problem(1, 1, message),
         )
 
 
-def shown(name: str, problem: Problem) -> str:
+def problem_line(name: str, problem: Problem) -> str:
     """Return a problem as one line."""
     return f"{name}:{problem.line}:{problem.column}: {problem.message}"
 

@@ -64,7 +64,7 @@ class Places:
         """Split a message of the API into problems, each with its place and the key as written."""
         return [self._problem(part) for part in _NEXT.split(message)]
 
-    def of_agent(self, uuid: str, key: str, message: str) -> Problem:
+    def agent_problem(self, uuid: str, key: str, message: str) -> Problem:
         """Return a problem with a key of an agent or of its action, or with the agent itself."""
         agent = self._agents.get(uuid, "")
         paths = [f"{agent}.{key}", f"agentActions.{uuid}.{key}", agent]

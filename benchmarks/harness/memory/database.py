@@ -406,7 +406,7 @@ def _key_names(request: Mapping[str, Any], table: Table) -> list[str]:
 def _after(
     candidates: Sequence[Item], start: Mapping[str, Any], request: Mapping[str, Any], table: Table
 ) -> int:
-    """Where the candidates go on after a key, whose item may be gone."""
+    """Return the index of the first candidate after a key, whose item may have been deleted."""
     range_name = (
         _names(table.index(request["IndexName"]))[1] if "IndexName" in request else table.names[1]
     )
@@ -422,7 +422,7 @@ def _after(
 
 
 def _page(candidates: list[Stored], limit: int | None) -> tuple[list[Stored], bool]:
-    """The items of one page, and whether there are more."""
+    """Return the items of one page, and whether there are more."""
     page: list[Stored] = []
     total = 0
     for each in candidates:

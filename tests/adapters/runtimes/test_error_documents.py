@@ -1,4 +1,4 @@
-"""The errors of the common servers: words for people, and a class for the policy."""
+"""The errors of the common servers: a message for people, and a class for the policy."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.error_documents import (
-    WORDS_LIMIT,
+    MESSAGE_LIMIT,
     error_in,
     read_error,
 )
@@ -176,7 +176,7 @@ def test_the_documents_of_the_common_servers(
     status: int, body: Any, words: str, error_class: str, *, retryable: bool
 ) -> None:
     found = read_error(json.dumps(body), status)
-    assert (found.words, found.error_class, found.retryable) == (words, error_class, retryable)
+    assert (found.message, found.error_class, found.retryable) == (words, error_class, retryable)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_the_documents_of_the_common_servers(
             "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>No</Message></Error>",
             "AccessDenied No",
         ),
-        ("x" * 5_000, "x" * WORDS_LIMIT),
-        ("[" * 200_000, "[" * WORDS_LIMIT),
-        (json.dumps({"message": "y" * 5_000}), "y" * WORDS_LIMIT),
+        ("x" * 5_000, "x" * MESSAGE_LIMIT),
+        ("[" * 200_000, "[" * MESSAGE_LIMIT),
+        (json.dumps({"message": "y" * 5_000}), "y" * MESSAGE_LIMIT),
         (
             json.dumps(
                 {"error": {"error": {"error": {"error": {"error": {"error": {"error": "deep"}}}}}}}
@@ -215,7 +215,7 @@ def test_the_documents_of_the_common_servers(
 def test_any_other_body_is_one_bounded_line_without_tags_and_controls(
     text: str, words: str
 ) -> None:
-    assert read_error(text, 502).words == words
+    assert read_error(text, 502).message == words
 
 
 @pytest.mark.parametrize("page", ["<!--" * 1_000, "<script" * 1_000, "<title" * 1_000, "<" * 4_000])

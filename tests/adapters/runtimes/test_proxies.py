@@ -21,7 +21,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def way(url: str) -> str | None:
-    return ProxiedTransport(proxies()).variable(httpx.URL(url))
+    return ProxiedTransport(proxies()).proxy_variable(httpx.URL(url))
 
 
 def failure_of(url: str) -> AgentFailure:

@@ -18,7 +18,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.adapters.sqs import body_of
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.work import poison, work_off
+from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints.cli import cli
 from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, listed, redrive
 from ai_coordination_engine.entrypoints.cli.explanations import explain
@@ -119,7 +119,7 @@ def work(app: App, rounds: int = 100) -> int:
         (message,) = answer["Messages"]
         received = int(message["Attributes"]["ApproximateReceiveCount"])
         delivery = Delivery(message["Body"], message["MessageId"], received)
-        seconds = deliveries.work_off(delivery, partial(work_off, app))
+        seconds = deliveries.process(delivery, partial(process_message, app))
         if seconds is None:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         else:

@@ -1,4 +1,4 @@
-from ai_coordination_engine.entrypoints.run_file.run_checks import dry_run, odd_agents
+from ai_coordination_engine.entrypoints.run_file.run_checks import agent_warnings, dry_run
 from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from ai_coordination_engine.settings import Settings
 from tests.kit.run_files import GOOD, RULES
@@ -49,7 +49,7 @@ def test_every_warning_has_the_line_and_the_column_of_what_it_is_about() -> None
 
 
 def test_a_run_tells_of_agents_what_the_api_does_not() -> None:
-    assert list(odd_agents(parse_run_file(ODD, "c.yaml"))) == [
+    assert list(agent_warnings(parse_run_file(ODD, "c.yaml"))) == [
         'c.yaml:5:7: warning: the agent "summer" has no subtask, so it gets the query itself.',
         "c.yaml:15:46: warning: when.visitor: cities can never hold. summer never runs.",
         (
@@ -57,4 +57,4 @@ def test_a_run_tells_of_agents_what_the_api_does_not() -> None:
             " and nobody waits for it."
         ),
     ]
-    assert list(odd_agents(parse_run_file(RULES))) == []
+    assert list(agent_warnings(parse_run_file(RULES))) == []

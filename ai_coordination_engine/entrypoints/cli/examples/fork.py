@@ -1,9 +1,9 @@
-"""A fork: the end of a session tries another instruction, its beginning is not paid for again.
+"""A fork runs the end of a session again with another instruction; its beginning is kept.
 
 Run it: python fork.py
 
-It needs a server (ace serve, in another terminal; API names another one) and httpx, which comes
-with the engine.
+It needs httpx, which is installed with the engine, and a running server (`ace serve` in another
+terminal). The environment variable API names another server.
 """
 
 import os
@@ -45,7 +45,7 @@ query ($session: String!) {
 
 
 def send(document: str, **variables: object) -> dict[str, Any]:
-    """The data of the answer to a GraphQL document."""
+    """Return the data of the response to a GraphQL document."""
     answer = httpx.post(API, json={"query": document, "variables": variables}, timeout=30).json()
     if answer.get("errors"):
         raise SystemExit(answer["errors"])
@@ -54,7 +54,7 @@ def send(document: str, **variables: object) -> dict[str, Any]:
 
 
 def ended(session_uuid: str) -> dict[str, Any]:
-    """The session, once it has ended."""
+    """Wait until the session has ended; return it."""
     while True:
         session: dict[str, Any] = send(READ, session=session_uuid)["session"]
         if session["status"] in ENDED:
@@ -63,7 +63,7 @@ def ended(session_uuid: str) -> dict[str, Any]:
 
 
 def show(title: str, session: dict[str, Any]) -> None:
-    """Print which agents ran in a session, and what its last agent answered."""
+    """Print which agents ran in a session and the output of its last agent."""
     agents = session["sessionAgents"]
     ran = [agent["agentUuid"] for agent in agents if agent["sessionRuns"]]
     print(f"{title}: {session['status']}; ran here: {', '.join(ran)}")
@@ -71,7 +71,7 @@ def show(title: str, session: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run a session, and its last agent again in a fork."""
+    """Run a session, then fork it to run its last agent again."""
     send(
         SAVE,
         agents=[{"agentUuid": "researcher"}, {"agentUuid": "writer"}],

@@ -1,4 +1,4 @@
-"""Saves a coordination and a task, starts a session and waits for its end. See README.md."""
+"""Save a coordination and a task, start a session and wait for its end. See README.md."""
 
 import os
 import time
@@ -36,7 +36,7 @@ query ($session: String!) {
 
 
 class Token(httpx.Auth):
-    """Says who calls by a token (`AuthMode=JWT`)."""
+    """Authenticates with a token (`AuthMode=JWT`)."""
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -48,7 +48,7 @@ class Token(httpx.Auth):
 
 
 class Signature(httpx.Auth):
-    """Says who calls by a signature (`AuthMode=IAM`): AWS Signature Version 4 for API Gateway."""
+    """Authenticates with a signature (`AuthMode=IAM`): AWS Signature Version 4 for API Gateway."""
 
     requires_request_body = True
 
@@ -62,7 +62,7 @@ class Signature(httpx.Auth):
         self.signer = SigV4Auth(credentials, "execute-api", region)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request; what is signed are its body, its host and its content type."""
+        """Sign the body, the host and the content type of a request."""
         headers = {name: request.headers[name] for name in ("Host", "Content-Type")}
         signed = AWSRequest(request.method, str(request.url), data=request.content, headers=headers)
         self.signer.add_auth(signed)
@@ -78,9 +78,7 @@ class Client:
         self.http = httpx.Client(auth=auth, timeout=30)
 
     def send(self, document: str, **variables: object) -> dict[str, Any]:
-        """The data of the answer; raises `RuntimeError` with all that the API has to say against
-        it.
-        """
+        """Return the data of the response; raises `RuntimeError` with the API's errors."""
         answer = self.http.post(self.url, json={"query": document, "variables": variables}).json()
         if "data" not in answer or answer.get("errors"):
             raise RuntimeError(answer.get("errors") or answer)
@@ -91,7 +89,7 @@ class Client:
 
 
 def from_environment() -> Client:
-    """The client that `API`, `TOKEN` and `SIGN` describe."""
+    """Create the client according to `API`, `TOKEN` and `SIGN`."""
     token, region = os.environ.get("TOKEN"), os.environ.get("SIGN")
     auth: httpx.Auth | None = None
     if token:
@@ -102,7 +100,7 @@ def from_environment() -> Client:
 
 
 def main() -> None:
-    """Run one session and print what its agents have answered."""
+    """Run one session and print the outputs of its agents."""
     client = from_environment()
     client.send(
         SAVE,

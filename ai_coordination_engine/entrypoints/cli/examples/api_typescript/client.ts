@@ -1,4 +1,4 @@
-// Saves a coordination and a task, starts a session and waits for its end. See README.md.
+// Save a coordination and a task, start a session and wait for its end. See README.md.
 
 interface Session {
   status: string;

@@ -9,7 +9,7 @@ BAD = {"broken", "bad", "angry", "refund", "late"}
 
 
 def sentiment(request: AgentRequest) -> dict[str, object]:
-    """Answer `{"mood": …, "words": …}`; whatever JSON can hold may be returned."""
+    """Return `{"mood": …, "words": …}`; a function may return any value that JSON can hold."""
     words = [word.strip(".,!?").lower() for word in request.query.split()]
     if not words:
         raise AgentFailure("there is no mail to read", error_class="invalid_request")
@@ -18,6 +18,6 @@ def sentiment(request: AgentRequest) -> dict[str, object]:
 
 
 def route(request: ActionRequest) -> ActionResult:
-    """Go on with the one agent that fits the mood; the other is skipped."""
+    """Continue with the agent that fits the mood; the other one is skipped."""
     chosen = "apology" if json.loads(request.output)["mood"] == "angry" else "thanks"
     return ActionResult(successors=[each for each in request.successors if each == chosen])
