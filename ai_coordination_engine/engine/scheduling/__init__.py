@@ -1,1 +1,1 @@
-"""Task schedules: what an edit does to their times, and why one does not fire."""
+"""Task schedules: find what is due, fire it, run and backfill by hand, apply edits, explain."""

@@ -1,5 +1,6 @@
-"""What a person asks of a schedule, whatever its status: to fire now, or for each time of a past
-range.
+"""Run a schedule by hand: now, or for each time of a past range, in any status.
+
+The mutations `runTaskSchedule` and `backfillTaskSchedule` are the callers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from ai_coordination_engine.store.transitions.schedules import Dealt
 
 @dataclass(frozen=True)
 class Fired:
-    """The schedule as it is then, and the sessions."""
+    """The schedule after the firing, and the sessions that were started or found."""
 
     schedule: TaskSchedule
     sessions: Sequence[Session]
@@ -42,8 +43,10 @@ class Fired:
 def run_now(
     app: App, tenant: str, key: Key, *, by: str | None = None, idempotency_key: str | None = None
 ) -> Fired:
-    """Start a session of a schedule now, whatever its overlap policy; the same idempotency key
-    again finds it. Raises `NotFound`, and `BadUserInput` where the task cannot start.
+    """Start a session of a schedule now, regardless of its overlap policy.
+
+    The same idempotency key again finds that session. Raises `NotFound`, and `BadUserInput` if the
+    task cannot start.
     """
     schedule = _find(app, tenant, key)
     now, own = app.clock.now(), schedule_key(schedule)
@@ -59,7 +62,7 @@ def run_now(
 
 @dataclass
 class _Plan:
-    """What a backfill does with each of its times."""
+    """What a backfill does with its times: start, buffer or skip them."""
 
     started: list[int] = field(default_factory=list)
     buffered: list[int] = field(default_factory=list)
@@ -67,7 +70,7 @@ class _Plan:
     cancels: bool = False
 
     def check(self, schedule: TaskSchedule) -> None:
-        """Raises `BadUserInput` where times would wait and nobody would look at them."""
+        """Raise `BadUserInput` if times would wait for ever because the schedule is not active."""
         if self.buffered and schedule.status != "active":
             raise BadUserInput(
                 f"overlapPolicy lets times wait, and this schedule is {schedule.status}: only one"
@@ -85,12 +88,13 @@ def backfill(
     policy: str = OverlapPolicy.ALLOW_ALL,
     by: str | None = None,
 ) -> Fired:
-    """Start a session for each time of a past range, both ends included, unless it has one; 1,000
-    at most. Where the policy cancels what runs, only the last one is started. The sessions are
-    those that there are then: a worker starts what takes too long for a request.
+    """Start a session for each time of a past range, both ends included, at most 1,000.
 
-    Raises `NotFound`, and `BadUserInput` for a wrong range or policy, or where the task cannot
-    start; `Conflict` where another start of one is under way, which a worker waits for.
+    Times that have a session already are not started again. With `cancel_other`, only the last time
+    is started. Returns the sessions that exist by then; a worker starts the rest if it takes too
+    long for a request. Raises `NotFound`; `BadUserInput` for an invalid range or policy, or if the
+    task cannot start; `Conflict` if another start of one of the sessions is in progress, for which
+    a worker waits.
     """
     word = OverlapPolicy(check_word("overlapPolicy", policy, OVERLAP_POLICIES))
     schedule: TaskSchedule | None = _find(app, tenant, key)
@@ -125,7 +129,7 @@ def _started(
     found: Mapping[int, Session],
     running: Sequence[Session],
 ) -> Fired:
-    """What is owed is started, as far as there is time."""
+    """Start the owed sessions while there is time, and cancel others if the policy says so."""
     starts = start_owed(app, schedule, [time for time in plan.started if time not in found])
     if starts.refused is not None:
         raise starts.refused
@@ -139,7 +143,7 @@ def _started(
 
 
 def _found(app: App, schedule: TaskSchedule, times: Sequence[int]) -> dict[int, Session]:
-    """The sessions of these times whose start is over."""
+    """The sessions of these times that exist and are confirmed."""
     own = schedule_key(schedule)
     uuids = {session_uuid_of(own, nominal_time(time)): time for time in times}
     found = app.schedules.sessions_of(schedule, uuids)

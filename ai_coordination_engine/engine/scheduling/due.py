@@ -1,8 +1,8 @@
-"""What is due: each time within the coming minute becomes a message with the exact delay.
+"""Find the schedules that are due within the next minute, and send a delayed message for each.
 
-The sweep looks every minute and sends what is due before it comes again, with some seconds to
-spare; a time is sent twice now and then, which is harmless. What is sent after its time was missed:
-the message says when it was sent, so that a queue that is slow makes nobody miss a time.
+The sweep calls `send_due` every minute. It sends the times that are due before the next sweep, and
+some seconds beyond; a time that is sent twice does no harm. A message contains the time at which it
+was sent. A time counts as missed only if its message was sent too late, not if the queue is slow.
 """
 
 from collections.abc import Iterable
@@ -16,18 +16,17 @@ from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.records.schedule_times import nominal_time, schedule_key
 
 SWEPT_EVERY = 60.0  # seconds
-_TO_SPARE = 1.25  # of that: the sweep is not always on time
+_TO_SPARE = 1.25  # a factor: the sweep is not always on time
 HORIZON = SWEPT_EVERY * _TO_SPARE
-_AT_ONCE = 500  # messages that are sent with one delay: sending many takes time
+_AT_ONCE = 500  # messages that are sent with the same delay; it is computed again for the next ones
 
 
 def send_due(app: App, every: float = SWEPT_EVERY) -> int:
-    """Send every time that is due before this comes again, `every` so many seconds; how many. A
-    time that is buffered is always due: the message has somebody look whether its schedule still
-    runs.
+    """Send a message for each time that is due before the next call; return how many.
 
-    A delay is whole seconds, so that a time fires less than a second late; and at once where this
-    is called at the beginning of a second.
+    `every`: the seconds between two calls. A buffered time is always due: its message checks if an
+    earlier session still runs. Delays are whole seconds, so a time fires less than a second late,
+    and on time if this is called at the beginning of a second.
     """
     found = app.schedules.due(app.clock.now().timestamp() + every * _TO_SPARE)
     due = [each for each in found if each.buffered or each.next_fire_at is not None]
@@ -37,18 +36,17 @@ def send_due(app: App, every: float = SWEPT_EVERY) -> int:
 
 
 def earliest(schedule: TaskSchedule) -> float:
-    """The nominal time to be dealt with first (epoch seconds): a buffered one, else the next."""
+    """The nominal time to fire first (epoch seconds): a buffered one, else the next one."""
     return min(schedule.buffered or [schedule.next_fire_at])
 
 
 def send_next(
     app: App, schedule: TaskSchedule, within: float = HORIZON, sent_at: float | None = None
 ) -> None:
-    """Send the next time of a schedule when it fires within so many seconds: before the sweep is
-    sure to see it. Whoever changes when a schedule fires calls this after the write; no call to
-    the queue, otherwise.
+    """Send the next time of a schedule if it fires within so many seconds, before the next sweep.
 
-    `sent_at`: what follows from a message that was sent then is made up for as of then.
+    Call it after each write that changes when a schedule fires. If the time is later, no request is
+    made. `sent_at`: when the message was sent that led to this call; missed times count from then.
     """
     if schedule.status != "active" or schedule.next_fire_at is None:
         return

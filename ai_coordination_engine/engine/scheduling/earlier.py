@@ -1,6 +1,4 @@
-"""The sessions that a schedule has started before: whether they still run, and whether one has
-failed.
-"""
+"""Read the earlier sessions of a schedule: whether they still run, and whether one has failed."""
 
 from dataclasses import dataclass
 
@@ -14,9 +12,10 @@ _FAILED = ("failed", "timeout")
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Sessions of a schedule that had not ended when it was looked at last. A paused one runs, one
-    that was deleted does not. `running`: the uuids of those that run, or that nobody needs to know
-    of.
+    """The earlier sessions of a schedule.
+
+    `open`: those that run; a paused one counts, a deleted one does not. `running`: the uuids of
+    those that may run. `failed`: the uuid of one that has failed since the last look.
     """
 
     open: tuple[Session, ...] = ()
@@ -25,13 +24,14 @@ class Earlier:
 
 
 def policy_of(schedule: TaskSchedule) -> OverlapPolicy:
-    """Its overlap policy, or the default."""
+    """The overlap policy of a schedule, or the default."""
     return OverlapPolicy(schedule.overlap_policy or OverlapPolicy.SKIP)
 
 
 def look_at_earlier(app: App, schedule: TaskSchedule) -> Earlier:
-    """What its earlier sessions do now: one BatchGetItem; no call where it has none, or fires
-    whatever they do.
+    """Read the earlier sessions of a schedule. One BatchGetItem.
+
+    No call if it has none, or if it fires in any case.
     """
     waits = schedule.pause_on_failure or schedule.buffered
     if policy_of(schedule) is OverlapPolicy.ALLOW_ALL and not waits:
@@ -44,5 +44,5 @@ def look_at_earlier(app: App, schedule: TaskSchedule) -> Earlier:
 
 
 def is_open(session: Session) -> bool:
-    """Whether a stored session has not ended, and its start was not given up."""
+    """Whether a stored session has not ended; false if its start was given up."""
     return session.status in OPEN_SESSION_STATUSES and session.deleting is None

@@ -1,4 +1,7 @@
-"""What a client's edit of a task schedule does to its times. Pure."""
+"""Compute what a client's edit of a task schedule changes in its times. Pure.
+
+The API's write of a schedule (`api.scheduled`) is the caller.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,11 +30,11 @@ _COMPLETED: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is `given` for a schedule that stands as it was `seen`.
+    """An edit: the `given` arguments for a schedule that was read as `seen`.
 
-    Where it was not read (None), nothing that decides on its times is assumed to be stored beside
-    what is given, nor is it active: `condition` says so, and holds where a client gives all that
-    there is. Otherwise the refused write tells how it stands.
+    `seen` is None at first, to save the read. The edit then assumes that the schedule is not active
+    and stores no other argument that decides on its times; `condition` checks that. If it does not
+    hold, the refused write returns the stored schedule, which is `seen` for the second try.
     """
 
     given: Mapping[str, Any]
@@ -40,7 +43,7 @@ class Edit:
 
     @property
     def condition(self) -> Predicate | None:
-        """What must hold of the schedule for `values`; None: they do not depend on it."""
+        """The condition on the stored schedule under which `values` are right; None: always."""
         if not self._decides:
             return None
         if self.seen is not None:
@@ -58,8 +61,8 @@ class Edit:
         return needs
 
     def values(self) -> dict[str, Any]:
-        """What is written; raises `BadUserInput` for what is wrong, by itself or beside what is
-        stored.
+        """The attributes to write. Raises `BadUserInput` for invalid arguments, alone or together
+        with the stored ones.
         """
         values = {**self.given, **self._cleared()}
         if not self._decides:
@@ -81,7 +84,7 @@ class Edit:
 
     @property
     def _keeps(self) -> bool:
-        """Whether it is active and stays so at the same times: one that is due stays due."""
+        """Whether the schedule is and stays active, with the same times: the due time stays due."""
         seen = self.seen
         if seen is None or not (seen.next_fire_at or seen.buffered):
             return False
@@ -95,7 +98,7 @@ class Edit:
         return {**dict.fromkeys(row.clears), "revision": new_nonce()}
 
     def _timetable(self) -> Timetable | None:
-        """None: it has no expression."""
+        """The timetable after the edit; None without an expression."""
         expression = self._merged("schedule")
         start_at, end_at = self._merged("start_at"), self._merged("end_at")
         times = Timetable.of(
@@ -108,7 +111,7 @@ class Edit:
         return times if expression else None
 
     def _next(self, times: Timetable | None) -> dict[str, Any]:
-        """When an active schedule fires next, or that it is completed."""
+        """The attributes for the next time of an active schedule, or for a completed one."""
         jitter = {"jitter_seconds": self._merged("jitter_seconds")}
         if times is None:
             return dict.fromkeys((*DUE, "buffered", "why"))

@@ -1,4 +1,7 @@
-"""Why a task schedule does not fire now: in a code for programs and in words for people. Pure."""
+"""Explain why a task schedule does not fire now: a code for programs, a message for people. Pure.
+
+The API field `whyNotFired` is the caller.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,8 +15,10 @@ WAITS = "It starts when no session of it runs."
 
 
 class WhyNotFired(NamedTuple):
-    """`until`: when it fires, at the latest, if nobody does anything; None where a time waits for a
-    session to end.
+    """The reason.
+
+    `until`: the latest time at which it fires if nothing is changed; None if a time waits for a
+    session to end, or it does not fire.
     """
 
     code: str
@@ -24,7 +29,7 @@ class WhyNotFired(NamedTuple):
 def why_not_fired(
     schedule: TaskSchedule, kept: Mapping[str, Any] | None, now: datetime
 ) -> WhyNotFired:
-    """The reason; `kept` is the one that is stored: what became of the latest time."""
+    """The reason why a schedule does not fire; `kept`: the reason stored for its latest time."""
     wrong = _wrong(schedule)
     if wrong is not None:
         return WhyNotFired("SCHEDULE_INVALID", wrong)
@@ -55,8 +60,9 @@ def _of_active(schedule: TaskSchedule, now: datetime) -> WhyNotFired:
 
 
 def _wrong(schedule: TaskSchedule) -> str | None:
-    """What is wrong with the expression or the zone of a schedule; earlier versions took any
-    text.
+    """What is wrong with the expression or the zone of a schedule; None if nothing is.
+
+    Earlier versions stored any text.
     """
     try:
         timetable(schedule)

@@ -1,15 +1,15 @@
-"""A time of a schedule has come: its session starts, then the schedule advances by one conditional
-write.
+"""Fire a time of a schedule: start its session, then advance the schedule by one conditional write.
 
-The session's uuid follows from the schedule and the time, and a start may be repeated: whoever dies
-between the two, or does it a second time, finds the session. A message counts while its time is the
-schedule's next one, or a buffered one, and nobody has changed the schedule since; so what is
-deleted, paused or edited meanwhile makes it harmless.
+`engine.work` calls `fire` for each message. The session's uuid is computed from the schedule and
+the time. So a repeated message, or one after a crash between the two steps, finds the session that
+was started. A message has an effect only while its time is the schedule's next one or a buffered
+one, and the schedule was not changed since: deleting, pausing or editing the schedule makes old
+messages harmless.
 
-Whether an earlier session still runs is read from the sessions that the schedule has started and
-that had not ended when it fired last. A time that has to wait for that is buffered: the schedule
-then stays due, so that the sweep has somebody look each time it comes, and the first buffered time
-starts when nothing runs.
+To see if an earlier session still runs, the sessions that the schedule has started, and that were
+open when it fired last, are read. A time that must wait for such a session is buffered. The
+schedule then stays due, so each sweep sends a message, and the first buffered time starts when no
+session runs.
 """
 
 from collections.abc import Sequence
@@ -40,15 +40,16 @@ from ai_coordination_engine.store.records.schedule_times import (
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.schedules import Dealt
 
-SOON = 50.0  # seconds: the sweep may come too late for what fires sooner
-_LATE = 5.0  # seconds: what was sent so much after its time was not missed
-_START_AGAIN = 15.0  # seconds, while another start of the session is not over
+SOON = 50.0  # seconds; the sweep may come too late for a time that fires sooner
+_LATE = 5.0  # seconds; a message that was sent this much after its time is not late
+_START_AGAIN = 15.0  # seconds until the next try, while another start of the session is in progress
 _TICK = timedelta(microseconds=1)
 
 
 def fire(app: App, message: Fire) -> None:
-    """Deal with the time of a message, unless that was done or the schedule was changed. Raises
-    `Busy` when the message must be kept for later.
+    """Fire the time of a message, unless that is done or the schedule was changed.
+
+    Raises `Busy` if the message must be kept for later.
     """
     while (schedule := _find(app, message)) is not None:
         outcome = _deal(app, schedule, message)
@@ -57,23 +58,25 @@ def fire(app: App, message: Fire) -> None:
             return
         if isinstance(outcome, Applied):
             waits = schedule.buffered or outcome.record.buffered
-            within = HORIZON if waits else SOON  # the sweep sends what is buffered alone
+            within = HORIZON if waits else SOON  # the sweep sends only the buffered time
             send_next(app, outcome.record, within, message.sent_at)
             return
 
 
 def give_up(app: App, message: Fire, reason: str) -> None:
-    """A message cannot be worked off and goes to the dead-letter queue: its time is missed, and the
-    schedule goes on. `reason` is shown to people: readable, and without secrets.
+    """Count the time of a message that goes to the dead-letter queue as missed; the schedule
+    continues.
+
+    `reason` is shown to people: it must be readable and free of secrets.
     """
     if (schedule := _find(app, message)) is not None:
-        told = why(NotFired.MISSED, f"Its message is in the dead-letter queue: {reason}")
-        dealt = Dealt(running=schedule.running or (), missed=1, why=told)
+        not_fired = why(NotFired.MISSED, f"Its message is in the dead-letter queue: {reason}")
+        dealt = Dealt(running=schedule.running or (), missed=1, why=not_fired)
         _dealt_with(app, schedule, message.nominal, dealt)
 
 
 def _find(app: App, message: Fire) -> TaskSchedule | None:
-    """The schedule of a message whose time is still to be dealt with."""
+    """The schedule of a message; None if the time is done or the schedule was changed."""
     schedule = app.records.get(TASK_SCHEDULE, message.tenant, message.key, consistent=True)
     if schedule is None or schedule.status != "active":
         return None
@@ -83,12 +86,12 @@ def _find(app: App, message: Fire) -> TaskSchedule | None:
     return schedule if message.nominal in waits else None
 
 
-# What becomes of a time
+# One time
 
 
 def _deal(app: App, schedule: TaskSchedule, message: Fire) -> Outcome[TaskSchedule] | None:
-    """Deal with the time; None: it is buffered, and has to wait."""
-    if _runs_are_over(schedule, schedule.run_count or 0):  # by hand, since its latest time
+    """Decide about the time and do it. None: it is buffered and must still wait."""
+    if _runs_are_over(schedule, schedule.run_count or 0):  # a client has started the last ones
         return _advance(app, schedule, None, Dealt(running=schedule.running or ()))
     earlier = look_at_earlier(app, schedule)
     dealt = Dealt(running=earlier.running)
@@ -99,15 +102,16 @@ def _deal(app: App, schedule: TaskSchedule, message: Fire) -> Outcome[TaskSchedu
         return None if is_waiting else _start(app, schedule, message.nominal, dealt)
     caught_up = _catch_up(schedule, message)
     if caught_up.missed:
-        told = why(NotFired.MISSED, "It was due for longer than catchupWindowSeconds.")
-        dealt = replace(dealt, missed=caught_up.missed, why=told)
+        not_fired = why(NotFired.MISSED, "It was due for longer than catchupWindowSeconds.")
+        dealt = replace(dealt, missed=caught_up.missed, why=not_fired)
         return _advance(app, schedule, caught_up.following, dealt)
     return _deal_beside(app, schedule, message.nominal, earlier, dealt)
 
 
 def _catch_up(schedule: TaskSchedule, message: Fire) -> CatchUp:
-    """What was missed when the message was sent. A time is as old as it has been due: its jitter
-    does not count.
+    """The times that were missed when the message was sent.
+
+    The age of a time does not include its jitter.
     """
     window = schedule.catchup_window_seconds
     window = CATCHUP_WINDOW if window is None else window
@@ -119,7 +123,7 @@ def _catch_up(schedule: TaskSchedule, message: Fire) -> CatchUp:
 def _deal_beside(
     app: App, schedule: TaskSchedule, nominal: int, earlier: Earlier, dealt: Dealt
 ) -> Outcome[TaskSchedule]:
-    """Deal with a time beside the sessions before it."""
+    """Decide about a time by the overlap policy, and do it."""
     running, waiting = len(earlier.running), len(schedule.buffered or ())
     match firing(policy_of(schedule), running=running, buffered=waiting):
         case Firing.START:
@@ -127,11 +131,11 @@ def _deal_beside(
         case Firing.CANCEL_AND_START:
             return _start(app, schedule, nominal, dealt, cancels=earlier.open)
         case Firing.BUFFER:
-            told = why(NotFired.OVERLAP_BUFFERED, WAITS)
-            dealt = replace(dealt, buffered={nominal}, why=told)
+            not_fired = why(NotFired.OVERLAP_BUFFERED, WAITS)
+            dealt = replace(dealt, buffered={nominal}, why=not_fired)
         case Firing.SKIP:
-            told = why(NotFired.OVERLAP_SKIPPED, "A session before it had not ended.")
-            dealt = replace(dealt, skipped=1, why=told)
+            not_fired = why(NotFired.OVERLAP_SKIPPED, "A session before it had not ended.")
+            dealt = replace(dealt, skipped=1, why=not_fired)
     return _dealt_with(app, schedule, nominal, dealt)
 
 
@@ -152,8 +156,8 @@ def _start(
         reason = f"The task could not start: {error.message}"
         if schedule.pause_on_failure:
             return _pause(app, schedule, dealt, reason)
-        told = why(NotFired.TASK_INVALID, reason)
-        return _dealt_with(app, schedule, nominal, replace(dealt, why=told))
+        not_fired = why(NotFired.TASK_INVALID, reason)
+        return _dealt_with(app, schedule, nominal, replace(dealt, why=not_fired))
     cancel_all(app, cancels)
     running = () if cancels else dealt.running
     started = replace(dealt, started={nominal: uuid}, running=running)
@@ -164,19 +168,19 @@ def _start(
 
 
 def _was_edited(seen: TaskSchedule, now: TaskSchedule | None) -> bool:
-    """Whether somebody changed the schedule: what was started still counts, nobody else does
-    that.
+    """Whether a client has changed the schedule. The session that was started must be counted then:
+    no other message does it.
     """
     return now is not None and (now.revision, now.status) != (seen.revision, seen.status)
 
 
-# The schedule goes on
+# The next time of the schedule
 
 
 def _dealt_with(
     app: App, schedule: TaskSchedule, nominal: int, dealt: Dealt
 ) -> Outcome[TaskSchedule]:
-    """The schedule without this time."""
+    """Write that this time is done; the next time stays, or follows."""
     if nominal != schedule.next_fire_at:
         waits = schedule.next_fire_at
         following = None if waits is None else nominal_time(waits)
@@ -187,15 +191,15 @@ def _dealt_with(
 def _advance(
     app: App, schedule: TaskSchedule, following: datetime | None, dealt: Dealt
 ) -> Outcome[TaskSchedule]:
-    """The schedule with its next time, or completed when nothing is left."""
+    """Write the next time, or complete the schedule if no time is left."""
     runs = (schedule.run_count or 0) + len(dealt.started)
     ended = "No time of it is left."
     if _runs_are_over(schedule, runs):
         ended = "It has started as many sessions as maxRuns says."
     elif following is not None or dealt.waiting(schedule):
         return app.schedules.advance(schedule, following, dealt)
-    told = dealt.why or why(NotFired.ENDED, ended)
-    return app.schedules.complete(schedule, replace(dealt, why=told))
+    not_fired = dealt.why or why(NotFired.ENDED, ended)
+    return app.schedules.complete(schedule, replace(dealt, why=not_fired))
 
 
 def _runs_are_over(schedule: TaskSchedule, runs: int) -> bool:
@@ -203,5 +207,5 @@ def _runs_are_over(schedule: TaskSchedule, runs: int) -> bool:
 
 
 def _pause(app: App, schedule: TaskSchedule, dealt: Dealt, reason: str) -> Outcome[TaskSchedule]:
-    told = why(NotFired.PAUSED_AFTER_FAILURE, reason)
-    return app.schedules.pause_after_failure(schedule, replace(dealt, why=told))
+    not_fired = why(NotFired.PAUSED_AFTER_FAILURE, reason)
+    return app.schedules.pause_after_failure(schedule, replace(dealt, why=not_fired))

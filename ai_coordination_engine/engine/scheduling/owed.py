@@ -1,9 +1,9 @@
-"""The sessions that a backfill has to start: as many within the request as there is time for, the
-others by a worker.
+"""Start the sessions of a backfill: some during the request, the rest by a worker.
 
-A time is written to the schedule as owed before its session starts, and no longer is in the write
-that counts it: a session counts once, whoever starts it. A message is sent before all of that, so
-that whatever the request leaves behind, because it dies or has no more time, is found.
+`by_hand.backfill` and `engine.work` are the callers. A time is written to the schedule as owed
+before its session starts. The write that counts the session removes it, so each session counts
+once. A message to a worker is sent before all of that; it finds the times that the request did not
+start because it died or ran out of time.
 """
 
 from collections.abc import Collection
@@ -22,15 +22,17 @@ from ai_coordination_engine.store.records.schedule_times import nominal_time, sc
 from ai_coordination_engine.store.transitions.outcome import Applied
 from ai_coordination_engine.store.transitions.schedules import Dealt
 
-_IN_TIME = 10.0  # seconds, of one request or message; an HTTP API waits for 30
-_AFTERWARDS = 30.0  # seconds: the request is over then
-_START_AGAIN = 15.0  # seconds, while another start of a session is not over
+_IN_TIME = 10.0  # seconds in which one request or message may begin starts; HTTP APIs wait for 30
+_AFTERWARDS = 30.0  # seconds until the worker looks: the request has ended by then
+_START_AGAIN = 15.0  # seconds until the next try, while another start of a session is in progress
 
 
 @dataclass
 class Starts:
-    """What became of times that were owed. `schedule`: as it is then, None when it was deleted;
-    `refused`: why the task cannot start.
+    """The result of starting owed times.
+
+    `schedule`: its new state; None if it was deleted. `sessions`: by nominal time. `refused`: the
+    error if the task cannot start.
     """
 
     schedule: TaskSchedule | None
@@ -39,16 +41,16 @@ class Starts:
 
 
 def announce(app: App, schedule: TaskSchedule) -> None:
-    """Have a worker look later whether the schedule owes sessions."""
+    """Send the message with which a worker later starts the times that are still owed."""
     app.queue.send([_message(schedule)], delay=_AFTERWARDS)
 
 
 def start_owed(app: App, schedule: TaskSchedule, times: Collection[int]) -> Starts:
-    """Start the sessions of these times side by side while there is time, and count them. Once the
-    task has been refused nothing is owed any more of these times.
+    """Start the sessions of these times, several at once, while there is time, and count them.
 
-    Raises `Conflict` where another start of one is under way, and whatever the backend raises: what
-    has been started is counted, and the rest is still owed.
+    If the task cannot start, none of these times is owed any more. Raises `Conflict` if another
+    start of one of the sessions is in progress, and the errors of the backend; the sessions that
+    were started are counted then, and the rest is still owed.
     """
     starts = Starts(schedule)
     until = app.clock.now().timestamp() + _IN_TIME
@@ -70,7 +72,7 @@ def start_owed(app: App, schedule: TaskSchedule, times: Collection[int]) -> Star
 
 
 def go_on(app: App, message: Backfill) -> None:
-    """Start what a schedule still owes. Raises `Busy` when the message must be kept for later."""
+    """Start the owed times of a schedule. Raises `Busy` if the message must be kept for later."""
     schedule = app.records.get(TASK_SCHEDULE, message.tenant, message.key, consistent=True)
     if schedule is None or not schedule.owed:
         return
@@ -85,19 +87,19 @@ def go_on(app: App, message: Backfill) -> None:
 def _settle(
     app: App, schedule: TaskSchedule | None, starts: Starts, times: Collection[int]
 ) -> TaskSchedule | None:
-    """Count what was started, each time once; the schedule as it is then."""
+    """Count the sessions that were started, each once; return the schedule as it is then."""
     settled = {*starts.sessions} if starts.refused is None else {*times}
-    told = None
+    not_fired = None
     if starts.refused is not None:
         reason = f"The task could not start: {starts.refused.message}"
-        told = why(NotFired.TASK_INVALID, reason)
+        not_fired = why(NotFired.TASK_INVALID, reason)
     while schedule is not None:
         mine = settled & {int(each) for each in schedule.owed or ()}
         if not mine:
             break
         started = {each: starts.sessions[each].session_uuid for each in mine & {*starts.sessions}}
         running = schedule.running or ()
-        dealt = Dealt(started=started, running=running, settled=mine, why=told)
+        dealt = Dealt(started=started, running=running, settled=mine, why=not_fired)
         outcome = app.schedules.count(schedule, dealt)
         if isinstance(outcome, Applied):
             return outcome.record

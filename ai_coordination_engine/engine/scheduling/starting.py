@@ -1,4 +1,4 @@
-"""Starting a session of a schedule, under a uuid that finds it again."""
+"""Start, cancel and count the sessions of a schedule."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,10 +15,10 @@ from ai_coordination_engine.store.transitions.schedules import Dealt
 
 
 def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Session:
-    """The session of this uuid, started unless it was before, with whatever it started.
+    """Start the session with this uuid, or find it if it was started before, with any arguments.
 
-    Raises `NotFound` and `BadUserInput` where the task cannot start, `Conflict` where another start
-    of the session is under way, or has died a moment ago.
+    Raises `NotFound` and `BadUserInput` if the task cannot start, and `Conflict` if another start
+    of the session is in progress or has died a moment ago.
     """
     start = Start(
         schedule.coordination_uuid,
@@ -52,9 +52,9 @@ def count_started(
     started: Mapping[int, str],
     **beside: Any,
 ) -> TaskSchedule | None:
-    """Count sessions that were started beside the schedule's next time, unless they are among its
-    latest; the schedule as it is then, None when it was deleted. `beside`: what else to say of
-    `Dealt`.
+    """Count sessions that were started outside the schedule's next time, each once.
+
+    Returns the schedule as it is then; None if it was deleted. `beside`: other fields of `Dealt`.
     """
     while schedule is not None:
         known = schedule.recent or set()

@@ -1,7 +1,7 @@
-"""What is due of the task schedules, and the state changes of one: each is one conditional write.
+"""Read the task schedules that are due, and write their transitions: each is one conditional write.
 
-Every one of them holds for the schedule as it was read: its revision, its next time and how many
-sessions it has started. Whoever is refused reads it again.
+A transition requires that revision, next time and number of sessions are as they were read. If it
+is rejected, the caller reads the schedule again. `engine.scheduling` is the caller.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,16 +29,19 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.rows import assignments, row_condition, update
 
-MOST_DUE = 10_000  # schedules of a shard of which one sweep knows
-_MOST_RUNNING = 100  # sessions of a schedule that are looked at
+MOST_DUE = 10_000  # due schedules that one sweep reads from a shard
+_MOST_RUNNING = 100  # sessions in `TaskSchedule.running`, at most
 
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """What became of times of a schedule, which are epoch seconds. `started`: session uuids by
-    nominal time; `running`: those before them that have not ended; `owed` and `settled`: times that
-    a backfill has to start, and no longer; `why`: why the latest time did not start one, which a
-    count leaves as it is unless it is given.
+    """What was done with times of a schedule; all times are nominal, in epoch seconds.
+
+    `started`: session uuids by time. `running`: the earlier sessions that have not ended. `skipped`
+    and `missed`: numbers of times. `buffered` and `unbuffered`: times that wait from now on, and
+    the one that no longer waits. `owed` and `settled`: times that a backfill must start, and those
+    that are done. `why`: the reason why the latest time started no session; `count` keeps the
+    stored one if it is None. `by`: the person who asked for it.
     """
 
     started: Mapping[int, str] = field(default_factory=dict)
@@ -53,7 +56,7 @@ class Dealt:
     by: str | None = None
 
     def waiting(self, seen: TaskSchedule) -> bool:
-        """Whether times of the schedule are buffered after that."""
+        """Whether times of the schedule are buffered after this write."""
         return bool({*(seen.buffered or ()), *self.buffered} - {self.unbuffered})
 
 
@@ -67,9 +70,11 @@ class Schedules:
         self._clock = repository.clock
 
     def due(self, before: float) -> list[TaskSchedule]:
-        """The active schedules that fire before then (epoch seconds), at most `MOST_DUE` of each
-        shard: keys, tenant, revision, `fire_at`, next and buffered times. One Query a shard and
-        megabyte, of what is due alone.
+        """The active schedules that fire before a time (epoch seconds); at most `MOST_DUE` per
+        shard.
+
+        They have only keys, tenant, revision, `fire_at`, next and buffered times. One Query per
+        shard and megabyte; only due ones are read.
         """
         looks = [partial(self._due, before, f"{shard:02d}") for shard in range(SHARDS)]
         return [each for found in self._repository.parallel.run(looks) for each in found]
@@ -88,14 +93,15 @@ class Schedules:
         return found
 
     def sessions(self, schedule: TaskSchedule) -> list[Session]:
-        """The sessions that the schedule has started and that may run, as they are stored; those
-        that were deleted are none. One BatchGetItem, or no call.
+        """The stored sessions of the schedule that may run, without deleted ones.
+
+        One BatchGetItem; no call if there are none.
         """
         return self.sessions_of(schedule, schedule.running or ())
 
     def sessions_of(self, schedule: TaskSchedule, uuids: Collection[str]) -> list[Session]:
-        """Those of these uuids that there are, as they are stored. One BatchGetItem per 100, or no
-        call.
+        """The stored sessions with these uuids that exist. One BatchGetItem per 100; no call
+        without uuids.
         """
         keys = [(schedule.coordination_uuid, uuid) for uuid in uuids]
         if not keys:
@@ -106,8 +112,8 @@ class Schedules:
     def advance(
         self, seen: TaskSchedule, following: datetime | None, dealt: Dealt
     ) -> Outcome[TaskSchedule]:
-        """Times are dealt with, and `following` is the next one. While some are buffered the sweep
-        looks each time it comes.
+        """Record what was done; `following` is the next time. While times are buffered, the
+        schedule stays due for each sweep.
         """
         key = schedule_key(seen)
         next_time: dict[str, Any] = dict(firing_at(key, following, seen.jitter_seconds))
@@ -116,16 +122,16 @@ class Schedules:
         return self._write(rows.ADVANCE, seen, dealt, assignments(TaskSchedule, next_time))
 
     def complete(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
-        """Nothing is left to fire."""
+        """Complete the schedule: no time is left."""
         return self._write(rows.COMPLETE, seen, dealt)
 
     def pause_after_failure(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
-        """A session has failed: the time that has come does not start another one."""
+        """Pause the schedule, because a session failed or the task cannot start."""
         return self._write(rows.PAUSE_AFTER_FAILURE, seen, dealt)
 
     def count(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
-        """Sessions were started whose times are not the schedule's next one. What is buffered is
-        looked at when the sweep comes.
+        """Record sessions whose times are not the schedule's next one. If times are buffered, the
+        schedule becomes due for the next sweep.
         """
         at_once: list[Action] = []
         if dealt.buffered and seen.status == "active":
@@ -174,14 +180,14 @@ def _counting(seen: TaskSchedule, dealt: Dealt) -> list[Action]:
 
 
 def _buffering(dealt: Dealt) -> list[Action]:
-    """Times are added or taken away one by one: whoever else does so loses none."""
+    """Add or remove single times, so that concurrent writes do not lose any."""
     if dealt.unbuffered is not None:
         return [TaskSchedule.buffered.delete({dealt.unbuffered})]
     return [TaskSchedule.buffered.add(set(dealt.buffered))] if dealt.buffered else []
 
 
 def _owing(dealt: Dealt) -> list[Action]:
-    """As the buffered ones."""
+    """Add or remove owed times, like buffered ones."""
     if dealt.settled:
         return [TaskSchedule.owed.delete(set(dealt.settled))]
     return [TaskSchedule.owed.add(set(dealt.owed))] if dealt.owed else []

@@ -31,14 +31,16 @@ def watch_shard(tenant: str, session_uuid: str) -> str:
 
 
 def shards_at(now: float) -> list[int]:
-    """The shards at which the sweep looks then (epoch seconds): all, and in turn, one a minute,
-    those of earlier versions. Whoever sets when a session is looked at takes it out of these.
+    """The shards that the sweep reads at a time (epoch seconds).
+
+    These are all present shards, and each minute another one of earlier versions. A session moves
+    out of an old shard when its watch is set again.
     """
     return [*range(SHARDS), _FORMER[int(now // 60) % len(_FORMER)]]
 
 
 class SessionWrites:
-    """What the transitions of sessions are made of: a row of the life cycle, and what it sets."""
+    """The writes of all transitions of sessions: a row of the life cycle and the values to set."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository

@@ -29,8 +29,8 @@ def fence(repository: Repository, session: Session) -> bool:
     """Keep the start that has written `session` from confirming it. False when it is confirmed
     already.
 
-    The fence is not an agent: nobody sees or counts it. It is removed with other items that do not
-    count, once the start is over.
+    The fence is not an agent: it is invisible and not counted. It is removed with other items that
+    do not count, once the start is over.
     """
     tenant, key = session.partition_key, first_key(session)
     reservation = write_tokens.new_token(repository.clock.now())
@@ -51,10 +51,10 @@ def fence(repository: Repository, session: Session) -> bool:
 
 
 def may_be_taken_back(repository: Repository, session: Session) -> bool:
-    """Whether a start is so old that somebody may have taken it back, fence included; then whoever
-    confirmed it must look.
+    """Whether a start is so old that another process may have taken it back, fence included.
 
-    Nobody takes a start back before its reservation expires, after twice this time; clocks differ
-    by less than the other half.
+    A process that has confirmed such a start must read the session again. A start is taken back
+    only after its reservation has expired, which takes twice this time; the clocks of two machines
+    differ by less than the other half.
     """
     return bool(repository.clock.now() - session.created_at > write_tokens.TOKEN_LIFETIME / 2)
