@@ -89,7 +89,14 @@ NON_NULL = {
 ADDED = {
     "Node": {"id": "ID!"},
     "CoordinationType": {"id": "ID!"},
-    "TaskType": {"id": "ID!", "onFailure": "String", "placeholders": "String"},
+    "TaskType": {
+        "id": "ID!",
+        "onFailure": "String",
+        "placeholders": "String",
+        "plan": "Boolean",
+        "planLimits": "JSONCamelCase",
+        "planFallback": "String",
+    },
     "TaskScheduleType": {
         "id": "ID!",
         "timezone": "String",
