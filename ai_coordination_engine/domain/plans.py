@@ -5,6 +5,7 @@ A plan says which agents are asked what, and who waits for whom; nothing else. W
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,11 @@ class Plan:
             "final": self.final,
             "cannotDo": self.cannot_do,
         }
+
+
+def shown(plan: Mapping[str, Any]) -> str:
+    """A pinned plan, or one to be, as a text for people to read and change."""
+    return json.dumps(plan, ensure_ascii=False, indent=2)
 
 
 def plan_hash(plan: object) -> str:

@@ -25,6 +25,7 @@ RUN_FILES = {
     "fallback": ["fallback", "run.yaml"],
     "hello": ["hello.yaml"],
     "own_function": ["own_function", "run.yaml"],
+    "planned": ["planned.yaml"],
     "research_brief": ["research_brief.yaml"],
 }
 SCRIPTS = ["api_python", "api_typescript", "fork"]
@@ -123,6 +124,15 @@ def test_functions_of_ones_own(copies: Copies) -> None:
     view, printed = copies.run("own_function")
     assert printed == "apology:\nWe are sorry. (8 words read)"
     assert states(view) == {"reader": "completed", "apology": "completed", "thanks": "skipped"}
+
+
+def test_a_plan(copies: Copies) -> None:
+    view, printed = copies.run("planned")
+    assert [(each.name, each.state) for each in view.agents] == [
+        (name, "completed") for name in ("planner", "researcher", "researcher", "writer")
+    ]
+    assert printed.startswith("OUTPUT OF RESEARCHER:\nWHAT ARE HEAT PUMPS?")
+    assert printed.endswith("WHO NEEDS HEAT PUMPS?\n\nA PAGE ABOUT HEAT PUMPS.")
 
 
 def test_a_fallback(copies: Copies) -> None:

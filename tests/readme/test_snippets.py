@@ -21,6 +21,7 @@ from graphql import parse, validate
 from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import signature, tenant_key
+from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
 from ai_coordination_engine.entrypoints.cli.client import Client, results
 from ai_coordination_engine.entrypoints.local.server import serving
@@ -46,7 +47,7 @@ RUN_BY_MARK = {
     ),
     "js": ("// clients: apollo", "// clients: graphcache"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/sessions.ts"),
-    "json": ('{"review"', '{"policy"', '{"tenant"'),
+    "json": ('{"review"', '{"policy"', '{"tenant"', '{"schema": "ace.plan/1"'),
 }
 RESULTS = {  # of the run files, by agent; a question is given its default answer
     "# hello.yaml": {"shouter": "OUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n\nSAY IT LOUDER"},
@@ -59,6 +60,9 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
             'Output of author:\n["WRITE ABOUT BASICS FOR A BEGINNER.", "WRITE ABOUT COSTS FOR A'
             ' BEGINNER."]\n\nThe offer:'
         )
+    },
+    "# planned.yaml": {
+        "writer": "OUTPUT OF RESEARCHER:\nWHAT ARE HEAT PUMPS?\n\nA PAGE ABOUT HEAT PUMPS."
     },
     "# cities.yaml": {
         "visit": (
@@ -120,6 +124,12 @@ def test_a_check_prints_what_its_page_says(
     file.write_text(snippet("# offer.yaml"), encoding="utf-8")
     ace(["check", str(file)], result_action="return_value")
     assert capsys.readouterr().out == snippet("layer 1: outliner")
+
+
+def test_a_plan_may_be_run() -> None:
+    agents = [{"agent_uuid": name} for name in ("finder", "reader", "writer")]
+    text = snippet('{"schema": "ace.plan/1"')
+    assert [each.id for each in Planning(agents, {}).read(text).steps] == ["s1", "s2", "s3", "s4"]
 
 
 def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:

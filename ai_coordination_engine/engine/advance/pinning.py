@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.plan_graph import graph_of, own_graph, planner_alone
 from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.domain.plans import Plan as Made
-from ai_coordination_engine.domain.plans import plan_hash
+from ai_coordination_engine.domain.plans import plan_hash, shown
 from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.domain.shapes import Agent, parse_agent_action
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
@@ -167,7 +166,7 @@ def _propose(app: App, agent: SessionAgent, made: Made, chain: Chain) -> None:
     """Put the plan into the inbox of its person."""
     within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
-    values = _stored(app, agent, {"agent_output": json_text.dumps(made.wire()), "notes": None})
+    values = _stored(app, agent, {"agent_output": shown(made.wire()), "notes": None})
     proposed = persist(app, agent, chain, partial(app.agents.propose_plan, agent, values, due_at))
     if not isinstance(proposed, Applied):
         lease_lost(app, agent, proposed.record)
@@ -249,7 +248,7 @@ def _write(
     first = steps.planned.agents[0].successors
     pinned = steps.pinned
     values = {
-        "agent_output": json_text.dumps(pinned) if pinned is not None else None,
+        "agent_output": shown(pinned) if pinned is not None else None,
         "plan": {"plan": pinned, "hash": plan_hash(pinned) if pinned is not None else None},
         "successors": [[ordinal, 0] for ordinal in first],
         "notes": note,

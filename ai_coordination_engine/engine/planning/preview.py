@@ -1,6 +1,7 @@
 """Dry runs: what a start of a task would do."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ from ai_coordination_engine.domain.dry_run import DryRun, dry_run
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import Agent, parse_agents, parse_subtask_queries
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.graph.session_agents import filled_subtasks
+from ai_coordination_engine.engine.graph.session_agents import Plan, filled_subtasks
 from ai_coordination_engine.engine.planning.start import plan_of
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Coordination, Task
@@ -39,6 +40,8 @@ def preview(
 ) -> DryRun:
     """Return the dry run of records, which need not be stored."""
     planned = plan_of(coordination, task)
+    if planned.planning is not None:
+        return _of_planner(settings, planned)
     query = task.initial_task_query if task_query is None else task_query
     return dry_run(
         parse_agents(coordination.agents),
@@ -48,6 +51,15 @@ def preview(
         partial(_model_of, settings),
         is_strict=planned.placeholders == "strict",
     )
+
+
+def _of_planner(settings: Settings, planned: Plan) -> DryRun:
+    """Return the dry run of a task whose graph is not known before an agent has planned it."""
+    (planner,) = planned.agents
+    subtasks = filled_subtasks(planned, "")
+    found = dry_run([planner.agent], (), [planner], subtasks, partial(_model_of, settings))
+    told = f"plan: {planner.agent.label} plans each session; what follows it is not known before."
+    return replace(found, warnings=[told])
 
 
 def _model_of(settings: Settings, agent: Agent) -> str | None:

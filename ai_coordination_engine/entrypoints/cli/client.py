@@ -33,10 +33,12 @@ mutation ($coordinationUuid: String!, $name: String, $description: String,
 _TASK = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
           $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String,
-          $placeholders: String, $by: String!) {
+          $placeholders: String, $plan: Boolean, $planLimits: JSONCamelCase,
+          $planFallback: String, $by: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
       taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
-      onFailure: $onFailure, placeholders: $placeholders, updatedBy: $by) {
+      onFailure: $onFailure, placeholders: $placeholders, plan: $plan,
+      planLimits: $planLimits, planFallback: $planFallback, updatedBy: $by) {
     task { taskUuid }
   }
 }"""
@@ -201,6 +203,9 @@ class Client:
             agentActions=run.agent_actions,
             onFailure=run.on_failure or "fail_fast",
             placeholders=run.placeholders or "warn",
+            plan=run.plan,
+            planLimits=run.plan_limits,
+            planFallback=run.plan_fallback,
             by=UPDATED_BY,
         )
         data = self.execute(_START, **ids, taskQuery=run.task_query)
@@ -218,7 +223,7 @@ class Client:
             for agent in run.agents
         }
         return SessionView(
-            session_uuid, session["status"], session["logs"], _agents(session, names)
+            session_uuid, session["status"], session["logs"], _agents(session, names, _planner(run))
         )
 
     def _session(self, coordination_uuid: str, session_uuid: str) -> JSONObject | None:
@@ -322,9 +327,17 @@ class Client:
         )
 
 
-def _agents(session: JSONObject, names: dict[str, str]) -> list[AgentView]:
+def _planner(run: RunFile) -> str | None:
+    """Return the uuid of the agent that plans the sessions of the run."""
+    types = {agent["agent_uuid"]: agent.get("agent_type") for agent in run.agents}
+    return next((uuid for uuid, each in types.items() if run.plan and each == "planning"), None)
+
+
+def _agents(session: JSONObject, names: dict[str, str], planner: str | None) -> list[AgentView]:
     rows = session["sessionAgents"] or []
-    waited_for = {each for row in rows for each in _action(row).get("predecessors") or ()}
+    waited_for = {each for row in rows for each in _waits_for(_action(row))}
+    if planner is not None and len(rows) > 1:
+        waited_for.add(planner)
     maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
     elements: Counter[str] = Counter()
     agents = []
@@ -335,8 +348,20 @@ def _agents(session: JSONObject, names: dict[str, str]) -> list[AgentView]:
         if is_element:  # of a map, whose own output contains the outputs of its elements
             name = f"{name}[{elements[uuid]}]"
             elements[uuid] += 1
-        agents.append(_agent(row, name, final=uuid not in waited_for and not is_element))
+        step = _step(_action(row)).get("id")
+        is_final = (uuid if step is None else step) not in waited_for
+        agents.append(_agent(row, name, final=is_final and not is_element))
     return agents
+
+
+def _waits_for(action: JSONObject) -> Iterator[str]:
+    """Yield the uuids of the agents that an agent waits for; a step of a plan waits for steps."""
+    before = _step(action).get("after")
+    yield from (action.get("predecessors") or ()) if before is None else before
+
+
+def _step(action: JSONObject) -> JSONObject:
+    return action.get("planStep") or {}
 
 
 def _agent(row: JSONObject, name: str, *, final: bool) -> AgentView:

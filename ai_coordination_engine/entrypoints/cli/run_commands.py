@@ -122,14 +122,15 @@ def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
 
 
 def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    """Show a person the agent's input and ask until the API accepts the answer."""
+    """Show a person the agent's input, or its plan, and ask until the API accepts the answer."""
     if not sys.stdin.isatty():
         _send_default(console, client, view, agent)
         return
-    agent_input = client.agent_input(view, agent)
-    if agent_input:
-        console.print(f"\nInput of {on_one_line(agent.name)}:", style="bold")
-        console.print("\n".join(f"  {line}" for line in agent_input.rstrip().split("\n")))
+    text = agent.output or client.agent_input(view, agent)
+    if text:
+        what = "Plan" if agent.output else "Input"
+        console.print(f"\n{what} of {on_one_line(agent.name)}:", style="bold")
+        console.print("\n".join(f"  {line}" for line in text.rstrip().split("\n")))
     question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
     while True:
         try:

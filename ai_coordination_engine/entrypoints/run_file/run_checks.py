@@ -30,12 +30,19 @@ def dry_run(settings: Settings, run: RunFile) -> DryRun:
         agent_actions=run.agent_actions,
         on_failure=run.on_failure,
         placeholders=run.placeholders,
+        plan=run.plan,
+        plan_limits=run.plan_limits,
+        plan_fallback=run.plan_fallback,
     )
     return preview(settings, coordination, task, run.task_query)
 
 
 def agent_warnings(run: RunFile) -> Iterator[str]:
-    """Yield a warning, with its place, for each agent that has no subtask or can never run."""
+    """Yield a warning, with its place, for each agent that has no subtask or can never run; none
+    if an agent plans the session.
+    """
+    if run.plan:
+        return
     agents, subtasks = parse_agents(run.agents), parse_subtask_queries(run.subtask_queries)
     planned = plan(agents, subtasks, parse_agent_actions(run.agent_actions))
     for warning in of_graph(agents, subtasks, planned):

@@ -16,6 +16,7 @@ from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode, without_bom
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.domain.plan_limits import PLAN_FALLBACKS, PlanLimits
 from ai_coordination_engine.domain.rules import ON_FAILURE, check_rules
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import (
@@ -72,6 +73,9 @@ class RunFile:
     task_query: str
     on_failure: str | None = None
     placeholders: str | None = None
+    plan: bool = False
+    plan_limits: JSONObject | None = None
+    plan_fallback: str | None = None
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -159,6 +163,9 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         task_query=_query(reader, query),
         on_failure=_word(reader, task.get("on_failure"), "on_failure", ON_FAILURE),
         placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
+        plan=_flag(reader, task.get("plan"), "plan"),
+        plan_limits=_limits(reader, task.get("plan_limits")),
+        plan_fallback=_word(reader, task.get("plan_fallback"), "plan_fallback", PLAN_FALLBACKS),
         name=name,
     )
     return (
@@ -221,6 +228,24 @@ def _word(reader: Reader, node: yaml.Node | None, key: str, accepted: Sequence[s
     if node is not None and value is not None and value not in accepted:
         reader.problem(node, f"{key} must be one of {', '.join(accepted)}")
     return value
+
+
+def _flag(reader: Reader, node: yaml.Node | None, key: str) -> bool:
+    value = False if node is None else reader.value(node)
+    if node is not None and not isinstance(value, bool):
+        reader.problem(node, f"{key} must be true or false")
+    return value is True
+
+
+def _limits(reader: Reader, node: yaml.Node | None) -> JSONObject | None:
+    if node is None:
+        return None
+    value = reader.value(node)
+    try:
+        PlanLimits.of(value)
+    except BadUserInput as error:
+        reader.problem(node, error.message.replace("planLimits", "plan_limits", 1))
+    return value if isinstance(value, dict) else None
 
 
 def _query(reader: Reader, node: yaml.Node | None) -> str:

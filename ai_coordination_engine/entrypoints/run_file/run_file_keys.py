@@ -26,6 +26,9 @@ TASK = keys_of(
     agent_actions="actions",
     on_failure="",
     placeholders="",
+    plan="",
+    plan_limits="",
+    plan_fallback="",
 )
 SUBTASK = keys_of(agent_uuid="agent", subtask_query="query")
 ACTION = keys_of(

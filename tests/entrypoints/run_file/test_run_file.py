@@ -184,3 +184,34 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
         'c.yaml:12:15: agent "x" is not defined',
         'c.yaml:14:35: an action has no key "asks"; did you mean "ask"?',
     ]
+
+
+def test_a_task_may_be_planned() -> None:
+    run = parse_run_file(GOOD)
+    assert (run.plan, run.plan_limits, run.plan_fallback) == (False, None, None)
+    run = parse_run_file(
+        GOOD.replace(
+            "task:\n",
+            "task:\n  plan: true\n  plan_limits: {steps: 3}\n  planFallback: static\n",
+        )
+    )
+    assert (run.plan, run.plan_limits, run.plan_fallback) == (True, {"steps": 3}, "static")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('plan: "yes"', "plan must be true or false"),
+        ("plan_limits: 3", "plan_limits must be an object, for example {steps: 20}."),
+        ("plan_limits: {steps: 0}", "plan_limits.steps must be a whole number from 1 to 90."),
+        (
+            "plan_limits: {step: 3}",
+            'plan_limits: the key "step" is unknown; it takes steps, depth, map, attempts;'
+            ' did you mean "steps"?',
+        ),
+        ("plan_fallback: run", "plan_fallback must be one of fail, static"),
+    ],
+)
+def test_wrong_keys_of_planning_are_told_with_their_place(line: str, message: str) -> None:
+    (problem,) = problems(GOOD.replace("task:\n", f"task:\n  {line}\n"))
+    assert problem.endswith(message)
