@@ -121,16 +121,21 @@ def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
                 _ask(console, client, view, agent)
 
 
-def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    """Show a person the agent's input, or its plan, and ask until the API accepts the answer."""
-    if not sys.stdin.isatty():
-        _send_default(console, client, view, agent)
-        return
+def _show(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
+    """Show the plan that a person is asked about, or else the agent's input."""
     text = agent.output or client.agent_input(view, agent)
     if text:
         what = "Plan" if agent.output else "Input"
         console.print(f"\n{what} of {on_one_line(agent.name)}:", style="bold")
         console.print("\n".join(f"  {line}" for line in text.rstrip().split("\n")))
+
+
+def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
+    """Show a person the agent's input, or its plan, and ask until the API accepts the answer."""
+    if not sys.stdin.isatty():
+        _send_default(console, client, view, agent)
+        return
+    _show(console, client, view, agent)
     question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
     while True:
         try:
