@@ -1,8 +1,7 @@
-"""One SQLite file, in which the store, the queue and the large values of one machine lie: many
-readers, one transaction of writers at a time.
+"""One SQLite file for the store, the queue and the large values of one machine.
 
-Works that several threads hand in at the same time are committed together, so that a disk is
-waited for once.
+Many readers and one writing transaction at a time. Writes that several threads submit concurrently
+are committed together, so that they wait for the disk only once. `store` and `adapters` use it.
 """
 
 import sqlite3
@@ -17,7 +16,7 @@ from ai_coordination_engine.errors import Unavailable
 
 T = TypeVar("T")
 Durability = Literal["full", "process", "none"]
-"""What a commit survives: the loss of power, the death of the process, or neither."""
+"""What a commit survives: a power failure, the death of the process, or neither."""
 VERSION = 1
 _APPLICATION = 0x41434521  # "ACE!", of the header of the file
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
@@ -43,7 +42,7 @@ class FileError(Exception):
 
 
 class _Work(Generic[T]):
-    """What one thread wants done in a transaction, and what came of it."""
+    """A write that a thread has submitted, and its result."""
 
     def __init__(self, call: Callable[[sqlite3.Connection], T]) -> None:
         self._call = call
@@ -52,8 +51,8 @@ class _Work(Generic[T]):
         self._error: Exception | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Do it; an error that is none of SQLite's is kept for its thread, for nothing was
-        written.
+        """Run the write; an error other than one of SQLite is kept for its thread, as it wrote
+        nothing.
         """
         try:
             self._result = [self._call(connection)]
@@ -63,22 +62,22 @@ class _Work(Generic[T]):
             self._error = error
 
     def end(self, error: Exception | None = None) -> None:
-        """The transaction has been committed, or has failed."""
+        """Mark the write as committed, or as failed with `error`."""
         self._error = error or self._error
         self.is_done = True
 
     def result(self) -> T:
-        """What came of it; raises its error."""
+        """Return the result of the write, or raise its error."""
         if self._error is not None:
             raise self._error
         return self._result[0]
 
 
 class DatabaseFile:
-    """The file at `path`, made when it does not exist. Thread-safe.
+    """The file at `path`, which is created when it does not exist. Thread-safe.
 
-    Every method raises `Unavailable` when the disk is full, refuses, or another process holds the
-    file for too long; nothing is written then. The constructor raises `FileError`.
+    Every method raises `Unavailable`, and writes nothing, when the disk is full or fails, or when
+    another process locks the file for too long. The constructor raises `FileError`.
     """
 
     def __init__(self, path: Path, durability: Durability = "full") -> None:
@@ -102,7 +101,7 @@ class DatabaseFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read with; within `together` it sees what was written there."""
+        """Yield a connection for reads; within `together` it sees the transaction's own writes."""
         if (mine := self._own()) is not None:
             yield mine
             return
@@ -119,9 +118,9 @@ class DatabaseFile:
             self._put_back(connection)
 
     def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        """Do `call` in a transaction and return what it returns, once that is committed.
+        """Run `call` in a transaction and return its result after the commit.
 
-        An error that `call` raises itself is raised here; it must not have written anything then.
+        An error that `call` raises is raised here; `call` must not have written anything by then.
         """
         if (mine := self._own()) is not None:
             return self._in_own(mine, call)
@@ -134,8 +133,9 @@ class DatabaseFile:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Everything that this thread reads and writes meanwhile is one transaction; nothing is
-        written when an error leaves the context.
+        """Make all reads and writes of this thread in the context one transaction.
+
+        Nothing is written when an error leaves the context.
         """
         if self._own() is not None:
             yield
@@ -155,7 +155,7 @@ class DatabaseFile:
                 self._roll_back()
 
     def close(self) -> None:
-        """Wait for the transaction that runs, and close the file."""
+        """Wait for the running transaction and close the file."""
         with self._turn:
             self._closed = True
             while self._readers:
@@ -165,11 +165,11 @@ class DatabaseFile:
     # Inside
 
     def _own(self) -> sqlite3.Connection | None:
-        """The transaction that this thread is in."""
+        """Return the connection of the transaction that this thread is in, or None."""
         return getattr(self._mine, "connection", None)
 
     def _in_own(self, mine: sqlite3.Connection, call: Callable[[sqlite3.Connection], T]) -> T:
-        """A part of a transaction, which fails as a whole when SQLite refuses one."""
+        """Run a part of a transaction; an error of SQLite makes the whole transaction fail."""
         try:
             return call(mine)
         except sqlite3.Error as error:
@@ -177,7 +177,7 @@ class DatabaseFile:
             raise self._mine.failure from error
 
     def _commit_waiting(self) -> None:
-        """One transaction for all that wait. Whoever has the turn does the others' work, too."""
+        """Commit all submitted writes, also those of other threads, in one transaction."""
         works = [self._waiting.popleft() for _ in range(len(self._waiting))]
         failure: Exception | None = Unavailable(_STOPPING)
         try:
@@ -203,7 +203,7 @@ class DatabaseFile:
             raise self._failure(error) from error
 
     def _roll_back(self) -> None:
-        """Undo what was not committed, if there is any."""
+        """Roll back an uncommitted transaction, if any."""
         with suppress(sqlite3.Error):
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -227,12 +227,16 @@ class DatabaseFile:
         return connection
 
     def _make_private(self) -> None:
-        """The files that SQLite makes beside it have the same mode."""
+        """Make the file accessible to its owner only; SQLite gives its other files the
+        same mode.
+        """
         self.path.touch(mode=0o600)
         self.path.chmod(0o600)
 
     def _check(self) -> None:
-        """See that the file is ours, and of a version that this one reads; raises `FileError`."""
+        """Check that the file belongs to the engine and has a supported version; raises
+        `FileError`.
+        """
         (application,) = self._writer.execute("PRAGMA application_id").fetchone()
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -247,7 +251,7 @@ class DatabaseFile:
             self._writer.execute(f"PRAGMA user_version = {VERSION}")
 
     def _failure(self, error: sqlite3.Error) -> Exception:
-        """An error of SQLite as one of ours; what we have no word for stays as it is."""
+        """Convert an error of SQLite to one of this package, if there is one for it."""
         if self._closed:
             return Unavailable(_STOPPING)
         if _name(error) in _DAMAGED:

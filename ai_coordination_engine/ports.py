@@ -56,8 +56,9 @@ class Fire:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """A message that says "this schedule may owe sessions of a backfill": delivered at least once,
-    in any order. The schedule itself tells for which times.
+    """A queue message: this schedule may have sessions of a backfill to start.
+
+    Delivered at least once, in any order. The schedule record holds the times.
     """
 
     tenant: str
@@ -66,7 +67,7 @@ class Backfill:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The key of the schedule."""
+        """The key of the schedule: task uuid, schedule uuid."""
         return self.task_uuid, self.schedule_uuid
 
 

@@ -85,7 +85,7 @@ def _idle(app: App, plan: Plan) -> Row:
 
 
 class _Collected:
-    """A queue that keeps the messages of schedules, and drops those of agents."""
+    """A queue that keeps the messages of schedules and drops those of agents."""
 
     def __init__(self) -> None:
         self.fires: list[Fire] = []
@@ -98,7 +98,9 @@ class _Collected:
 
 
 def _many(app: App, plan: Plan) -> Row:
-    """Two sweeps send all of them, and workers get their messages in any order."""
+    """Fire many schedules: two sweeps send them, and workers process the messages in
+    random order.
+    """
     for _ in range(MANY):
         _schedule(app, plan, app.clock.now() - timedelta(seconds=1))
     queue, calls = _Collected(), Calls(app)
@@ -153,7 +155,7 @@ def _delay(name: str, app: App, plan: Plan) -> Row:
 
 @contextmanager
 def _sweeping(app: App) -> Iterator[None]:
-    """As the local server sweeps."""
+    """Run the sweep of the local server while the context is open."""
     sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
     sweep.start()
     try:
@@ -163,7 +165,7 @@ def _sweeping(app: App) -> Iterator[None]:
 
 
 def _schedule(app: App, plan: Plan, at: datetime, expression: str | None = None) -> TaskSchedule:
-    """An active schedule that fires for the first time at `at`; once, without an expression."""
+    """Create an active schedule that first fires at `at`; without an expression, only once."""
     nominal, uuid = at.replace(microsecond=0), str(uuid4())
     key = ScheduleKey(TENANT, plan.task_uuid, uuid)
     schedule = TaskSchedule(

@@ -1,4 +1,4 @@
-"""The engine's messages as JSON bodies, which every queue carries."""
+"""Convert the engine's messages to JSON bodies and back; every queue uses them."""
 
 from typing import Annotated, Any, Literal
 

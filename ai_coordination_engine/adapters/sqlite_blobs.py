@@ -1,14 +1,14 @@
-"""Keep large values in the SQLite file of the machine."""
+"""Store large values in the SQLite file of one machine; the store calls it."""
 
 from ai_coordination_engine.database_file import DatabaseFile
 
-_LAST = "\U0010ffff"  # no key has it
+_LAST = "\U0010ffff"  # the greatest character, which no key contains
 
 
 class SqliteBlobs:
     """Implements `ports.Blobs` in a `DatabaseFile`. Thread-safe.
 
-    Each method raises `Unavailable` when the file takes no changes.
+    Each method raises `Unavailable` when the file cannot be written.
     """
 
     def __init__(self, file: DatabaseFile) -> None:
@@ -36,7 +36,7 @@ class SqliteBlobs:
         return bytes(row[0])
 
     def delete_all(self, prefix: str) -> None:
-        """Remove every key that begins with `prefix`."""
+        """Delete every key that begins with `prefix`."""
         self._file.write(
             lambda connection: connection.execute(
                 "DELETE FROM blobs WHERE key >= ? AND key < ?", (prefix, prefix + _LAST)

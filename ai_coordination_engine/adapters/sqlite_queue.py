@@ -1,6 +1,6 @@
-"""The queue in the SQLite file of the machine: delays, visibility, dead letters, turns of tenants.
+"""The queue in the SQLite file of one machine, with delays, visibility timeouts and dead letters.
 
-The messages that it answers have the shape of SQS, so that the same consumers work them off.
+Messages have the shape of SQS, so that the same consumers process them. Tenants take turns.
 """
 
 import threading
@@ -32,7 +32,7 @@ _INDEXES = (
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What a look at the queue found, and when the next message becomes visible (epoch seconds)."""
+    """The messages that were received, and when the next one becomes visible (epoch seconds)."""
 
     messages: list[dict[str, Any]]
     next_at: float | None
@@ -43,7 +43,7 @@ class SqliteQueue:
 
     A received message is hidden for `visible_after` seconds; after `max_receives` deliveries it
     becomes a dead letter. Tenants that have messages take turns. Each method raises `Unavailable`
-    when the file takes no changes.
+    when the file cannot be written.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SqliteQueue:
         self._insert(rows)
 
     def dead_letter(self, wake: Wake) -> None:
-        """Put a wake-up among the dead letters."""
+        """Add a wake-up to the dead letters."""
         now = self._now()
         self._insert([(wake.tenant, body_of(wake), now, now, 1)])
 
@@ -76,10 +76,10 @@ class SqliteQueue:
         return message_from_body(body)
 
     def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
-        """Take up to `most` messages, hidden from then on; with `wait`, as soon as there are any.
+        """Receive up to `most` messages and hide them; with `wait`, wait for the first one.
 
-        What this process sends is noticed at once, what others send within a second. Empty when
-        none came for a while.
+        Messages that this process sends are noticed at once, those of others within a second. Empty
+        when none came within `LONGEST_POLL` seconds.
         """
         end = monotonic() + (LONGEST_POLL if wait else 0)
         while True:
@@ -104,7 +104,7 @@ class SqliteQueue:
         self._tell()
 
     def delete(self, receipt: str) -> None:
-        """Remove a received message, unless it has been delivered again since."""
+        """Delete a received message, unless it has been delivered again since."""
         self._file.write(
             lambda connection: connection.execute(
                 "DELETE FROM messages WHERE id = ? AND received = ?", _named(receipt)
@@ -112,7 +112,7 @@ class SqliteQueue:
         )
 
     def release_held(self) -> None:
-        """Make every received message visible again: its receiver is known to be dead."""
+        """Make every received message visible again, because its receiver is known to be dead."""
         now = self._now()
         self._file.write(
             lambda connection: connection.execute(
@@ -123,7 +123,9 @@ class SqliteQueue:
         self._tell()
 
     def receive_dead(self, most: int, hidden_seconds: float) -> list[dict[str, Any]]:
-        """Take up to `most` dead letters, hidden for so long; the oldest first."""
+        """Receive up to `most` dead letters, the oldest first, and hide them for
+        `hidden_seconds`.
+        """
         now = self._now()
 
         def take(connection: Connection) -> list[dict[str, Any]]:
@@ -149,7 +151,7 @@ class SqliteQueue:
         self._tell()
 
     def _take(self, connection: Connection, most: int) -> _Taken:
-        """Take messages, one of each tenant in turn."""
+        """Receive messages, one of each tenant in turn."""
         now, found = self._now(), list[dict[str, Any]]()
         next_at = _next_at(connection)
         if next_at is not None and next_at <= now:
@@ -162,7 +164,7 @@ class SqliteQueue:
         return _Taken(found, next_at)
 
     def _in_turn(self, connection: Connection, now: float) -> Iterator[tuple[Any, ...]]:
-        """Visible messages, of the tenant after the one that was served last first."""
+        """Yield visible messages, beginning with the tenant after the one that was served last."""
         skipped: set[str] = set()
         while (tenant := self._next_tenant(connection)) is not None and tenant not in skipped:
             self._served = tenant
@@ -178,7 +180,9 @@ class SqliteQueue:
                 yield row
 
     def _next_tenant(self, connection: Connection) -> str | None:
-        """The next tenant with a message, in the order of their names, round and round."""
+        """Return the next tenant with a message, in alphabetical order, starting over at
+        the end.
+        """
         for after in (self._served, ""):
             row = connection.execute(
                 "SELECT tenant FROM messages WHERE is_dead = 0 AND tenant > ?"
@@ -190,7 +194,7 @@ class SqliteQueue:
         return None
 
     def _is_dead(self, connection: Connection, row: tuple[Any, ...]) -> bool:
-        """Whether the message has been delivered too often; then it is a dead letter now."""
+        """Whether the message was delivered too often; makes it a dead letter."""
         number, _, _, _, received = row
         if received < self._max_receives:
             return False
@@ -198,7 +202,7 @@ class SqliteQueue:
         return True
 
     def _wait(self, seen: int, next_at: float | None) -> None:
-        """Until something changes, or the next message becomes visible."""
+        """Wait for a change, or until the next message becomes visible."""
         seconds = _LOOK_AGAIN
         if next_at is not None:
             seconds = min(seconds, max(next_at - self._now(), 0.001))
@@ -218,7 +222,7 @@ _COLUMNS = "id, body, sent_at, tenant, received"
 
 
 def _next_at(connection: Connection) -> float | None:
-    """When the next message becomes visible, or became so."""
+    """Return when the next message becomes visible; a past time if one is visible."""
     row = connection.execute(
         "SELECT visible_at FROM messages WHERE is_dead = 0 ORDER BY visible_at LIMIT 1"
     ).fetchone()
@@ -226,7 +230,7 @@ def _next_at(connection: Connection) -> float | None:
 
 
 def _held(connection: Connection, row: tuple[Any, ...], until: float) -> dict[str, Any]:
-    """Hide a message, and answer it as SQS does."""
+    """Hide a message and return it in the form of SQS."""
     number, body, sent_at, _, received = row
     connection.execute(
         "UPDATE messages SET visible_at = ?, received = ?, is_held = 1 WHERE id = ?",
@@ -244,6 +248,6 @@ def _held(connection: Connection, row: tuple[Any, ...], until: float) -> dict[st
 
 
 def _named(receipt: str) -> tuple[int, int]:
-    """The message and the delivery that a receipt names."""
+    """Return the message and the delivery of a receipt."""
     number, received = receipt.split(":")
     return int(number), int(received)

@@ -1,4 +1,4 @@
-"""`planSession`: the dry run of a task."""
+"""The query `planSession`: a dry run of a task."""
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -13,7 +13,7 @@ _NOT_YET = "Always null: not estimated yet."
 
 
 class PlanType(graphene.ObjectType):
-    """What a start of a task would do. Agents are named by their uuids."""
+    """The dry run of a task: what a start would do. Agents are named by their uuids."""
 
     layers = graphene.List(
         graphene.List(graphene.String),

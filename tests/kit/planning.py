@@ -1,4 +1,4 @@
-"""Sessions that a planning agent plans."""
+"""Sessions whose steps a planning agent plans."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ Answers = str | Mapping[str, Any] | Sequence[Any]
 
 
 def step(name: str, after: Sequence[str] = (), agent: str = "", **more: Any) -> dict[str, Any]:
-    """A step of an agent of its own name, unless one is given."""
+    """Return a step of a plan; its agent has the step's name unless `agent` names another."""
     return {
         "id": name,
         "agent": agent or name,
@@ -30,7 +30,7 @@ def step(name: str, after: Sequence[str] = (), agent: str = "", **more: Any) -> 
 
 
 def plan(*steps: Mapping[str, Any], final: str | None = None, **more: Any) -> dict[str, Any]:
-    """A plan whose last step is final."""
+    """Return a plan whose last step is final."""
     return {
         "schema": "ace.plan/1",
         "goal": "all done",
@@ -42,17 +42,17 @@ def plan(*steps: Mapping[str, Any], final: str | None = None, **more: Any) -> di
 
 
 def plan_of(graph: Graph) -> dict[str, Any]:
-    """A plan whose steps are called as their agents."""
+    """Return a plan with a step for each agent of the graph, named like the agent."""
     return plan(*(step(name, list(before)) for name, before in graph.items()))
 
 
 def text(answer: Any) -> str:
-    """The text of an answer."""
+    """Return an answer as text."""
     return answer if isinstance(answer, str) else json.dumps(answer)
 
 
 def answering(*answers: Any) -> Behaviour:
-    """A planning agent that gives one answer after the other; the last one again and again."""
+    """Return a planning agent that gives these answers in turn and then repeats the last one."""
 
     def answer(request: AgentRequest) -> str:
         return text(answers[min(request.attempt, len(answers)) - 1])
@@ -69,7 +69,7 @@ def define(
     described: Mapping[str, Mapping[str, Any]] | None = None,
     **task: Any,
 ) -> tuple[str, str]:
-    """A task that is planned: its planning agent, the action of that, and the other agents."""
+    """Create a task with a planning agent, the action of that, and the other agents."""
     given = {**(actions or {}), **({PLANNER: dict(planner)} if planner else {})}
     return stage.define(
         dict.fromkeys([PLANNER, *agents], ()),
@@ -88,7 +88,7 @@ def planned(
     query: str = "begin",
     **given: Any,
 ) -> tuple[Stage, Session]:
-    """A session that was planned by these answers, and worked off."""
+    """Run a session that is planned by these answers; return its stage, too."""
     stage = stage_of(app, behaviours={PLANNER: answering(*answers), **(behaviours or {})})
     names = define(stage, agents, query=query, **given)
     session = stage.start(names)

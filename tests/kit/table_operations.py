@@ -1,4 +1,4 @@
-"""Random operations on a table, and what is compared of their answers (promise P11)."""
+"""Random operations on a table and the comparison of their results (promise P11)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ S = TaskSchedule
 
 @dataclass(frozen=True)
 class Operation:
-    """What is done to a table of a tenant; its name says what, for people."""
+    """An operation on a table of a tenant; its name describes it for people."""
 
     name: str
     call: Callable[[Table[TaskSchedule], str], Any]
@@ -33,7 +33,7 @@ class Operation:
 
 
 def answered(operation: Operation, table: Table[TaskSchedule], tenant: str) -> Any:
-    """What is compared of an answer, refusals and mistakes included."""
+    """Return what is compared of a result, including refusals and errors."""
     try:
         return told(operation.call(table, tenant))
     except Refused as refused:
@@ -47,7 +47,7 @@ def answered(operation: Operation, table: Table[TaskSchedule], tenant: str) -> A
 
 
 def told(value: Any) -> Any:
-    """Records as their attributes, without what tells one run from another."""
+    """Return records as their attributes, without values that differ from run to run."""
     if isinstance(value, Record):
         return dict(value.attribute_values)
     if isinstance(value, Mapping):
@@ -77,13 +77,13 @@ def attribute(name: str) -> Any:
 
 
 def indexed(name: str, value: Any, tenant: str) -> Any:
-    """A value as this tenant writes it: the hash key of an index is its own."""
+    """Return the value as this tenant writes it; an index's hash key contains the tenant."""
     return f"{value} of {tenant}" if name == "fire" else value
 
 
 @st.composite
 def conditions(draw: st.DrawFn, depth: int = 2) -> Condition:
-    """A condition on the attributes of a schedule."""
+    """Draw a condition on the attributes of a schedule."""
     if depth and draw(st.booleans()):
         one, other = draw(conditions(depth - 1)), draw(conditions(depth - 1))
         joined = one & other if draw(st.booleans()) else one | other
@@ -129,7 +129,7 @@ def _comparison(name: str, path: Any) -> st.SearchStrategy[Condition]:
 
 @st.composite
 def actions(draw: st.DrawFn) -> list[tuple[str, Callable[[str], Any]]]:
-    """An update: for some attributes what makes their action for a tenant."""
+    """Draw an update: for some attributes, a function that makes the action for a tenant."""
     return [
         (name, draw(_action(name)))
         for name in draw(st.lists(st.sampled_from(sorted(values)), min_size=1, unique=True))
@@ -161,7 +161,7 @@ def _action(name: str) -> st.SearchStrategy[Callable[[str], Any]]:
 
 @st.composite
 def records(draw: st.DrawFn) -> Callable[[str], TaskSchedule]:
-    """What makes a whole record for a tenant."""
+    """Draw a function that makes a whole record for a tenant."""
     key, given = draw(KEYS), draw(st.fixed_dictionaries({}, optional=values))
 
     def record(tenant: str) -> TaskSchedule:
@@ -298,7 +298,7 @@ def _counts() -> st.SearchStrategy[Operation]:
 
 
 def operations() -> st.SearchStrategy[Operation]:
-    """One operation; most change something."""
+    """Draw an operation; most of them change something."""
     return st.one_of(_puts(), _updates(), _updates(), _deletes(), _gets(), _queries(), _counts())
 
 

@@ -121,8 +121,10 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
 
 
 def _format(request: AgentRequest) -> dict[str, object]:
-    """The form that the engine needs (API reference: "Structured outputs"). What the record says of
-    `response_format` comes before: there are endpoints that take no schema.
+    """Return the `response_format` for the schema that the engine needs, if any.
+
+    See the OpenAI API reference, "Structured outputs". The record's own `response_format` overrides
+    it, because some endpoints accept no schema.
     """
     schema = request.output_schema
     if schema is None:

@@ -121,8 +121,8 @@ def check(
     query: Query = None,
     json_: Json = False,
 ) -> None:
-    """Check one coordination file and print what a run of it would do; nothing runs. Exits with 2
-    if the file is wrong.
+    """Check a file and print what a run would do, without running it. Exits with 2 if it is
+    invalid.
     """
     from ai_coordination_engine.entrypoints.cli import check_command  # noqa: PLC0415
     from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415

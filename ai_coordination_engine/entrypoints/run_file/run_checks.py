@@ -1,4 +1,7 @@
-"""Checks of a run file before anything starts: what it would do, and what the settings refuse."""
+"""Checks of a run file before anything starts: a dry run, and what the settings do not allow.
+
+`ace run` and `ace check` call them.
+"""
 
 from collections.abc import Iterator
 
