@@ -142,12 +142,12 @@ def _compiled(expression: str) -> Any:
         raise BadUserInput(f"{_cut(expression)} is nested too deeply.") from error
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise BadUserInput(
-            f"{_cut(expression)} is no JMESPath expression:"
+            f"{_cut(expression)} is not a valid JMESPath expression:"
             f" {_reason(error)}{literal_hint(expression)}."
         ) from error
     if unknown := _functions(compiled.parsed) - set(Functions.FUNCTION_TABLE):
         raise BadUserInput(
-            f"{_cut(expression)} calls {_cut(min(unknown))}, which is no function of JMESPath."
+            f"{_cut(expression)} calls {_cut(min(unknown))}, which is not a function of JMESPath."
         )
     if _is_stray(compiled.parsed, {}):
         raise BadUserInput(

@@ -94,7 +94,7 @@ def problems(schema: object, values: Sequence[object], budget: Budget) -> list[s
         ) from error
     except (UnknownType, *_UNFIT) as error:
         raise BadUserInput(
-            "the answer cannot be checked: the answerSchema is no JSON Schema."
+            "the answer cannot be checked: the answerSchema is not a JSON Schema."
         ) from error
 
 
@@ -209,7 +209,7 @@ def _checked(text: str) -> int:
         list(validator.iter_errors(""))  # finds references that form an endless loop
     except SchemaError as error:
         raise BadUserInput(
-            f"it is no JSON Schema: at {error.json_path}, {_cut(error.message)}."
+            f"it is not a JSON Schema: at {error.json_path}, {_cut(error.message)}."
         ) from error
     except Unresolvable as error:
         raise BadUserInput(
@@ -219,7 +219,7 @@ def _checked(text: str) -> int:
         raise _endless() from error
     except _UNFIT as error:
         raise BadUserInput(
-            "it is no JSON Schema: a keyword has a value that it does not take."
+            "it is not a JSON Schema: a keyword has a value that it does not take."
         ) from error
     return _PROBE - budget.left
 

@@ -135,7 +135,9 @@ def _conditions(rules: _Rules, action: AgentAction) -> None:
     for predecessor, expression in (action.conditions or {}).items():
         key = f"conditions.{predecessor[:100]}"
         if predecessor not in predecessors:
-            raise rules.wrong(key, "is no predecessor of this agent; name one of its predecessors.")
+            raise rules.wrong(
+                key, "is not a predecessor of this agent; name one of its predecessors."
+            )
         rules.run_check(key, conditions.check, expression, rules.budget)
 
 
@@ -144,7 +146,7 @@ def _map(rules: _Rules, action: AgentAction) -> None:
         return
     if action.map.over not in action.predecessors:
         raise rules.wrong(
-            "map.over", "is no predecessor of this agent; name one of its predecessors."
+            "map.over", "is not a predecessor of this agent; name one of its predecessors."
         )
     if action.user_in_the_loop:
         raise rules.wrong(

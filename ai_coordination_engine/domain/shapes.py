@@ -104,7 +104,7 @@ def _number(value: object) -> object:
 def _error_class(value: str) -> str:
     if value not in ERROR_CLASSES:
         raise ValueError(
-            f"{value[:100]!r} is no class of errors; it takes {', '.join(ERROR_CLASSES)}"
+            f"{value[:100]!r} is not an error class; it takes {', '.join(ERROR_CLASSES)}"
         )
     return value
 

@@ -81,7 +81,7 @@ def to_json(value: Any) -> str:
         text.encode()
     except ValueError as error:
         raise BadUserInput(
-            "A value is no JSON: it holds a NaN, an invalid character or too many levels."
+            "A value is not valid JSON: it holds a NaN, an invalid character or too many levels."
         ) from error
     return text
 

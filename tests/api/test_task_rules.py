@@ -104,15 +104,15 @@ def test_an_unknown_word_for_on_failure_is_refused(api: Api, above: Any, app: Ap
     [
         (
             {"conditions": {"a_1": "score >"}},
-            "conditions.a_1: score > is no JMESPath expression: Incomplete expression.",
+            "conditions.a_1: score > is not a valid JMESPath expression: Incomplete expression.",
         ),
         (
             {"conditions": {"c": "score"}},
-            "conditions.c is no predecessor of this agent; name one of its predecessors.",
+            "conditions.c is not a predecessor of this agent; name one of its predecessors.",
         ),
         (
             {"map": {"over": "c"}},
-            "map.over is no predecessor of this agent; name one of its predecessors.",
+            "map.over is not a predecessor of this agent; name one of its predecessors.",
         ),
         (
             {"map": {"over": "a_1"}, "userInTheLoop": "ann"},
@@ -334,7 +334,7 @@ def key(above: Any) -> dict[str, Any]:
             {"answerSchema": {"pattern": "(a+)+$"}},
             "answerSchema: the JSON Schema uses pattern, which is not supported",
         ),
-        ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type"),
+        ({"answerSchema": {"type": "text"}}, "answerSchema: it is not a JSON Schema: at $.type"),
         ({"answer_schema": [1]}, "answerSchema: a JSON Schema is an object."),
         (
             {"answerSchema": {"type": "boolean"}, "defaultAnswer": "perhaps"},
@@ -343,10 +343,10 @@ def key(above: Any) -> dict[str, Any]:
         ({"join": "quorum"}, 'quorum is needed for the join "quorum"'),
         (
             {"predecessors": ["a_1"], "conditions": {"a_1": "b["}},
-            "conditions.a_1: b[ is no JMESPath expression",
+            "conditions.a_1: b[ is not a valid JMESPath expression",
         ),
-        ({"conditions": {"a_1": "b"}}, "conditions.a_1 is no predecessor of this agent"),
-        ({"map": {"over": "a_1"}}, "map.over is no predecessor of this agent"),
+        ({"conditions": {"a_1": "b"}}, "conditions.a_1 is not a predecessor of this agent"),
+        ({"map": {"over": "a_1"}}, "map.over is not a predecessor of this agent"),
         (
             {"predecessors": [f"p{number}" for number in range(101)]},
             "predecessors names 101 agents; it takes at most 100.",

@@ -179,7 +179,9 @@ def test_a_long_job_that_is_not_heard_of_expires_in_its_run(stage: Stage, client
     (run,) = runs(client, session)
     assert (run["status"], run["errorClass"]) == ("expired", "timeout")
     assert (
-        run["error"] == run["asyncTask"]["error"] == "The long job was not heard of for 60 seconds."
+        run["error"]
+        == run["asyncTask"]["error"]
+        == "The long job sent no heartbeat for 60 seconds."
     )
     state, attempt, started, ended = times(client, session)["a"]
     assert (state, attempt, started) == ("failed", 1, 0)

@@ -60,17 +60,17 @@ def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
         ),
         (
             {"conditions": {"c": "a"}},
-            "conditions.c is no predecessor of this agent; name one of its predecessors.",
+            "conditions.c is not a predecessor of this agent; name one of its predecessors.",
         ),
         (
             {"conditions": {"a": "b["}},
-            "conditions.a: b[ is no JMESPath expression: Incomplete expression.",
+            "conditions.a: b[ is not a valid JMESPath expression: Incomplete expression.",
         ),
         (
             {"map": {"over": "c"}},
-            "map.over is no predecessor of this agent; name one of its predecessors.",
+            "map.over is not a predecessor of this agent; name one of its predecessors.",
         ),
-        ({"map": {"over": "a", "items": "]"}}, "map.items: ] is no JMESPath expression: "),
+        ({"map": {"over": "a", "items": "]"}}, "map.items: ] is not a valid JMESPath expression: "),
         (
             {"map": {"over": "a"}, "userInTheLoop": "ann"},
             "map and userInTheLoop exclude each other; let another agent wait for the person.",
@@ -80,7 +80,7 @@ def test_rules_that_can_work_pass(action: dict[str, Any]) -> None:
             "fallback is the agent itself; name another agent of the coordination.",
         ),
         ({"fallback": "x"}, "fallback is not an agent of the coordination: 'x'."),
-        ({"answerSchema": {"type": "text"}}, "answerSchema: it is no JSON Schema: at $.type, "),
+        ({"answerSchema": {"type": "text"}}, "answerSchema: it is not a JSON Schema: at $.type, "),
         ({"answerSchema": 5}, "answerSchema: a JSON Schema is an object."),
         (
             {"answerSchema": {"type": "boolean"}, "defaultAnswer": "perhaps"},

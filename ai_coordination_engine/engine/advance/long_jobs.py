@@ -106,4 +106,4 @@ def _watch_over(app: App, agent: SessionAgent, job: Job | None) -> None:
 
 def expired(job: Job) -> str:
     """The message for a job that sent no heartbeat in time."""
-    return f"The long job was not heard of for {job.heartbeat_seconds:g} seconds."
+    return f"The long job sent no heartbeat for {job.heartbeat_seconds:g} seconds."

@@ -209,7 +209,7 @@ def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -
         raise AgentFailure(message, error_class="invalid_output") from error
     if not isinstance(found, list):
         raise AgentFailure(
-            f"{whose} is no list, but the map needs one.", error_class="invalid_output"
+            f"{whose} is not a list, but the map needs one.", error_class="invalid_output"
         )
     return found
 

@@ -262,13 +262,11 @@ def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:
             f" worker. {again}"
         )
         return Why("WAITS_FOR_WORKER", message, details=details)
-    heard = scene.job.get("heartbeat_until")
-    until = datetime.fromisoformat(heard) if heard else _time(agent.due_at)
+    deadline = scene.job.get("heartbeat_until")
+    until = datetime.fromisoformat(deadline) if deadline else _time(agent.due_at)
     message = f"It waits for the long job {agent.async_task_uuid}; completeAsyncTask ends it."
     if until:
-        message += (
-            f" When nothing is heard of it until {until.isoformat()}, the attempt has failed."
-        )
+        message += f" Without a heartbeat until {until.isoformat()}, the attempt fails."
     return Why("WAITS_FOR_ASYNC_TASK", message, until, details=details)
 
 

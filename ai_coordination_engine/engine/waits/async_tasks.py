@@ -108,7 +108,7 @@ def _json(result: Any) -> str:
     try:
         return json_text.dumps(result, compact=True)
     except json_text.NotJSON as error:
-        raise BadUserInput(f"result is no JSON: {error}.") from error
+        raise BadUserInput(f"result is not valid JSON: {error}.") from error
 
 
 def _digest(status: str, values: Mapping[str, Any]) -> str:
@@ -136,9 +136,7 @@ def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) 
         )
     if job.status in ("completed", "failed"):
         return Conflict(f"The async task has {job.status} already.", status=job.status)
-    return Conflict(
-        "The async task was not heard of in time and has been given up.", status="expired"
-    )
+    return Conflict("The async task sent no heartbeat in time and has expired.", status="expired")
 
 
 def _state(job: Job) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def test_a_map_over_nothing_completes_with_an_empty_list(app: App) -> None:
             "no json",
             'The output of a is not valid JSON, but the map needs a list; it begins: "no json".',
         ),
-        ('{"rows": []}', "The output of a is no list, but the map needs one."),
+        ('{"rows": []}', "The output of a is not a list, but the map needs one."),
         (json.dumps([0] * 10_001), "The map is over 10001 elements; it takes at most 10000."),
     ],
 )

@@ -202,8 +202,8 @@ def test_a_map_waits_for_its_elements() -> None:
             {"state": "pending", "async_task_uuid": "job", "due_at": SOON},
             "WAITS_FOR_ASYNC_TASK",
             (
-                "It waits for the long job job; completeAsyncTask ends it. When nothing is heard of"
-                " it until 2026-11-02T09:05:00+00:00, the attempt has failed."
+                "It waits for the long job job; completeAsyncTask ends it. Without a heartbeat"
+                " until 2026-11-02T09:05:00+00:00, the attempt fails."
             ),
             LATER,
         ),

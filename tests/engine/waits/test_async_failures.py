@@ -110,12 +110,12 @@ def test_a_job_that_is_not_heard_of_fails_its_attempt_and_the_next_begins_a_new_
     assert stage.queue.next_visible_in() == 60
     stage.clock.advance(60)
     work_now(stage)
-    gone = "The long job was not heard of for 60 seconds."
+    gone = "The long job sent no heartbeat for 60 seconds."
     expired = {"status": "expired", "error": gone, "error_class": "timeout"}
     assert state(stage) == {**expired, "ended_at": "2026-11-02T09:01:00+00:00"}
     assert stage.agent(session.session_uuid, "b").async_task_uuid == "job-2"
     for late in (lambda: complete(stage), lambda: heartbeat(stage.app, TENANT, "job-1")):
-        with pytest.raises(Conflict, match="has been given up") as caught:
+        with pytest.raises(Conflict, match="has expired") as caught:
             late()
         assert caught.value.extensions == {"status": "expired"}
     complete(stage, uuid="job-2")
@@ -133,7 +133,7 @@ def test_a_job_that_is_never_heard_of_fails_the_agent_when_its_attempts_are_used
     check_promises(stage, session, status="failed")
     assert (
         stage.agent(session.session_uuid, "b").notes
-        == "The long job was not heard of for 60 seconds."
+        == "The long job sent no heartbeat for 60 seconds."
     )
     assert stage.runtime.ran() == ["a", "b", "b"]
     check_redelivery_changes_nothing(stage, session)
@@ -157,7 +157,7 @@ def test_a_heartbeat_after_the_deadline_is_too_late(stage: Stage) -> None:
     stage.runtime.behaviours["b"] = pending(60)
     waiting_for_a_job(stage)
     stage.clock.advance(60)
-    with pytest.raises(Conflict, match="has been given up"):
+    with pytest.raises(Conflict, match="has expired"):
         heartbeat(stage.app, TENANT, "job-1")
 
 

@@ -199,8 +199,8 @@ def test_five_megabytes_are_a_result_and_more_than_eight_are_refused(stage: Stag
         ({"result": None}, "either a result or an error"),
         ({"error": "broken"}, "either a result or an error"),
         ({"result": None, "error": " "}, "error is empty"),
-        ({"result": float("nan")}, "no JSON"),
-        ({"result": "\ud800"}, "no JSON"),
+        ({"result": float("nan")}, "not valid JSON"),
+        ({"result": "\ud800"}, "not valid JSON"),
     ],
 )
 def test_a_bad_end_is_refused_and_the_job_goes_on(

@@ -83,10 +83,10 @@ def test_the_long_form_of_a_map_is_taken_too() -> None:
         (
             "map: lister",
             "map: judge",
-            "10:34: map is no predecessor of this agent; name one of its",
+            "10:34: map is not a predecessor of this agent; name one of its",
         ),
         ("map: lister", "map: {under: lister}", '10:35: map has no key "under"'),
-        ("ok == `true`", "ok ==", "11:34: when: ok == is no JMESPath expression: "),
+        ("ok == `true`", "ok ==", "11:34: when: ok == is not a valid JMESPath expression: "),
         ("{spare: ", "{sparse: ", '16:14: agent "sparse" is not defined; did you mean "spare"?'),
         (
             '{spare: "length(@) > `3`"}',
@@ -94,7 +94,11 @@ def test_the_long_form_of_a_map_is_taken_too() -> None:
             "16:13: when must say which predecessor it is about, as {name: expression}",
         ),
         ('{spare: "length(@) > `3`"}', "[x]", "16:13: when must be a mapping of predecessors"),
-        ("type: object", "type: thing", "18:22: answer_schema: it is no JSON Schema: at $.type, "),
+        (
+            "type: object",
+            "type: thing",
+            "18:22: answer_schema: it is not a JSON Schema: at $.type, ",
+        ),
         (
             'default_answer: "{}"',
             "default_answer: 7",
