@@ -241,7 +241,7 @@ class DatabaseFile:
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables and application != _APPLICATION:
-            raise FileError(f"{self.path} is another program's; choose another directory.")
+            raise FileError(f"{self.path} belongs to another program; choose another directory.")
         if version > VERSION:
             raise FileError(
                 f"{self.path} was written by a newer version; use that, or another directory."
@@ -259,8 +259,8 @@ class DatabaseFile:
         if _name(error) not in _PASSING:
             return error
         return Unavailable(
-            f"The data directory takes no changes ({error}); reads go on, and changes do once"
-            " there is room."
+            f"The data directory cannot be written ({error}). Reads still work; writes work again"
+            " once there is space."
         )
 
 
@@ -269,7 +269,7 @@ def _of_opening(path: Path, error: Exception) -> FileError:
         return FileError(f"{path} cannot be used: {error.strerror or error}.")
     if _name(error) in _DAMAGED:
         return FileError(
-            f"{path} is damaged, or none of the engine's: restore it from a backup, or choose"
+            f"{path} is damaged or not a file of the engine: restore it from a backup, or choose"
             " another directory."
         )
     return FileError(f"{path} cannot be used: {error}.")

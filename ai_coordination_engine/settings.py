@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     table_prefix: str = Field(
         "ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the table names"
     )
-    queue_url: str = Field("", description="URL of the SQS queue that carries wake-ups")
+    queue_url: str = Field("", description="URL of the SQS queue of the workers")
     bucket: str = Field("", description="S3 bucket for values that are too large for an item")
     inline_limit: int = Field(
         48_000, ge=256, le=60_000, description="bytes above which a value goes to the bucket"

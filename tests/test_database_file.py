@@ -112,7 +112,7 @@ def test_a_full_disk_is_said_and_goes_away(file: DatabaseFile) -> None:
     (pages,) = file._writer.execute("PRAGMA page_count").fetchone()
     file._writer.execute(f"PRAGMA max_page_count = {pages}")
     large = "INSERT INTO large VALUES (?)", ("x" * 100_000,)
-    with pytest.raises(Unavailable, match=r"takes no changes .*full"):
+    with pytest.raises(Unavailable, match=r"cannot be written .*full"):
         file.write(lambda connection: connection.execute(*large))
     with pytest.raises(Unavailable, match="full"), file.together():
         add(file, 7)
@@ -170,8 +170,8 @@ def of_a_newer_version(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (damaged, "is damaged, or none of the engine's: restore it from a backup"),
-        (of_another_program, "is another program's; choose another directory"),
+        (damaged, "is damaged or not a file of the engine: restore it from a backup"),
+        (of_another_program, "belongs to another program; choose another directory"),
         (of_a_newer_version, "was written by a newer version"),
         (Path.mkdir, "cannot be used"),
     ],

@@ -309,7 +309,7 @@ def _given(app: App, agents: Sequence[SessionAgent]) -> Mapping[str, str]:
         return inputs.given(app, agents, Budget())
     except AgentFailure as failure:
         raise TooComplex(
-            f"agentInput is too much to work out for so many agents at once: {failure.message}"
+            f"agentInput of so many agents takes too much work in one request: {failure.message}"
         ) from None
 
 

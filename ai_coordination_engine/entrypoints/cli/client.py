@@ -215,7 +215,7 @@ class Client:
         """Return the session and its agents; raises `ApiError`."""
         session = self._session(run.coordination_uuid, session_uuid)
         if session is None:
-            raise ApiError(f"The session {session_uuid} is gone.")
+            raise ApiError(f"The session {session_uuid} no longer exists.")
         if self._by_pages:
             session["sessionAgents"] = list(self._agents(session_uuid))
         names = {
