@@ -75,6 +75,7 @@ def measure() -> Iterator[Row]:
         yield from _records(counter)
         yield from _lists(counter)
         yield from _sessions(counter, worker)
+        yield from _planned(counter, worker)
 
 
 def _by_partition(what: str, whole: Taken) -> Row:
@@ -127,6 +128,26 @@ def _lists(counter: Counter) -> Iterator[Row]:
     yield counter.row(
         f"list of {PAGE} sessions with coordination and {PAGE} tasks", 3, DEEP, c=coordination
     )
+
+
+def _planned(counter: Counter, worker: Worker) -> Iterator[Row]:
+    for what, graph in (("DAG of 5", sessions.diamond()), ("chain of 5", sessions.chain(5))):
+        static = _whole(counter, worker, sessions.Plan.of(counter.api, graph))
+        planned = _whole(counter, worker, sessions.Plan.planned(counter.api, graph))
+        yield Row(
+            f"a planned session beside the same graph given statically, {what}",
+            "≤ 6 calls more",
+            f"{planned.total - static.total} calls more",
+            f"{planned}",
+        )
+
+
+def _whole(counter: Counter, worker: Worker, plan: sessions.Plan) -> Taken:
+    """Return what a session takes from its start to its end."""
+    counter.meter.taken()
+    plan.start()
+    worker.drain()
+    return counter.meter.taken()
 
 
 def _sessions(counter: Counter, worker: Worker) -> Iterator[Row]:

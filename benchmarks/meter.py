@@ -143,6 +143,9 @@ class Meter:
             for table, writes in parameters["RequestItems"].items():
                 for write in writes:
                     self._write(table, write["PutRequest"]["Item"])
+        elif operation == "TransactWriteItems":
+            for part in parameters["TransactItems"]:
+                self._count_part(part)
         elif operation in {"PutItem", "UpdateItem", "DeleteItem"}:
             self._count_write(operation, parameters, parsed)
         elif operation in {"GetItem", "BatchGetItem", "Query"}:
@@ -159,13 +162,23 @@ class Meter:
         else:
             self._write(table, parsed.get("Attributes") or parameters.get("Item") or {})
 
-    def _write(self, table: str, item: Item, *, gone: Item | None = None) -> None:
+    def _count_part(self, part: dict[str, Any]) -> None:
+        """Count a write of a transaction, which costs twice as much; the response has no items, so
+        an update counts with the size of the item before.
+        """
+        ((_, write),) = part.items()
+        table = write["TableName"]
+        key = write.get("Item") or write["Key"]
+        before = self._items.get((table, *(key[name]["S"] for name in self._keys[table])), key)
+        self._write(table, write.get("Item") or before, times=2)
+
+    def _write(self, table: str, item: Item, *, gone: Item | None = None, times: int = 1) -> None:
         """Count one write: the larger of the item before and after, and the changes of
         each index.
         """
         key = (table, *((item or gone or {})[name]["S"] for name in self._keys[table]))
         before = gone if gone is not None else self._items.get(key, {})
-        self._now.add(_place(table), max(_write_units(before), _write_units(item)))
+        self._now.add(_place(table), times * max(_write_units(before), _write_units(item)))
         for index in self._indexes[table]:
             if units := index.units(before, item):
                 self._now.add(f"{_place(table)}/{index.name}", units)

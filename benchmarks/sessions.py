@@ -1,6 +1,7 @@
 """Create coordinations, tasks and sessions for measuring, through GraphQL as clients do."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ Graph = Mapping[str, Sequence[str]]
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
     coordination { coordinationUuid } } }"""
-TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase]) {
+TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase],
+    $plan: Boolean) {
   insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin",
-      agentActions: $actions,
+      agentActions: $actions, plan: $plan,
     subtaskQueries: $subtasks, updatedBy: "benchmark") { task { taskUuid } } }"""
 START = """mutation($c: String!, $t: String!) {
   executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession {
@@ -104,6 +106,25 @@ class Plan:
             "task"
         ]["taskUuid"]
         return cls(api, made, task)
+
+    @classmethod
+    def planned(cls, api: Api, graph: Graph) -> "Plan":
+        """Create a task whose planning agent answers this graph as its plan."""
+        runtime = {"kind": "function", "name": "echo"}
+        agents = [
+            {"agentUuid": "planner", "agentType": "planning", "runtime": runtime},
+            *({"agentUuid": each, "runtime": runtime} for each in graph),
+        ]
+        made = api.data(COORDINATION, agents=agents)["insertUpdateCoordination"]["coordination"][
+            "coordinationUuid"
+        ]
+        steps = [
+            {"id": each, "agent": each, "after": list(before)} for each, before in graph.items()
+        ]
+        plan = {"schema": "ace.plan/1", "steps": steps, "final": steps[-1]["id"]}
+        asked = [{"agentUuid": "planner", "subtaskQuery": json.dumps(plan)}]
+        task = api.data(TASK, c=made, subtasks=asked, plan=True)["insertUpdateTask"]["task"]
+        return cls(api, made, task["taskUuid"])
 
     def start(self) -> str:
         """Start a session; return its uuid."""
