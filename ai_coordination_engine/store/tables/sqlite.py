@@ -34,6 +34,7 @@ from ai_coordination_engine.store.tables.values import item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
 T = TypeVar("T")
+Change = tuple[Key, RawItem | None, RawItem]
 
 
 class SqliteTables:
@@ -56,8 +57,10 @@ class SqliteTables:
         charge_write(len(writes))
 
         def write_all(connection: Connection) -> None:
-            for each in writes:
-                self._made[each.table].write_within(connection, each)
+            # an error must not leave anything written: all is checked first
+            changes = [self._made[each.table].change_of(connection, each) for each in writes]
+            for each, change in zip(writes, changes, strict=True):
+                self._made[each.table].write_change(connection, change)
 
         self._file.write(write_all)
 
@@ -130,8 +133,10 @@ class SqliteItems:
             charge_write(len(works[start : start + BATCH_WRITE_LIMIT]))
         self._file.write(lambda connection: self._write_all(connection, works))
 
-    def write_within(self, connection: Connection, write: Write) -> None:
-        """Carry out a part of a transaction; raises `Refused`."""
+    def change_of(self, connection: Connection, write: Write) -> Change:
+        """What a part of a transaction changes: the key, the item before and after it. Raises
+        `Refused` and `BadUserInput`.
+        """
         key = write.key or self.layout.key_of(write.item or {})
         old = self._read(connection, key)
         if not holds(write.condition, old or {}):
@@ -141,7 +146,12 @@ class SqliteItems:
             new = updated(before, write.actions, self.layout.key_names)
         else:
             new = {name: stored(value) for name, value in write.item.items()}
-        self._write(connection, key, old, new)
+        _text(new)
+        return key, old, new
+
+    def write_change(self, connection: Connection, change: Change) -> None:
+        """Write what `change_of` has found."""
+        self._write(connection, *change)
 
     # Inside
 

@@ -243,9 +243,11 @@ class Database:
             except Refusal as refusal:
                 code = refusal.answer["Error"]["Code"].removesuffix("Exception")
                 reasons.append({**refusal.answer["Error"], "Code": code})
+            except Invalid:
+                self._restore(before)
+                raise
         if any(each["Code"] != "None" for each in reasons):
-            for (name, *key), old in before.items():
-                self.tables[name].restore((key[0], key[1]), old)
+            self._restore(before)
             raise Refusal(
                 "TransactionCanceledException",
                 "Transaction cancelled, please refer cancellation reasons for specific reasons",
@@ -253,6 +255,10 @@ class Database:
             )
         self._tokens.add(token)
         return {}
+
+    def _restore(self, before: Mapping[tuple[Any, ...], Stored | None]) -> None:
+        for (name, *key), old in before.items():
+            self.tables[name].restore((key[0], key[1]), old)
 
     def _done(self, asked: Sequence[Any]) -> int:
         return len(asked) // 2 if self.leaves_over() else len(asked)
