@@ -1,6 +1,4 @@
-"""What all tests share: credentials for nobody, and the application on an in-process AWS or on
-DynamoDB Local, of one test or of a module.
-"""
+"""Fixtures for all tests: made-up credentials, and applications on an AWS in memory."""
 
 import asyncio
 from collections import Counter
@@ -34,7 +32,7 @@ _perform, _one_at_a_time = DynamoHandler.call_action, RLock()
 
 
 def _atomically(self: DynamoHandler) -> Any:
-    """An operation of DynamoDB is atomic; among threads one of moto's is not."""
+    """Make moto's operations atomic among threads, as those of DynamoDB are."""
     with _one_at_a_time:
         return _perform(self)
 
@@ -44,9 +42,7 @@ DynamoHandler.call_action = _atomically
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test has logged may hold half a surrogate, which cannot be sent to the process that
-    reports.
-    """
+    """Escape lone surrogates in logs, which cannot be sent to the reporting process."""
     report = yield
     report.sections = [
         (name, text.encode(errors="replace").decode()) for name, text in report.sections
@@ -56,8 +52,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(autouse=True)
 def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches an account: credentials are made up, the region is fixed, no endpoint is
-    inherited.
+    """Keep every test from AWS accounts: made-up credentials, a fixed region, no inherited
+    endpoint.
     """
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -77,13 +73,13 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings() -> Settings:
-    """Settings of a developer's machine; a module overrides this fixture to change them."""
+    """The settings of a developer's machine; a module can override this fixture."""
     return Settings(auth="local", agent_timeout_seconds=30)
 
 
 @pytest.fixture
 def aws() -> Iterator[Database]:
-    """An in-process AWS whose DynamoDB is that of `benchmarks.harness.memory`."""
+    """An in-process AWS whose DynamoDB is `benchmarks.harness.memory`."""
     with mock_aws(), in_memory() as database:
         yield database
 
@@ -97,8 +93,9 @@ def app(settings: Settings, aws: Database) -> App:
 
 @pytest.fixture(scope="module")
 def shared_app() -> Iterator[App]:
-    """An application that the tests of a module share, for making tables and clients costs more
-    than most tests. They keep apart by tenant.
+    """An application for all tests of a module, since creating one takes longer than most tests.
+
+    The tests use different tenants.
     """
     with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -109,13 +106,13 @@ def shared_app() -> Iterator[App]:
 
 @pytest.fixture
 def tenant() -> str:
-    """A tenant that no other test knows."""
+    """A tenant that no other test uses."""
     return f"tenant-{uuid4()}"
 
 
 @pytest.fixture
 def api(app: App) -> Iterator[Api]:
-    """A GraphQL client of the application, for the tenant `acme`."""
+    """A GraphQL client of the application for the tenant `acme`."""
     with asyncio.Runner() as runner:
         yield Api(app, runner)
 
@@ -128,15 +125,13 @@ def worker(app: App) -> Worker:
 
 @pytest.fixture
 def calls(app: App) -> Calls:
-    """Counts the AWS calls of the application from here on."""
+    """A counter of the application's AWS calls from here on."""
     return Calls(app)
 
 
 @pytest.fixture(autouse=True)
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """How many points the test let something die at goes with its report, also from another
-    process.
-    """
+    """Add the number of crash points of the test to its report, also from another process."""
     before, again, histories = crashes.deaths[0], crashes.repeats[0], crashes.histories[0]
     yield
     if told := crashes.histories[0] - histories:
@@ -148,7 +143,7 @@ def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[No
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The crash points and the random histories of all tests together."""
+    """Print the crash points and the random histories of all tests."""
     ended = [each for reports in terminalreporter.stats.values() for each in reports]
     total: Counter[str] = Counter()
     for report in ended:
@@ -164,7 +159,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _properties(report: Any) -> list[tuple[str, Any]]:
-    """What a test recorded with its report, once."""
+    """Return the values that a test recorded with its report, each once."""
     return (
         report.user_properties
         if isinstance(report, pytest.TestReport) and report.when == "teardown"

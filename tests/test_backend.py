@@ -1,5 +1,6 @@
-"""A backend that hangs, resets or fails is tried three times, given up in time, and said to be
-worth another try.
+"""A backend that hangs, resets or fails is tried three times within a time limit.
+
+The error says that the call may be retried.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ PATIENCE = 0.15  # seconds, in place of five
 
 
 class Failing(ThreadingHTTPServer):
-    """Does what `behaviours` say to one request after the other, the last of them to all that
-    follow.
+    """Answers requests with one behaviour of `behaviours` after the other, then always with the
+    last.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,7 @@ class Failing(ThreadingHTTPServer):
         return self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is what the tests are about."""
+        """Ignore clients that disconnect; the tests do so on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,13 +85,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
-    """A failing service; clients made meanwhile call it, are impatient, and wait for nothing
-    between two tries.
+    """A failing service; clients created in the context call it with short timeouts and without
+    waits.
     """
     with Failing() as failing:
         threading.Thread(target=failing.serve_forever, args=(0.02,), daemon=True).start()

@@ -1,6 +1,4 @@
-"""Tables are created once, as the models say, and those of an earlier version get the indexes that
-they lack.
-"""
+"""Tables are created once according to the models; old tables get the indexes that they lack."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,13 @@ SETTINGS = Settings(auth="local")
 
 
 def indexes(dynamodb: Any, table: str) -> dict[str, dict[str, Any]]:
-    """The projections of a table's indexes."""
+    """Return the projections of a table's indexes."""
     described = dynamodb.describe_table(TableName=table)["Table"].get("GlobalSecondaryIndexes", ())
     return {each["IndexName"]: each["Projection"] for each in described}
 
 
 def old_sessions(dynamodb: Any) -> None:
-    """The table of sessions as it was before the sweep."""
+    """Create the table of sessions without the index for the sweep."""
     dynamodb.create_table(
         TableName="ace-sessions",
         BillingMode="PAY_PER_REQUEST",

@@ -1,4 +1,4 @@
-"""The SQLite file of one machine: who commits, and what is said when it cannot be used."""
+"""The SQLite file of one machine: commits, and errors when the file cannot be used."""
 
 import sqlite3
 import stat

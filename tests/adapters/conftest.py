@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback in the part of an agent or a model, and requests to send it."""
+"""An HTTP server on loopback that plays an agent or a model, and requests for it."""
 
 import json
 import socket
@@ -37,7 +37,7 @@ BASE: dict[str, Any] = {
 
 @pytest.fixture
 def agent_request() -> Callable[..., AgentRequest]:
-    """Makes a request; whatever is not given has an ordinary value."""
+    """Return a function that makes a request; arguments that are not given have usual values."""
     return lambda **given: AgentRequest(**{**BASE, **given})
 
 
@@ -62,7 +62,7 @@ class Answer:
 
 
 class AgentServer(ThreadingHTTPServer):
-    """Gives the same answer to every request, and remembers what it received."""
+    """Gives the same response to every request and records what it received."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -75,13 +75,13 @@ class AgentServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def answers(self, body: Any, status: int = 200, **how: Any) -> None:
-        """Set the answer: bytes as they are, anything else as JSON."""
+        """Set the response: bytes as they are, anything else as JSON."""
         headers = {"Content-Type": "application/json", **how.pop("headers", {})}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answer = Answer(raw, status, headers, **how)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is what some tests are about."""
+        """Ignore clients that disconnect; some tests do so on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,9 +126,7 @@ def server() -> Iterator[AgentServer]:
 
 @pytest.fixture
 def dead_url() -> Iterator[str]:
-    """An address where nobody answers: bound, so that no other process gets it, and not
-    listening.
-    """
+    """A URL at which nothing listens; its port is bound, so that no other process gets it."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

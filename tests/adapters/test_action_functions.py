@@ -1,4 +1,4 @@
-"""Action functions: only what is allowed runs, and what it returns becomes a decision."""
+"""Only allowed action functions run, and what they return becomes a decision."""
 
 from typing import Any
 

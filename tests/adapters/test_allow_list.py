@@ -1,6 +1,4 @@
-"""What the settings refuse is warned of when it is written, where the API has the settings of the
-workers.
-"""
+"""The API warns, when a record is written, of what the settings do not allow."""
 
 from dataclasses import replace
 from typing import Any

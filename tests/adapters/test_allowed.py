@@ -1,4 +1,4 @@
-"""What functions of the operator raise, and what is asked of the settings beforehand."""
+"""Exceptions of the operator's functions, and checks of the settings before anything runs."""
 
 import logging
 import sys
@@ -79,7 +79,7 @@ agent = Agent()
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The package of an operator's code."""
+    """The package with an operator's code."""
     (tmp_path / "my_shop").mkdir()
     (tmp_path / "my_shop" / "my_agents.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "my_shop" / "broken.py").write_text("\n{}['x']\n", encoding="utf-8")

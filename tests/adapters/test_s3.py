@@ -80,7 +80,7 @@ def test_slow_down_is_throttled() -> None:
 
 
 class Refusing:
-    """A client that takes a request to delete and says of one key that it was not deleted."""
+    """A client that reports, for one key of a delete request, that it was not deleted."""
 
     def get_paginator(self, name: str) -> "Refusing":
         return self

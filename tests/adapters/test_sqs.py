@@ -34,7 +34,7 @@ def url(client: Any) -> str:
 
 
 class Recorder:
-    """An SQS client that counts the entries of each request and refuses what it is told to."""
+    """An SQS client that counts the entries of each request and refuses chosen ones."""
 
     def __init__(self, refusals: int = 0, error: str | None = None) -> None:
         self.batches: list[list[str]] = []

@@ -1,6 +1,4 @@
-"""Whatever value of its GraphQL type an argument has, the answer is data or a coded error; all root
-fields.
-"""
+"""Any value of its type as an argument of any root field gives data or a coded error."""
 
 import asyncio
 import json
@@ -136,7 +134,7 @@ json_values = st.recursive(
 
 @dataclass(frozen=True)
 class Known:
-    """What the arguments may name: `usual` are the values with which a field succeeds."""
+    """Values that arguments may refer to; with those in `usual` a field succeeds."""
 
     usual: dict[str, str]
     more: dict[str, list[str]]
@@ -144,9 +142,7 @@ class Known:
 
 @pytest.fixture(scope="module")
 def known(shared_app: App) -> Known:
-    """One record of each kind, a session that runs, one with a thread that has been asked, and a
-    long job.
-    """
+    """One record of each kind, a running session, a session with a thread, and a long job."""
     with asyncio.Runner() as runner:
         api = Api(shared_app, runner)
         world = World(api)
@@ -177,7 +173,7 @@ def known(shared_app: App) -> Known:
 
 
 def values_of(name: str, argument: GraphQLArgument, known: Known) -> st.SearchStrategy[Any]:
-    """Values of the argument's type, among them the uuids that find something."""
+    """Draw values of the argument's type, some of them uuids of existing records."""
     type_ = argument.type.of_type if isinstance(argument.type, GraphQLNonNull) else argument.type
     if isinstance(type_, GraphQLList):
         found = st.lists(_named(name, str(type_.of_type), known) | st.none(), max_size=4)
@@ -195,7 +191,9 @@ def _named(name: str, type_name: str, known: Known) -> st.SearchStrategy[Any]:
 
 
 def literal(value: Any) -> str:
-    """A value written into a document; keys that GraphQL's grammar cannot say are left out."""
+    """Return a value as written in a document, without keys that GraphQL's grammar does
+    not allow.
+    """
     if isinstance(value, dict):
         pairs = {key: each for key, each in value.items() if key.isidentifier() and key.isascii()}
         return "{" + " ".join(f"{key}: {literal(each)}" for key, each in pairs.items()) + "}"

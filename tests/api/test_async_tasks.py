@@ -1,6 +1,4 @@
-"""Long jobs on the wire: completing, heartbeats, and the run that shows how the job is getting
-on.
-"""
+"""Long jobs over the API: completion, heartbeats, and the run that shows the job's state."""
 
 from typing import Any
 
@@ -35,7 +33,7 @@ def pending(request: AgentRequest) -> AgentResult:
 
 
 def start(stage: Stage) -> tuple[Any, str]:
-    """A session whose agent `a` waits for a long job, and the job."""
+    """Return a session whose agent `a` waits for a long job, and the job."""
     stage.runtime.behaviours["a"] = pending
     session = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()

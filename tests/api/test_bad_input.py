@@ -1,4 +1,4 @@
-"""What no client should send: always a coded error, and nothing half-written."""
+"""Invalid input gives a coded error, and nothing is half-written."""
 
 from typing import Any
 
@@ -82,8 +82,8 @@ def wait_for_user(api: Api, app: App, world: World) -> None:
 def check_every_string(
     api: Api, app: App, field: str, world: World, value: str, allowed: set[str]
 ) -> None:
-    """The value in each argument that is a string: those in `allowed` succeed, the others change
-    nothing.
+    """Try the value in each string argument: it succeeds for those in `allowed` and changes nothing
+    else.
     """
     if root_of(field) == "query":  # under an id that nothing can have, nothing is found
         allowed = allowed | {name for name in strings(field) if name.endswith("Uuid")}

@@ -1,4 +1,4 @@
-"""JSON that is too deep, text that is no text, objects of a wrong shape: coded errors, and nothing
+"""JSON that is too deep, invalid text and wrong shapes give coded errors; nothing is
 half-written.
 """
 
@@ -33,7 +33,7 @@ def world(api: Api) -> World:
 
 
 def posted(api: Api, body: bytes) -> tuple[int, dict[str, Any]]:
-    """What the server answers to a body."""
+    """Return the server's response to a body."""
     response = sent(api, body)
     return response.status, json.loads(response.body)
 

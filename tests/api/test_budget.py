@@ -1,6 +1,4 @@
-"""What a request may use while it is executed: when its budget is spent, it ends with
-`TOO_COMPLEX`.
-"""
+"""A request that uses up its budget while it is executed ends with `TOO_COMPLEX`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +38,7 @@ def api(api: Api, tenant: str) -> Api:
 
 @pytest.fixture
 def budget(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Gives requests another budget."""
+    """Set another budget for requests."""
 
     def set_to(**limits: Any) -> None:
         given = real(**limits)
@@ -52,7 +50,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def session_of(api: Api, agents: int, runs: int = 0) -> dict[str, str]:
-    """A session with that many agents and runs, as the variables of `ONE`."""
+    """Create a session with so many agents and runs; return the variables of `ONE`."""
     above, session = f"c-{api.tenant}", f"s-{api.tenant}"
     put(api, COORDINATION, [(api.tenant, above, {})])
     put(api, SESSION, [(above, session, {"task_uuid": "t", "status": "completed"})])
@@ -70,7 +68,7 @@ def session_of(api: Api, agents: int, runs: int = 0) -> dict[str, str]:
 
 
 def put(api: Api, entity: Entity, rows: list[tuple[str, str, dict[str, Any]]]) -> None:
-    """Rows as they are stored: their key and what else they hold."""
+    """Write rows in stored form: their key and further attributes."""
     table, now = api.app.records.table(entity), api.app.clock.now()
     common = {"partition_key": api.tenant, "created_at": now, "updated_at": now}
     if entity.parent is SESSION:
@@ -84,7 +82,7 @@ def put(api: Api, entity: Entity, rows: list[tuple[str, str, dict[str, Any]]]) -
 
 
 def refusal(answer: dict[str, Any]) -> str:
-    """The message of a query that was ended: it answers no data and one error."""
+    """Return the message of a query that was ended: it has one error and no data."""
     (error,) = answer["errors"]
     assert (answer["data"], error["extensions"], "path" in error) == (
         None,
@@ -253,9 +251,7 @@ def test_what_a_write_costs_does_not_take_its_answer_away(
 
 
 def blobs_of(api: Api, count: int) -> dict[str, str]:
-    """A coordination whose tasks have large descriptions; the oldest is the one that is looked
-    for.
-    """
+    """Create a coordination whose tasks have large descriptions; the oldest matches the search."""
     world = World(api)
     for each in range(count):
         TASK.put(api, world, taskDescription=("needle" if each == 0 else "hay") + BIG)
@@ -372,7 +368,7 @@ COUNTS = (
 
 
 def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
-    """Six of them would run at the same time, and only the answer of each tells how much it was."""
+    """Concurrent counts charge the budget only when each has its result."""
     session = session_of(api, 300)
     put(api, SESSION, [(session["c"], f"s{n}", {"status": "completed"}) for n in range(299)])
     counted: list[int] = []

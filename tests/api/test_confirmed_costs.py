@@ -1,6 +1,4 @@
-"""What it costs to see that a session is confirmed whose own row does not tell: nothing where its
-agents or runs are read anyway.
-"""
+"""The cost of seeing whether a session is confirmed: none if its agents or runs are read anyway."""
 
 from typing import Any
 
@@ -32,7 +30,7 @@ def client(stage: Stage, api: Api) -> Api:
 
 @pytest.fixture
 def session(stage: Stage) -> Session:
-    """Its first agent has completed, its second waits for a long job."""
+    """A session whose first agent has completed and whose second waits for a long job."""
     stage.runtime.behaviours["b"] = pending()
     started = stage.start(stage.define({"a": "", "b": "a"}))
     stage.drain()
@@ -153,7 +151,9 @@ def test_the_sweep_writes_that_a_session_is_confirmed(stage: Stage) -> None:
 def test_the_agents_of_another_session_of_its_uuid_tell_nothing_of_a_start(
     stage: Stage, client: Api
 ) -> None:
-    """Both are read in one request: the one has run, the other died before it was confirmed."""
+    """One request reads both: a session that ran, and one whose start died before it was
+    confirmed.
+    """
     ran, dead = (stage.define({"a": "", "b": "a"}) for _ in range(2))
     stage.start(ran, session_uuid="mine")
     stage.drain()

@@ -1,6 +1,4 @@
-"""The wire contract, as clients rely on it: names and types from a table, rules by what the API
-answers.
-"""
+"""The wire contract: names and types from a table, rules by the API's behaviour."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The controls on the wire: what they are given, what they answer, and every coded error."""
+"""The controls over the API: arguments, results and every coded error."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CONTROLS = ("cancelSession", "pauseSession", "resumeSession", "retrySession", "r
 
 @dataclass
 class Scene:
-    """A session of `a → b → c`, on fakes, and a client of the API."""
+    """A session of `a → b → c` on fakes, and a client of the API."""
 
     stage: Stage
     api: Api

@@ -1,4 +1,4 @@
-"""Which origins may call, and what a preflight is told."""
+"""The origins that may call the API, and the responses to preflights."""
 
 import pytest
 

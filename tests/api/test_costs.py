@@ -1,4 +1,4 @@
-"""What each operation costs in calls to AWS, counted."""
+"""The number of AWS calls of each operation."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def world(api: Api) -> World:
 
 
 def own(case: Case) -> dict[str, str]:
-    """The uuid that a client must choose: a run's."""
+    """Return the uuid that a client must give: that of a run."""
     return {"runUuid": "run-2"} if case is SESSION_RUN else {}
 
 
@@ -172,7 +172,7 @@ def test_fifty_sessions_are_one_query_a_shard_and_one_batch_when_nested(
 def test_more_than_a_hundred_nested_records_are_the_requests_of_each_table(
     api: Api, calls: Calls
 ) -> None:
-    """Those of one table need not wait for those of the other."""
+    """The tables are read concurrently."""
     above = {"coordinationUuid": COORDINATION.put(api, {})["coordinationUuid"]}
     stranger = api.as_tenant(f"{api.tenant}-2")
     COORDINATION.put(stranger, {}, coordinationUuid=above["coordinationUuid"])

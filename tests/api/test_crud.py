@@ -1,4 +1,4 @@
-"""The CRUD of the contract: one suite, six records, and what each operation costs."""
+"""The CRUD of the contract: one suite for the six records."""
 
 import re
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def world(api: Api) -> World:
 
 
 def own(case: Case) -> dict[str, str]:
-    """The uuid that a client must choose: a run's."""
+    """Return the uuid that a client must give: that of a run."""
     return {"runUuid": "run-2"} if case is SESSION_RUN else {}
 
 
@@ -161,7 +161,7 @@ def test_a_deleted_record_is_gone(case: Case, api: Api, world: World) -> None:
 def test_a_delete_whose_answer_was_lost_on_the_way_to_the_database_is_a_success(
     case: Case, api: Api, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client of the database sends it again, and nothing stands there any more."""
+    """The database client repeats the delete and finds nothing."""
     made = case.put(api, world, **own(case))
     uuids = {**world, case.uuid: made[case.uuid]}
     lost: list[str] = []

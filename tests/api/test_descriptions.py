@@ -1,4 +1,4 @@
-"""The words of the schema: everything has some, and none stand in the table without a use."""
+"""Everything in the schema has a description, and every declared description is used."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ BUILT_IN = ("String", "Int", "Boolean", "ID", "Float")
 
 
 def described() -> Iterator[tuple[str, str | None]]:
-    """Every type, field and argument with its words."""
+    """Yield every type, field and argument with its description."""
     for name, each in TYPE_MAP.items():
         yield name, each.description
         for field, value in getattr(each, "fields", {}).items():

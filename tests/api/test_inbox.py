@@ -1,4 +1,4 @@
-"""The inbox: everything that waits for a person, across sessions, in one Query."""
+"""The inbox lists everything that waits for a person, across sessions, with one Query."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def api(api: Api, tenant: str) -> Api:
 
 
 def park(app: App, agent: Any, tenant: str, minute: int) -> None:
-    """The agent waits for its person since then."""
+    """Let the agent wait for its person since this time."""
     app.records.tables[SessionAgent].update(
         tenant,
         (agent["sessionUuid"], agent["sessionAgentUuid"]),
@@ -40,7 +40,9 @@ def park(app: App, agent: Any, tenant: str, minute: int) -> None:
 
 
 def waiting(api: Api, app: App, minutes: list[int], people: str = "ann", **above: Any) -> list[str]:
-    """Agents in sessions of their own, one a minute in `minutes`; their uuids."""
+    """Create a waiting agent in a session of its own for each minute in `minutes`; return their
+    uuids.
+    """
     made = []
     coordination = above or COORDINATION.put(api, {})
     for minute in minutes:

@@ -1,6 +1,4 @@
-"""`JSONCamelCase` from the document to the database and back: what is data comes back byte for
-byte.
-"""
+"""`JSONCamelCase` from the document to the database and back: data returns byte for byte."""
 
 import json
 from typing import Any
@@ -64,12 +62,12 @@ def world(api: Api) -> World:
 
 
 def text(value: Any) -> str:
-    """Tells `1` from `1.0` and `true`, and the order of keys."""
+    """Return a text that distinguishes `1`, `1.0` and `true`, and the order of keys."""
     return json.dumps(value)
 
 
 def answered(api: Api, source: str, **variables: Any) -> Any:
-    """The only leaf of an answer."""
+    """Return the only leaf of a response."""
     answer = api.data(source, **variables)
     while isinstance(answer, dict) and len(answer) == 1:
         (answer,) = answer.values()

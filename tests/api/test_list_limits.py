@@ -1,4 +1,4 @@
-"""What a list refuses: limits, pages, cursors and words that are out of range."""
+"""A list refuses limits, pages, cursors and filter values that are out of range."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""Lists: filters that combine with AND, pages by number and by cursor, their order, and what they
-refuse.
-"""
+"""Lists: filters combined with AND, pages by number and by cursor, order, and errors."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -43,7 +41,7 @@ def make(api: Api, case: Case, above: Mapping[str, str], number: int, **argument
 
 
 def uuids(case: Case, api: Api, **arguments: Any) -> list[str]:
-    """The uuids of a list, oldest first."""
+    """Return the uuids of a list, the oldest first."""
     found = [each[case.uuid] for each in case.list(api, **arguments)]
     return found if case in (SESSION_AGENT, SESSION_RUN) else found[::-1]
 
@@ -141,10 +139,10 @@ ROWS: list[tuple[Case, list[dict[str, Any]], dict[str, Any], Mapping[str, Any]]]
 
 @pytest.fixture
 def forest(api: Api) -> dict[str, str]:
-    """Two coordinations; tasks t1, t2 and sessions s1, s2 below the first, t3 and s3 below the
+    """Two coordinations: tasks t1, t2 and sessions s1, s2 below the first, t3 and s3 below the
     other.
 
-    Names are made into uuids that belong to this tenant alone.
+    The names become uuids that only this tenant has.
     """
     own = {
         name: f"{name} of {api.tenant}" for name in ("c1", "c2", "t1", "t2", "t3", "s1", "s2", "s3")
@@ -314,7 +312,7 @@ def test_a_long_text_is_searched_where_it_lives(api: Api, forest: dict[str, str]
 
 @pytest.fixture
 def rows(api: Api, case: Case) -> tuple[dict[str, str], list[str]]:
-    """Seven records below one parent, oldest first, and how to list them."""
+    """Seven records below one parent, the oldest first, and how to list them."""
     world = World(api)
     if case is COORDINATION:
         for _ in range(6):

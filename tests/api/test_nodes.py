@@ -1,5 +1,5 @@
-"""Ids of records: opaque, unique among all types, and answered by `node` for their own tenant
-alone.
+"""Ids of records are opaque and unique among all types; `node` finds them for their own tenant
+only.
 """
 
 import base64
@@ -78,7 +78,7 @@ def test_an_id_stays_and_is_plain_text_that_does_not_name_the_tenant(
 
 
 def test_ids_are_unique_among_all_types(api: Api) -> None:
-    """The same uuid everywhere: every record is still another one."""
+    """Records of all types with the same uuid have different ids."""
     uuids = dict.fromkeys(
         ("coordinationUuid", "taskUuid", "scheduleUuid", "sessionUuid", "sessionAgentUuid"), "x"
     )
@@ -156,7 +156,7 @@ def test_an_id_has_one_spelling(case: Case, api: Api, world: World) -> None:
 
 
 def test_internal_items_have_no_id(app: App, api: Api) -> None:
-    """Counter shards lie among the session agents, with the tenant on them."""
+    """Counter shards are stored among the session agents and have a tenant, too."""
     stage = stage_of(app)
     client = Api(stage.app, api._runner, TENANT)
     many, subtasks = crowd(101)

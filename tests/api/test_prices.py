@@ -1,4 +1,4 @@
-"""What requests are expected to cost, on the real schema; nothing is executed."""
+"""The estimated cost of requests on the real schema; nothing is executed."""
 
 from typing import Any
 

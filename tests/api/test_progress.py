@@ -1,5 +1,5 @@
-"""What the API says about how a session is getting on: the definition, why an agent stands still,
-what it was given.
+"""The computed fields of a session: its definition, why an agent does not run, and
+agents' inputs.
 """
 
 from dataclasses import replace
@@ -48,7 +48,7 @@ def key(session: Any) -> dict[str, str]:
 
 
 def reasons(client: Api, session: Any) -> dict[str, Any]:
-    """Why each agent is not running, by agent."""
+    """Return why each agent does not run, by agent."""
     found = data(client, "session", f"{{ sessionAgents {WHY} }}", **key(session))["sessionAgents"]
     return {each["agentUuid"]: each["whyNotRunning"] for each in found}
 

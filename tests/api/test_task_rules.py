@@ -1,6 +1,4 @@
-"""Rules of a task on the wire: kept as they were given; refused when they cannot work, with nothing
-half-written.
-"""
+"""Rules of a task over the API are returned as given, or refused without being half-written."""
 
 import json
 from typing import Any

@@ -1,6 +1,6 @@
-"""A task schedule over the API: its fields, when it fires next, and why it does not.
+"""Task schedules over the API: their fields, when they fire next, and why they do not.
 
-It is Monday, 2 November 2026, 09:00 in UTC and 10:00 in Berlin.
+The clock shows Monday, 2 November 2026, 09:00 in UTC, 10:00 in Berlin.
 """
 
 from datetime import datetime
@@ -66,7 +66,7 @@ def stored(client: Api, stage: Stage, world: World) -> TaskSchedule:
 
 
 def store(client: Api, stage: Stage, world: World, **values: Any) -> None:
-    """Write what the engine, or an earlier version, would have written."""
+    """Write values that only the engine or an earlier version would write."""
     table = stage.looking.table(SCHEDULES)
     attributes = TaskSchedule.get_attributes()
     actions = [attributes[name].set(value) for name, value in values.items()]
@@ -75,7 +75,7 @@ def store(client: Api, stage: Stage, world: World, **values: Any) -> None:
 
 
 def indexed(client: Api, stage: Stage, shard: str) -> list[TaskSchedule]:
-    """The schedules of the tenant in a shard of the index."""
+    """Return the tenant's schedules in a shard of the index."""
     rows, _ = stage.looking.table(SCHEDULES).query_index("to_fire", shard)
     return [each for each in rows if each.partition_key == client.tenant]
 
@@ -397,7 +397,9 @@ def test_an_edit_is_one_call_and_one_more_where_it_must_know_the_rest(
 def test_an_edit_beside_another_one_is_made_again(
     client: Api, stage: Stage, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The schedule is edited between the refused write, which tells how it stands, and the next."""
+    """The schedule is edited between the refused write, which returns the stored schedule, and the
+    retry.
+    """
     put(client, world, **WEEKDAYS)
     write, others = stage.app.records.write, [{"timezone": "Asia/Tokyo"}]
 

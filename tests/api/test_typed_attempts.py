@@ -1,4 +1,4 @@
-"""Attempts as typed fields: what runs keep, and when session agents began and ended."""
+"""Attempts as typed fields: the values in runs, and the times of session agents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +53,7 @@ def runs(client: Api, session: Any) -> list[Any]:
 
 
 def times(client: Api, session: Any) -> dict[str, tuple[Any, ...]]:
-    """State, attempt, begin and end of each agent; times as seconds after nine o'clock."""
+    """Return state, attempt, begin and end of each agent; times in seconds after nine o'clock."""
     found = read(client, session, f"sessionAgents {{ {TIMES} }}")["sessionAgents"]
     return {
         each["agentUuid"]: (
@@ -67,7 +67,7 @@ def times(client: Api, session: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def seconds(moment: str | None) -> float | None:
-    """Of a time between nine and ten o'clock, the seconds after nine."""
+    """Return the seconds after nine o'clock of a time between nine and ten."""
     if moment is None:
         return None
     assert moment.startswith("2026-11-02T09:")
@@ -77,7 +77,7 @@ def seconds(moment: str | None) -> float | None:
 
 
 def taking(stage: Stage, took: float, result: Any = "done") -> Callable[[AgentRequest], Any]:
-    """The behaviour of an agent that takes some seconds."""
+    """Return the behaviour of an agent that takes some seconds."""
 
     def run(request: AgentRequest) -> Any:
         stage.clock.advance(took)
@@ -453,8 +453,8 @@ def test_a_client_that_drives_an_agent_by_hand_sets_its_times(stage: Stage, clie
 
 
 def test_whatever_writes_a_record_sets_what_is_never_null(stage: Stage, client: Api) -> None:
-    """Starts with maps, questions, forks, retries, and records by hand: no field that must be there
-    is null.
+    """Maps, questions, forks, retries and clients' writes all set the fields that are
+    never null.
     """
     stage.runtime.behaviours["list"] = lambda request: "[1, 2]"
     stage.runtime.behaviours["late"] = failing("no", times=1)

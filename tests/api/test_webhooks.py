@@ -1,4 +1,4 @@
-"""Long jobs report by a signed request: on the local server and behind the Lambda handler."""
+"""Long jobs report by signed requests, to the local server and to the Lambda handler."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ MASTER = "the operator's key"
 
 @dataclass
 class Jobs:
-    """An application that takes reports, and jobs that it waits for."""
+    """An application that accepts reports, and jobs that it waits for."""
 
     app: App
     clock: FakeClock
@@ -36,7 +36,7 @@ class Jobs:
     tenant: str
 
     def open(self) -> str:
-        """The uuid of a job that an agent waits for."""
+        """Return the uuid of a job for which an agent waits."""
         job = str(uuid4())
         agent = SessionAgent(
             f"s-{job}", "a", partition_key=self.tenant, coordination_uuid="c", run_uuid="r"
@@ -63,7 +63,9 @@ class Jobs:
         }
 
     def send(self, body: bytes, method: str = "POST", **headers: str) -> tuple[int, Any]:
-        """The status and the body of the answer; signed unless headers are given."""
+        """Send a report, signed unless headers are given; return status and body of the
+        response.
+        """
         request = Request(method, headers or self.headers(body), (), body)
         answered = asyncio.run(answer_webhook(request, self.app))
         return answered.status, json.loads(answered.body)
@@ -73,7 +75,7 @@ class Jobs:
 
 
 def refused(answer: tuple[int, Any]) -> tuple[int, str, str]:
-    """Status, code and message of a refusal."""
+    """Return status, code and message of a refusal."""
     status, body = answer
     (error,) = body["errors"]
     return status, error["extensions"]["code"], error["message"]

@@ -1,4 +1,4 @@
-"""The sweep goes on until nothing is left, on Lambda and on one machine."""
+"""The sweep continues until nothing is left, on Lambda and locally."""
 
 import logging
 import subprocess
@@ -16,7 +16,7 @@ from ai_coordination_engine.entrypoints.local.local_sweep import LocalSweep
 
 
 class FakeContext(LambdaContext):
-    """Has `seconds` left, one less each time it is asked."""
+    """Has `seconds` left, one second less on each call."""
 
     _invoked_function_arn = "SweepFunction"
 
@@ -29,9 +29,7 @@ class FakeContext(LambdaContext):
 
 
 class FakeSweep:
-    """Finds so many sessions, one number a call; then none. `done` is set once it has found
-    none.
-    """
+    """Finds so many sessions on each call, then none; `done` is set when it has found none."""
 
     def __init__(self, *found: int, error: Exception | None = None) -> None:
         self.calls = 0

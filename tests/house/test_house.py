@@ -1,4 +1,4 @@
-"""What a reader must unpack at once stays small, in the rooms that have been looked through."""
+"""Functions and conditions stay simple in every folder of the package."""
 
 import ast
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_every_part_of_a_long_condition_has_a_name(room: str) -> None:
 
 
 def folders(root: Path, pattern: str) -> set[str]:
-    """The folders below the root with such a file; the root itself is `.`."""
+    """Return the folders below the root with such a file; the root itself is `.`."""
     return {path.parent.relative_to(root).as_posix() for path in root.rglob(pattern)}
 
 

@@ -1,6 +1,4 @@
-"""What people meet around the code: workflows, templates of issues, updates of dependencies, how to
-contribute.
-"""
+"""Workflows, issue forms, dependency updates and the contributing guide are consistent."""
 
 import re
 import subprocess
@@ -69,7 +67,7 @@ def test_a_release_is_checked_built_and_published_from_what_was_checked() -> Non
 
 
 def targets() -> set[str]:
-    """What `make` can be asked for."""
+    """Return the targets of the Makefile."""
     return set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 

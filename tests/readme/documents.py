@@ -1,6 +1,4 @@
-"""The README and the pages of docs/, their snippets, and how a shell, a Python and a Node run
-them.
-"""
+"""The README, the pages of docs/ and their snippets, and how to run them."""
 
 import os
 import re
@@ -33,7 +31,7 @@ class Snippet:
 
 
 def page(name: str) -> str:
-    """The text of a page, as `docs/agents.md`."""
+    """Return the text of a page such as `docs/agents.md`."""
     return PAGES[name].read_text(encoding="utf-8")
 
 
@@ -41,25 +39,26 @@ SNIPPETS = [Snippet(name, *found) for name in PAGES for found in _FENCE.findall(
 
 
 def snippets(*languages: str) -> list[Snippet]:
-    """The snippets in these languages."""
+    """Return the snippets in these languages."""
     return [each for each in SNIPPETS if each.language in languages]
 
 
 def snippet(mark: str) -> str:
-    """The text of the snippet whose first line begins with `mark`; where it stands twice, it is the
-    same twice.
+    """Return the text of the snippet whose first line begins with `mark`.
+
+    If there are several, they must be equal.
     """
     (found,) = {each.text for each in SNIPPETS if each.text.startswith(mark)}
     return found
 
 
 def prose(text: str) -> str:
-    """A page without its blocks of code."""
+    """Return a page without its blocks of code."""
     return _FENCE.sub("", text)
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
-    """What a command prints; it must succeed."""
+    """Return what a command prints; it must succeed."""
     return subprocess.run(
         command,
         cwd=cwd,

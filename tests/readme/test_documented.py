@@ -1,7 +1,6 @@
-"""What is declared in the code is documented: settings, runtimes, fields of records, keys of run
-files, codes.
+"""Everything declared is documented: settings, runtimes, fields, keys of run files, codes.
 
-Each failure prints what to add, and to which page.
+Each failure prints what to add to which page.
 """
 
 import json
@@ -30,7 +29,7 @@ _SETTING = re.compile(r"^\| `ACE_(\w+)` \| (.*?) \| `(.+)` \| (.*) \|$", re.MULT
 
 
 def missing(where: str, words: Iterator[str] | list[str]) -> list[str]:
-    """The words that do not stand between backticks on a page, a reason to write them there."""
+    """Return the words that the page does not have between backticks."""
     text = page(where)
     return [each for each in words if f"`{each}`" not in text]
 
@@ -78,7 +77,7 @@ def test_what_an_agent_is_given_is_documented() -> None:
 
 
 def table(record: str) -> str:
-    """The fields of a record as docs/records.md shows them."""
+    """Return the table of a record's fields as docs/records.md has it."""
     found: Mapping[str, Any] = SCHEMA.graphql_schema.type_map[f"{record}Type"].fields  # type: ignore[attr-defined]
     rows = [f"| `{name}` | `{each.type}` | {each.description} |" for name, each in found.items()]
     return "\n".join(["| field | type | what it is |", "| --- | --- | --- |", *rows])
@@ -93,7 +92,7 @@ def test_every_field_of_a_record_is_documented(record: str) -> None:
 
 
 def friendly_keys(prefix: str, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each key as people write it, and its name in the API."""
+    """Yield each key as people write it, with its name in the API."""
     for stored in dict.fromkeys(keys.values()):
         others = [
             each

@@ -1,4 +1,4 @@
-"""The figures of the README are those of docs/figures.md."""
+"""The figures in the README are those in docs/figures.md."""
 
 import re
 

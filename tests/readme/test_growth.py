@@ -1,4 +1,4 @@
-"""What docs/contributing.md adds to the package grows everywhere that it says."""
+"""The diffs in docs/contributing.md have the effects that it describes."""
 
 import json
 import os
@@ -40,9 +40,7 @@ json.dump({
 
 
 def changes(diff: str) -> Iterator[tuple[str, str, str]]:
-    """The path of each hunk, the lines that it takes away with those around them, and what stands
-    there then.
-    """
+    """Return, for each hunk, its path, the replaced lines with their context, and the new lines."""
     for of_file in diff.split("+++ ")[1:]:
         path, *hunks = of_file.split("@@\n")
         for hunk in hunks:

@@ -1,6 +1,4 @@
-"""No link of the README and the pages of docs/ is dead: its file exists, and so does the heading
-that it names.
-"""
+"""Every link in the README and in docs/ leads to an existing file and heading."""
 
 import re
 from pathlib import Path
@@ -16,7 +14,7 @@ CHECKED = [*PAGES, *(name for name in _OTHERS if (ROOT / name).exists())]
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub gives the headings of a page."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in _HEADING.findall(prose(text))
@@ -24,7 +22,7 @@ def anchors(text: str) -> set[str]:
 
 
 def dead(name: str) -> list[str]:
-    """The links of a page that lead nowhere."""
+    """Return the links of a page that lead nowhere."""
     file = ROOT / name
     found = []
     for link in _LINK.findall(prose(file.read_text(encoding="utf-8"))):
@@ -65,7 +63,7 @@ def _bare(links: set[str]) -> set[str]:
 
 
 def test_paths_in_the_prose_exist() -> None:
-    """A file of the repository that a page names between backticks is there."""
+    """Files of the repository that a page names between backticks exist."""
     named = [
         (name, path)
         for name in CHECKED

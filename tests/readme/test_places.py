@@ -1,5 +1,5 @@
-"""What docs/contributing.md says where to find lies there, and every promise that the code names
-is explained in docs/design.md.
+"""The places in docs/contributing.md exist, and docs/design.md explains every promise in
+the code.
 """
 
 import re

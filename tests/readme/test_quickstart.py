@@ -1,6 +1,4 @@
-"""The tour of the quickstart, as a reader would take it: each snippet a process, against a
-server.
-"""
+"""The tour of the quickstart: each snippet runs in a process against a server."""
 
 import shutil
 import sys

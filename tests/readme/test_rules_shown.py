@@ -1,4 +1,4 @@
-"""The actions, policies and functions that the pages show are accepted, and do what it says."""
+"""The actions, policies and functions in the documentation are accepted and work as described."""
 
 import json
 import subprocess

@@ -1,6 +1,4 @@
-"""Every snippet of the README and of docs/ is run, or, where it would leave this machine, checked
-word by word.
-"""
+"""Every snippet of the README and of docs/ is run, or checked where it would leave this machine."""
 
 import json
 import re
@@ -213,7 +211,7 @@ def test_types_are_generated_from_the_schema_as_shown() -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The commands of a shell snippet: variables, program and arguments."""
+    """Yield the commands of a shell snippet: variables, program and arguments."""
     for line in text.replace("\\\n", " ").splitlines():
         if words := shlex.split(line, comments=True):
             yield words
@@ -263,7 +261,7 @@ def check_command(program: str, *arguments: str) -> None:
 
 
 def check_packages(*arguments: str) -> None:
-    """What is installed is what the tests of the snippets install."""
+    """Check that the snippet installs the packages that the tests install."""
     known = {"httpx", "graphql-codegen", "tour.ts", "tsx"}
     for folder in ("readme", "clients"):
         known |= set(

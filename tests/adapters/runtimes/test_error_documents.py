@@ -1,4 +1,4 @@
-"""The errors of the common servers: a message for people, and a class for the policy."""
+"""Errors of common servers are reduced to a message for people and a class for the policy."""
 
 import json
 from typing import Any

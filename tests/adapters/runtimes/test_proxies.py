@@ -1,4 +1,4 @@
-"""Proxies of the environment: which request takes which, and one that cannot be used."""
+"""Each request uses the right proxy of the environment, and an unusable proxy is reported."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The real schema behind the Lambda handler and the ASGI application; the fields used here need no
+"""The real schema behind the Lambda handler and the ASGI application, with fields that need no
 record.
 """
 
@@ -22,7 +22,7 @@ ASK = '{ askOperationHub(coordinationUuid: "c", userQuery: "q") { runUuid } }'
 
 
 def app(**settings: Any) -> Any:
-    """An application that has settings and a clock, and no records."""
+    """An application with settings and a clock but without records."""
     return SimpleNamespace(settings=Settings(**settings), clock=SimpleNamespace(now=lambda: NOON))
 
 

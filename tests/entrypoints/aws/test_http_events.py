@@ -1,4 +1,4 @@
-"""Lambda events as AWS documents them, and what becomes of them."""
+"""Lambda events as documented by AWS, converted to requests and responses."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def v2(
     body: str = BODY,
     **headers: str,
 ) -> dict[str, Any]:
-    """HTTP API with payload format 2.0, or function URL."""
+    """Return an event of an HTTP API with payload format 2.0, or of a function URL."""
     context: dict[str, Any] = {"http": {"method": "POST", "path": path}, "stage": stage}
     return {
         "version": "2.0",
@@ -65,7 +65,7 @@ def v1(
     body: str = BODY,
     **headers: str,
 ) -> dict[str, Any]:
-    """REST API."""
+    """Return an event of a REST API."""
     every = {"Content-Type": "application/json"} | named(headers)
     return {
         "resource": "/{proxy+}",

@@ -31,7 +31,7 @@ class FakeContext(LambdaContext):
 
 
 class FakeMessages:
-    """Reads as SQS does, and remembers what was postponed and for how long."""
+    """Reads bodies as SQS and records which messages were postponed and for how long."""
 
     def __init__(self) -> None:
         self.postponed: dict[str, float] = {}
@@ -48,7 +48,7 @@ class FakeMessages:
 
 
 class FakePoison:
-    """Remembers what was given up, and why."""
+    """Records which messages were given up and why."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.given_up: list[tuple[str, str]] = []
@@ -69,7 +69,7 @@ class BrokenMessages(FakeMessages):
 
 
 class FakeStep:
-    """Remembers its calls; raises what `outcomes` holds for a session agent."""
+    """Records its calls; raises the exception in `outcomes` for a session agent."""
 
     def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
         self.calls: list[tuple[str, float]] = []
@@ -95,7 +95,7 @@ def message(number: int, body: str | None = None, received: int = 1) -> dict[str
 def handle(
     step: Any, *records: dict[str, Any], messages: FakeMessages | None = None, poison: Any = None
 ) -> list[str]:
-    """The ids of the messages that a worker keeps."""
+    """Return the ids of the messages that a worker keeps."""
     with ThreadPoolExecutor(8) as pool:
         deliveries = Deliveries(
             messages or FakeMessages(), poison or FakePoison(), module.LONGEST_BACKOFF

@@ -1,4 +1,4 @@
-"""`ace check`: what a run would do, on standard output."""
+"""`ace check` prints what a run would do."""
 
 import json
 from pathlib import Path

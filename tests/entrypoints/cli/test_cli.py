@@ -1,4 +1,4 @@
-"""`ace` as a person uses it: a process with arguments, exit code and output."""
+"""`ace` as a process: arguments, exit codes and output."""
 
 import json
 import os

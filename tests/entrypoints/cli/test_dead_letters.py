@@ -1,5 +1,6 @@
-"""A message whose step raises each time: its session fails, it is a dead letter, and an operator
-brings it back.
+"""A message whose step always raises fails its session and becomes a dead letter.
+
+An operator can send it again.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
 
 
 class Bug:
-    """The transitions of agents or schedules, of which some raise what nobody expected."""
+    """Transitions of agents or schedules of which some raise an unexpected error."""
 
     def __init__(self, transitions: Any) -> None:
         self._transitions = transitions
@@ -68,7 +69,7 @@ def local(data_dir: Path | None) -> Iterator[App]:
 
 
 def start(api: Api) -> tuple[str, str]:
-    """A session of two agents, the second of which waits for the first."""
+    """Start a session of two agents, the second of which waits for the first."""
     saved = api.data(
         "mutation ($agents: [JSONCamelCase]) { insertUpdateCoordination(agents: $agents, updatedBy:"
         ' "t") { coordination { coordinationUuid } } }',
@@ -96,7 +97,7 @@ def start(api: Api) -> tuple[str, str]:
 
 
 def seen(api: Api, session: tuple[str, str]) -> tuple[str, list[str]]:
-    """The status of a session, and the states of its agents."""
+    """Return the status of a session and the states of its agents."""
     found = api.data(
         "query ($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) "
         "{ status sessionAgents { state } } }",
@@ -107,7 +108,7 @@ def seen(api: Api, session: tuple[str, str]) -> tuple[str, list[str]]:
 
 
 def work(app: App, rounds: int = 100) -> int:
-    """Receive until nothing comes, without any backoff; how many messages came."""
+    """Receive until no message comes, without backoff; return the number of messages."""
     sqs, url, queue = bootstrap.client("sqs"), app.settings.queue_url, app.queue
     deliveries = Deliveries(queue, partial(poison, app), longest_backoff=0)  # type: ignore[arg-type]
     for number in range(rounds):
@@ -132,7 +133,7 @@ def letters(app: App) -> DeadLetters:
 
 
 def bodies(app: App) -> list[str]:
-    """What is in the dead-letter queue."""
+    """Return the bodies in the dead-letter queue."""
     return [
         letter.message.session_uuid if letter.message else "?"
         for letter in listed(app, letters(app))
@@ -234,7 +235,7 @@ def test_many_letters_come_back_once_each_and_those_that_cannot_stay(
 
 
 def schedule(api: Api, expression: str) -> tuple[str, str]:
-    """An active schedule of a task, and its next time, which comes now."""
+    """Create an active schedule of a task; return it and its next time, which is now."""
     coordination, _ = start(api)
     task = api.data(
         "query ($c: String!) { taskList(coordinationUuid: $c) { taskList { taskUuid } } }",
@@ -252,7 +253,7 @@ def schedule(api: Api, expression: str) -> tuple[str, str]:
 
 
 def told(api: Api, key: tuple[str, str]) -> Any:
-    """What a schedule says."""
+    """Return the fields of a schedule."""
     return api.data(
         "query ($t: String!, $s: String!) { taskSchedule(taskUuid: $t, scheduleUuid: $s) { status"
         " runCount missedCount whyNotFired { code message } sessions { status } } }",
@@ -262,7 +263,7 @@ def told(api: Api, key: tuple[str, str]) -> Any:
 
 
 def due(app: App, key: tuple[str, str]) -> Fire:
-    """The message of the next time of a schedule, as it is sent when that has come."""
+    """Return the message for the next time of a schedule."""
     (found,) = app.schedules.due(1e12)
     assert found.key == key
     return Fire("acme", *key, int(found.next_fire_at), found.revision, found.fire_at - 1)
@@ -406,7 +407,7 @@ def test_a_directory_without_data_is_said_and_left_as_it_was(
 
 
 def refused(command: Callable[[], None]) -> str:
-    """What a command says that ends with 2."""
+    """Return the message of a command that exits with 2."""
     with pytest.raises(Failure) as raised:
         command()
     assert explain(raised.value) == (f"ace: {raised.value}", 2)

@@ -1,6 +1,4 @@
-"""Texts of others never control a terminal, and neither an encoding nor a closed pipe loses a
-result.
-"""
+"""Texts never control the terminal; neither an encoding nor a closed pipe loses a result."""
 
 import json
 import os
@@ -146,7 +144,7 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 def run(
     code: str, redirected: str = "", *, stdout: int = subprocess.PIPE, **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """A process that imports `output` and runs this code."""
+    """Run code in a process that imports `output`."""
     head = "from ai_coordination_engine.entrypoints.cli.output import *\nprepare()\n"
     show = f"def show(): from {Terminal.__module__} import Terminal; Terminal().print('x')\n"
     program = f"{head}{show}{code}\nsys.exit(bool(close()))"

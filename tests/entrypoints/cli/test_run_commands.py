@@ -1,4 +1,4 @@
-"""`ace run` and `ace demo` as a person uses them: exit code, output and questions."""
+"""`ace run` and `ace demo` as processes: exit codes, output and questions."""
 
 import contextlib
 import json
@@ -39,8 +39,8 @@ NASTY = "\x1b[31mred\x07 \u202egnp.exe [red]m[/red] :warning: 热泵 für 5 €"
 
 @pytest.fixture
 def nasty(tmp_path: Path) -> Path:
-    """A run file whose agent answers what must not reach a terminal, and not every encoding can
-    hold.
+    """A run file whose agent answers with control characters and characters that encodings may
+    lack.
     """
     file = tmp_path / "nasty.yaml"
     agents = [
@@ -213,7 +213,7 @@ def test_a_wrong_file_is_exit_code_2_with_a_line_for_each_problem(tmp_path: Path
 
 
 class FakeModel(BaseHTTPRequestHandler):
-    """An OpenAI-compatible endpoint that answers every question with one sentence."""
+    """An OpenAI-compatible endpoint that answers every question with the same sentence."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -254,8 +254,8 @@ def test_demo_uses_a_configured_model() -> None:
 
 
 def talk(command: list[str], answers: list[bytes]) -> tuple[int, str]:
-    """Run a command on a terminal and type an answer whenever it asks; its exit code and what it
-    showed.
+    """Run a command on a terminal and type an answer to each question; return exit code
+    and output.
     """
     mine, theirs = pty.openpty()
     process = subprocess.Popen(

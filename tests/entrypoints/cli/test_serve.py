@@ -1,4 +1,4 @@
-"""`ace serve`: its port, its end, its data directory, and an endpoint of somebody else."""
+"""`ace serve`: its port, its end, its data directory, and another AWS endpoint."""
 
 import signal
 import socket
@@ -83,7 +83,7 @@ SCHEDULED = """mutation {
 
 
 def fired(url: str) -> Any:
-    """The schedule `s` once it is over."""
+    """Return the schedule `s` once it is completed."""
     read = (
         '{ taskSchedule(taskUuid: "t", scheduleUuid: "s") { status runCount missedCount sessions {'
         " status taskQuery } } }"
@@ -98,7 +98,7 @@ def fired(url: str) -> Any:
 
 
 def test_sessions_and_schedules_survive_a_kill(tmp_path: Path) -> None:
-    """The time of the schedule comes while there is no server."""
+    """The schedule becomes due while no server runs."""
     save = (
         'mutation { insertUpdateCoordination(coordinationUuid: "c", agents: [{agentUuid: "a"}],'
         ' updatedBy: "t") { coordination { createdAt } } }'

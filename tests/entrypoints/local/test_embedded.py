@@ -1,4 +1,4 @@
-"""The embedded AWS answers as moto does, and keeps its state through a restart."""
+"""The embedded AWS answers as moto does and keeps its state across restarts."""
 
 import gc
 import json
@@ -30,7 +30,7 @@ from tests.kit.embedded import CREDENTIALS, TABLE, client, item
 
 
 def socket_client(service: str, aws: EmbeddedAws) -> Any:
-    """A client as another process has it: nothing of ours is hooked into it."""
+    """Return a client as in another process, without the in-process shortcut."""
     kept = list(BUILTIN_HANDLERS)
     BUILTIN_HANDLERS[:] = [handler for handler in kept if handler[0] != "before-send"]
     try:
@@ -69,7 +69,7 @@ def rich_item() -> dict[str, Any]:
 
 
 def dialogue(dynamodb: Any) -> list[Any]:
-    """Answers to one of each call that the store makes, errors included."""
+    """Return the responses to one of each call that the store makes, errors included."""
 
     def attempt(call: Callable[..., Any], **arguments: Any) -> Any:
         try:
@@ -119,9 +119,7 @@ def test_the_answers_are_those_of_moto() -> None:
 
 
 def paged(dynamodb: Any) -> list[Any]:
-    """The pages of a sparse index, three items a page, and of one of its partitions that holds
-    nothing.
-    """
+    """Return the pages of a sparse index, three items each, and those of an empty partition."""
     index = {
         "IndexName": "by_colour",
         "KeySchema": [
@@ -388,7 +386,7 @@ def test_a_delayed_message_survives_a_restart_and_comes_when_it_is_due(tmp_path:
 
 
 def redriving(sqs: Any, most: int) -> tuple[str, str]:
-    """A queue whose messages go to another after so many receipts, and that other one."""
+    """Return a queue with a redrive policy, and its dead-letter queue."""
     dead, url = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "q"))
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
@@ -399,7 +397,7 @@ def redriving(sqs: Any, most: int) -> tuple[str, str]:
 
 
 def take(sqs: Any, url: str) -> list[str]:
-    """The bodies of the messages in sight, which stay there."""
+    """Return the bodies of the visible messages without deleting them."""
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get(
         "Messages", []
     )

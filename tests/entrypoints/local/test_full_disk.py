@@ -1,6 +1,4 @@
-"""A data directory on a full disk: a change is written as a whole or refused, and what was
-acknowledged stays.
-"""
+"""On a full disk, a change is written completely or refused, and acknowledged changes are kept."""
 
 import json
 import os
@@ -31,9 +29,7 @@ FULL = "(File too large)"
 
 
 def limit(server: Server, size: int | None) -> None:
-    """Let no file of the server grow beyond `size`; the kernel takes what still fits and refuses
-    the rest.
-    """
+    """Limit the size of the server's files; the kernel writes what fits and refuses the rest."""
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(
         server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard)
@@ -42,7 +38,7 @@ def limit(server: Server, size: int | None) -> None:
 
 @contextmanager
 def small_files(size: int) -> Iterator[None]:
-    """What is started meanwhile can write no file beyond `size`."""
+    """Limit the size of files of processes that are started in the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -52,12 +48,12 @@ def small_files(size: int) -> Iterator[None]:
 
 
 def asked(server: Server, query: str, **variables: Any) -> Any:
-    """The whole answer."""
+    """Return the whole response."""
     return httpx.post(server._url, json={"query": query, "variables": variables}, timeout=60).json()
 
 
 def put(server: Server, uuid: str, length: int = 500) -> bool:
-    """Whether the change was acknowledged; else it was refused as it should be."""
+    """Return whether the change was acknowledged; otherwise check its error."""
     answer = asked(server, PUT, u=uuid, d=uuid * (length // len(uuid)))
     if "errors" not in answer:
         return True
@@ -73,7 +69,7 @@ def found(server: Server) -> dict[str, str]:
 
 
 def filled(server: Server, path: Path, name: str) -> list[str]:
-    """What was acknowledged until three changes were refused."""
+    """Return what was acknowledged until three changes were refused."""
     limit(server, path.stat().st_size + 2000)
     acknowledged, refused = [], 0
     for number in range(100):

@@ -1,6 +1,4 @@
-"""What a client leaves unfinished ends, over real connections; and what is not HTTP gets an answer
-all the same.
-"""
+"""Unfinished requests are ended and invalid HTTP is answered, over real connections."""
 
 import json
 import logging
@@ -28,9 +26,7 @@ class ShortProtocol(BoundedProtocol):
 
 @dataclass
 class Served:
-    """A server whose application says what it received; `/large` answers 40 MB, `/early` does not
-    read.
-    """
+    """A server that reports what it received; `/large` answers 40 MB, `/early` reads nothing."""
 
     port: int = 0
     disconnects: int = 0
@@ -74,7 +70,7 @@ def served() -> Iterator[Served]:
 
 
 def rest(connection: socket.socket) -> bytes:
-    """What comes until the server closes."""
+    """Return what comes until the server closes the connection."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -85,7 +81,7 @@ def rest(connection: socket.socket) -> bytes:
 
 
 def accepted(connection: socket.socket) -> bool:
-    """Whether the request is answered 200; reads its short answer."""
+    """Whether the request is answered 200; reads the short response."""
     received = b""
     while not received.endswith(b"\r\n\r\nok") and (piece := connection.recv(65536)):
         received += piece
@@ -93,7 +89,7 @@ def accepted(connection: socket.socket) -> bool:
 
 
 def refused(answer: bytes) -> tuple[int, str]:
-    """Status and code of a refusal."""
+    """Return status and code of a refusal."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-type: application/json; charset=utf-8" in head
     assert b"connection: close" in head

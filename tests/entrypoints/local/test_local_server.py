@@ -1,4 +1,4 @@
-"""What a browser, an attacker's page and a lost client meet at the local server."""
+"""The local server against browsers, attacking pages and disconnected clients."""
 
 import json
 import re
@@ -54,7 +54,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def refused(answered: httpx.Response) -> tuple[int, str]:
-    """Status and code of a refusal, which says something."""
+    """Return status and code of a refusal, which must have a message."""
     assert answered.headers["content-type"] == "application/json; charset=utf-8"
     (error,) = answered.json()["errors"]
     assert len(error["message"]) > 5

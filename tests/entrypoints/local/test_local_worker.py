@@ -1,4 +1,4 @@
-"""The local worker settles every message once, whatever its step does."""
+"""The local worker deletes or returns every message exactly once, whatever its step does."""
 
 import threading
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ai_coordination_engine.ports import Wake
 
 
 class FakeMessages:
-    """Hands out messages, notes how they are settled; a body names what its step shall do."""
+    """Hands out messages and records what happens to them; a body says what its step does."""
 
     def __init__(self, *bodies: str, received: int = 3) -> None:
         attributes = {"ApproximateReceiveCount": str(received)}
@@ -149,7 +149,7 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
     notified, unheard = threading.Event(), threading.Event()
 
     class DeafMessages(FakeMessages):
-        """The long poll notices nothing."""
+        """A queue whose long poll never notices a message."""
 
         def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
             if wait:

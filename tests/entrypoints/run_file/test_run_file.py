@@ -1,4 +1,4 @@
-"""A run file says what is wrong where, all of it at once."""
+"""All problems of a run file are reported at once, with their places."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The rules of an action: names of agents become uuids, and data stays as it is."""
+"""Names of agents in actions become uuids, and data stays unchanged."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Messages of the API stand at their line and column, by the key that was written there."""
+"""Messages of the API are reported at their line and column, with the key as written."""
 
 import re
 

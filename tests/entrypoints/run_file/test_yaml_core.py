@@ -1,4 +1,4 @@
-"""The values of a run file are those of YAML 1.2, with their digits."""
+"""The values of a run file follow YAML 1.2; numbers keep their digits."""
 
 import re
 

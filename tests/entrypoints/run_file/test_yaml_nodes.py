@@ -1,4 +1,4 @@
-"""Merge keys, aliases and encodings; and what is no run file at all is said at its place."""
+"""Merge keys, aliases and encodings; problems of invalid files are reported with their places."""
 
 import json
 from pathlib import Path
