@@ -41,7 +41,7 @@ def files(room: str) -> Iterator[tuple[Path, ast.Module]]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_function_is_too_complex(room: str) -> None:
     measured = {
-        f"{path}: {each.name}": complexity(each)
+        f"{path}:{each.lineno} {each.name}": complexity(each)
         for path, tree in files(room)
         for each in functions(tree)
     }

@@ -338,20 +338,31 @@ def _agents(session: JSONObject, names: dict[str, str], planner: str | None) -> 
     waited_for = {each for row in rows for each in _waits_for(_action(row))}
     if planner is not None and len(rows) > 1:
         waited_for.add(planner)
-    maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
-    elements: Counter[str] = Counter()
     agents = []
-    for row in rows:
-        uuid = row["agentUuid"]
-        is_element = uuid in maps and not _action(row).get("map")
-        name = names.get(uuid, uuid)
-        if is_element:  # of a map, whose own output contains the outputs of its elements
-            name = f"{name}[{elements[uuid]}]"
-            elements[uuid] += 1
+    for row, name, is_element in _named(rows, names):
         step = _step(_action(row)).get("id")
-        is_final = (uuid if step is None else step) not in waited_for
+        is_final = (row["agentUuid"] if step is None else step) not in waited_for
         agents.append(_agent(row, name, final=is_final and not is_element))
     return agents
+
+
+def _named(
+    rows: Sequence[JSONObject], names: dict[str, str]
+) -> Iterator[tuple[JSONObject, str, bool]]:
+    """Yield each agent with its name, and whether it is an element of a map.
+
+    An element is not final: the output of its map contains the outputs of its elements.
+    """
+    maps = {row["agentUuid"] for row in rows if _action(row).get("map")}
+    elements: Counter[str] = Counter()
+    for row in rows:
+        uuid = row["agentUuid"]
+        name: str = names.get(uuid) or uuid
+        is_element = uuid in maps and not _action(row).get("map")
+        if is_element:
+            name = f"{name}[{elements[uuid]}]"
+            elements[uuid] += 1
+        yield row, name, is_element
 
 
 def _waits_for(action: JSONObject) -> Iterator[str]:
