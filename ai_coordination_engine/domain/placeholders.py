@@ -43,9 +43,8 @@ _QUOTES = "'\"`"
 
 @dataclass(frozen=True, slots=True)
 class OutputPart:
-    """A placeholder for the output of a predecessor, or for what `path` finds in it.
-
-    `written`: the placeholder as it stands in the text.
+    """A placeholder for the output of a predecessor, or for what `path` finds in it; `written` is
+    the placeholder as it stands in the text.
     """
 
     agent_uuid: str
@@ -262,10 +261,8 @@ class _Filling:
         return start + 1
 
     def _closed(self, start: int) -> int:
-        """Handle a closing brace; return the position after it.
-
-        A `{{` that is closed by a single `}` is plain text: both of its braces stay. The exception
-        is `{{name}`, which stays `{name}`.
+        """Handle a closing brace; return the position after it. A `{{` that is closed by a single
+        `}` is plain text with both of its braces; but `{{name}` stays `{name}`.
         """
         doubled = self._open[-1] if self._open else None
         if doubled is not None and self._text.startswith("}}", start):
@@ -388,10 +385,7 @@ def _quoted(path: str) -> str:
 
 
 def _end_of_path(text: str, start: int) -> int | None:
-    """The position of the brace that closes a placeholder whose path begins at `start`.
-
-    None if there is none.
-    """
+    """The position of the brace that closes a placeholder whose path begins at `start`, or None."""
     quote, depth = "", 0
     position = start
     while position < min(len(text), start + _MAX_NAME):

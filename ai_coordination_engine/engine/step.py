@@ -141,9 +141,8 @@ def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) 
 def _dispatch_paused(
     app: App, agent: SessionAgent, lease: Lease, chain: Chain
 ) -> SessionAgent | None:
-    """Do nothing: resuming the session sends all messages again.
-
-    Only a lost attempt in an ended session is ended here, because that session is never resumed.
+    """Do nothing: resuming the session sends all messages again. Only a lost attempt in an ended
+    session, which is never resumed, is ended here.
     """
     is_lost = agent.state == "executing" and agent.lease_until is not None
     return _take_over(app, agent, lease, chain) if is_lost and ending.is_over(app, agent) else None
