@@ -1,6 +1,4 @@
-"""Caches of real clients, set up as docs/clients.md says: Apollo Client and urql's graphcache
-normalise records.
-"""
+"""Caches of real clients, set up as in docs/clients.md: Apollo Client and urql's graphcache."""
 
 import json
 import re
@@ -54,7 +52,9 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def work() -> Iterator[Path]:
-    """The packages, the scripts, and the clients as the documentation sets them up."""
+    """A folder with the packages, the scripts, and the clients as the documentation sets
+    them up.
+    """
     packages = installed(HERE)
     work = Path(mkdtemp(dir=packages.parent))
     (work / "node_modules").symlink_to(packages / "node_modules")
@@ -69,7 +69,7 @@ def work() -> Iterator[Path]:
 
 @pytest.fixture
 def session(url: str) -> str:
-    """A session whose second agent waits for a person, beside an earlier one like it."""
+    """A session whose second agent waits for a person, and an earlier one like it."""
     for _ in range(2):
         started = send(url, START)["executeProcedureTaskSession"]["procedureTaskSession"][
             "sessionUuid"
@@ -91,8 +91,8 @@ def run(work: Path, script: str, *arguments: str) -> Any:
 
 
 def on_the_screen(found: Any) -> tuple[str, str]:
-    """The first and the last status of the latest session that a list on the screen has shown,
-    without a refetch.
+    """Return the first and last status of the latest session in a displayed list, without a
+    refetch.
     """
     statuses = [each[0] for each in found["seen"]]
     return statuses[0], statuses[-1]

@@ -1,6 +1,4 @@
-"""The audits of the npm package `graphql-http` against a real HTTP server: GraphQL over HTTP, to
-its specification.
-"""
+"""The audits of the npm package `graphql-http` (GraphQL over HTTP) against a real HTTP server."""
 
 import json
 import socket

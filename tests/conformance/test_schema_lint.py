@@ -1,4 +1,4 @@
-"""The committed schema to the rules of the npm package `graphql-schema-linter`."""
+"""The committed schema follows the rules of the npm package `graphql-schema-linter`."""
 
 import json
 import re
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.conformance, needs_node]
 
 
 def lint(tmp_path: Path, schema: str) -> list[str]:
-    """The rules that the schema breaks."""
+    """Return the rules that the schema breaks."""
     config = HERE / "graphql-schema-linter.config.cjs"
     (tmp_path / "graphql-schema-linter.config.js").write_text(config.read_text(), encoding="utf-8")
     (tmp_path / "schema.graphql").write_text(schema, encoding="utf-8")

@@ -53,7 +53,7 @@ def running() -> Iterator[Issuer]:
             self.wfile.write(json.dumps(document).encode())
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         issuer = Issuer(f"http://127.0.0.1:{server.server_port}")

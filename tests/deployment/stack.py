@@ -1,6 +1,4 @@
-"""template.yaml as a stack: its code uploaded as `aws cloudformation package` would do, its
-outputs, its API.
-"""
+"""Deploy template.yaml as a stack, with its code uploaded as `aws cloudformation package` does."""
 
 import json
 import subprocess
@@ -22,7 +20,7 @@ CODE_BUCKET = "code"
 
 
 def build_package() -> Path:
-    """The package as this machine can run it."""
+    """Build the Lambda package for this machine."""
     target = ROOT / "build" / "host"
     subprocess.run(
         [sys.executable, ROOT / ".ci" / "package", "--arch", "host", "--to", target], check=True
@@ -52,15 +50,15 @@ class Stack:
 
     @property
     def host(self) -> str:
-        """The name of the HTTP API's host."""
+        """The host name of the HTTP API."""
         return f"{self.outputs['HttpApiId']}.execute-api.localhost:{self.emulator.port}"
 
     def url(self, path: str) -> str:
-        """The address of a path for clients that find the API by it, not by the host name."""
+        """Return the URL of a path for clients that cannot use the host name."""
         return f"{self.emulator.url}/_aws/execute-api/{self.outputs['HttpApiId']}/$default{path}"
 
     def signed(self, path: str, body: str, credentials: Credentials) -> httpx.Response:
-        """POST `body`, signed as an IAM principal."""
+        """POST `body` with the signature of an IAM principal."""
         headers = {"content-type": "application/json"}
         request = AWSRequest("POST", f"http://{self.host}{path}", data=body, headers=headers)
         SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
@@ -79,7 +77,7 @@ class Stack:
         )
 
     def resource(self, logical_id: str) -> str:
-        """The physical id of a resource."""
+        """Return the physical id of a resource."""
         resources = self.emulator.client("cloudformation").describe_stack_resources(
             StackName=self.name
         )
@@ -90,7 +88,7 @@ class Stack:
         return str(found[logical_id])
 
     def depth(self, queue: str) -> int:
-        """How many messages a queue holds, hidden ones included."""
+        """Return the number of messages in a queue, hidden ones included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.emulator.client("sqs").get_queue_attributes(
             QueueUrl=self.outputs[queue], AttributeNames=names
@@ -99,7 +97,7 @@ class Stack:
 
 
 def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
-    """Create the stack and wait for it; raises `RuntimeError` that says which resource failed and
+    """Create the stack and wait for it; raises `RuntimeError` with the resource that failed and
     why.
     """
     cloudformation = emulator.client("cloudformation")
@@ -136,15 +134,15 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
 
 
 def _wait_for_the_snapshot(stack: Stack) -> None:
-    """Wait until the published version is active; CloudFormation itself would have waited."""
+    """Wait until the published version is active, as CloudFormation itself does."""
     waiter = stack.emulator.client("lambda").get_waiter("published_version_active")
     waiter.config.delay = 1
     waiter.wait(FunctionName=stack.outputs["ApiFunctionArn"])
 
 
 def _repair_numbers(stack: Stack) -> None:
-    """Give the event source its numbers again: the emulator keeps a Number parameter as text and
-    trips over it.
+    """Set the event source's numbers again, because the emulator keeps a Number parameter
+    as text.
     """
     functions = stack.emulator.client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
@@ -158,7 +156,7 @@ def _repair_numbers(stack: Stack) -> None:
 
 
 def _allow_batches(stack: Stack) -> None:
-    """Allow an action that only the emulator knows: AWS authorizes SendMessageBatch as
+    """Allow an action that only the emulator has: AWS authorizes SendMessageBatch as
     SendMessage.
     """
     resources = stack.emulator.client("cloudformation").describe_stack_resources(

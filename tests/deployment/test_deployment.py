@@ -1,6 +1,4 @@
-"""template.yaml, deployed with the packaged code into an AWS emulator: its API, queue and worker do
-the main job.
-"""
+"""template.yaml with the packaged code in an AWS emulator: API, queue and worker work together."""
 
 import json
 import os
@@ -89,7 +87,7 @@ def client(stack: Stack, tokens: Issuer) -> Client:
 
 
 def wait_for(what: str, seen: Any) -> Any:
-    """The first true answer of `seen`."""
+    """Return the first true result of `seen`."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if found := seen():
@@ -149,9 +147,7 @@ query ($taskUuid: String!, $scheduleUuid: String!) {
 
 
 def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """The ended session of two agents, `left` and `right`, and a third, `join`, that waits for
-    both.
-    """
+    """Run a session of the agents `left`, `right` and `join`, which waits for both; return it."""
     created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"][
         "coordination"
     ]

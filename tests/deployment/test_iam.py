@@ -1,6 +1,4 @@
-"""Every entrypoint in its role of template.yaml: what it does is allowed, and what is allowed it
-does.
-"""
+"""Every entrypoint in its role of template.yaml: the role allows what it does, and nothing else."""
 
 import asyncio
 import json
@@ -53,7 +51,7 @@ LIST_BUCKET = ("s3:ListBucket", "Bucket")
 
 
 class Context(LambdaContext):
-    """Has a minute left."""
+    """The context of an invocation with a minute left."""
 
     _invoked_function_arn = "SweepFunction"
 
@@ -79,7 +77,7 @@ class Cloud:
         self._sweep = Sweep(partial(sweep, self.app), partial(send_due, self.app)).handle
 
     def send(self, field: str, selection: str | None = None, /, **arguments: Any) -> Any:
-        """What the API answers to one field."""
+        """Return the API's response for one field."""
         event = {
             "query": document(field, tuple(arguments), selection),
             "variables": arguments,
@@ -91,7 +89,7 @@ class Cloud:
         return answer["data"][field]
 
     def report(self, job: str, **says: Any) -> None:
-        """A long job reports by its webhook."""
+        """Report the result of a long job by its webhook."""
         body = json.dumps({"tenant": TENANT, "asyncTaskUuid": job, **says})
         timestamp = str(int(self.app.clock.now().timestamp()))
         signed = signature(tenant_key("master", TENANT), timestamp, body.encode())
@@ -113,8 +111,10 @@ class Cloud:
         assert answer["statusCode"] == 200, answer
 
     def work(self, received: int = 1) -> None:
-        """The worker handles every message in sight; the tenth time it is received, it is only
-        once.
+        """Let the worker process all visible messages, each as delivered for the `received`-th
+        time.
+
+        At `MAX_RECEIVES`, it processes one batch only.
         """
         while messages := self._receive():
             records = [
@@ -137,7 +137,7 @@ class Cloud:
                 return
 
     def sweep(self, seconds: float = 1_000) -> int:
-        """Some time passes and the sweep comes."""
+        """Let time pass and run the sweep."""
         self.clock.shift(seconds)
         with self.iam.acting("SweepRole"):
             return self._sweep({}, Context())["sessions"]
@@ -161,8 +161,8 @@ class Cloud:
     # Sessions
 
     def define(self, graph: dict[str, str], **actions: Any) -> dict[str, str]:
-        """A coordination and a task, whose texts are large: whom each agent waits for, and what its
-        action says.
+        """Create a coordination and a task with large texts: each agent's predecessors
+        and action.
         """
         agents = [{"agentUuid": each, "agentDescription": LONG} for each in graph]
         made = self.send("insertUpdateCoordination", agents=agents, updatedBy="me")
@@ -181,7 +181,7 @@ class Cloud:
         return {**above, "taskUuid": task["task"]["taskUuid"]}
 
     def start(self, task: dict[str, str]) -> dict[str, str]:
-        """The key of a new session."""
+        """Return the key of a new session."""
         made = self.send(
             "executeProcedureTaskSession", "{ procedureTaskSession { sessionUuid } }", **task
         )
@@ -189,7 +189,7 @@ class Cloud:
         return {"coordinationUuid": task["coordinationUuid"], "sessionUuid": session}
 
     def run(self, graph: dict[str, str], **actions: Any) -> dict[str, str]:
-        """The key of a session that was worked on until it stands still."""
+        """Start a session and work until nothing happens any more; return its key."""
         session = self.start(self.define(graph, **actions))
         self.work()
         return session
@@ -208,7 +208,7 @@ class Cloud:
         )
 
     def agent(self, session: dict[str, str], agent_uuid: str) -> dict[str, str]:
-        """The key of the only session agent of this agent."""
+        """Return the key of the only session agent of this agent."""
         (found,) = [each for each in self.agents(session) if each.agent_uuid == agent_uuid]
         return {"sessionUuid": found.session_uuid, "sessionAgentUuid": found.session_agent_uuid}
 
@@ -239,7 +239,7 @@ def expire(cloud: Cloud) -> None:
 
 
 def die(cloud: Cloud, session: dict[str, str], agent_uuid: str = "a") -> None:
-    """A worker claims the agent and dies; its lease runs out."""
+    """Let a worker claim the agent and die; its lease expires."""
     key = tuple(cloud.agent(session, agent_uuid).values())
     cloud.app.agents.claim(TENANT, cast(Any, key), new_lease(cloud.app))
     expire(cloud)
@@ -250,7 +250,7 @@ def job(uuid: str) -> Callable[[AgentRequest], Any]:
 
 
 def forget(cloud: Cloud, *records: Record) -> None:
-    """An operator deletes these items, whatever they hold back."""
+    """Delete these items without regard to what depends on them, as an operator can."""
     for each in records:
         table = cloud.app.records.tables[type(each)]
         key = (getattr(each, table.hash_key), getattr(each, table.range_key))
@@ -261,8 +261,8 @@ def forget(cloud: Cloud, *records: Record) -> None:
 
 
 def plans_run(cloud: Cloud) -> None:
-    """A map, a wide join, a condition, an action that waits for its person, and everything read
-    back.
+    """Run a map, a wide join, a condition, and an action that waits for a person; read
+    everything.
     """
     graph = {"a": "", "m": "a", "c": "a", "d": "a", "z": "mcd"}
     session = cloud.run(
@@ -292,7 +292,7 @@ def plans_run(cloud: Cloud) -> None:
 
 
 def schedules_fire(cloud: Cloud) -> None:
-    """By themselves, also where the session before them is cancelled for it, and by hand."""
+    """Fire schedules automatically, also with `cancel_other`, and by request."""
     task = cloud.define({"a": "", "b": "a", "c": "b"}, a={"userInTheLoop": "ann"})
     schedule = {"taskUuid": task["taskUuid"], "scheduleUuid": "fires"}
     given = {"schedule": "rate(1 minute)", "status": "active", "overlapPolicy": "cancel_other"}
@@ -469,7 +469,7 @@ def messages_are_lost(cloud: Cloud) -> None:
 
 
 def messages_to_many_sinks_are_lost(cloud: Cloud) -> None:
-    """And an agent is deleted for which another waits."""
+    """Lose messages to many sinks, and delete an agent for which another one waits."""
     session = cloud.start(cloud.define({"b": "", "c": "", "d": "c", "e": "c"}))
     cloud.lose_messages()
     forget(cloud, *(each for each in cloud.agents(session) if each.agent_uuid == "c"))
@@ -480,7 +480,7 @@ def messages_to_many_sinks_are_lost(cloud: Cloud) -> None:
 
 
 def much_is_due(cloud: Cloud) -> None:
-    """The sweep invokes itself for each shard."""
+    """Let the sweep invoke itself for each shard."""
     invoked: list[dict[str, int]] = []
 
     def answer(request: Any, **_: Any) -> AWSResponse:
@@ -562,7 +562,7 @@ def a_start_dies_behind_its_messages(cloud: Cloud) -> None:
 
 
 def writers_die_below_one_another(cloud: Cloud) -> None:
-    """Reservations that hang below reservations hold no delete back for ever."""
+    """Nested reservations of dead writers do not block a delete for ever."""
     task = cloud.define({"a": ""})
     above = {"coordinationUuid": task["coordinationUuid"]}
     session = {**above, "sessionUuid": "dead"}

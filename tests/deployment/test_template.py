@@ -1,4 +1,4 @@
-"""What template.yaml promises, read from its text; test_deployment.py runs it."""
+"""Properties of template.yaml, read from its text; test_deployment.py deploys it."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def template() -> dict[str, Any]:
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of all resources of a type."""
+    """Return the properties of all resources of a type."""
     return {
         name: each["Properties"]
         for name, each in template["Resources"].items()

@@ -1,4 +1,4 @@
-"""The examples that call the API, run as a person would run them."""
+"""Run the examples that call the API as a person would."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ PAGE = [
 
 
 def python(folder: Path, name: str, script: str, **variables: str) -> list[str]:
-    """Copy an example into `folder` and run a script of it; the lines that it prints."""
+    """Copy an example into `folder` and run a script of it; return the lines that it prints."""
     written = example(name).copy(folder)
     return _printed(
         folder, sys.executable, str(written / script if script else written), **variables
@@ -34,7 +34,7 @@ def python(folder: Path, name: str, script: str, **variables: str) -> list[str]:
 
 
 def typescript(folder: Path, name: str, script: str, **variables: str) -> list[str]:
-    """As `python`, for a script that is checked by the compiler first."""
+    """As `python`, for a script that the compiler checks first."""
     written = example(name).copy(folder)
     (written / "node_modules").symlink_to(installed(HERE) / "node_modules")
     assert _printed(written, "node_modules/.bin/tsc", *TSC, script) == []

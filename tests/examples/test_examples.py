@@ -1,6 +1,4 @@
-"""Every example that comes with the package does what it says: run files, and scripts beside a
-server.
-"""
+"""Every example in the package works: run files, and scripts with a server."""
 
 import json
 import shlex
@@ -33,13 +31,13 @@ SCRIPTS = ["api_python", "api_typescript", "fork"]
 
 @dataclass(frozen=True)
 class Copies:
-    """A copy of every example, and a server whose settings are those that they ask for."""
+    """Copies of all examples, and a server with the settings that they need."""
 
     folder: Path
     running: Running
 
     def run(self, name: str, answer: str = "") -> tuple[SessionView, str]:
-        """Run the run file of an example; the session, and its result as it is printed."""
+        """Run the run file of an example; return the session and its result as printed."""
         plan = read_run_file(self.folder.joinpath(*RUN_FILES[name]))
         allow_list = self.running.app.allow_list
         assert allow_list

@@ -24,16 +24,14 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment that has the wheel alone; what else there is to import lies in the folder
-    `others`.
-    """
+    """An environment with only the wheel; other importable packages are in the folder `others`."""
 
     bin: Path
 
     def run(
         self, *command: str, cwd: Path, others: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment anywhere, never in a checkout."""
+        """Run a command of the environment outside of any checkout."""
         environment = (
             ENVIRONMENT | {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"} | variables
         )
@@ -52,7 +50,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, built and installed by pip without what it depends on."""
+    """The wheel, built and installed with pip, without its dependencies."""
     folder = tmp_path_factory.mktemp("installed")
     before = Path.cwd()
     os.chdir(ROOT)
@@ -79,7 +77,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the wheel requires without an extra, to be imported."""
+    """What the wheel requires without an extra, importable."""
     requirements = map(Requirement, distribution("ai-coordination-engine").requires or ())
     named = [
         each.name for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})
@@ -88,9 +86,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def linked(folder: Path, names: Iterable[str]) -> Path:
-    """A folder with the distributions of these names and all that they require, as they are in this
-    environment.
-    """
+    """Return a folder with these distributions and all that they require, from this environment."""
     waiting, seen = list(names), set[str]()
     while waiting:
         if (name := waiting.pop()) in seen:

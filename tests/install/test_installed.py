@@ -1,5 +1,5 @@
-"""What a user has who installed the wheel: names to import, types, and a command that says what it
-lacks.
+"""What a user of the wheel has: names to import, types, and a command that reports what
+is missing.
 """
 
 import re

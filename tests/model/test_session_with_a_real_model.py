@@ -1,6 +1,4 @@
-"""A coordination of two `openai` agents through the whole engine, with a real model and an AWS in
-memory.
-"""
+"""Two `openai` agents through the whole engine, with a real model and an AWS in memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -53,7 +51,7 @@ TASK_VALUES = {
 
 
 class Wakes:
-    """A fake of the port `Queue`: a list."""
+    """A fake of `ports.Queue` with a list."""
 
     def __init__(self) -> None:
         self.waiting: list[Wake] = []
@@ -83,7 +81,7 @@ def app(model_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 
 
 def run_to_the_end(app: App) -> Any:
-    """Start a session of the two agents, work off every wake-up, and return the session's key."""
+    """Start a session of the two agents, process every wake-up, and return the session's key."""
     records = app.records
     by = {"updated_by": "test"}
     records.create(

@@ -1,6 +1,4 @@
-"""Several clients at once, and one client twice: one record, one session, and a coded error for the
-rest.
-"""
+"""Concurrent and repeated calls: one record, one session, and a coded error for all others."""
 
 import asyncio
 import re
@@ -111,8 +109,9 @@ COMPLETED = {
 
 
 def but_watch(item: str) -> str:
-    """An item, whenever the sweep looks at it: a repeated start makes up for what the first may
-    have left undone. It writes in the row that the session is confirmed, too.
+    """Return an item without the time of its next sweep and its confirmation.
+
+    A repeated start sets both, because it completes what the first one may have left undone.
     """
     return re.sub(r"'(watch_at|unconfirmed)': {'[NS]': '[^']+'}(, )?", "", item)
 

@@ -1,6 +1,4 @@
-"""Promises P2–P6: the worker dies before and after every call to the store, the queue and the
-runtime in turn.
-"""
+"""Promises P2–P6 when the worker dies before and after every call to store, queue and runtime."""
 
 import os
 

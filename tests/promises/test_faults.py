@@ -1,6 +1,4 @@
-"""Faults of the world are waited for, with messages as a queue with a redrive policy has them; and
-dead letters.
-"""
+"""Faults of the backend are waited for, with a redrive policy on the queue; and dead letters."""
 
 from collections import Counter
 from dataclasses import replace
@@ -33,9 +31,7 @@ def stage(app: App) -> Stage:
 
 
 class Messages:
-    """The queue of a stage, of which nothing is read or hidden: whoever delivers has the wake-up,
-    and hides it.
-    """
+    """The queue for one delivery: `read` returns the message, `send` uses the stage's queue."""
 
     def __init__(self, stage: Stage, message: Wake) -> None:
         self._stage, self._message = stage, message
@@ -48,8 +44,8 @@ class Messages:
 
 
 def deliver(stage: Stage, most: int = 2_000, *, seconds: float = 900) -> list[Wake]:
-    """Work the queue off as a worker on AWS does, which has `seconds` for a message; what became a
-    dead letter.
+    """Process the queue as a worker on AWS does, with `seconds` per message; return the dead
+    letters.
     """
     received: Counter[int] = Counter()
     dead: list[Wake] = []
@@ -74,7 +70,7 @@ def deliver(stage: Stage, most: int = 2_000, *, seconds: float = 900) -> list[Wa
 
 
 def outage(stage: Stage, call: str, hours: float) -> None:
-    """Every call of this name is refused for so many hours."""
+    """Refuse every call of this name for so many hours."""
     ends = stage.clock.now().timestamp() + hours * HOUR
 
     def reach(name: str) -> None:
@@ -92,9 +88,10 @@ def start(stage: Stage, graph: Any = None, **task: Any) -> Session:
     ("call", "hours"), [("PutItem", 0.5), ("UpdateItem", 5), ("BatchGetItem", 0.5), ("send", 0.1)]
 )
 def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float) -> None:
-    """Run writes; claims and the ends of attempts; what an agent is given; the hand-off to others.
-    A queue that refuses for longer keeps messages until they are dead letters, and the sweep makes
-    up for them.
+    """Refused are writes of runs, claims and ends of attempts, reads of inputs, and the hand-off.
+
+    Messages of a queue that refuses for longer become dead letters, and the sweep makes up for
+    them.
     """
     session = start(stage, {"a": "", "b": "a", "c": "a", "d": "bc"})
     outage(stage, call, hours)
@@ -106,7 +103,7 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
 def test_what_cannot_even_expire_its_lease_was_refused_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lease runs out then; refusals between such losses begin the count of deaths anew."""
+    """The lease then expires by itself; refusals in between reset the count of deaths."""
     session = start(stage, {"a": ""})
     expire_lease = stage.app.agents.expire_lease
     calls = count()
@@ -195,7 +192,7 @@ def test_a_dead_letter_does_nothing_to_an_agent_that_somebody_claims_meanwhile(
 def test_a_dead_letter_whose_answer_is_lost_fails_its_session_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client repeats the write, and finds what it has written."""
+    """The client repeats the write and finds its own result."""
     session = start(stage)
     fail = stage.app.agents.fail_poisoned
     monkeypatch.setattr(
@@ -220,7 +217,7 @@ def test_an_attempt_that_died_is_lost_when_its_message_becomes_a_dead_letter(sta
 
 
 def work_one(stage: Stage) -> None:
-    """A worker without time for a second attempt."""
+    """Run a worker that has no time for a second attempt."""
     found = stage.queue.receive()
     assert found is not None
     run_step(stage.app, found.wake, deadline=stage.clock.now().timestamp() + 1)

@@ -1,8 +1,7 @@
-"""Promises P2–P6 under interleavings: Hypothesis draws the session and what goes wrong, a seed
-draws the order.
+"""Promises P2–P6 under random interleavings.
 
-A model says beforehand how each agent must end. A history that ends otherwise fails with a script
-that replays it.
+Hypothesis draws the session and the faults, a seed draws the order. A model predicts how each agent
+must end. A history that ends differently fails with a script that replays it.
 """
 
 import os
@@ -29,7 +28,7 @@ PARTS, EXAMPLES = 4, 75 if CI else 10
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    """One stage for all examples: their sessions have nothing in common."""
+    """One stage for all examples, whose sessions are independent."""
     with staged() as stage:
         yield stage
 

@@ -1,6 +1,4 @@
-"""The local server is killed again and again while it works; what it had acknowledged happens all
-the same.
-"""
+"""The local server is killed repeatedly while it works; everything that it acknowledged happens."""
 
 import os
 from collections import Counter, defaultdict
@@ -24,7 +22,7 @@ SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
 
 
 def start(server: Server, session: str) -> bool:
-    """Whether the start was acknowledged before the server died."""
+    """Return whether the start was acknowledged before the server died."""
     try:
         server.data(START, s=session)
     except httpx.TransportError:
@@ -52,7 +50,7 @@ def test_a_server_killed_ten_times_completes_fifty_sessions(
 def killed_again_and_again(
     serving: Callable[[], AbstractContextManager[Server]],
 ) -> tuple[Counter[str], int]:
-    """How the attempts of all sessions ended, and how many starts were repeated."""
+    """Return how the attempts of all sessions ended, and how many starts were repeated."""
     random = Random(3)
     with serving() as server:
         server.data(
@@ -81,7 +79,7 @@ def killed_again_and_again(
 
 
 def attempts_of(server: Server, session_uuid: str) -> list[str]:
-    """How the attempts of a session ended, one run each, once it is completed."""
+    """Return how the attempts of a completed session ended, one run each."""
     whole = completed(server, session_uuid)
     runs: dict[str, list[Any]] = defaultdict(list)
     for run in whole["sessionRuns"]:

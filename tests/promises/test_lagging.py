@@ -1,6 +1,4 @@
-"""Reads that are not consistent come from a replica that lags behind: here always, by one change of
-each item.
-"""
+"""Eventually consistent reads are stale: in these tests always, by one change of each item."""
 
 import pytest
 

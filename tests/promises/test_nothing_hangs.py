@@ -1,5 +1,5 @@
-"""Promise P4: nothing hangs unseen. Wherever somebody dies, a message, a watch or a person stands
-for the rest.
+"""Promise P4, nothing hangs unseen: wherever a process dies, a message, a watch or a person
+remains.
 """
 
 import logging
@@ -42,7 +42,7 @@ def stage(app: App, aws: Database) -> Stage:
 
 
 def pass_time(stage: Stage, seconds: float, step: float = 60) -> None:
-    """The sweep comes every so often, and workers work off whatever is in sight."""
+    """Run the sweep at intervals, and workers on all visible messages."""
     end = stage.clock.now().timestamp() + seconds
     work_now(stage)
     while stage.clock.now().timestamp() < end:
@@ -57,7 +57,7 @@ def job(uuid: str, heartbeat_seconds: float) -> Callable[[AgentRequest], AgentRe
 
 
 def asked(stage: Stage, session: Session, agent_uuid: str) -> SessionAgent:
-    """The session agent of a question in a session."""
+    """Return the session agent of a question in a session."""
     question = Question(
         session.coordination_uuid, "why?", agent_uuid=agent_uuid, session_uuid=session.session_uuid
     )
@@ -73,7 +73,7 @@ def state_of(stage: Stage, agent: SessionAgent) -> str:
 
 
 def with_a_question(stage: Stage, *, first: bool) -> tuple[Session, SessionAgent]:
-    """A session that has ended, and a question to `q` in it, asked before its end (`first`) or
+    """Return an ended session with a question to `q`, asked before its end (`first`) or
     after it.
     """
     session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
@@ -123,9 +123,7 @@ def test_the_silence_of_a_questions_job_is_noticed_though_its_session_has_ended(
 
 
 def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Stage) -> None:
-    """It fails first, and its job falls silent then: a worker dies at one point after the other,
-    once each time.
-    """
+    """The agent first fails, then its job goes silent; a worker dies at each point in turn."""
 
     def behave(request: AgentRequest) -> Any:
         if request.attempt == 1:
@@ -148,9 +146,7 @@ def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Sta
 
 
 def sweep_and_work(stage: Stage, seconds: float) -> None:
-    """As time passes, with deaths of the sweep and of workers, whose message comes again after the
-    lease.
-    """
+    """Let time pass while sweeps and workers die; messages come again after the lease."""
     with suppress(Crash):
         sweep_after(stage, seconds)
     stage._revive()
@@ -187,7 +183,7 @@ def test_a_question_goes_on_when_its_paused_session_ends(stage: Stage) -> None:
 
 
 def waiting(stage: Stage, **behaviour: Any) -> Session:
-    """A session of which everything waits outside, and that nobody watches any more."""
+    """Return an unwatched session in which everything waits for the outside."""
     session = stage.start(stage.define({"a": "", "b": "a"}, actions={"a": PERSON}))
     work_now(stage)
     pass_time(stage, 1_000, 1_000)
@@ -273,9 +269,7 @@ def test_whoever_ends_a_session_by_hand_may_die_before_its_agents(
 
 
 def test_an_answer_beside_the_sweep_is_seen_though_its_giver_dies(stage: Stage) -> None:
-    """Whatever the sweep has read when the answer comes, whose giver dies right after it was
-    written.
-    """
+    """The answering server dies right after the write, at any point of a concurrent sweep."""
     task = stage.define({"a": "", "b": "a"}, actions={"a": PERSON})
     for point in range(1, 100):
         session = stage.start(task)
@@ -291,7 +285,7 @@ def test_an_answer_beside_the_sweep_is_seen_though_its_giver_dies(stage: Stage) 
 
 
 def answer_and_die(stage: Stage, session: Session) -> None:
-    """Before the message is sent."""
+    """Answer and die before the message is sent."""
     stage.queue.refuses = True
     with suppress(Throttled):
         answer(stage, session)
@@ -340,9 +334,7 @@ def test_a_lost_answer_of_a_deferral_costs_no_more_than_a_minute(stage: Stage) -
 
 
 def lose_the_answer(stage: Stage) -> list[str]:
-    """The answer of the next update is lost, and the client repeats it; the list is not empty once
-    it has.
-    """
+    """Lose the response to the next update, which the client repeats; fill the list when it has."""
     lost: list[str] = []
 
     def repeats(operation: str) -> bool:
@@ -360,7 +352,7 @@ def lose_the_answer(stage: Stage) -> list[str]:
 
 
 def delete(stage: Stage, session: Session, agent_uuid: str) -> None:
-    """The agent is deleted by somebody who has looked at the session when it had ended."""
+    """Delete the agent as a client that saw the session after its end."""
     found = stage.agent(session.session_uuid, agent_uuid)
     key = (found.session_uuid, found.session_agent_uuid)
     stage.app.records.table(SESSION_AGENT).delete(TENANT, key, SessionAgent.state.exists())
@@ -405,8 +397,8 @@ def test_an_agent_that_is_deleted_beside_a_retry_holds_up_nobody(
 
 
 def test_a_predecessor_may_be_deleted_at_any_moment_of_a_retry(stage: Stage) -> None:
-    """Somebody saw the session ended, and deletes then; those that it held up fail for the want of
-    its output.
+    """A client saw the session ended and deletes during the retry; successors fail without its
+    output.
     """
     task = stage.define({"a": "", "b": "a", "f": "b"})
     for read in range(1, 10):
@@ -432,7 +424,7 @@ def test_a_predecessor_may_be_deleted_at_any_moment_of_a_retry(stage: Stage) -> 
 def test_a_session_is_not_counted_by_what_is_left_of_one_that_had_its_uuid(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, *, ended: bool
 ) -> None:
-    """The counter shards of its many sinks are left when a session is deleted, full or not."""
+    """The counter shards of its many sinks remain when a session is deleted, full or not."""
     monkeypatch.setattr(counter_shards, "COUNTER_SHARD", 2)
     task = stage.define(dict.fromkeys("abcde", ""))
     for finished in ("abcde" if ended else "de", "abcde"):
@@ -456,7 +448,7 @@ def test_a_session_is_not_counted_by_what_is_left_of_one_that_had_its_uuid(
 def test_what_nobody_stands_for_is_looked_at_and_told(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even while nothing moves: a wait that nobody ends is no wait."""
+    """Even without progress: a wait that nobody can end is not accepted as a wait."""
     session = stage.start(stage.define(DIAMOND, actions={"b": PERSON}))
     work_now(stage)
     pass_time(stage, 1_000)

@@ -1,5 +1,5 @@
-"""Two tenants choose the same uuids: neither occupies, sees, slows or stops anything of the
-other.
+"""Two tenants that choose the same uuids do not see, slow, occupy or stop anything of
+each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,9 +48,7 @@ def other(request: pytest.FixtureRequest, api: Api) -> Api:
 
 
 def fill(api: Api) -> None:
-    """One record of each kind, under the uuids that everybody chooses; `updatedBy` says whose it
-    is.
-    """
+    """Create one record of each kind under the common uuids; `updatedBy` names the tenant."""
     for case in CASES:
         case.put(
             api, UUIDS, **{**case.optional, case.uuid: UUIDS[case.uuid], "updatedBy": api.tenant}
@@ -62,14 +60,14 @@ def records(api: Api) -> list[Any]:
 
 
 def owned(app: App, api: Api) -> list[str]:
-    """Every item of the tenant as it is stored."""
+    """Return every stored item of the tenant."""
     own = f"'partition_key': {{'S': '{api.tenant}'}}"
     return [each for kept in items(app).values() for each in kept if own in each]
 
 
 @contextmanager
 def rows_read(app: App) -> Iterator[list[int]]:
-    """Filled with the rows that each request reads."""
+    """Yield a list that fills with the number of rows that each request reads."""
     found: list[int] = []
 
     def note(parsed: Any, **_: Any) -> None:
@@ -167,7 +165,7 @@ def test_rows_of_others_are_never_read(case: Case, api: Api, other: Api, app: Ap
 
 
 def app_name(case: Case) -> str:
-    """The record's name as people read it."""
+    """Return the record's name for people."""
     return "".join(f" {each.lower()}" if each.isupper() else each for each in case.name)
 
 
@@ -210,7 +208,7 @@ def stage(app: App) -> Stage:
 
 
 def begin(stage: Stage, api: Api) -> Api:
-    """A session whose map is through, one of whose agents waits for a person and one for a long
+    """Start a session whose map has ended, with one agent waiting for a person and one for a long
     job.
     """
     tenant = Api(stage.app, api._runner, api.tenant)
@@ -227,7 +225,7 @@ def start(api: Api, **arguments: str) -> Any:
 
 
 def agents(api: Api) -> dict[str, Any]:
-    """The session agents by agent."""
+    """Return the session agents by agent."""
     found = SESSION_AGENT.list(api, sessionUuid=UUIDS["sessionUuid"])
     return {each["agentUuid"]: each for each in found}
 

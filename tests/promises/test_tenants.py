@@ -1,4 +1,4 @@
-"""Another tenant's records do not exist: on every operation, in every place."""
+"""Records of another tenant do not exist, for every operation and in every nested field."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def stranger(request: pytest.FixtureRequest, api: Api) -> Api:
 
 
 def arguments_of(field: str, world: World) -> dict[str, Any]:
-    """The required arguments of a root field, and every uuid that the world knows."""
+    """Return the required arguments of a root field, and every uuid of the world."""
     known = {**EXTRA, **dict.fromkeys(("threadUuid", "agentUuid", "asyncTaskUuid"), "any"), **world}
     return {
         name: known[name]
@@ -136,7 +136,7 @@ def test_a_list_is_empty_whatever_it_is_asked_by(
 
 
 def test_nested_fields_are_null(api: Api, stranger: Api, world: World) -> None:
-    """A stranger's own records may name whatever they like."""
+    """A foreign tenant's own records may contain any uuids."""
     theirs = {"coordinationUuid": world["coordinationUuid"]}
     COORDINATION.put(stranger, {}, **theirs)
     made = SESSION.put(stranger, theirs, taskUuid=world["taskUuid"])
