@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ai_coordination_engine.domain.decomposition import Decomposition
 from ai_coordination_engine.domain.graph import (
     MAX_THREAD_TURNS,
     PlannedAgent,
@@ -19,6 +20,7 @@ from ai_coordination_engine.domain.plans import Plan, Step
 from ai_coordination_engine.domain.shapes import (
     Agent,
     AgentAction,
+    SubtaskQuery,
     parse_agent_actions,
     parse_subtask_queries,
 )
@@ -57,17 +59,23 @@ def graph_of(made: Plan, planning: Planning, planner: PlannedAgent) -> list[Plan
     return _led_by_planner(planned)
 
 
-def own_graph(planning: Planning, planner: PlannedAgent) -> list[PlannedAgent]:
-    """The planning agent, and the task's own graph. Raises `BadUserInput` for what cannot run, or
-    has too many agents to be written together.
+def own_graph(
+    planning: Planning, planner: PlannedAgent, queries: Sequence[SubtaskQuery] | None = None
+) -> list[PlannedAgent]:
+    """The planning agent, and the task's own graph, with these `queries` in place of its subtasks.
+    Raises `BadUserInput` for what cannot run, or has too many agents to be written together.
     """
     actions = parse_agent_actions(planning.actions)
-    subtasks = parse_subtask_queries(planning.subtasks)
+    subtasks = parse_subtask_queries(planning.subtasks) if queries is None else queries
     own = plan(list(planning.by_uuid.values()), subtasks, actions)
     if len(own) > MAX_STEPS:
+        decomposed = isinstance(planning, Decomposition)
+        place, whose = (
+            ("plan", "decomposed,") if decomposed else ("planFallback", "instead of a plan")
+        )
         raise BadUserInput(
-            f"planFallback: the task's own graph has {len(own)} subtasks to run; instead of a plan"
-            f" it may have {MAX_STEPS}."
+            f"{place}: the task's own graph has {len(own)} subtasks to run; {whose} it may have"
+            f" {MAX_STEPS}."
         )
     return _led_by_planner([planner, *map(_later, own)])
 

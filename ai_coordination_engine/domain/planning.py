@@ -5,18 +5,20 @@ whatever has become of the coordination and the task since.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Self
 
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.plan_checks import PlanRules, problems
 from ai_coordination_engine.domain.plan_limits import PlanLimits
-from ai_coordination_engine.domain.plans import JOINS, SCHEMA, Plan
+from ai_coordination_engine.domain.plans import JOINS, SCHEMA, Made, Plan
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured, Unfit
 
+PLANNERS = ("planning", "decompose")
+"""The types of agents that plan, the first that a coordination has plans."""
 MAX_PLAN = 256 * 1024
 """Characters of an answer."""
 _TOLD = 500  # characters of what a planner is told of an agent
@@ -73,13 +75,14 @@ class Planning:
     subtasks: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> "Planning":
+    def of(cls, stored: Mapping[str, Any]) -> Self:
         """The planning that `stored` gave."""
         return cls(**stored)
 
     def stored(self) -> dict[str, Any]:
         """As it is stored: what says nothing is left out."""
-        return {name: value for name, value in vars(self).items() if name in _FIELDS and value}
+        kept = [each.name for each in fields(self)]
+        return {name: value for name, value in vars(self).items() if name in kept and value}
 
     @cached_property
     def most(self) -> PlanLimits:
@@ -108,24 +111,30 @@ class Planning:
             self.most.attempts,
         )
 
-    def read(self, text: str) -> Plan:
+    def read(self, text: str) -> Made:
         """The plan of an answer, of an agent or a person; raises `Unfit`."""
         return Plan.of(self.structured().read(text, Budget()))
 
     def _orders(self) -> str:
-        lines = [f"- {each.agent_uuid}: {_told(each)}" for each in self.candidates]
+        lines = [f"- {each.agent_uuid}: {told(each)}" for each in self.candidates]
         limits = self.most
         return _ORDERS.format(agents="\n".join(lines), steps=limits.steps, depth=limits.depth)
 
 
-_FIELDS = tuple(Planning.__dataclass_fields__)
+def planner_of(agents: Sequence[Agent]) -> Agent | None:
+    """The agent that plans the coordination's tasks: the first of type `planning`, else the first
+    of type `decompose`.
+    """
+    found = [each for kind in PLANNERS for each in agents if each.agent_type == kind]
+    return found[0] if found else None
 
 
 def _checked(rules: PlanRules, value: Any) -> list[str]:
     return problems(value, rules, Budget())
 
 
-def _told(agent: Agent) -> str:
+def told(agent: Agent) -> str:
+    """What a planning agent is told of an agent."""
     words = [each for each in (agent.agent_name, agent.agent_description) if each]
     return ". ".join(words)[:_TOLD] or "no description"
 

@@ -8,12 +8,25 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ai_coordination_engine.domain import json_text
 
 SCHEMA = "ace.plan/1"
 JOINS = ("all", "any", "all_terminal")
+
+
+class Made(Protocol):
+    """What a planning agent has answered: a plan, or what each agent is asked. `cannot_do` says why
+    there is none.
+    """
+
+    @property
+    def cannot_do(self) -> str | None:
+        """Why there is no plan; None when there is one."""
+
+    def wire(self) -> dict[str, Any]:
+        """As it is pinned and as people see it."""
 
 
 @dataclass(frozen=True)

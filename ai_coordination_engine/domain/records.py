@@ -75,8 +75,8 @@ TASK = (
     Field(
         "plan",
         Kind.FLAG,
-        description="Whether the coordination's `planning` agent plans each session; false by"
-        " default.",
+        description="Whether the coordination's `planning` agent plans each session, or else its"
+        " `decompose` agent writes the subtasks; false by default.",
     ),
     Field(
         "plan_limits",

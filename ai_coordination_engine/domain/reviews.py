@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ai_coordination_engine.domain.planning import Planning
-from ai_coordination_engine.domain.plans import Plan
+from ai_coordination_engine.domain.plans import Made
 from ai_coordination_engine.domain.structured import Unfit
 from ai_coordination_engine.errors import BadUserInput
 
@@ -22,7 +22,7 @@ class Review:
     """
 
     rejected: str | None = None
-    edited: Plan | None = None
+    edited: Made | None = None
 
 
 def review_of(answer: str, planning: Planning) -> Review:

@@ -62,6 +62,9 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
     "# planned.yaml": {
         "writer": "OUTPUT OF RESEARCHER:\nWHAT ARE HEAT PUMPS?\n\nA PAGE ABOUT HEAT PUMPS."
     },
+    "# divided.yaml": {
+        "writer": "OUTPUT OF RESEARCHER:\nWHAT ARE HEAT PUMPS?\n\nA PAGE ABOUT HEAT PUMPS."
+    },
     "# cities.yaml": {
         "visit": (
             '["What is worth a visit?\\n\\nItem:\\nOslo", "What is worth a'

@@ -9,12 +9,14 @@ written in one transaction, with the end of the planning agent: all of it, or no
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+from ai_coordination_engine.domain import decomposition, plans
+from ai_coordination_engine.domain.decomposition import Subtasks
+from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.plan_graph import graph_of, own_graph, planner_alone
 from ai_coordination_engine.domain.planning import Planning
-from ai_coordination_engine.domain.plans import Plan as Made
-from ai_coordination_engine.domain.plans import plan_hash, shown
+from ai_coordination_engine.domain.plans import Made, plan_hash, shown
 from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.domain.shapes import Agent, parse_agent_action
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
@@ -69,7 +71,7 @@ def is_planner(agent: SessionAgent) -> bool:
 
 def planning_of(agent: SessionAgent) -> Planning:
     """What the planning agent may plan."""
-    return Planning.of(rules.of(agent)["plan"])
+    return decomposition.planning_of(rules.of(agent)["plan"])
 
 
 def check(agent: SessionAgent, output: str) -> None:
@@ -122,11 +124,16 @@ def _read(planning: Planning, output: str) -> Made:
 
 
 def _steps(agent: SessionAgent, planning: Planning, made: Made) -> Steps:
-    graph = graph_of(made, planning, _alone(agent))
     try:
-        return _filled(agent, planning, graph, made.wire())
+        return _filled(agent, planning, _graph(agent, planning, made), made.wire())
     except BadUserInput as error:  # its placeholders are strict, or its texts too large
         raise AgentFailure(error.message, retryable=True, error_class="invalid_output") from error
+
+
+def _graph(agent: SessionAgent, planning: Planning, made: Made) -> list[PlannedAgent]:
+    if isinstance(made, Subtasks):
+        return own_graph(planning, _alone(agent), made.queries)
+    return graph_of(cast(plans.Plan, made), planning, _alone(agent))
 
 
 def _alone(agent: SessionAgent) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.decomposition import planning_of
 from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.domain.structured import Structured, Unfit
 from ai_coordination_engine.engine.graph import rules
@@ -13,7 +13,7 @@ from ai_coordination_engine.store.models import SessionAgent
 
 _KINDS: Mapping[str, Callable[[Any], Structured]] = {
     "route": lambda stored: Route.of(stored).structured(),
-    "plan": lambda stored: Planning.of(stored).structured(),
+    "plan": lambda stored: planning_of(stored).structured(),
 }
 """What has to be answered, by the name of the rule that asks for it."""
 

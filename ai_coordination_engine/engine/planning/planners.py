@@ -1,22 +1,24 @@
-"""Tasks that a planning agent plans: their sessions start with that agent alone."""
+"""Tasks that a planning agent plans, or whose subtasks a decompose agent writes: their sessions
+start with that agent alone.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from ai_coordination_engine.domain.decomposition import Decomposition
+from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.plan_graph import own_graph, planner_alone
 from ai_coordination_engine.domain.plan_limits import PlanLimits
-from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.planning import Planning, planner_of
 from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
+from ai_coordination_engine.domain.structured import TRIES
 from ai_coordination_engine.engine.graph.session_agents import Plan
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Task
 
 _NOT_OF_A_PLANNER = ("predecessors", "map", "answer_schema")
-
-
-def planner_of(agents: Sequence[Agent]) -> Agent | None:
-    """The agent that plans the coordination's tasks: the first of type `planning`."""
-    return next((each for each in agents if each.agent_type == "planning"), None)
 
 
 def plan_to_be(
@@ -32,18 +34,20 @@ def plan_to_be(
     if planner is None:
         raise BadUserInput(
             "The task says plan: true, but its coordination has no agent with agentType:"
-            ' "planning".'
+            ' "planning" or "decompose".'
         )
     action = actions.get(planner.agent_uuid) or AgentAction()
+    asked = next((each for each in subtasks if each.agent_uuid == planner.agent_uuid), None)
+    alone = planner_alone(planner, action, asked.subtask_query if asked else None)
     planning = _planning(planner, agents, subtasks, actions, task)
-    if not planning.candidates:
+    if planner.agent_type == "decompose":
+        planning = _decomposition(planning, alone)
+    elif not planning.candidates:
         raise BadUserInput(
             "The coordination has no agent to plan with; beside the planning agent it needs one"
             ' with agentType: "task" (the default).'
         )
     _check_action(planner, action, planning)
-    asked = next((each for each in subtasks if each.agent_uuid == planner.agent_uuid), None)
-    alone = planner_alone(planner, action, asked.subtask_query if asked else None)
     if planning.fallback:
         own_graph(planning, alone)
     by_uuid = {each.agent_uuid: each for each in agents}
@@ -58,6 +62,7 @@ def _planning(
     task: Task,
 ) -> Planning:
     falls_back = task.plan_fallback == "static"
+    keeps_subtasks = falls_back or planner.agent_type == "decompose"
     others = [each for each in agents if each is not planner]
     own = [each.stored() for each in subtasks if each.agent_uuid != planner.agent_uuid]
     return Planning(
@@ -65,12 +70,47 @@ def _planning(
         actions={
             uuid: each.stored() for uuid, each in actions.items() if uuid != planner.agent_uuid
         },
-        limits=PlanLimits.of(task.plan_limits).stored(),
+        limits=_limits(planner, task).stored(),
         on_failure=task.on_failure,
         strict=task.placeholders == "strict",
         fallback=falls_back,
-        subtasks=own if falls_back else (),
+        subtasks=own if keeps_subtasks else (),
     )
+
+
+def _limits(planner: Agent, task: Task) -> PlanLimits:
+    """The limits of the task; a decompose agent is asked once more, where they do not say."""
+    limits = PlanLimits.of(task.plan_limits)
+    if planner.agent_type == "decompose" and "attempts" not in (task.plan_limits or {}):
+        return replace(limits, attempts=TRIES)
+    return limits
+
+
+def _decomposition(planning: Planning, alone: PlannedAgent) -> Decomposition:
+    """The planning of a decompose agent, before which no agent of the task's own graph runs. Raises
+    `BadUserInput` for a graph that cannot run.
+    """
+    planner = alone.agent.agent_uuid
+    values = {
+        **planning.stored(),
+        "actions": {uuid: _without(planner, uuid, each) for uuid, each in planning.actions.items()},
+    }
+    order = [each.agent.agent_uuid for each in own_graph(Decomposition.of(values), alone)[1:]]
+    return Decomposition.of({**values, "order": order})
+
+
+def _without(planner: str, uuid: str, action: Mapping[str, Any]) -> dict[str, Any]:
+    """An action that does not name the decompose agent: every agent waits for it anyway."""
+    before = action.get("predecessors") or ()
+    if planner not in before:
+        return dict(action)
+    mapped, conditions = action.get("map") or {}, action.get("conditions") or {}
+    if planner in conditions or mapped.get("over") == planner:
+        raise BadUserInput(
+            f"agentActions.{uuid[:100]}: the output of the decompose agent {planner[:100]!r} is"
+            " what the agents are asked; it takes no condition, and no map is over it."
+        )
+    return {**action, "predecessors": [each for each in before if each != planner]}
 
 
 def _check_action(planner: Agent, action: AgentAction, planning: Planning) -> None:

@@ -1,13 +1,17 @@
 """Dry runs: what a start of a task would do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.decomposition import Decomposition
 from ai_coordination_engine.domain.dry_run import DryRun, dry_run
+from ai_coordination_engine.domain.plan_graph import own_graph
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import Agent, parse_agents, parse_subtask_queries
+from ai_coordination_engine.domain.subtasks import Subtask
+from ai_coordination_engine.domain.task_warnings import refused
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.session_agents import Plan, filled_subtasks
 from ai_coordination_engine.engine.planning.start import plan_of
@@ -39,27 +43,33 @@ def preview(
     settings: Settings, coordination: Coordination, task: Task, task_query: str | None = None
 ) -> DryRun:
     """Return the dry run of records, which need not be stored."""
-    planned = plan_of(coordination, task)
-    if planned.planning is not None:
-        return _of_planner(settings, planned)
+    plan = plan_of(coordination, task)
     query = task.initial_task_query if task_query is None else task_query
-    return dry_run(
-        parse_agents(coordination.agents),
-        parse_subtask_queries(task.subtask_queries),
-        planned.agents,
-        filled_subtasks(planned, query or ""),
-        partial(_model_of, settings),
-        is_strict=planned.placeholders == "strict",
-    )
+    subtasks = filled_subtasks(plan, query or "")
+    agents, model_of = parse_agents(coordination.agents), partial(_model_of, settings)
+    is_strict = plan.placeholders == "strict"
+    if plan.planning is None:
+        queries = parse_subtask_queries(task.subtask_queries)
+        return dry_run(agents, queries, plan.agents, subtasks, model_of, is_strict=is_strict)
+    found = _of_planned(agents, plan, model_of)
+    told = [*subtasks[0].warnings, *refused(subtasks if is_strict else ())]
+    return replace(found, warnings=[*told, *found.warnings])
 
 
-def _of_planner(settings: Settings, planned: Plan) -> DryRun:
-    """Return the dry run of a task whose graph is not known before an agent has planned it."""
-    (planner,) = planned.agents
-    subtasks = filled_subtasks(planned, "")
-    found = dry_run([planner.agent], (), [planner], subtasks, partial(_model_of, settings))
+def _of_planned(
+    agents: Sequence[Agent], plan: Plan, model_of: Callable[[Agent], str | None]
+) -> DryRun:
+    """Return the dry run of a task whose subtasks an agent writes, or whose graph is not known
+    before an agent has planned it.
+    """
+    (planner,) = plan.agents
+    if isinstance(plan.planning, Decomposition):
+        first, *others = own_graph(plan.planning, planner)
+        graph = [first, *(replace(each, predecessors=each.predecessors or (0,)) for each in others)]
+        return dry_run(agents, (), graph, [Subtask(None)] * len(graph), model_of)
+    found = dry_run([planner.agent], (), [planner], [Subtask(None)], model_of)
     told = f"plan: {planner.agent.label} plans each session; what follows it is not known before."
-    return replace(found, warnings=[told])
+    return replace(found, warnings=[*found.warnings, told])
 
 
 def _model_of(settings: Settings, agent: Agent) -> str | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import httpx
 
 from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.domain.planning import planner_of
+from ai_coordination_engine.domain.shapes import parse_agents
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
 from ai_coordination_engine.errors import BadUserInput
@@ -328,9 +330,11 @@ class Client:
 
 
 def _planner(run: RunFile) -> str | None:
-    """Return the uuid of the agent that plans the sessions of the run."""
-    types = {agent["agent_uuid"]: agent.get("agent_type") for agent in run.agents}
-    return next((uuid for uuid, each in types.items() if run.plan and each == "planning"), None)
+    """The uuid of the agent that plans the session, or writes its subtasks; None if the task does
+    not say `plan`.
+    """
+    planner = planner_of(parse_agents(run.agents)) if run.plan else None
+    return planner.agent_uuid if planner else None
 
 
 def _agents(session: JSONObject, names: dict[str, str], planner: str | None) -> list[AgentView]:
