@@ -1,6 +1,6 @@
 """Make the session agents and counter shards of a planned session, ready to be stored.
 
-`planning.start` is the caller; `planning.fork` uses `Filling`.
+`planning.start` and `advance.pinning` are the callers; `planning.forked_session` uses `Filling`.
 """
 
 import hashlib
