@@ -248,12 +248,14 @@ def _insert_update(resource: Resource) -> type[graphene.Mutation]:
         check_arguments(given)
         return {resource.name: await context.change(resource.write, context, resource, given)}
 
+    never_changes = resource.write is insert_once
+    rest = "; it never changes." if never_changes else ", or update the given fields."
     return _mutation(
         f"InsertUpdate{resource.title}",
         resource.arguments,
         {resource.name: graphene.Field(resource.type)},
         mutate,
-        f"Create the {resource.entity.name}, or update the given fields.",
+        f"Create the {resource.entity.name}{rest}",
     )
 
 

@@ -46,8 +46,7 @@ def fields(session_type: Callable[[], type[graphene.ObjectType]]) -> dict[str, o
         ),
         "missed_count": _count(
             "missed_count",
-            "The number of times that were missed because the engine did not run, and not caught"
-            " up.",
+            "The number of times that were missed while the engine did not run, and not caught up.",
         ),
         "upcoming": graphene.Field(
             graphene.List(graphene.String),
